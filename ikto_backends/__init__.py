@@ -1,0 +1,1 @@
+"""WireGuard backends that come with Ikto; each is a plugin, none is imported by the core."""

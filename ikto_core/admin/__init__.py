@@ -1,0 +1,1 @@
+"""The agent's own HTTP/JSON interface on a unix socket."""

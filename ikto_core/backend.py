@@ -1,0 +1,75 @@
+"""The contract between the core and whatever drives WireGuard on this host. Core diffs, backends execute."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from ikto_core.model import DevicePatch, DeviceState
+
+
+class DeviceEventKind(Enum):
+    """What happened to a device behind our back."""
+
+    GONE = "gone"
+    CHANGED = "changed"
+
+
+class DeviceEvent(msgspec.Struct, frozen=True):
+    """Something changed a device; whoever gets this reads the device again."""
+
+    ifname: str
+    kind: DeviceEventKind
+
+
+class Backend(Protocol):
+    """Drive WireGuard devices on this host. Every call may be repeated.
+
+    C1. `create` of a device that exists changes nothing.
+    C2. `read` of an absent device returns None; `delete` of one does nothing.
+    C3. `apply` to an absent device raises NoSuchDeviceError.
+    C4. In a patch, None or an empty collection leaves alone what it stands for.
+    C5. `apply` carries out additions and changes before removals, and never drops a session of a peer whose key
+        is not in `remove_peers`.
+    C6. An allowed IP belongs to one peer: giving it to a peer takes it from its old owner.
+    C7. A peer patch without `create` for an absent peer, and the removal of an absent peer, do nothing.
+    C8. Failures raise BackendError (or a subclass) and may leave a part applied: read again.
+    """
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        """Return the device as it is, None if it is absent."""
+        ...
+
+    async def create(self, ifname: str) -> None:
+        """Make sure the device exists; a new one is down, with no key and no peers."""
+        ...
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        """Write what the patch names, and nothing else."""
+        ...
+
+    async def delete(self, ifname: str) -> None:
+        """Make sure the device does not exist."""
+        ...
+
+    def events(self) -> AsyncIterator[DeviceEvent]:
+        """Tell of devices that went or changed by another hand; may end at once if the system can't tell."""
+        ...
+
+
+class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend may know of the agent that opens it."""
+
+    ifname: str  # the device that this agent drives
+    state_dir: Path  # a directory of the agent's own, for what must outlive it
+
+
+class BackendPlugin(msgspec.Struct, frozen=True, kw_only=True):
+    """A backend on offer: what a plugin's `ikto_register_backends` returns."""
+
+    name: str  # as in `backend` of the configuration: lower case letters, digits and '-'
+    summary: str  # one line
+    open: Callable[[BackendContext], AbstractAsyncContextManager[Backend]]

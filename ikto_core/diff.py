@@ -1,0 +1,94 @@
+"""What to write so that a device as it is becomes the device as it should be. Only differences are written."""
+
+from collections.abc import Iterable, Mapping, Set
+from typing import TypeVar
+
+from ikto_core.keys import PublicKey
+from ikto_core.model import NO_PRESHARED_KEY, DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
+
+T = TypeVar("T")
+NOBODY: frozenset[PublicKey] = frozenset()
+
+
+def diff(spec: DeviceSpec, state: DeviceState, *, ours: Set[PublicKey] = NOBODY) -> DevicePatch:
+    """Return the smallest patch that turns `state` into `spec`; an equal device gives an empty patch.
+
+    Args:
+        spec: The device as it should be.
+        state: The device as its backend read it.
+        ours: Peers that we put on the device at some time. With `spec.keep_foreign_peers`, only they are removed.
+
+    """
+    peers, removed = diff_peers(spec.peers.values(), state.peers)
+    surplus = state.peers.keys() - spec.peers.keys()
+    return DevicePatch(
+        private_key=_changed(spec.private_key, state.private_key),
+        listen_port=_changed(spec.listen_port, state.listen_port),
+        fwmark=_changed(spec.fwmark, state.fwmark),
+        mtu=_changed(spec.mtu, state.mtu),
+        add_addresses=spec.addresses - state.addresses,
+        remove_addresses=state.addresses - spec.addresses,
+        up=_changed(True, state.up),
+        peers=peers,
+        remove_peers=removed | (surplus & ours if spec.keep_foreign_peers else surplus),
+    )
+
+
+def diff_peers(
+    wanted: Iterable[PeerSpec], present: Mapping[PublicKey, PeerState], *, gone: Iterable[PublicKey] = ()
+) -> tuple[tuple[PeerPatch, ...], frozenset[PublicKey]]:
+    """Return what to write about the `wanted` peers, and which of the `gone` ones to remove.
+
+    An allowed IP belongs to one peer and adding it takes it from its old owner, so peers that gain one come first:
+    a prefix that moves is never without an owner. In whatever order they are written the result is the same.
+    """
+    patches = [patch for spec in wanted if (patch := _diff_peer(spec, present.get(spec.public_key)))]
+    patches.sort(key=lambda patch: not _gains(patch, present.get(patch.public_key)))
+    return tuple(patches), frozenset(key for key in gone if key in present)
+
+
+def _diff_peer(spec: PeerSpec, state: PeerState | None) -> PeerPatch | None:
+    if state is None:
+        return PeerPatch(
+            public_key=spec.public_key,
+            create=True,
+            allowed_ips=spec.allowed_ips,
+            endpoint=spec.endpoint,
+            persistent_keepalive=spec.persistent_keepalive or None,
+            preshared_key=spec.preshared_key,
+        )
+    patch = PeerPatch(
+        public_key=spec.public_key,
+        allowed_ips=_changed(spec.allowed_ips, state.allowed_ips),
+        endpoint=_changed(spec.endpoint, state.endpoint),
+        persistent_keepalive=_changed(spec.persistent_keepalive, state.persistent_keepalive),
+        preshared_key=_changed(spec.preshared_key or NO_PRESHARED_KEY, state.preshared_key or NO_PRESHARED_KEY),
+    )
+    return None if patch == PeerPatch(public_key=spec.public_key) else patch
+
+
+def _gains(patch: PeerPatch, state: PeerState | None) -> bool:
+    """Whether the patch brings the peer a prefix that it does not have."""
+    return bool(patch.allowed_ips and not (state and patch.allowed_ips <= state.allowed_ips))
+
+
+def _changed(wanted: T, present: T) -> T | None:
+    return None if wanted == present else wanted
+
+
+def patched(state: PeerState | None, patch: PeerPatch) -> PeerState:
+    """Return the peer as the device shows it once `patch` is written."""
+    before = state or PeerState(public_key=patch.public_key)
+    preshared = before.preshared_key if patch.preshared_key is None else patch.preshared_key
+    return PeerState(
+        public_key=patch.public_key,
+        allowed_ips=before.allowed_ips if patch.allowed_ips is None else patch.allowed_ips,
+        endpoint=patch.endpoint or before.endpoint,
+        persistent_keepalive=(
+            before.persistent_keepalive if patch.persistent_keepalive is None else patch.persistent_keepalive
+        ),
+        preshared_key=None if preshared == NO_PRESHARED_KEY else preshared,
+        last_handshake=before.last_handshake,
+        rx_bytes=before.rx_bytes,
+        tx_bytes=before.tx_bytes,
+    )

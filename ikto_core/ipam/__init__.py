@@ -1,0 +1,1 @@
+"""IPAM: strategies that propose subnets."""

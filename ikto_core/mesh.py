@@ -1,0 +1,163 @@
+"""The mesh as the bucket says it is: which records are accepted, as which peers, and why others are not.
+
+A pure, incremental fold. Whatever the order in which records were seen, every node accepts the same ones: records in
+canonical form (the network address, with the mesh's own prefix length) first, then the others by KV key.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.keys import PublicKey
+from ikto_core.records import PEER_KEYS, PeerRecord, RecordError, decode_record
+from ikto_core.subnets import SubnetIndex
+
+OURSELVES = "this node"
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """What the bucket holds under one key: the revision of the last write, and its value (None: deleted)."""
+
+    revision: int
+    value: bytes | None
+
+
+class MeshRules(msgspec.Struct, frozen=True, kw_only=True):
+    """What a record is judged by."""
+
+    cidr: Prefix  # the whole mesh
+    subnet_prefix: int  # the length of a canonical record's subnet
+    own_key: PublicKey
+    own_subnet: Prefix | None = None  # None: none claimed yet
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A record that stands, with what is derived from it once."""
+
+    key: str
+    revision: int
+    record: PeerRecord
+    subnet: Prefix
+    regular: bool  # in canonical form
+
+
+class MeshPeer(msgspec.Struct, frozen=True):
+    """One public key with all its accepted records, the latest first."""
+
+    public_key: PublicKey
+    records: tuple[Accepted, ...]
+
+    @property
+    def name(self) -> str:
+        """The name in the latest record; any string, unchecked: escape it before you print it."""
+        return self.records[0].record.name
+
+    @property
+    def allowed_ips(self) -> frozenset[Prefix]:
+        """Every subnet that the peer has claimed."""
+        return frozenset(accepted.subnet for accepted in self.records)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where to try the peer, best first; the latest record's come first."""
+        return tuple(dict.fromkeys(e for accepted in self.records for e in accepted.record.candidates))
+
+
+class Quarantined(msgspec.Struct, frozen=True):
+    """A record that is not accepted, and why; it harms nobody else."""
+
+    key: str
+    revision: int
+    reason: str
+
+
+class MeshView:
+    """The accepted peers and the quarantined records of a bucket, kept up to date key by key."""
+
+    def __init__(self, rules: MeshRules) -> None:
+        self.rules = rules
+        self.peers: dict[PublicKey, MeshPeer] = {}  # our own public key is never among them
+        self.quarantined: dict[str, Quarantined] = {}
+        self.own_records: dict[str, Accepted] = {}  # records that carry our public key
+        self._accepted: dict[str, Accepted] = {}
+        self._irregular: dict[str, Accepted] = {}  # valid but not canonical, accepted or not
+        self._records_of: dict[PublicKey, dict[str, Accepted]] = {}
+        self._held = SubnetIndex()
+        if rules.own_subnet:
+            self._held.add(rules.own_subnet, OURSELVES)
+
+    def update(self, changes: Mapping[str, Entry]) -> set[PublicKey]:
+        """Fold in what changed in the bucket; return the peers that are new, changed or gone.
+
+        One canonical record costs O(log n): it can overlap no other canonical one. Others are few (0.3.0 accepts
+        any form), and all of them are settled anew whenever anything changes.
+        """
+        changes = {key: entry for key, entry in changes.items() if key.startswith(PEER_KEYS)}
+        unsettled = changes.keys() | self._irregular.keys()
+        before = {key: self._evict(key) for key in unsettled}
+        valid = [judged for key, entry in changes.items() if (judged := self._judge(key, entry))]
+        valid += [accepted for key, accepted in self._irregular.items() if key not in changes]
+        self._irregular |= {accepted.key: accepted for accepted in valid if not accepted.regular}
+        for accepted in sorted(valid, key=lambda a: (not a.regular, a.key)):
+            self._admit(accepted)
+        return self._refresh(before)
+
+    def _judge(self, key: str, entry: Entry) -> Accepted | None:
+        """Return the record if it is valid by itself; a bad one is quarantined."""
+        self._irregular.pop(key, None)
+        if entry.value is None:
+            return None
+        try:
+            record = decode_record(key, entry.value)
+            subnet = record.subnet
+            if not self.rules.cidr.covers(subnet):
+                raise RecordError(f"{subnet} lies outside the mesh {self.rules.cidr}")
+        except RecordError as error:
+            self.quarantined[key] = Quarantined(key, entry.revision, str(error))
+            return None
+        regular = subnet.length == self.rules.subnet_prefix and str(subnet) == record.allowed_ip
+        return Accepted(key, entry.revision, record, subnet, regular)
+
+    def _admit(self, accepted: Accepted) -> None:
+        """Accept a valid record, unless what it claims is held by a record that comes first."""
+        ours = accepted.record.public_key == self.rules.own_key
+        if ours:
+            self.own_records[accepted.key] = accepted
+        if ours and accepted.subnet == self.rules.own_subnet and accepted.regular:
+            return  # our own record: its subnet is held already
+        holder = self._held.holder(accepted.subnet)
+        if holder is not None:
+            reason = f"{accepted.subnet} overlaps the subnet of {holder}"
+            self.quarantined[accepted.key] = Quarantined(accepted.key, accepted.revision, reason)
+            return
+        self._held.add(accepted.subnet, f"{accepted.record.name!r} ({accepted.record.allowed_ip})")
+        self._accepted[accepted.key] = accepted
+        self._records_of.setdefault(accepted.record.public_key, {})[accepted.key] = accepted
+
+    def _evict(self, key: str) -> Accepted | None:
+        """Forget what was decided about a key; return its record if it was accepted."""
+        self.quarantined.pop(key, None)
+        self.own_records.pop(key, None)
+        accepted = self._accepted.pop(key, None)
+        if accepted:
+            self._held.discard(accepted.subnet)
+            del self._records_of[accepted.record.public_key][key]
+        return accepted
+
+    def _refresh(self, before: Mapping[str, Accepted | None]) -> set[PublicKey]:
+        """Rebuild the peers whose accepted records are not what they were."""
+        pairs = [(old, self._accepted.get(key)) for key, old in before.items()]
+        touched = {a.record.public_key for old, new in pairs if old != new for a in (old, new) if a}
+        touched.discard(self.rules.own_key)
+        for public_key in touched:
+            self._rebuild(public_key, self._records_of[public_key].values())
+        return touched
+
+    def _rebuild(self, public_key: PublicKey, records: Iterable[Accepted]) -> None:
+        latest_first = tuple(sorted(records, key=lambda a: a.revision, reverse=True))
+        if latest_first:
+            self.peers[public_key] = MeshPeer(public_key, latest_first)
+        else:
+            del self._records_of[public_key]
+            self.peers.pop(public_key, None)

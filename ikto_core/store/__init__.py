@@ -1,0 +1,1 @@
+"""The NATS side: connection, bucket, sync, own record."""
