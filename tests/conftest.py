@@ -1,0 +1,44 @@
+"""Fixtures that more than one room's tests use."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ikto_core.mesh_settings import MeshSettings
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.bucket_admin import create_bucket
+from ikto_core.store.link import open_session
+from ikto_core.store.session import NatsSettings, Session
+from ikto_core.testing.nats_server import NatsServer, running_server
+
+MESH = MeshSettings("fd10::/16", 48)
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A nats-server for tests that do it no harm; each uses buckets of its own."""
+    with running_server(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A nats-server that the test may kill."""
+    with running_server(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+async def session(shared_server: NatsServer) -> AsyncIterator[Session]:
+    async with open_session(NatsSettings(servers=(shared_server.url,)), Random()) as session:
+        yield session
+
+
+@pytest.fixture
+async def bucket(session: Session, request: pytest.FixtureRequest) -> Bucket:
+    """A bucket of the test's own, as `ikto bucket create` makes it."""
+    bucket = Bucket(session, "".join(c if c.isalnum() else "_" for c in request.node.name))
+    await create_bucket(bucket, MESH, replicas=1, memory=False)
+    return bucket

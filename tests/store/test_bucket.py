@@ -1,0 +1,225 @@
+"""The bucket on a real nats-server keeps the promises of its ports."""
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+from nats.aio.msg import Msg
+
+from ikto_core.errors import (
+    BucketMissingError,
+    IktoError,
+    NatsDeniedError,
+    NatsError,
+    RevisionConflictError,
+    WriteUnknownError,
+)
+from ikto_core.mesh import Entry
+from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
+from ikto_core.store import bucket as bucket_module
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
+from ikto_core.store.link import open_session
+from ikto_core.store.port import Message, Page
+from ikto_core.store.session import NatsSettings, Session
+from ikto_core.testing.nats_server import NatsServer, running_server
+
+MESH = MeshSettings("fd10::/16", 48)
+
+
+async def test_a_write_is_read_back_with_its_revision(bucket: Bucket) -> None:
+    revision = await bucket.put("peers.a", b"one", expected=0)
+    entry = await bucket.get("peers.a")
+    assert entry
+    assert (entry.revision, entry.value) == (revision, b"one")
+
+
+async def test_a_write_at_another_revision_is_refused_and_changes_nothing(bucket: Bucket) -> None:
+    revision = await bucket.put("peers.a", b"one", expected=0)
+    for wrong in (0, revision + 1):
+        with pytest.raises(RevisionConflictError):
+            await bucket.put("peers.a", b"two", expected=wrong)
+    entry = await bucket.get("peers.a")
+    assert entry
+    assert entry.value == b"one"
+
+
+async def test_a_deleted_key_reads_as_deleted_and_can_be_written_again(bucket: Bucket) -> None:
+    written = await bucket.put("peers.a", b"one", expected=0)
+    deleted = await bucket.put("peers.a", None, expected=written)
+    entry = await bucket.get("peers.a")
+    assert entry
+    assert (entry.revision, entry.value) == (deleted, None)
+    assert await bucket.put("peers.a", b"two", expected=deleted) == deleted + 1
+
+
+async def test_a_key_never_written_is_absent(bucket: Bucket) -> None:
+    assert await bucket.get("peers.nobody") is None
+
+
+async def test_pages_walk_the_whole_bucket_in_order(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket_module, "PAGE_SIZE", 3)
+    for number in range(7):
+        await bucket.put(f"peers.{number}", b"v", expected=0)
+    await bucket.put("peers.2", None, expected=4)
+    walked: list[Message] = []
+    complete = False
+    while not complete:
+        page = await bucket.page(walked[-1].revision + 1 if walked else 1)
+        assert len(page.messages) <= 3
+        walked += page.messages
+        complete = page.complete
+    assert [message.key for message in walked] == ["mesh"] + [f"peers.{n}" for n in (0, 1, 3, 4, 5, 6, 2)]
+    assert walked[-1].value is None
+
+
+async def test_a_push_is_the_message_that_a_walk_finds(bucket: Bucket, session: Session) -> None:
+    pushed: asyncio.Queue[Message] = asyncio.Queue()
+    await session.subscribe(bucket.pushes, lambda m: pushed.put_nowait(bucket.message(m.headers or {}, m.data)))
+    first = await bucket.put("peers.a", b"one", expected=0)
+    await bucket.put("peers.a", None, expected=first)
+    await bucket.put("peers.b", b"two", expected=0)
+    pushes = [await asyncio.wait_for(pushed.get(), 5) for _ in range(3)]
+    assert list((await bucket.page(first + 1)).messages) == pushes[1:]
+
+
+async def test_without_direct_get_the_leader_is_walked(bucket: Bucket) -> None:
+    await bucket.put("peers.a", b"one", expected=0)
+    direct = await bucket.page(1)
+    config = (await bucket.call("STREAM.INFO", {}))["config"]
+    await bucket.call("STREAM.UPDATE", config | {"allow_direct": False})
+    await bucket.info()
+    one = await bucket.page(1)
+    two = await bucket.page(one.messages[-1].revision + 1)
+    assert one.messages + two.messages == direct.messages
+    assert await bucket.page(two.messages[-1].revision + 1) == Page((), complete=True)
+
+
+async def test_a_message_stands_until_it_is_superseded(bucket: Bucket) -> None:
+    first = await bucket.put("peers.a", b"one", expected=0)
+    assert await bucket.stands(first)
+    await bucket.put("peers.a", b"two", expected=first)
+    assert not await bucket.stands(first)
+
+
+async def test_a_bucket_that_is_not_there_is_said_to_be_missing(session: Session) -> None:
+    with pytest.raises(BucketMissingError, match="no bucket 'nowhere'") as raised:
+        await Bucket(session, "nowhere").info()
+    assert "ikto bucket create" in raised.value.hint
+
+
+async def test_create_may_be_repeated_and_keeps_what_is_there(bucket: Bucket) -> None:
+    await bucket.put("peers.a", b"one", expected=0)
+    assert not await create_bucket(bucket, MESH, replicas=1, memory=False)
+    assert read_settings(await bucket.get(MESH_KEY)) == MESH
+    assert await bucket.get("peers.a")
+
+
+async def test_create_refuses_to_turn_one_mesh_into_another(bucket: Bucket) -> None:
+    with pytest.raises(IktoError, match="subnet_prefix is 48, not 56"):
+        await create_bucket(bucket, MeshSettings("fd10::/16", 56), replicas=1, memory=False)
+
+
+async def test_upgrade_makes_a_bucket_of_the_original_followable(session: Session) -> None:
+    """A bucket as NATS' own client makes it keeps its records and everything else."""
+    js = session.client.jetstream()
+    kv = await js.create_key_value(bucket="original", history=3, ttl=7200)
+    await kv.put("peers.a", b"one")
+    bucket = Bucket(session, "original")
+    assert not bucket.follows_by_push(await bucket.stream_info())
+    assert await upgrade_bucket(bucket)
+    stream = await bucket.call("STREAM.INFO", {})
+    assert bucket.follows_by_push(await bucket.stream_info())
+    assert (stream["config"]["max_msgs_per_subject"], stream["config"]["max_age"]) == (3, 7200 * 10**9)
+    assert not await upgrade_bucket(bucket)
+    entry = await bucket.get("peers.a")
+    assert entry
+    assert entry.value == b"one"
+
+
+async def test_nats_own_client_reads_what_we_write_and_we_what_it_writes(bucket: Bucket, session: Session) -> None:
+    kv = await session.client.jetstream().key_value(bucket.name)
+    await bucket.put("peers.a", b"ours", expected=0)
+    assert (await kv.get("peers.a")).value == b"ours"
+    await kv.delete("peers.a")
+    await kv.put("peers.b", b"theirs")
+    gone, theirs = await bucket.get("peers.a"), await bucket.get("peers.b")
+    assert isinstance(gone, Entry)
+    assert gone.value is None
+    assert isinstance(theirs, Entry)
+    assert theirs.value == b"theirs"
+
+
+PASSWORDS = """
+authorization { users: [
+  { user: admin, password: secret }
+  { user: node, password: secret, permissions: {
+      publish: ["$KV.b.peers.mine", "$JS.API.STREAM.INFO.KV_b", "$JS.API.DIRECT.GET.KV_b",
+                "$JS.API.DIRECT.GET.KV_b.>", "$JS.API.STREAM.MSG.GET.KV_b"]
+      subscribe: ["_INBOX_node.>", "ikto.b.>"] } }
+] }
+"""
+
+
+def node_settings(server: NatsServer, **changes: str) -> NatsSettings:
+    given = {"user": "node", "password": "secret", "inbox": "_INBOX_node"} | changes
+    return NatsSettings(servers=(server.url,), **given)
+
+
+async def test_the_documented_permissions_suffice_and_a_denial_is_told_at_once(tmp_path: Path) -> None:
+    with running_server(tmp_path, PASSWORDS) as server:
+        admin = NatsSettings(servers=(server.url,), user="admin", password="secret")
+        async with open_session(admin, Random()) as session:
+            await create_bucket(Bucket(session, "b"), MESH, replicas=1, memory=False)
+        async with open_session(node_settings(server), Random()) as session:
+            bucket = Bucket(session, "b")
+            revision = await bucket.put("peers.mine", b"one", expected=0)
+            assert (await bucket.info()).last_revision == revision
+            assert await bucket.stands(revision)
+            assert len((await bucket.page(1)).messages) == 2
+            assert await bucket.get("peers.mine")
+            async with asyncio.timeout(2):  # sooner than a request's own limit
+                with pytest.raises(NatsDeniedError, match=r"peers\.theirs"):
+                    await bucket.put("peers.theirs", b"two", expected=0)
+
+
+async def test_a_wrong_password_is_a_refusal_and_no_server_is_not(tmp_path: Path) -> None:
+    with running_server(tmp_path, PASSWORDS) as server:
+        with pytest.raises(NatsDeniedError, match="refused the login"):
+            async with open_session(node_settings(server, password="wrong"), Random()):
+                pass
+        server.stop()
+        with pytest.raises(NatsError, match="can't be reached") as raised:
+            async with open_session(node_settings(server), Random()):
+                pass
+        assert not isinstance(raised.value, NatsDeniedError)
+
+
+async def test_a_write_in_flight_when_the_server_dies_is_unknown(own_server: NatsServer) -> None:
+    async with open_session(NatsSettings(servers=(own_server.url,)), Random()) as session:
+        bucket = Bucket(session, "b")
+        await create_bucket(bucket, MESH, replicas=1, memory=False)
+        own_server.kill()
+        with pytest.raises(WriteUnknownError):
+            await bucket.put("peers.a", b"one", expected=0)
+
+
+async def test_any_server_of_the_list_will_do(shared_server: NatsServer) -> None:
+    servers = ("nats://127.0.0.1:1", shared_server.url)
+    for seed in range(3):
+        async with open_session(NatsSettings(servers=servers), Random(seed)) as session:
+            assert session.server == shared_server.url
+
+
+async def test_a_raising_callback_does_not_deafen_the_session(session: Session) -> None:
+    seen: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def callback(message: Msg) -> None:
+        seen.put_nowait(message.data)
+        raise RuntimeError("bad message")
+
+    await session.subscribe("junk", callback)
+    for text in (b"1", b"2"):
+        await session.client.publish("junk", text)
+    assert [await asyncio.wait_for(seen.get(), 5) for _ in range(2)] == [b"1", b"2"]
