@@ -19,7 +19,6 @@ def diff(spec: DeviceSpec, state: DeviceState, *, ours: Set[PublicKey] = NOBODY)
         ours: Peers that we put on the device at some time. With `spec.keep_foreign_peers`, only they are removed.
 
     """
-    peers, removed = diff_peers(spec.peers.values(), state.peers)
     surplus = state.peers.keys() - spec.peers.keys()
     return DevicePatch(
         private_key=_changed(spec.private_key, state.private_key),
@@ -29,22 +28,20 @@ def diff(spec: DeviceSpec, state: DeviceState, *, ours: Set[PublicKey] = NOBODY)
         add_addresses=spec.addresses - state.addresses,
         remove_addresses=state.addresses - spec.addresses,
         up=_changed(True, state.up),
-        peers=peers,
-        remove_peers=removed | (surplus & ours if spec.keep_foreign_peers else surplus),
+        peers=diff_peers(spec.peers.values(), state.peers),
+        remove_peers=frozenset(surplus & ours if spec.keep_foreign_peers else surplus),
     )
 
 
-def diff_peers(
-    wanted: Iterable[PeerSpec], present: Mapping[PublicKey, PeerState], *, gone: Iterable[PublicKey] = ()
-) -> tuple[tuple[PeerPatch, ...], frozenset[PublicKey]]:
-    """Return what to write about the `wanted` peers, and which of the `gone` ones to remove.
+def diff_peers(wanted: Iterable[PeerSpec], present: Mapping[PublicKey, PeerState]) -> tuple[PeerPatch, ...]:
+    """Return what to write so that the `wanted` peers are as they should be; other peers are left alone.
 
     An allowed IP belongs to one peer and adding it takes it from its old owner, so peers that gain one come first:
     a prefix that moves is never without an owner. In whatever order they are written the result is the same.
     """
     patches = [patch for spec in wanted if (patch := _diff_peer(spec, present.get(spec.public_key)))]
     patches.sort(key=lambda patch: not _gains(patch, present.get(patch.public_key)))
-    return tuple(patches), frozenset(key for key in gone if key in present)
+    return tuple(patches)
 
 
 def _diff_peer(spec: PeerSpec, state: PeerState | None) -> PeerPatch | None:

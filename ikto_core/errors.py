@@ -1,5 +1,7 @@
 """The errors that a caller of Ikto can meet; each class is one that somebody branches on."""
 
+from collections.abc import Iterator
+
 
 class IktoError(Exception):
     """Something the operator must know: one line of what is wrong, and a hint at what to do.
@@ -69,3 +71,19 @@ class PluginError(IktoError):
     """A plugin that was asked for is missing or broken."""
 
     exit_code = 7
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """Return the error inside exception groups that says most: a final IktoError, one worth another try, any other."""
+    leaves = list(_leaves(error))
+    final = [leaf for leaf in leaves if isinstance(leaf, IktoError) and not isinstance(leaf, NatsError)]
+    passing = [leaf for leaf in leaves if isinstance(leaf, NatsError)]
+    return (final or passing or leaves)[0]
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

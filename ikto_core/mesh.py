@@ -13,7 +13,8 @@ from ikto_core.keys import PublicKey
 from ikto_core.records import PEER_KEYS, PeerRecord, RecordError, decode_record
 from ikto_core.subnets import SubnetIndex
 
-OURSELVES = "this node"
+OURSELVES = ""
+"""Who holds our own subnet, as `MeshView.holder` says it; anybody else is a KV key."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -104,6 +105,14 @@ class MeshView:
             self._admit(accepted)
         return self._refresh(before)
 
+    def holder(self, subnet: Prefix) -> Accepted | None:
+        """Return an accepted record, not our own claim's, that holds some of `subnet`; None if there is none."""
+        return self._accepted.get(self._held.holder(subnet) or OURSELVES)
+
+    def subnets(self) -> frozenset[Prefix]:
+        """Every subnet that an accepted record holds."""
+        return frozenset(accepted.subnet for accepted in self._accepted.values())
+
     def _judge(self, key: str, entry: Entry) -> Accepted | None:
         """Return the record if it is valid by itself; a bad one is quarantined."""
         self._irregular.pop(key, None)
@@ -129,12 +138,17 @@ class MeshView:
             return  # our own record: its subnet is held already
         holder = self._held.holder(accepted.subnet)
         if holder is not None:
-            reason = f"{accepted.subnet} overlaps the subnet of {holder}"
+            reason = f"{accepted.subnet} overlaps {self._described(holder)}"
             self.quarantined[accepted.key] = Quarantined(accepted.key, accepted.revision, reason)
             return
-        self._held.add(accepted.subnet, f"{accepted.record.name!r} ({accepted.record.allowed_ip})")
+        self._held.add(accepted.subnet, accepted.key)
         self._accepted[accepted.key] = accepted
         self._records_of.setdefault(accepted.record.public_key, {})[accepted.key] = accepted
+
+    def _described(self, holder: str) -> str:
+        if holder == OURSELVES:
+            return f"our own subnet {self.rules.own_subnet}"
+        return f"{self._accepted[holder].record.allowed_ip} of {self._accepted[holder].record.name!r}"
 
     def _evict(self, key: str) -> Accepted | None:
         """Forget what was decided about a key; return its record if it was accepted."""

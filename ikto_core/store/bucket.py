@@ -93,6 +93,7 @@ class Bucket:
         self.pushes = f"ikto.{name}.>"  # the subject that writes are republished to
         self.writes = f"$KV.{name}.>"  # the subject that they are published on
         self._direct = True
+        self._pushed: bool | None = None  # as first seen; None: not asked yet
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -106,6 +107,8 @@ class Bucket:
         """Ask the leader what the bucket is and how far it goes."""
         stream = await self.stream_info()
         self._direct = stream.config.allow_direct
+        if self._pushed not in (None, self.follows_by_push(stream)):
+            raise SessionClosedError(f"bucket {self.name!r} was upgraded: following it anew")
         return BucketInfo(
             created=stream.created,
             first_revision=stream.state.first_seq,
@@ -113,6 +116,11 @@ class Bucket:
             last_revision=stream.state.last_seq,
             subjects=stream.state.num_subjects,
         )
+
+    async def is_pushed(self) -> bool:
+        """Ask whether writes are republished; from then on `info` raises SessionClosedError when that changes."""
+        self._pushed = self.follows_by_push(await self.stream_info())
+        return self._pushed
 
     def follows_by_push(self, stream: StreamInfo) -> bool:
         """Whether every write is republished where agents listen, and any replica answers their reads."""

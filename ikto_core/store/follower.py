@@ -6,6 +6,8 @@ stream is; distrust a replica that lags; remove what is missing only after a com
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from random import Random
@@ -28,6 +30,7 @@ OVERLAP = 100
 AUDIT_EVERY_S = 6 * 3600.0
 """How often the whole bucket is read although nothing seems wrong: it bounds what nobody thought of."""
 
+HINT_DELAY_S = 0.3
 RESYNC_TIMEOUT_S = 60.0
 RETRIES = 3
 """Failed attempts in a row after which the connection is given up for a new one."""
@@ -70,6 +73,7 @@ class Follower:
         self._wake = asyncio.Event()
         self._live = False  # pushes may be applied
         self._suspicious = False  # something was seen that this history can't contain
+        self._audit_at = math.inf
         self._known: BucketInfo | None = None
         self._anchor: Message | None = None  # the last message applied: it must be there still, or be superseded
 
@@ -90,10 +94,20 @@ class Follower:
         """See to it that the leader is asked soon."""
         self._wake.set()
 
+    def distrust(self) -> None:
+        """Read the whole bucket again soon: somebody doubts the table."""
+        self._suspicious = True
+        self.wake()
+
     def disconnected(self) -> None:
         """Trust no push until the leader was asked: we may have missed anything."""
         self._live = False
         self.wake()
+
+    def hint(self) -> None:
+        """Somebody wrote something, perhaps not stored yet: ask now, and once more in a moment."""
+        self.wake()
+        asyncio.get_running_loop().call_later(HINT_DELAY_S, self.wake)
 
     async def run(self, reader: BucketReader) -> None:
         """Follow until cancelled. Raises NatsError when `reader` fails again and again; the table stays."""
@@ -104,6 +118,7 @@ class Follower:
                 async with asyncio.timeout(self._check_interval_s()):
                     await self._wake.wait()
             self._wake.clear()
+            self._suspicious |= time.monotonic() > self._audit_at
             try:
                 async with asyncio.timeout(RESYNC_TIMEOUT_S):
                     await self.resync(reader)
@@ -153,6 +168,7 @@ class Follower:
             raise StaleReadError("the stream was replaced while it was read")
         reached = await self._reach(reader, goal, reached, found)
         self._suspicious = False
+        self._audit_at = time.monotonic() + AUDIT_EVERY_S * self._random.uniform(0.8, 1.2)
         self._known = goal
         self._replace(found, max(reached, goal.last_revision))
 

@@ -77,7 +77,7 @@ class Session:
     def server(self) -> str:
         """The server's URL, without credentials."""
         url = self._client.connected_url
-        return f"{url.scheme}://{url.hostname}:{url.port}" if url else ""
+        return f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url else ""
 
     @property
     def client(self) -> Client:

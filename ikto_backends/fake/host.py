@@ -1,0 +1,200 @@
+"""A host with WireGuard devices in memory, and the backend that drives them."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from ikto_backends.fake.device import FakeDevice
+from ikto_backends.fake.storage import load_devices, remove_device, save_device
+from ikto_core.addressing import Endpoint
+from ikto_core.backend import BackendContext, DeviceEvent, DeviceEventKind
+from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.keys import PublicKey
+from ikto_core.model import DevicePatch, DeviceState
+
+Operation = Literal["read", "create", "apply", "delete"]
+
+
+class FakeHost:
+    """The devices of one host, with hands to tamper with them and to make calls fail.
+
+    Args:
+        state_dir: Where every device is mirrored, and found again by the next host; None: memory only.
+
+    """
+
+    def __init__(self, state_dir: Path | None = None) -> None:
+        self.writes: list[tuple[str, DevicePatch]] = []  # every patch that reached a device, whole or in part
+        self.delay = timedelta(0)  # how long each call takes before it does anything
+        self._state_dir = state_dir
+        self._devices = {name: FakeDevice(state) for name, state in load_devices(state_dir).items()}
+        self._faults: dict[Operation, deque[Exception]] = {}
+        self._midway: deque[tuple[int, Exception]] = deque()
+        self._watchers: list[asyncio.Queue[DeviceEvent | None]] = []
+
+    @asynccontextmanager
+    async def open(self, context: BackendContext | None = None) -> "AsyncIterator[FakeBackend]":  # noqa: ARG002 - as BackendPlugin.open
+        """Yield a backend on this host; the devices stay when it closes."""
+        backend = FakeBackend(self)
+        try:
+            yield backend
+        finally:
+            backend.close()
+
+    def device(self, ifname: str) -> DeviceState | None:
+        """Return a device as it is, None if it is absent; never delayed, never failing."""
+        found = self._devices.get(ifname)
+        return found.state if found else None
+
+    def fail_next(self, operation: Operation, error: Exception | None = None) -> None:
+        """Make the next call of `operation` raise, before it does anything; repeat for the calls after it."""
+        self._faults.setdefault(operation, deque()).append(error or BackendError(f"injected: {operation} failed"))
+
+    def fail_midway(self, error: Exception | None = None, *, after: int = 1) -> None:
+        """Make the next `apply` raise after this many elementary writes: the device's own members, then each peer.
+
+        A patch of fewer writes is carried out whole, and raises then.
+        """
+        self._midway.append((after, error or BackendError("injected: apply failed midway")))
+
+    def remove_device(self, ifname: str) -> None:
+        """Delete a device behind the backends' back; they tell of it."""
+        self.delete(ifname)
+        self._tell(ifname, DeviceEventKind.GONE)
+
+    def tamper(self, ifname: str, patch: DevicePatch) -> None:
+        """Change a device behind the backends' back; they tell of it. `writes` does not show it."""
+        self._write(ifname, patch)
+        self._tell(ifname, DeviceEventKind.CHANGED)
+
+    def roam(self, ifname: str, public_key: PublicKey, endpoint: Endpoint) -> None:
+        """Let a peer be seen at another endpoint. As in the kernel, no event tells of it."""
+        self._device(ifname).roam(public_key, endpoint)
+        self._save(ifname)
+
+    def handshake(
+        self, ifname: str, public_key: PublicKey, at: float, *, rx_bytes: int = 148, tx_bytes: int = 92
+    ) -> None:
+        """Let a handshake complete at `at` (seconds since the epoch). As in the kernel, no event tells of it."""
+        self._device(ifname).handshake(public_key, at, rx_bytes=rx_bytes, tx_bytes=tx_bytes)
+        self._save(ifname)
+
+    async def turn(self, operation: Operation) -> None:
+        """Wait as long as calls take, and raise if this one shall fail."""
+        await asyncio.sleep(self.delay.total_seconds())
+        if faults := self._faults.get(operation):
+            raise faults.popleft()
+
+    def create(self, ifname: str) -> None:
+        """Make sure that the device exists; BackendError if the kernel would refuse its name."""
+        if ifname in self._devices:
+            return
+        if ifname in {"", ".", ".."} or len(ifname.encode()) > 15 or any(c in "/:" or c.isspace() for c in ifname):
+            raise BackendError(f"{ifname!r} can't be the name of an interface")
+        self._devices[ifname] = FakeDevice()
+        self._save(ifname)
+
+    def apply(self, ifname: str, patch: DevicePatch) -> None:
+        """Write a patch, and remember it; it may be set to fail in the middle."""
+        after, error = self._midway.popleft() if self._midway else (None, None)
+        self._device(ifname)
+        self.writes.append((ifname, patch))
+        self._write(ifname, patch, stop_after=after)
+        if error:
+            raise error
+
+    def delete(self, ifname: str) -> None:
+        """Make sure that the device does not exist."""
+        self._devices.pop(ifname, None)
+        remove_device(self._state_dir, ifname)
+
+    def watch(self) -> "asyncio.Queue[DeviceEvent | None]":
+        """Return a queue that gets every event from now on; None in it means that there will be no more."""
+        queue: asyncio.Queue[DeviceEvent | None] = asyncio.Queue()
+        self._watchers.append(queue)
+        return queue
+
+    def unwatch(self, queue: "asyncio.Queue[DeviceEvent | None]") -> None:
+        """End a queue."""
+        with suppress(ValueError):
+            self._watchers.remove(queue)
+        queue.put_nowait(None)
+
+    def _device(self, ifname: str) -> FakeDevice:
+        try:
+            return self._devices[ifname]
+        except KeyError:
+            raise NoSuchDeviceError(f"there is no device {ifname!r}") from None
+
+    def _write(self, ifname: str, patch: DevicePatch, *, stop_after: int | None = None) -> None:
+        device = self._device(ifname)
+        device.check(patch)
+        self._refuse_busy_port(ifname, patch)
+        for written, _ in enumerate(device.write(patch), start=1):
+            if written == stop_after:
+                break
+        self._save(ifname)
+
+    def _refuse_busy_port(self, ifname: str, patch: DevicePatch) -> None:
+        """Raise BackendError if the device would share its port: ports are bound while the link is up."""
+        link = self._device(ifname).link
+        port = link.listen_port if patch.listen_port is None else patch.listen_port
+        up = link.up if patch.up is None else patch.up
+        bound = {d.link.listen_port for name, d in self._devices.items() if name != ifname and d.link.up}
+        if up and port and port in bound:
+            raise BackendError(f"{ifname}: UDP port {port} is in use")
+
+    def _save(self, ifname: str) -> None:
+        save_device(self._state_dir, ifname, self._devices[ifname].state)
+
+    def _tell(self, ifname: str, kind: DeviceEventKind) -> None:
+        for queue in self._watchers:
+            queue.put_nowait(DeviceEvent(ifname, kind))
+
+
+class FakeBackend:
+    """Drive the devices of a `FakeHost`: the contract of `ikto_core.backend.Backend`, to the letter."""
+
+    def __init__(self, host: FakeHost) -> None:
+        self.host = host
+        self._queues: list[asyncio.Queue[DeviceEvent | None]] = []
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        """Return the device as it is, None if it is absent."""
+        await self.host.turn("read")
+        return self.host.device(ifname)
+
+    async def create(self, ifname: str) -> None:
+        """Make sure that the device exists."""
+        await self.host.turn("create")
+        self.host.create(ifname)
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        """Write what the patch names, and nothing else."""
+        await self.host.turn("apply")
+        self.host.apply(ifname, patch)
+
+    async def delete(self, ifname: str) -> None:
+        """Make sure that the device does not exist."""
+        await self.host.turn("delete")
+        self.host.delete(ifname)
+
+    def events(self) -> AsyncIterator[DeviceEvent]:
+        """Tell of whatever is tampered with from this call on, until the backend closes."""
+        self._queues.append(self.host.watch())
+        return _drain(self._queues[-1])
+
+    def close(self) -> None:
+        """End the events."""
+        for queue in self._queues:
+            self.host.unwatch(queue)
+        self._queues.clear()
+
+
+async def _drain(queue: "asyncio.Queue[DeviceEvent | None]") -> AsyncIterator[DeviceEvent]:
+    while (event := await queue.get()) is not None:
+        yield event

@@ -1,0 +1,93 @@
+"""The agent's status as Prometheus metrics."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ikto_core.admin.views import AgentState, DeviceView, StatusView
+from ikto_core.endpoints import HANDSHAKE_RECENT_S
+
+COUNTERS = {
+    "ikto_follower_pushes": "Messages that NATS pushed to the agent.",
+    "ikto_follower_gaps": "Pushes that showed that one before them was missed.",
+    "ikto_follower_whole_walks": "Readings of the whole bucket.",
+    "ikto_follower_catch_ups": "Readings of what is new in the bucket.",
+    "ikto_follower_failures": "Readings of the bucket that failed.",
+    "ikto_reconcile_whole_passes": "Passes that read and compared the whole device.",
+    "ikto_reconcile_quick_passes": "Passes that wrote a few changed peers.",
+    "ikto_reconcile_peers_written": "Peers added to the device or changed.",
+    "ikto_reconcile_peers_removed": "Peers removed from the device.",
+    "ikto_reconcile_drift_repaired": "Whole passes that found what nobody had asked for.",
+    "ikto_reconcile_failures": "Passes that failed.",
+}
+"""Each counter's help; its name is `ikto_<group>_<member>` of CountersView."""
+
+
+def render(status: StatusView, *, now: float | None = None) -> bytes:
+    """Return the status in Prometheus' text format.
+
+    Args:
+        status: What to tell.
+        now: Seconds since the epoch; None: the present.
+
+    """
+    registry = CollectorRegistry()
+    registry.register(_StatusCollector(status, time.time() if now is None else now))
+    return generate_latest(registry)
+
+
+class _StatusCollector(Collector):
+    """One status as metric families; a value that there is none of has no sample."""
+
+    def __init__(self, status: StatusView, now: float) -> None:
+        self._status = status
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric family."""
+        yield from _identity(self._status)
+        yield from _gauges(self._status)
+        if self._status.device:
+            yield from _device(self._status.device, self._now)
+        yield from _counters(msgspec.to_builtins(self._status.counters))
+
+
+def _identity(status: StatusView) -> Iterator[Metric]:
+    build = GaugeMetricFamily("ikto_build_info", "1, with what runs here.", labels=("version", "backend", "ifname"))
+    build.add_metric((status.version, status.backend, status.ifname), 1)
+    yield build
+    state = GaugeMetricFamily(
+        "ikto_state", "1 for the state that the agent is in, 0 for the others.", labels=("state",)
+    )
+    for each in AgentState:
+        state.add_metric((each.value,), each is status.state)
+    yield state
+
+
+def _gauges(status: StatusView) -> Iterable[Metric]:
+    gauge = GaugeMetricFamily
+    yield gauge("ikto_nats_connected", "1 while the agent has a session with NATS.", status.nats.connected)
+    yield gauge("ikto_peers", "Peers that the bucket's accepted records make.", status.accepted)
+    yield gauge("ikto_quarantined_records", "Records that are not accepted.", len(status.quarantined))
+    yield gauge("ikto_held_removals", "Peers whose removal the brake holds back.", len(status.held))
+    yield gauge("ikto_bucket_revision", "The bucket's latest revision that the agent heard of.", status.bucket_revision)
+    yield gauge("ikto_device_revision", "The bucket's revision that the device shows.", status.revision)
+    failed = status.device_failure is not None
+    yield gauge("ikto_device_failed", "1 while the device can't be written or read.", failed)
+
+
+def _device(device: DeviceView, now: float) -> Iterable[Metric]:
+    alive = [p for p in device.peers if p.last_handshake is not None and now - p.last_handshake < HANDSHAKE_RECENT_S]
+    yield GaugeMetricFamily("ikto_device_peers", "Peers on the device.", len(device.peers))
+    yield GaugeMetricFamily("ikto_device_peers_alive", "Peers with a handshake in the last 180 s.", len(alive))
+
+
+def _counters(counters: dict[str, dict[str, int]]) -> Iterator[Metric]:
+    for group, members in counters.items():
+        for member, value in members.items():
+            name = f"ikto_{group}_{member}"
+            yield CounterMetricFamily(name, COUNTERS[name], value)

@@ -1,0 +1,213 @@
+"""What the agent knows of itself, as the views of its socket. Reads the device; does no other I/O."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from ikto_core import __version__
+from ikto_core.addressing import Prefix
+from ikto_core.admin.views import (
+    AgentState,
+    CountersView,
+    DevicePeerView,
+    DeviceView,
+    FollowerCounters,
+    InfoView,
+    NatsView,
+    PeersView,
+    PeerView,
+    QuarantinedView,
+    ReconcileCounters,
+    RecordView,
+    StatusView,
+)
+from ikto_core.backend import Backend
+from ikto_core.config import Config
+from ikto_core.errors import BackendError
+from ikto_core.keys import PublicKey
+from ikto_core.membership import Membership
+from ikto_core.mesh import MeshPeer, Quarantined
+from ikto_core.model import DeviceState, PeerState
+from ikto_core.reconcile import Reconciler
+from ikto_core.records import PeerRecord, RecordError, allowed_ip_of_key
+from ikto_core.store.link import Link
+
+READ_TIMEOUT_S = 3.0
+"""A backend that takes longer is reported, so that an answer still reaches who asked (5 s, see client.py)."""
+
+
+class Report:
+    """Tells how the agent is doing, from what its parts show at the moment."""
+
+    def __init__(  # noqa: PLR0917 - the parts of an agent, put together in one place
+        self,
+        config: Config,
+        name: str,
+        backend_name: str,
+        membership: Membership,
+        reconciler: Reconciler,
+        link: Link,
+        backend: Backend,
+    ) -> None:
+        self._config = config
+        self._name = name
+        self._backend_name = backend_name
+        self._membership = membership
+        self._reconciler = reconciler
+        self._link = link
+        self._backend = backend
+
+    @property
+    def state(self) -> AgentState:
+        """How far the agent has come."""
+        return self._state(self._reconciler.failure)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the device shows the mesh. NATS may be out of reach: tunnels do not depend on it."""
+        return self._reconciler.in_step.is_set() and not self._reconciler.failure
+
+    def info(self) -> InfoView:
+        """Return our own record and every accepted one of others."""
+        accepted = [a for peer in self._membership.view.peers.values() for a in peer.records]
+        record = self._membership.record
+        return InfoView(
+            own=_record_view(record) if record else None,
+            peers=tuple(_record_view(a.record) for a in sorted(accepted, key=lambda a: a.subnet)),
+        )
+
+    async def status(self) -> StatusView:
+        """Return everything there is to say; a device that can't be read is a part of it."""
+        device, unread = await self._read()
+        failure = self._reconciler.failure or unread
+        record, follower, view = self._membership.record, self._membership.follower, self._membership.view
+        return StatusView(
+            state=self._state(failure),
+            version=__version__,
+            name=self._name,
+            public_key=view.rules.own_key.text,
+            private_address=self._private_address(),
+            allowed_ip=record.allowed_ip if record else None,
+            ifname=self._config.wg_dev_name,
+            backend=self._backend_name,
+            nats=self._nats(),
+            revision=self._reconciler.shown_revision,
+            bucket_revision=follower.bucket_revision,
+            accepted=len(view.peers),
+            quarantined=tuple(_quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
+            held=tuple(key.text for key in sorted(self._reconciler.brake.held)),
+            device=_device_view(device) if device else None,
+            device_failure=failure or None,
+            counters=self._counters(),
+        )
+
+    async def peers(self) -> PeersView:
+        """Return every accepted peer, with what the device knows of it."""
+        device, unread = await self._read()
+        shown = None if unread else device.peers if device else {}
+        accepted = sorted(self._membership.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
+        return PeersView(
+            peers=tuple(_peer_view(peer, shown) for peer in accepted),
+            device_failure=unread or None,
+        )
+
+    def resync(self) -> None:
+        """Have the whole bucket and the whole device read again, soon."""
+        self._membership.follower.distrust()
+        self._reconciler.distrust()
+
+    async def _read(self) -> tuple[DeviceState | None, str]:
+        """Return the device, and why it can't be read."""
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                return await self._backend.read(self._config.wg_dev_name), ""
+        except BackendError as error:
+            return None, str(error)
+        except TimeoutError:
+            return None, f"the backend did not read {self._config.wg_dev_name} within {READ_TIMEOUT_S:g} s"
+
+    def _state(self, device_failure: str) -> AgentState:
+        if self._reconciler.in_step.is_set():
+            return AgentState.DEGRADED if device_failure or not self._link.server else AgentState.READY
+        if self._membership.record:
+            return AgentState.APPLYING
+        in_view = self._link.server and self._membership.follower.synced.is_set()
+        return AgentState.CLAIMING if in_view else AgentState.CONNECTING
+
+    def _private_address(self) -> str | None:
+        """Return the address that the device should have: while we hold a subnet, it is one."""
+        return next((str(address.ip) for address in self._reconciler.addresses), None)
+
+    def _nats(self) -> NatsView:
+        return NatsView(
+            connected=bool(self._link.server), server=self._link.server or None, failure=self._link.failure or None
+        )
+
+    def _counters(self) -> CountersView:
+        return CountersView(
+            follower=FollowerCounters(**vars(self._membership.follower.stats)),
+            reconcile=ReconcileCounters(**vars(self._reconciler.stats)),
+        )
+
+
+def _record_view(record: PeerRecord) -> RecordView:
+    return RecordView(
+        name=record.name,
+        public_key=record.public_key.text,
+        advertise_address=record.advertise_address,
+        allowed_ip=record.allowed_ip,
+        wg_port=record.wg_port,
+        endpoints=tuple(str(endpoint) for endpoint in record.endpoints),
+    )
+
+
+def _quarantined_view(quarantined: Quarantined) -> QuarantinedView:
+    try:
+        allowed_ip = allowed_ip_of_key(quarantined.key)
+        Prefix.parse(allowed_ip)
+    except (RecordError, ValueError):
+        allowed_ip = None
+    return QuarantinedView(
+        key=quarantined.key, allowed_ip=allowed_ip, revision=quarantined.revision, reason=quarantined.reason
+    )
+
+
+def _device_view(device: DeviceState) -> DeviceView:
+    addresses = sorted(device.addresses, key=lambda interface: (interface.version, int(interface.ip)))
+    return DeviceView(
+        listen_port=device.listen_port,
+        mtu=device.mtu,
+        up=device.up,
+        addresses=tuple(str(interface) for interface in addresses),
+        fwmark=device.fwmark,
+        peers=tuple(_device_peer_view(device.peers[key]) for key in sorted(device.peers)),
+    )
+
+
+def _device_peer_view(peer: PeerState) -> DevicePeerView:
+    return DevicePeerView(
+        public_key=peer.public_key.text,
+        endpoint=str(peer.endpoint) if peer.endpoint else None,
+        allowed_ips=_ascending(peer.allowed_ips),
+        last_handshake=peer.last_handshake,
+        rx_bytes=peer.rx_bytes,
+        tx_bytes=peer.tx_bytes,
+    )
+
+
+def _peer_view(peer: MeshPeer, shown: Mapping[PublicKey, PeerState] | None) -> PeerView:
+    """Return a peer and what is `shown` of it; None: the device can't be read."""
+    state = (shown or {}).get(peer.public_key)
+    return PeerView(
+        public_key=peer.public_key.text,
+        name=peer.name,
+        allowed_ips=_ascending(peer.allowed_ips),
+        endpoints=tuple(str(endpoint) for endpoint in peer.endpoints),
+        on_device=None if shown is None else state is not None,
+        endpoint=str(state.endpoint) if state and state.endpoint else None,
+        last_handshake=state.last_handshake if state else None,
+    )
+
+
+def _ascending(subnets: Iterable[Prefix]) -> tuple[str, ...]:
+    """Return subnets as text, by number, IPv4 first."""
+    return tuple(str(subnet) for subnet in sorted(subnets, key=lambda subnet: (subnet.bits, subnet)))

@@ -1,0 +1,113 @@
+"""The agent's admin interface: HTTP and JSON on a unix socket that only its owner may open."""
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from ikto_core.admin.listener import bound
+from ikto_core.admin.metrics import render
+from ikto_core.admin.report import Report
+from ikto_core.admin.views import ErrorView
+
+SHUTDOWN_TIMEOUT_S = 2.0
+"""Who is being answered when the agent stops gets so long."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def serve(report: Report, path: Path) -> AsyncIterator[None]:
+    """Answer on the unix socket `path` for as long as the context lasts.
+
+    Raises IktoError if the socket can't be had; see `listener.bound`.
+    """
+    runner = web.AppRunner(_application(report), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
+        try:
+            with bound(listener, path):
+                await runner.setup()
+                await web.SockSite(runner, listener).start()
+                yield
+        finally:
+            await runner.cleanup()
+
+
+def _application(report: Report) -> web.Application:
+    answers = _Answers(report)
+    application = web.Application(middlewares=[_errors_as_json])
+    application.add_routes(
+        [
+            web.get("/v1/info", answers.info),
+            web.get("/v1/status", answers.status),
+            web.get("/v1/peers", answers.peers),
+            web.post("/v1/resync", answers.resync),
+            web.get("/healthz", answers.healthz),
+            web.get("/readyz", answers.readyz),
+            web.get("/metrics", answers.metrics),
+        ]
+    )
+    return application
+
+
+class _Answers:
+    """What each path answers."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    async def info(self, _: web.Request) -> web.Response:
+        return _json(self._report.info())
+
+    async def status(self, _: web.Request) -> web.Response:
+        return _json(await self._report.status())
+
+    async def peers(self, _: web.Request) -> web.Response:
+        return _json(await self._report.peers())
+
+    async def resync(self, _: web.Request) -> web.Response:
+        """Ask for it; 202, as it is done a moment later."""
+        self._report.resync()
+        return _json({}, status=202)
+
+    async def healthz(self, _: web.Request) -> web.Response:
+        """Say that the loop lives; that this answers at all is the proof."""
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """Say whether the device shows the mesh, and the state's word."""
+        return web.Response(text=f"{self._report.state.value}\n", status=200 if self._report.ready else 503)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        text = render(await self._report.status())
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error as JSON; one request that fails harms neither the agent nor the next."""
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        message = f"{request.path} answers {allowed}, not {request.method}"
+        return _json(ErrorView(error=message), status=error.status, headers={"Allow": allowed})
+    except web.HTTPNotFound as error:
+        return _json(ErrorView(error=f"there is no {request.path} here"), status=error.status)
+    except web.HTTPException as error:
+        return _json(ErrorView(error=error.reason), status=error.status)
+    except Exception as error:
+        log.exception("a request on the socket failed", path=request.path)
+        return _json(ErrorView(error=f"internal error: {type(error).__name__}: {error}"), status=500)
+
+
+def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    body = msgspec.json.encode(value) + b"\n"
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")

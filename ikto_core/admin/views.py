@@ -1,0 +1,151 @@
+"""What the agent tells on its socket: the public JSON, one record a kind of answer.
+
+`null` always means that there is none, or none yet. Names and reasons are what others wrote: any text at all.
+Keys are base64 as `wg` prints it, subnets ADDRESS/LENGTH, endpoints HOST:PORT. Private and preshared keys never occur.
+"""
+
+from enum import Enum
+
+import msgspec
+
+
+class AgentState(Enum):
+    """How far the agent has come, in one word."""
+
+    CONNECTING = "connecting"  # no session with NATS, or no complete view of the bucket yet
+    CLAIMING = "claiming"  # the bucket is in view; our subnet is not claimed yet
+    APPLYING = "applying"  # our subnet is claimed; the device has not shown the bucket yet
+    READY = "ready"  # the device shows the bucket
+    DEGRADED = "degraded"  # it did, but now NATS is out of reach, or the device can't be written or read
+
+
+class RecordView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One record as it stands in the bucket, with the record's own member names."""
+
+    name: str
+    public_key: str
+    advertise_address: str  # an IP literal
+    allowed_ip: str  # as written, ADDRESS/LENGTH
+    wg_port: int
+    endpoints: tuple[str, ...] = ()  # best first; left out when empty: advertise_address and wg_port
+
+
+class InfoView(msgspec.Struct, frozen=True, kw_only=True):
+    """`GET /v1/info`: our own record and everybody else's."""
+
+    own: RecordView | None = msgspec.field(name="self")  # null: nothing is claimed yet
+    peers: tuple[RecordView, ...]  # one entry an accepted record, by ascending subnet
+
+
+class NatsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The connection to NATS."""
+
+    connected: bool
+    server: str | None  # its URL, without credentials; null: not connected
+    failure: str | None  # why the last attempt failed; null: there was none since we were last settled
+
+
+class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that is not accepted."""
+
+    key: str  # in the bucket
+    allowed_ip: str | None  # the subnet that the key stands for; null: it stands for none
+    revision: int
+    reason: str
+
+
+class DevicePeerView(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer as the device has it, whoever put it there."""
+
+    public_key: str
+    endpoint: str | None  # null: none known yet
+    allowed_ips: tuple[str, ...]  # ascending
+    last_handshake: float | None  # seconds since the epoch; null: never
+    rx_bytes: int
+    tx_bytes: int
+
+
+class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
+    """The WireGuard device as its backend reads it."""
+
+    listen_port: int  # 0: none chosen yet
+    mtu: int  # bytes
+    up: bool
+    addresses: tuple[str, ...]  # ADDRESS/LENGTH, ascending
+    fwmark: int  # 0: off
+    peers: tuple[DevicePeerView, ...]  # by public key
+
+
+class FollowerCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What following the bucket took since the agent's start."""
+
+    pushes: int  # messages that NATS pushed to us
+    gaps: int  # pushes that showed that one before them was missed
+    whole_walks: int  # readings of the whole bucket
+    catch_ups: int  # readings of what was new
+    failures: int  # readings that failed
+
+
+class ReconcileCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeping the device equal took since the agent's start."""
+
+    whole_passes: int  # the device was read and compared
+    quick_passes: int  # a few changed peers were written
+    peers_written: int
+    peers_removed: int
+    drift_repaired: int  # whole passes that found what nobody had asked for
+    failures: int
+
+
+class CountersView(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts since the agent's start."""
+
+    follower: FollowerCounters
+    reconcile: ReconcileCounters
+
+
+class StatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """`GET /v1/status`: what the agent is, sees and does."""
+
+    state: AgentState
+    version: str  # of Ikto
+    name: str
+    public_key: str
+    private_address: str | None  # of the device; null: nothing is claimed yet
+    allowed_ip: str | None  # our subnet; null as above
+    ifname: str
+    backend: str  # the backend's name
+    nats: NatsView
+    revision: int | None  # of the bucket, that the device shows; null: it has shown none yet
+    bucket_revision: int  # the latest that we heard of; 0: none
+    accepted: int  # peers, not records
+    quarantined: tuple[QuarantinedView, ...]  # by key
+    held: tuple[str, ...]  # public keys of the peers whose removal is held back by the brake
+    device: DeviceView | None  # null: it is absent, or can't be read: see device_failure
+    device_failure: str | None  # why the device is not what it should be, or can't be read
+    counters: CountersView
+
+
+class PeerView(msgspec.Struct, frozen=True, kw_only=True):
+    """An accepted peer, with what the device knows of it."""
+
+    public_key: str
+    name: str  # in its latest record
+    allowed_ips: tuple[str, ...]  # of all its records, ascending
+    endpoints: tuple[str, ...]  # candidates, best first
+    on_device: bool | None  # null: the device can't be read
+    endpoint: str | None  # the one in use; null: none known
+    last_handshake: float | None  # seconds since the epoch; null: never
+
+
+class PeersView(msgspec.Struct, frozen=True, kw_only=True):
+    """`GET /v1/peers`: who is accepted, and how each is doing."""
+
+    peers: tuple[PeerView, ...]  # by ascending subnet
+    device_failure: str | None  # why the device can't be read
+
+
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """What comes with a status of 400 or more."""
+
+    error: str

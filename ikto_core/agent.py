@@ -1,0 +1,153 @@
+"""The agent: puts the rooms together and is the only place that starts tasks."""
+
+import asyncio
+import re
+from pathlib import Path
+from random import Random, SystemRandom
+
+import structlog
+
+from ikto_core.admin.report import Report
+from ikto_core.admin.server import serve
+from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.config import Config
+from ikto_core.egress import advertise_address, host_name
+from ikto_core.errors import AddressInUseError, BackendError, first_cause
+from ikto_core.ipam.contract import IpamPlugin
+from ikto_core.keys import PrivateKey
+from ikto_core.membership import Membership
+from ikto_core.reconcile import Reconciler
+from ikto_core.state import StateFile
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.link import Link
+from ikto_core.store.session import NatsSettings, Session
+
+log = structlog.get_logger(__name__)
+
+
+async def run_agent(
+    config: Config, private_key: PrivateKey, backend: BackendPlugin, ipam: IpamPlugin, socket: Path
+) -> None:
+    """Open the backend and take part in the mesh until cancelled. Raises as `Agent.run`."""
+    context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path())
+    async with backend.open(context) as opened:
+        await Agent(config, private_key, backend.name, opened, ipam).run(socket)
+
+
+class Agent:
+    """One node of a mesh.
+
+    Args:
+        config: A checked configuration.
+        private_key: The device's key.
+        backend_name: The backend's name, for status.
+        backend: What drives the device.
+        ipam: What proposes subnets when the private address is "auto".
+        random: Chance of every kind.
+
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        private_key: PrivateKey,
+        backend_name: str,
+        backend: Backend,
+        ipam: IpamPlugin,
+        random: Random | None = None,
+    ) -> None:
+        random = random or SystemRandom()
+        name = config.name or host_name()
+        self._config = config
+        self._backend = backend
+        self._reconciler = Reconciler(backend, config.wg_dev_name, persistent_keepalive=config.persistent_keepalive)
+        self._membership = Membership(
+            config,
+            name=name,
+            private_key=private_key,
+            strategy=ipam.make(),
+            reconciler=self._reconciler,
+            state=StateFile(config.state_path()),
+            random=random,
+        )
+        self._link = Link(nats_settings(config, name), random, patient=self._membership.had_claim)
+        self.report = Report(config, name, backend_name, self._membership, self._reconciler, self._link, backend)
+
+    async def run(self, socket: Path) -> None:
+        """Take part in the mesh until cancelled, and answer on the unix socket.
+
+        Stopping leaves device and record in place; but a device whose address is not ours any more goes.
+
+        Raises:
+            AddressInUseError: Our address is somebody else's.
+            ConfigError: The configuration contradicts the mesh's, or no address to advertise can be found.
+            NatsError: NATS can't be used; only as long as nothing was ever claimed, later it is tried for ever.
+            IktoError: The socket can't be had.
+
+        """
+        try:
+            async with serve(self.report, socket), asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._link.run(self._follow))
+                tasks.create_task(self._reconciler.run())
+                tasks.create_task(self._watch_device())
+        except BaseExceptionGroup as group:
+            cause = first_cause(group)
+            if isinstance(cause, AddressInUseError) and self._membership.had_claim:
+                await self._let_go()
+            raise cause from group
+
+    async def _follow(self, session: Session) -> None:
+        """Follow the bucket and keep our record for as long as the session lives."""
+        bucket = Bucket(session, self._config.nats_kv)
+        advertised = self._config.advertised or await advertise_address(
+            session.server, self._config.mesh, self._config.wg_dev_name
+        )
+        await self._listen(session, bucket)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(session.closed())
+                tasks.create_task(self._membership.follower.run(bucket))
+                tasks.create_task(self._membership.keep(bucket, advertised, self._link.settled))
+        except BaseExceptionGroup as group:
+            raise first_cause(group) from group
+
+    async def _listen(self, session: Session, bucket: Bucket) -> None:
+        """Have writes to the bucket pushed to the follower: with their revision, or else as a mere hint."""
+        follower = self._membership.follower
+        if await bucket.is_pushed():
+            await session.subscribe(bucket.pushes, lambda m: follower.receive(bucket.message(m.headers or {}, m.data)))
+        else:
+            log.warning("the bucket does not republish: following by hints", upgrade="ikto bucket upgrade")
+            await session.subscribe(bucket.writes, lambda _: follower.hint())
+
+    async def _watch_device(self) -> None:
+        """Have the device read again whenever its backend says that somebody touched it."""
+        async for event in self._backend.events():
+            if event.ifname == self._config.wg_dev_name:
+                self._reconciler.distrust()
+
+    async def _let_go(self) -> None:
+        """Stop using an address that is not ours, at once and for good."""
+        log.error("letting go of the address: the device goes", ifname=self._config.wg_dev_name)
+        self._membership.forget()
+        try:
+            await self._backend.delete(self._config.wg_dev_name)
+        except BackendError as error:
+            log.error("the device could not be removed", ifname=self._config.wg_dev_name, error=str(error))
+
+
+def nats_settings(config: Config, name: str) -> NatsSettings:
+    """Return where NATS is and how to log in; replies go to an inbox of the node's own, `_INBOX_<name>`."""
+    return NatsSettings(
+        servers=tuple(config.nats_servers),
+        name=f"ikto {name}",
+        inbox="_INBOX_" + re.sub(r"[^A-Za-z0-9_-]", "_", name),
+        user=config.nats_user,
+        password=config.nats_password,
+        token=config.nats_token,
+        nkey_seed=config.nats_nkey_seed,
+        creds=config.nats_creds,
+        tls_ca=config.nats_tls_ca,
+        tls_cert=config.nats_tls_cert,
+        tls_key=config.nats_tls_key,
+    )

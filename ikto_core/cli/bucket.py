@@ -1,0 +1,117 @@
+"""`ikto bucket`: make, show and upgrade the mesh's bucket."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import SystemRandom
+from typing import TypeVar
+
+import click
+import msgspec
+
+from ikto_core.agent import nats_settings
+from ikto_core.cli.options import given_members, json_option, member_options
+from ikto_core.config import Config, config_from_flags, load_config
+from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
+from ikto_core.store.link import open_session
+
+T = TypeVar("T")
+Command = TypeVar("Command", bound=Callable[..., object])
+
+WHERE = (
+    "nats_url",
+    "nats_kv",
+    "nats_creds",
+    "nats_user",
+    "nats_password",
+    "nats_token",
+    "nats_nkey_seed",
+    "nats_tls_ca",
+    "nats_tls_cert",
+    "nats_tls_key",
+)
+
+
+@click.group()
+def bucket() -> None:
+    """Create, show or upgrade the mesh's bucket. Needs the right to manage streams, which no agent needs."""
+
+
+def _where_options(command: Command) -> Command:
+    """Give a command `-c FILE` and the options that say where the bucket is."""
+    path = click.Path(path_type=Path)
+    help_text = "Take what is not given here from this configuration."
+    return click.option("-c", "--config", "config_path", metavar="FILE", type=path, help=help_text)(
+        member_options(*WHERE)(command)
+    )
+
+
+@bucket.command()
+@_where_options
+@member_options("mesh_cidr", "subnet_prefix")
+@click.option("--replicas", type=click.IntRange(1, 5), default=1, show_default=True, help="Copies in a cluster.")
+@click.option("--memory", is_flag=True, help="Keep it in memory: a restart of NATS empties it.")
+def create(config_path: Path | None, replicas: int, memory: bool, **members: str | None) -> None:
+    """Create the bucket with the mesh's own settings in it; may be repeated."""
+    config = _config(config_path, members)
+    mesh = MeshSettings(str(config.mesh), config.subnet_prefix)
+    made = _with_bucket(config, lambda found: create_bucket(found, mesh, replicas=replicas, memory=memory))
+    click.echo(f"{config.nats_kv}: {'created' if made else 'there already'}, mesh {config.mesh}/{config.subnet_prefix}")
+
+
+@bucket.command()
+@_where_options
+@json_option
+def show(config_path: Path | None, as_json: bool, **members: str | None) -> None:
+    """Show what the bucket is and what mesh it holds."""
+    config = _config(config_path, members)
+    shown = _with_bucket(config, _describe)
+    if as_json:
+        click.echo(msgspec.json.encode(shown))
+        return
+    for name, value in shown.items():
+        click.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+@bucket.command()
+@_where_options
+def upgrade(config_path: Path | None, **members: str | None) -> None:
+    """Have a bucket made for Ikto 0.3.0 republish its writes, so that agents see them at once and cheaply."""
+    config = _config(config_path, members)
+    upgraded = _with_bucket(config, upgrade_bucket)
+    click.echo(f"{config.nats_kv}: {'upgraded' if upgraded else 'nothing to do'}")
+
+
+def _config(path: Path | None, members: dict[str, str | None]) -> Config:
+    overrides = {"private_address": "auto"} | given_members(members)  # a bucket needs no address of ours
+    return load_config(path, environ=os.environ, overrides=overrides) if path else config_from_flags(overrides)
+
+
+def _with_bucket(config: Config, use: Callable[[Bucket], Awaitable[T]]) -> T:
+    """Connect, and return what `use` makes of the bucket."""
+
+    async def connected() -> T:
+        async with open_session(nats_settings(config, "bucket"), SystemRandom()) as session:
+            return await use(Bucket(session, config.nats_kv))
+
+    return asyncio.run(connected())
+
+
+async def _describe(found: Bucket) -> dict[str, object]:
+    stream = await found.stream_info()
+    settings = read_settings(await found.get(MESH_KEY))
+    return {
+        "bucket": found.name,
+        "mesh_cidr": settings.mesh_cidr if settings else None,
+        "subnet_prefix": settings.subnet_prefix if settings else None,
+        "records": stream.state.num_subjects - (1 if settings else 0),
+        "revision": stream.state.last_seq,
+        "replicas": stream.config.num_replicas,
+        "storage": stream.config.storage,
+        "history": stream.config.max_msgs_per_subject,
+        "follows_by_push": found.follows_by_push(stream),
+        "created": stream.created,
+    }

@@ -1,0 +1,40 @@
+"""`ikto config`: what is wrong with a configuration, and what may stand in one."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from ikto_core.cli.options import config_option, json_option
+from ikto_core.cli.printing import printable
+from ikto_core.config import config_schema, load_config
+from ikto_core.errors import ConfigError
+
+
+@click.group()
+def config() -> None:
+    """Check a configuration, or describe its members."""
+
+
+@config.command()
+@config_option
+@json_option
+def check(config_path: Path, as_json: bool) -> int:
+    """Tell every problem of a configuration, as an agent started here would find it."""
+    problems: tuple[str, ...] = ()
+    try:
+        load_config(config_path, environ=os.environ, overrides={})
+    except ConfigError as error:
+        if not as_json:
+            raise
+        problems = error.problems or (str(error),)
+    text = json.dumps({"ok": not problems, "problems": problems}) if as_json else printable(f"{config_path}: ok")
+    click.echo(text)
+    return ConfigError.exit_code if problems else 0
+
+
+@config.command()
+def schema() -> None:
+    """Print the configuration's JSON Schema, which an editor can check a file against."""
+    click.echo(json.dumps(config_schema(), indent=2))

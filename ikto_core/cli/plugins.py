@@ -1,0 +1,53 @@
+"""`ikto plugins`: what is installed, by whom, and what is wrong with it."""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+import msgspec
+
+from ikto_core.cli.printing import printable
+from ikto_core.plugins import PluginStatus, load_plugins
+
+_COLUMNS = PluginStatus.__struct_fields__
+_COLOURS = {"ok": "green", "failed": "red", "conflict": "red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+def plugins(*, as_json: bool) -> None:
+    """List the plugins: kind, name, distribution, version, status and reason."""
+    statuses = load_plugins().listing()
+    if as_json:
+        click.echo(_json(statuses))
+        return
+    rows = [{column: printable(getattr(status, column)) for column in _COLUMNS} for status in statuses]
+    if sys.stdout.isatty():
+        _print_table(rows)
+    else:
+        click.echo(_aligned(rows))
+
+
+def _json(statuses: Sequence[PluginStatus]) -> str:
+    """Return JSON in printable ASCII, so that no control character reaches a terminal; msgspec's is UTF-8."""
+    return json.dumps([msgspec.to_builtins(status) for status in statuses], indent=2)
+
+
+def _aligned(rows: Sequence[dict[str, str]]) -> str:
+    lines = [[column.upper() for column in _COLUMNS], *(list(row.values()) for row in rows)]
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _print_table(rows: Sequence[dict[str, str]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - start-up time: only a terminal needs it
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    table = Table(*_COLUMNS, box=None, header_style="bold")
+    for row in rows:  # as Text: what others wrote is no markup
+        table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row.values()))
+    Console().print(table)

@@ -1,0 +1,180 @@
+"""Finds the address at which peers reach this host, without sending a packet."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from socket import AF_INET, AF_INET6, IPPROTO_IPV6, SOCK_DGRAM, gethostname, socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ikto_core.addressing import Prefix
+from ikto_core.errors import ConfigError
+
+Address = IPv4Address | IPv6Address
+
+DEFAULT_ROUTES = (
+    ("default IPv4 route", AF_INET, "192.0.2.1"),
+    ("default IPv6 route", AF_INET6, "2001:db8::1"),
+)
+"""Documentation addresses (RFC 5737, RFC 3849) lie behind the default route. IPv4 first: more peers have it."""
+
+_FOREIGN_KINDS = {
+    "bridge": "a bridge",
+    "openvswitch": "a bridge",
+    "tun": "a tun or tap device",  # userspace WireGuard too
+    "wireguard": "a WireGuard device",
+    "vxlan": "an overlay",
+    "geneve": "an overlay",
+    "ipip": "an overlay",
+}
+"""Kinds of link (IFLA_INFO_KIND) whose addresses only guests of this host or members of some overlay reach."""
+
+_FOREIGN_NAMES = ("veth", "cali", "cilium", "lxc", "flannel", "docker", "cni", "virbr", "podman", "kube-")
+"""What the host's end of a guest is called. A container's own end is a veth too, but is named eth0 or the like."""
+
+_IPV6_ADDR_PREFERENCES, _PREFER_PUBLIC = 72, 2  # linux/in6.h; RFC 5014
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """A route, and the address that this host uses on it."""
+
+    route: str  # for humans: "default IPv4 route"
+    source: Address | None  # None: there is no such route
+
+
+class Link(msgspec.Struct, frozen=True):
+    """A network interface of this host."""
+
+    ifname: str
+    kind: str | None  # as the kernel names it; None: none, as for hardware and the loopback
+    addresses: frozenset[Address]
+
+
+async def advertise_address(server: str, mesh: Prefix, ifname: str) -> str:
+    """Return the IP literal, in RFC 5952 form, at which peers most likely reach this host.
+
+    It is the source of the route to the NATS server; of the default route if that won't do, as when the server runs
+    on this host.
+
+    Args:
+        server: The NATS server's URL, such as `nats://host:4222` or `tls://[fd00::1]:4222`.
+        mesh: The mesh's network; nothing inside it is returned.
+        ifname: The mesh device; none of its addresses is returned.
+
+    Raises:
+        ConfigError: No address will do, or the system does not show its interfaces.
+
+    """
+    candidates = [*await _towards(server), *_by_default()]
+    links = await _links({candidate.source for candidate in candidates})
+    return choose(candidates, links, mesh, ifname)
+
+
+def choose(candidates: Iterable[Candidate], links: Collection[Link], mesh: Prefix, ifname: str) -> str:
+    """Return the first candidate's address that peers can reach; ConfigError says why each won't do.
+
+    Refused are addresses that are loopback, link-local or inside the mesh, and those of the mesh device or of a link
+    that belongs to guests or to an overlay. `links` holds at least the links that carry a candidate.
+    """
+    faults = []
+    for candidate in candidates:
+        fault = next(_faults(candidate, links, mesh, ifname), None)
+        if fault is None:
+            return str(candidate.source)
+        faults.append(fault)
+    raise ConfigError(
+        f"advertise_address: found none that peers could reach: {'; '.join(dict.fromkeys(faults))}",
+        hint="set advertise_address to an address of this host",
+    )
+
+
+def host_name() -> str:
+    """Return what this host calls itself."""
+    return gethostname()
+
+
+def _faults(candidate: Candidate, links: Iterable[Link], mesh: Prefix, ifname: str) -> Iterator[str]:
+    source = candidate.source
+    if source is None:
+        yield f"no {candidate.route}"
+        return
+    if source.is_loopback or source.is_unspecified:
+        yield f"{source} is this host alone"
+    if source.is_link_local:
+        yield f"{source} is link-local"
+    if mesh.covers(Prefix.of(source.packed, source.max_prefixlen)):
+        yield f"{source} is inside the mesh {mesh}"
+    carriers = [link for link in links if source in link.addresses]
+    if not carriers:
+        yield f"{source} is on no interface"
+    for link in carriers:
+        if nature := _foreign(link, ifname):
+            yield f"{source} is on {link.ifname}, {nature}"
+
+
+def _foreign(link: Link, ifname: str) -> str | None:
+    """Return what makes the link's addresses unfit, None if nothing does."""
+    if link.ifname == ifname:
+        return "the mesh device"
+    if link.ifname.startswith(_FOREIGN_NAMES):
+        return "an interface for guests"
+    return _FOREIGN_KINDS.get(link.kind or "")
+
+
+async def _towards(server: str) -> list[Candidate]:
+    """Ask the system for the routes to a server, which may have several addresses."""
+    url = urlsplit(server)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(url.hostname or "", url.port or 4222, type=SOCK_DGRAM)
+    except OSError:  # a passing fault of the resolver need not stop us: the default route is most often the same
+        return [Candidate(f"address for the name {url.hostname}", None)]
+    return [Candidate(f"route to {target[0]}", _source(family, target)) for family, _, _, _, target in found]
+
+
+def _by_default() -> list[Candidate]:
+    return [Candidate(route, _source(family, (address, 9))) for route, family, address in DEFAULT_ROUTES]
+
+
+def _source(family: int, target: tuple[Any, ...]) -> Address | None:
+    """Return the address that this host uses towards `target`, None without a route. Connecting UDP sends nothing."""
+    try:
+        with socket(family, SOCK_DGRAM) as probe:
+            if family == AF_INET6:  # a temporary address (RFC 8981) would be gone tomorrow
+                probe.setsockopt(IPPROTO_IPV6, _IPV6_ADDR_PREFERENCES, _PREFER_PUBLIC)
+            probe.connect(target)
+            source = ip_address(probe.getsockname()[0])
+    except OSError:
+        return None
+    return getattr(source, "ipv4_mapped", None) or source
+
+
+async def _links(addresses: Collection[Address | None]) -> list[Link]:
+    """Read the links that carry `addresses`. Only those: a host may have thousands, at 0.4 ms each."""
+    from pyroute2 import AsyncIPRoute, NetlinkError  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to import
+
+    try:
+        async with AsyncIPRoute() as netlink:
+            carried = await _carried(netlink)
+            wanted = [index for index in carried if not carried[index].isdisjoint(addresses)]
+            return [await _link(netlink, index, frozenset(carried[index])) for index in wanted]
+    except (OSError, NetlinkError) as error:
+        raise ConfigError(
+            f"advertise_address: this host's interfaces can't be read: {error}", hint="set advertise_address"
+        ) from error
+
+
+async def _carried(netlink: Any) -> dict[int, set[Address]]:
+    """Read the addresses of every link, by its index."""
+    carried: dict[int, set[Address]] = defaultdict(set)
+    async for message in await netlink.get_addr():
+        own = message.get("local") or message.get("address")  # on a point-to-point link `address` is the other end's
+        carried[message["index"]].add(ip_address(own))
+    return carried
+
+
+async def _link(netlink: Any, index: int, addresses: frozenset[Address]) -> Link:
+    [message] = [message async for message in await netlink.get_links(index)]
+    return Link(message.get("ifname"), message.get(("linkinfo", "kind")), addresses)

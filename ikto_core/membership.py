@@ -1,0 +1,248 @@
+"""Our place in the mesh: the claim on our own subnet, and the bucket as it bears on our device."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_interface
+from random import Random
+
+import msgspec
+import structlog
+
+from ikto_core import __version__
+from ikto_core.addressing import Prefix, parse_address
+from ikto_core.config import Config
+from ikto_core.errors import AddressInUseError, ConfigError
+from ikto_core.ipam.addresses import addresses_to_try
+from ikto_core.ipam.contract import IpamRequest, IpamStrategy
+from ikto_core.keys import PrivateKey
+from ikto_core.mesh import Entry, MeshRules, MeshView
+from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
+from ikto_core.model import DeviceSpec
+from ikto_core.own_record import Identity, Verdict, judge_own
+from ikto_core.reconcile import Reconciler
+from ikto_core.records import PeerRecord
+from ikto_core.state import Claim, StateFile
+from ikto_core.store.claim import Claimant, ClonedError
+from ikto_core.store.follower import Follower
+from ikto_core.store.port import RecordStore
+
+RECLAIM_JITTER_S = 1.0
+"""After a bucket is wiped every node claims again: not all in one moment."""
+
+log = structlog.get_logger(__name__)
+
+
+class Membership:
+    """Claims a subnet, guards the claim, and aims the reconciler at what the bucket says.
+
+    `record` is our own record as it stands in the bucket; None until a subnet is claimed in this run.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        name: str,
+        private_key: PrivateKey,
+        strategy: IpamStrategy,
+        reconciler: Reconciler,
+        state: StateFile,
+        random: Random,
+    ) -> None:
+        self.record: PeerRecord | None = None
+        self.view = MeshView(_rules(config, private_key))
+        self.follower = Follower(self._bucket_changed, random)
+        self._config = config
+        self._name = name
+        self._private_key = private_key
+        self._strategy = strategy
+        self._reconciler = reconciler
+        self._state = state
+        self._kept = state.load()
+        self._random = random
+        self._identity = Identity(
+            public_key=private_key.public(),
+            instance=f"{random.getrandbits(64):016x}",
+            instances=frozenset(self._kept.instances),
+        )
+        self._claimant = Claimant(self._identity, lambda: f"{random.getrandbits(64):016x}")
+        self._doubt = asyncio.Event()  # the bucket may not hold our record as it should be
+
+    @property
+    def had_claim(self) -> bool:
+        """Whether an earlier run claimed what this one will ask for first."""
+        return self._kept_address() is not None
+
+    async def keep(self, store: RecordStore, advertise_address: str, on_claimed: Callable[[], None]) -> None:
+        """Claim our subnet, then see to it that the claim stands, until cancelled.
+
+        Args:
+            store: The bucket.
+            advertise_address: Where peers reach this host, an IP literal.
+            on_claimed: Called once the claim stands.
+
+        Raises:
+            AddressInUseError: Our address is somebody else's and there is none to take instead; ClonedError if it
+                was taken over by a copy of this machine.
+            ConfigError: The configuration contradicts the mesh's own settings.
+            NatsError: The bucket can't be read or written.
+
+        """
+        await self.follower.synced.wait()
+        self._check_settings()
+        await self._claim(store, advertise_address)
+        on_claimed()
+        while True:
+            await self._doubt.wait()
+            await asyncio.sleep(self._random.uniform(0, RECLAIM_JITTER_S) if self._is_missing() else 0)
+            self._doubt.clear()
+            self._check_for_clones()
+            await self._claim(store, advertise_address)
+
+    def forget(self) -> None:
+        """Keep no claim: the subnet is not ours any more."""
+        self._kept = msgspec.structs.replace(self._kept, claim=None)
+        self._state.save(self._kept)
+
+    # -- claiming --------------------------------------------------------------------------------------------------
+
+    async def _claim(self, store: RecordStore, advertise_address: str) -> None:
+        """Claim the first address that holds; the one we have comes first."""
+        refusal: AddressInUseError | None = None
+        for address in self._addresses():
+            record = self._record_for(address, advertise_address)
+            try:
+                await self._claim_one(store, record)
+            except ClonedError:
+                raise
+            except AddressInUseError as error:
+                log.error("address is not ours", private_address=address, reason=str(error))
+                refusal = refusal or error
+            else:
+                await self._settle_in(store, address, record)
+                return
+        raise refusal or AddressInUseError(
+            f"the mesh {self._config.mesh_cidr} has no subnet of length {self._config.subnet_prefix} left",
+            hint="withdraw nodes that are gone, or use a larger mesh",
+        )
+
+    async def _claim_one(self, store: RecordStore, record: PeerRecord) -> None:
+        """Claim one subnet. A record of another form may hold it under a key of its own, which no lock guards."""
+        holder = self.view.holder(record.subnet)
+        if holder and holder.record.public_key != record.public_key and not holder.regular:
+            raise AddressInUseError(
+                f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
+                hint='choose another private_address, or "auto"',
+            )
+        newcomer = self.record is None
+        await self._claimant.claim(store, record, newcomer=newcomer)
+
+    async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord) -> None:
+        """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
+        moved = self.record is None or self.record.key != record.key
+        self.record = record
+        if not moved:
+            return
+        log.info("subnet claimed", allowed_ip=record.allowed_ip, private_address=address)
+        self._keep(address)
+        self._aim(address, record.subnet)
+        for key in self.view.own_records.keys() - {record.key}:
+            log.info("earlier record withdrawn", key=key, gone=await self._claimant.withdraw(store, key))
+
+    def _addresses(self) -> Iterator[str]:
+        configured = None if self._config.subnet is None else self._config.private_address
+        return addresses_to_try(configured, self._kept_address(), self._proposals())
+
+    def _proposals(self) -> Iterator[Prefix]:
+        request = IpamRequest(
+            mesh_cidr=self._config.mesh,
+            subnet_prefix=self._config.subnet_prefix,
+            public_key=self._identity.public_key,
+            name=self._name,
+            taken=self.view.subnets(),
+            random=self._random,
+        )
+        yield from self._strategy.candidates(request)
+
+    def _record_for(self, address: str, advertise_address: str) -> PeerRecord:
+        return PeerRecord(
+            name=self._name,
+            public_key=self._identity.public_key,
+            advertise_address=advertise_address,
+            allowed_ip=str(Prefix.of(parse_address(address), self._config.subnet_prefix)),
+            wg_port=self._config.wg_port,
+            endpoints=self._config.advertised_endpoints,
+            instance=self._identity.instance,
+            agent=f"ikto {__version__}",
+        )
+
+    # -- guarding --------------------------------------------------------------------------------------------------
+
+    def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
+        """Take what the follower found: the view first, then the device, then a look at our own record."""
+        touched = self.view.update(changes)
+        self._reconciler.changed(touched, self.follower.revision)
+        if self.record and self.record.key in changes:
+            judgement = judge_own(changes[self.record.key], self.record, self._identity, newcomer=False)
+            if judgement.verdict is not Verdict.KEEP:
+                self._doubt.set()
+
+    def _is_missing(self) -> bool:
+        entry = self.follower.table.get(self.record.key) if self.record else None
+        return entry is None or entry.value is None
+
+    def _check_for_clones(self) -> None:
+        """Our record is gone or changed; if a copy of this machine withdrew it for one of its own, let it be."""
+        known = self._identity.instances | {self._identity.instance}
+        for key, accepted in self.view.own_records.items():
+            if self._is_missing() and accepted.record.instance not in known:
+                raise ClonedError(
+                    f"a copy of this machine runs with our private key (its record: {key}, {accepted.record.name!r})",
+                    hint="give each machine a private key of its own (ikto key generate)",
+                )
+
+    def _check_settings(self) -> None:
+        settings = read_settings(self.follower.table.get(MESH_KEY))
+        mine = MeshSettings(str(self._config.mesh), self._config.subnet_prefix)
+        if settings and (differences := settings.differences(mine)):
+            raise ConfigError(
+                f"the configuration contradicts the mesh in bucket {self._config.nats_kv!r}: {'; '.join(differences)}",
+                hint="take the bucket's values",
+            )
+
+    # -- what is kept, and what the device should be ---------------------------------------------------------------
+
+    def _kept_address(self) -> str | None:
+        claim = self._kept.claim
+        return claim.private_address if claim and claim == self._claim_of(claim.private_address) else None
+
+    def _claim_of(self, address: str) -> Claim:
+        return Claim(
+            private_address=address,
+            mesh_cidr=str(self._config.mesh),
+            subnet_prefix=self._config.subnet_prefix,
+            public_key=self._identity.public_key.text,
+            bucket=self._config.nats_kv,
+        )
+
+    def _keep(self, address: str) -> None:
+        self._kept = self._kept.claimed(self._claim_of(address), self._identity.instance)
+        self._state.save(self._kept)
+
+    def _aim(self, address: str, subnet: Prefix) -> None:
+        self.view = MeshView(msgspec.structs.replace(self.view.rules, own_subnet=subnet))
+        self.view.update(self.follower.table)
+        base = DeviceSpec(
+            private_key=self._private_key,
+            listen_port=self._config.wg_port,
+            addresses=frozenset({ip_interface(f"{address}/{self._config.mesh.length}")}),
+            peers={},
+            fwmark=self._config.fwmark,
+            mtu=self._config.device_mtu,
+            keep_foreign_peers=self._config.keep_foreign_peers,
+        )
+        self._reconciler.target(base, self.view.peers, self.follower.revision)
+
+
+def _rules(config: Config, private_key: PrivateKey) -> MeshRules:
+    return MeshRules(cidr=config.mesh, subnet_prefix=config.subnet_prefix, own_key=private_key.public())

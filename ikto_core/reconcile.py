@@ -1,0 +1,222 @@
+"""Keeping the WireGuard device equal to the mesh: whole when in doubt, and else only what changed."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Set
+from contextlib import suppress
+
+import msgspec
+import structlog
+
+from ikto_core.addressing import Endpoint
+from ikto_core.backend import Backend
+from ikto_core.brake import BrakeLimits, RemovalBrake
+from ikto_core.diff import diff, diff_peers, patched
+from ikto_core.endpoints import endpoint_to_write
+from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.keys import PublicKey
+from ikto_core.mesh import MeshPeer
+from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerSpec, PeerState
+
+WHOLE_EVERY_S = 60.0
+"""How often the device is read and compared although nothing happened: drift is repaired and reported."""
+
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+class ReconcileStats:
+    """Counts since start, for status and metrics."""
+
+    def __init__(self) -> None:
+        self.whole_passes = 0
+        self.quick_passes = 0
+        self.peers_written = 0
+        self.peers_removed = 0
+        self.drift_repaired = 0  # whole passes that found what nobody had asked for
+        self.failures = 0
+
+
+class Reconciler:
+    """Drives one device through a backend.
+
+    Give it a `target`, tell it what `changed`, and `run` it. `shown_revision` is the bucket's revision that the
+    device shows; None until it has shown one.
+    """
+
+    def __init__(
+        self, backend: Backend, ifname: str, *, persistent_keepalive: int = 0, limits: BrakeLimits | None = None
+    ) -> None:
+        self.ifname = ifname
+        self.brake = RemovalBrake(limits or BrakeLimits())
+        self.shown_revision: int | None = None
+        self.in_step = asyncio.Event()  # the device has shown a complete view at least once
+        self.failure = ""  # why the device is not what it should be; empty: it is, as far as we know
+        self.stats = ReconcileStats()
+        self._backend = backend
+        self._keepalive_s = persistent_keepalive
+        self._base: DeviceSpec | None = None  # everything but the peers; None: hands off
+        self._peers: Mapping[PublicKey, MeshPeer] = {}
+        self._revision: int | None = None
+        self._dirty: set[PublicKey] = set()
+        self._whole_due = True  # the device must be read before anything is written
+        self._expecting = True  # the next whole pass will find something to do, and that is not drift
+        self._shown: dict[PublicKey, PeerState] = {}  # the peers that the device shows, as far as we know
+        self._ours: set[PublicKey] = set()  # peers that we put there
+        self._tried: dict[PublicKey, tuple[Endpoint, ...]] = {}
+        self._wake = asyncio.Event()
+
+    @property
+    def addresses(self) -> frozenset[Interface]:
+        """What the device's addresses should be; none until there is a target."""
+        return self._base.addresses if self._base else frozenset()
+
+    # -- what to aim at --------------------------------------------------------------------------------------------
+
+    def target(self, base: DeviceSpec, peers: Mapping[PublicKey, MeshPeer], revision: int | None) -> None:
+        """Aim at this device with these peers; `peers` is read again at every pass, so it may change in place."""
+        self._base, self._peers, self._revision = base, peers, revision
+        self._expecting = True
+        self.distrust()
+
+    def changed(self, peers: Iterable[PublicKey], revision: int) -> None:
+        """Say that these peers are new, changed or gone as of this revision of the bucket."""
+        self._dirty.update(peers)
+        self._revision = revision
+        self._wake.set()
+
+    def distrust(self) -> None:
+        """Read the whole device at the next pass: somebody else may have changed it."""
+        self._whole_due = True
+        self._wake.set()
+
+    # -- getting there ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Reconcile whenever there is something to do, and every WHOLE_EVERY_S, until cancelled."""
+        retry_s = FIRST_RETRY_S
+        while True:
+            await self._due(WHOLE_EVERY_S)
+            try:
+                await self.reconcile()
+                retry_s = FIRST_RETRY_S
+            except BackendError as error:
+                self.stats.failures += 1
+                self.failure = str(error)
+                log.warning("device not in step", ifname=self.ifname, error=str(error), next_try_in_s=retry_s)
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, LONGEST_RETRY_S)
+                self.distrust()  # errors are not atomic
+
+    async def _due(self, within_s: float) -> None:
+        """Wait for something to do; after `within_s`, the whole device is due."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._wake.wait()
+                self._wake.clear()
+                return
+        self._whole_due = True
+
+    async def reconcile(self) -> None:
+        """Make one pass; afterwards the device shows what the target was when it began.
+
+        Raises BackendError; a part may be written then, so call `distrust` before the next pass.
+        """
+        if self._base is None:
+            return
+        base, revision = self._base, self._revision
+        dirty, self._dirty = self._dirty, set()
+        whole = self._whole_due or self._moved(dirty)
+        self._whole_due = False
+        if whole:
+            await self._whole(base, expecting=self._expecting or bool(dirty))
+            self._expecting = False
+        elif dirty:
+            await self._quick(dirty)
+        self.shown_revision, self.failure = revision, ""
+        if revision is not None:
+            self.in_step.set()
+
+    async def _whole(self, base: DeviceSpec, *, expecting: bool) -> None:
+        """Read the device, and write whatever is not as it should be."""
+        self.stats.whole_passes += 1
+        state = await self._read_or_create()
+        self._ours.update(self._peers)
+        specs = {key: self._peer_spec(peer, state.peers.get(key)) for key, peer in self._peers.items()}
+        patch = diff(msgspec.structs.replace(base, peers=specs), state, ours=self._ours)
+        patch = msgspec.structs.replace(patch, remove_peers=self._braked(patch.remove_peers, len(state.peers)))
+        if patch and not expecting:
+            self.stats.drift_repaired += 1
+            log.warning("the device was changed by another hand", ifname=self.ifname, repairing=_summary(patch))
+        self._shown = dict(state.peers)
+        await self._apply(patch)
+
+    async def _quick(self, dirty: set[PublicKey]) -> None:
+        """Write what is new about a few peers, without a look at the others."""
+        self.stats.quick_passes += 1
+        wanted = dirty & self._peers.keys()
+        self._ours |= wanted
+        specs = [self._peer_spec(self._peers[key], self._shown.get(key)) for key in wanted]
+        surplus = {key for key in dirty | self.brake.held if key in self._shown and key not in self._peers}
+        await self._apply(
+            DevicePatch(
+                peers=diff_peers(specs, self._shown),
+                remove_peers=self._braked(surplus, len(self._shown)),
+            )
+        )
+
+    async def _read_or_create(self) -> DeviceState:
+        state = await self._backend.read(self.ifname)
+        if state is None:
+            await self._backend.create(self.ifname)
+            state = await self._backend.read(self.ifname)
+        if state is None:
+            raise NoSuchDeviceError(f"{self.ifname} went as soon as it was created")
+        return state
+
+    async def _apply(self, patch: DevicePatch) -> None:
+        """Write a patch, and remember what the device shows since."""
+        if patch:
+            await self._backend.apply(self.ifname, patch)
+        for peer_patch in patch.peers:
+            key = peer_patch.public_key
+            self._shown[key] = patched(self._shown.get(key), peer_patch)
+            if peer_patch.endpoint:
+                self._tried[key] = self._peers[key].endpoints
+        for key in patch.remove_peers:
+            self._shown.pop(key, None)
+            self._tried.pop(key, None)
+        self.stats.peers_written += len(patch.peers)
+        self.stats.peers_removed += len(patch.remove_peers)
+
+    def _peer_spec(self, peer: MeshPeer, observed: PeerState | None) -> PeerSpec:
+        candidates = peer.endpoints
+        return PeerSpec(
+            public_key=peer.public_key,
+            allowed_ips=peer.allowed_ips,
+            endpoint=endpoint_to_write(
+                candidates, tried=self._tried.get(peer.public_key), observed=observed, now=time.time()
+            ),
+            persistent_keepalive=self._keepalive_s,
+        )
+
+    def _moved(self, dirty: set[PublicKey]) -> bool:
+        """Whether a peer that the device has may need another endpoint: its last handshake must be read first."""
+        both = dirty & self._peers.keys() & self._shown.keys()
+        return any(self._peers[key].endpoints != self._tried.get(key) for key in both)
+
+    def _braked(self, surplus: Set[PublicKey], present: int) -> frozenset[PublicKey]:
+        admitted = self.brake.admit(surplus, present=present, now=time.monotonic())
+        if self.brake.held:
+            log.warning("removals held back", ifname=self.ifname, held=len(self.brake.held))
+        return admitted
+
+
+def _summary(patch: DevicePatch) -> dict[str, int | bool]:
+    return {
+        "peers": len(patch.peers),
+        "removals": len(patch.remove_peers),
+        "device": patch != DevicePatch(peers=patch.peers, remove_peers=patch.remove_peers),
+    }

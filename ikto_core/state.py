@@ -1,0 +1,87 @@
+"""What an agent keeps on disk: the subnet it has claimed, and the names of its runs."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+import structlog
+
+VERSION = 1
+INSTANCES_KEPT = 100
+"""A bucket that is rolled back further than so many restarts of ours looks like a copy of this machine."""
+
+log = structlog.get_logger(__name__)
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A subnet that was claimed, and the circumstances under which the claim may be used again."""
+
+    private_address: str  # the device's address
+    mesh_cidr: str
+    subnet_prefix: int
+    public_key: str
+    bucket: str
+
+
+class KeptState(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of the state file."""
+
+    version: int = VERSION
+    claim: Claim | None = None  # None: nothing was ever claimed, or it was lost
+    instances: tuple[str, ...] = ()  # the runs of this installation, the latest last, INSTANCES_KEPT at most
+
+    def claimed(self, claim: Claim, instance: str) -> "KeptState":
+        """Return what to keep once `instance` has made `claim`."""
+        earlier = [run for run in self.instances if run != instance]
+        return KeptState(claim=claim, instances=(*earlier, instance)[-INSTANCES_KEPT:])
+
+
+class StateFile:
+    """One file in the agent's own directory, replaced as a whole: after a power cut it is the old or the new one."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "state.json"
+
+    def load(self) -> KeptState:
+        """Return what was kept. A file that can't be read is set aside and reported, and nothing was kept."""
+        try:
+            kept = msgspec.json.decode(self.path.read_bytes(), type=KeptState)
+            if kept.version != VERSION:
+                raise msgspec.ValidationError(f"version {kept.version} is not {VERSION}")
+        except FileNotFoundError:
+            return KeptState()
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._set_aside(error)
+            return KeptState()
+        return kept
+
+    def save(self, kept: KeptState) -> None:
+        """Keep this from now on. A disk that can't take it is reported: the mesh works without, until a restart."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".state-", delete=False) as file:
+                file.write(msgspec.json.encode(kept))
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(self.path)
+            _sync(self.path.parent)
+        except OSError as error:
+            log.error("state not kept", path=str(self.path), error=error.strerror)
+
+    def _set_aside(self, error: Exception) -> None:
+        aside = self.path.with_name(f"state.json.unreadable-{int(time.time())}")
+        log.error("kept state is unreadable and set aside", path=str(self.path), error=str(error), aside=str(aside))
+        try:
+            self.path.replace(aside)
+        except OSError as failure:
+            log.error("could not set it aside", path=str(self.path), error=failure.strerror)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,33 @@
+"""Tells systemd how the service fares (sd_notify(3)). Without systemd nothing happens."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from socket import AF_UNIX, SOCK_DGRAM, socket
+
+_SEND_TIMEOUT_S = 1.0
+"""A service manager that is stuck shall not take the agent with it."""
+
+
+def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Send `state` to the service manager, if there is one that listens; never fails.
+
+    Args:
+        state: `READY=1`, `STOPPING=1`, `WATCHDOG=1`, `STATUS=…`, or several of them, one a line.
+        environ: Where `NOTIFY_SOCKET` is looked up: a path, or `@NAME` of Linux's abstract namespace.
+
+    """
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with suppress(OSError), socket(AF_UNIX, SOCK_DGRAM) as sender:
+        sender.settimeout(_SEND_TIMEOUT_S)
+        sender.sendto(state.encode(errors="replace"), address.replace("@", "\0", 1) if address[0] == "@" else address)
+
+
+def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None:
+    """Return how often to send `WATCHDOG=1`, in seconds: twice as often as asked for. None: nobody waits for it."""
+    timeout_us, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    if pid not in ("", str(os.getpid())) or not (timeout_us.isascii() and timeout_us.isdigit()):
+        return None
+    return int(timeout_us) / 2 / 1_000_000 or None

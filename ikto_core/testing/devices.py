@@ -1,0 +1,157 @@
+"""Devices to write in tests, and how to compare them with what is read."""
+
+from collections.abc import Awaitable, Sequence
+from ipaddress import ip_interface
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+from msgspec.structs import asdict, replace
+
+from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.backend import Backend
+from ikto_core.diff import diff
+from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
+from ikto_core.model import DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
+from ikto_core.testing.strategies import device_specs, peer_maps, prefixes, public_keys
+
+
+def private_key_of(number: int) -> PrivateKey:
+    """Return a private key, clamped, that differs for each number below 256."""
+    return PrivateKey(bytes([8, *([number] * 30), 64]))
+
+
+def public_key_of(number: int) -> PublicKey:
+    """Return a public key that differs for each number from 1."""
+    return PublicKey(number.to_bytes(32, "big"))
+
+
+def peer_of(number: int) -> PeerSpec:
+    """Return a peer with a /32 and a /64, whose endpoint is IPv4 or IPv6 by turns; 1 to 65535."""
+    low = f"{number >> 8}.{number & 255}"
+    return PeerSpec(
+        public_key=public_key_of(number),
+        allowed_ips=frozenset({Prefix.parse(f"10.77.{low}/32"), Prefix.parse(f"fd77:0:0:{number:x}::/64")}),
+        endpoint=Endpoint.parse(f"[2001:db8::{number:x}]:51820" if number % 2 else f"192.0.{low}:51820"),
+        preshared_key=PresharedKey(bytes([number & 127 | 1] * 32)) if number % 3 == 0 else None,
+    )
+
+
+def create(number: int) -> PeerPatch:
+    """Return the patch that adds `peer_of(number)`."""
+    peer = peer_of(number)
+    return PeerPatch(
+        public_key=peer.public_key,
+        create=True,
+        allowed_ips=peer.allowed_ips,
+        endpoint=peer.endpoint,
+        preshared_key=peer.preshared_key,
+    )
+
+
+def spec_of(peers: int, *, listen_port: int) -> DeviceSpec:
+    """Return a device with one IPv4 address and the peers 1 to `peers`."""
+    specs = [peer_of(number) for number in range(1, peers + 1)]
+    return DeviceSpec(
+        private_key=private_key_of(1),
+        listen_port=listen_port,
+        addresses=frozenset({ip_interface("10.78.0.1/16")}),
+        peers={spec.public_key: spec for spec in specs},
+        fwmark=7,
+        mtu=1400,
+    )
+
+
+@st.composite
+def spec_pairs(draw: st.DrawFn, listen_ports: Sequence[int]) -> tuple[DeviceSpec, DeviceSpec]:
+    """Draw what one device is first and what it becomes: they share keys and prefixes, so that much moves."""
+    keys = st.sampled_from(draw(st.lists(public_keys(), min_size=4, max_size=4, unique=True)))
+    pool = st.sampled_from(draw(st.lists(prefixes(), min_size=6, max_size=6, unique=True)))
+    peers = peer_maps(keys, pool, max_size=4)
+    specs: SearchStrategy[DeviceSpec] = device_specs(peers=peers, listen_port=st.sampled_from(listen_ports))
+    return draw(specs), draw(specs)
+
+
+def settled(state: DeviceState) -> DeviceState:
+    """Return the device without what changes by itself: handshakes and counters."""
+    return replace(state, peers={key: _settled(peer) for key, peer in state.peers.items()})
+
+
+def _settled(peer: PeerState) -> PeerState:
+    return replace(peer, last_handshake=None, rx_bytes=0, tx_bytes=0)
+
+
+def promised(spec: DeviceSpec, before: DeviceState) -> DeviceState:
+    """Return the settled device that `spec` makes of `before`: what the spec leaves open stays as it was."""
+    return DeviceState(
+        private_key=spec.private_key,
+        listen_port=spec.listen_port,
+        fwmark=spec.fwmark,
+        mtu=before.mtu if spec.mtu is None else spec.mtu,
+        up=True,
+        addresses=spec.addresses,
+        peers={key: _promised(peer, before.peers.get(key)) for key, peer in spec.peers.items()},
+    )
+
+
+def _promised(spec: PeerSpec, before: PeerState | None) -> PeerState:
+    return PeerState(
+        public_key=spec.public_key,
+        allowed_ips=spec.allowed_ips,
+        endpoint=spec.endpoint or (before.endpoint if before else None),
+        persistent_keepalive=spec.persistent_keepalive,
+        preshared_key=spec.preshared_key,
+    )
+
+
+def equal(found: object, wanted: object) -> None:
+    """Fail unless what was read is what was promised."""
+    if found != wanted:
+        raise AssertionError(f"it shows {found}, not {wanted}")
+
+
+async def refused(call: Awaitable[None], error: type[Exception]) -> None:
+    """Fail unless the call raises `error`."""
+    try:
+        await call
+    except error:
+        return
+    raise AssertionError(f"it did not raise {error.__name__}")
+
+
+async def shown(backend: Backend, ifname: str) -> DeviceState:
+    """Return the settled device; AssertionError if it is absent."""
+    state = await backend.read(ifname)
+    if state is None:
+        raise AssertionError("the device is absent")
+    return settled(state)
+
+
+async def owned(backend: Backend, ifname: str) -> dict[int, frozenset[Prefix]]:
+    """Return the allowed IPs of each peer, by its number."""
+    state = await shown(backend, ifname)
+    return {int.from_bytes(key, "big"): peer.allowed_ips for key, peer in state.peers.items()}
+
+
+async def fresh(backend: Backend, ifname: str) -> DeviceState:
+    """Return a new device, whatever there was."""
+    await backend.delete(ifname)
+    await backend.create(ifname)
+    return await shown(backend, ifname)
+
+
+async def becomes(backend: Backend, ifname: str, spec: DeviceSpec) -> DeviceState:
+    """Apply what differs from `spec`, and fail unless the device shows it then."""
+    before = await shown(backend, ifname)
+    await backend.apply(ifname, diff(spec, before))
+    after = await shown(backend, ifname)
+    for member, wanted in asdict(promised(spec, before)).items():
+        if getattr(after, member) != wanted:
+            raise AssertionError(f"{member} shows {getattr(after, member)}, not {wanted}")
+    return after
+
+
+async def becomes_in_turn(backend: Backend, ifname: str, *specs: DeviceSpec) -> None:
+    """Make a new device, and let it become each spec after the other."""
+    await fresh(backend, ifname)
+    for spec in specs:
+        await becomes(backend, ifname, spec)

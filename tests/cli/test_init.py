@@ -1,0 +1,164 @@
+"""`ikto init` writes a configuration that an agent takes, with an address that nobody else is likely to have."""
+
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ikto_core.addressing import Prefix, parse_address
+from ikto_core.cli.init import random_private_address
+from ikto_core.cli.main import run
+from ikto_core.config import MEMBERS, Config, load_config
+
+ORDER_OF_0_3_0 = [
+    "name",
+    "advertise_address",
+    "private_address",
+    "subnet_prefix",
+    "mesh_cidr",
+    "wg_dev_name",
+    "wg_port",
+    "private_key_path",
+    "nats_creds",
+    "nats_url",
+    "nats_kv",
+]
+VALUES = {
+    "name": "näme",
+    "advertise_address": "203.0.113.10",
+    "private_address": "10.3.0.0",
+    "subnet_prefix": "16",
+    "mesh_cidr": "10.0.0.0/8",
+    "wg_dev_name": "wg7",
+    "wg_port": "7",
+    "private_key_path": "/k",
+    "nats_url": "tls://h:1,tls://i:2",
+    "nats_kv": "other",
+    "backend": "fake",
+    "ipam": "hash",
+    "state_dir": "/s",
+    "mtu": "1400",
+    "persistent_keepalive": "25",
+    "fwmark": "9",
+    "endpoints": "192.0.2.1:1,[2001:db8::1]:2",
+    "keep_foreign_peers": "true",
+    "nats_user": "u",
+    "nats_password": "p",
+    "nats_tls_ca": "/ca",
+    "nats_tls_cert": "/cert",
+    "nats_tls_key": "/key",
+}
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run(["init", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_it_prints_the_configuration_of_0_3_0(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys)
+    document = json.loads(text)
+    defaults = Config()
+    assert list(document) == ORDER_OF_0_3_0
+    assert {**document, "private_address": ""} == {name: getattr(defaults, name) for name in ORDER_OF_0_3_0}
+    assert text == json.dumps(document, indent=2) + "\n"
+
+
+def test_each_run_draws_another_subnet_of_the_mesh(capsys: pytest.CaptureFixture[str]) -> None:
+    addresses = {json.loads(printed(capsys))["private_address"] for _ in range(5)}
+    assert len(addresses) == 5
+    assert all(address.startswith("fd10:") and address.endswith("::") for address in addresses)
+
+
+@pytest.mark.parametrize(
+    "options", [("-m", "10.0.0.0/8", "-p", "24"), ("--mesh-cidr=10.0.0.0/8", "--subnet-prefix=24")]
+)
+def test_mesh_and_prefix_length_are_options(capsys: pytest.CaptureFixture[str], options: tuple[str, ...]) -> None:
+    document = json.loads(printed(capsys, *options))
+    assert (document["mesh_cidr"], document["subnet_prefix"]) == ("10.0.0.0/8", 24)
+    assert parse_address(document["private_address"])[0] == 10
+
+
+@pytest.mark.parametrize("options", [("--mesh-ip-net", "fd00::/8", "--subnet-prefix-length", "32")])
+def test_the_long_names_of_0_3_0_are_kept(capsys: pytest.CaptureFixture[str], options: tuple[str, ...]) -> None:
+    document = json.loads(printed(capsys, *options))
+    assert (document["mesh_cidr"], document["subnet_prefix"]) == ("fd00::/8", 32)
+
+
+def test_every_member_has_an_option_and_reaches_the_agent(tmp_path: Path) -> None:
+    path = tmp_path / "ikto.json"
+    alternatives = {"nats_creds", "nats_token", "nats_nkey_seed"}  # not beside nats_user
+    assert VALUES.keys() | alternatives == set(MEMBERS)
+    options = [f"--{name.replace('_', '-')}={text}" for name, text in VALUES.items()]
+    assert run(["init", "-o", str(path), *options]) == 0
+    config = load_config(path, environ={}, overrides={})
+    for name, text in VALUES.items():
+        value = getattr(config, name)
+        assert (",".join(value) if isinstance(value, tuple) else str(value)).lower() == text
+
+
+@pytest.mark.parametrize("name", ["nats_creds", "nats_token", "nats_nkey_seed"])
+def test_other_ways_to_authenticate_are_options(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert json.loads(printed(capsys, f"--{name.replace('_', '-')}", "x"))[name] == "x"
+
+
+def test_an_address_given_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    for address in ("auto", "fd10:7::1"):
+        assert json.loads(printed(capsys, "--private-address", address))["private_address"] == address
+
+
+def test_the_environment_has_no_say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IKTO_NATS_TOKEN", "secret")
+    monkeypatch.setenv("IKTO_NAME", "other")
+    assert list(json.loads(printed(capsys))) == ORDER_OF_0_3_0
+
+
+def test_a_file_passes_the_check_and_is_its_owners_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ikto.json"
+    assert printed(capsys, "-o", str(path)) == ""
+    assert run(["config", "check", "-c", str(path)]) == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ikto.json"
+    path.write_text("precious")
+    assert run(["init", "-o", str(path)]) == 3
+    assert capsys.readouterr().err == f"ikto: {path}: exists already, and is not overwritten (give another path)\n"
+    assert path.read_text() == "precious"
+
+
+def test_bad_values_are_all_told_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ikto.json"
+    assert run(["init", "-o", str(path), "-m", "10.0.0.0/8", "--wg-port", "x", "--private-address", "fd10::"]) == 3
+    assert capsys.readouterr().err.splitlines() == [
+        'ikto: private_address: "fd10::" is outside the mesh (from --private-address); give one inside 10.0.0.0/8',
+        "ikto: subnet_prefix: 48 is longer than an address of the mesh (the default); give 8 to 32 for 10.0.0.0/8",
+        'ikto: wg_port: "x" is not a port (from --wg-port); give 1 to 65535',
+    ]
+    assert not path.exists()
+
+
+@st.composite
+def meshes(draw: st.DrawFn) -> tuple[Prefix, int]:
+    address = draw(st.binary(min_size=4, max_size=4) | st.binary(min_size=16, max_size=16))
+    length = draw(st.integers(0, len(address) * 8))
+    return Prefix.of(address, length), draw(st.integers(length, len(address) * 8))
+
+
+@given(mesh=meshes(), seed=st.integers())
+def test_the_address_is_a_subnets_of_the_mesh_and_never_the_firsts(mesh: tuple[Prefix, int], seed: int) -> None:
+    network, prefix = mesh
+    address = parse_address(random_private_address(network, prefix, Random(seed)))
+    assert network.covers(Prefix.of(address, prefix))
+    assert Prefix.of(address, prefix).address == address
+    assert (address == network.address) == (prefix == network.length)
+
+
+def test_every_subnet_but_the_first_can_be_drawn() -> None:
+    network = Prefix.parse("10.0.0.0/24")
+    drawn = {random_private_address(network, 26, Random(seed)) for seed in range(100)}
+    assert drawn == {"10.0.0.64", "10.0.0.128", "10.0.0.192"}

@@ -1,0 +1,60 @@
+"""`ikto key` makes keys that WireGuard takes, and shows only their public halves."""
+
+from pathlib import Path
+
+import pytest
+
+from ikto_core.cli.main import run
+from ikto_core.keyfile import load_private_key
+
+# RFC 7748 section 6.1: Alice's keys.
+PRIVATE = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo="
+PUBLIC = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
+
+
+def test_a_key_is_made_for_its_owner_and_its_public_half_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "private.key"
+    assert run(["key", "generate", str(path)]) == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert capsys.readouterr().out == f"{load_private_key(path).public().text}\n"
+
+
+def test_each_key_is_another(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        assert run(["key", "generate", str(tmp_path / name)]) == 0
+    assert (tmp_path / "a").read_bytes() != (tmp_path / "b").read_bytes()
+
+
+def test_a_key_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "private.key"
+    path.write_text(PRIVATE)
+    assert run(["key", "generate", str(path)]) == 3
+    captured = capsys.readouterr()
+    assert captured.err == f"ikto: {path}: exists already, and is not overwritten (give another path)\n"
+    assert captured.out == ""
+    assert path.read_text() == PRIVATE
+
+
+def test_the_public_key_of_a_file_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "private.key"
+    path.touch(mode=0o600)
+    path.write_text(f"{PRIVATE}\n")
+    assert run(["key", "show", str(path)]) == 0
+    assert capsys.readouterr().out == f"{PUBLIC}\n"
+
+
+def test_a_key_open_to_others_is_one_line_with_a_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "private.key"
+    path.write_text(PRIVATE)
+    path.chmod(0o644)
+    assert run(["key", "show", str(path)]) == 3
+    told = f"ikto: {path}: has mode 0644, which opens the private key to others (chmod 600 {path})\n"
+    assert capsys.readouterr().err == told
+
+
+def test_a_missing_key_is_one_line_with_a_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "private.key"
+    assert run(["key", "show", str(path)]) == 3
+    assert capsys.readouterr().err == f"ikto: {path}: there is no such file (`ikto key generate {path}` makes one)\n"

@@ -1,0 +1,182 @@
+"""The frame of the program: quick to start, one line for each error, an exit code by its class."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from ikto_core import __version__, errors
+from ikto_core.cli.main import COMMANDS, cli, run
+
+HEAVY = {
+    "nats",
+    "pyroute2",
+    "aiohttp",
+    "rich",
+    "msgspec",
+    "structlog",
+    "pluggy",
+    "nacl",
+    "prometheus_client",
+    "asyncio",
+}
+PROGRAM = [sys.executable, "-c", "from ikto_core.cli.main import main; main()"]
+
+
+@pytest.fixture
+def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Give the program a command `boom` that raises what the test says."""
+    module = sys.modules[__name__]
+    monkeypatch.setitem(COMMANDS, "boom", (f"{__name__}:boom", "Raise."))
+
+    def define(error: BaseException) -> None:
+        @click.command()
+        def boom() -> None:
+            raise error
+
+        monkeypatch.setattr(module, "boom", boom, raising=False)
+
+    return define
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    program = (
+        "import sys\n"
+        "from ikto_core.cli.main import run\n"
+        "code = run(['--help'])\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+        "sys.exit(code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+    imported = set(done.stderr.split())
+    assert not imported & HEAVY
+    assert {name for name in imported if name.startswith("ikto_core.cli.")} == {
+        "ikto_core.cli.main",
+        "ikto_core.cli.printing",
+    }
+
+
+def test_commands_of_this_room_are_where_the_table_says() -> None:
+    for name in ("init", "config", "key"):
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        assert command.name == name
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"ikto {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["--nonsense"], ["init", "--nonsense"], ["config", "check"], ["key", "show"], ["key"]]
+)
+def test_a_wrong_command_line_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    assert "Usage: ikto" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.IktoError("m"), 1),
+        (errors.ConfigError("m"), 3),
+        (errors.AddressInUseError("m"), 4),
+        (errors.NatsDeniedError("m"), 5),
+        (errors.NoSuchDeviceError("m"), 6),
+        (errors.PluginError("m"), 7),
+    ],
+)
+def test_an_error_is_one_line_and_its_classs_exit_code(
+    error: errors.IktoError,
+    code: int,
+    raising: Callable[[BaseException], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raising(error)
+    assert run(["boom"]) == code
+    assert capsys.readouterr().err == "ikto: m\n"
+
+
+def test_a_hint_stands_behind_the_message(
+    raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(errors.NatsError("no server answers", hint="start one"))
+    run(["boom"])
+    assert capsys.readouterr().err == "ikto: no server answers (start one)\n"
+
+
+def test_each_problem_of_a_configuration_is_a_line(
+    raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(errors.ConfigError("2 problems", problems=("a: x", "b: y")))
+    assert run(["boom"]) == 3
+    assert capsys.readouterr().err == "ikto: a: x\nikto: b: y\n"
+
+
+def test_what_nobody_expected_is_one_line_and_exit_1(
+    raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(KeyError("a"))
+    assert run(["boom"]) == 1
+    told = "ikto: internal error: KeyError: 'a'; run `ikto --debug …` for the traceback\n"
+    assert capsys.readouterr().err == told
+
+
+def test_only_debug_shows_a_traceback(
+    raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(errors.NatsError("m"))
+    assert run(["--debug", "boom"]) == 5
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert (first, last) == ("Traceback (most recent call last):", "ikto: m")
+
+
+def test_the_cause_of_a_task_groups_failure_is_told(
+    raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = ExceptionGroup("inner", [OSError("noise"), errors.AddressInUseError("it is taken")])
+    raising(ExceptionGroup("outer", [ValueError("noise"), inner]))
+    assert run(["boom"]) == 4
+    assert capsys.readouterr().err == "ikto: it is taken\n"
+
+
+def test_a_group_without_an_error_of_ours_tells_its_first_one() -> None:
+    first = ValueError("first")
+    assert errors.first_cause(ExceptionGroup("g", [ExceptionGroup("h", [first]), OSError()])) is first
+
+
+def test_an_interrupt_exits_130(raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]) -> None:
+    raising(KeyboardInterrupt())
+    assert run(["boom"]) == 130
+    assert capsys.readouterr().err.strip() == ""
+
+
+@pytest.mark.parametrize("debug", [[], ["--debug"]])
+def test_a_message_cannot_steer_the_terminal(
+    debug: list[str], raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(errors.NatsError("\x1b[31m\r\n\u202e\udcff\x9b"))
+    run([*debug, "boom"])
+    assert capsys.readouterr().err.splitlines()[-1] == r"ikto: \x1b[31m\r\n\u202e\udcff\x9b"
+
+
+def test_a_reader_that_has_gone_is_not_worth_a_word() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    done = subprocess.run([*PROGRAM, "config", "schema"], stdout=write_end, stderr=subprocess.PIPE, check=False)
+    os.close(write_end)
+    assert done.stderr == b""
+
+
+def test_the_program_exits_with_the_errors_code(tmp_path: Path) -> None:
+    arguments = ["config", "check", "--json", "-c", str(tmp_path / "none")]
+    done = subprocess.run([*PROGRAM, *arguments], capture_output=True, check=False)
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["ok"] is False

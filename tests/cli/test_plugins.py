@@ -1,0 +1,98 @@
+"""`ikto plugins` lists what is installed, and what is wrong with it, as humans and as programs want it."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ikto_core import __version__
+from ikto_core.cli.plugins import plugins
+
+EVIL = "\x1b[31m[bold]boo\x07\x7f\x9b"
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A distribution whose plugin fails with what a terminal would obey."""
+    (tmp_path / "acme_cli_module.py").write_text(f"raise RuntimeError({EVIL!r})\n")
+    info = tmp_path / "acme_ikto-1.5.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-ikto\nVersion: 1.5\n")
+    (info / "entry_points.txt").write_text("[ikto]\nacme = acme_cli_module\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(plugins, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_program_gets_a_list_of_objects() -> None:
+    rows = json.loads(run("--json"))
+    wanted = {
+        "kind": "backend",
+        "name": "fake",
+        "distribution": "ikto",
+        "version": __version__,
+        "status": "ok",
+        "reason": "",
+    }
+    assert wanted in rows
+    assert all(row.keys() == wanted.keys() for row in rows)
+
+
+def test_a_pipe_gets_aligned_columns() -> None:
+    header, *lines = run().splitlines()
+    assert header.split() == ["KIND", "NAME", "DISTRIBUTION", "VERSION", "STATUS", "REASON"]
+    column = header.index("STATUS")
+    assert {line[column:].split()[0] for line in lines} == {"ok"}
+    assert ["backend", "fake", "ikto", __version__, "ok"] in [line.split() for line in lines]
+
+
+@pytest.mark.usefixtures("broken")
+@pytest.mark.parametrize("option", [(), ("--json",)])
+def test_a_broken_plugin_is_listed_and_its_reason_moves_no_cursor(option: tuple[str, ...]) -> None:
+    output = run(*option)
+    assert "acme-ikto" in output
+    assert "failed" in output
+    assert "[bold]boo" in output
+    assert all(character.isprintable() for character in output.replace("\n", ""))
+
+
+def test_a_json_reason_reads_back_as_it_was(broken: Path) -> None:
+    assert broken.exists()
+    reasons = [row["reason"] for row in json.loads(run("--json")) if row["name"] == "acme"]
+    assert reasons == [f"loading it raised RuntimeError: {EVIL}"]
+
+
+def test_a_terminal_gets_a_table_whose_reasons_are_no_markup(broken: Path) -> None:
+    ours, theirs = pty.openpty()
+    code = "from ikto_core.cli.plugins import plugins; plugins()"
+    environment = os.environ | {"PYTHONPATH": str(broken), "COLUMNS": "200", "TERM": "xterm", "NO_COLOR": ""}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        output = read_all(ours)
+    assert process.returncode == 0
+    assert "\x1b[32mok" in output
+    assert r"\x1b[31m[bold]boo\x07\x7f\x9b" in output
+    assert "\x07" not in output
+
+
+def read_all(descriptor: int) -> str:
+    """Read a pseudo-terminal until its last writer is gone, which Linux tells by an error."""
+    parts = []
+    try:
+        while part := os.read(descriptor, 4096):
+            parts.append(part)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return b"".join(parts).decode()

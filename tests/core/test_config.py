@@ -1,0 +1,247 @@
+"""A configuration is Ikto 0.3.0's, and whatever is wrong with one is told whole and in plain words."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ikto_core.config import MEMBERS, Config, config_from_flags, load_config
+from ikto_core.errors import ConfigError
+
+OF_0_3_0 = {
+    "name": "node-a",
+    "advertise_address": "203.0.113.10",
+    "private_address": "fd10:2082:5bc1::",
+    "subnet_prefix": 48,
+    "mesh_cidr": "fd10::/16",
+    "wg_dev_name": "wg0",
+    "wg_port": 51820,
+    "private_key_path": "/etc/ikto/private.key",
+    "nats_creds": "",
+    "nats_url": "nats://127.0.0.1:4222",
+    "nats_kv": "ikto-mesh",
+}
+IPV4_MESH = {"mesh_cidr": "10.0.0.0/8", "private_address": "10.1.2.0", "subnet_prefix": 24}
+
+
+def load(directory: Path, document: Mapping[str, Any], **environ: str) -> Config:
+    path = directory / "ikto.json"
+    path.write_text(json.dumps(document))
+    return load_config(path, environ=environ, overrides={})
+
+
+def problems_of(directory: Path, document: Mapping[str, Any], **environ: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(directory, {"private_address": "auto", **document}, **environ)
+    assert caught.value.problems
+    return caught.value.problems
+
+
+def test_a_file_of_0_3_0_means_what_it_meant(tmp_path: Path) -> None:
+    config = load(tmp_path, OF_0_3_0)
+    assert {name: getattr(config, name) for name in OF_0_3_0} == OF_0_3_0
+    assert tuple(MEMBERS)[:11] == tuple(OF_0_3_0)
+
+
+def test_members_left_out_have_the_defaults_of_0_3_0(tmp_path: Path) -> None:
+    config = load(tmp_path, {"private_address": "fd10:2082:5bc1::"})
+    left_out = {**OF_0_3_0, "name": "", "advertise_address": ""}
+    assert {name: getattr(config, name) for name in OF_0_3_0} == left_out
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        IPV4_MESH,
+        {"subnet_prefix": 16, "private_address": "fd10::"},
+        {"subnet_prefix": 128},
+        {"private_address": "fd10:1:2::77"},
+        {"advertise_address": "auto"},
+        {"advertise_address": "2001:db8::1"},
+        {"nats_url": "tls://a.example:4222, tls://b.example:4222"},
+        {"nats_url": "wss://nats.example/path"},
+        {"nats_url": "nats://[::1]:4222"},
+        {"nats_url": "nats://user:pass@h"},
+        {"nats_user": "u", "nats_password": "p", "nats_tls_ca": "/ca"},
+        {"nats_creds": "/c", "nats_tls_cert": "/x", "nats_tls_key": "/y"},
+        {"mtu": 1280},
+        {"endpoints": ["192.0.2.1:51820", "[2001:db8::1]:51820", "[fe80::1%eth0]:1"]},
+        {"wg_dev_name": "a" * 15, "name": "näme"},
+    ],
+    ids=str,
+)
+def test_good_configurations_are_taken_as_they_are(tmp_path: Path, document: dict[str, Any]) -> None:
+    config = load(tmp_path, {"private_address": "auto", **document})
+    values = {name: getattr(config, name) for name in document}
+    assert values == {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
+
+
+def wrong_types() -> list[tuple[str, Any]]:
+    texts = [(name, 5) for name, value in OF_0_3_0.items() if isinstance(value, str)]
+    numbers = [(name, "5") for name in ("subnet_prefix", "wg_port", "persistent_keepalive", "fwmark", "mtu")]
+    nobody = [(name, value) for name in MEMBERS for value in (None, {"a": [1]}, 1.5)]
+    return [*texts, *numbers, *nobody, ("wg_port", True), ("keep_foreign_peers", 1), ("endpoints", "192.0.2.1:1")]
+
+
+OUT_OF_RANGE: list[tuple[str, Any]] = [
+    ("name", "a" * 256),
+    ("name", "a\nb"),
+    ("name", "\ud800"),
+    *(("advertise_address", text) for text in ("host.example", "0.0.0.0", "::", "ff02::1", "192.0.2.1:1")),  # noqa: S104
+    *(("private_address", text) for text in ("", "fd10:1::/48", "fd11::", "10.0.0.1", "AUTO", "nonsense")),
+    *(("subnet_prefix", number) for number in (-1, 15, 129, 10**30)),
+    *(("mesh_cidr", text) for text in ("", "fd10::", "fd10::1/16", "fd10::/129", "10.0.0.0/33", "fd10::/x")),
+    *(("wg_dev_name", text) for text in ("", ".", "..", "a b", "a/b", "a:b", "wg%d", "a" * 16, "ä" * 8, "wg0\n")),
+    *(("wg_port", number) for number in (0, -1, 65536, 70000)),
+    ("private_key_path", ""),
+    ("private_key_path", "/etc/\0"),
+    *(("nats_url", text) for text in ("", "localhost:4222", "http://h", "nats://", "nats://h:0", "nats://h:99999")),
+    *(("nats_url", text) for text in ("nats://a,", "nats://a b", "nats://a,ws://b", "nats://[::1")),
+    *(("nats_kv", text) for text in ("", "a.b", "a b", "ü", "ikto-mesh\n")),
+    *(("backend", text) for text in ("", "Netlink", "net link")),
+    ("ipam", "no_such"),
+    *(("mtu", value) for value in (1279, 65536, "Auto")),
+    *(("persistent_keepalive", number) for number in (-1, 65536)),
+    *(("fwmark", number) for number in (-1, 2**32)),
+    *(("endpoints", [text]) for text in ("h.example:1", "192.0.2.1", "2001:db8::1:51820", "192.0.2.1:0", "0.0.0.0:1")),
+    ("endpoints", ["192.0.2.1:1"] * 17),
+]
+
+
+@pytest.mark.parametrize(("member", "value"), [*wrong_types(), *OUT_OF_RANGE])
+def test_a_bad_value_is_one_problem_that_names_member_file_and_remedy(tmp_path: Path, member: str, value: Any) -> None:
+    (problem,) = problems_of(tmp_path, {member: value})
+    assert problem.startswith(f"{member}: ")
+    assert f" (in {tmp_path}/ikto.json); give " in problem
+    assert problem.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"wg_port": 70000}, "wg_port: 70000 is not a port (in {}); give 1 to 65535"),
+        ({"mesh_cidr": "fd10::1/16"}, 'mesh_cidr: "fd10::1/16" is not a network (in {}); give fd10::/16'),
+        (
+            {"private_address": "fd11::"},
+            'private_address: "fd11::" is outside the mesh (in {}); give one inside fd10::/16',
+        ),
+        (
+            {"mesh_cidr": "10.0.0.0/8"},
+            "subnet_prefix: 48 is longer than an address of the mesh (the default); give 8 to 32 for 10.0.0.0/8",
+        ),
+        (
+            {"subnet_prefix": 12},
+            "subnet_prefix: 12 is shorter than the mesh's own prefix (in {}); give 16 to 128 for fd10::/16",
+        ),
+        ({"wg_prot": 1}, "wg_prot: is no known member (in {}); did you mean wg_port?"),
+        ({"WG_PORT": 1}, "WG_PORT: is no known member (in {}); did you mean wg_port?"),
+        ({"q": 1}, "q: is no known member (in {}); `ikto config schema` lists the members"),
+        ({"a\nb\x7f": 1}, r'"a\nb\u007f": is no known member (in {}); `ikto config schema` lists the members'),
+        (
+            {"advertise_address": "fd10::1"},
+            'advertise_address: "fd10::1" is inside the mesh (in {}); give one that peers reach without the mesh',
+        ),
+        (
+            {"endpoints": ["192.0.2.1:1", "[fd10::1]:1"]},
+            'endpoints: "[fd10::1]:1" is inside the mesh (in {}); give one that peers reach without the mesh',
+        ),
+    ],
+)
+def test_problems_are_put_in_plain_words(tmp_path: Path, document: dict[str, Any], words: str) -> None:
+    assert problems_of(tmp_path, document) == (words.format(tmp_path / "ikto.json"),)
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    document = {"wg_port": 0, "nats_kv": "a.b", "prefix": 1, "endpoints": ["x", "192.0.2.1:1", "y"]}
+    problems = problems_of(tmp_path, document, IKTO_FWMARK="x", IKTO_MTUU="1400")
+    members = [problem.partition(":")[0] for problem in problems]
+    assert members == ["prefix", "IKTO_MTUU", "wg_port", "nats_kv", "fwmark", "endpoints", "endpoints"]
+
+
+def test_a_file_full_of_unknown_members_is_told_in_a_few_lines(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, {f"x{number}": 0 for number in range(50_000)})
+    assert problems[-1] == "…and 49980 more of these"
+    assert len(problems) == 21
+
+
+def test_flags_come_before_the_environment_before_the_file_before_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "ikto.json"
+    path.write_text(json.dumps({"private_address": "auto", "name": "file", "nats_kv": "file", "wg_dev_name": "file"}))
+    environ = {"IKTO_NAME": "environ", "IKTO_NATS_KV": "environ"}
+    config = load_config(path, environ=environ, overrides={"name": "flag"})
+    assert (config.name, config.nats_kv, config.wg_dev_name, config.ipam) == ("flag", "environ", "file", "random")
+
+
+def test_text_becomes_a_value_of_its_members_type(tmp_path: Path) -> None:
+    config = load(
+        tmp_path,
+        {"private_address": "auto"},
+        IKTO_WG_PORT="7",
+        IKTO_MTU="1400",
+        IKTO_KEEP_FOREIGN_PEERS="1",
+        IKTO_ENDPOINTS="192.0.2.1:1, 192.0.2.2:2",
+        IKTO_NAME="5",
+    )
+    assert (config.wg_port, config.mtu, config.keep_foreign_peers, config.name) == (7, 1400, True, "5")
+    assert config.endpoints == ("192.0.2.1:1", "192.0.2.2:2")
+
+
+@pytest.mark.parametrize(
+    ("member", "text"),
+    [("wg_port", ""), ("wg_port", "7x"), ("fwmark", "9" * 5000), ("keep_foreign_peers", "maybe"), ("mtu", "none")],
+)
+def test_text_of_no_value_names_the_variable_it_came_from(tmp_path: Path, member: str, text: str) -> None:
+    variable = f"IKTO_{member.upper()}"
+    (problem,) = problems_of(tmp_path, {}, **{variable: text})
+    assert problem.startswith(f"{member}: ")
+    assert f" (from {variable}); give " in problem
+
+
+def test_only_a_variable_that_is_nearly_a_members_is_a_problem(tmp_path: Path) -> None:
+    environ = {"IKTO_NATS_SERVER": "x", "IKTO_SOCKET": "x", "WG_PROT": "x"}
+    assert load(tmp_path, {"private_address": "auto"}, **environ).nats_url == "nats://127.0.0.1:4222"
+    (problem,) = problems_of(tmp_path, {}, IKTO_WG_PROT="1")
+    assert problem == "IKTO_WG_PROT: is no known variable (in the environment); did you mean IKTO_WG_PORT?"
+
+
+def test_a_wrong_flag_is_named_as_it_is_typed() -> None:
+    with pytest.raises(ConfigError, match=r"wg_port: \"x\" is not a port \(from --wg-port\); give 1 to 65535"):
+        config_from_flags({"private_address": "auto", "wg_port": "x"})
+
+
+WAYS = {
+    "nats_creds": {"nats_creds": "/c"},
+    "nats_user": {"nats_user": "u", "nats_password": "p"},
+    "nats_token": {"nats_token": "t"},
+    "nats_nkey_seed": {"nats_nkey_seed": "/s"},
+    "nats_url": {"nats_url": "nats://u:p@h"},
+}
+
+
+@pytest.mark.parametrize("one", WAYS)
+@pytest.mark.parametrize("other", WAYS)
+def test_only_one_way_to_authenticate_can_be_given(tmp_path: Path, one: str, other: str) -> None:
+    document = {"private_address": "auto", **WAYS[one], **WAYS[other]}
+    if one == other:
+        assert load(tmp_path, document).private_address == "auto"
+    else:
+        (problem,) = problems_of(tmp_path, document)
+        assert one in problem
+        assert other in problem
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ("nats_user", "nats_password"),
+        ("nats_password", "nats_user"),
+        ("nats_tls_cert", "nats_tls_key"),
+        ("nats_tls_key", "nats_tls_cert"),
+    ],
+)
+def test_what_comes_in_pairs_is_given_in_pairs(tmp_path: Path, given: str, missing: str) -> None:
+    (problem,) = problems_of(tmp_path, {given: "x"})
+    where = f"(in {tmp_path}/ikto.json)"
+    assert problem == f"{given}: is given without {missing} {where}; give both or neither"

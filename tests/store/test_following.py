@@ -1,0 +1,224 @@
+"""Following a bucket on a real nats-server, through what breaks consumers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from random import Random
+from signal import Signals
+
+import pytest
+
+from ikto_core.errors import NatsError
+from ikto_core.mesh_settings import MeshSettings
+from ikto_core.store import session as session_module
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
+from ikto_core.store.follower import Follower
+from ikto_core.store.link import Link, open_session
+from ikto_core.store.session import NatsSettings, Session
+from ikto_core.testing.nats_server import NatsServer
+
+MESH = MeshSettings("fd10::/16", 48)
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    """Wait for a condition, looking often."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class Watcher:
+    """A follower on a link of its own, as an agent has one."""
+
+    def __init__(self, server: NatsServer, name: str) -> None:
+        self.follower = Follower(lambda changes: self.told.append(set(changes)), Random())
+        self.told: list[set[str]] = []
+        self.sessions = 0
+        self._name = name
+        self._link = Link(NatsSettings(servers=(server.url,)), Random(), patient=True)
+
+    @property
+    def shown(self) -> dict[str, bytes]:
+        return {key: entry.value for key, entry in self.follower.table.items() if entry.value is not None}
+
+    async def run(self) -> None:
+        await self._link.run(self._use)
+
+    async def _use(self, session: Session) -> None:
+        self.sessions += 1
+        self.session = session
+        bucket = Bucket(session, self._name)
+        if await bucket.is_pushed():
+            receive = self.follower.receive
+            await session.subscribe(bucket.pushes, lambda m: receive(bucket.message(m.headers or {}, m.data)))
+        else:
+            await session.subscribe(bucket.writes, lambda _: self.follower.hint())
+        self._link.settled()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(session.closed())
+                tasks.create_task(self.follower.run(bucket))
+        except* NatsError:
+            pass
+
+
+@asynccontextmanager
+async def following(server: NatsServer, name: str) -> AsyncIterator[Watcher]:
+    watcher = Watcher(server, name)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(watcher.run())
+        await until(watcher.follower.synced.is_set)
+        yield watcher
+        task.cancel()
+
+
+@asynccontextmanager
+async def writing(server: NatsServer, name: str) -> AsyncIterator[Bucket]:
+    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+        yield Bucket(session, name)
+
+
+async def test_a_write_arrives_by_push_and_costs_no_walk(shared_server: NatsServer, bucket: Bucket) -> None:
+    async with following(shared_server, bucket.name) as watcher:
+        await until(lambda: watcher.follower.stats.catch_ups + watcher.follower.stats.whole_walks >= 1)
+        walks = watcher.follower.stats.catch_ups, watcher.follower.stats.whole_walks
+        revision = await bucket.put("peers.a", b"one", expected=0)
+        await until(lambda: watcher.shown.get("peers.a") == b"one")
+        await bucket.put("peers.a", None, expected=revision)
+        await until(lambda: "peers.a" not in watcher.shown)
+        assert (watcher.follower.stats.catch_ups, watcher.follower.stats.whole_walks) == walks
+        assert watcher.follower.revision == watcher.follower.bucket_revision == revision + 1
+
+
+async def test_junk_on_the_push_subject_harms_nobody(shared_server: NatsServer, bucket: Bucket) -> None:
+    async with following(shared_server, bucket.name) as watcher:
+        for headers in (None, {"Nats-Sequence": "x", "Nats-Subject": "y"}, {"Nats-Sequence": "9" * 30}):
+            await watcher.session.client.publish(f"ikto.{bucket.name}.peers.junk", b"junk", headers=headers)
+        await bucket.put("peers.a", b"one", expected=0)
+        await until(lambda: watcher.shown.get("peers.a") == b"one")
+        assert "peers.junk" not in watcher.shown
+
+
+async def test_a_forged_push_is_healed_by_the_next_true_one(shared_server: NatsServer, bucket: Bucket) -> None:
+    async with following(shared_server, bucket.name) as watcher:
+        forged = {
+            "Nats-Sequence": str(watcher.follower.revision + 1),
+            "Nats-Subject": f"$KV.{bucket.name}.peers.forged",
+        }
+        await watcher.session.client.publish(f"ikto.{bucket.name}.peers.forged", b"forged", headers=forged)
+        await until(lambda: "peers.forged" in watcher.shown)
+        await bucket.put("peers.a", b"one", expected=0)
+        await until(lambda: watcher.shown.get("peers.a") == b"one" and "peers.forged" not in watcher.shown)
+
+
+async def test_a_bucket_made_anew_is_followed_from_its_start(shared_server: NatsServer, bucket: Bucket) -> None:
+    """A consumer of the old stream would be silent for ever."""
+    await bucket.put("peers.a", b"one", expected=0)
+    async with following(shared_server, bucket.name) as watcher:
+        await until(lambda: "peers.a" in watcher.shown)
+        await bucket.call("STREAM.DELETE", {})
+        await create_bucket(bucket, MESH, replicas=1, memory=False)
+        await bucket.put("peers.b", b"two", expected=0)
+        await until(lambda: watcher.shown.keys() == {"mesh", "peers.b"})
+
+
+async def test_a_purge_without_a_marker_is_noticed_at_the_next_check(shared_server: NatsServer, bucket: Bucket) -> None:
+    await bucket.put("peers.a", b"one", expected=0)
+    await bucket.put("peers.b", b"two", expected=0)
+    async with following(shared_server, bucket.name) as watcher:
+        await bucket.call("STREAM.PURGE", {"filter": f"$KV.{bucket.name}.peers.a"})
+        watcher.follower.wake()  # what the clock does every 20 s
+        await until(lambda: watcher.shown.keys() == {"mesh", "peers.b"})
+
+
+async def test_a_killed_server_is_followed_again_without_a_whole_walk(own_server: NatsServer) -> None:
+    async with writing(own_server, "b") as bucket:
+        await create_bucket(bucket, MESH, replicas=1, memory=False)
+    async with following(own_server, "b") as watcher:
+        walks = watcher.follower.stats.whole_walks
+        own_server.kill()
+        own_server.start()
+        async with writing(own_server, "b") as bucket:
+            await bucket.put("peers.a", b"one", expected=0)
+        await until(lambda: "peers.a" in watcher.shown)
+        assert watcher.follower.stats.whole_walks == walks
+        assert watcher.sessions == 2
+
+
+async def test_a_lost_memory_store_is_noticed_even_when_it_has_grown_again(own_server: NatsServer) -> None:
+    async with writing(own_server, "b") as bucket:
+        await create_bucket(bucket, MESH, replicas=1, memory=True)
+        await bucket.put("peers.a", b"one", expected=0)
+    async with following(own_server, "b") as watcher:
+        await until(lambda: "peers.a" in watcher.shown)
+        own_server.kill()
+        own_server.start()
+        async with writing(own_server, "b") as bucket:
+            with suppress(NatsError):
+                await create_bucket(bucket, MESH, replicas=1, memory=True)
+            for key in ("peers.b", "peers.c"):
+                await bucket.put(key, b"two", expected=0)
+        await until(lambda: "peers.c" in watcher.shown)
+        assert watcher.shown.keys() == {"mesh", "peers.b", "peers.c"}
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give requests up after a second instead of five: only the waiting gets shorter."""
+    monkeypatch.setattr(session_module, "REQUEST_TIMEOUT_S", 1.0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_frozen_server_loses_nothing_and_removes_nobody(own_server: NatsServer) -> None:
+    async with writing(own_server, "b") as bucket:
+        await create_bucket(bucket, MESH, replicas=1, memory=False)
+        await bucket.put("peers.a", b"one", expected=0)
+        async with following(own_server, "b") as watcher:
+            own_server.send(Signals.SIGSTOP)
+            watcher.follower.wake()
+            await until(lambda: watcher.follower.stats.failures > 0)
+            assert "peers.a" in watcher.shown
+            own_server.send(Signals.SIGCONT)
+            await bucket.put("peers.b", b"two", expected=0)
+            await until(lambda: watcher.shown.keys() == {"mesh", "peers.a", "peers.b"})
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_dead_read_task_leads_to_a_new_session(shared_server: NatsServer, bucket: Bucket) -> None:
+    """nats-py says that it is connected, and reads nothing any more."""
+    async with following(shared_server, bucket.name) as watcher:
+        reading = watcher.session.client._reading_task
+        assert reading
+        reading.cancel()
+        await bucket.put("peers.a", b"one", expected=0)
+        watcher.follower.wake()  # what the clock does every 20 s
+        await until(lambda: "peers.a" in watcher.shown)
+        assert watcher.sessions == 2
+
+
+async def test_a_bucket_of_the_original_is_followed_by_hints_and_then_upgraded(
+    shared_server: NatsServer, session: Session
+) -> None:
+    kv = await session.client.jetstream().create_key_value(bucket="legacy")
+    bucket = Bucket(session, "legacy")
+    async with following(shared_server, "legacy") as watcher:
+        await kv.put("peers.a", b"one")
+        await until(lambda: "peers.a" in watcher.shown)
+        assert watcher.follower.stats.pushes == 0
+        await upgrade_bucket(bucket)
+        watcher.follower.wake()  # what the clock does every 20 s
+        await until(lambda: watcher.sessions == 2)
+        await until(watcher.follower.synced.is_set)
+        await kv.put("peers.b", b"two")
+        await until(lambda: "peers.b" in watcher.shown)
+        assert watcher.follower.stats.pushes > 0
+
+
+async def test_ten_thousand_records_are_walked(shared_server: NatsServer, bucket: Bucket, session: Session) -> None:
+    client = session.client
+    for number in range(10_000):
+        await client.publish(f"$KV.{bucket.name}.peers.{number}", b"v" * 200)
+    await client.flush()
+    async with following(shared_server, bucket.name) as watcher:
+        await until(lambda: len(watcher.shown) == 10_001)
