@@ -7,12 +7,13 @@ from random import Random, SystemRandom
 
 import structlog
 
+from ikto_core import systemd
 from ikto_core.admin.report import Report
 from ikto_core.admin.server import serve
 from ikto_core.backend import Backend, BackendContext, BackendPlugin
 from ikto_core.config import Config
 from ikto_core.egress import advertise_address, host_name
-from ikto_core.errors import AddressInUseError, BackendError, first_cause
+from ikto_core.errors import AddressInUseError, BackendError, ConfigError, first_cause
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keys import PrivateKey
 from ikto_core.membership import Membership
@@ -31,7 +32,8 @@ async def run_agent(
     """Open the backend and take part in the mesh until cancelled. Raises as `Agent.run`."""
     context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path())
     async with backend.open(context) as opened:
-        await Agent(config, private_key, backend.name, opened, ipam).run(socket)
+        agent = Agent(config, private_key, backend_name=backend.name, backend=opened, ipam=ipam)
+        await agent.run(socket)
 
 
 class Agent:
@@ -51,6 +53,7 @@ class Agent:
         self,
         config: Config,
         private_key: PrivateKey,
+        *,
         backend_name: str,
         backend: Backend,
         ipam: IpamPlugin,
@@ -60,6 +63,7 @@ class Agent:
         name = config.name or host_name()
         self._config = config
         self._backend = backend
+        self._found_address = ""  # that peers reach this host at; empty: not found yet
         self._reconciler = Reconciler(backend, config.wg_dev_name, persistent_keepalive=config.persistent_keepalive)
         self._membership = Membership(
             config,
@@ -90,6 +94,7 @@ class Agent:
                 tasks.create_task(self._link.run(self._follow))
                 tasks.create_task(self._reconciler.run())
                 tasks.create_task(self._watch_device())
+                tasks.create_task(self._tell_service_manager())
         except BaseExceptionGroup as group:
             cause = first_cause(group)
             if isinstance(cause, AddressInUseError) and self._membership.had_claim:
@@ -99,9 +104,7 @@ class Agent:
     async def _follow(self, session: Session) -> None:
         """Follow the bucket and keep our record for as long as the session lives."""
         bucket = Bucket(session, self._config.nats_kv)
-        advertised = self._config.advertised or await advertise_address(
-            session.server, self._config.mesh, self._config.wg_dev_name
-        )
+        advertised = self._config.advertised or await self._find_address(session.server)
         await self._listen(session, bucket)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -110,6 +113,16 @@ class Agent:
                 tasks.create_task(self._membership.keep(bucket, advertised, self._link.settled))
         except BaseExceptionGroup as group:
             raise first_cause(group) from group
+
+    async def _find_address(self, server: str) -> str:
+        """Find the address to advertise; the last one found stays good when none can be found any more."""
+        try:
+            self._found_address = await advertise_address(server, self._config.mesh, self._config.wg_dev_name)
+        except ConfigError as error:
+            if not self._found_address:
+                raise
+            log.warning("still advertising the last address", advertise_address=self._found_address, because=str(error))
+        return self._found_address
 
     async def _listen(self, session: Session, bucket: Bucket) -> None:
         """Have writes to the bucket pushed to the follower: with their revision, or else as a mere hint."""
@@ -125,6 +138,14 @@ class Agent:
         async for event in self._backend.events():
             if event.ifname == self._config.wg_dev_name:
                 self._reconciler.distrust()
+
+    async def _tell_service_manager(self) -> None:
+        """Tell systemd when the device shows the mesh, and that we live for as long as it asks."""
+        await self._reconciler.in_step.wait()
+        systemd.notify("READY=1")
+        while (interval_s := systemd.watchdog_interval_s()) is not None:
+            systemd.notify("WATCHDOG=1")
+            await asyncio.sleep(interval_s)
 
     async def _let_go(self) -> None:
         """Stop using an address that is not ours, at once and for good."""

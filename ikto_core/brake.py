@@ -1,6 +1,5 @@
 """How many peers may leave the device at once: a mistake in the bucket shall not take a whole mesh down."""
 
-from collections import deque
 from collections.abc import Set
 
 import msgspec
@@ -22,7 +21,8 @@ class RemovalBrake:
 
     def __init__(self, limits: BrakeLimits) -> None:
         self._limits = limits
-        self._removed_at: deque[float] = deque()
+        self._passed_at: dict[PublicKey, float] = {}  # what went within the window without having been held
+        self._admitted: frozenset[PublicKey] = frozenset()
         self._held_since: dict[PublicKey, float] = {}
 
     @property
@@ -33,28 +33,33 @@ class RemovalBrake:
     def admit(self, surplus: Set[PublicKey], *, present: int, now: float) -> frozenset[PublicKey]:
         """Return which of the `surplus` peers, all there are, may be removed now; the others are held.
 
+        A peer that was admitted the last time and is still there could not be removed: it is admitted again. One that
+        is held stays so until its time is over or it is released, however few others go.
+
         Args:
             surplus: Every peer on the device that should not be there.
             present: How many peers the device has, those included.
             now: The time.
 
         """
-        while self._removed_at and self._removed_at[0] <= now - self._limits.window_s:
-            self._removed_at.popleft()
-        self._held_since = {key: self._held_since.get(key, now) for key in sorted(surplus)}
-        overdue = {key for key, since in self._held_since.items() if since <= now - self._limits.hold_s}
-        waiting = [key for key in self._held_since if key not in overdue]
-        admitted = overdue.union(waiting[: self._allowance(present)])
-        for key in admitted:
-            del self._held_since[key]
-        self._removed_at.extend([now] * len(admitted))
-        return frozenset(admitted)
+        again = surplus & self._admitted
+        held = {key: since for key, since in self._held_since.items() if key in surplus}
+        overdue = {key for key, since in held.items() if since <= now - self._limits.hold_s}
+        fresh = sorted(surplus - again - held.keys())
+        self._passed_at |= dict.fromkeys(again, now)
+        passing = fresh[: self._allowance(present - len(again), now)]
+        self._passed_at |= dict.fromkeys(passing, now)
+        self._admitted = frozenset(again | overdue).union(passing)
+        self._held_since = {key: held.get(key, now) for key in sorted(surplus - self._admitted)}
+        return self._admitted
 
     def release(self) -> None:
         """Let every removal that is held now go through at the next `admit`."""
         self._held_since = dict.fromkeys(self._held_since, float("-inf"))
 
-    def _allowance(self, present: int) -> int:
-        recent = len(self._removed_at)
-        limit = max(self._limits.at_least, int(self._limits.share * (present + recent)))
+    def _allowance(self, staying: int, now: float) -> int:
+        window = now - self._limits.window_s
+        self._passed_at = {key: at for key, at in self._passed_at.items() if at > window}
+        recent = len(self._passed_at)
+        limit = max(self._limits.at_least, int(self._limits.share * (staying + recent)))
         return max(0, limit - recent)

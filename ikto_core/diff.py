@@ -36,8 +36,9 @@ def diff(spec: DeviceSpec, state: DeviceState, *, ours: Set[PublicKey] = NOBODY)
 def diff_peers(wanted: Iterable[PeerSpec], present: Mapping[PublicKey, PeerState]) -> tuple[PeerPatch, ...]:
     """Return what to write so that the `wanted` peers are as they should be; other peers are left alone.
 
-    An allowed IP belongs to one peer and adding it takes it from its old owner, so peers that gain one come first:
-    a prefix that moves is never without an owner. In whatever order they are written the result is the same.
+    An allowed IP belongs to one peer and adding it takes it from its old owner, so peers that gain one come first: a
+    prefix that moves is not without an owner meanwhile (unless its old owner gains one too). In whatever order they
+    are written, the result is the same.
     """
     patches = [patch for spec in wanted if (patch := _diff_peer(spec, present.get(spec.public_key)))]
     patches.sort(key=lambda patch: not _gains(patch, present.get(patch.public_key)))

@@ -1,7 +1,6 @@
 """Finds the address at which peers reach this host, without sending a packet."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from socket import AF_INET, AF_INET6, IPPROTO_IPV6, SOCK_DGRAM, gethostname, socket
@@ -129,7 +128,7 @@ async def _towards(server: str) -> list[Candidate]:
     url = urlsplit(server)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(url.hostname or "", url.port or 4222, type=SOCK_DGRAM)
-    except OSError:  # a passing fault of the resolver need not stop us: the default route is most often the same
+    except (OSError, UnicodeError):  # the resolver's fault may pass, and the default route is most often the same
         return [Candidate(f"address for the name {url.hostname}", None)]
     return [Candidate(f"route to {target[0]}", _source(family, target)) for family, _, _, _, target in found]
 
@@ -156,25 +155,22 @@ async def _links(addresses: Collection[Address | None]) -> list[Link]:
     from pyroute2 import AsyncIPRoute, NetlinkError  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to import
 
     try:
-        async with AsyncIPRoute() as netlink:
-            carried = await _carried(netlink)
-            wanted = [index for index in carried if not carried[index].isdisjoint(addresses)]
-            return [await _link(netlink, index, frozenset(carried[index])) for index in wanted]
+        async with AsyncIPRoute() as netlink:  # on a point-to-point link `address` is the other end's, `local` ours
+            carried = [
+                (message["index"], ip_address(message.get("local") or message.get("address")))
+                async for message in await netlink.get_addr()
+            ]
+            wanted = {index for index, address in carried if address in addresses}
+            found = [message for index in wanted async for message in await netlink.get_links(index)]
     except (OSError, NetlinkError) as error:
         raise ConfigError(
             f"advertise_address: this host's interfaces can't be read: {error}", hint="set advertise_address"
         ) from error
-
-
-async def _carried(netlink: Any) -> dict[int, set[Address]]:
-    """Read the addresses of every link, by its index."""
-    carried: dict[int, set[Address]] = defaultdict(set)
-    async for message in await netlink.get_addr():
-        own = message.get("local") or message.get("address")  # on a point-to-point link `address` is the other end's
-        carried[message["index"]].add(ip_address(own))
-    return carried
-
-
-async def _link(netlink: Any, index: int, addresses: frozenset[Address]) -> Link:
-    [message] = [message async for message in await netlink.get_links(index)]
-    return Link(message.get("ifname"), message.get(("linkinfo", "kind")), addresses)
+    return [
+        Link(
+            ifname=message.get("ifname"),
+            kind=message.get(("linkinfo", "kind")),
+            addresses=frozenset(address for index, address in carried if index == message["index"]),
+        )
+        for message in found
+    ]

@@ -10,7 +10,7 @@ _MAX_BYTES = 4096
 
 
 def load_private_key(path: Path) -> PrivateKey:
-    """Return the key that a file holds, if nobody but its owner may read it; ConfigError otherwise.
+    """Return the key that a file holds, clamped, if nobody but its owner may read it; ConfigError otherwise.
 
     The file's content never appears in an error.
     """
@@ -27,7 +27,7 @@ def load_private_key(path: Path) -> PrivateKey:
         ) from None
     if not any(key):  # the kernel takes it as "no key" and would strip the device of its own
         raise ConfigError(f"{path}: holds no private key: it is all zero")
-    return key
+    return key.clamped()
 
 
 def write_private_key(path: Path, key: PrivateKey) -> None:

@@ -79,13 +79,17 @@ class PrivateKey(SecretKey):
 
     @classmethod
     def generate(cls) -> Self:
-        """Draw a new private key, clamped as RFC 7748 section 5 asks."""
+        """Draw a new private key."""
         from nacl.utils import random  # noqa: PLC0415 - start-up time: most commands need no crypto
 
-        raw = bytearray(random(32))
+        return cls(random(32)).clamped()
+
+    def clamped(self) -> Self:
+        """Return the key as RFC 7748 section 5 uses it and as every device shows it; its public key is the same."""
+        raw = bytearray(self)
         raw[0] &= 248
         raw[31] = raw[31] & 127 | 64
-        return cls(bytes(raw))
+        return type(self)(bytes(raw))
 
     def public(self) -> PublicKey:
         """Derive the public key: X25519 of the base point (RFC 7748 section 6.1)."""

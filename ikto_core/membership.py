@@ -66,6 +66,7 @@ class Membership:
             instances=frozenset(self._kept.instances),
         )
         self._claimant = Claimant(self._identity, lambda: f"{random.getrandbits(64):016x}")
+        self._outdated: set[str] = set()  # keys of earlier records of ours, to be withdrawn
         self._doubt = asyncio.Event()  # the bucket may not hold our record as it should be
 
     @property
@@ -112,42 +113,44 @@ class Membership:
         for address in self._addresses():
             record = self._record_for(address, advertise_address)
             try:
-                await self._claim_one(store, record)
+                revision = await self._claim_one(store, record)
             except ClonedError:
                 raise
             except AddressInUseError as error:
                 log.error("address is not ours", private_address=address, reason=str(error))
                 refusal = refusal or error
             else:
-                await self._settle_in(store, address, record)
+                await self._settle_in(store, address, record, revision)
                 return
         raise refusal or AddressInUseError(
             f"the mesh {self._config.mesh_cidr} has no subnet of length {self._config.subnet_prefix} left",
             hint="withdraw nodes that are gone, or use a larger mesh",
         )
 
-    async def _claim_one(self, store: RecordStore, record: PeerRecord) -> None:
-        """Claim one subnet. A record of another form may hold it under a key of its own, which no lock guards."""
+    async def _claim_one(self, store: RecordStore, record: PeerRecord) -> int:
+        """Claim one subnet; return the revision. Records of other forms hold theirs under keys that no lock guards."""
         holder = self.view.holder(record.subnet)
         if holder and holder.record.public_key != record.public_key and not holder.regular:
             raise AddressInUseError(
                 f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
                 hint='choose another private_address, or "auto"',
             )
-        newcomer = self.record is None
-        await self._claimant.claim(store, record, newcomer=newcomer)
+        return await self._claimant.claim(store, record, newcomer=self.record is None)
 
-    async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord) -> None:
+    async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
         """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
         moved = self.record is None or self.record.key != record.key
         self.record = record
-        if not moved:
-            return
-        log.info("subnet claimed", allowed_ip=record.allowed_ip, private_address=address)
-        self._keep(address)
-        self._aim(address, record.subnet)
-        for key in self.view.own_records.keys() - {record.key}:
+        if moved:
+            log.info("subnet claimed", allowed_ip=record.allowed_ip, private_address=address)
+            self._keep(address)
+            self._aim(address, record.subnet)
+            self._outdated = self.view.own_records.keys() - {record.key}
+            if (seen := self.follower.table.get(record.key)) and seen.revision > revision:
+                self._doubt.set()  # somebody wrote before we were on guard
+        for key in sorted(self._outdated):
             log.info("earlier record withdrawn", key=key, gone=await self._claimant.withdraw(store, key))
+            self._outdated.discard(key)
 
     def _addresses(self) -> Iterator[str]:
         configured = None if self._config.subnet is None else self._config.private_address
@@ -193,9 +196,8 @@ class Membership:
 
     def _check_for_clones(self) -> None:
         """Our record is gone or changed; if a copy of this machine withdrew it for one of its own, let it be."""
-        known = self._identity.instances | {self._identity.instance}
         for key, accepted in self.view.own_records.items():
-            if self._is_missing() and accepted.record.instance not in known:
+            if self._is_missing() and not self._identity.wrote(accepted.record):
                 raise ClonedError(
                     f"a copy of this machine runs with our private key (its record: {key}, {accepted.record.name!r})",
                     hint="give each machine a private key of its own (ikto key generate)",

@@ -33,5 +33,5 @@ def read_settings(entry: Entry | None) -> MeshSettings | None:
         return None
     try:
         return msgspec.json.decode(entry.value, type=MeshSettings)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

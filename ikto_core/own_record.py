@@ -17,6 +17,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     instance: str  # this run of the agent
     instances: Set[str] = frozenset()  # earlier runs of this installation, so that an old record of ours is known
 
+    def wrote(self, record: PeerRecord) -> bool:
+        """Whether a record that carries our public key is this installation's."""
+        return record.instance == self.instance or record.instance in self.instances
+
 
 class Verdict(Enum):
     """What to do about the record under our key."""
@@ -53,8 +57,7 @@ def judge_own(entry: Entry | None, wanted: PeerRecord, identity: Identity, *, ne
         return Judgement(Verdict.IN_USE, f"an unreadable record ({error})")
     if found.public_key != wanted.public_key:
         return Judgement(Verdict.IN_USE, f"{found.name!r} (public key {found.public_key})")
-    known = found.instance == identity.instance or found.instance in identity.instances
-    if not known and not newcomer:
+    if not newcomer and not identity.wrote(found):
         return Judgement(Verdict.CLONED, f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})")
     return Judgement(Verdict.KEEP if same_but_nonce(found, wanted) else Verdict.WRITE)
 

@@ -16,7 +16,7 @@ from ikto_core.endpoints import endpoint_to_write
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.keys import PublicKey
 from ikto_core.mesh import MeshPeer
-from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerSpec, PeerState
+from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerPatch, PeerSpec, PeerState
 
 WHOLE_EVERY_S = 60.0
 """How often the device is read and compared although nothing happened: drift is repaired and reported."""
@@ -67,6 +67,7 @@ class Reconciler:
         self._ours: set[PublicKey] = set()  # peers that we put there
         self._tried: dict[PublicKey, tuple[Endpoint, ...]] = {}
         self._wake = asyncio.Event()
+        self._whole_at = 0.0  # the event loop's time at which the whole device is due, whatever happens
 
     @property
     def addresses(self) -> frozenset[Interface]:
@@ -98,43 +99,48 @@ class Reconciler:
         """Reconcile whenever there is something to do, and every WHOLE_EVERY_S, until cancelled."""
         retry_s = FIRST_RETRY_S
         while True:
-            await self._due(WHOLE_EVERY_S)
+            await self._due()
             try:
                 await self.reconcile()
                 retry_s = FIRST_RETRY_S
             except BackendError as error:
-                self.stats.failures += 1
-                self.failure = str(error)
                 log.warning("device not in step", ifname=self.ifname, error=str(error), next_try_in_s=retry_s)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LONGEST_RETRY_S)
-                self.distrust()  # errors are not atomic
 
-    async def _due(self, within_s: float) -> None:
-        """Wait for something to do; after `within_s`, the whole device is due."""
+    async def _due(self) -> None:
+        """Wait for something to do; the whole device is due every WHOLE_EVERY_S, however much else there is."""
+        loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout_at(self._whole_at):
                 await self._wake.wait()
-                self._wake.clear()
-                return
-        self._whole_due = True
+        self._wake.clear()
+        if loop.time() >= self._whole_at:
+            self._whole_at = loop.time() + WHOLE_EVERY_S
+            self._whole_due = True
 
     async def reconcile(self) -> None:
         """Make one pass; afterwards the device shows what the target was when it began.
 
-        Raises BackendError; a part may be written then, so call `distrust` before the next pass.
+        Raises BackendError; a part may be written then, and the next pass reads the device before it writes.
         """
         if self._base is None:
             return
         base, revision = self._base, self._revision
         dirty, self._dirty = self._dirty, set()
-        whole = self._whole_due or self._moved(dirty)
-        self._whole_due = False
-        if whole:
-            await self._whole(base, expecting=self._expecting or bool(dirty))
-            self._expecting = False
-        elif dirty:
-            await self._quick(dirty)
+        whole, self._whole_due = self._whole_due or self._moved(dirty), False
+        expecting, self._expecting = self._expecting or bool(dirty), False
+        try:
+            if whole:
+                await self._whole(base, expecting=expecting)
+            elif dirty:
+                await self._quick(dirty)
+        except BackendError as error:
+            self.stats.failures += 1
+            self.failure = str(error)
+            self._expecting = True
+            self.distrust()  # errors are not atomic
+            raise
         self.shown_revision, self.failure = revision, ""
         if revision is not None:
             self.in_step.set()
@@ -143,29 +149,25 @@ class Reconciler:
         """Read the device, and write whatever is not as it should be."""
         self.stats.whole_passes += 1
         state = await self._read_or_create()
-        self._ours.update(self._peers)
-        specs = {key: self._peer_spec(peer, state.peers.get(key)) for key, peer in self._peers.items()}
-        patch = diff(msgspec.structs.replace(base, peers=specs), state, ours=self._ours)
-        patch = msgspec.structs.replace(patch, remove_peers=self._braked(patch.remove_peers, len(state.peers)))
-        if patch and not expecting:
-            self.stats.drift_repaired += 1
-            log.warning("the device was changed by another hand", ifname=self.ifname, repairing=_summary(patch))
         self._shown = dict(state.peers)
-        await self._apply(patch)
+        specs = self._specs(self._peers.values())
+        expecting = expecting or self._expecting or bool(self._dirty)  # the target may have moved while we read
+        held = frozenset(self.brake.held)
+        patch = diff(msgspec.structs.replace(base, peers=specs), state, ours=self._ours)
+        patch = msgspec.structs.replace(patch, remove_peers=self._braked(patch.remove_peers))
+        if not expecting and (drift := _unasked(patch, held)):
+            self.stats.drift_repaired += 1
+            log.warning("the device was changed by another hand", ifname=self.ifname, repairing=_summary(drift))
+        await self._apply(patch, specs)
 
     async def _quick(self, dirty: set[PublicKey]) -> None:
         """Write what is new about a few peers, without a look at the others."""
         self.stats.quick_passes += 1
-        wanted = dirty & self._peers.keys()
-        self._ours |= wanted
-        specs = [self._peer_spec(self._peers[key], self._shown.get(key)) for key in wanted]
-        surplus = {key for key in dirty | self.brake.held if key in self._shown and key not in self._peers}
-        await self._apply(
-            DevicePatch(
-                peers=diff_peers(specs, self._shown),
-                remove_peers=self._braked(surplus, len(self._shown)),
-            )
-        )
+        specs = self._specs(self._peers[key] for key in dirty & self._peers.keys())
+        gone = dirty & self._ours | self.brake.held
+        surplus = {key for key in gone if key in self._shown and key not in self._peers}
+        patch = DevicePatch(peers=diff_peers(specs.values(), self._shown), remove_peers=self._braked(surplus))
+        await self._apply(patch, specs)
 
     async def _read_or_create(self) -> DeviceState:
         state = await self._backend.read(self.ifname)
@@ -176,42 +178,60 @@ class Reconciler:
             raise NoSuchDeviceError(f"{self.ifname} went as soon as it was created")
         return state
 
-    async def _apply(self, patch: DevicePatch) -> None:
-        """Write a patch, and remember what the device shows since."""
+    async def _apply(self, patch: DevicePatch, specs: Mapping[PublicKey, PeerSpec]) -> None:
+        """Write a patch that makes peers as in `specs`, and remember what the device shows since."""
+        candidates = {key: self._peers[key].endpoints for key in specs}  # as of now: they may change while we write
         if patch:
             await self._backend.apply(self.ifname, patch)
         for peer_patch in patch.peers:
             key = peer_patch.public_key
             self._shown[key] = patched(self._shown.get(key), peer_patch)
-            if peer_patch.endpoint:
-                self._tried[key] = self._peers[key].endpoints
         for key in patch.remove_peers:
             self._shown.pop(key, None)
             self._tried.pop(key, None)
+        for key, spec in specs.items():
+            if spec.endpoint or (key not in self._tried and self._shown[key].endpoint in candidates[key]):
+                self._tried[key] = candidates[key]
         self.stats.peers_written += len(patch.peers)
         self.stats.peers_removed += len(patch.remove_peers)
 
-    def _peer_spec(self, peer: MeshPeer, observed: PeerState | None) -> PeerSpec:
-        candidates = peer.endpoints
+    def _specs(self, peers: Iterable[MeshPeer]) -> dict[PublicKey, PeerSpec]:
+        """Return these peers as they should be on the device; from now on they are ours."""
+        now = time.time()
+        specs = {peer.public_key: self._peer_spec(peer, now) for peer in peers}
+        self._ours.update(specs)  # `|=` with a view of keys would copy the whole set
+        return specs
+
+    def _peer_spec(self, peer: MeshPeer, now: float) -> PeerSpec:
+        key = peer.public_key
         return PeerSpec(
-            public_key=peer.public_key,
+            public_key=key,
             allowed_ips=peer.allowed_ips,
             endpoint=endpoint_to_write(
-                candidates, tried=self._tried.get(peer.public_key), observed=observed, now=time.time()
+                peer.endpoints, tried=self._tried.get(key), observed=self._shown.get(key), now=now
             ),
             persistent_keepalive=self._keepalive_s,
         )
 
     def _moved(self, dirty: set[PublicKey]) -> bool:
-        """Whether a peer that the device has may need another endpoint: its last handshake must be read first."""
-        both = dirty & self._peers.keys() & self._shown.keys()
-        return any(self._peers[key].endpoints != self._tried.get(key) for key in both)
+        """Whether the device must be read before these peers are written.
 
-    def _braked(self, surplus: Set[PublicKey], present: int) -> frozenset[PublicKey]:
-        admitted = self.brake.admit(surplus, present=present, now=time.monotonic())
+        One may need another endpoint, and its last handshake tells; or it was held, and lost allowed IPs meanwhile.
+        """
+        both = dirty & self._peers.keys() & self._shown.keys()
+        return any(key in self.brake.held or self._peers[key].endpoints != self._tried.get(key) for key in both)
+
+    def _braked(self, surplus: Set[PublicKey]) -> frozenset[PublicKey]:
+        admitted = self.brake.admit(surplus, present=len(self._shown), now=time.monotonic())
         if self.brake.held:
             log.warning("removals held back", ifname=self.ifname, held=len(self.brake.held))
         return admitted
+
+
+def _unasked(patch: DevicePatch, held: Set[PublicKey]) -> DevicePatch:
+    """Return what of a patch another hand has made necessary: not a held removal, nor an endpoint that had to wait."""
+    changes = (p for p in patch.peers if p != PeerPatch(public_key=p.public_key, endpoint=p.endpoint))
+    return msgspec.structs.replace(patch, peers=tuple(changes), remove_peers=patch.remove_peers - held)
 
 
 def _summary(patch: DevicePatch) -> dict[str, int | bool]:

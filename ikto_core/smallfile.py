@@ -1,4 +1,4 @@
-"""Small files that an operator hands us: read with a bound, written once and never over another."""
+"""Small files: read with a bound; an operator's are written once and never over another, our own replaced whole."""
 
 import os
 from pathlib import Path
@@ -57,6 +57,23 @@ def create_small_file(path: Path, content: bytes) -> None:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
+
+
+def replace_small_file(path: Path, content: bytes) -> None:
+    """Give a file new content, safely on disk when this returns; after a power cut it is the old or the new, whole.
+
+    Only its owner may open it. Raises OSError; the file is as before then. Two writers at once are not provided for.
+    """
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)  # left by a write that was killed
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        _fill(descriptor, content)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
 
 
 def _fill(descriptor: int, content: bytes) -> None:

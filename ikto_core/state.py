@@ -1,12 +1,13 @@
 """What an agent keeps on disk: the subnet it has claimed, and the names of its runs."""
 
-import os
-import tempfile
 import time
 from pathlib import Path
 
 import msgspec
 import structlog
+
+from ikto_core.addressing import Prefix, parse_address
+from ikto_core.smallfile import replace_small_file
 
 VERSION = 1
 INSTANCES_KEPT = 100
@@ -23,6 +24,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     subnet_prefix: int
     public_key: str
     bucket: str
+
+    def check(self) -> None:
+        """Raise ValueError unless this is an address of that mesh."""
+        subnet = Prefix.of(parse_address(self.private_address), self.subnet_prefix)
+        if not Prefix.parse(self.mesh_cidr).covers(subnet):
+            raise ValueError(f"{subnet} lies outside the mesh {self.mesh_cidr}")
 
 
 class KeptState(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +56,12 @@ class StateFile:
         try:
             kept = msgspec.json.decode(self.path.read_bytes(), type=KeptState)
             if kept.version != VERSION:
-                raise msgspec.ValidationError(f"version {kept.version} is not {VERSION}")
+                raise ValueError(f"version {kept.version} is not {VERSION}")
+            if kept.claim:
+                kept.claim.check()
         except FileNotFoundError:
             return KeptState()
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # msgspec's and the parsers' errors are ValueErrors
             self._set_aside(error)
             return KeptState()
         return kept
@@ -61,14 +70,9 @@ class StateFile:
         """Keep this from now on. A disk that can't take it is reported: the mesh works without, until a restart."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".state-", delete=False) as file:
-                file.write(msgspec.json.encode(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(self.path)
-            _sync(self.path.parent)
+            replace_small_file(self.path, msgspec.json.encode(kept))
         except OSError as error:
-            log.error("state not kept", path=str(self.path), error=error.strerror)
+            log.error("state not kept", path=str(self.path), error=str(error))
 
     def _set_aside(self, error: Exception) -> None:
         aside = self.path.with_name(f"state.json.unreadable-{int(time.time())}")
@@ -76,12 +80,4 @@ class StateFile:
         try:
             self.path.replace(aside)
         except OSError as failure:
-            log.error("could not set it aside", path=str(self.path), error=failure.strerror)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            log.error("could not set it aside", path=str(self.path), error=str(failure))

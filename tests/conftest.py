@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from random import Random
 
+import hypothesis
 import pytest
 
 from ikto_core.mesh_settings import MeshSettings
@@ -12,6 +13,9 @@ from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.link import open_session
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.testing.nats_server import NatsServer, running_server
+
+hypothesis.settings.register_profile("shared machine", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("shared machine")
 
 MESH = MeshSettings("fd10::/16", 48)
 

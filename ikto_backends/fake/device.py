@@ -72,7 +72,7 @@ class FakeDevice:
     def _set_link(self, patch: DevicePatch) -> None:
         link = self.link
         if patch.private_key is not None:
-            link = replace(link, private_key=_clamped(patch.private_key))
+            link = replace(link, private_key=patch.private_key.clamped() if any(patch.private_key) else None)
             self._own_key = link.private_key.public() if link.private_key else None
             self._drop(self._own_key)
         addresses = (link.addresses | patch.add_addresses) - patch.remove_addresses
@@ -116,10 +116,3 @@ class FakeDevice:
 
 def _either(wanted: int | None, present: int) -> int:
     return present if wanted is None else wanted
-
-
-def _clamped(key: PrivateKey) -> PrivateKey | None:
-    """Return the key as RFC 7748 section 5 uses it; the kernel shows it so. All zero takes the key away."""
-    if not any(key):
-        return None
-    return PrivateKey(bytes([key[0] & 248, *key[1:31], key[31] & 127 | 64]))

@@ -1,7 +1,7 @@
 """A host with WireGuard devices in memory, and the backend that drives them."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -29,6 +29,7 @@ class FakeHost:
 
     def __init__(self, state_dir: Path | None = None) -> None:
         self.writes: list[tuple[str, DevicePatch]] = []  # every patch that reached a device, whole or in part
+        self.calls: Counter[Operation] = Counter()  # how often each operation was asked for, failed ones too
         self.delay = timedelta(0)  # how long each call takes before it does anything
         self._state_dir = state_dir
         self._devices = {name: FakeDevice(state) for name, state in load_devices(state_dir).items()}
@@ -84,7 +85,8 @@ class FakeHost:
         self._save(ifname)
 
     async def turn(self, operation: Operation) -> None:
-        """Wait as long as calls take, and raise if this one shall fail."""
+        """Count a call, wait as long as calls take, and raise if this one shall fail."""
+        self.calls[operation] += 1
         await asyncio.sleep(self.delay.total_seconds())
         if faults := self._faults.get(operation):
             raise faults.popleft()

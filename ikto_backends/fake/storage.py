@@ -1,6 +1,5 @@
 """Fake devices as JSON files, one a device: what makes them outlive the process, and lets others look at them."""
 
-import os
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.errors import BackendError
 from ikto_core.keys import Key, PresharedKey, PrivateKey, PublicKey
 from ikto_core.model import DeviceState, PeerState
+from ikto_core.smallfile import replace_small_file
 
 
 class _Peer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -65,12 +65,8 @@ def save_device(state_dir: Path | None, ifname: str, state: DeviceState) -> None
     if state_dir is None:
         return
     path = state_file(state_dir, ifname)
-    beside = path.with_name(f".{path.name}.new")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(_device(state)))
-        beside.replace(path)
+        replace_small_file(path, msgspec.json.encode(_device(state)))
     except OSError as error:
         raise BackendError(f"{path}: can't be written: {error.strerror}") from error
 

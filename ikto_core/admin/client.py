@@ -74,8 +74,11 @@ class AdminClient:
             message = f"the agent on {self._path} did not answer within {self._timeout_s:g} s"
             raise IktoError(message, hint="see its log") from None
         except (HTTPException, ConnectionError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            message = f"what answers on {self._path} is no agent of this version: {str(error) or type(error).__name__}"
-            raise IktoError(message, hint="give the agent's own socket (-s), or upgrade the older of the two") from None
+            reason = str(error).strip() or type(error).__name__
+            message = f"what answers on {self._path} is no agent of this version: {reason}"
+            raise IktoError(
+                message, hint="give the agent's own socket with -s, or upgrade the older of the two"
+            ) from None
         except OSError as error:
             raise IktoError(f"{self._path}: {error.strerror or error}") from None
 

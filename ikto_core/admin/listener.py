@@ -37,7 +37,9 @@ def bound(listener: socket.socket, path: Path) -> Iterator[None]:
     socket, its directory is missing, it is too long, or it is forbidden. May block for LOCK_TIMEOUT_S.
     """
     if len(os.fsencode(path)) > LONGEST_PATH:
-        raise IktoError(f"{path}: a unix socket's path has {LONGEST_PATH} bytes at most", hint="use a shorter one (-s)")
+        raise IktoError(
+            f"{path}: a unix socket's path has {LONGEST_PATH} bytes at most", hint="give a shorter one with -s"
+        )
     with _told(path), _locked(path.parent):
         _clear_the_way(path)
         _listen(listener, path)
@@ -59,12 +61,12 @@ def _told(path: Path) -> Iterator[None]:
         hint = f"create it: mkdir -p {path.parent}"
         raise IktoError(f"{path}: there is no directory {path.parent}", hint=hint) from None
     except NotADirectoryError:
-        raise IktoError(f"{path}: {path.parent} is not a directory", hint="give another path (-s)") from None
+        raise IktoError(f"{path}: {path.parent} is not a directory", hint="give another path with -s") from None
     except PermissionError:
-        hint = "give a path that this user may write (-s), or run as the user who owns it"
+        hint = "give a path that this user may write with -s, or run as the user who owns it"
         raise IktoError(f"{path}: permission denied", hint=hint) from None
     except OSError as error:
-        raise IktoError(f"{path}: can't listen there: {error.strerror}", hint="give another path (-s)") from None
+        raise IktoError(f"{path}: can't listen there: {error.strerror}", hint="give another path with -s") from None
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def _lock(descriptor: int, directory: Path) -> None:
         except BlockingIOError:
             if time.monotonic() > give_up_at:
                 message = f"{directory}: another process holds a lock on it"
-                raise IktoError(message, hint="give a path in another directory (-s)") from None
+                raise IktoError(message, hint="give a path in another directory with -s") from None
             time.sleep(0.02)
         else:
             return
@@ -99,7 +101,7 @@ def _clear_the_way(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise IktoError(f"{path}: exists and is not a socket", hint="give another path (-s), or remove it")
+        raise IktoError(f"{path}: exists and is not a socket", hint="give another path with -s, or remove it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
         try:
             probe.connect(str(path))
@@ -108,7 +110,7 @@ def _clear_the_way(path: Path) -> None:
             return
         except BlockingIOError:  # somebody listens, and is behind with accepting
             pass
-        raise IktoError(f"{path}: in use by {_holder(probe)}", hint="stop that one, or give another path (-s)")
+        raise IktoError(f"{path}: in use by {_holder(probe)}", hint="stop that one, or give another path with -s")
 
 
 def _holder(probe: socket.socket) -> str:

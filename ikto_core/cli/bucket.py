@@ -59,7 +59,8 @@ def create(config_path: Path | None, replicas: int, memory: bool, **members: str
     config = _config(config_path, members)
     mesh = MeshSettings(str(config.mesh), config.subnet_prefix)
     made = _with_bucket(config, lambda found: create_bucket(found, mesh, replicas=replicas, memory=memory))
-    click.echo(f"{config.nats_kv}: {'created' if made else 'there already'}, mesh {config.mesh}/{config.subnet_prefix}")
+    outcome = "created" if made else "there already"
+    click.echo(f"{config.nats_kv}: {outcome}, mesh {config.mesh} in subnets of length {config.subnet_prefix}")
 
 
 @bucket.command()

@@ -136,9 +136,10 @@ class Bucket:
     async def page(self, start: int) -> Page:
         """Return the messages from revision `start` on, as whichever replica answers has them."""
         start = max(start, 1)
-        if not self._direct:
-            return await self._page_of_one(start)
-        question = msgspec.json.encode({"seq": start, "batch": PAGE_SIZE, "next_by_subj": f"{self._subjects}>"})
+        if not self._direct:  # the leader answers, one message at a time
+            message = await self.first_from(start)
+            return Page((message,), complete=False) if message else Page((), complete=True)
+        question = msgspec.json.encode({"seq": start, "batch": PAGE_SIZE, "next_by_subj": self.writes})
         messages: list[Message] = []
         async for answer in self._session.request_many(f"$JS.API.DIRECT.GET.{self.stream}", question):
             headers = answer.headers or {}
@@ -152,9 +153,9 @@ class Bucket:
                     raise NatsError(f"the bucket {self.name} can't be read: {status} {headers.get('Description', '')}")
         raise AssertionError("request_many ends only when left")
 
-    async def stands(self, revision: int) -> bool:
-        """Ask the leader whether the message with this revision is still in the stream."""
-        return await self._stored({"seq": revision}) is not None
+    async def first_from(self, start: int) -> Message | None:
+        """Ask the leader for the first message from revision `start` on; None if there is none."""
+        return await self._stored({"seq": start, "next_by_subj": self.writes})
 
     async def get(self, key: str) -> Entry | None:
         """Return what the leader holds under `key`; None if the key was never written."""
@@ -170,11 +171,6 @@ class Bucket:
             value=None if any(header in headers for header in DELETIONS) else data,
             time=headers.get("Nats-Time-Stamp", ""),
         )
-
-    async def _page_of_one(self, start: int) -> Page:
-        """Walk a bucket that does not allow Direct Get: one message an answer, by the leader."""
-        message = await self._stored({"seq": start, "next_by_subj": f"{self._subjects}>"})
-        return Page((message,), complete=False) if message else Page((), complete=True)
 
     async def _stored(self, question: dict[str, str | int]) -> Message | None:
         subject = f"$JS.API.STREAM.MSG.GET.{self.stream}"

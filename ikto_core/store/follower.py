@@ -32,6 +32,7 @@ AUDIT_EVERY_S = 6 * 3600.0
 
 HINT_DELAY_S = 0.3
 RESYNC_TIMEOUT_S = 60.0
+RETRY_S = 0.25
 RETRIES = 3
 """Failed attempts in a row after which the connection is given up for a new one."""
 
@@ -62,7 +63,7 @@ class Follower:
 
     """
 
-    def __init__(self, on_change: Callable[[Mapping[str, Entry]], None], random: Random) -> None:
+    def __init__(self, on_change: Callable[[Mapping[str, Entry]], object], random: Random) -> None:
         self.table: dict[str, Entry] = {}  # deletion markers included
         self.revision = 0  # the table shows the bucket as of this revision
         self.bucket_revision = 0  # the latest revision that we heard of
@@ -109,13 +110,18 @@ class Follower:
         self.wake()
         asyncio.get_running_loop().call_later(HINT_DELAY_S, self.wake)
 
+    def check_interval_s(self) -> float:
+        """Return how long to wait until the leader is asked again, in seconds; jittered."""
+        interval = max(CHECK_EVERY_S, len(self.table) / LEADER_CHECKS_PER_S)
+        return interval * self._random.uniform(0.8, 1.2)
+
     async def run(self, reader: BucketReader) -> None:
         """Follow until cancelled. Raises NatsError when `reader` fails again and again; the table stays."""
         self.disconnected()
         failures = 0
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._check_interval_s()):
+                async with asyncio.timeout(self.check_interval_s()):
                     await self._wake.wait()
             self._wake.clear()
             self._suspicious |= time.monotonic() > self._audit_at
@@ -129,29 +135,19 @@ class Follower:
                 log.debug("resync failed", error=str(error), attempt=failures)
                 if failures == RETRIES:
                     raise
-                await asyncio.sleep(0.25 * 2**failures * self._random.uniform(0.5, 1))
+                await asyncio.sleep(RETRY_S * 2**failures * self._random.uniform(0.5, 1))
                 self.wake()
 
     async def resync(self, reader: BucketReader) -> None:
         """Ask the leader how things stand and fetch what is missing; the table changes only by what is certain."""
-        asked_at = self.revision  # pushes may raise it while we wait for the answer
         info = await reader.info()
         self.bucket_revision = max(self.revision, info.last_revision)
-        if self._suspicious or not self._continues(info, asked_at):
+        if self._suspicious or self._known is None or not info.continues(self._known):
             await self._walk_whole(reader, info)
         else:
             await self._catch_up(reader, info)
         self._live = True
         self.synced.set()
-
-    def _continues(self, info: BucketInfo, asked_at: int) -> bool:
-        """Whether the leader speaks of the history that the table shows.
-
-        A purge leaves no marker and no new revision, but fewer subjects: at one revision, the counts must agree.
-        """
-        if self._known is None or not info.continues(self._known) or info.last_revision < asked_at:
-            return False
-        return info.last_revision != self.revision or info.subjects == len(self.table)
 
     async def _walk_whole(self, reader: BucketReader, info: BucketInfo) -> None:
         """Replace the table by the bucket as it is, once the walk is known to be complete.
@@ -180,25 +176,30 @@ class Follower:
         found: dict[str, Message] = {}
         reached = await _walk(reader, start if self._live else start - OVERLAP, found)
         if self._contradicted(found.values()) or not _anchored(anchor, found):
-            lagging = anchor is not None and reached < anchor.revision and await reader.stands(anchor.revision)
-            self._suspicious = not lagging
-            raise StaleReadError("what was read does not follow from what we knew")
+            if anchor and reached < anchor.revision and await reader.first_from(anchor.revision) == anchor:
+                raise StaleReadError(f"a replica answered up to revision {reached}, which lags behind us")
+            await self._walk_whole(reader, info)  # what was read does not follow from what we knew
+            return
         reached = await self._reach(reader, info, reached, found)
         self._known = info
         news = [message for message in found.values() if message.revision > self.revision]
         self._apply(sorted(news, key=lambda message: message.revision))
         self.revision = max(self.revision, reached, info.last_revision)
+        if self.revision == info.last_revision and len(self.table) != info.subjects:
+            await self._walk_whole(reader, info)  # a purge leaves neither a marker nor a revision, but fewer subjects
 
     def _contradicted(self, found: Iterable[Message]) -> bool:
         """Whether a message lies at or below the table's revision that the table does not know."""
         return any(message.revision <= self.revision and self._is_news(message) for message in found)
 
     async def _reach(self, reader: BucketReader, goal: BucketInfo, reached: int, found: dict[str, Message]) -> int:
-        """Walk on to the goal's last revision. Raises StaleReadError if it can't be seen although it stands."""
+        """Walk on to the goal's last revision. Raises StaleReadError if the leader has something up to it unseen."""
         if reached < goal.last_revision:
             reached = await _walk(reader, reached + 1, found)
-        if reached < goal.last_revision and await reader.stands(goal.last_revision):
-            raise StaleReadError(f"a replica answered up to revision {reached} of {goal.last_revision}")
+        if reached < goal.last_revision:
+            unseen = await reader.first_from(reached + 1)
+            if unseen and unseen.revision <= goal.last_revision:
+                raise StaleReadError(f"a replica answered up to revision {reached} of {goal.last_revision}")
         return reached
 
     def _apply(self, messages: Iterable[Message]) -> None:
@@ -225,10 +226,6 @@ class Follower:
         if known is None or known.revision < push.revision:
             return True
         return known.revision == push.revision and known != push.entry
-
-    def _check_interval_s(self) -> float:
-        interval = max(CHECK_EVERY_S, len(self.table) / LEADER_CHECKS_PER_S)
-        return interval * self._random.uniform(0.8, 1.2)
 
 
 async def _walk(reader: BucketReader, start: int, found: dict[str, Message]) -> int:

@@ -59,8 +59,8 @@ class BucketReader(Protocol):
         """Return the messages from revision `start` on; any replica may answer, even one that lags."""
         ...
 
-    async def stands(self, revision: int) -> bool:
-        """Ask the leader whether the message with this revision is still in the stream."""
+    async def first_from(self, start: int) -> Message | None:
+        """Ask the leader for the first message from revision `start` on; None if there is none."""
         ...
 
 

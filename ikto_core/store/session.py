@@ -5,6 +5,7 @@ and an expired credential or a dead read task ends it for good (docs/decisions/0
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -236,6 +237,7 @@ def _options(settings: NatsSettings) -> dict[str, Any]:
 
 
 def _unreachable(server: str, cause: Exception) -> NatsError:
+    server = re.sub("//.*@", "//", server)  # a URL may hold a password, and this goes to log and status
     text = str(cause).removeprefix("nats: ") or type(cause).__name__
     if any(word in text.lower() for word in REFUSED):
         return NatsDeniedError(f"{server} refused the login: {text}", hint="check user, password, token or creds file")

@@ -36,8 +36,8 @@ class Faults(msgspec.Struct):
 class MemoryBucket:
     """One stream of a KV bucket with history 1: the leader, its replicas, and who is subscribed.
 
-    Implements BucketReader and RecordStore. `interrupt`, if set, is called before each read is answered: tests use it
-    to let the world move on in the middle of a walk.
+    Implements BucketReader and RecordStore. `interrupt`, if set, is called before each read is answered, and again
+    while a page is under way: tests use it to let the world move on in the middle of a walk.
     """
 
     def __init__(self, *, page_size: int = 256) -> None:
@@ -51,7 +51,7 @@ class MemoryBucket:
     def _begin(self) -> None:
         self._created = f"t{next(_clock)}"
         self._messages: dict[int, Message] = {}  # by ascending revision; the latest of each key
-        self._last_revision = 0
+        self.last_revision = 0
 
     # -- what clients see ------------------------------------------------------------------------------------------
 
@@ -65,23 +65,25 @@ class MemoryBucket:
         first = next(iter(self._messages.values()), None)
         return BucketInfo(
             created=self._created,
-            first_revision=first.revision if first else self._last_revision + 1,
+            first_revision=first.revision if first else self.last_revision + 1,
             first_time=first.time if first else "",
-            last_revision=self._last_revision,
+            last_revision=self.last_revision,
             subjects=len(self._messages),
         )
 
     async def page(self, start: int) -> Page:
         """Answer as a replica that may lag."""
         self._read()
-        visible = self._last_revision - (self.faults.lags.pop(0) if self.faults.lags else 0)
+        visible = self.last_revision - (self.faults.lags.pop(0) if self.faults.lags else 0)
         messages = [message for revision, message in self._messages.items() if start <= revision <= visible]
-        return Page(tuple(messages[: self.page_size]), len(messages) <= self.page_size)
+        page = Page(tuple(messages[: self.page_size]), len(messages) <= self.page_size)
+        self.interrupt()  # what happens while the answer is under way is not in it
+        return page
 
-    async def stands(self, revision: int) -> bool:
+    async def first_from(self, start: int) -> Message | None:
         """Answer as the leader."""
         self._read()
-        return revision in self._messages
+        return next((message for revision, message in self._messages.items() if revision >= start), None)
 
     async def get(self, key: str) -> Entry | None:
         """Answer as the leader."""
@@ -110,8 +112,8 @@ class MemoryBucket:
         latest = self._latest(key)
         if latest:
             del self._messages[latest.revision]
-        self._last_revision += 1
-        message = Message(key, self._last_revision, value, f"t{next(_clock)}")
+        self.last_revision += 1
+        message = Message(key, self.last_revision, value, f"t{next(_clock)}")
         self._messages[message.revision] = message
         self._push(message)
         return message.revision
@@ -134,10 +136,10 @@ class MemoryBucket:
 
     def backup(self) -> Callable[[], None]:
         """Return a function that puts the stream back to what it is now."""
-        created, messages, last = self._created, dict(self._messages), self._last_revision
+        created, messages, last = self._created, dict(self._messages), self.last_revision
 
         def restore() -> None:
-            self._created, self._messages, self._last_revision = created, dict(messages), last
+            self._created, self._messages, self.last_revision = created, dict(messages), last
 
         return restore
 

@@ -25,7 +25,7 @@ _UNICAST_6 = Prefix.parse("2000::/3")
 
 def private_keys() -> SearchStrategy[PrivateKey]:
     """Draw a private key, clamped as RFC 7748 section 5 asks."""
-    return _KEY_BYTES.map(lambda raw: PrivateKey(bytes([raw[0] & 248, *raw[1:31], raw[31] & 127 | 64])))
+    return _KEY_BYTES.map(lambda raw: PrivateKey(raw).clamped())
 
 
 def public_keys() -> SearchStrategy[PublicKey]:

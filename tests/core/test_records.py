@@ -189,7 +189,7 @@ def test_a_bad_value_is_refused_with_its_reason(bad: bytes, reason: str) -> None
 
 @pytest.mark.parametrize("text", ["", "fd10::", "fd10::/129", "10.0.0.0/33", "/48", "fd10::/-1", "name/48", "::1%lo/8"])
 def test_an_allowed_ip_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(RecordError, match="form ADDRESS/LENGTH|prefix length here|not an IP address"):
+    with pytest.raises(RecordError, match=r"form ADDRESS/LENGTH|prefix length here|not an IP address"):
         decode_record(record_key(text), value(allowed_ip=text))
 
 

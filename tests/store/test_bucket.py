@@ -96,11 +96,13 @@ async def test_without_direct_get_the_leader_is_walked(bucket: Bucket) -> None:
     assert await bucket.page(two.messages[-1].revision + 1) == Page((), complete=True)
 
 
-async def test_a_message_stands_until_it_is_superseded(bucket: Bucket) -> None:
+async def test_the_leader_tells_what_comes_next(bucket: Bucket) -> None:
     first = await bucket.put("peers.a", b"one", expected=0)
-    assert await bucket.stands(first)
-    await bucket.put("peers.a", b"two", expected=first)
-    assert not await bucket.stands(first)
+    second = await bucket.put("peers.a", b"two", expected=first)
+    following = await bucket.first_from(first)
+    assert following
+    assert (following.revision, following.value) == (second, b"two")
+    assert await bucket.first_from(second + 1) is None
 
 
 async def test_a_bucket_that_is_not_there_is_said_to_be_missing(session: Session) -> None:
@@ -176,7 +178,7 @@ async def test_the_documented_permissions_suffice_and_a_denial_is_told_at_once(t
             bucket = Bucket(session, "b")
             revision = await bucket.put("peers.mine", b"one", expected=0)
             assert (await bucket.info()).last_revision == revision
-            assert await bucket.stands(revision)
+            assert await bucket.first_from(revision)
             assert len((await bucket.page(1)).messages) == 2
             assert await bucket.get("peers.mine")
             async with asyncio.timeout(2):  # sooner than a request's own limit

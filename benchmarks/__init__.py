@@ -1,0 +1,1 @@
+"""What Ikto costs, as ratios measured side by side in one run."""

@@ -1,0 +1,161 @@
+"""`python -m benchmarks`: measure everything and write RESULTS.md."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from statistics import median
+
+from benchmarks.notice import notice
+from benchmarks.report import Finding, write
+from ikto_backends.fake import FakeHost
+from ikto_core.addressing import Prefix
+from ikto_core.keys import PrivateKey, PublicKey
+from ikto_core.mesh import Entry, MeshRules, MeshView
+from ikto_core.mesh_settings import MeshSettings
+from ikto_core.model import DeviceSpec
+from ikto_core.reconcile import Reconciler
+from ikto_core.records import PeerRecord, encode_record, record_key
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.bucket_admin import create_bucket
+from ikto_core.store.follower import Follower
+from ikto_core.store.link import open_session
+from ikto_core.store.session import NatsSettings
+from ikto_core.testing.nats_server import NatsServer, running_server
+
+PEERS = 10_000
+
+
+def main() -> None:
+    """Measure, print and write down."""
+    with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory, running_server(Path(directory)) as server:
+        findings = [*asyncio.run(_with_nats(server)), asyncio.run(_one_more_peer()), _help()]
+    sys.stdout.write(write(findings))
+
+
+async def _with_nats(server: NatsServer) -> list[Finding]:
+    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+        for name in ("notice", "walk"):
+            await create_bucket(Bucket(session, name), MeshSettings("fd10::/16", 48), replicas=1, memory=False)
+    return [await notice(server, "notice"), await _walk(server)]
+
+
+async def _walk(server: NatsServer) -> Finding:
+    """Read a whole bucket: Ikto's walk and fold, beside nats-py's kv.watch of the same bucket."""
+    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+        bucket = Bucket(session, "walk")
+        for key, value in _records(PEERS).items():
+            await session.client.publish(f"$KV.walk.{key}", value)
+        await session.client.flush()
+        ours = []
+        theirs = []
+        for _ in range(3):
+            view = MeshView(_rules())
+            follower = Follower(view.update, Random())
+            started = time.perf_counter()
+            await follower.resync(bucket)
+            ours.append(time.perf_counter() - started)
+            kv = await session.client.jetstream().key_value("walk")
+            started = time.perf_counter()
+            watcher = await kv.watch("peers.*")
+            while await watcher.updates(timeout=30) is not None:
+                pass
+            theirs.append(time.perf_counter() - started)
+            await watcher.stop()
+    return Finding(
+        what=f"a first look at {PEERS:,} records, folded",
+        ours=f"{median(ours):.2f} s",
+        beside=f"kv.watch alone: {median(theirs):.2f} s",
+        ratio=median(ours) / median(theirs),
+        wanted="",
+    )
+
+
+async def _one_more_peer() -> Finding:
+    """Add one peer to a device in memory: beside ten thousand, and beside ten."""
+    beside_many, beside_few = await _adding_takes(PEERS), await _adding_takes(10)
+    return Finding(
+        what=f"one peer added beside {PEERS:,}: record to written device",
+        ours=f"{beside_many * 1000:.2f} ms",
+        beside=f"beside ten: {beside_few * 1000:.2f} ms",
+        ratio=beside_many / beside_few,
+        wanted="about 1",
+    )
+
+
+async def _adding_takes(peers: int) -> float:
+    view = MeshView(_rules())
+    records = _records(peers + 100)
+    async with FakeHost().open() as backend:
+        reconciler = Reconciler(backend, "wg0")
+        entries = {key: Entry(number, value) for number, (key, value) in enumerate(records.items(), 1)}
+        new = [entries.popitem() for _ in range(100)]
+        view.update(entries)
+        reconciler.target(
+            DeviceSpec(private_key=PrivateKey.generate(), listen_port=51820, addresses=frozenset(), peers={}),
+            view.peers,
+            peers,
+        )
+        await reconciler.reconcile()
+        took = []
+        for key, entry in new:
+            started = time.perf_counter()
+            reconciler.changed(view.update({key: entry}), entry.revision)
+            await reconciler.reconcile()
+            took.append(time.perf_counter() - started)
+    return median(took)
+
+
+def _help() -> Finding:
+    """Time `ikto --help`, beside Python doing nothing."""
+    ours = _takes(lambda: _run("-m", "ikto_core", "--help"))
+    nothing = _takes(lambda: _run("-c", "pass"))
+    return Finding(
+        what="`ikto --help`",
+        ours=f"{ours:.2f} s",
+        beside=f"`python -c pass`: {nothing:.2f} s",
+        ratio=ours / nothing,
+        wanted="< 0.2 s",
+    )
+
+
+def _run(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)  # noqa: S603 - our own argument list
+
+
+def _takes(what: Callable[[], None]) -> float:
+    times = []
+    for _ in range(10):
+        started = time.perf_counter()
+        what()
+        times.append(time.perf_counter() - started)
+    return median(times)
+
+
+def _rules() -> MeshRules:
+    return MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=PrivateKey.generate().public())
+
+
+def _records(count: int) -> dict[str, bytes]:
+    """Return records of `count` peers by KV key."""
+    return {
+        record_key(allowed_ip): encode_record(
+            PeerRecord(
+                name=f"node-{number}",
+                public_key=PublicKey(number.to_bytes(32, "big")),
+                advertise_address="192.0.2.1",
+                allowed_ip=allowed_ip,
+                wg_port=51820,
+            )
+        )
+        for number in range(1, count + 1)
+        for allowed_ip in [f"fd10:{number:x}::/48"]
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""How soon an agent notices a new record, beside a bare subscriber of core NATS on the same subject."""
+
+import asyncio
+import time
+from random import Random
+from statistics import median
+
+from benchmarks.report import Finding
+from ikto_core.addressing import Prefix
+from ikto_core.keys import PrivateKey
+from ikto_core.mesh import Entry, MeshRules, MeshView
+from ikto_core.records import PeerRecord, encode_record
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.follower import Follower
+from ikto_core.store.link import open_session
+from ikto_core.store.session import NatsSettings
+from ikto_core.testing.nats_server import NatsServer
+
+WRITES = 1000
+
+
+async def notice(server: NatsServer, name: str) -> Finding:
+    """Write records one at a time; measure until the bare subscriber, and until the mesh view, has each."""
+    settings = NatsSettings(servers=(server.url,))
+    view = MeshView(MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=PrivateKey.generate().public()))
+    bare_at: list[float] = []
+    noticed_at: list[float] = []
+    turn = asyncio.Event()
+
+    def changed(changes: dict[str, Entry]) -> None:
+        view.update(changes)
+        noticed_at.append(time.perf_counter())
+        turn.set()
+
+    follower = Follower(changed, Random())
+    async with (
+        open_session(settings, Random()) as writer,
+        open_session(settings, Random()) as bare,
+        open_session(settings, Random()) as agent,
+    ):
+        bucket, followed = Bucket(writer, name), Bucket(agent, name)
+        # Subscribed by turns, so that neither is always served first.
+        await agent.subscribe(followed.pushes, lambda m: follower.receive(followed.message(m.headers or {}, m.data)))
+        await bare.subscribe(followed.pushes, lambda _: bare_at.append(time.perf_counter()))
+        await follower.resync(followed)
+        noticed_at.clear()
+        written_at = []
+        for number in range(WRITES):
+            record = _record(number)
+            turn.clear()
+            written_at.append(time.perf_counter())
+            await bucket.put(record.key, encode_record(record), expected=0)
+            await turn.wait()
+        while len(bare_at) < WRITES:
+            await asyncio.sleep(0.01)
+    bare_s = median(at - start for at, start in zip(bare_at, written_at, strict=True))
+    noticed_s = median(at - start for at, start in zip(noticed_at, written_at, strict=True))
+    assert len(view.peers) == WRITES
+    return Finding(
+        what=f"a new record is noticed (median of {WRITES})",
+        ours=f"{noticed_s * 1000:.2f} ms",
+        beside=f"bare subscriber: {bare_s * 1000:.2f} ms",
+        ratio=noticed_s / bare_s,
+        wanted="≤ 2",
+    )
+
+
+def _record(number: int) -> PeerRecord:
+    return PeerRecord(
+        name=f"node-{number}",
+        public_key=PrivateKey.generate().public(),
+        advertise_address="192.0.2.1",
+        allowed_ip=f"fd10:{number + 1:x}::/48",
+        wg_port=51820,
+    )

@@ -1,0 +1,46 @@
+"""`ikto info`: this host's record and its peers', in the words of Ikto 0.3.0."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from ikto_core.admin.client import AdminClient
+from ikto_core.admin.views import InfoView, RecordView
+from ikto_core.cli.answers import json_text
+from ikto_core.cli.options import json_option, socket_option
+from ikto_core.cli.printing import printable
+
+
+@click.command()
+@socket_option
+@json_option
+def info(socket: Path, *, as_json: bool) -> None:
+    """Show this host's own record and those of its peers."""
+    view = AdminClient(socket).info()
+    click.echo(json_text(view) if as_json else "\n".join(_lines(view)))
+
+
+def _lines(view: InfoView) -> Iterator[str]:
+    yield "Node Information:"
+    own = _members(view.own) if view.own else ["(no subnet is claimed yet)"]
+    yield from (f"  {member}" for member in own)
+    yield ""
+    yield f"Peers ({len(view.peers)}):"
+    for peer in view.peers:
+        first, *others = _members(peer)
+        yield f"  - {first}"
+        yield from (f"    {member}" for member in others)
+
+
+def _members(record: RecordView) -> list[str]:
+    members = {
+        "Name": record.name,
+        "Public Key": record.public_key,
+        "Advertise Address": record.advertise_address,
+        "Allowed IP": record.allowed_ip,
+        "WireGuard Port": str(record.wg_port),
+    }
+    if record.endpoints:
+        members["Endpoints"] = ", ".join(record.endpoints)
+    return [f"{label}: {printable(text)}" for label, text in members.items()]

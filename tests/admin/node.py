@@ -1,0 +1,106 @@
+"""One agent's parts put together in memory, with what its admin interface tells of them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from ikto_backends.fake import FakeHost
+from ikto_core.admin.report import Report
+from ikto_core.config import config_from_flags
+from ikto_core.ipam.builtin import ikto_register_ipam_strategies
+from ikto_core.membership import Membership
+from ikto_core.reconcile import Reconciler
+from ikto_core.records import PeerRecord, encode_record
+from ikto_core.state import StateFile
+from ikto_core.store.link import Link
+from ikto_core.store.session import NatsSettings
+from ikto_core.testing.devices import private_key_of, public_key_of
+from ikto_core.testing.memory_bucket import MemoryBucket
+
+SERVER = "nats://127.0.0.1:4222"
+NODE = "node-a"
+OWN_KEY = private_key_of(1)
+OWN_SUBNET = "fd10:1::/48"
+WG = "wg0"
+
+
+def peer_record(number: int, *, name: str = "", allowed_ip: str = "") -> PeerRecord:
+    """Return the record of peer 2 to 255, under fd10:<number>::/48 unless another subnet is given."""
+    return PeerRecord(
+        name=name or f"peer-{number}",
+        public_key=public_key_of(number),
+        advertise_address=f"192.0.2.{number}",
+        allowed_ip=allowed_ip or f"fd10:{number:x}::/48",
+        wg_port=51820,
+    )
+
+
+@dataclass
+class Node:
+    """The parts; nothing happens by itself: `claim`, and `converge` after each change to the bucket."""
+
+    bucket: MemoryBucket
+    host: FakeHost
+    membership: Membership
+    reconciler: Reconciler
+    link: Link
+    report: Report
+
+    def put(self, *records: PeerRecord) -> None:
+        for record in records:
+            self.bucket.write(record.key, encode_record(record))
+
+    async def see(self) -> None:
+        """Have a session with NATS, and the whole bucket in view."""
+        self.link.server = SERVER
+        await self.membership.follower.resync(self.bucket)
+
+    async def claim(self) -> None:
+        settled = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(self.membership.keep(self.bucket, "192.0.2.1", settled.set))
+            await settled.wait()
+            keeping.cancel()
+
+    async def converge(self) -> None:
+        await self.membership.follower.resync(self.bucket)
+        await self.reconciler.reconcile()
+
+
+@asynccontextmanager
+async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> AsyncIterator[Node]:
+    """Yield an agent that has just started: no session, no view, no device."""
+    config = config_from_flags(
+        {"private_address": private_address, "state_dir": str(state_dir), "backend": "fake", "wg_dev_name": WG}
+    )
+    host, random = FakeHost(), Random(1)
+    async with host.open() as backend:
+        reconciler = Reconciler(backend, WG)
+        membership = Membership(
+            config,
+            name=NODE,
+            private_key=OWN_KEY,
+            strategy=next(iter(ikto_register_ipam_strategies())).make(),
+            reconciler=reconciler,
+            state=StateFile(state_dir),
+            random=random,
+        )
+        link = Link(NatsSettings(servers=(SERVER,)), random, patient=True)
+        report = Report(config, NODE, "fake", membership, reconciler, link, backend)
+        yield Node(MemoryBucket(), host, membership, reconciler, link, report)
+
+
+@asynccontextmanager
+async def converged_node(
+    state_dir: Path, *records: PeerRecord, private_address: str = "fd10:1::1"
+) -> AsyncIterator[Node]:
+    """Yield an agent whose device shows these records."""
+    async with fresh_node(state_dir, private_address=private_address) as node:
+        node.put(*records)
+        await node.see()
+        await node.claim()
+        await node.converge()
+        yield node

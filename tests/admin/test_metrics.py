@@ -1,0 +1,74 @@
+"""Metrics say what the status says, in names that Prometheus' own parser takes."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+
+from ikto_core.admin.metrics import render
+from ikto_core.admin.views import AgentState, StatusView
+from ikto_core.records import PEER_KEYS
+from ikto_core.testing.devices import public_key_of
+from tests.admin.node import WG, converged_node, peer_record
+
+NOW = 1_700_000_000.0
+
+
+def samples(status: StatusView) -> dict[str, float]:
+    families = text_string_to_metric_families(render(status, now=NOW).decode())
+    return {
+        sample.name + "".join(sample.labels.get("state", "")): sample.value for f in families for sample in f.samples
+    }
+
+
+@pytest.fixture
+async def status(tmp_path: Path) -> StatusView:
+    async with converged_node(tmp_path, *(peer_record(number) for number in range(2, 12))) as node:
+        for number in range(2, 10):
+            node.bucket.write(peer_record(number).key, None)
+        node.bucket.write(f"{PEER_KEYS}x", b"{")
+        await node.converge()
+        node.host.handshake(WG, public_key_of(10), NOW - 10)
+        node.host.handshake(WG, public_key_of(11), NOW - 1000)
+        return await node.report.status()
+
+
+def test_gauges_are_the_statuss_numbers(status: StatusView) -> None:
+    found = samples(status)
+    assert found["ikto_build_info"] == 1
+    assert found["ikto_nats_connected"] == 1
+    assert found["ikto_peers"] == 2
+    assert found["ikto_quarantined_records"] == 1
+    assert found["ikto_held_removals"] == 3
+    assert found["ikto_bucket_revision"] == found["ikto_device_revision"] == 20
+    assert found["ikto_device_failed"] == 0
+    assert (found["ikto_device_peers"], found["ikto_device_peers_alive"]) == (5, 1)
+
+
+def test_exactly_one_state_is_on(status: StatusView) -> None:
+    for state in AgentState:
+        found = samples(replace(status, state=state))
+        assert [name for name, value in found.items() if name.startswith("ikto_state") and value] == [
+            f"ikto_state{state.value}"
+        ]
+
+
+def test_every_counter_is_a_total(status: StatusView) -> None:
+    found = samples(status)
+    assert found["ikto_reconcile_peers_written_total"] == 10
+    assert found["ikto_reconcile_peers_removed_total"] == 5
+    assert found["ikto_follower_whole_walks_total"] == 1
+    assert sum(name.endswith("_total") for name in found) == 11
+
+
+def test_what_there_is_not_has_no_sample(status: StatusView) -> None:
+    found = samples(replace(status, revision=None, device=None, device_failure="gone"))
+    assert found.keys().isdisjoint({"ikto_device_revision", "ikto_device_peers"})
+    assert found["ikto_device_failed"] == 1
+
+
+def test_the_global_registry_is_left_alone(status: StatusView) -> None:
+    render(status)
+    assert not any(family.name.startswith("ikto") for family in REGISTRY.collect())

@@ -1,0 +1,184 @@
+"""The socket answers what the report says, as JSON, and survives whoever asks."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from ikto_core import __version__
+from ikto_core.admin import report as report_module
+from ikto_core.admin import server as server_module
+from ikto_core.admin.client import AdminClient
+from ikto_core.admin.server import serve
+from ikto_core.admin.views import AgentState
+from ikto_core.errors import IktoError
+from ikto_core.testing.devices import public_key_of
+from tests.admin.node import OWN_SUBNET, Node, converged_node, fresh_node, peer_record
+
+
+class Answer(NamedTuple):
+    status: int
+    kind: str
+    body: str
+    allow: str
+
+
+def ask_now(path: Path, target: str, method: str) -> Answer:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        client.connect(str(path))
+        client.sendall(f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        response = HTTPResponse(client, method=method)
+        response.begin()
+        kind, allow = (response.getheader(name) or "" for name in ("Content-Type", "Allow"))
+        return Answer(response.status, kind, response.read().decode(), allow)
+
+
+def there(path: Path) -> bool:
+    return path.exists()
+
+
+async def ask(path: Path, target: str, method: str = "GET") -> Answer:
+    return await asyncio.to_thread(ask_now, path, target, method)
+
+
+@pytest.fixture
+async def node(tmp_path: Path, path: Path) -> AsyncIterator[Node]:
+    async with converged_node(tmp_path, peer_record(2)) as node, serve(node.report, path):
+        yield node
+
+
+async def test_every_view_reaches_the_client_whole(node: Node, path: Path) -> None:
+    client = AdminClient(path)
+    assert await asyncio.to_thread(client.info) == node.report.info()
+    assert await asyncio.to_thread(client.status) == await node.report.status()
+    assert await asyncio.to_thread(client.peers) == await node.report.peers()
+
+
+async def test_status_is_json_with_the_documented_members(node: Node, path: Path) -> None:
+    answer = await ask(path, "/v1/status")
+    assert (answer.status, answer.kind) == (200, "application/json")
+    status = msgspec.json.decode(answer.body)
+    assert status["state"] == "ready"
+    assert status["version"] == __version__
+    assert status["allowed_ip"] == OWN_SUBNET
+    assert status["revision"] == status["bucket_revision"] == 2
+    assert status["nats"] == {"connected": True, "server": "nats://127.0.0.1:4222", "failure": None}
+    assert [peer["public_key"] for peer in status["device"]["peers"]] == [public_key_of(2).text]
+    assert node.report.state is AgentState.READY
+
+
+async def test_info_is_self_and_peers(node: Node, path: Path) -> None:
+    info = msgspec.json.decode((await ask(path, "/v1/info")).body)
+    assert list(info) == ["self", "peers"]
+    assert info["self"] == msgspec.to_builtins(node.report.info())["self"]
+    assert list(info["peers"][0]) == ["name", "public_key", "advertise_address", "allowed_ip", "wg_port"]
+
+
+async def test_resync_has_everything_read_again(node: Node, path: Path) -> None:
+    await asyncio.to_thread(AdminClient(path).resync)
+    await node.converge()
+    stats = node.membership.follower.stats, node.reconciler.stats
+    assert (stats[0].whole_walks, stats[1].whole_passes) == (2, 2)
+
+
+async def test_health_is_that_it_answers_and_readiness_is_the_devices(tmp_path: Path, path: Path) -> None:
+    async with fresh_node(tmp_path) as node, serve(node.report, path):
+        assert (await ask(path, "/healthz"))[:1] == (200,)
+        before = await ask(path, "/readyz")
+        await node.see()
+        await node.claim()
+        await node.converge()
+        after = await ask(path, "/readyz")
+    assert (before.status, before.body) == (503, "connecting\n")
+    assert (after.status, after.body) == (200, "ready\n")
+
+
+async def test_metrics_are_prometheus_text(node: Node, path: Path) -> None:
+    answer = await ask(path, "/metrics")
+    assert (answer.status, answer.kind.split(";")[0]) == (200, "text/plain")
+    assert f"ikto_peers {float(len(node.membership.view.peers))}\n" in answer.body
+
+
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize(
+    ("method", "target", "status", "error"),
+    [
+        ("GET", "/v1/nothing", 404, "there is no /v1/nothing here"),
+        ("GET", "/", 404, "there is no / here"),
+        ("POST", "/v1/status", 405, "/v1/status answers GET, HEAD, not POST"),
+        ("GET", "/v1/resync", 405, "/v1/resync answers POST, not GET"),
+    ],
+)
+async def test_what_is_not_there_is_an_error_in_json(
+    path: Path, method: str, target: str, status: int, error: str
+) -> None:
+    answer = await ask(path, target, method)
+    assert (answer.status, answer.kind) == (status, "application/json")
+    assert msgspec.json.decode(answer.body) == {"error": error}
+    assert bool(answer.allow) == (status == 405)
+
+
+async def test_a_backend_with_a_bug_costs_one_answer(node: Node, path: Path) -> None:
+    node.host.fail_next("read", RuntimeError("a plugin's bug"))
+    answer = await ask(path, "/v1/status")
+    assert (answer.status, answer.kind) == (500, "application/json")
+    assert "a plugin's bug" in msgspec.json.decode(answer.body)["error"]
+    assert (await ask(path, "/v1/status")).status == 200
+
+
+@pytest.mark.usefixtures("node")
+async def test_noise_on_the_socket_harms_nobody(path: Path) -> None:
+    def noise() -> None:
+        for junk in (b"", b"\x00" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"GET " + b"/" * 100_000):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                client.send(junk)
+
+    await asyncio.to_thread(noise)
+    assert (await ask(path, "/healthz")).status == 200
+
+
+async def test_a_second_agent_is_refused_and_the_first_goes_on(node: Node, path: Path) -> None:
+    with pytest.raises(IktoError, match="in use by another agent"):
+        async with serve(node.report, path):
+            pass
+    assert (await ask(path, "/healthz")).status == 200
+
+
+async def test_a_stopped_agent_leaves_no_socket_and_the_next_gets_it(tmp_path: Path, path: Path) -> None:
+    async with converged_node(tmp_path) as node:
+        for _ in range(2):
+            async with serve(node.report, path):
+                assert (await ask(path, "/healthz")).status == 200
+            assert not there(path)
+
+
+async def test_a_caller_who_never_finishes_does_not_keep_the_agent_from_stopping(tmp_path: Path, path: Path) -> None:
+    async with converged_node(tmp_path) as node:
+        with socket.socket(socket.AF_UNIX) as client:
+            async with asyncio.timeout(10), serve(node.report, path):
+                client.connect(str(path))
+                client.send(b"GET /v1/status HT")
+                assert (await ask(path, "/healthz")).status == 200
+    assert not there(path)
+
+
+async def test_an_answer_that_never_comes_does_not_keep_the_agent_from_stopping(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "READ_TIMEOUT_S", 3600)
+    monkeypatch.setattr(server_module, "SHUTDOWN_TIMEOUT_S", 0.1)
+    async with converged_node(tmp_path) as node:
+        node.host.delay = timedelta(hours=1)
+        with socket.socket(socket.AF_UNIX) as client:
+            async with asyncio.timeout(10), serve(node.report, path):
+                client.connect(str(path))
+                client.send(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert (await ask(path, "/healthz")).status == 200

@@ -1,0 +1,77 @@
+"""`ikto bucket` makes, shows and upgrades a bucket on a real nats-server."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from ikto_core.cli.main import run
+from ikto_core.store.link import open_session
+from ikto_core.store.session import NatsSettings
+from ikto_core.testing.nats_server import NatsServer
+
+
+@pytest.fixture
+def ikto(shared_server: NatsServer, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command against the shared server; return exit code, stdout and stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run([*arguments, "--nats-url", shared_server.url])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+Ikto = Callable[..., tuple[int, str, str]]
+
+
+def test_create_makes_a_bucket_and_may_be_repeated(ikto: Ikto) -> None:
+    arguments = ("bucket", "create", "--nats-kv", "cli-create", "-m", "fd20::/16", "-p", "56")
+    assert ikto(*arguments) == (0, "cli-create: created, mesh fd20::/16 in subnets of length 56\n", "")
+    assert ikto(*arguments) == (0, "cli-create: there already, mesh fd20::/16 in subnets of length 56\n", "")
+
+
+def test_create_refuses_another_mesh(ikto: Ikto) -> None:
+    ikto("bucket", "create", "--nats-kv", "cli-other", "-m", "fd20::/16")
+    code, _, told = ikto("bucket", "create", "--nats-kv", "cli-other", "-m", "fd30::/16")
+    assert code == 1
+    assert "mesh_cidr is 'fd20::/16', not 'fd30::/16'" in told
+
+
+def test_show_tells_what_a_bucket_is(ikto: Ikto) -> None:
+    ikto("bucket", "create", "--nats-kv", "cli-show")
+    code, shown, _ = ikto("bucket", "show", "--nats-kv", "cli-show", "--json")
+    found = json.loads(shown)
+    assert code == 0
+    assert {name: found[name] for name in ("bucket", "mesh_cidr", "subnet_prefix", "records", "revision")} == {
+        "bucket": "cli-show",
+        "mesh_cidr": "fd10::/16",
+        "subnet_prefix": 48,
+        "records": 0,
+        "revision": 1,
+    }
+    assert found["follows_by_push"] is True
+
+
+def test_upgrade_says_whether_it_had_to(ikto: Ikto, shared_server: NatsServer) -> None:
+    async def make_as_the_original_does() -> None:
+        async with open_session(NatsSettings(servers=(shared_server.url,)), Random()) as session:
+            await session.client.jetstream().create_key_value(bucket="cli-legacy")
+
+    asyncio.run(make_as_the_original_does())
+    assert ikto("bucket", "upgrade", "--nats-kv", "cli-legacy") == (0, "cli-legacy: upgraded\n", "")
+    assert ikto("bucket", "upgrade", "--nats-kv", "cli-legacy") == (0, "cli-legacy: nothing to do\n", "")
+
+
+@pytest.mark.parametrize("command", ["show", "upgrade"])
+def test_a_missing_bucket_has_a_code_of_its_own(ikto: Ikto, command: str) -> None:
+    code, _, told = ikto("bucket", command, "--nats-kv", "cli-missing")
+    assert code == 5
+    assert "there is no bucket 'cli-missing'" in told
+
+
+def test_no_server_has_a_code_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bucket", "show", "--nats-url", "nats://127.0.0.1:1"]) == 5
+    assert "can't be reached" in capsys.readouterr().err

@@ -1,0 +1,112 @@
+"""`ikto info` shows the records of the agent that answers, in the words of 0.3.0 or as JSON."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.addressing import Endpoint
+from ikto_core.admin.server import serve
+from ikto_core.cli.main import run
+from ikto_core.testing.devices import public_key_of
+from tests.admin.node import OWN_KEY, Node, converged_node, fresh_node, peer_record
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ikto-") as name:
+        yield Path(name) / "ikto.sock"
+
+
+@pytest.fixture
+async def node(tmp_path: Path, path: Path) -> AsyncIterator[Node]:
+    reachable = replace(peer_record(3), endpoints=(Endpoint.parse("[2001:db8::3]:7"), Endpoint.parse("192.0.2.3:8")))
+    async with converged_node(tmp_path, peer_record(2), reachable) as node, serve(node.report, path):
+        yield node
+
+
+async def ikto(*arguments: object) -> int:
+    return await asyncio.to_thread(run, [str(argument) for argument in arguments])
+
+
+@pytest.mark.usefixtures("node")
+async def test_humans_get_the_words_of_0_3_0(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await ikto("info", "-s", path) == 0
+    assert (
+        capsys.readouterr().out
+        == f"""\
+Node Information:
+  Name: node-a
+  Public Key: {OWN_KEY.public().text}
+  Advertise Address: 192.0.2.1
+  Allowed IP: fd10:1::/48
+  WireGuard Port: 51820
+
+Peers (2):
+  - Name: peer-2
+    Public Key: {public_key_of(2).text}
+    Advertise Address: 192.0.2.2
+    Allowed IP: fd10:2::/48
+    WireGuard Port: 51820
+  - Name: peer-3
+    Public Key: {public_key_of(3).text}
+    Advertise Address: 192.0.2.3
+    Allowed IP: fd10:3::/48
+    WireGuard Port: 51820
+    Endpoints: [2001:db8::3]:7, 192.0.2.3:8
+"""
+    )
+
+
+async def test_programs_get_the_records_members(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await ikto("info", "--socket", path, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert list(told) == ["self", "peers"]
+    assert told["self"] == {
+        "name": "node-a",
+        "public_key": OWN_KEY.public().text,
+        "advertise_address": "192.0.2.1",
+        "allowed_ip": "fd10:1::/48",
+        "wg_port": 51820,
+    }
+    assert [peer["name"] for peer in told["peers"]] == ["peer-2", "peer-3"]
+    assert told["peers"][1]["endpoints"] == ["[2001:db8::3]:7", "192.0.2.3:8"]
+    assert node.membership.record
+
+
+async def test_before_the_claim_there_is_no_record(
+    tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with fresh_node(tmp_path) as node, serve(node.report, path):
+        assert await ikto("info", "-s", path) == 0
+        assert await ikto("info", "-s", path, "--json") == 0
+    text = "Node Information:\n  (no subnet is claimed yet)\n\nPeers (0):\n"
+    assert capsys.readouterr().out == text + '{\n  "self": null,\n  "peers": []\n}\n'
+
+
+async def test_a_name_can_not_drive_the_terminal(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node.put(peer_record(4, name="\x1b[2J\r\nNode Information:\x7f\u202e\x9b[bold]"))
+    await node.converge()
+    assert await ikto("info", "-s", path) == 0
+    text = capsys.readouterr().out
+    assert r"  - Name: \x1b[2J\r\nNode Information:\x7f\u202e\x9b[bold]" in text.splitlines()
+    assert await ikto("info", "-s", path, "--json") == 0
+    text = capsys.readouterr().out
+    assert all(mark == "\n" or mark.isprintable() for mark in text)
+    assert json.loads(text)["peers"][2]["name"] == "\x1b[2J\r\nNode Information:\x7f\u202e\x9b[bold]"
+
+
+@pytest.mark.parametrize("command", ["info", "status"])
+def test_without_an_agent_it_is_one_line_and_exit_1(
+    path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert run([command, "-s", str(path)]) == 1
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == (
+        "",
+        f"ikto: no agent answers on {path} (ikto agent -c FILE -s {path})\n",
+    )

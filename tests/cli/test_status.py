@@ -1,0 +1,249 @@
+"""`ikto status` tells what there is to know at a glance, and nothing that others wrote can disguise it."""
+
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from msgspec.structs import replace
+
+from ikto_core.admin.views import (
+    AgentState,
+    CountersView,
+    DevicePeerView,
+    DeviceView,
+    FollowerCounters,
+    NatsView,
+    QuarantinedView,
+    ReconcileCounters,
+    StatusView,
+)
+from ikto_core.cli.status import MOST_SHOWN, sections
+from ikto_core.cli.status import status as status_command
+from ikto_core.testing.devices import public_key_of
+
+NOW = 1_700_000_000.0
+
+
+def peer(number: int, last_handshake: float | None = None) -> DevicePeerView:
+    return DevicePeerView(
+        public_key=public_key_of(number).text,
+        endpoint=f"192.0.2.{number}:51820" if last_handshake else None,
+        allowed_ips=(f"fd10:{number:x}::/48",),
+        last_handshake=last_handshake,
+        rx_bytes=1536,
+        tx_bytes=0,
+    )
+
+
+DEVICE = DeviceView(
+    listen_port=51820,
+    mtu=1420,
+    up=True,
+    addresses=("fd10:1::1/16",),
+    fwmark=0,
+    peers=(peer(2, NOW - 12), peer(3)),
+)
+STATUS = StatusView(
+    state=AgentState.READY,
+    version="1",
+    name="node-a",
+    public_key=public_key_of(1).text,
+    private_address="fd10:1::1",
+    allowed_ip="fd10:1::/48",
+    ifname="wg0",
+    backend="fake",
+    nats=NatsView(connected=True, server="nats://127.0.0.1:4222", failure=None),
+    revision=41,
+    bucket_revision=41,
+    accepted=2,
+    quarantined=(),
+    held=(),
+    device=DEVICE,
+    device_failure=None,
+    counters=CountersView(
+        follower=FollowerCounters(pushes=1, gaps=0, whole_walks=1, catch_ups=1, failures=0),
+        reconcile=ReconcileCounters(
+            whole_passes=1, quick_passes=1, peers_written=2, peers_removed=0, drift_repaired=0, failures=0
+        ),
+    ),
+)
+TROUBLED = replace(
+    STATUS,
+    state=AgentState.DEGRADED,
+    nats=NatsView(connected=False, server=None, failure="no answer"),
+    revision=40,
+    device=None,
+    device_failure="wg0: no buffer space",
+    held=(public_key_of(9).text,),
+    quarantined=(
+        QuarantinedView(key="peers.x", allowed_ip=None, revision=7, reason="its key is not base64url"),
+        QuarantinedView(key="peers.y", allowed_ip="fd10:2:0:1::/64", revision=8, reason="overlaps peer-2"),
+    ),
+)
+
+
+@contextmanager
+def agent(view: StatusView) -> Iterator[Path]:
+    """Have one caller answered as an agent of this status answers."""
+    body = msgspec.json.encode(view)
+    with tempfile.TemporaryDirectory(prefix="ikto-") as name, socket.socket(socket.AF_UNIX) as listener:
+        path = Path(name) / "ikto.sock"
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield path
+        thread.join()
+
+
+def plain(view: StatusView) -> str:
+    """Return what a pipe gets, with ages as of NOW."""
+    with pytest.MonkeyPatch.context() as patch, agent(view) as path:
+        patch.setattr("time.time", lambda: NOW)
+        result = CliRunner().invoke(status_command, ["-s", str(path)], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.output
+
+
+def test_a_healthy_agent_fits_on_a_screen() -> None:
+    assert (
+        plain(STATUS)
+        == f"""\
+state       ready
+name        node-a
+public key  {public_key_of(1).text}
+address     fd10:1::1 in fd10:1::/48
+NATS        connected to nats://127.0.0.1:4222
+revision    device shows 41 of 41
+peers       2 accepted, 2 on the device, 0 held
+device      wg0 (fake): up, port 51820, MTU 1420, fd10:1::1/16
+
+Peers on the device (2):
+  public key                                    allowed IPs  endpoint         handshake  received  sent
+  {public_key_of(2).text}  fd10:2::/48  192.0.2.2:51820  12 s ago   1.5 KiB   0 B
+  {public_key_of(3).text}  fd10:3::/48  none             never      1.5 KiB   0 B
+"""
+    )
+
+
+def test_troubles_are_told_with_their_reasons() -> None:
+    assert (
+        plain(TROUBLED)
+        == f"""\
+state       degraded
+name        node-a
+public key  {public_key_of(1).text}
+address     fd10:1::1 in fd10:1::/48
+NATS        not connected: no answer
+revision    device shows 40 of 41
+peers       2 accepted, 1 held, 2 quarantined
+device      wg0 (fake): not there, or can't be read
+failure     wg0: no buffer space
+
+Quarantined records (2):
+  peers.x          revision 7  its key is not base64url
+  fd10:2:0:1::/64  revision 8  overlaps peer-2
+
+Removals held back (1):
+  {public_key_of(9).text}
+"""
+    )
+
+
+def test_before_the_claim_it_says_so() -> None:
+    view = replace(STATUS, state=AgentState.CLAIMING, private_address=None, allowed_ip=None, revision=None, device=None)
+    text = plain(view)
+    assert "address     none claimed yet\n" in text
+    assert "revision    device shows nothing of 41\n" in text
+
+
+def test_json_is_the_agents_whole_answer() -> None:
+    with agent(TROUBLED) as path:
+        result = CliRunner().invoke(status_command, ["-s", str(path), "--json"])
+    assert json.loads(result.output) == json.loads(msgspec.json.encode(TROUBLED))
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    quarantined = tuple(
+        QuarantinedView(key=f"peers.{n}", allowed_ip=None, revision=n, reason="bad " * 1000) for n in range(1000)
+    )
+    text = plain(replace(STATUS, quarantined=quarantined))
+    assert "Quarantined records (1000):\n" in text
+    assert f"  … and {1000 - MOST_SHOWN} more (--json has all)\n" in text
+    assert max(map(len, text.splitlines())) < 300
+
+
+NASTY = "\x1b[2J\x9b31m[red]x[/red]\r\nstate  ready\u202e"
+
+
+def nasty(view: StatusView) -> StatusView:
+    quarantined = QuarantinedView(key=NASTY, allowed_ip=None, revision=1, reason=NASTY)
+    nats = NatsView(connected=False, server=None, failure=NASTY)
+    return replace(view, name=NASTY, quarantined=(quarantined,), nats=nats, device_failure=NASTY)
+
+
+def test_what_others_wrote_is_escaped_in_a_pipe() -> None:
+    text = plain(nasty(STATUS))
+    assert all(mark == "\n" or mark.isprintable() for mark in text)
+    assert text.count("[red]x[/red]") == 5
+    assert text.startswith("state       ready\n")
+
+
+def on_a_terminal(view: StatusView) -> str:
+    command = [sys.executable, "-c", "from ikto_core.cli.main import main; main()", "status", "-s"]
+    ours, theirs = pty.openpty()
+    with agent(view) as path:
+        environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160", "NO_COLOR": ""}
+        with subprocess.Popen([*command, str(path)], stdout=theirs, env=environ) as process:
+            os.close(theirs)
+            text = b"".join(iter(lambda: _read(ours), b""))
+    os.close(ours)
+    assert process.returncode == 0
+    return text.decode().replace("\r\n", "\n")
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # EIO: the other end is closed
+        return b""
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test_a_terminal_gets_colour_and_the_same_words() -> None:
+    text = on_a_terminal(TROUBLED)
+    assert re.search(r"\x1b\[31mdegraded *\x1b\[0m", text)
+    words = COLOUR.sub("", text).split()
+    assert words == plain(TROUBLED).split()
+
+
+def test_what_others_wrote_is_escaped_on_a_terminal() -> None:
+    text = COLOUR.sub("", on_a_terminal(nasty(STATUS)))
+    assert all(mark == "\n" or mark.isprintable() for mark in text)
+    assert text.count("[red]x[/red]") == 5
+
+
+def test_an_empty_device_has_no_list_of_peers() -> None:
+    titles = [section.title for section in sections(replace(STATUS, device=replace(DEVICE, peers=())), NOW)]
+    assert titles == [""]

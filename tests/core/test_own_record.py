@@ -1,0 +1,81 @@
+"""Who may write the record under our key, case by case."""
+
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.addressing import Endpoint
+from ikto_core.keys import PublicKey
+from ikto_core.mesh import Entry
+from ikto_core.own_record import Identity, Judgement, Verdict, judge_own, same_but_nonce
+from ikto_core.records import PeerRecord, encode_record
+
+WANTED = PeerRecord(
+    name="ours",
+    public_key=PublicKey(bytes([1] * 32)),
+    advertise_address="192.0.2.1",
+    allowed_ip="10.0.0.16/28",
+    wg_port=51820,
+    endpoints=(Endpoint("192.0.2.1", 51820),),
+    instance="now",
+    agent="ikto",
+)
+IDENTITY = Identity(public_key=WANTED.public_key, instance="now", instances=frozenset({"before"}))
+THEIRS = replace(WANTED, public_key=PublicKey(bytes([2] * 32)), name="theirs")
+OF_0_3_0 = replace(WANTED, endpoints=(), instance="", agent="")
+
+
+def judged(found: PeerRecord | bytes | None, *, newcomer: bool) -> Judgement:
+    value = encode_record(found) if isinstance(found, PeerRecord) else found
+    return judge_own(Entry(7, value), WANTED, IDENTITY, newcomer=newcomer)
+
+
+@pytest.mark.parametrize(
+    ("found", "at_start", "later"),
+    [
+        pytest.param(None, Verdict.WRITE, Verdict.WRITE, id="deleted"),
+        pytest.param(WANTED, Verdict.KEEP, Verdict.KEEP, id="ours"),
+        pytest.param(replace(WANTED, nonce="x"), Verdict.KEEP, Verdict.KEEP, id="ours, another write"),
+        pytest.param(replace(WANTED, name="old"), Verdict.WRITE, Verdict.WRITE, id="ours, another name"),
+        pytest.param(replace(WANTED, endpoints=()), Verdict.WRITE, Verdict.WRITE, id="ours, other endpoints"),
+        pytest.param(replace(WANTED, instance="before"), Verdict.WRITE, Verdict.WRITE, id="ours, an earlier run"),
+        pytest.param(replace(WANTED, instance="other"), Verdict.WRITE, Verdict.CLONED, id="a copy of this machine"),
+        pytest.param(OF_0_3_0, Verdict.WRITE, Verdict.CLONED, id="0.3.0 with our key"),
+        pytest.param(THEIRS, Verdict.IN_USE, Verdict.IN_USE, id="another key"),
+        pytest.param(replace(THEIRS, instance="before"), Verdict.IN_USE, Verdict.IN_USE, id="another key, our run"),
+        pytest.param(b"{", Verdict.IN_USE, Verdict.IN_USE, id="unreadable"),
+        pytest.param(b"", Verdict.IN_USE, Verdict.IN_USE, id="empty"),
+        pytest.param(
+            encode_record(replace(WANTED, allowed_ip="10.0.0.32/28")),
+            Verdict.IN_USE,
+            Verdict.IN_USE,
+            id="another's key",
+        ),
+    ],
+)
+def test_the_verdict_on_what_is_found(found: PeerRecord | bytes | None, at_start: Verdict, later: Verdict) -> None:
+    assert judged(found, newcomer=True).verdict is at_start
+    assert judged(found, newcomer=False).verdict is later
+
+
+@pytest.mark.parametrize("newcomer", [True, False])
+def test_a_key_that_was_never_written_is_free(newcomer: bool) -> None:
+    assert judge_own(None, WANTED, IDENTITY, newcomer=newcomer) == Judgement(Verdict.WRITE)
+
+
+def test_a_refusal_says_who_has_the_record() -> None:
+    assert judged(THEIRS, newcomer=False).holder == f"'theirs' (public key {THEIRS.public_key})"
+    assert "unreadable record (its value is not a peer record" in judged(b"{", newcomer=True).holder
+    copy = replace(WANTED, instance="other", name="copy")
+    assert judged(copy, newcomer=False).holder == "'copy' (ikto, instance 'other')"
+    assert "Ikto 0.3.0" in judged(OF_0_3_0, newcomer=False).holder
+
+
+def test_a_name_can_not_write_lines_of_its_own_into_the_words() -> None:
+    assert "\n" not in judged(replace(THEIRS, name="a\nb"), newcomer=True).holder
+
+
+@pytest.mark.parametrize("member", [name for name in PeerRecord.__struct_fields__ if name != "nonce"])
+def test_two_records_that_differ_in_any_member_but_the_nonce_say_different_things(member: str) -> None:
+    others = {"public_key": THEIRS.public_key, "wg_port": 1, "endpoints": (), "allowed_ip": "10.0.0.0/28"}
+    assert not same_but_nonce(WANTED, replace(WANTED, **{member: others.get(member, "other")}))
+    assert same_but_nonce(WANTED, replace(WANTED, nonce="other"))

@@ -1,0 +1,163 @@
+"""Whatever is wrong when an agent starts: one clear line, the exit code of its class, and nothing half-done."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ikto_core.mesh_settings import MESH_KEY
+from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.testing.nats_server import running_server
+from tests.e2e.conftest import Mesh, eventually
+
+pytestmark = pytest.mark.e2e
+
+USERS = """
+authorization { users: [
+  { user: node, password: secret, permissions: {
+      publish: ["$JS.API.STREAM.INFO.KV_b"], subscribe: ["_INBOX_node.>", "ikto.b.>"] } }
+  { user: admin, password: secret }
+] }
+"""
+
+
+def refusal(agent: AgentProcess) -> tuple[int, str]:
+    """Return the exit code of an agent that can't start, and the one line that it says."""
+    code = agent.wait(30)
+    said = [line for line in agent.log_text().splitlines() if line.startswith("ikto: ")]
+    assert len(said) == 1, agent.log_text()
+    assert "Traceback" not in agent.log_text()
+    return code, said[0]
+
+
+def test_nats_that_is_not_there(mesh: Mesh) -> None:
+    code, said = refusal(mesh.agent(nats_url="nats://127.0.0.1:1"))
+    assert code == 5
+    assert "nats://127.0.0.1:1 can't be reached" in said
+
+
+def test_a_bucket_that_is_not_there(mesh: Mesh) -> None:
+    code, said = refusal(mesh.agent(nats_kv="nowhere"))
+    assert code == 5
+    assert "no bucket 'nowhere'" in said
+    assert "ikto bucket create" in said
+
+
+def test_a_wrong_password_and_a_missing_permission(mesh: Mesh, tmp_path: Path) -> None:
+    with running_server(tmp_path / "nats", USERS) as server:
+        members: dict[str, Any] = {"nats_url": server.url, "nats_user": "node", "name": "node", "nats_kv": "b"}
+        admin = ["--nats-url", server.url, "--nats-user", "admin", "--nats-password", "secret", "--nats-kv", "b"]
+        subprocess.run([sys.executable, "-m", "ikto_core", "bucket", "create", *admin], check=True, capture_output=True)
+        code, said = refusal(mesh.agent(**members, nats_password="wrong"))
+        assert code == 5
+        assert "refused the login" in said
+        assert "secret" not in said
+        code, said = refusal(mesh.agent(**members, nats_password="secret"))
+        assert code == 5
+        assert "denied" in said
+        assert "$js.api." in said, "it names the subject"
+
+
+def test_a_mesh_that_is_another(mesh: Mesh) -> None:
+    code, said = refusal(mesh.agent(subnet_prefix=56))
+    assert code == 3
+    assert "subnet_prefix is 48, not 56" in said
+    assert mesh.read("fd10:1::/56") is None
+
+
+def test_an_unreadable_mesh_setting_stops_nobody(mesh: Mesh) -> None:
+    mesh.write(MESH_KEY, b"{broken")
+    mesh.agent()
+    mesh.assert_formed()
+
+
+def test_a_backend_that_is_not_there(mesh: Mesh) -> None:
+    code, said = refusal(mesh.agent(backend="nowhere"))
+    assert code == 7
+    assert "'nowhere'" in said
+    assert "fake" in said, "it names what is there"
+
+
+def test_a_broken_configuration_names_every_member(mesh: Mesh) -> None:
+    agent = mesh.agent(wg_port=0, mtu=5, nats_ulr="x")
+    assert agent.wait() == 3
+    said = agent.log_text()
+    for member in ("wg_port", "mtu", "nats_ulr"):
+        assert any(member in line for line in said.splitlines())
+
+
+def test_a_missing_key(mesh: Mesh) -> None:
+    agent = mesh.agent(start=False)
+    (agent.directory / "key").unlink()
+    agent.start()
+    code, said = refusal(agent)
+    assert code == 3
+    assert "ikto key generate" in said
+
+
+def test_a_socket_that_a_live_agent_has(mesh: Mesh) -> None:
+    first = mesh.agent()
+    mesh.assert_formed()
+    second = mesh.agent(start=False)
+    second.socket = first.socket
+    second.start()
+    code, said = refusal(second)
+    assert code == 1
+    assert "in use" in said
+    assert mesh.read("fd10:2::/48") is None, "it claimed nothing"
+    mesh.assert_formed(first)
+
+
+def test_a_socket_that_a_killed_agent_left(mesh: Mesh) -> None:
+    agent = mesh.agent()
+    mesh.assert_formed()
+    agent.kill()
+    assert agent.socket.exists()
+    agent.start()
+    mesh.assert_formed()
+
+
+def test_what_is_no_socket_is_left_alone(mesh: Mesh) -> None:
+    agent = mesh.agent(start=False)
+    agent.socket.write_text("precious")
+    agent.start()
+    code, said = refusal(agent)
+    assert code == 1
+    assert "not a socket" in said
+    assert agent.socket.read_text() == "precious"
+
+
+def test_a_socket_in_a_directory_that_is_not_there(mesh: Mesh) -> None:
+    agent = mesh.agent(start=False)
+    agent.socket = agent.directory / "nowhere" / "s"
+    agent.start()
+    code, said = refusal(agent)
+    assert code == 1
+    assert "nowhere" in said
+
+
+def test_two_agents_with_one_address_at_one_moment(mesh: Mesh) -> None:
+    """Whoever writes first has it; the other says by whom, and has written nothing."""
+    racers = [mesh.agent(start=False, private_address="fd10:7::") for _ in range(4)]
+    for racer in racers:
+        racer.start()
+    eventually(lambda: sum(racer.running for racer in racers) == 1)
+    losers = [racer for racer in racers if not racer.running]
+    assert [loser.wait() for loser in losers] == [4, 4, 4]
+    (winner,) = (racer for racer in racers if racer not in losers)
+    mesh.assert_formed(winner)
+    assert json.loads(mesh.read("fd10:7::/48") or b"")["public_key"] == winner.public_key.text
+
+
+def test_the_socket_is_for_the_owner_alone_and_speaks_http(mesh: Mesh) -> None:
+    agent = mesh.agent()
+    mesh.assert_formed()
+    assert agent.socket.stat().st_mode & 0o777 == 0o600
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(agent.socket))
+        connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.0 200")

@@ -1,0 +1,61 @@
+"""The demo forms a mesh, says so truthfully, and leaves nothing behind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from signal import SIGTERM
+
+import pytest
+
+from tests.e2e.conftest import eventually
+
+pytestmark = pytest.mark.e2e
+DEMO = [sys.executable, "-m", "ikto_core", "demo"]
+
+
+def processes_in(directory: Path) -> list[str]:
+    """Return the command lines of all processes that name this directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # it ended meanwhile
+            continue
+        if str(directory) in command:
+            found.append(command)
+    return found
+
+
+def test_the_demo_converges_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    environ = os.environ | {"TMPDIR": str(tmp_path), "COLUMNS": "200"}
+    done = subprocess.run([*DEMO, "--nodes", "4"], capture_output=True, text=True, env=environ, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "4 nodes converged" in done.stdout
+    assert "node-1, node-2, node-3" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert processes_in(tmp_path) == []
+
+
+def test_a_demo_that_does_not_converge_fails_and_says_who_lags(tmp_path: Path) -> None:
+    """Agents that can't find a backend end at once."""
+    environ = os.environ | {"TMPDIR": str(tmp_path), "IKTO_BACKEND": "nowhere"}
+    done = subprocess.run(DEMO, capture_output=True, text=True, env=environ, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "exit code 7" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert processes_in(tmp_path) == []
+
+
+def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
+    environ = os.environ | {"TMPDIR": str(tmp_path), "IKTO_NATS_KV": "nowhere-to-be-found"}
+    demo = subprocess.Popen(DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ)
+    try:
+        eventually(lambda: any("agent" in command for command in processes_in(tmp_path)))
+        demo.send_signal(SIGTERM)
+        assert demo.wait(30) != 0
+    finally:
+        demo.kill()
+        demo.wait()
+    assert list(tmp_path.iterdir()) == []
+    assert processes_in(tmp_path) == []

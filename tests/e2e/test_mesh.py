@@ -1,0 +1,195 @@
+"""Agents as processes form a mesh, keep it, and never share an address."""
+
+import json
+
+import msgspec
+import pytest
+
+from ikto_core.keys import PrivateKey
+from ikto_core.records import PeerRecord, decode_record, encode_record, record_key
+from ikto_core.testing.agent_process import AgentProcess
+from tests.e2e.conftest import Mesh, eventually
+
+pytestmark = pytest.mark.e2e
+
+
+def record_of(agent: AgentProcess, allowed_ip: str, **changes: object) -> PeerRecord:
+    record = PeerRecord(
+        name=agent.name,
+        public_key=agent.public_key,
+        advertise_address="192.0.2.99",
+        allowed_ip=allowed_ip,
+        wg_port=51820,
+    )
+    return msgspec.structs.replace(record, **changes)
+
+
+def writes_of(agent: AgentProcess) -> int:
+    counters = agent.admin.status().counters.reconcile
+    return counters.peers_written + counters.peers_removed
+
+
+def test_five_agents_join_restart_conflict_and_leave(mesh: Mesh) -> None:
+    """The life of a mesh, from the first node to one that leaves."""
+    first, second, third = (mesh.agent() for _ in range(3))
+    mesh.assert_formed()
+    fourth, fifth = mesh.agent(private_address="auto"), mesh.agent(private_address="auto")
+    mesh.assert_formed()
+
+    intruder = mesh.agent(private_address="fd10:1::7")
+    assert intruder.wait() == 4
+    assert "fd10:1::/48 is in use by 'node-1'" in intruder.log_text()
+    assert decode_record(record_key("fd10:1::/48"), mesh.read("fd10:1::/48") or b"").public_key == first.public_key
+    mesh.agents.remove(intruder)
+    mesh.assert_formed()
+
+    before = {agent: writes_of(agent) for agent in (first, third, fourth, fifth)}
+    assert second.stop() == 0
+    second.start()
+    mesh.assert_formed()
+    assert {agent: writes_of(agent) for agent in before} == before, "a restart is no change to anybody's device"
+
+    subnet = fourth.admin.status().allowed_ip
+    assert subnet
+    fourth.stop()
+    mesh.write(record_key(subnet), None)
+    mesh.assert_formed(first, second, third, fifth)
+
+
+def test_the_claimed_address_is_reused_at_every_start(mesh: Mesh) -> None:
+    agent = mesh.agent(private_address="auto")
+    address = mesh.assert_formed()[0].private_address
+    agent.kill()
+    agent.start()
+    assert mesh.assert_formed()[0].private_address == address
+
+
+def test_a_new_peer_is_one_write_and_no_second_look(mesh: Mesh) -> None:
+    agent = mesh.agent()
+    mesh.agent()
+    before = mesh.assert_formed()[0].counters.reconcile
+    mesh.agent()
+    after = mesh.assert_formed()[0].counters.reconcile
+    assert after.peers_written == before.peers_written + 1
+    assert after.whole_passes == before.whole_passes
+    assert agent.running
+
+
+def test_a_deleted_record_is_claimed_again_by_the_living(mesh: Mesh) -> None:
+    mesh.agent()
+    mesh.agent()
+    mesh.assert_formed()
+    mesh.write(record_key("fd10:1::/48"), None)
+    eventually(lambda: mesh.read("fd10:1::/48"))
+    mesh.assert_formed()
+
+
+def test_who_loses_its_address_lets_go_and_says_so(mesh: Mesh) -> None:
+    """NATS lost our acknowledged write, and another took the address: it has one owner all the same."""
+    loser = mesh.agent()
+    mesh.assert_formed()
+    stranger = mesh.agent(start=False)
+    mesh.write(record_key("fd10:1::/48"), encode_record(record_of(stranger, "fd10:1::/48")))
+    assert loser.wait() == 4
+    assert "fd10:1::/48 is in use by 'node-2'" in loser.log_text()
+    assert not (loser.directory / "state" / "fake-wg0.json").exists(), "the device is gone"
+
+
+def test_who_loses_an_automatic_address_takes_another(mesh: Mesh) -> None:
+    agent, other = mesh.agent(private_address="auto"), mesh.agent()
+    lost = mesh.assert_formed()[0].allowed_ip
+    assert lost
+    stranger = mesh.agent(start=False)
+    mesh.agents.remove(stranger)
+    mesh.write(record_key(lost), encode_record(record_of(stranger, lost)))
+
+    def moved() -> bool:
+        status = agent.admin.status()
+        assert status.device
+        assert status.allowed_ip not in (None, lost)
+        assert all(not address.startswith(lost.split("::")[0]) for address in status.device.addresses)
+        return {peer.public_key for peer in status.device.peers} == {str(other.public_key), str(stranger.public_key)}
+
+    eventually(moved)
+
+
+def test_a_copy_of_a_machine_takes_over_and_the_older_one_stops(mesh: Mesh) -> None:
+    original = mesh.agent()
+    mesh.assert_formed()
+    clone = mesh.agent(key=original.private_key, private_address="fd10:1::", name="clone")
+    assert original.wait() == 4
+    assert "a copy of this machine" in original.log_text()
+    mesh.assert_formed(clone)
+
+
+def test_the_original_and_its_records_share_the_bucket(mesh: Mesh) -> None:
+    """Records exactly as 0.3.0 writes them, host bits and all, become peers; ours read the same way there."""
+    agent = mesh.agent()
+    mesh.assert_formed()
+    foreign = PrivateKey.generate().public()
+    value = json.dumps(
+        {
+            "name": "go",
+            "public_key": foreign.text,
+            "advertise_address": "198.51.100.1",
+            "allowed_ip": "fd10:aa::1/48",
+            "wg_port": 51820,
+        }
+    )
+    mesh.write(record_key("fd10:aa::1/48"), value.encode())
+
+    def peered() -> bool:
+        device = agent.admin.status().device
+        assert device
+        return [(peer.public_key, peer.allowed_ips) for peer in device.peers] == [(foreign.text, ("fd10:aa::/48",))]
+
+    eventually(peered)
+    ours = json.loads(mesh.read("fd10:1::/48") or b"")
+    assert {k: ours[k] for k in ("name", "public_key", "advertise_address", "allowed_ip", "wg_port")} == {
+        "name": "node-1",
+        "public_key": agent.public_key.text,
+        "advertise_address": "192.0.2.1",
+        "allowed_ip": "fd10:1::/48",
+        "wg_port": 51820,
+    }
+
+
+def garbage(good: AgentProcess) -> list[tuple[str, bytes]]:
+    def valid(allowed_ip: str, **changes: object) -> bytes:
+        return encode_record(record_of(good, allowed_ip, public_key=PrivateKey.generate().public(), **changes))
+
+    return [
+        (record_key("fd10:b1::/48"), b"{not json"),
+        (record_key("fd10:b2::/48"), b""),
+        (record_key("fd10:b3::/48"), b"\xff\xfe"),
+        (record_key("fd10:b4::/48"), b"[" * 30_000),
+        (record_key("fd10:b5::/48"), b'{"x":' * 5_000 + b"1" + b"}" * 5_000),
+        (record_key("fd10:b6::/48"), b'{"name":"' + b"a" * 30_000 + b'"}'),
+        (record_key("fd10:b7::/48"), valid("fd10:b8::/48")),
+        (record_key("0.0.0.0/0"), valid("0.0.0.0/0")),
+        (record_key("::/0"), valid("::/0")),
+        (record_key("fd10::/16"), valid("fd10::/16")),
+        (record_key("fd10:1:0:5::/64"), valid("fd10:1:0:5::/64")),
+        (record_key("fd10:2::9/48"), valid("fd10:2::9/48")),
+        (record_key("fd99::/48"), valid("fd99::/48")),
+        (record_key("fd10:b9::/48"), json.dumps({"name": "half"}).encode()),
+        ("peers.not-base64!", valid("fd10:ba::/48")),
+        ("peers.AAAA", valid("fd10:bb::/48")),
+        ("peers.deeper.than.expected", b"{}"),
+        ("something-else", b"\x00"),
+    ]
+
+
+def test_a_bucket_full_of_garbage_harms_no_good_peer(mesh: Mesh) -> None:
+    first, second = mesh.agent(), mesh.agent()
+    mesh.assert_formed()
+    rubbish = garbage(first)
+    for key, value in rubbish:
+        mesh.write(key, value)
+    third = mesh.agent()
+    statuses = mesh.assert_formed(first, second, third)
+    for status in statuses:
+        assert len(status.quarantined) == len(rubbish) - 1, "all but the key that is no record's"
+        assert all(record.reason for record in status.quarantined)
+    reasons = {record.allowed_ip: record.reason for record in statuses[1].quarantined}
+    assert "'node-1'" in reasons["fd10:1:0:5::/64"], "the reason names the winner"

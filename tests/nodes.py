@@ -1,0 +1,94 @@
+"""Nodes of a small mesh in one process: everything of an agent but its connection, on a bucket in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from msgspec.structs import replace
+
+from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core.config import Config
+from ikto_core.errors import first_cause
+from ikto_core.ipam.builtin import RandomStrategy
+from ikto_core.keys import PrivateKey
+from ikto_core.membership import Membership
+from ikto_core.reconcile import Reconciler
+from ikto_core.records import PeerRecord, decode_record, encode_record, record_key
+from ikto_core.state import StateFile
+from ikto_core.testing.memory_bucket import MemoryBucket
+
+OWN_PRIVATE_KEY = PrivateKey(bytes([64] * 32))
+OWN_KEY = OWN_PRIVATE_KEY.public()
+ADDRESS, SUBNET = "10.0.0.18", "10.0.0.16/28"
+OWN = record_key(SUBNET)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+class Node:
+    """One run of an agent on a host of its own, which shares its state directory with the runs before it."""
+
+    def __init__(self, bucket: MemoryBucket, state_dir: Path, *, seed: int = 1, **config: Any) -> None:
+        defaults: dict[str, Any] = {"private_address": ADDRESS, "mesh_cidr": "10.0.0.0/24", "subnet_prefix": 28}
+        self.bucket = bucket
+        self.host = FakeHost()
+        self.reconciler = Reconciler(FakeBackend(self.host), "wg0")
+        self.state = StateFile(state_dir)
+        self.membership = Membership(
+            Config(**defaults | config),
+            name="ours",
+            private_key=OWN_PRIVATE_KEY,
+            strategy=RandomStrategy(),
+            reconciler=self.reconciler,
+            state=self.state,
+            random=Random(seed),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Node"]:
+        """Keep the membership as the agent does; what ends it is raised here."""
+        follower, claimed = self.membership.follower, asyncio.Event()
+        self.bucket.subscribe(follower.receive)
+        await follower.resync(self.bucket)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                keeping = tasks.create_task(self.membership.keep(self.bucket, "192.0.2.1", claimed.set))
+                await until(claimed.is_set)
+                yield self
+                keeping.cancel()
+        except BaseExceptionGroup as group:
+            raise first_cause(group) from group
+
+    async def ends(self, because: Callable[[], object] = lambda: None) -> None:
+        """Run until something ends it, which is raised here; `because` happens once the claim stands."""
+        async with self.running(), asyncio.timeout(5):
+            because()
+            await asyncio.Event().wait()
+
+    @property
+    def record(self) -> PeerRecord:
+        record = self.membership.record
+        assert record
+        return record
+
+    def stands(self) -> bool:
+        """Whether the bucket holds this run's record as it should be."""
+        found = self.bucket.live.get(self.record.key)
+        return found is not None and replace(decode_record(self.record.key, found), nonce="") == self.record
+
+    async def device_addresses(self) -> set[str]:
+        await self.reconciler.reconcile()
+        device = self.host.device("wg0")
+        return {str(address) for address in device.addresses} if device else set()
+
+
+def put(bucket: MemoryBucket, found: PeerRecord) -> None:
+    """Let a record stand, whatever stood there before."""
+    bucket.write(found.key, encode_record(found))

@@ -1,0 +1,29 @@
+"""Records of a small IPv4 mesh, and a bucket's content that is made of them."""
+
+from ikto_core.addressing import Prefix
+from ikto_core.keys import PublicKey
+from ikto_core.mesh import Entry
+from ikto_core.records import PeerRecord, encode_record
+
+MESH = Prefix.parse("10.0.0.0/24")
+OWN_SUBNET = Prefix.parse("10.0.0.16/28")
+KEYS = [PublicKey(bytes([number] * 32)) for number in range(1, 6)]
+OWN_KEY, KEY, OTHER_KEY, THIRD_KEY = KEYS[:4]
+
+
+def record(
+    allowed_ip: str, public_key: PublicKey = KEY, name: str = "peer", port: int = 51820, instance: str = ""
+) -> PeerRecord:
+    return PeerRecord(
+        name=name,
+        public_key=public_key,
+        advertise_address="192.0.2.1",
+        allowed_ip=allowed_ip,
+        wg_port=port,
+        instance=instance,
+    )
+
+
+def standing(*records: PeerRecord, since: int = 1) -> dict[str, Entry]:
+    """What the bucket holds after these writes."""
+    return {r.key: Entry(revision, encode_record(r)) for revision, r in enumerate(records, start=since)}
