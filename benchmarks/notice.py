@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from random import Random
 from statistics import median
 
@@ -27,7 +28,7 @@ async def notice(server: NatsServer, name: str) -> Finding:
     noticed_at: list[float] = []
     turn = asyncio.Event()
 
-    def changed(changes: dict[str, Entry]) -> None:
+    def changed(changes: Mapping[str, Entry]) -> None:
         view.update(changes)
         noticed_at.append(time.perf_counter())
         turn.set()

@@ -22,10 +22,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def write(findings: Sequence[Finding]) -> str:
     """Write RESULTS.md anew and return its text."""
-    rows = [
-        f"| {f.what} | {f.ours} | {f.beside or '–'} | {'–' if f.ratio is None else f'{f.ratio:.2f}'} | {f.wanted or '–'} |"
-        for f in findings
-    ]
+    rows = [f"| {f.what} | {f.ours} | {f.beside} | {_ratio(f)} | {f.wanted} |" for f in findings]
     text = "\n".join(
         [
             "# Benchmarks",
@@ -43,10 +40,13 @@ def write(findings: Sequence[Finding]) -> str:
     return text
 
 
+def _ratio(finding: Finding) -> str:
+    return "" if finding.ratio is None else f"{finding.ratio:.2f}"
+
+
 def _machine() -> str:
-    model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")),
-        platform.machine(),
-    )
-    cores = sum(line.startswith("processor") for line in Path("/proc/cpuinfo").open())
-    return f"{cores} cores of {model}, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    described = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in described if line.startswith("model name")]
+    kernel = platform.release().split("-")[0]
+    cores = f"{len(models)} cores of {models[0]}" if models else platform.machine()
+    return f"{cores}, Linux {kernel}, Python {platform.python_version()}"

@@ -52,11 +52,12 @@ class Node:
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Node"]:
+    async def running(self, *, resync: bool = True) -> AsyncIterator["Node"]:
         """Keep the membership as the agent does; what ends it is raised here."""
         follower, claimed = self.membership.follower, asyncio.Event()
         self.bucket.subscribe(follower.receive)
-        await follower.resync(self.bucket)
+        if resync:
+            await follower.resync(self.bucket)
         try:
             async with asyncio.TaskGroup() as tasks:
                 keeping = tasks.create_task(self.membership.keep(self.bucket, "192.0.2.1", claimed.set))

@@ -125,6 +125,15 @@ def test_no_window_sees_more_than_the_limit_go_but_for_those_that_were_held(
         assert brake.held == surplus
 
 
+def test_what_could_not_be_removed_counts_once_in_the_window_in_which_it_goes_at_last() -> None:
+    brake = RemovalBrake(BrakeLimits())
+    gone = brake.admit(first(30), present=100, now=0)
+    assert brake.admit(first(35), present=100, now=1) == gone
+    brake = RemovalBrake(BrakeLimits())
+    brake.admit(first(30), present=100, now=0)
+    assert brake.admit(first(35), present=100, now=61) == gone
+
+
 @given(LIMITS, st.lists(st.frozensets(st.sampled_from(sorted(first(12)))), max_size=5))
 def test_everything_surplus_is_removed_in_the_end_and_nothing_else_ever(
     limits: BrakeLimits, surpluses: list[Peers]

@@ -33,6 +33,16 @@ async def test_our_deleted_record_is_written_again(bucket: MemoryBucket, tmp_pat
         await until(node.stands)
 
 
+async def test_our_deleted_record_is_written_again_although_another_claims_some_of_our_subnet(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    async with Node(bucket, tmp_path).running() as node:
+        put(bucket, record("10.0.0.17/32"))
+        bucket.write(OWN, None)
+        assert node.membership.view.peers == {}
+        await until(node.stands)
+
+
 async def test_after_the_bucket_was_made_anew_our_record_is_written_again(bucket: MemoryBucket, tmp_path: Path) -> None:
     async with Node(bucket, tmp_path).running() as node:
         bucket.recreate()
@@ -96,6 +106,13 @@ async def test_who_has_lost_an_automatic_address_claims_another_and_its_device_m
         kept = node.state.load().claim
         assert kept
         assert f"{kept.private_address}/24" == new_address
+
+
+async def test_a_copy_of_us_is_no_reason_to_claim_another_address(bucket: MemoryBucket, tmp_path: Path) -> None:
+    node = Node(bucket, tmp_path, private_address="auto")
+    with pytest.raises(ClonedError):
+        await node.ends(lambda: put(bucket, replace(node.record, instance="copy")))
+    assert bucket.live.keys() == {node.record.key}
 
 
 async def start_a_copy(original: Node, copy: Node) -> None:

@@ -72,6 +72,16 @@ async def test_a_deleted_record_removes_its_peer_and_touches_no_other() -> None:
     assert scene.shown == scene.wanted
 
 
+async def test_a_peer_that_was_removed_comes_back_by_one_write_without_a_read() -> None:
+    scene = await settled(*mesh(3))
+    scene.delete(2)
+    await scene.reconcile()
+    scene.put(record(2))
+    await scene.reconcile()
+    assert scene.host.calls == {"apply": 2}
+    assert scene.shown == scene.wanted
+
+
 async def test_a_peer_with_a_new_key_is_added_and_the_old_one_removed_in_one_patch() -> None:
     scene = await settled(*mesh(2))
     scene.put(record(2, key=3))

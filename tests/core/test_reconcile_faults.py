@@ -4,7 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.errors import BackendError
-from tests.core.reconciling import Scene, mesh, record, settled
+from ikto_core.mesh import Entry, MeshView
+from ikto_core.records import encode_record
+from tests.core.reconciling import RULES, Scene, mesh, record, settled
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -88,9 +90,16 @@ async def test_an_endpoint_that_changes_while_the_peer_is_written_is_written_too
 
 async def test_a_target_set_while_a_pass_is_under_way_is_reached_and_is_no_drift() -> None:
     scene = await settled(*mesh(2))
-    scene.base = replace(scene.base, listen_port=4000)
-    scene.backend.meanwhile.append(scene.aim)
+
+    def moved() -> None:
+        scene.base = replace(scene.base, listen_port=4000)
+        scene.view = MeshView(RULES)
+        scene.view.update({one.key: Entry(1, encode_record(one)) for one in (record(3), record(4))})
+        scene.aim()
+
+    scene.backend.meanwhile.append(moved)
     await scene.reconcile_whole()
     await scene.reconcile()
     assert scene.device.listen_port == 4000
+    assert scene.shown == scene.wanted
     assert scene.drift == 0

@@ -140,7 +140,7 @@ async def test_a_roamed_endpoint_is_let_be_as_long_as_the_record_is_the_same(han
 async def test_a_roamed_endpoint_of_a_living_session_outlives_a_change_of_the_record(clock: Clock) -> None:
     scene = await settled(*mesh(2))
     roam(scene, handshake_age_s=1)
-    scene.put(record(1, endpoints=["192.0.2.99:9"]))
+    scene.put(record(1, endpoints=["192.0.2.99:9", str(ROAMED)]))
     await scene.reconcile()
     assert scene.peer(1).endpoint == ROAMED
     clock.ahead_s = 200  # the session is over

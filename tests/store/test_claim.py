@@ -6,9 +6,10 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
+from ikto_core.addressing import Endpoint
 from ikto_core.errors import AddressInUseError, NatsError, WriteUnknownError
 from ikto_core.own_record import Identity
-from ikto_core.records import PeerRecord, decode_record, encode_record
+from ikto_core.records import MAX_ENDPOINTS, PeerRecord, decode_record, encode_record
 from ikto_core.store.claim import ATTEMPTS, Claimant, ClonedError
 from ikto_core.testing.memory_bucket import MemoryBucket
 from tests.samples import KEY, OWN_KEY, OWN_SUBNET, record
@@ -122,6 +123,13 @@ async def test_a_newcomer_takes_over_from_a_copy_of_its_machine_and_the_older_on
 async def test_a_write_that_happened_although_its_answer_was_lost_is_not_repeated(bucket: Watched) -> None:
     bucket.faults.lose_answers = 1
     assert await claimant().claim(bucket, OURS, newcomer=True) == 1
+    assert bucket.writes == 1
+
+
+async def test_a_write_is_known_by_its_nonce_whatever_else_reads_back_otherwise(bucket: Watched) -> None:
+    many = replace(OURS, endpoints=tuple(Endpoint("192.0.2.1", port) for port in range(1, 2 * MAX_ENDPOINTS)))
+    bucket.faults.lose_answers = 1
+    assert await claimant().claim(bucket, many, newcomer=True) == 1
     assert bucket.writes == 1
 
 

@@ -116,6 +116,17 @@ def test_of_two_copies_of_a_machine_that_start_at_once_the_later_has_the_subnet(
     assert isinstance(earlier, ClonedError)
 
 
+def test_a_record_that_another_writes_during_our_withdrawal_stays() -> None:
+    track = RaceTrack()
+    track.bucket.write(SUBNET_KEY, encode_record(RECORDS[0]))
+    withdrawal = Claimant(Identity(public_key=KEYS[0], instance="run"), str).withdraw(track, SUBNET_KEY)
+    for _ in range(2):
+        withdrawal.send(None)  # it has read the record, and is about to delete it
+    track.bucket.write(SUBNET_KEY, encode_record(RECORDS[1]))
+    assert track.run([withdrawal], []) == [False]
+    assert holder(track) == "node-1"
+
+
 @settings(max_examples=500, deadline=None)
 @given(st.integers(2, 3), FATES, SCHEDULES, st.booleans())
 def test_of_those_who_race_one_at_most_has_the_subnet_and_the_record_says_so(

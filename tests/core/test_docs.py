@@ -1,0 +1,45 @@
+"""What the docs name exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ikto_core.cli.main import COMMANDS
+from ikto_core.config import MEMBERS
+from ikto_core.errors import AddressInUseError, BackendError, ConfigError, IktoError, NatsError, PluginError
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+
+
+def test_every_test_that_a_promise_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/promises.md").read_text())
+    assert len(named) > 15
+    for path, function in named:
+        assert (ROOT / path).exists(), path
+        assert f"def {function}" in (ROOT / path).read_text(), f"{path}::{function}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_member_of_the_configuration_is_described() -> None:
+    described = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE)
+    assert described == list(MEMBERS)
+
+
+def test_every_exit_code_is_listed() -> None:
+    listed = {
+        int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    }
+    classes = (IktoError, ConfigError, AddressInUseError, NatsError, BackendError, PluginError)
+    assert listed == {0, 2} | {error.exit_code for error in classes}
+
+
+def test_every_command_that_the_readme_uses_exists() -> None:
+    used = set(re.findall(r"^\s+ikto (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert used <= set(COMMANDS)
