@@ -11,6 +11,7 @@ import structlog
 from ikto_core.addressing import Endpoint
 from ikto_core.backend import Backend
 from ikto_core.brake import BrakeLimits, RemovalBrake
+from ikto_core.counters import ReconcileCounters
 from ikto_core.diff import diff, diff_peers, patched
 from ikto_core.endpoints import endpoint_to_write
 from ikto_core.errors import BackendError, NoSuchDeviceError
@@ -25,18 +26,6 @@ FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
 
 log = structlog.get_logger(__name__)
-
-
-class ReconcileStats:
-    """Counts since start, for status and metrics."""
-
-    def __init__(self) -> None:
-        self.whole_passes = 0
-        self.quick_passes = 0
-        self.peers_written = 0
-        self.peers_removed = 0
-        self.drift_repaired = 0  # whole passes that found what nobody had asked for
-        self.failures = 0
 
 
 class Reconciler:
@@ -54,7 +43,7 @@ class Reconciler:
         self.shown_revision: int | None = None
         self.in_step = asyncio.Event()  # the device has shown a complete view at least once
         self.failure = ""  # why the device is not what it should be; empty: it is, as far as we know
-        self.stats = ReconcileStats()
+        self.stats = ReconcileCounters()
         self._backend = backend
         self._keepalive_s = persistent_keepalive
         self._base: DeviceSpec | None = None  # everything but the peers; None: hands off

@@ -3,6 +3,7 @@
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -143,9 +144,9 @@ def _typed(wire: _Wire) -> PeerRecord:
 
 
 def _readable_endpoints(texts: list[str]) -> Iterator[Endpoint]:
-    """Skip what is no `host:port` with an IP literal: a name, or a form that a later version writes."""
+    """Skip what is no `host:port` with an IP literal: a name, a scope of another host, what a later version writes."""
     for text in texts[:MAX_ENDPOINTS]:
-        try:
-            yield Endpoint.parse(text)
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            endpoint = Endpoint.parse(text)
+            if "%" not in endpoint.host:
+                yield endpoint

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from ikto_core import __version__
 from ikto_core.addressing import Prefix
 from ikto_core.admin.views import (
@@ -10,13 +12,11 @@ from ikto_core.admin.views import (
     CountersView,
     DevicePeerView,
     DeviceView,
-    FollowerCounters,
     InfoView,
     NatsView,
     PeersView,
     PeerView,
     QuarantinedView,
-    ReconcileCounters,
     RecordView,
     StatusView,
 )
@@ -144,8 +144,8 @@ class Report:
 
     def _counters(self) -> CountersView:
         return CountersView(
-            follower=FollowerCounters(**vars(self._membership.follower.stats)),
-            reconcile=ReconcileCounters(**vars(self._reconciler.stats)),
+            follower=msgspec.structs.replace(self._membership.follower.stats),
+            reconcile=msgspec.structs.replace(self._reconciler.stats),
         )
 
 

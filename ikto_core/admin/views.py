@@ -8,6 +8,8 @@ from enum import Enum
 
 import msgspec
 
+from ikto_core.counters import FollowerCounters, ReconcileCounters
+
 
 class AgentState(Enum):
     """How far the agent has come, in one word."""
@@ -74,27 +76,6 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...]  # ADDRESS/LENGTH, ascending
     fwmark: int  # 0: off
     peers: tuple[DevicePeerView, ...]  # by public key
-
-
-class FollowerCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """What following the bucket took since the agent's start."""
-
-    pushes: int  # messages that NATS pushed to us
-    gaps: int  # pushes that showed that one before them was missed
-    whole_walks: int  # readings of the whole bucket
-    catch_ups: int  # readings of what was new
-    failures: int  # readings that failed
-
-
-class ReconcileCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """What keeping the device equal took since the agent's start."""
-
-    whole_passes: int  # the device was read and compared
-    quick_passes: int  # a few changed peers were written
-    peers_written: int
-    peers_removed: int
-    drift_repaired: int  # whole passes that found what nobody had asked for
-    failures: int
 
 
 class CountersView(msgspec.Struct, frozen=True, kw_only=True):

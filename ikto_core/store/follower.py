@@ -14,6 +14,7 @@ from random import Random
 
 import structlog
 
+from ikto_core.counters import FollowerCounters
 from ikto_core.errors import NatsError
 from ikto_core.mesh import Entry
 from ikto_core.store.port import BucketInfo, BucketReader, Message
@@ -43,17 +44,6 @@ class StaleReadError(NatsError):
     """What was read can't be the whole truth: a lagging replica answered, or the stream was replaced meanwhile."""
 
 
-class FollowerStats:
-    """Counts since start, for status and metrics."""
-
-    def __init__(self) -> None:
-        self.pushes = 0
-        self.gaps = 0
-        self.whole_walks = 0
-        self.catch_ups = 0
-        self.failures = 0
-
-
 class Follower:
     """Keeps `table` equal to the bucket.
 
@@ -68,7 +58,7 @@ class Follower:
         self.revision = 0  # the table shows the bucket as of this revision
         self.bucket_revision = 0  # the latest revision that we heard of
         self.synced = asyncio.Event()  # the table has shown a complete view at least once
-        self.stats = FollowerStats()
+        self.stats = FollowerCounters()
         self._on_change = on_change
         self._random = random
         self._wake = asyncio.Event()
@@ -172,10 +162,11 @@ class Follower:
         """Fetch what came after the table's revision, and make sure that it follows from what we have."""
         self.stats.catch_ups += 1
         anchor = self._anchor
-        start = anchor.revision if anchor else self.revision + 1
+        start = (anchor.revision if anchor else self.revision + 1) - (0 if self._live else OVERLAP)
+        known = {key: entry.revision for key, entry in self.table.items() if entry.revision >= start}
         found: dict[str, Message] = {}
-        reached = await _walk(reader, start if self._live else start - OVERLAP, found)
-        if self._contradicted(found.values()) or not _anchored(anchor, found):
+        reached = await _walk(reader, start, found)
+        if self._contradicted(found.values()) or not _all_stand(known, found):
             if anchor and reached < anchor.revision and await reader.first_from(anchor.revision) == anchor:
                 raise StaleReadError(f"a replica answered up to revision {reached}, which lags behind us")
             await self._walk_whole(reader, info)  # what was read does not follow from what we knew
@@ -240,6 +231,6 @@ async def _walk(reader: BucketReader, start: int, found: dict[str, Message]) -> 
             return reached
 
 
-def _anchored(anchor: Message | None, found: Mapping[str, Message]) -> bool:
-    """Whether the last message we applied is still there, or superseded by a later write to its key."""
-    return anchor is None or (anchor.key in found and found[anchor.key].revision >= anchor.revision)
+def _all_stand(known: Mapping[str, int], found: Mapping[str, Message]) -> bool:
+    """Whether every message that we knew (its revision by key) is still there, or superseded by a later one."""
+    return all(key in found and found[key].revision >= revision for key, revision in known.items())

@@ -8,7 +8,9 @@ from random import Random
 import structlog
 
 from ikto_core.errors import NatsError
-from ikto_core.store.session import NatsSettings, Session, dial
+from ikto_core.store.dial import dial
+from ikto_core.store.login import LoginFileError
+from ikto_core.store.session import NatsSettings, Session
 
 FIRST_BACKOFF_S = 0.25
 LONGEST_BACKOFF_S = 30.0
@@ -20,7 +22,7 @@ log = structlog.get_logger(__name__)
 async def open_session(settings: NatsSettings, random: Random) -> AsyncIterator[Session]:
     """Connect to any one of the servers, tried in random order; closed on leaving.
 
-    Raises NatsError if none lets us in: the last one's.
+    Raises NatsError if none lets us in: the last one's; LoginFileError if a file that the login needs can't be used.
     """
     async with AsyncExitStack() as stack:
         yield await _first_that_answers(stack, settings, random)
@@ -61,14 +63,14 @@ class Link:
         self.failure = ""
 
     async def run(self, use: Callable[[Session], Awaitable[None]]) -> None:
-        """Call `use` with one session after another, for ever. Errors other than NatsError end it."""
+        """Call `use` with one session after another, for ever. Errors but NatsError and LoginFileError end it."""
         while True:
             try:
                 async with open_session(self._settings, self._random) as session:
                     self.server = session.server
                     log.info("connected to NATS", server=session.server)
                     await use(session)
-            except NatsError as error:
+            except (NatsError, LoginFileError) as error:  # such a file may be one that is being renewed
                 if not self._patient:
                     raise
                 self.failure = str(error)

@@ -23,14 +23,13 @@ from ikto_core.admin.views import (
     CountersView,
     DevicePeerView,
     DeviceView,
-    FollowerCounters,
     NatsView,
     QuarantinedView,
-    ReconcileCounters,
     StatusView,
 )
 from ikto_core.cli.status import MOST_SHOWN, sections
 from ikto_core.cli.status import status as status_command
+from ikto_core.counters import FollowerCounters, ReconcileCounters
 from ikto_core.testing.devices import public_key_of
 
 NOW = 1_700_000_000.0

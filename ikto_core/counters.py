@@ -1,0 +1,24 @@
+"""What an agent counts since its start; shown as it is in status and metrics."""
+
+import msgspec
+
+
+class FollowerCounters(msgspec.Struct, kw_only=True):
+    """What following the bucket took."""
+
+    pushes: int = 0  # messages that NATS pushed to us
+    gaps: int = 0  # pushes that showed that one before them was missed
+    whole_walks: int = 0  # readings of the whole bucket
+    catch_ups: int = 0  # readings of what was new
+    failures: int = 0  # readings that failed
+
+
+class ReconcileCounters(msgspec.Struct, kw_only=True):
+    """What keeping the device equal took."""
+
+    whole_passes: int = 0  # the device was read and compared
+    quick_passes: int = 0  # a few changed peers were written
+    peers_written: int = 0
+    peers_removed: int = 0
+    drift_repaired: int = 0  # whole passes that found what nobody had asked for
+    failures: int = 0

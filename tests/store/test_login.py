@@ -1,0 +1,242 @@
+"""Every way to log in to a real nats-server opens it, and whatever goes wrong is told clearly, without a secret."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from ikto_core.cli.main import run
+from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
+from ikto_core.store import dial as dial_module
+from ikto_core.store.session import NatsSettings
+from ikto_core.testing.agent_process import AgentProcess, stopped_at_exit
+from ikto_core.testing.nats_server import NatsServer, running_server
+from tests.store.credentials import (
+    ACCOUNT,
+    PASSWORD,
+    TOKEN,
+    USER,
+    WRONG,
+    Nkey,
+    Operator,
+    creds_file,
+    enter,
+    refusal,
+    settings,
+)
+
+pytestmark = [
+    pytest.mark.usefixtures("untold"),
+    pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning"),  # nats-py, of aiohttp: ws:// alone
+]
+
+NODE, STRANGER = Nkey(USER), Nkey(USER)
+OPERATOR = Operator()
+NOWHERE = "nats://127.0.0.1:1"
+"""Nobody listens there, which does not matter: files are looked at before anything is dialled."""
+
+USERS = f"""
+websocket {{ listen: "127.0.0.1:-1", no_tls: true }}
+authorization {{ users: [ {{ user: node, password: "{PASSWORD}" }}, {{ nkey: {NODE.public} }} ] }}
+"""
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with running_server(tmp_path_factory.mktemp("users"), USERS) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with running_server(tmp_path_factory.mktemp("tokens"), f'authorization {{ token: "{TOKEN}" }}') as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with running_server(tmp_path_factory.mktemp("operated"), OPERATOR.config) as server:
+        yield server
+
+
+def by_password(url: str, _file: Path, right: bool) -> NatsSettings:
+    return settings(url, nats_user="node", nats_password=PASSWORD if right else WRONG)
+
+
+def by_password_in_url(url: str, _file: Path, right: bool) -> NatsSettings:
+    return settings(url.replace("//", f"//node:{quote(PASSWORD if right else WRONG, safe='')}@"))
+
+
+def by_token(url: str, _file: Path, right: bool) -> NatsSettings:
+    return settings(url, nats_token=TOKEN if right else WRONG)
+
+
+def by_token_in_url(url: str, _file: Path, right: bool) -> NatsSettings:
+    return settings(url.replace("//", f"//{TOKEN if right else WRONG}@"))
+
+
+def by_nkey(url: str, file: Path, right: bool) -> NatsSettings:
+    file.write_text((NODE if right else STRANGER).seed + "\n")
+    return settings(url, nats_nkey_seed=str(file))
+
+
+def by_creds(url: str, file: Path, right: bool) -> NatsSettings:
+    file.write_text((OPERATOR if right else Operator()).creds())
+    return settings(url, nats_creds=str(file))
+
+
+Way = Callable[[str, Path, bool], NatsSettings]
+WAYS: tuple[tuple[Way, str], ...] = (
+    (by_password, "users"),
+    (by_password_in_url, "users"),
+    (by_nkey, "users"),
+    (by_token, "tokens"),
+    (by_token_in_url, "tokens"),
+    (by_creds, "operated"),
+)
+every_way = pytest.mark.parametrize(("way", "server"), WAYS, ids=[way.__name__ for way, _ in WAYS], indirect=["server"])
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> NatsServer:
+    found: NatsServer = request.getfixturevalue(request.param)
+    return found
+
+
+def websocket_of(server: NatsServer) -> str:
+    """Return the URL of a server's websocket, which it writes beside that of its ordinary port."""
+    (ports,) = server._directory.glob("*.ports")
+    url: str = json.loads(ports.read_text())["websocket"][0]
+    return url
+
+
+@every_way
+async def test_the_right_credential_opens(way: Way, server: NatsServer, tmp_path: Path) -> None:
+    assert await enter(way(server.url, tmp_path / "file", True)) == server.url, "and the URL shown is without it"
+
+
+@every_way
+async def test_a_wrong_credential_is_refused(way: Way, server: NatsServer, tmp_path: Path) -> None:
+    error = await refusal(way(server.url, tmp_path / "file", False))
+    assert isinstance(error, NatsDeniedError)
+    assert f"{server.url} refused the login" in str(error)
+
+
+@pytest.mark.parametrize("server", ["users", "tokens", "operated"], indirect=True)
+async def test_no_credential_is_refused(server: NatsServer) -> None:
+    assert isinstance(await refusal(settings(server.url)), NatsDeniedError)
+
+
+@every_way
+def test_settings_can_be_printed_without_telling_secrets(way: Way, server: NatsServer, tmp_path: Path) -> None:
+    given = way(server.url, tmp_path / "file", True)
+    assert PASSWORD not in f"{given!r} {given}"
+    assert quote(PASSWORD, safe="") not in repr(given)
+    assert TOKEN not in repr(given)
+
+
+@pytest.mark.parametrize("way", [by_password, by_password_in_url])
+async def test_a_websocket_opens(way: Way, users: NatsServer, tmp_path: Path) -> None:
+    url = websocket_of(users)
+    assert await enter(way(url, tmp_path, True)) == url
+    assert isinstance(await refusal(way(url, tmp_path, False)), NatsDeniedError)
+
+
+async def test_what_is_no_websocket_is_told_in_one_line(users: NatsServer, tmp_path: Path) -> None:
+    error = await refusal(by_password_in_url(users.url.replace("nats:", "ws:"), tmp_path, True))
+    assert "can't be reached" in str(error)
+
+
+async def test_a_creds_file_may_come_from_another_system(operated: NatsServer, tmp_path: Path) -> None:
+    file = tmp_path / "creds"
+    file.write_bytes(b"\r\n" + OPERATOR.creds().replace("\n", "\r\n").encode())
+    assert await enter(settings(operated.url, nats_creds=str(file)))
+
+
+async def test_a_seed_file_may_have_the_form_of_a_creds_file(users: NatsServer, tmp_path: Path) -> None:
+    file = tmp_path / "seed"
+    file.write_text(creds_file("", NODE.seed).partition("\n\n")[2])
+    assert await enter(settings(users.url, nats_nkey_seed=str(file)))
+
+
+JWT = OPERATOR.account.jwt(NODE, {"type": "user"})
+TYPO = NODE.seed[:20] + ("A" if NODE.seed[20] != "A" else "B") + NODE.seed[21:]
+FAULTS: dict[str, tuple[str, str, str]] = {
+    "creds empty": ("nats_creds", "", "no user JWT"),
+    "creds of anything": ("nats_creds", '{"a": 1}', "no user JWT"),
+    "creds cut off": ("nats_creds", creds_file(JWT, NODE.seed)[:150], "no user JWT"),
+    "creds with a garbled JWT": ("nats_creds", creds_file("eyJ.garbled.x", NODE.seed), "no user JWT"),
+    "creds without a seed": ("nats_creds", creds_file(JWT, ""), "no seed"),
+    "creds with a typo": ("nats_creds", creds_file(JWT, TYPO), "wrong character"),
+    "creds without end": ("nats_creds", "x" * 2**21, "larger than"),
+    "seed of anything": ("nats_nkey_seed", "hello", "no seed"),
+    "seed of an account": ("nats_nkey_seed", Nkey(ACCOUNT).seed, "no seed of a user"),
+    "seed with a typo": ("nats_nkey_seed", TYPO, "wrong character"),
+}
+
+
+@pytest.mark.parametrize(("member", "content", "said"), FAULTS.values(), ids=FAULTS)
+async def test_a_garbled_file_is_named(member: str, content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(content)
+    error = await refusal(settings(NOWHERE, **{member: str(tmp_path / "file")}))
+    assert isinstance(error, ConfigError)
+    assert str(error).startswith(f"{member}: {tmp_path / 'file'}: ")
+    assert said in str(error)
+
+
+@pytest.mark.parametrize("member", ["nats_creds", "nats_nkey_seed", "nats_tls_ca"])
+async def test_a_file_that_is_not_there_is_named(member: str, tmp_path: Path) -> None:
+    for path, said in ((tmp_path / "nowhere", "no such file"), (tmp_path, "is a directory")):
+        error = await refusal(settings(NOWHERE, **{member: str(path)}))
+        assert isinstance(error, ConfigError)
+        assert f"{member}: {path}: " in str(error)
+        assert said in str(error)
+
+
+def test_a_command_ends_with_the_exit_code_of_a_wrong_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["bucket", "show", "--nats-url", NOWHERE, "--nats-creds", str(tmp_path / "nowhere")]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / "nowhere") in line
+
+
+def test_an_agent_that_starts_for_the_first_time_ends_likewise(tmp_path_factory: pytest.TempPathFactory) -> None:
+    directory = tmp_path_factory.mktemp("agent")
+    (directory / "creds").write_text("garbled")
+    config = {"private_address": "auto", "advertise_address": "192.0.2.1", "backend": "fake", "nats_url": NOWHERE}
+    agent = AgentProcess(directory, config | {"nats_creds": str(directory / "creds")})
+    with stopped_at_exit([agent]):
+        agent.start()
+        assert agent.wait(30) == 3
+    assert f"ikto: nats_creds: {directory / 'creds'}: holds no user JWT" in agent.log_text()
+    assert "Traceback" not in agent.log_text()
+
+
+async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial_module, "DIAL_TIMEOUT_S", 0.2)
+    silence = asyncio.Event()
+
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silence.wait()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as listening:
+        error = await refusal(settings(f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}"))
+        silence.set()
+    assert isinstance(error, NatsError)
+    assert "can't be reached" in str(error)
+
+
+async def test_a_server_that_hangs_up_during_the_login_is_not_taken_for_a_welcome() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"max_payload": 1048576}\r\n')
+        await reader.readuntil(b"PING\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listening:
+        error = await refusal(settings(f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}"))
+    assert "it hung up" in str(error)

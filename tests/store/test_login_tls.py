@@ -1,0 +1,206 @@
+"""TLS to a real nats-server: whom we trust, whom it trusts, and nothing in the clear where TLS was asked for."""
+
+import asyncio
+import json
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
+from ikto_core.store import dial as dial_module
+from ikto_core.store.link import open_session
+from ikto_core.store.session import Session
+from ikto_core.testing.nats_server import NatsServer, running_server
+from tests.store.credentials import PASSWORD, Authority, Pem, enter, refusal, settings
+
+pytestmark = [
+    pytest.mark.usefixtures("untold"),
+    pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning"),  # nats-py, of aiohttp: wss:// alone
+]
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dial_module, "DIAL_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(dial_module, "CLOSE_TIMEOUT_S", 0.1)
+
+
+@pytest.fixture(scope="module")
+def pem(authority: Authority) -> Pem:
+    """The server's certificate."""
+    return authority.issue("server")
+
+
+@pytest.fixture(scope="module")
+def ours(authority: Authority) -> Pem:
+    """Our own certificate, as a client."""
+    return authority.issue("client")
+
+
+@pytest.fixture(scope="module")
+def stranger(openssl: str, tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A CA that the servers do not know, nor we; it calls itself as ours does."""
+    return Authority(tmp_path_factory.mktemp("stranger"), openssl)
+
+
+def tls(pem: Pem, more: str = "") -> str:
+    return f'tls {{ cert_file: "{pem.cert}", key_file: "{pem.key}", {more} }}'
+
+
+@pytest.fixture(scope="module")
+def encrypted(pem: Pem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A server that has TLS on its port and on its websocket, and wants a password."""
+    websocket = f'websocket {{ listen: "127.0.0.1:-1", {tls(pem)} }}'
+    users = f'authorization {{ user: node, password: "{PASSWORD}" }}'
+    with running_server(tmp_path_factory.mktemp("tls"), f"{tls(pem)}\n{websocket}\n{users}") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def verifying(pem: Pem, authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A server that wants a certificate of its clients."""
+    more = f'ca_file: "{authority.pem.cert}", verify: true'
+    with running_server(tmp_path_factory.mktemp("verify"), tls(pem, more)) as server:
+        yield server
+
+
+@pytest.fixture
+def user(authority: Authority) -> dict[str, str]:
+    return {"nats_user": "node", "nats_password": PASSWORD, "nats_tls_ca": str(authority.pem.cert)}
+
+
+def certificate(pem: Pem) -> dict[str, str]:
+    return {"nats_tls_cert": str(pem.cert), "nats_tls_key": str(pem.key)}
+
+
+def is_encrypted(session: Session) -> bool:
+    transport = session.client._transport._io_writer.transport  # type: ignore[union-attr]
+    return isinstance(transport.get_extra_info("ssl_object"), ssl.SSLObject)
+
+
+@pytest.mark.parametrize("scheme", ["tls", "nats"])
+async def test_a_server_with_a_certificate_of_our_ca_opens(
+    encrypted: NatsServer, user: dict[str, str], scheme: str
+) -> None:
+    url = encrypted.url.replace("nats", scheme)
+    async with open_session(settings(url, **user), Random()) as session:
+        assert session.server == url
+        assert is_encrypted(session)
+
+
+async def test_a_websocket_over_tls_opens(encrypted: NatsServer, user: dict[str, str]) -> None:
+    (ports,) = encrypted._directory.glob("*.ports")
+    url = json.loads(ports.read_text())["websocket"][0]
+    assert url.startswith("wss://")
+    assert await enter(settings(url, **user)) == url
+
+
+async def test_inside_tls_a_wrong_password_is_refused_all_the_same(encrypted: NatsServer, user: dict[str, str]) -> None:
+    error = await refusal(settings(encrypted.url, **user | {"nats_password": "wr0ng-secret"}))
+    assert isinstance(error, NatsDeniedError)
+
+
+async def test_a_server_that_our_ca_did_not_certify_is_not_trusted(
+    encrypted: NatsServer, user: dict[str, str], stranger: Authority
+) -> None:
+    for trusted in (str(stranger.pem.cert), ""):
+        async with asyncio.timeout(1):
+            error = await refusal(settings(encrypted.url, **user | {"nats_tls_ca": trusted}))
+        assert isinstance(error, NatsError)
+        assert "shows a certificate that we do not trust" in str(error)
+        assert "nats_tls_ca" in error.hint
+
+
+async def test_a_certificate_for_another_host_is_not_trusted(encrypted: NatsServer, user: dict[str, str]) -> None:
+    error = await refusal(settings(encrypted.url.replace("127.0.0.1", "localhost"), **user))
+    assert "Hostname mismatch" in str(error)
+
+
+async def test_our_certificate_opens(verifying: NatsServer, authority: Authority, ours: Pem) -> None:
+    assert await enter(settings(verifying.url, nats_tls_ca=str(authority.pem.cert), **certificate(ours)))
+
+
+async def test_no_certificate_is_refused(verifying: NatsServer, authority: Authority) -> None:
+    error = await refusal(settings(verifying.url, nats_tls_ca=str(authority.pem.cert)))
+    assert isinstance(error, NatsDeniedError)
+    assert "wants a certificate of its clients" in str(error)
+
+
+async def test_a_certificate_of_another_ca_is_refused(
+    verifying: NatsServer, authority: Authority, stranger: Authority
+) -> None:
+    theirs = certificate(stranger.issue("client"))
+    error = await refusal(settings(verifying.url, nats_tls_ca=str(authority.pem.cert), **theirs))
+    assert isinstance(error, NatsDeniedError)
+    assert "refused our certificate" in str(error)
+
+
+@pytest.mark.parametrize("how", ["tls:// in the URL", "a CA"])
+async def test_nothing_is_sent_in_the_clear_where_tls_was_asked_for(user: dict[str, str], how: str) -> None:
+    """Whoever sits between us and the server can say that there is no TLS."""
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def offer_no_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"auth_required": true, "max_payload": 1048576}\r\n')
+        received.put_nowait(await reader.read())
+        writer.close()
+
+    changes = {"nats_tls_ca": ""} if how != "a CA" else {}
+    async with await asyncio.start_server(offer_no_tls, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        error = await refusal(settings(f"{'nats' if how == 'a CA' else 'tls'}://127.0.0.1:{port}", **user | changes))
+        assert await asyncio.wait_for(received.get(), 5) == b""
+    assert "offers no TLS" in str(error)
+
+
+async def test_tls_that_a_server_merely_offers_is_used_where_it_was_asked_for(
+    pem: Pem, user: dict[str, str], tmp_path: Path
+) -> None:
+    with running_server(tmp_path, tls(pem) + "\nallow_non_tls: true") as server:
+        async with open_session(settings(server.url, **user), Random()) as session:
+            assert is_encrypted(session)
+        async with open_session(settings(server.url), Random()) as session:
+            assert not is_encrypted(session)
+
+
+async def test_a_websocket_without_tls_is_not_used_where_tls_was_asked_for(
+    user: dict[str, str], tmp_path: Path
+) -> None:
+    with running_server(tmp_path, 'websocket { listen: "127.0.0.1:-1", no_tls: true }') as server:
+        (ports,) = server._directory.glob("*.ports")
+        error = await refusal(settings(json.loads(ports.read_text())["websocket"][0], **user))
+    assert "offers no TLS" in str(error)
+    assert "wss://" in error.hint
+
+
+async def test_a_ca_file_without_a_certificate_is_named(encrypted: NatsServer, ours: Pem) -> None:
+    error = await refusal(settings(encrypted.url, nats_tls_ca=str(ours.key)))
+    assert isinstance(error, ConfigError)
+    assert str(error) == f"nats_tls_ca: {ours.key}: holds no certificate"
+
+
+def unusable(ours: Pem, other: Pem, directory: Path) -> list[Pem]:
+    garbled, locked = directory / "garbled", directory / "locked"
+    garbled.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n")
+    encrypt = ["openssl", "ec", "-aes128", "-passout", "pass:wr0ng-secret", "-in", str(ours.key), "-out", str(locked)]
+    subprocess.run(encrypt, check=True, capture_output=True)
+    return [Pem(garbled, ours.key), Pem(ours.cert, other.key), Pem(ours.cert, locked)]
+
+
+async def test_a_certificate_that_can_not_be_used_is_named(
+    encrypted: NatsServer, ours: Pem, pem: Pem, tmp_path: Path
+) -> None:
+    for wrong in unusable(ours, pem, tmp_path):
+        error = await refusal(settings(encrypted.url, **certificate(wrong)))
+        assert isinstance(error, ConfigError)
+        assert f"nats_tls_cert: {wrong.cert}: can't be used with {wrong.key}" in str(error)
+
+
+async def test_a_key_that_is_not_there_is_named(encrypted: NatsServer, ours: Pem, tmp_path: Path) -> None:
+    error = await refusal(settings(encrypted.url, **certificate(Pem(ours.cert, tmp_path / "nowhere"))))
+    assert isinstance(error, ConfigError)
+    assert str(error) == f"nats_tls_key: {tmp_path / 'nowhere'}: there is no such file"
