@@ -1,9 +1,8 @@
 """`ikto demo`: watch a mesh form on this machine."""
 
 import time
-from signal import SIGTERM, signal
-from types import FrameType
-from typing import NoReturn
+from signal import SIGINT, SIGTERM, signal
+from threading import Event
 
 import click
 from rich.live import Live
@@ -25,23 +24,26 @@ def demo(nodes: int, timeout: int) -> None:
     Everything runs on this machine's loopback interface, in a temporary directory, and is gone afterwards. Exits with 0
     if and only if every device came to show every peer.
     """
-    signal(SIGTERM, _interrupted)
+    stop = Event()  # asked for at any moment, heeded where nothing is half started
+    for number in (SIGTERM, SIGINT):
+        signal(number, lambda *_: stop.set())
     with running_mesh(nodes, "fake") as mesh:
-        statuses = _watch(mesh, time.monotonic() + timeout)
+        statuses = _watch(mesh, time.monotonic() + timeout, stop)
         converged_at = time.time()
         took_s = converged_at - mesh.first_claim()
         console().print(summary(statuses, took_s, mesh.server.url))
 
 
-def _watch(mesh: DemoMesh, deadline: float) -> list[StatusView]:
-    """Show the mesh until it has converged. Raises IktoError at the deadline."""
+def _watch(mesh: DemoMesh, deadline: float, stop: Event) -> list[StatusView]:
+    """Show the mesh until it has converged. Raises IktoError at the deadline, KeyboardInterrupt when told to stop."""
     names = [agent.name for agent in mesh.agents]
     statuses = mesh.look()
     with Live(progress(names, statuses), console=console(), refresh_per_second=20, transient=True) as live:
         while not converged(statuses):
             if time.monotonic() > deadline:
                 raise IktoError("the mesh did not converge in time", hint=_laggards(mesh, statuses))
-            time.sleep(LOOK_EVERY_S)
+            if stop.wait(LOOK_EVERY_S):
+                raise KeyboardInterrupt
             statuses = mesh.look()
             live.update(progress(names, statuses))
     return [status for status in statuses if status is not None]
@@ -50,8 +52,3 @@ def _watch(mesh: DemoMesh, deadline: float) -> list[StatusView]:
 def _laggards(mesh: DemoMesh, statuses: list[StatusView | None]) -> str:
     pairs = zip(mesh.agents, statuses, strict=True)
     return ", ".join(f"{agent.name}: {status.state.value if status else 'no answer'}" for agent, status in pairs)
-
-
-def _interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """End as Ctrl-C does: what was started is stopped on the way out."""
-    raise KeyboardInterrupt

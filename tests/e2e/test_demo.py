@@ -48,12 +48,13 @@ def test_a_demo_that_does_not_converge_fails_and_says_who_lags(tmp_path: Path) -
 
 
 def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
-    environ = os.environ | {"TMPDIR": str(tmp_path), "IKTO_NATS_KV": "nowhere-to-be-found"}
-    demo = subprocess.Popen(DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ)
+    """At whatever moment: here, while its agents are being started."""
+    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    demo = subprocess.Popen([*DEMO, "--nodes", "20"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ)
     try:
         eventually(lambda: any("agent" in command for command in processes_in(tmp_path)))
         demo.send_signal(SIGTERM)
-        assert demo.wait(30) != 0
+        assert demo.wait(30) == 130
     finally:
         demo.kill()
         demo.wait()

@@ -28,7 +28,7 @@ class FollowerMachine(RuleBasedStateMachine):
         self.follower = Follower(self._seen, Random(0))
         self.bucket.subscribe(self.follower.receive)
         self.shown: dict[str, bytes] = {}
-        self.unnoticed = False  # the stream was rolled back, and the follower was not disconnected by it
+        self.unnoticed = False  # the stream was rolled back, and nothing but the next pushes can tell
 
     def _seen(self, changes: Mapping[str, Entry]) -> None:
         for key, entry in changes.items():
@@ -39,8 +39,7 @@ class FollowerMachine(RuleBasedStateMachine):
 
     def _write(self, writes: Writes) -> None:
         for key, value, delivery in writes:
-            lost = delivery is Delivery.DROPPED and self.unnoticed
-            self.bucket.faults.delivery = Delivery.PROMPT if lost else delivery
+            self.bucket.faults.delivery = Delivery.PROMPT if self.unnoticed else delivery
             self.bucket.write(key, value)
 
     def _resync(self) -> None:
