@@ -11,12 +11,12 @@ import structlog
 from ikto_core import __version__
 from ikto_core.addressing import Prefix, parse_address
 from ikto_core.config import Config
-from ikto_core.errors import AddressInUseError, ConfigError
+from ikto_core.errors import AddressInUseError
 from ikto_core.ipam.addresses import addresses_to_try
 from ikto_core.ipam.contract import IpamRequest, IpamStrategy
 from ikto_core.keys import PrivateKey
 from ikto_core.mesh import Entry, MeshRules, MeshView
-from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
+from ikto_core.mesh_settings import MESH_KEY, MeshSettings, check_settings
 from ikto_core.model import DeviceSpec
 from ikto_core.own_record import Identity, Verdict, judge_own
 from ikto_core.reconcile import Reconciler
@@ -90,7 +90,8 @@ class Membership:
 
         """
         await self.follower.synced.wait()
-        self._check_settings()
+        mine = MeshSettings(str(self._config.mesh), self._config.subnet_prefix)
+        check_settings(self.follower.table.get(MESH_KEY), mine, self._config.nats_kv)
         await self._claim(store, advertise_address)
         on_claimed()
         while True:
@@ -203,20 +204,14 @@ class Membership:
                     hint="give each machine a private key of its own (ikto key generate)",
                 )
 
-    def _check_settings(self) -> None:
-        settings = read_settings(self.follower.table.get(MESH_KEY))
-        mine = MeshSettings(str(self._config.mesh), self._config.subnet_prefix)
-        if settings and (differences := settings.differences(mine)):
-            raise ConfigError(
-                f"the configuration contradicts the mesh in bucket {self._config.nats_kv!r}: {'; '.join(differences)}",
-                hint="take the bucket's values",
-            )
-
     # -- what is kept, and what the device should be ---------------------------------------------------------------
 
     def _kept_address(self) -> str | None:
         claim = self._kept.claim
-        return claim.private_address if claim and claim == self._claim_of(claim.private_address) else None
+        if claim is None:
+            return None
+        address = claim.private_address if self._config.subnet is None else self._config.private_address
+        return address if claim == self._claim_of(address) else None
 
     def _claim_of(self, address: str) -> Claim:
         return Claim(

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ikto_core.errors import ConfigError
 from ikto_core.mesh import Entry
 
 MESH_KEY = "mesh"
@@ -35,3 +36,13 @@ def read_settings(entry: Entry | None) -> MeshSettings | None:
         return msgspec.json.decode(entry.value, type=MeshSettings)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def check_settings(entry: Entry | None, mine: MeshSettings, bucket: str) -> None:
+    """See to it that a configuration's settings do not contradict those in the bucket; ConfigError if they do."""
+    settings = read_settings(entry)
+    if settings and (differences := settings.differences(mine)):
+        raise ConfigError(
+            f"the configuration contradicts the mesh in bucket {bucket!r}: {'; '.join(differences)}",
+            hint="take the bucket's values",
+        )

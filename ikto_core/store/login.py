@@ -163,6 +163,6 @@ def login_failure(login: Login, cause: Exception, *, wants_certificate: bool) ->
 
 
 def _words(cause: Exception) -> str:
-    """Return an error's text, in one line that is not too long."""
-    text = " ".join(str(cause).split()).removeprefix("nats: ").strip("'")
+    """Return an error's text, if it is not too long."""
+    text = str(cause).removeprefix("nats: ").strip("'")
     return text[:200] or type(cause).__name__

@@ -48,6 +48,15 @@ async def test_a_claim_in_another_mesh_is_not_reused(
     assert not Node(bucket, tmp_path, **{"private_address": "auto"} | changed).membership.had_claim
 
 
+async def test_a_kept_claim_of_another_address_is_no_claim_of_the_configured_one(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    async with Node(bucket, tmp_path).running():
+        pass
+    assert Node(bucket, tmp_path).membership.had_claim
+    assert not Node(bucket, tmp_path, private_address="10.0.0.33").membership.had_claim
+
+
 async def test_a_kept_claim_that_another_has_meanwhile_is_given_up(bucket: MemoryBucket, tmp_path: Path) -> None:
     async with Node(bucket, tmp_path, private_address="auto").running() as first:
         pass

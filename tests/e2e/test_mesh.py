@@ -122,6 +122,17 @@ def test_a_copy_of_a_machine_takes_over_and_the_older_one_stops(mesh: Mesh) -> N
     mesh.assert_formed(clone)
 
 
+def test_a_copy_with_an_address_of_its_own_takes_over_as_well(mesh: Mesh) -> None:
+    """The newcomer withdraws the record it takes for its own earlier one; the older agent does not fight back."""
+    original = mesh.agent()
+    mesh.assert_formed()
+    clone = mesh.agent(key=original.private_key, private_address="fd10:9::")
+    assert original.wait() == 4
+    assert "a copy of this machine" in original.log_text()
+    assert mesh.read("fd10:1::/48") is None
+    mesh.assert_formed(clone)
+
+
 def test_the_original_and_its_records_share_the_bucket(mesh: Mesh) -> None:
     """Records exactly as 0.3.0 writes them, host bits and all, become peers; ours read the same way there."""
     agent = mesh.agent()

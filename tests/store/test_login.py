@@ -106,6 +106,11 @@ def server(request: pytest.FixtureRequest) -> NatsServer:
     return found
 
 
+def port_of(listening: asyncio.Server) -> int:
+    port: int = listening.sockets[0].getsockname()[1]
+    return port
+
+
 def websocket_of(server: NatsServer) -> str:
     """Return the URL of a server's websocket, which it writes beside that of its ordinary port."""
     (ports,) = server._directory.glob("*.ports")
@@ -216,7 +221,8 @@ def test_an_agent_that_starts_for_the_first_time_ends_likewise(tmp_path_factory:
     assert "Traceback" not in agent.log_text()
 
 
-async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["nats", "ws"])
+async def test_a_server_that_says_nothing_is_given_up(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dial_module, "DIAL_TIMEOUT_S", 0.2)
     silence = asyncio.Event()
 
@@ -225,7 +231,7 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
         writer.close()
 
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as listening:
-        error = await refusal(settings(f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}"))
+        error = await refusal(settings(f"{scheme}://127.0.0.1:{port_of(listening)}"))
         silence.set()
     assert isinstance(error, NatsError)
     assert "can't be reached" in str(error)
@@ -238,5 +244,5 @@ async def test_a_server_that_hangs_up_during_the_login_is_not_taken_for_a_welcom
         writer.close()
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listening:
-        error = await refusal(settings(f"nats://127.0.0.1:{listening.sockets[0].getsockname()[1]}"))
+        error = await refusal(settings(f"nats://127.0.0.1:{port_of(listening)}"))
     assert "it hung up" in str(error)

@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from aiohttp import WSMsgType, web
+from aiohttp.test_utils import TestServer
 
 from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
 from ikto_core.store import dial as dial_module
@@ -96,7 +98,11 @@ async def test_a_websocket_over_tls_opens(encrypted: NatsServer, user: dict[str,
     (ports,) = encrypted._directory.glob("*.ports")
     url = json.loads(ports.read_text())["websocket"][0]
     assert url.startswith("wss://")
-    assert await enter(settings(url, **user)) == url
+    async with open_session(settings(url, **user), Random()) as session:
+        assert session.server == url
+        socket = session.client._transport._ws.get_extra_info("socket")  # type: ignore[union-attr]
+    while socket.fileno() != -1:  # aiohttp takes its time to end TLS, and the loop must not close before
+        await asyncio.sleep(0.01)
 
 
 async def test_inside_tls_a_wrong_password_is_refused_all_the_same(encrypted: NatsServer, user: dict[str, str]) -> None:
@@ -165,6 +171,24 @@ async def test_tls_that_a_server_merely_offers_is_used_where_it_was_asked_for(
             assert is_encrypted(session)
         async with open_session(settings(server.url), Random()) as session:
             assert not is_encrypted(session)
+
+
+async def test_a_websocket_without_tls_that_claims_to_have_it_is_sent_nothing_either(user: dict[str, str]) -> None:
+    """nats-py would not upgrade it, whatever it says."""
+    received: asyncio.Queue[WSMsgType] = asyncio.Queue()
+
+    async def claim_tls(request: web.Request) -> web.WebSocketResponse:
+        await (socket := web.WebSocketResponse()).prepare(request)
+        await socket.send_bytes(b'INFO {"tls_required": true, "auth_required": true, "max_payload": 1048576}\r\n')
+        received.put_nowait((await socket.receive()).type)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/", claim_tls)
+    async with TestServer(app) as listening:
+        error = await refusal(settings(f"ws://127.0.0.1:{listening.port}", **user))
+        assert await asyncio.wait_for(received.get(), 5) is WSMsgType.CLOSE
+    assert "offers no TLS" in str(error)
 
 
 async def test_a_websocket_without_tls_is_not_used_where_tls_was_asked_for(
