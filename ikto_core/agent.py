@@ -84,7 +84,8 @@ class Agent:
 
         Raises:
             AddressInUseError: Our address is somebody else's.
-            ConfigError: The configuration contradicts the mesh's, or no address to advertise can be found.
+            ConfigError: The configuration contradicts the mesh's, no address to advertise can be found, or, as long as
+                nothing was ever claimed, a file to log in with can't be used.
             NatsError: NATS can't be used; only as long as nothing was ever claimed, later it is tried for ever.
             IktoError: The socket can't be had.
 

@@ -28,7 +28,7 @@ REFUSED = ("authorization", "authentication")
 
 # The form that `nsc` writes (NATS ADR-14, JWT and seed between lines of dashes); a seed may also stand alone.
 USER_JWT = re.compile(rb"-BEGIN NATS USER JWT-+\s+([\w-]+\.([\w-]+)\.[\w-]+)\s")
-USER_SEED = re.compile(rb"^\s*(SU[A-Z2-7]{56})\s*$", re.MULTILINE)
+USER_SEED = re.compile(rb"^[ \t]*(SU[A-Z2-7]{56})[ \t\r]*$", re.MULTILINE)
 
 
 class LoginFileError(ConfigError):

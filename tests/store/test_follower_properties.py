@@ -89,7 +89,9 @@ class FollowerMachine(RuleBasedStateMachine):
 
     @rule(writes=WRITES)
     def lose_memory(self, writes: Writes) -> None:
+        """A server whose store was in memory starts again: every connection to it is gone."""
         self.bucket.lose_memory()
+        self.follower.disconnected()
         self._write(writes)
 
     @rule(before=WRITES, after=WRITES, noticed=st.booleans())
