@@ -13,15 +13,18 @@ from ikto_core.admin.server import serve
 from ikto_core.backend import Backend, BackendContext, BackendPlugin
 from ikto_core.config import Config
 from ikto_core.egress import advertise_address, host_name
-from ikto_core.errors import AddressInUseError, BackendError, ConfigError, first_cause
+from ikto_core.errors import AddressInUseError, BackendError, ConfigError, NatsError, first_cause
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keys import PrivateKey
 from ikto_core.membership import Membership
 from ikto_core.reconcile import Reconciler
 from ikto_core.state import StateFile
 from ikto_core.store.bucket import Bucket
+from ikto_core.store.hints import Hints
 from ikto_core.store.link import Link
 from ikto_core.store.session import NatsSettings, Session
+
+EVENTS_RETRY_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -120,6 +123,8 @@ class Agent:
         try:
             self._found_address = await advertise_address(server, self._config.mesh, self._config.wg_dev_name)
         except ConfigError as error:
+            if not self._found_address and self._membership.had_claim:  # at boot, routes may come later than we do
+                raise NatsError(str(error), hint=error.hint) from None
             if not self._found_address:
                 raise
             log.warning("still advertising the last address", advertise_address=self._found_address, because=str(error))
@@ -129,16 +134,28 @@ class Agent:
         """Have writes to the bucket pushed to the follower: with their revision, or else as a mere hint."""
         follower = self._membership.follower
         if await bucket.is_pushed():
-            await session.subscribe(bucket.pushes, lambda m: follower.receive(bucket.message(m.headers or {}, m.data)))
+            await session.subscribe(bucket.pushes, lambda pushed: follower.receive(bucket.message(pushed)))
         else:
             log.warning("the bucket does not republish: following by hints", upgrade="ikto bucket upgrade")
-            await session.subscribe(bucket.writes, lambda _: follower.hint())
+            hints = Hints(follower.wake, follower.hint_delay_s)
+            await session.subscribe(bucket.writes, lambda _: hints.hint())
 
     async def _watch_device(self) -> None:
-        """Have the device read again whenever its backend says that somebody touched it."""
-        async for event in self._backend.events():
-            if event.ifname == self._config.wg_dev_name:
+        """Have the device read again whenever its backend says that somebody touched it.
+
+        Events only make it sooner than the next whole pass: a backend that fails to tell ends nothing.
+        """
+        while True:
+            try:
+                async for event in self._backend.events():
+                    if event.ifname == self._config.wg_dev_name:
+                        self._reconciler.distrust()
+            except BackendError as error:
+                log.warning("device events were missed", ifname=self._config.wg_dev_name, error=str(error))
                 self._reconciler.distrust()
+                await asyncio.sleep(EVENTS_RETRY_S)
+            else:
+                return  # this backend can't tell
 
     async def _tell_service_manager(self) -> None:
         """Tell systemd when the device shows the mesh, and that we live for as long as it asks."""

@@ -36,7 +36,7 @@ class Backend(Protocol):
         is not in `remove_peers`.
     C6. An allowed IP belongs to one peer: giving it to a peer takes it from its old owner.
     C7. A peer patch without `create` for an absent peer, and the removal of an absent peer, do nothing.
-    C8. Failures raise BackendError (or a subclass) and may leave a part applied: read again.
+    C8. Failures raise BackendError (or a subclass), nothing else, and may leave a part applied: read again.
     """
 
     async def read(self, ifname: str) -> DeviceState | None:

@@ -2,22 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import ip_interface
 from random import Random
 
 import msgspec
 import structlog
 
-from ikto_core import __version__
-from ikto_core.addressing import Prefix, parse_address
+from ikto_core.addressing import Prefix
 from ikto_core.config import Config
-from ikto_core.errors import AddressInUseError
-from ikto_core.ipam.addresses import addresses_to_try
+from ikto_core.errors import AddressInUseError, NatsError
+from ikto_core.ipam.addresses import addresses_to_try, device_address
 from ikto_core.ipam.contract import IpamRequest, IpamStrategy
 from ikto_core.keys import PrivateKey
 from ikto_core.mesh import Entry, MeshRules, MeshView
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings, check_settings
-from ikto_core.model import DeviceSpec
+from ikto_core.ourselves import own_device, own_record, own_subnet
 from ikto_core.own_record import Identity, Verdict, judge_own
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord
@@ -25,6 +23,9 @@ from ikto_core.state import Claim, StateFile
 from ikto_core.store.claim import Claimant, ClonedError
 from ikto_core.store.follower import Follower
 from ikto_core.store.port import RecordStore
+
+FIRST_RETRY_S = 0.5
+LONGEST_RETRY_S = 30.0
 
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped every node claims again: not all in one moment."""
@@ -35,7 +36,8 @@ log = structlog.get_logger(__name__)
 class Membership:
     """Claims a subnet, guards the claim, and aims the reconciler at what the bucket says.
 
-    `record` is our own record as it stands in the bucket; None until a subnet is claimed in this run.
+    `record` is our own record as it should stand in the bucket; None while no subnet is ours in this run. `failure`
+    says why it may not stand there; empty: it does, as far as we know.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Membership:
         random: Random,
     ) -> None:
         self.record: PeerRecord | None = None
+        self.failure = ""
         self.view = MeshView(_rules(config, private_key))
         self.follower = Follower(self._bucket_changed, random)
         self._config = config
@@ -67,6 +70,7 @@ class Membership:
         )
         self._claimant = Claimant(self._identity, lambda: f"{random.getrandbits(64):016x}")
         self._outdated: set[str] = set()  # keys of earlier records of ours, to be withdrawn
+        self._newcomer = True  # no claim of this run has stood yet
         self._doubt = asyncio.Event()  # the bucket may not hold our record as it should be
 
     @property
@@ -90,16 +94,32 @@ class Membership:
 
         """
         await self.follower.synced.wait()
-        mine = MeshSettings(str(self._config.mesh), self._config.subnet_prefix)
-        check_settings(self.follower.table.get(MESH_KEY), mine, self._config.nats_kv)
-        await self._claim(store, advertise_address)
+        if self.record is None:
+            mine = MeshSettings(str(self._config.mesh), self._config.subnet_prefix)
+            check_settings(self.follower.table.get(MESH_KEY), mine, self._config.nats_kv)
+            await self._claim(store, advertise_address)
+        else:  # anything may have happened since the last connection
+            self._doubt.set()
         on_claimed()
+        await self._guard(store, advertise_address)
+
+    async def _guard(self, store: RecordStore, advertise_address: str) -> None:
+        """Settle every doubt about our record, until cancelled. A write that fails is tried again: the mesh goes on."""
+        retry_s = FIRST_RETRY_S
         while True:
             await self._doubt.wait()
-            await asyncio.sleep(self._random.uniform(0, RECLAIM_JITTER_S) if self._is_missing() else 0)
             self._doubt.clear()
-            self._check_for_clones()
-            await self._claim(store, advertise_address)
+            await asyncio.sleep(self._random.uniform(0, RECLAIM_JITTER_S))
+            try:
+                self._check_for_clones()
+                await self._claim(store, advertise_address)
+                self.failure, retry_s = "", FIRST_RETRY_S
+            except NatsError as error:
+                self.failure = str(error)
+                log.warning("our record can't be kept", error=str(error), next_try_in_s=retry_s)
+                self._doubt.set()
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, LONGEST_RETRY_S)
 
     def forget(self) -> None:
         """Keep no claim: the subnet is not ours any more."""
@@ -112,7 +132,7 @@ class Membership:
         """Claim the first address that holds; the one we have comes first."""
         refusal: AddressInUseError | None = None
         for address in self._addresses():
-            record = self._record_for(address, advertise_address)
+            record = own_record(self._config, self._name, self._identity, address, advertise_address)
             try:
                 revision = await self._claim_one(store, record)
             except ClonedError:
@@ -120,6 +140,8 @@ class Membership:
             except AddressInUseError as error:
                 log.error("address is not ours", private_address=address, reason=str(error))
                 refusal = refusal or error
+                if self.record and self.record.key == record.key:
+                    self._give_up()
             else:
                 await self._settle_in(store, address, record, revision)
                 return
@@ -136,7 +158,9 @@ class Membership:
                 f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
                 hint='choose another private_address, or "auto"',
             )
-        return await self._claimant.claim(store, record, newcomer=self.record is None)
+        revision = await self._claimant.claim(store, record, newcomer=self._newcomer)
+        self._newcomer = False
+        return revision
 
     async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
         """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
@@ -145,7 +169,7 @@ class Membership:
         if moved:
             log.info("subnet claimed", allowed_ip=record.allowed_ip, private_address=address)
             self._keep(address)
-            self._aim(address, record.subnet)
+            self._aim(address)
             self._outdated = self.view.own_records.keys() - {record.key}
             if (seen := self.follower.table.get(record.key)) and seen.revision > revision:
                 self._doubt.set()  # somebody wrote before we were on guard
@@ -153,9 +177,14 @@ class Membership:
             log.info("earlier record withdrawn", key=key, gone=await self._claimant.withdraw(store, key))
             self._outdated.discard(key)
 
+    def _give_up(self) -> None:
+        """Stop using our address at once, before another is found: it is somebody else's now."""
+        self.record = None
+        self._aim(None)
+
     def _addresses(self) -> Iterator[str]:
         configured = None if self._config.subnet is None else self._config.private_address
-        return addresses_to_try(configured, self._kept_address(), self._proposals())
+        return addresses_to_try(configured, self._kept_address() or self._recorded_address(), self._proposals())
 
     def _proposals(self) -> Iterator[Prefix]:
         request = IpamRequest(
@@ -167,18 +196,6 @@ class Membership:
             random=self._random,
         )
         yield from self._strategy.candidates(request)
-
-    def _record_for(self, address: str, advertise_address: str) -> PeerRecord:
-        return PeerRecord(
-            name=self._name,
-            public_key=self._identity.public_key,
-            advertise_address=advertise_address,
-            allowed_ip=str(Prefix.of(parse_address(address), self._config.subnet_prefix)),
-            wg_port=self._config.wg_port,
-            endpoints=self._config.advertised_endpoints,
-            instance=self._identity.instance,
-            agent=f"ikto {__version__}",
-        )
 
     # -- guarding --------------------------------------------------------------------------------------------------
 
@@ -198,7 +215,7 @@ class Membership:
     def _check_for_clones(self) -> None:
         """Our record is gone or changed; if a copy of this machine withdrew it for one of its own, let it be."""
         for key, accepted in self.view.own_records.items():
-            if self._is_missing() and not self._identity.wrote(accepted.record):
+            if self._is_missing() and not self._identity.knows(accepted.record.instance):
                 raise ClonedError(
                     f"a copy of this machine runs with our private key (its record: {key}, {accepted.record.name!r})",
                     hint="give each machine a private key of its own (ikto key generate)",
@@ -213,6 +230,11 @@ class Membership:
         address = claim.private_address if self._config.subnet is None else self._config.private_address
         return address if claim == self._claim_of(address) else None
 
+    def _recorded_address(self) -> str | None:
+        """Return an address in a subnet that the bucket says is ours, although nothing was kept of it."""
+        regular = (accepted.subnet for accepted in self.view.own_records.values() if accepted.regular)
+        return next((device_address(subnet) for subnet in regular), None)
+
     def _claim_of(self, address: str) -> Claim:
         return Claim(
             private_address=address,
@@ -226,19 +248,13 @@ class Membership:
         self._kept = self._kept.claimed(self._claim_of(address), self._identity.instance)
         self._state.save(self._kept)
 
-    def _aim(self, address: str, subnet: Prefix) -> None:
+    def _aim(self, address: str | None) -> None:
+        """Aim at the device with this address, or with none, and at what the bucket looks like from there."""
+        subnet = own_subnet(self._config, address) if address else None
         self.view = MeshView(msgspec.structs.replace(self.view.rules, own_subnet=subnet))
         self.view.update(self.follower.table)
-        base = DeviceSpec(
-            private_key=self._private_key,
-            listen_port=self._config.wg_port,
-            addresses=frozenset({ip_interface(f"{address}/{self._config.mesh.length}")}),
-            peers={},
-            fwmark=self._config.fwmark,
-            mtu=self._config.device_mtu,
-            keep_foreign_peers=self._config.keep_foreign_peers,
-        )
-        self._reconciler.target(base, self.view.peers, self.follower.revision)
+        device = own_device(self._config, self._private_key, address)
+        self._reconciler.target(device, self.view.peers, self.follower.revision)
 
 
 def _rules(config: Config, private_key: PrivateKey) -> MeshRules:

@@ -7,7 +7,7 @@ import msgspec
 
 from ikto_core.keys import PublicKey
 from ikto_core.mesh import Entry
-from ikto_core.records import PeerRecord, RecordError, decode_record
+from ikto_core.records import PeerRecord, RecordError, decode_record, owner_of
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,9 +17,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     instance: str  # this run of the agent
     instances: Set[str] = frozenset()  # earlier runs of this installation, so that an old record of ours is known
 
-    def wrote(self, record: PeerRecord) -> bool:
-        """Whether a record that carries our public key is this installation's."""
-        return record.instance == self.instance or record.instance in self.instances
+    def knows(self, instance: str) -> bool:
+        """Whether this installation wrote the records of that instance."""
+        return instance == self.instance or instance in self.instances
 
 
 class Verdict(Enum):
@@ -54,12 +54,28 @@ def judge_own(entry: Entry | None, wanted: PeerRecord, identity: Identity, *, ne
     try:
         found = decode_record(wanted.key, entry.value)
     except RecordError as error:
-        return Judgement(Verdict.IN_USE, f"an unreadable record ({error})")
+        return _judge_unreadable(entry.value, wanted, identity, newcomer=newcomer, why=str(error))
     if found.public_key != wanted.public_key:
         return Judgement(Verdict.IN_USE, f"{found.name!r} (public key {found.public_key})")
-    if not newcomer and not identity.wrote(found):
+    if not newcomer and not identity.knows(found.instance):
         return Judgement(Verdict.CLONED, f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})")
     return Judgement(Verdict.KEEP if same_but_nonce(found, wanted) else Verdict.WRITE)
+
+
+def _judge_unreadable(value: bytes, wanted: PeerRecord, identity: Identity, *, newcomer: bool, why: str) -> Judgement:
+    """Decide about a record that can't be accepted: whose it is may be legible all the same.
+
+    What names no owner at all is nobody's, and who held the subnet mends it; a newcomer leaves it alone.
+    """
+    owner = owner_of(value)
+    if owner is None:
+        return Judgement(Verdict.IN_USE, f"an unreadable record ({why})") if newcomer else Judgement(Verdict.WRITE)
+    public_key, instance = owner
+    if public_key != wanted.public_key.text:
+        return Judgement(Verdict.IN_USE, f"an unreadable record of another public key ({why})")
+    if not newcomer and not identity.knows(instance):
+        return Judgement(Verdict.CLONED, f"instance {instance!r}, in an unreadable record ({why})")
+    return Judgement(Verdict.WRITE)
 
 
 def same_but_nonce(one: PeerRecord, other: PeerRecord) -> bool:

@@ -70,6 +70,11 @@ class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
     agent: str = ""
 
 
+class _Owner(msgspec.Struct):
+    public_key: str
+    instance: str = ""
+
+
 _decode = msgspec.json.Decoder(_Wire).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -123,6 +128,15 @@ def decode_record(key: str, value: bytes) -> PeerRecord:
     if not 1 <= wire.wg_port <= 65535:
         raise RecordError(f"wg_port {wire.wg_port} is not 1 to 65535")
     return _typed(wire)
+
+
+def owner_of(value: bytes) -> tuple[str, str] | None:
+    """Return public key and instance of a record that can't be accepted, as far as it says; None if it says nothing."""
+    try:
+        owner = msgspec.json.decode(value[:MAX_RECORD_BYTES], type=_Owner)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return owner.public_key, owner.instance
 
 
 def _typed(wire: _Wire) -> PeerRecord:

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from ikto_core.addressing import Prefix, parse_address
+from ikto_core.errors import ConfigError
 from ikto_core.smallfile import replace_small_file
 
 VERSION = 1
@@ -52,7 +53,10 @@ class StateFile:
         self.path = directory / "state.json"
 
     def load(self) -> KeptState:
-        """Return what was kept. A file that can't be read is set aside and reported, and nothing was kept."""
+        """Return what was kept. A file of another form is set aside and reported, and nothing was kept.
+
+        Raises ConfigError if the system does not let us read it: it may be whole, and its claim is ours to keep.
+        """
         try:
             kept = msgspec.json.decode(self.path.read_bytes(), type=KeptState)
             if kept.version != VERSION:
@@ -61,9 +65,12 @@ class StateFile:
                 kept.claim.check()
         except FileNotFoundError:
             return KeptState()
-        except (OSError, ValueError, RecursionError) as error:  # msgspec's and the parsers' errors are ValueErrors
+        except (IsADirectoryError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             self._set_aside(error)
             return KeptState()
+        except OSError as error:
+            hint = "let the agent's user read it; or delete it, and an automatic address may change"
+            raise ConfigError(f"state_dir: {self.path} can't be read: {error.strerror}", hint=hint) from None
         return kept
 
     def save(self, kept: KeptState) -> None:

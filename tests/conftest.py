@@ -6,6 +6,7 @@ from random import Random
 
 import hypothesis
 import pytest
+import structlog
 
 from ikto_core.mesh_settings import MeshSettings
 from ikto_core.store.bucket import Bucket
@@ -18,6 +19,13 @@ hypothesis.settings.register_profile("shared machine", deadline=None, print_blob
 hypothesis.settings.load_profile("shared machine")
 
 MESH = MeshSettings("fd10::/16", 48)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_by_default() -> Iterator[None]:
+    """Undo what a command that ran in this process did to the log: its stderr is gone."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from ikto_core.ipam.builtin import RandomStrategy
 from ikto_core.keys import PrivateKey
 from ikto_core.membership import Membership
 from ikto_core.reconcile import Reconciler
-from ikto_core.records import PeerRecord, decode_record, encode_record, record_key
+from ikto_core.records import PeerRecord, RecordError, decode_record, encode_record, record_key
 from ikto_core.state import StateFile
 from ikto_core.testing.memory_bucket import MemoryBucket
 
@@ -81,8 +81,11 @@ class Node:
 
     def stands(self) -> bool:
         """Whether the bucket holds this run's record as it should be."""
-        found = self.bucket.live.get(self.record.key)
-        return found is not None and replace(decode_record(self.record.key, found), nonce="") == self.record
+        try:
+            found = decode_record(self.record.key, self.bucket.live[self.record.key])
+        except (LookupError, RecordError):
+            return False
+        return replace(found, nonce="") == self.record
 
     async def device_addresses(self) -> set[str]:
         await self.reconciler.reconcile()

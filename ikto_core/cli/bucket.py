@@ -11,12 +11,16 @@ import click
 import msgspec
 
 from ikto_core.agent import nats_settings
+from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import given_members, json_option, member_options
-from ikto_core.config import Config, config_from_flags, load_config
+from ikto_core.config import Config, load_config
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
+from ikto_core.records import PEER_KEYS
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
+from ikto_core.store.follower import Follower
 from ikto_core.store.link import open_session
+from ikto_core.store.session import DEFAULT_INBOX
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -38,6 +42,7 @@ WHERE = (
 @click.group()
 def bucket() -> None:
     """Create, show or upgrade the mesh's bucket. Needs the right to manage streams, which no agent needs."""
+    log_to_stderr("error", as_json=False)
 
 
 def _where_options(command: Command) -> Command:
@@ -88,14 +93,15 @@ def upgrade(config_path: Path | None, **members: str | None) -> None:
 
 def _config(path: Path | None, members: dict[str, str | None]) -> Config:
     overrides = {"private_address": "auto"} | given_members(members)  # a bucket needs no address of ours
-    return load_config(path, environ=os.environ, overrides=overrides) if path else config_from_flags(overrides)
+    return load_config(path, environ=os.environ, overrides=overrides)
 
 
 def _with_bucket(config: Config, use: Callable[[Bucket], Awaitable[T]]) -> T:
     """Connect, and return what `use` makes of the bucket."""
 
     async def connected() -> T:
-        async with open_session(nats_settings(config, "bucket"), SystemRandom()) as session:
+        settings = msgspec.structs.replace(nats_settings(config, "bucket"), inbox=DEFAULT_INBOX)
+        async with open_session(settings, SystemRandom()) as session:
             return await use(Bucket(session, config.nats_kv))
 
     return asyncio.run(connected())
@@ -103,12 +109,15 @@ def _with_bucket(config: Config, use: Callable[[Bucket], Awaitable[T]]) -> T:
 
 async def _describe(found: Bucket) -> dict[str, object]:
     stream = await found.stream_info()
-    settings = read_settings(await found.get(MESH_KEY))
+    follower = Follower(lambda _: None, SystemRandom())
+    await follower.resync(found)
+    settings = read_settings(follower.table.get(MESH_KEY))
+    records = [key for key, entry in follower.table.items() if key.startswith(PEER_KEYS) and entry.value is not None]
     return {
         "bucket": found.name,
         "mesh_cidr": settings.mesh_cidr if settings else None,
         "subnet_prefix": settings.subnet_prefix if settings else None,
-        "records": stream.state.num_subjects - (1 if settings else 0),
+        "records": len(records),
         "revision": stream.state.last_seq,
         "replicas": stream.config.num_replicas,
         "storage": stream.config.storage,

@@ -21,7 +21,10 @@ def config() -> None:
 @config_option
 @json_option
 def check(config_path: Path, as_json: bool) -> int:
-    """Tell every problem of a configuration, as an agent started here would find it."""
+    """Tell every problem of a configuration's members, environment variables included.
+
+    The files and plugins that it names are looked at when an agent starts.
+    """
     problems: tuple[str, ...] = ()
     try:
         load_config(config_path, environ=os.environ, overrides={})

@@ -8,6 +8,7 @@ import click
 from rich.live import Live
 
 from ikto_core.admin.views import StatusView
+from ikto_core.cli.logs import log_to_stderr
 from ikto_core.demo.mesh import DemoMesh, converged, running_mesh
 from ikto_core.demo.screen import console, progress, summary
 from ikto_core.errors import IktoError
@@ -24,6 +25,7 @@ def demo(nodes: int, timeout: int) -> None:
     Everything runs on this machine's loopback interface, in a temporary directory, and is gone afterwards. Exits with 0
     if and only if every device came to show every peer.
     """
+    log_to_stderr("error", as_json=False)
     stop = Event()  # asked for at any moment, heeded where nothing is half started
     for number in (SIGTERM, SIGINT):
         signal(number, lambda *_: stop.set())

@@ -9,16 +9,16 @@ import msgspec
 from ikto_core.config.checking import make_config
 from ikto_core.config.kinds import MEMBERS
 from ikto_core.config.model import Config
-from ikto_core.config.sources import from_environ, from_file, from_flags
+from ikto_core.config.sources import Source, from_environ, from_file, from_flags
 
 __all__ = ["MEMBERS", "Config", "config_from_flags", "config_schema", "load_config"]
 
 
-def load_config(path: Path, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
+def load_config(path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
     """Return the checked configuration: flags come before the environment, that before the file.
 
     Args:
-        path: The JSON file.
+        path: The JSON file; None: there is none.
         environ: Environment variables; those named `IKTO_<MEMBER>` are read.
         overrides: Text by member's name, from the command line.
 
@@ -27,7 +27,7 @@ def load_config(path: Path, *, environ: Mapping[str, str], overrides: Mapping[st
             that a higher source overrides is not looked at.
 
     """
-    sources = (from_file(path), from_environ(environ), from_flags(overrides))
+    sources = (from_file(path) if path else Source(), from_environ(environ), from_flags(overrides))
     given = {member: value for source in sources for member, value in source.items()}
     return make_config(given, problems=tuple(problem for source in sources for problem in source.problems))
 

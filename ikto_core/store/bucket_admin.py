@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ikto_core.errors import BucketMissingError, IktoError
+from ikto_core.errors import BucketMissingError, ConfigError, IktoError
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import Bucket
 
@@ -15,7 +15,7 @@ DUPLICATE_WINDOW_NS = 120 * 10**9
 async def create_bucket(bucket: Bucket, mesh: MeshSettings, *, replicas: int, memory: bool) -> bool:
     """Make the bucket with the mesh's settings in it; return False if it is there already, with the same settings.
 
-    Raises IktoError if it is there with other settings, NatsError if it can't be made.
+    Raises ConfigError if it is there with other settings, NatsError if it can't be made.
     """
     try:
         await bucket.stream_info()
@@ -30,11 +30,18 @@ async def create_bucket(bucket: Bucket, mesh: MeshSettings, *, replicas: int, me
 async def upgrade_bucket(bucket: Bucket) -> bool:
     """Have a bucket made for 0.3.0 republish its writes and answer Direct Get; return False if it does already.
 
-    Everything else about the stream stays as it is, settings that this version does not know included.
+    Everything else about the stream stays as it is, settings that this version does not know included. Raises
+    IktoError if the stream republishes to somebody else, NatsError if it can't be changed.
     """
     if bucket.follows_by_push(await bucket.stream_info()):
         return False
     config = (await bucket.call("STREAM.INFO", {}))["config"]
+    present = config.get("republish") or {}
+    if present and present.get("dest") != bucket.pushes:
+        raise IktoError(
+            f"bucket {bucket.name!r} republishes to {present.get('dest')!r}, and a stream can to one place only",
+            hint="agents follow it all the same, by hints",
+        )
     await bucket.call("STREAM.UPDATE", config | _followable(bucket))
     return True
 
@@ -72,4 +79,7 @@ async def _settle(bucket: Bucket, mesh: MeshSettings) -> None:
     if present is None:
         await bucket.put(MESH_KEY, mesh.encode(), expected=entry.revision if entry else 0)
     elif differences := present.differences(mesh):
-        raise IktoError(f"bucket {bucket.name!r} holds another mesh: {'; '.join(differences)}")
+        raise ConfigError(
+            f"bucket {bucket.name!r} holds another mesh: {'; '.join(differences)}",
+            hint="give its values, or another bucket (--nats-kv)",
+        )

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from nats.aio.client import Client
-from nats.errors import Error as NatsPyError
 from nats.errors import SecureConnWantedError
 
 from ikto_core.store.login import Login, login_failure, prepare_login
@@ -91,6 +90,6 @@ async def _connect(session: Session, client: _Client, login: Login, settings: Na
             )
         if not client.is_connected:  # nats-py takes an end of file for a welcome
             raise ConnectionResetError("it hung up")
-    except (NatsPyError, OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - on nonsense at the port nats-py raises whatever it stumbles over
         cause = seen[-1] if seen else error
         raise login_failure(login, cause, wants_certificate=client.wants_certificate) from None

@@ -57,7 +57,7 @@ class Follower:
         self.table: dict[str, Entry] = {}  # deletion markers included
         self.revision = 0  # the table shows the bucket as of this revision
         self.bucket_revision = 0  # the latest revision that we heard of
-        self.synced = asyncio.Event()  # the table has shown a complete view at least once
+        self.synced = asyncio.Event()  # the table is a complete view, as of the present connection
         self.stats = FollowerCounters()
         self._on_change = on_change
         self._random = random
@@ -93,12 +93,12 @@ class Follower:
     def disconnected(self) -> None:
         """Trust no push until the leader was asked: we may have missed anything."""
         self._live = False
+        self.synced.clear()
         self.wake()
 
-    def hint(self) -> None:
-        """Somebody wrote something, perhaps not stored yet: ask now, and once more in a moment."""
-        self.wake()
-        asyncio.get_running_loop().call_later(HINT_DELAY_S, self.wake)
+    def hint_delay_s(self) -> float:
+        """Return how long after a hint to ask the leader, in seconds; jittered."""
+        return (HINT_DELAY_S + len(self.table) / LEADER_CHECKS_PER_S) * self._random.uniform(0.5, 1)
 
     def check_interval_s(self) -> float:
         """Return how long to wait until the leader is asked again, in seconds; jittered."""
@@ -108,6 +108,12 @@ class Follower:
     async def run(self, reader: BucketReader) -> None:
         """Follow until cancelled. Raises NatsError when `reader` fails again and again; the table stays."""
         self.disconnected()
+        try:
+            await self._check_for_ever(reader)
+        finally:
+            self.disconnected()
+
+    async def _check_for_ever(self, reader: BucketReader) -> None:
         failures = 0
         while True:
             with suppress(TimeoutError):

@@ -5,7 +5,7 @@ and an expired credential or a dead read task ends it for good (docs/decisions/0
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 
 import msgspec
@@ -17,6 +17,7 @@ from nats.errors import Error as NatsPyError
 from ikto_core.errors import NatsDeniedError, NatsError
 
 REQUEST_TIMEOUT_S = 5.0
+DEFAULT_INBOX = "_INBOX"
 NO_RESPONDERS = "503"
 DENIED = "permissions violation for "
 
@@ -28,7 +29,7 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     servers: tuple[str, ...]
     name: str = "ikto"  # as shown in the server's list of connections
-    inbox: str = "_INBOX"  # prefix of reply subjects; a node of its own lets its permissions be narrow
+    inbox: str = DEFAULT_INBOX  # prefix of reply subjects; a node of its own lets its permissions be narrow
     user: str = ""
     password: str = ""
     token: str = ""
@@ -62,13 +63,19 @@ class Session:
         self._tokens = count(1)
         self._waiting: dict[str, tuple[str, asyncio.Queue[Answer]]] = {}  # by reply subject; what was asked, answers
         self._closed = asyncio.Event()
-        self.denials: list[str] = []  # what the server refused us, in its words (lower case: nats-py's doing)
+        self._denials: set[str] = set()  # what the server refused us, in its words (lower case: nats-py's doing)
 
     @property
     def server(self) -> str:
         """The server's URL, without credentials."""
         url = self._client.connected_url
         return f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url else ""
+
+    @property
+    def answers_in_batches(self) -> bool:
+        """Whether the server knows Direct Get of many messages at once: nats-server 2.11 and later."""
+        version = self._client.connected_server_version
+        return (version.major, version.minor) >= (2, 11)
 
     @property
     def client(self) -> Client:
@@ -83,6 +90,7 @@ class Session:
     async def subscribe(self, subject: str, callback: Callable[[Msg], None]) -> None:
         """Have every message on `subject` passed to `callback`; in force at the server when this returns.
 
+        Raises NatsDeniedError if the server does not allow it, SessionClosedError if it is gone.
         A callback that raises would leave nats-py deaf: what it raises is logged and the message dropped.
         """
 
@@ -97,41 +105,52 @@ class Session:
             await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
         except (NatsPyError, OSError, TimeoutError) as error:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
+        for denial in self._denials:
+            if f'"{subject.lower()}"' in denial:
+                raise _denied(denial)
 
     async def request(self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None) -> Msg:
         """Send a request and return its answer.
 
         Raises NoAnswerError, NatsDeniedError, SessionClosedError, and NatsError if nobody serves `subject`.
         """
-        async for message in self.request_many(subject, payload, headers):
-            if (message.headers or {}).get("Status") == NO_RESPONDERS:
-                raise NatsError(f"nothing serves {subject}", hint="is JetStream enabled, and the bucket there?")
-            return message
-        raise AssertionError("request_many ends only when left")
+        (answer,) = await self.request_until(lambda _: True, subject, payload, headers)
+        if (answer.headers or {}).get("Status") == NO_RESPONDERS:
+            raise NatsError(f"nothing serves {subject}", hint="is JetStream enabled, and the bucket there?")
+        return answer
 
-    async def request_many(
-        self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Msg]:
-        """Send a request and yield its answers as they come; leave the loop when you have the last one.
+    async def request_until(
+        self,
+        is_last: Callable[[Msg], bool],
+        subject: str,
+        payload: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> list[Msg]:
+        """Send a request and return its answers up to the one that `is_last` says is the last.
 
         Raises as `request`; the time limit counts from one answer to the next.
         """
         reply = f"{self._inbox}.{next(self._tokens)}"
-        answers: asyncio.Queue[Answer] = asyncio.Queue()
-        self._waiting[reply] = (subject, answers)
+        waiting: asyncio.Queue[Answer] = asyncio.Queue()
+        self._waiting[reply] = (subject, waiting)
+        answers: list[Msg] = []
         try:
             await self._publish(subject, payload, reply, headers)
-            while True:
-                try:
-                    async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                        answer = await answers.get()
-                except TimeoutError:
-                    raise NoAnswerError(f"no answer on {subject} within {REQUEST_TIMEOUT_S:g} s") from None
-                if isinstance(answer, NatsError):
-                    raise answer
-                yield answer
+            while not answers or not is_last(answers[-1]):
+                answers.append(await self._next(waiting, subject))
         finally:
             del self._waiting[reply]
+        return answers
+
+    async def _next(self, waiting: asyncio.Queue[Answer], subject: str) -> Msg:
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                answer = await waiting.get()
+        except TimeoutError:
+            raise NoAnswerError(f"no answer on {subject} within {REQUEST_TIMEOUT_S:g} s") from None
+        if isinstance(answer, NatsError):
+            raise answer
+        return answer
 
     async def _publish(self, subject: str, payload: bytes, reply: str, headers: Mapping[str, str] | None) -> None:
         if self._closed.is_set():
@@ -153,7 +172,7 @@ class Session:
         log.debug("nats", error=text)
         if DENIED not in text:
             return
-        self.denials.append(text.removeprefix("nats: "))
+        self._denials.add(text)
         for subject, answers in self._waiting.values():
             if f'"{subject.lower()}"' in text:
                 answers.put_nowait(_denied(text))

@@ -1,9 +1,10 @@
 """An `ikto agent` as a process of its own, with a directory of its own, for demos and tests."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
@@ -24,6 +25,7 @@ class AgentProcess:
         config: Members of the configuration; those about files are filled in.
         private_key: The device's key; None: a new one.
         command: What runs `ikto`, such as a program that enters a network namespace first.
+        environ: Environment of the process; None: ours, without the `IKTO_*` that would override `config`.
 
     """
 
@@ -34,6 +36,7 @@ class AgentProcess:
         *,
         private_key: PrivateKey | None = None,
         command: Sequence[str] = (sys.executable, "-m", "ikto_core"),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -45,6 +48,7 @@ class AgentProcess:
             "state_dir": str(directory / "state"),
         }
         self._command = command
+        self._environ = environ if environ is not None else _environ_without_ikto()
         self._process: subprocess.Popen[bytes] | None = None
         write_private_key(directory / "key", self.private_key)
 
@@ -75,6 +79,7 @@ class AgentProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own argument list
                 [*self._command, "agent", "-c", str(path), "-s", str(self.socket)],
+                env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -109,6 +114,10 @@ class AgentProcess:
     def log_text(self) -> str:
         """Return everything it has logged."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+def _environ_without_ikto() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("IKTO_")}
 
 
 @contextmanager

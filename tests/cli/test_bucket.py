@@ -36,7 +36,7 @@ def test_create_makes_a_bucket_and_may_be_repeated(ikto: Ikto) -> None:
 def test_create_refuses_another_mesh(ikto: Ikto) -> None:
     ikto("bucket", "create", "--nats-kv", "cli-other", "-m", "fd20::/16")
     code, _, told = ikto("bucket", "create", "--nats-kv", "cli-other", "-m", "fd30::/16")
-    assert code == 1
+    assert code == 3
     assert "mesh_cidr is 'fd20::/16', not 'fd30::/16'" in told
 
 
@@ -72,6 +72,24 @@ def test_a_missing_bucket_has_a_code_of_its_own(ikto: Ikto, command: str) -> Non
     assert "there is no bucket 'cli-missing'" in told
 
 
-def test_no_server_has_a_code_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["bucket", "show", "--nats-url", "nats://127.0.0.1:1"]) == 5
-    assert "can't be reached" in capsys.readouterr().err
+def test_no_server_has_a_code_of_its_own_and_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["bucket", "show", "--json", "--nats-url", "nats://127.0.0.1:1"]) == 5
+    out, told = capfd.readouterr()
+    assert out == ""
+    assert told.count("\n") == 1
+    assert "can't be reached" in told
+
+
+def test_what_the_environment_says_counts(
+    shared_server: NatsServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IKTO_NATS_URL", shared_server.url)
+    monkeypatch.setenv("IKTO_NATS_KV", "cli-environ")
+    assert run(["bucket", "create"]) == 0
+    assert "cli-environ: created" in capsys.readouterr().out
+
+
+def test_more_copies_than_servers_is_told_with_a_way_out(ikto: Ikto) -> None:
+    code, _, told = ikto("bucket", "create", "--nats-kv", "cli-replicas", "--replicas", "3")
+    assert code == 5
+    assert "--replicas 1" in told

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ikto_core import membership as membership_module
 from ikto_core.addressing import Prefix
 from ikto_core.errors import AddressInUseError, ConfigError, NatsError
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings
 from ikto_core.records import PeerRecord, encode_record
 from ikto_core.testing.memory_bucket import MemoryBucket
-from tests.nodes import ADDRESS, OWN, OWN_KEY, SUBNET, Node, put
+from tests.nodes import ADDRESS, OWN, OWN_KEY, SUBNET, Node, put, until
 from tests.samples import KEY, OTHER_KEY, record
 
 
@@ -132,17 +133,34 @@ async def test_earlier_records_are_withdrawn_once_the_new_one_stands(bucket: Mem
     assert order[0] == OWN
 
 
-async def test_a_withdrawal_that_failed_is_made_up_for_at_the_next_connection(
-    bucket: MemoryBucket, tmp_path: Path
+async def test_a_withdrawal_that_failed_is_made_up_for(
+    bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(membership_module, "FIRST_RETRY_S", 0)
+    monkeypatch.setattr(membership_module, "RECLAIM_JITTER_S", 0)
     node = Node(bucket, tmp_path)
     for earlier in EARLIER:
         put(bucket, earlier)
     bucket.subscribe(lambda _: setattr(bucket.faults, "fail_reads", 1))  # after each write NATS is gone
-    for left in (2, 1):
-        with pytest.raises(NatsError):
-            await node.ends()
-        assert OWN in bucket.live
-        assert len(bucket.live) == 1 + left
+    with pytest.raises(NatsError):
+        await node.ends()
+    assert bucket.live.keys() == {OWN, *(earlier.key for earlier in EARLIER)}
     async with node.running():
-        assert bucket.live.keys() == {OWN}
+        await until(lambda: bucket.live.keys() == {OWN})
+
+
+async def test_a_record_of_ours_is_found_again_although_nothing_was_kept(bucket: MemoryBucket, tmp_path: Path) -> None:
+    """The agent was killed between the write of its record and that of its state."""
+    async with Node(bucket, tmp_path / "first", private_address="auto").running() as first:
+        pass
+    async with Node(bucket, tmp_path / "second", private_address="auto", seed=2).running() as node:
+        assert node.record.key == first.record.key
+        assert bucket.live.keys() == {first.record.key}
+
+
+async def test_settings_that_change_later_stop_no_running_agent(bucket: MemoryBucket, tmp_path: Path) -> None:
+    node = Node(bucket, tmp_path)
+    async with node.running():
+        bucket.write(MESH_KEY, MeshSettings("10.0.0.0/24", 29).encode())
+    async with node.running():  # a new connection
+        assert node.stands()

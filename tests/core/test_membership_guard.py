@@ -67,6 +67,27 @@ async def test_our_own_writes_make_no_further_ones(bucket: MemoryBucket, tmp_pat
     assert len(writes) == 4
 
 
+@pytest.mark.parametrize("junk", [b"", b"{", b"[" * 30_000])
+async def test_junk_in_the_place_of_our_record_is_replaced(bucket: MemoryBucket, tmp_path: Path, junk: bytes) -> None:
+    async with Node(bucket, tmp_path).running() as node:
+        bucket.write(OWN, junk)
+        await until(node.stands)
+
+
+async def test_a_write_that_fails_is_tried_again_and_the_mesh_goes_on(
+    bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "FIRST_RETRY_S", 0.0)
+    async with Node(bucket, tmp_path).running() as node:
+        bucket.faults.fail_reads = 3
+        bucket.write(OWN, None)
+        await until(lambda: node.membership.failure)
+        put(bucket, record("10.0.0.64/28"))
+        assert KEY in node.membership.view.peers
+        await until(node.stands)
+        await until(lambda: not node.membership.failure)
+
+
 async def test_an_older_backup_with_a_record_of_an_earlier_run_is_no_copy_of_us(
     bucket: MemoryBucket, tmp_path: Path
 ) -> None:
@@ -106,6 +127,32 @@ async def test_who_has_lost_an_automatic_address_claims_another_and_its_device_m
         kept = node.state.load().claim
         assert kept
         assert f"{kept.private_address}/24" == new_address
+
+
+async def test_a_lost_address_leaves_the_device_before_another_is_found(bucket: MemoryBucket, tmp_path: Path) -> None:
+    """NATS is of no more help after the loss was seen; whoever has the address now must not share it with us."""
+    async with Node(bucket, tmp_path, private_address="auto").running() as node:
+        lost = node.record
+        assert await node.device_addresses()
+        put(bucket, replace(lost, public_key=KEY))
+        bucket.faults.lose_writes = 10**6
+        await until(lambda: node.membership.record is None)
+        assert await node.device_addresses() == set()
+        assert node.membership.view.peers[KEY].allowed_ips == {lost.subnet}
+        bucket.faults.lose_writes = 0
+        await until(lambda: node.membership.record)
+        assert node.stands()
+
+
+async def test_a_copy_that_took_over_while_we_were_away_is_noticed(bucket: MemoryBucket, tmp_path: Path) -> None:
+    original = Node(bucket, tmp_path / "original")
+    async with original.running():
+        pass
+    original.membership.follower.disconnected()
+    async with Node(bucket, tmp_path / "copy", seed=2, private_address="10.0.0.65").running() as copy:
+        with pytest.raises(ClonedError):
+            await original.ends()
+        assert bucket.live.keys() == {copy.record.key}
 
 
 async def test_a_copy_of_us_is_no_reason_to_claim_another_address(bucket: MemoryBucket, tmp_path: Path) -> None:

@@ -24,6 +24,11 @@ THEIRS = replace(WANTED, public_key=PublicKey(bytes([2] * 32)), name="theirs")
 OF_0_3_0 = replace(WANTED, endpoints=(), instance="", agent="")
 
 
+def broken(record: PeerRecord) -> bytes:
+    """Return a record that can't be accepted, and still says whose it is."""
+    return encode_record(record).replace(b'"wg_port":', b'"wg_port":9')
+
+
 def judged(found: PeerRecord | bytes | None, *, newcomer: bool) -> Judgement:
     value = encode_record(found) if isinstance(found, PeerRecord) else found
     return judge_own(Entry(7, value), WANTED, IDENTITY, newcomer=newcomer)
@@ -42,13 +47,17 @@ def judged(found: PeerRecord | bytes | None, *, newcomer: bool) -> Judgement:
         pytest.param(OF_0_3_0, Verdict.WRITE, Verdict.CLONED, id="0.3.0 with our key"),
         pytest.param(THEIRS, Verdict.IN_USE, Verdict.IN_USE, id="another key"),
         pytest.param(replace(THEIRS, instance="before"), Verdict.IN_USE, Verdict.IN_USE, id="another key, our run"),
-        pytest.param(b"{", Verdict.IN_USE, Verdict.IN_USE, id="unreadable"),
-        pytest.param(b"", Verdict.IN_USE, Verdict.IN_USE, id="empty"),
+        pytest.param(b"{", Verdict.IN_USE, Verdict.WRITE, id="unreadable: nobody's, and mended by who had it"),
+        pytest.param(b"", Verdict.IN_USE, Verdict.WRITE, id="empty"),
+        pytest.param(b"[" * 30_000, Verdict.IN_USE, Verdict.WRITE, id="a bomb"),
+        pytest.param(broken(WANTED), Verdict.WRITE, Verdict.WRITE, id="ours, broken"),
+        pytest.param(broken(replace(WANTED, instance="x")), Verdict.WRITE, Verdict.CLONED, id="a copy's, broken"),
+        pytest.param(broken(THEIRS), Verdict.IN_USE, Verdict.IN_USE, id="another key's, broken"),
         pytest.param(
             encode_record(replace(WANTED, allowed_ip="10.0.0.32/28")),
-            Verdict.IN_USE,
-            Verdict.IN_USE,
-            id="another's key",
+            Verdict.WRITE,
+            Verdict.WRITE,
+            id="ours, under a key that is not its own",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from ikto_core.errors import ConfigError
 from ikto_core.smallfile import replace_small_file
 from ikto_core.state import INSTANCES_KEPT, Claim, KeptState, StateFile
 from tests.unprivileged import as_nobody
@@ -116,9 +117,10 @@ def test_a_directory_in_the_files_place_is_set_aside(file: StateFile) -> None:
     assert file.load() == KEPT
 
 
-def test_a_file_in_the_directorys_place_is_reported_and_stops_nothing(file: StateFile, logs: list[EventDict]) -> None:
+def test_a_file_in_the_directorys_place_is_told_and_left_alone(file: StateFile, logs: list[EventDict]) -> None:
     file.path.parent.write_text("not a directory")
-    assert file.load() == KeptState()
+    with pytest.raises(ConfigError, match=r"state_dir: .* can't be read"):
+        file.load()
     file.save(KEPT)
     assert file.path.parent.read_text() == "not a directory"
     assert [report["event"] for report in logs][-1] == "state not kept"
@@ -129,7 +131,8 @@ def test_a_directory_that_is_closed_to_us_is_reported_and_loses_nothing(file: St
     file.path.parent.chmod(0o000)
     with as_nobody():
         file.save(OTHER)
-        assert file.load() == KeptState()
+        with pytest.raises(ConfigError, match="Permission denied"):  # whatever it holds, it is not to be given up
+            file.load()
     file.path.parent.chmod(0o700)
     assert "Permission denied" in logs[0]["error"]
     assert file.load() == KEPT

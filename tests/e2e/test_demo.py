@@ -8,7 +8,7 @@ from signal import SIGTERM
 
 import pytest
 
-from tests.e2e.conftest import eventually
+from tests.e2e.conftest import Mesh, eventually
 
 pytestmark = pytest.mark.e2e
 DEMO = [sys.executable, "-m", "ikto_core", "demo"]
@@ -38,13 +38,20 @@ def test_the_demo_converges_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_demo_that_does_not_converge_fails_and_says_who_lags(tmp_path: Path) -> None:
-    """Agents that can't find a backend end at once."""
-    environ = os.environ | {"TMPDIR": str(tmp_path), "IKTO_BACKEND": "nowhere"}
-    done = subprocess.run(DEMO, capture_output=True, text=True, env=environ, timeout=60, check=False)
+    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    slow = [*DEMO, "--nodes", "40", "--timeout", "1"]
+    done = subprocess.run(slow, capture_output=True, text=True, env=environ, timeout=60, check=False)
     assert done.returncode == 1
-    assert "exit code 7" in done.stderr
+    assert "did not converge in time (node-1: " in done.stderr
     assert list(tmp_path.iterdir()) == []
     assert processes_in(tmp_path) == []
+
+
+def test_the_demo_stays_in_its_own_mesh_whatever_the_environment_says(mesh: Mesh) -> None:
+    environ = os.environ | {"IKTO_NATS_URL": mesh.server.url, "IKTO_NATS_KV": mesh.name}
+    done = subprocess.run(DEMO, capture_output=True, text=True, env=environ, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert mesh.on_bucket(lambda bucket: bucket.info()).subjects == 1, "no record came to the mesh's own settings"
 
 
 def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ async def test_pages_walk_the_whole_bucket_in_order(bucket: Bucket, monkeypatch:
 
 async def test_a_push_is_the_message_that_a_walk_finds(bucket: Bucket, session: Session) -> None:
     pushed: asyncio.Queue[Message] = asyncio.Queue()
-    await session.subscribe(bucket.pushes, lambda m: pushed.put_nowait(bucket.message(m.headers or {}, m.data)))
+    await session.subscribe(bucket.pushes, lambda m: pushed.put_nowait(bucket.message(m)))
     first = await bucket.put("peers.a", b"one", expected=0)
     await bucket.put("peers.a", None, expected=first)
     await bucket.put("peers.b", b"two", expected=0)

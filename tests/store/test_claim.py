@@ -93,8 +93,14 @@ async def test_a_record_that_is_as_it_should_be_is_not_written(bucket: Watched) 
     assert bucket.writes == 0
 
 
-@pytest.mark.parametrize("newcomer", [True, False])
-@pytest.mark.parametrize(("found", "who"), [(THEIRS, "in use by 'theirs' (public key "), (b"{", "unreadable record")])
+@pytest.mark.parametrize(
+    ("found", "who", "newcomer"),
+    [
+        (THEIRS, "in use by 'theirs' (public key ", True),
+        (THEIRS, "in use by 'theirs' (public key ", False),
+        (b"{", "unreadable record", True),
+    ],
+)
 async def test_another_keys_record_is_left_alone_and_named(
     bucket: Watched, found: PeerRecord | bytes, who: str, newcomer: bool
 ) -> None:

@@ -14,6 +14,7 @@ from ikto_core.store import session as session_module
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
 from ikto_core.store.follower import Follower
+from ikto_core.store.hints import Hints
 from ikto_core.store.link import Link, open_session
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.testing.nats_server import NatsServer
@@ -51,9 +52,10 @@ class Watcher:
         bucket = Bucket(session, self._name)
         if await bucket.is_pushed():
             receive = self.follower.receive
-            await session.subscribe(bucket.pushes, lambda m: receive(bucket.message(m.headers or {}, m.data)))
+            await session.subscribe(bucket.pushes, lambda m: receive(bucket.message(m)))
         else:
-            await session.subscribe(bucket.writes, lambda _: self.follower.hint())
+            hints = Hints(self.follower.wake, self.follower.hint_delay_s)
+            await session.subscribe(bucket.writes, lambda _: hints.hint())
         self._link.settled()
         try:
             async with asyncio.TaskGroup() as tasks:
