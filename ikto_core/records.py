@@ -2,13 +2,16 @@
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 
 from ikto_core.addressing import Endpoint, Prefix, format_address, parse_address
 from ikto_core.keys import PublicKey
+
+T = TypeVar("T")
 
 PEER_KEYS = "peers."
 """Every peer record's KV key starts so; other keys are no records."""
@@ -144,8 +147,8 @@ def _typed(wire: _Wire) -> PeerRecord:
         Prefix.parse(wire.allowed_ip)
         return PeerRecord(
             name=wire.name,
-            public_key=PublicKey.parse(wire.public_key),
-            advertise_address=format_address(parse_address(wire.advertise_address)),
+            public_key=_member("public_key", PublicKey.parse, wire.public_key),
+            advertise_address=format_address(_member("advertise_address", parse_address, wire.advertise_address)),
             allowed_ip=wire.allowed_ip,
             wg_port=wire.wg_port,
             endpoints=tuple(_readable_endpoints(wire.endpoints)),
@@ -155,6 +158,13 @@ def _typed(wire: _Wire) -> PeerRecord:
         )
     except ValueError as error:
         raise RecordError(str(error)) from None
+
+
+def _member(name: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise RecordError(f"{name}: {error}") from None
 
 
 def _readable_endpoints(texts: list[str]) -> Iterator[Endpoint]:

@@ -95,7 +95,7 @@ class Report:
             accepted=len(view.peers),
             quarantined=tuple(_quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
             held=tuple(key.text for key in sorted(self._reconciler.brake.held)),
-            device=_device_view(device) if device else None,
+            device=_device_view(device, self._membership.view.peers) if device else None,
             device_failure=failure or None,
             counters=self._counters(),
         )
@@ -171,7 +171,7 @@ def _quarantined_view(quarantined: Quarantined) -> QuarantinedView:
     )
 
 
-def _device_view(device: DeviceState) -> DeviceView:
+def _device_view(device: DeviceState, accepted: Mapping[PublicKey, MeshPeer]) -> DeviceView:
     addresses = sorted(device.addresses, key=lambda interface: (interface.version, int(interface.ip)))
     return DeviceView(
         listen_port=device.listen_port,
@@ -179,13 +179,14 @@ def _device_view(device: DeviceState) -> DeviceView:
         up=device.up,
         addresses=tuple(str(interface) for interface in addresses),
         fwmark=device.fwmark,
-        peers=tuple(_device_peer_view(device.peers[key]) for key in sorted(device.peers)),
+        peers=tuple(_device_peer_view(device.peers[key], accepted.get(key)) for key in sorted(device.peers)),
     )
 
 
-def _device_peer_view(peer: PeerState) -> DevicePeerView:
+def _device_peer_view(peer: PeerState, accepted: MeshPeer | None) -> DevicePeerView:
     return DevicePeerView(
         public_key=peer.public_key.text,
+        name=accepted.name if accepted else None,
         endpoint=str(peer.endpoint) if peer.endpoint else None,
         allowed_ips=_ascending(peer.allowed_ips),
         last_handshake=peer.last_handshake,

@@ -60,6 +60,7 @@ class DevicePeerView(msgspec.Struct, frozen=True, kw_only=True):
     """A peer as the device has it, whoever put it there."""
 
     public_key: str
+    name: str | None = None  # in its latest record; null: the bucket has none of it
     endpoint: str | None  # null: none known yet
     allowed_ips: tuple[str, ...]  # ascending
     last_handshake: float | None  # seconds since the epoch; null: never

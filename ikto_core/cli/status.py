@@ -107,12 +107,16 @@ def _device(device: DeviceView | None) -> str:
     return ", ".join([*parts, *device.addresses])
 
 
-_PEER_HEADER = ("public key", "allowed IPs", "endpoint", "handshake", "received", "sent")
+KEY_SHOWN = 8
+"""So many characters of a public key tell peers apart for a human eye; --json has the whole."""
+
+_PEER_HEADER = ("peer", "public key", "allowed IPs", "endpoint", "handshake", "received", "sent")
 
 
 def _device_peer(peer: DevicePeerView, now: float) -> Row:
     return _row(
-        peer.public_key,
+        peer.name or "unknown",
+        f"{peer.public_key[:KEY_SHOWN]}…",
         ", ".join(peer.allowed_ips),
         peer.endpoint or "none",
         age(peer.last_handshake, now),

@@ -35,16 +35,17 @@ def summary(statuses: Sequence[StatusView], took_s: float, server: str) -> Rende
         server: The nats-server's URL.
 
     """
-    names = {status.public_key: status.name for status in statuses}
-    table = Table("node", "address", "subnet", "peers on its device", "revision", title="The mesh")
+    table = Table(title="The mesh")
+    for heading in ("node", "address", "subnet", "peers", "revision"):
+        table.add_column(heading, no_wrap=True)
     for status in statuses:
-        peers = [names[peer.public_key] for peer in status.device.peers] if status.device else []
+        peers = len(status.device.peers) if status.device else 0
         table.add_row(
             escape(status.name),
             status.private_address,
             status.allowed_ip,
-            escape(", ".join(sorted(peers))),
-            str(status.revision),
+            f"{peers} of {len(statuses) - 1}",
+            f"{status.revision} of {status.bucket_revision}",
         )
     backends = ", ".join(sorted({status.backend for status in statuses}))
     return Group(

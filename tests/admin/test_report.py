@@ -106,6 +106,7 @@ async def test_status_shows_identity_revisions_and_the_device_without_its_keys(t
     assert status.device.addresses == ("fd10:1::9/16",)
     assert status.device.peers[0] == DevicePeerView(
         public_key=public_key_of(2).text,
+        name="peer-2",
         endpoint="192.0.2.2:51820",
         allowed_ips=("fd10:2::/48",),
         last_handshake=1_700_000_000.5,

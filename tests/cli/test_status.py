@@ -38,6 +38,7 @@ NOW = 1_700_000_000.0
 def peer(number: int, last_handshake: float | None = None) -> DevicePeerView:
     return DevicePeerView(
         public_key=public_key_of(number).text,
+        name=f"node-{number}" if last_handshake else None,
         endpoint=f"192.0.2.{number}:51820" if last_handshake else None,
         allowed_ips=(f"fd10:{number:x}::/48",),
         last_handshake=last_handshake,
@@ -137,9 +138,9 @@ peers       2 accepted, 2 on the device, 0 held
 device      wg0 (fake): up, port 51820, MTU 1420, fd10:1::1/16
 
 Peers on the device (2):
-  public key                                    allowed IPs  endpoint         handshake  received  sent
-  {public_key_of(2).text}  fd10:2::/48  192.0.2.2:51820  12 s ago   1.5 KiB   0 B
-  {public_key_of(3).text}  fd10:3::/48  none             never      1.5 KiB   0 B
+  peer     public key  allowed IPs  endpoint         handshake  received  sent
+  node-2   AAAAAAAA…   fd10:2::/48  192.0.2.2:51820  12 s ago   1.5 KiB   0 B
+  unknown  AAAAAAAA…   fd10:3::/48  none             never      1.5 KiB   0 B
 """
     )
 
