@@ -40,9 +40,11 @@ class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
     def continues(self, earlier: "BucketInfo") -> bool:
         """Whether this can be the same history as `earlier`, later on.
 
-        In one history the first message only moves forward; a stream made anew, a memory store that was lost and
-        an older backup show another creation time, or a first message that is older or not the one we knew.
+        In one history the ends only move forward; a stream made anew, a memory store that was lost and an older backup
+        show another creation time, an end that went back, or a first message that is not the one we knew.
         """
+        if self.last_revision < earlier.last_revision:
+            return False
         if self.created != earlier.created or self.first_revision < earlier.first_revision:
             return False
         return self.first_revision > earlier.first_revision or self.first_time == earlier.first_time

@@ -62,6 +62,20 @@ def test_a_wrong_password_and_a_missing_permission(mesh: Mesh, tmp_path: Path) -
         assert "$js.api." in said, "it names the subject"
 
 
+@pytest.mark.parametrize(("allowed", "denied"), [("ikto.b.>", "_inbox_node."), ("_INBOX_node.>", "ikto.b.>")])
+def test_a_subscription_that_is_denied_is_named(mesh: Mesh, tmp_path: Path, allowed: str, denied: str) -> None:
+    user = f'{{ user: node, password: x, permissions: {{ publish: ">", subscribe: ["{allowed}"] }} }}'
+    admin = "{ user: admin, password: x }"
+    with running_server(tmp_path / "nats", f"authorization {{ users: [ {user}, {admin} ] }}") as server:
+        login = ["--nats-url", server.url, "--nats-user", "admin", "--nats-password", "x", "--nats-kv", "b"]
+        create = [sys.executable, "-m", "ikto_core", "bucket", "create", *login]
+        subprocess.run(create, check=True, capture_output=True)
+        members: dict[str, Any] = {"nats_url": server.url, "nats_user": "node", "nats_password": "x", "nats_kv": "b"}
+        code, said = refusal(mesh.agent(**members, name="node"))
+    assert code == 5
+    assert f'subscription to "{denied}' in said
+
+
 def test_a_mesh_that_is_another(mesh: Mesh) -> None:
     code, said = refusal(mesh.agent(subnet_prefix=56))
     assert code == 3
