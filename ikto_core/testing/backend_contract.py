@@ -23,7 +23,7 @@ from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.backend import Backend
 from ikto_core.diff import patched
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.keys import PresharedKey
+from ikto_core.keys import PresharedKey, PrivateKey
 from ikto_core.model import NO_PRESHARED_KEY, DevicePatch, DeviceSpec, DeviceState, PeerPatch
 from ikto_core.testing.clauses import CLAUSES, clause, clause_of
 from ikto_core.testing.devices import (
@@ -63,8 +63,12 @@ class BackendContract:
         if name in self.unsupported:
             pytest.skip(f"{name} is not supported: {self.unsupported[name]}")
 
-    async def establish(self, backend: Backend, ifname: str, number: int) -> None:  # noqa: ARG002 - for who overrides it
-        """Complete a handshake with peer `number` of `ikto_core.testing.devices`; override it, or C5 is half shown."""
+    async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:  # noqa: ARG002 - for who overrides it
+        """Complete a handshake with the peer that has this private key; override it, or C5 is half shown.
+
+        The device is up, has the key `private_key_of(1)` and the first of `listen_ports`, and knows the peer without
+        an endpoint: a real one speaks first.
+        """
         pytest.skip("C5: `establish` is not overridden, so there is no session to keep")
 
     @clause("C1")
@@ -159,13 +163,16 @@ class BackendContract:
     async def test_no_write_drops_the_session_of_a_peer_that_stays(self, backend: Backend, ifname: str) -> None:
         """Neither its own changes, nor those of other peers or of the device."""
         before = await self._become(backend, ifname, 2)
-        key = public_key_of(1)
-        await self.establish(backend, ifname, 1)
+        peer = private_key_of(200)
+        key = peer.public()
+        again = PeerPatch(public_key=key, create=True, allowed_ips=frozenset({Prefix.parse("10.79.0.0/16")}))
+        await backend.apply(ifname, DevicePatch(peers=(again,)))
+        await self.establish(backend, ifname, peer)
         established = (await backend.read(ifname) or before).peers[key].last_handshake
         if established is None:
             raise AssertionError("`establish` made no handshake")
         for patch in (
-            DevicePatch(peers=(create(3), create(1))),
+            DevicePatch(peers=(create(3), again)),
             DevicePatch(peers=(PeerPatch(public_key=key, allowed_ips=frozenset(), persistent_keepalive=9),)),
             DevicePatch(fwmark=9, up=True, add_addresses=before.addresses, remove_peers=frozenset({public_key_of(2)})),
         ):
