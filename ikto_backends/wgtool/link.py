@@ -59,19 +59,23 @@ def _link(entry: dict[str, Any]) -> Link:
 def link_batch(ifname: str, patch: DevicePatch, link: Link) -> str:
     """Return the lines for `ip -batch` that carry out the link's part of a patch; empty: there is nothing to do.
 
-    With an IPv4 address go the later ones of its subnet, and an IPv6 address has one prefix length: so what shall
-    stay is written again behind a removal, which changes nothing where it is still there.
+    With an IPv4 address go the later ones of its subnet, and an IPv6 address has one prefix length: so what shall go is
+    written again before it is removed, and what shall stay behind all removals, which changes nothing that is there.
     """
-    removed = (link.addresses | patch.add_addresses) & patch.remove_addresses
     added = patch.add_addresses - link.addresses
+    removed = (link.addresses | added) & patch.remove_addresses
     kept = (link.addresses | added) - removed if removed else frozenset()
     lines = [f"link set dev {ifname} mtu {patch.mtu}"] if patch.mtu is not None else []
-    lines += [f"address replace {address} dev {ifname}" for address in _in_order(added)]
-    lines += [f"address delete {address} dev {ifname}" for address in _in_order(removed & (link.addresses | added))]
-    lines += [f"address replace {address} dev {ifname}" for address in _in_order(kept)]
+    lines += [_address("replace", address, ifname) for address in _in_order(added)]
+    lines += [_address(verb, address, ifname) for address in _in_order(removed) for verb in ("replace", "delete")]
+    lines += [_address("replace", address, ifname) for address in _in_order(kept)]
     if patch.up is not None:
         lines.append(f"link set dev {ifname} {'up' if patch.up else 'down'}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _address(verb: str, address: Interface, ifname: str) -> str:
+    return f"address {verb} {address} dev {ifname}"
 
 
 def _in_order(addresses: frozenset[Interface]) -> list[Interface]:

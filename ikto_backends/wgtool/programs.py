@@ -127,7 +127,8 @@ async def running(argv: tuple[str, ...]) -> AsyncIterator[asyncio.StreamReader]:
 async def run_daemon(program: str, ifname: str, settings: Mapping[str, str]) -> None:
     """Run a program that leaves a process behind, which outlives us: a session of its own, and none of our files."""
     with tempfile.TemporaryFile() as said:  # not a pipe: the process left behind may keep it open
-        process = await start((program, ifname), stdin=DEVNULL, stdout=DEVNULL, stderr=said.fileno(), settings=settings)
+        out = said.fileno()  # wireguard-go prints its errors to standard output, and a banner to the other one
+        process = await start((program, ifname), stdin=DEVNULL, stdout=out, stderr=out, settings=settings)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 status = await process.wait()

@@ -199,6 +199,7 @@ def test_addresses_that_stay_are_written_again_behind_a_removal() -> None:
     assert link_batch(WG, patch, link).splitlines() == [
         "link set dev wg0 mtu 1400",
         "address replace 10.0.0.3/24 dev wg0",
+        "address replace 10.0.0.1/24 dev wg0",
         "address delete 10.0.0.1/24 dev wg0",
         "address replace 10.0.0.2/24 dev wg0",
         "address replace 10.0.0.3/24 dev wg0",

@@ -130,7 +130,7 @@ async def test_a_killed_process_is_an_absent_device_that_can_be_made_again(backe
     await becomes_of(backend, 2)
     [pid] = processes()
     os.kill(pid, signal.SIGKILL)
-    while processes():
+    while WG in dict(socket.if_nameindex()).values():  # the process is gone a moment before its device
         await asyncio.sleep(0.01)
     assert await backend.read(WG) is None
     assert socket_of(WG).exists()
@@ -171,6 +171,13 @@ async def test_missing_rights_are_said(backend: Backend) -> None:
             with pytest.raises(BackendError, match="no permission") as caught:
                 await call
             assert "CAP_NET_ADMIN" in caught.value.hint
+
+
+async def test_a_process_that_can_not_start_says_why(backend: Backend) -> None:
+    with as_nobody(), pytest.raises(BackendError, match="no permission") as caught:
+        await userspace.start_userspace(WG)
+    assert "/dev/net/tun" in caught.value.hint
+    assert await backend.read(WG) is None
 
 
 async def test_neither_kernel_nor_program_is_said_with_what_to_install(
