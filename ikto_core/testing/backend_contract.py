@@ -65,10 +65,7 @@ class BackendContract:
             pytest.skip(f"{name} is not supported: {self.unsupported[name]}")
 
     async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:  # noqa: ARG002 - for who overrides it
-        """Complete a handshake with the peer that has this private key; override it, or C5 is half shown.
-
-        The device has `private_key_of(1)`, the first of `listen_ports`, and no endpoint of the peer: it speaks first.
-        """
+        """Complete a handshake with this peer, who speaks first; override it (docs/backends.md) or C5 is half shown."""
         pytest.skip("C5: `establish` is not overridden, so there is no session to keep")
 
     @clause("C1")
