@@ -40,6 +40,12 @@ _MEANINGS = (
         "the kernel has no WireGuard, or this is no WireGuard device",
         "Load the kernel's module: modprobe wireguard. Or choose another name for the device.",
     ),
+    _Meaning(
+        ("/dev/net/tun does not exist",),
+        BackendError,
+        "there is no tun device",
+        "Load the kernel's module `tun`, or give the container /dev/net/tun.",
+    ),
     _Meaning(("no such device", "cannot find device", "does not exist."), NoSuchDeviceError, "there is no such device"),
     _Meaning(
         ("operation not permitted",),
@@ -59,12 +65,6 @@ _MEANINGS = (
         BackendError,
         "the UDP port is in use",
         "Choose another wg_port, or find who has this one: ss -ulpn",
-    ),
-    _Meaning(
-        ("/dev/net/tun does not exist",),
-        BackendError,
-        "there is no tun device",
-        "Load the kernel's module `tun`, or give the container /dev/net/tun.",
     ),
     _Meaning(
         ("unix socket in use",),
