@@ -132,6 +132,15 @@ async def owned(backend: Backend, ifname: str) -> dict[int, frozenset[Prefix]]:
     return {int.from_bytes(key, "big"): peer.allowed_ips for key, peer in state.peers.items()}
 
 
+async def handshake_of(backend: Backend, ifname: str, peer: PublicKey) -> float:
+    """Return when the peer's session was made, in seconds since the epoch; AssertionError if there is none."""
+    state = await backend.read(ifname)
+    at = state.peers[peer].last_handshake if state else None
+    if at is None:
+        raise AssertionError("there is no session with the peer")
+    return at
+
+
 async def fresh(backend: Backend, ifname: str) -> DeviceState:
     """Return a new device, whatever there was."""
     await backend.delete(ifname)

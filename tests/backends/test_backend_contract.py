@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.backend import Backend
 from ikto_core.errors import BackendError
+from ikto_core.keys import PrivateKey
 from ikto_core.model import DevicePatch, DeviceState, PeerPatch
 from ikto_core.testing.backend_contract import BackendContract
 from ikto_core.testing.clauses import CLAUSES, clause_of
-from ikto_core.testing.devices import public_key_of
 
 WG = "wg0"
 
@@ -127,9 +127,9 @@ class LosesIPv6Endpoints(FakeBackend):
 class Kit(BackendContract):
     examples = settings(max_examples=20, phases=[Phase.generate])  # to shrink is nice, and slow
 
-    async def establish(self, backend: Backend, ifname: str, number: int) -> None:
+    async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:
         assert isinstance(backend, FakeBackend)
-        backend.host.handshake(ifname, public_key_of(number), 1_700_000_000.0)
+        backend.host.handshake(ifname, peer.public(), 1_700_000_000.0)
 
 
 async def complaints(broken: type[FakeBackend], clause: str) -> list[str]:

@@ -39,9 +39,9 @@ async def made(backend: Backend) -> DeviceState:
 
 
 class TestFakeContract(BackendContract):
-    async def establish(self, backend: Backend, ifname: str, number: int) -> None:
+    async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:
         assert isinstance(backend, FakeBackend)
-        backend.host.handshake(ifname, public_key_of(number), 1_700_000_000.0)
+        backend.host.handshake(ifname, peer.public(), 1_700_000_000.0)
 
     @pytest.fixture
     async def backend(self, tmp_path: Path) -> AsyncIterator[Backend]:

@@ -1,0 +1,106 @@
+"""Drive WireGuard devices by `wg` and `ip`: the contract of `ikto_core.backend.Backend`."""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from ikto_backends.wgtool.commands import check, effective, interface_commands, peer_commands, removal_commands
+from ikto_backends.wgtool.dump import parse_dump, parse_keys
+from ikto_backends.wgtool.link import KERNEL, USERSPACE, Link, check_ifname, link_batch, parse_event, parse_link
+from ikto_backends.wgtool.programs import Command, UnsupportedError, run, running
+from ikto_backends.wgtool.userspace import socket_of, start_userspace, until_ended
+from ikto_core.backend import DeviceEvent
+from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.keys import PublicKey
+from ikto_core.model import DevicePatch, DeviceState, PeerPatch
+
+
+class WgToolBackend:
+    """Drive the devices of this network namespace, the kernel's and userspace ones alike."""
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        """Return the device as it is, None if it is absent."""
+        link = await _find(ifname)
+        if link is None:
+            return None
+        try:
+            state = parse_dump(await run(Command(("wg", "show", ifname, "dump")), ifname))
+        except BackendError:
+            if await _find(ifname) is None:  # gone between the two looks: it can fail in many ways
+                return None
+            raise
+        except ValueError as error:
+            raise BackendError(f"{ifname}: can't read what wg shows: {error}") from None
+        return replace(state, mtu=link.mtu, up=link.up, addresses=link.addresses)
+
+    async def create(self, ifname: str) -> None:
+        """Make sure the device exists: the kernel's WireGuard, or else a userspace one."""
+        if await _find(ifname):
+            return
+        try:
+            await run(Command(("ip", "link", "add", "dev", ifname, "type", KERNEL)), ifname)
+        except UnsupportedError:
+            await start_userspace(ifname)
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        """Write what the patch names, and nothing else."""
+        link = await _find(ifname)
+        if link is None:
+            raise NoSuchDeviceError(f"there is no device {ifname!r}")
+        check(ifname, patch)
+        await _run_all(ifname, interface_commands(ifname, patch))
+        if batch := link_batch(ifname, patch, link):
+            await run(Command(("ip", "-batch", "-"), batch), ifname)
+        peers = effective(patch.peers, await _present(ifname, patch.peers))
+        await _run_all(ifname, peer_commands(ifname, peers))
+        await _run_all(ifname, removal_commands(ifname, patch.remove_peers))
+
+    async def delete(self, ifname: str) -> None:
+        """Make sure the device does not exist, nor the process of a userspace one."""
+        link = await _find(ifname)
+        if link is None:
+            return
+        with suppress(NoSuchDeviceError):
+            await run(Command(("ip", "link", "delete", "dev", ifname)), ifname)
+        if link.kind == USERSPACE:
+            await until_ended(ifname)
+            socket_of(ifname).unlink(missing_ok=True)  # a process that was killed left it
+
+    async def events(self) -> AsyncGenerator[DeviceEvent, None]:
+        """Tell what `ip monitor` tells of links and addresses, our own writes too; of peers nobody does."""
+        try:
+            async with running(("ip", "-oneline", "monitor", "link", "address")) as lines:
+                async for line in lines:
+                    if event := parse_event(line.decode(errors="replace")):
+                        yield event
+        except BackendError:  # no `ip`: every other call says so
+            return
+
+
+async def _find(ifname: str) -> Link | None:
+    """Return the link if it is there; BackendError if it is not WireGuard's, so that nobody's else is touched."""
+    check_ifname(ifname)
+    try:
+        text = await run(Command(("ip", "-json", "-details", "address", "show", "dev", ifname)), ifname)
+    except NoSuchDeviceError:
+        return None
+    link = parse_link(text, ifname)
+    if link and link.kind != KERNEL and not (link.kind == USERSPACE and socket_of(ifname).exists()):
+        raise BackendError(
+            f"{ifname} is no WireGuard device but {link.kind or 'another kind of interface'}",
+            hint="Choose another name for the device (wg_dev_name).",
+        )
+    return link
+
+
+async def _present(ifname: str, patches: Iterable[PeerPatch]) -> frozenset[PublicKey]:
+    """Return the peers of the device, if any patch depends on that: `wg` has no way to say "only if it is there"."""
+    if all(patch.create for patch in patches):
+        return frozenset()
+    return parse_keys(await run(Command(("wg", "show", ifname, "peers")), ifname))
+
+
+async def _run_all(ifname: str, commands: Iterable[Command]) -> None:
+    for command in commands:
+        await run(command, ifname)

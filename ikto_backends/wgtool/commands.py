@@ -1,0 +1,114 @@
+"""What to run so that a patch is written, and no more. Pure.
+
+Two commands write peers, each with a trap. `wg addconf` replaces a named peer's allowed IPs by those of its section,
+so it is used exactly where the patch replaces them. `wg set` leaves alone what it does not name, so it does the rest.
+Both make a peer that is absent. Keys that are secret go through standard input, never through arguments.
+"""
+
+from collections.abc import Iterable, Iterator, Set
+from itertools import groupby
+from typing import TypeVar
+
+from ikto_backends.wgtool.programs import Command
+from ikto_core.addressing import Endpoint
+from ikto_core.errors import BackendError
+from ikto_core.keys import PublicKey
+from ikto_core.model import DevicePatch, PeerPatch
+
+T = TypeVar("T")
+BATCH = 500  # peers in the arguments of one call: about 50 KiB, and a short while of the kernel's lock
+
+_LIMITS = {"listen_port": 0xFFFF, "fwmark": 0xFFFF_FFFF, "mtu": 0x7FFF_FFFF}
+
+
+def check(ifname: str, patch: DevicePatch) -> None:
+    """Refuse values that no device takes, with BackendError: `wg` cuts a port of 70000 down to 4464."""
+    for member, limit in _LIMITS.items():
+        value = getattr(patch, member)
+        if value is not None and not 0 <= value <= limit:
+            raise BackendError(f"{ifname}: {member} {value} is not 0 to {limit}")
+    for peer in patch.peers:
+        if not 0 <= (peer.persistent_keepalive or 0) <= 0xFFFF:
+            raise BackendError(f"{ifname}: persistent_keepalive {peer.persistent_keepalive} is not 0 to {0xFFFF}")
+        try:
+            Endpoint.parse(str(peer.endpoint or "[::]:1"))
+        except ValueError as error:  # a name: `wg` would wait for DNS
+            raise BackendError(f"{ifname}: {error}") from None
+
+
+def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
+    """Yield what sets the device's own key, port and mark; nothing if the patch names none of them."""
+    lines = {
+        "PrivateKey": None if patch.private_key is None else patch.private_key.text,
+        "ListenPort": patch.listen_port,
+        "FwMark": patch.fwmark,
+    }
+    section = [f"{name} = {value}" for name, value in lines.items() if value is not None]
+    if section:
+        yield _addconf(ifname, ["[Interface]", *section])
+
+
+def effective(patches: Iterable[PeerPatch], present: Set[PublicKey]) -> list[PeerPatch]:
+    """Return the patches without those that would update a peer which is absent by then."""
+    known, kept = set(present), []
+    for patch in patches:
+        if patch.create or patch.public_key in known:
+            known.add(patch.public_key)
+            kept.append(patch)
+    return kept
+
+
+def peer_commands(ifname: str, patches: Iterable[PeerPatch]) -> Iterator[Command]:
+    """Yield what writes the peers, in their order; whichever is absent is made."""
+    for replaces, group in groupby(patches, key=lambda patch: patch.allowed_ips is not None):
+        if replaces:
+            yield _addconf(ifname, [line for patch in group for line in _section(patch)])
+        else:
+            yield from _set(ifname, list(group))
+
+
+def removal_commands(ifname: str, peers: Set[PublicKey]) -> Iterator[Command]:
+    """Yield what removes the peers; an absent one stays absent."""
+    for batch in _batches(sorted(peers)):
+        yield Command(("wg", "set", ifname, *(word for key in batch for word in ("peer", key.text, "remove"))))
+
+
+def _addconf(ifname: str, lines: Iterable[str]) -> Command:
+    return Command(("wg", "addconf", ifname, "/dev/stdin"), "".join(f"{line}\n" for line in lines))
+
+
+def _section(patch: PeerPatch) -> Iterator[str]:
+    yield "[Peer]"
+    yield f"PublicKey = {patch.public_key.text}"
+    if patch.preshared_key is not None:
+        yield f"PresharedKey = {patch.preshared_key.text}"
+    if patch.allowed_ips:  # without any, the section takes away those that the peer has
+        yield f"AllowedIPs = {', '.join(map(str, sorted(patch.allowed_ips)))}"
+    if patch.endpoint is not None:
+        yield f"Endpoint = {patch.endpoint}"
+    if patch.persistent_keepalive is not None:
+        yield f"PersistentKeepalive = {patch.persistent_keepalive}"
+
+
+def _set(ifname: str, patches: list[PeerPatch]) -> Iterator[Command]:
+    """Yield calls of `wg set`: many peers each, but for a preshared key one, for there is one standard input."""
+    plain = [patch for patch in patches if patch.preshared_key is None]
+    for batch in _batches(plain):
+        yield Command(("wg", "set", ifname, *(word for patch in batch for word in _words(patch))))
+    for patch in patches:
+        if patch.preshared_key is not None:
+            words = (*_words(patch), "preshared-key", "/dev/stdin")
+            yield Command(("wg", "set", ifname, *words), f"{patch.preshared_key.text}\n")
+
+
+def _words(patch: PeerPatch) -> Iterator[str]:
+    yield from ("peer", patch.public_key.text)
+    if patch.endpoint is not None:
+        yield from ("endpoint", str(patch.endpoint))
+    if patch.persistent_keepalive is not None:
+        yield from ("persistent-keepalive", str(patch.persistent_keepalive))
+
+
+def _batches(items: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

@@ -1,0 +1,69 @@
+"""Reading `wg show IFNAME dump`: pure, and strict. What it does not know is an error, not a guess."""
+
+from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
+from ikto_core.model import DeviceState, PeerState
+
+_NONE = "(none)"
+_OFF = "off"
+
+
+def parse_dump(text: str) -> DeviceState:
+    """Return what WireGuard itself knows of a device: all but the link. ValueError says which line is strange.
+
+    The first line is private key, public key, listen port, fwmark; each other one is a peer: public key, preshared
+    key, endpoint, allowed IPs, latest handshake, bytes received and sent, keepalive (wg(8), "show").
+    """
+    first, *rest = text.splitlines() or [""]
+    peers = [_numbered(number, line) for number, line in enumerate(rest, start=2)]
+    private_key, _, listen_port, fwmark = _fields(1, first, 4)
+    try:
+        return DeviceState(
+            private_key=None if private_key == _NONE else PrivateKey.parse(private_key),
+            listen_port=_number(listen_port),
+            fwmark=0 if fwmark == _OFF else int(fwmark, 16),
+            peers={peer.public_key: peer for peer in peers},
+        )
+    except ValueError as error:
+        raise ValueError(f"line 1: {error}") from None
+
+
+def parse_keys(text: str) -> frozenset[PublicKey]:
+    """Return the public keys that `wg show IFNAME peers` prints."""
+    return frozenset(PublicKey.parse(line) for line in text.splitlines())
+
+
+def _numbered(number: int, line: str) -> PeerState:
+    fields = _fields(number, line, 8)
+    try:
+        return _peer(*fields)
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}") from None
+
+
+def _peer(  # noqa: PLR0917 - the columns of a line
+    public_key: str, preshared: str, endpoint: str, allowed: str, handshake: str, rx: str, tx: str, keepalive: str
+) -> PeerState:
+    return PeerState(
+        public_key=PublicKey.parse(public_key),
+        preshared_key=None if preshared == _NONE else PresharedKey.parse(preshared),
+        endpoint=None if endpoint == _NONE else Endpoint.parse(endpoint),
+        allowed_ips=frozenset(() if allowed == _NONE else map(Prefix.parse, allowed.split(","))),
+        last_handshake=float(_number(handshake)) or None,
+        rx_bytes=_number(rx),
+        tx_bytes=_number(tx),
+        persistent_keepalive=0 if keepalive == _OFF else _number(keepalive),
+    )
+
+
+def _fields(number: int, line: str, count: int) -> list[str]:
+    fields = line.split("\t")
+    if len(fields) != count:  # never the line itself: it holds keys
+        raise ValueError(f"line {number}: {len(fields)} columns, not {count}")
+    return fields
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text[:32]!r} is not a number")
+    return int(text)

@@ -1,0 +1,258 @@
+"""Run by test_wgtool_namespace.py in a network namespace: the contract kit, and what only a userspace device shows."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, settings
+
+from ikto_backends.wgtool import WgToolBackend, open_wgtool, userspace
+from ikto_backends.wgtool.userspace import socket_of
+from ikto_core.backend import Backend, BackendContext, DeviceEvent, DeviceEventKind
+from ikto_core.errors import BackendError
+from ikto_core.keys import PrivateKey
+from ikto_core.model import DevicePatch
+from ikto_core.testing.backend_contract import BackendContract
+from ikto_core.testing.devices import becomes, create, fresh, private_key_of, shown, spec_of
+from tests.unprivileged import as_nobody
+
+THERE = os.environ["IKTO_TEST_THERE"]  # the namespace at the cable's other end; here is 192.0.2.1
+WG = "ikto-wg0"
+FAR = "ikto-far0"
+PORT = 42100
+
+
+@pytest.fixture
+async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
+    async with open_wgtool(BackendContext(ifname=WG, state_dir=tmp_path)) as backend:
+        yield backend
+        await backend.delete(WG)
+
+
+def run(*argv: str, stdin: str = "") -> None:
+    subprocess.run(argv, input=stdin, text=True, check=True, timeout=30, stdout=subprocess.DEVNULL)
+
+
+def call_from(peer: PrivateKey, port: int) -> None:
+    """Let a WireGuard in the other namespace, with that key, open a session with the device here."""
+    run("ip", "netns", "exec", THERE, "wireguard-go", FAR)
+    config = f"""
+        [Interface]
+        PrivateKey = {peer.text}
+        [Peer]
+        PublicKey = {private_key_of(1).public().text}
+        Endpoint = 192.0.2.1:{port}
+        AllowedIPs = 10.78.0.0/16
+        PersistentKeepalive = 1
+    """
+    run("ip", "netns", "exec", THERE, "wg", "setconf", FAR, "/dev/stdin", stdin=textwrap.dedent(config))
+    run("ip", "-n", THERE, "link", "set", FAR, "up")
+
+
+class TestWgTool(BackendContract):
+    examples = settings(max_examples=15, phases=[Phase.generate])  # each takes dozens of processes
+
+    @pytest.fixture
+    async def backend(self, backend: Backend, ifname: str) -> AsyncIterator[Backend]:
+        yield backend
+        await backend.delete(ifname)
+
+    @pytest.fixture(autouse=True)
+    def _far_end(self) -> Iterator[None]:
+        yield
+        subprocess.run(("ip", "-n", THERE, "link", "delete", FAR), capture_output=True, check=False, timeout=30)
+
+    async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:
+        call_from(peer, self.listen_ports[0])
+        while not ((state := await backend.read(ifname)) and state.peers[peer.public()].last_handshake):
+            await asyncio.sleep(0.05)
+
+
+def processes() -> list[int]:
+    """The userspace WireGuards of this namespace."""
+    here = os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 - Path.stat is no shorter
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "comm").read_text().startswith("wireguard-go") and (process / "ns/net").stat().st_ino == here:
+                found.append(int(process.name))
+        except FileNotFoundError:  # ended meanwhile
+            continue
+    return found
+
+
+def children() -> str:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+
+
+async def test_the_device_and_its_process_outlive_the_program_that_made_them(backend: Backend) -> None:
+    program = f"""
+        import asyncio
+        from ikto_backends.wgtool import WgToolBackend
+        from ikto_core.testing.devices import becomes, spec_of
+        async def main():
+            await WgToolBackend().create({WG!r})
+            await becomes(WgToolBackend(), {WG!r}, spec_of(3, listen_port={PORT}))
+        asyncio.run(main())
+    """
+    run(sys.executable, "-W", "error", "-c", textwrap.dedent(program))
+    assert set((await shown(backend, WG)).peers) == set(spec_of(3, listen_port=PORT).peers)
+    [pid] = processes()
+    assert os.getsid(pid) not in {os.getsid(0), 0}
+
+
+async def test_delete_ends_the_process_and_removes_its_socket(backend: Backend) -> None:
+    await fresh(backend, WG)
+    assert len(processes()) == 1
+    await backend.delete(WG)
+    assert not socket_of(WG).exists()
+    while processes():
+        await asyncio.sleep(0.01)
+
+
+async def test_a_device_can_be_made_again_at_once_however_it_went(backend: Backend) -> None:
+    for _ in range(5):
+        await backend.delete(WG)
+        await fresh(backend, WG)
+        run("ip", "link", "delete", WG)
+        await backend.create(WG)
+
+
+async def test_a_killed_process_is_an_absent_device_that_can_be_made_again(backend: Backend) -> None:
+    await becomes_of(backend, 2)
+    [pid] = processes()
+    os.kill(pid, signal.SIGKILL)
+    while WG in dict(socket.if_nameindex()).values():  # the process is gone a moment before its device
+        await asyncio.sleep(0.01)
+    assert await backend.read(WG) is None
+    assert socket_of(WG).exists()
+    await backend.create(WG)
+    assert (await shown(backend, WG)).peers == {}
+
+
+async def test_a_device_of_another_kind_is_refused_and_left_alone(backend: Backend) -> None:
+    run("ip", "tuntap", "add", "dev", "ikto-tun0", "mode", "tun")
+    try:
+        for call in (
+            backend.read("ikto-tun0"),
+            backend.create("ikto-tun0"),
+            backend.apply("ikto-tun0", DevicePatch(up=True)),
+            backend.delete("lo"),
+            backend.delete("ikto-tun0"),
+        ):
+            with pytest.raises(BackendError, match="is no WireGuard device"):
+                await call
+        run("ip", "link", "show", "dev", "ikto-tun0")
+    finally:
+        run("ip", "link", "delete", "ikto-tun0")
+
+
+async def test_a_port_in_use_is_said(backend: Backend) -> None:
+    await becomes_of(backend, 0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("", 0))
+        with pytest.raises(BackendError, match="UDP port is in use") as caught:
+            await backend.apply(WG, DevicePatch(listen_port=other.getsockname()[1]))
+    assert "ss -ulpn" in caught.value.hint
+
+
+async def test_missing_rights_are_said(backend: Backend) -> None:
+    await fresh(backend, WG)
+    with as_nobody():
+        for call in (backend.create("ikto-wg1"), backend.apply(WG, DevicePatch(mtu=1300))):
+            with pytest.raises(BackendError, match="no permission") as caught:
+                await call
+            assert "CAP_NET_ADMIN" in caught.value.hint
+
+
+async def test_a_process_that_can_not_start_says_why(backend: Backend) -> None:
+    with as_nobody(), pytest.raises(BackendError, match="no permission") as caught:
+        await userspace.start_userspace(WG)
+    assert "/dev/net/tun" in caught.value.hint
+    assert await backend.read(WG) is None
+
+
+async def test_neither_kernel_nor_program_is_said_with_what_to_install(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WG_QUICK_USERSPACE_IMPLEMENTATION", "no-such-wireguard")
+    with pytest.raises(BackendError, match="no program 'no-such-wireguard'") as caught:
+        await backend.create(WG)
+    assert "modprobe wireguard" in caught.value.hint
+    assert "wireguard-go" in caught.value.hint
+
+
+async def test_another_userspace_program_can_be_named(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "my-wireguard"
+    program.write_text(f'#!/bin/sh\ntouch {tmp_path}/used\nexec wireguard-go "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("WG_QUICK_USERSPACE_IMPLEMENTATION", str(program))
+    await fresh(backend, WG)
+    assert (tmp_path / "used").exists()
+
+
+async def test_a_name_served_in_another_namespace_is_refused(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(userspace, "ENDS_WITHIN_S", 0.1)
+    run("ip", "netns", "exec", THERE, "wireguard-go", WG)
+    try:
+        with pytest.raises(BackendError, match="answers for it and has no device here"):
+            await backend.create(WG)
+        assert await backend.read(WG) is None
+        await backend.delete(WG)
+        run("ip", "-n", THERE, "link", "show", "dev", WG)
+    finally:
+        run("ip", "-n", THERE, "link", "delete", WG)
+
+
+async def test_a_cancelled_write_leaves_no_program_and_can_be_healed(backend: Backend) -> None:
+    await fresh(backend, WG)
+    many = DevicePatch(peers=tuple(create(number) for number in range(1, 2001)))
+    for delay_s in (0.0, 0.003, 0.01, 0.03):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await backend.apply(WG, many)
+        assert not children()
+    await becomes(backend, WG, spec_of(3, listen_port=PORT))
+
+
+async def test_events_tell_of_changes_and_of_the_end(backend: Backend) -> None:
+    await fresh(backend, WG)
+    seen: list[DeviceEvent] = []
+
+    async def watch() -> None:
+        async with aclosing(WgToolBackend().events()) as events:
+            async for event in events:
+                seen.append(event)
+                if event.kind is DeviceEventKind.GONE:
+                    return
+
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watch())
+        for mtu in range(1300, 1400):  # the monitor says nothing when it begins
+            if seen:
+                break
+            run("ip", "link", "set", WG, "mtu", str(mtu))
+            await asyncio.sleep(0.05)
+        run("ip", "link", "delete", WG)
+        await watching
+    assert not children()
+    assert set(seen) == {DeviceEvent(WG, DeviceEventKind.CHANGED), DeviceEvent(WG, DeviceEventKind.GONE)}
+
+
+async def becomes_of(backend: Backend, peers: int) -> None:
+    await fresh(backend, WG)
+    await becomes(backend, WG, spec_of(peers, listen_port=PORT))
+
+
+def test_the_backend_is_what_the_plugin_opens(backend: Backend) -> None:
+    assert isinstance(backend, WgToolBackend)
