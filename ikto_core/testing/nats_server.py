@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from signal import Signals
@@ -23,19 +23,25 @@ class NatsServer:
     Args:
         directory: Its store, configuration and log; empty, and left to the caller to delete.
         config: More of nats-server's configuration, such as `authorization { … }`.
+        address: Where it listens.
+        within: A program that runs it somewhere else, such as `ip netns exec NAME`.
 
     """
 
-    def __init__(self, directory: Path, config: str = "") -> None:
+    def __init__(
+        self, directory: Path, config: str = "", *, address: str = "127.0.0.1", within: Sequence[str] = ()
+    ) -> None:
         self._directory = directory
         self._config = config
+        self._address = address
+        self._within = within
         self._process: subprocess.Popen[bytes] | None = None
         self.port = -1  # -1: one that the system chooses at the first start
 
     @property
     def url(self) -> str:
         """Where clients connect; no credentials."""
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self._address}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -47,12 +53,12 @@ class NatsServer:
         self._directory.mkdir(parents=True, exist_ok=True)
         config = self._directory / "nats.conf"
         config.write_text(
-            f'listen: "127.0.0.1:{self.port}"\njetstream {{ store_dir: "{self._directory}" }}\n{self._config}\n'
+            f'listen: "{self._address}:{self.port}"\njetstream {{ store_dir: "{self._directory}" }}\n{self._config}\n'
         )
         log = self._directory / "nats.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own argument list
-                [server_program(), "-c", str(config), "--ports_file_dir", str(self._directory)],
+                [*self._within, server_program(), "-c", str(config), "--ports_file_dir", str(self._directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
