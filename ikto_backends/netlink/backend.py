@@ -47,7 +47,6 @@ class NetlinkBackend:
     """Drive the kernel's WireGuard: links and addresses by pyroute2, peers by messages of our own (DESIGN: speed)."""
 
     def __init__(self, route: AsyncIPRoute, executor: ThreadPoolExecutor) -> None:
-        self._own_port: int = route.getsockname()[0]
         self._links = Links(route)
         self._executor = executor
         self._wireguard = GenericNetlink(WIREGUARD)
@@ -89,13 +88,8 @@ class NetlinkBackend:
             await self._links.delete(link.index)
 
     def events(self) -> AsyncIterator[DeviceEvent]:
-        """Tell of devices that went, came or changed by another hand; their peers are not watched."""
-        return self._events()
-
-    async def _events(self) -> AsyncIterator[DeviceEvent]:
-        with mapped("the system", Task.WATCH):
-            async for event in watch(self._own_port):
-                yield event
+        """Tell of devices that went, came or changed, by whatever hand; the kernel tells nothing of their peers."""
+        return _events()
 
     async def _wireguard_link(self, ifname: str) -> Link:
         link = await self._links.get(ifname)
@@ -132,3 +126,9 @@ class NetlinkBackend:
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Run what blocks where it stops nobody else."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+
+async def _events() -> AsyncIterator[DeviceEvent]:
+    with mapped("the system", Task.WATCH):
+        async for event in watch():
+            yield event

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
-from errno import EACCES, EADDRINUSE, EAFNOSUPPORT, ENODEV, EOPNOTSUPP, EPERM
+from errno import EACCES, EADDRINUSE, EAFNOSUPPORT, ENODEV, ENOENT, EOPNOTSUPP, EPERM
 
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -66,7 +66,7 @@ def absent(ifname: str) -> NoSuchDeviceError:
 
 
 def _backend_error(ifname: str, task: Task, code: int, text: str) -> BackendError:
-    if code == ENODEV:
+    if code == ENODEV or (task, code) == (Task.CONFIGURE, ENOENT):  # ENOENT: there is no WireGuard, so no device
         return absent(ifname)
     if code == EPERM:
         return BackendError(f"{ifname} can't {task.value}: no permission", hint=_PERMISSION)

@@ -1,4 +1,4 @@
-"""What other hands do to WireGuard links, as the kernel tells it."""
+"""What happens to WireGuard links, as the kernel tells it."""
 
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -15,14 +15,13 @@ from ikto_core.backend import DeviceEvent, DeviceEventKind
 _GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
 
 
-async def watch(own_port: int, *, receive_bytes: int | None = None) -> AsyncIterator[DeviceEvent]:
+async def watch(*, receive_bytes: int | None = None) -> AsyncIterator[DeviceEvent]:
     """Tell of WireGuard links and their addresses, for ever; the kernel tells nothing of peers.
 
-    What the socket with the netlink port `own_port` did is left out where the kernel says who did it (links since
-    Linux 6.2). Events that overran the buffer are made up for: each device is told to be changed.
+    What we do ourselves is told too: the kernel says whose hand it was of IPv4 addresses, but neither of IPv6 ones nor
+    of an MTU. Events that overran the buffer are made up for: each device is told to be changed.
 
     Args:
-        own_port: The netlink port of our own writes.
         receive_bytes: How much the kernel may hold for us; None: what pyroute2 asks for.
 
     """
@@ -34,7 +33,7 @@ async def watch(own_port: int, *, receive_bytes: int | None = None) -> AsyncIter
             for event in names.started_anew([message async for message in await route.get_links()]):
                 yield event
             try:
-                async for event in _events(route, names, own_port):
+                async for event in _events(route, names):
                     yield event
             except (OSError, NetlinkError) as error:
                 # A socket of pyroute2 is dead after that: another one, and a look at what there is.
@@ -42,12 +41,11 @@ async def watch(own_port: int, *, receive_bytes: int | None = None) -> AsyncIter
                     raise
 
 
-async def _events(route: AsyncIPRoute, names: "_Names", own_port: int) -> AsyncIterator[DeviceEvent]:
+async def _events(route: AsyncIPRoute, names: "_Names") -> AsyncIterator[DeviceEvent]:
     while True:
         async for message in route.get():  # it ends after each datagram
             for event in names.events(message):
-                if message["header"]["pid"] != own_port:
-                    yield event
+                yield event
 
 
 class _Names:

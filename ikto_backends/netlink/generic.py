@@ -43,7 +43,7 @@ class GenericNetlink:
             number = self._resolved(connection)
             for sequence, payload in enumerate(payloads, start=2):
                 connection.send(_message(number, _REQUEST | _ACK, sequence, command, payload))
-                for _ in _answers(connection, sequence):
+                for _ in answers(connection, sequence):
                     pass
 
     def dump(self, command: int, payload: bytes) -> list[bytes]:
@@ -52,7 +52,7 @@ class GenericNetlink:
             try:
                 with _socket() as connection:
                     connection.send(_message(self._resolved(connection), _REQUEST | _DUMP, 2, command, payload))
-                    return list(_answers(connection, 2))
+                    return list(answers(connection, 2))
             except OSError as error:  # ENOBUFS: a part of the answer is lost
                 if error.errno not in {EINTR, ENOBUFS}:
                     raise
@@ -63,7 +63,7 @@ class GenericNetlink:
         if self._number is None:
             name = attribute(_FAMILY_NAME, self._family.encode() + b"\0")
             connection.send(_message(_GENERIC, _REQUEST | _ACK, 1, _GET_FAMILY, name))
-            for answer in _answers(connection, 1):
+            for answer in answers(connection, 1):
                 for kind, start, end in attributes(answer):
                     if kind == _FAMILY_ID:
                         self._number = int.from_bytes(answer[start:end], sys.byteorder)
@@ -87,7 +87,7 @@ def _message(kind: int, flags: int, sequence: int, command: int, payload: bytes)
     return header + _GENERIC_HEADER.pack(command, 1) + payload
 
 
-def _answers(connection: socket.socket, sequence: int) -> Iterator[bytes]:
+def answers(connection: socket.socket, sequence: int) -> Iterator[bytes]:
     """Yield the payloads that answer one request, until it is done; OSError if it failed."""
     while True:
         data = connection.recv(_RECEIVE_BYTES)
