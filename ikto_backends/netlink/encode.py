@@ -3,7 +3,7 @@
 Pure. The kernel carries out a message peer by peer, not atomically, under a lock that stops all other configuration.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from socket import AF_INET, AF_INET6, if_nametoindex
 from struct import Struct
 
@@ -26,7 +26,8 @@ _U32 = Struct("=I")
 _PORT = Struct("!H")
 _SOCKADDR_IN = Struct("=H2s4s8x")
 _SOCKADDR_IN6 = Struct("=H2sI16sI")
-# The three attributes of an allowed IP, with their headers and padding, in one go: there are many of them.
+# Headers, values and padding in one go, for there are many: a peer's key and flags, and the three of an allowed IP.
+_HEAD = Struct("=HH32s HHI")
 _ALLOWED_IPV4 = Struct("=HH HHHxx HH4s HHBxxx")
 _ALLOWED_IPV6 = Struct("=HH HHHxx HH16s HHBxxx")
 
@@ -115,7 +116,8 @@ def _split(peer: PeerPatch, limit: int, scope_id: Callable[[str], int]) -> Itera
     start = 0
     while True:
         stop = _fitting(encoded, start, limit - len(head) - 8)
-        yield attribute(NESTED, head + _nest(encoded[start:stop]))
+        payload = b"".join(encoded[start:stop])
+        yield attribute(NESTED, head + (attribute(Peer.ALLOWED_IPS | NESTED, payload) if payload else b""))
         if stop == len(encoded):
             return
         start, head = stop, _head(peer.public_key, PeerFlag.UPDATE_ONLY)
@@ -130,16 +132,11 @@ def _fitting(encoded: list[bytes], start: int, room: int) -> int:
     return len(encoded)
 
 
-def _nest(allowed_ips: Iterable[bytes]) -> bytes:
-    payload = b"".join(allowed_ips)
-    return attribute(Peer.ALLOWED_IPS | NESTED, payload) if payload else b""
-
-
 def _peer_attributes(peer: PeerPatch, scope_id: Callable[[str], int]) -> bytes:
-    flags = PeerFlag(0) if peer.create else PeerFlag.UPDATE_ONLY
+    flags = 0 if peer.create else PeerFlag.UPDATE_ONLY
     if peer.allowed_ips is not None:
         flags |= PeerFlag.REPLACE_ALLOWED_IPS
-    found = bytearray(_head(peer.public_key, flags))
+    found = _head(peer.public_key, flags)
     if peer.preshared_key is not None:
         found += attribute(Peer.PRESHARED_KEY, peer.preshared_key)
     if peer.endpoint is not None:
@@ -147,11 +144,11 @@ def _peer_attributes(peer: PeerPatch, scope_id: Callable[[str], int]) -> bytes:
     if peer.persistent_keepalive is not None:
         value = _number("persistent_keepalive", _U16, peer.persistent_keepalive)
         found += attribute(Peer.PERSISTENT_KEEPALIVE, value)
-    return bytes(found)
+    return found
 
 
-def _head(public_key: PublicKey, flags: PeerFlag) -> bytes:
-    return attribute(Peer.PUBLIC_KEY, public_key) + attribute(Peer.FLAGS, _U32.pack(flags))
+def _head(public_key: PublicKey, flags: int) -> bytes:
+    return _HEAD.pack(36, Peer.PUBLIC_KEY, public_key, 8, Peer.FLAGS, flags)
 
 
 def _sockaddr(endpoint: Endpoint, scope_id: Callable[[str], int]) -> bytes:
