@@ -6,7 +6,7 @@ from struct import Struct, error
 
 from msgspec.structs import replace
 
-from ikto_backends.netlink.attributes import HEADER, AllowedIP, Device, Peer, attributes
+from ikto_backends.netlink.attributes import HEADER, AllowedIP, Device, Peer, attribute, attributes
 from ikto_core.addressing import Endpoint, Prefix, format_address
 from ikto_core.errors import BackendError
 from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
@@ -36,19 +36,13 @@ _USUAL_PEER_HEADERS = tuple(
         (12, Peer.RX_BYTES),
     )
 )
-_USUAL_ALLOWED_IPS = {
-    form.size: (
-        form,
-        (
-            HEADER.pack(5, AllowedIP.LENGTH),
-            HEADER.pack(6, AllowedIP.FAMILY) + _U16.pack(family),
-            HEADER.pack(HEADER.size + size, AllowedIP.ADDRESS),
-        ),
-    )
-    for form, family, size in (
-        (Struct("=4sB3x 6s0s2x 4s4s"), AF_INET, 4),
-        (Struct("=4sB3x 6s0s2x 4s16s"), AF_INET6, 16),
-    )
+_LENGTH_HEADER = HEADER.pack(5, AllowedIP.LENGTH)
+_USUAL_ALLOWED_IPS = {  # by size: the form, and the whole family together with the address's header
+    24: (Struct("=4sBxxx 12s4s"), attribute(AllowedIP.FAMILY, _U16.pack(AF_INET)) + HEADER.pack(8, AllowedIP.ADDRESS)),
+    36: (
+        Struct("=4sBxxx 12s16s"),
+        attribute(AllowedIP.FAMILY, _U16.pack(AF_INET6)) + HEADER.pack(20, AllowedIP.ADDRESS),
+    ),
 }
 
 
@@ -175,13 +169,23 @@ def _time(raw: bytes) -> float | None:
 
 
 def _allowed_ip(data: bytes, _: int, start: int, end: int) -> Prefix:
-    form, headers = _USUAL_ALLOWED_IPS.get(end - start, (None, ()))
-    if form:
-        usual = form.unpack_from(data, start)
-        if usual[::2] == headers:
-            return Prefix(usual[5], usual[1])
-    said = {kind: data[first:last] for kind, first, last in attributes(data, start, end)}
-    address, (length,) = said[AllowedIP.ADDRESS], said[AllowedIP.LENGTH]
-    if len(address) not in {4, 16} or length > 8 * len(address):
+    address, length = _usual_allowed_ip(data, start, end) or _unusual_allowed_ip(data, start, end)
+    if length > 8 * len(address):
         raise ValueError(f"an allowed IP of {len(address)} bytes and {length} bits")
     return Prefix(address, length)
+
+
+def _usual_allowed_ip(data: bytes, start: int, end: int) -> tuple[bytes, int] | None:
+    if (usual := _USUAL_ALLOWED_IPS.get(end - start)) is None:
+        return None
+    form, headers = usual
+    header, length, between, address = form.unpack_from(data, start)
+    return (address, length) if header == _LENGTH_HEADER and between == headers else None
+
+
+def _unusual_allowed_ip(data: bytes, start: int, end: int) -> tuple[bytes, int]:
+    said = {kind: data[first:last] for kind, first, last in attributes(data, start, end)}
+    address, (length,) = said[AllowedIP.ADDRESS], said[AllowedIP.LENGTH]
+    if len(address) not in {4, 16}:
+        raise ValueError(f"an allowed IP of {len(address)} bytes")
+    return address, length

@@ -54,18 +54,14 @@ def encode_patch(
     """
     limit = min(max(limit, SMALLEST_MESSAGE_BYTES), LARGEST_MESSAGE_BYTES)
     name = attribute(Device.IFNAME, ifname.encode() + b"\0")
-    first = name + _device_attributes(patch)
-    head, room = first, limit - len(first) - 4
+    head = name + _device_attributes(patch)
     messages, peers = [], bytearray()
-    for fragment in _fragments(patch, limit - len(name) - 4, scope_id):
-        if peers and len(peers) + len(fragment) > room:
+    for fragment in _fragments(patch, limit - len(name) - HEADER.size, scope_id):
+        if len(head) + HEADER.size + len(peers) + len(fragment) > limit:
             messages.append(_message(head, peers))
-            head, room, peers = name, limit - len(name) - 4, bytearray()
-        elif len(fragment) > room:
-            messages.append(head)
-            head, room = name, limit - len(name) - 4
+            head, peers = name, bytearray()
         peers += fragment
-    if peers or len(head) > len(name):
+    if peers or head != name:
         messages.append(_message(head, peers))
     return messages
 
@@ -75,7 +71,7 @@ def encode_clear(ifname: str) -> bytes:
     return attribute(Device.IFNAME, ifname.encode() + b"\0") + attribute(Device.FLAGS, _U32.pack(REPLACE_PEERS))
 
 
-def _message(head: bytes, peers: bytes | bytearray) -> bytes:
+def _message(head: bytes, peers: bytearray) -> bytes:
     return head + attribute(Device.PEERS | NESTED, bytes(peers)) if peers else head
 
 

@@ -91,7 +91,7 @@ def answers(connection: socket.socket, sequence: int) -> Iterator[bytes]:
     """Yield the payloads that answer one request, until it is done; OSError if it failed."""
     while True:
         data = connection.recv(_RECEIVE_BYTES)
-        for kind, flags, number, body in messages(data):
+        for kind, flags, number, body in _messages(data):
             if number != sequence:
                 continue
             if flags & _DUMP_INTERRUPTED:
@@ -102,7 +102,7 @@ def answers(connection: socket.socket, sequence: int) -> Iterator[bytes]:
             yield body[_GENERIC_HEADER.size :]
 
 
-def messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
     """Yield the type, flags, sequence number and body of each netlink message of a datagram."""
     start = 0
     while start + _HEADER.size <= len(data):

@@ -33,6 +33,7 @@ install_programs() {
 fetch_kernel() {
     compgen -G "$cache/kernel/boot/vmlinuz-*" >/dev/null && return
     local image
+    [ "$(id -u)" != 0 ] || apt-get update >"$cache/apt.log" 2>&1 || cat "$cache/apt.log" >&2
     image=$(apt-cache depends "$kernel_package" | sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\).*/\1/p' | head -1)
     echo "vm.sh: downloading ${image:=$kernel_package}" >&2
     rm -rf "$cache/download" "$cache/kernel" "$cache/unpacked"
