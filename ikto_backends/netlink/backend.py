@@ -70,9 +70,11 @@ class NetlinkBackend:
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         """Write what the patch names, and nothing else."""
-        await self._write(ifname, replace(patch, peers=(), remove_peers=frozenset()))
-        await self._change_link(ifname, patch)
-        await self._write(ifname, DevicePatch(peers=patch.peers, remove_peers=patch.remove_peers))
+        if patch.mtu is not None or patch.up is not None or patch.add_addresses or patch.remove_addresses:
+            await self._write(ifname, replace(patch, peers=(), remove_peers=frozenset()))
+            await self._change_link(ifname, patch)
+            patch = DevicePatch(peers=patch.peers, remove_peers=patch.remove_peers)
+        await self._write(ifname, patch)
 
     async def delete(self, ifname: str) -> None:
         """Make sure that the device does not exist; a link that is no WireGuard device is left alone."""
@@ -82,7 +84,8 @@ class NetlinkBackend:
             if link.kind != WIREGUARD:
                 raise wrong_kind(ifname)
             try:  # a device that still has 500 peers takes the kernel seconds to delete
-                await self._send(ifname, [encode_clear(ifname)])
+                with mapped(ifname, Task.CONFIGURE):
+                    await self._in_thread(lambda: self._set([encode_clear(ifname)]))
             except NoSuchDeviceError:
                 return
             await self._links.delete(link.index)
@@ -100,8 +103,6 @@ class NetlinkBackend:
         return link
 
     async def _change_link(self, ifname: str, patch: DevicePatch) -> None:
-        if patch.mtu is None and patch.up is None and not (patch.add_addresses or patch.remove_addresses):
-            return
         with mapped(ifname, Task.LINK):
             link = await self._wireguard_link(ifname)
             if patch.mtu is not None:
@@ -112,12 +113,12 @@ class NetlinkBackend:
                 await self._links.set_up(link.index, up=patch.up)
 
     async def _write(self, ifname: str, patch: DevicePatch) -> None:
-        if messages := await self._in_thread(lambda: encode_patch(ifname, patch)):
-            await self._send(ifname, messages)
-
-    async def _send(self, ifname: str, messages: list[bytes]) -> None:
         with mapped(ifname, Task.CONFIGURE):
-            await self._in_thread(lambda: self._wireguard.send(_SET_DEVICE, messages))
+            await self._in_thread(lambda: self._set(encode_patch(ifname, patch)))
+
+    def _set(self, messages: list[bytes]) -> None:
+        if messages:
+            self._wireguard.send(_SET_DEVICE, messages)
 
     def _dump(self, ifname: str) -> DeviceState:
         name = attribute(Device.IFNAME, ifname.encode() + b"\0")

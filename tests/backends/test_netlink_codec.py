@@ -209,6 +209,14 @@ def test_handshake_and_counters_are_read_and_never_is_none() -> None:
     assert decode(dump(0, 0)).peers[public_key_of(1)].last_handshake is None
 
 
+@pytest.mark.parametrize(("address", "bits"), [(bytes(4), 33), (bytes(16), 129), (bytes(5), 8)])
+def test_an_allowed_ip_that_is_none_is_an_error(address: bytes, bits: int) -> None:
+    family = attr(1, struct.pack("=H", 2 if len(address) == 4 else 10))
+    allowed = attr(0, attr(3, bytes([bits])) + family + attr(2, address))
+    with pytest.raises(BackendError, match=f"an allowed IP of {len(address)} bytes"):
+        decode([attr(8, attr(0, attr(1, public_key_of(1)) + attr(9, allowed)))])
+
+
 @given(st.lists(st.binary(max_size=200), max_size=3))
 def test_any_bytes_are_a_device_or_a_clear_error(messages: list[bytes]) -> None:
     readable_or_clear(messages)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from ikto_backends.netlink.events import watch
 from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.backend import Backend, DeviceEvent, DeviceEventKind
+from ikto_core.diff import diff
 from ikto_core.errors import BackendError
 from ikto_core.keys import PrivateKey
 from ikto_core.model import DevicePatch, DeviceState, PeerPatch, PeerState
@@ -107,6 +108,16 @@ async def test_no_write_drops_a_session_that_stands(backend: Backend) -> None:
         sent = (await shown_whole(backend, ONE)).peers[key].tx_bytes
         after = (await until(backend, ONE, lambda state, sent=sent: state.peers[key].tx_bytes > sent)).peers[key]  # type: ignore[misc]
         assert after.last_handshake == before.last_handshake
+
+
+async def test_a_cancelled_write_is_over_before_the_next_call(backend: Backend) -> None:
+    """It may be carried out in part or whole, but not after what is written later."""
+    await fresh(backend, ONE)
+    spec = spec_of(1000, listen_port=42000)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await backend.apply(ONE, diff(spec, await shown(backend, ONE)))
+    await becomes(backend, ONE, spec_of(3, listen_port=42000))
 
 
 async def test_another_address_of_the_subnet_outlives_the_first_one(backend: Backend) -> None:
