@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint types check bench clean
+.PHONY: demo test test-kernel lint types check bench clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## a mesh forms, before your eyes
@@ -13,6 +13,9 @@ demo: $(READY)  ## a mesh forms, before your eyes
 test: $(READY) lint  ## what every change must pass
 	$(BIN)/pytest --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
+
+test-kernel: $(READY)  ## on the kernel's own WireGuard, in an emulated machine
+	PATH="$(CURDIR)/$(BIN):$$PATH" tests/kernel/vm.sh $(BIN)/pytest -m kernel -p no:cacheprovider -o timeout=600
 
 lint: $(READY)
 	$(BIN)/ruff check .

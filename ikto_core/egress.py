@@ -152,7 +152,7 @@ def _source(family: int, target: tuple[Any, ...]) -> Address | None:
 
 async def _links(addresses: Collection[Address | None]) -> list[Link]:
     """Read the links that carry `addresses`. Only those: a host may have thousands, at 0.4 ms each."""
-    from pyroute2 import AsyncIPRoute, NetlinkError  # type: ignore[import-untyped]  # noqa: PLC0415  # slow to import
+    from pyroute2 import AsyncIPRoute, NetlinkError  # noqa: PLC0415  # slow to import
 
     try:
         async with AsyncIPRoute() as netlink:  # on a point-to-point link `address` is the other end's, `local` ours

@@ -102,7 +102,8 @@ class Session:
 
         try:
             await self._client.subscribe(subject, cb=guarded)
-            await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
+            for _ in range(2):  # nats-py's PING overtakes the SUB that still waits in its buffer, the second can't
+                await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
         except (NatsPyError, OSError, TimeoutError) as error:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
         for denial in self._denials:

@@ -1,0 +1,23 @@
+"""The backend `netlink`: WireGuard in the Linux kernel, told over netlink."""
+
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
+
+from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.hookspecs import hookimpl
+
+__all__ = ["open_netlink"]
+
+
+def open_netlink(context: BackendContext) -> AbstractAsyncContextManager[Backend]:
+    """Open the kernel's WireGuard in the network namespace of this process."""
+    from ikto_backends.netlink.backend import open_netlink  # noqa: PLC0415 - start-up time: pyroute2 is large
+
+    return open_netlink(context)
+
+
+@hookimpl
+def ikto_register_backends() -> Iterable[BackendPlugin]:
+    """Offer the backend `netlink`."""
+    summary = "the kernel's WireGuard, over netlink: root or CAP_NET_ADMIN"
+    return (BackendPlugin(name="netlink", summary=summary, open=open_netlink),)

@@ -1,0 +1,135 @@
+"""The kernel's WireGuard, driven by netlink alone: no programs are run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from msgspec.structs import replace
+from pyroute2 import AsyncIPRoute
+
+from ikto_backends.netlink.attributes import Device, attribute
+from ikto_backends.netlink.decode import decode
+from ikto_backends.netlink.encode import encode_clear, encode_patch
+from ikto_backends.netlink.errors import Task, absent, mapped, wrong_kind
+from ikto_backends.netlink.events import watch
+from ikto_backends.netlink.generic import GenericNetlink
+from ikto_backends.netlink.links import WIREGUARD, Link, Links
+from ikto_core.backend import BackendContext, DeviceEvent
+from ikto_core.errors import NoSuchDeviceError
+from ikto_core.model import DevicePatch, DeviceState
+
+T = TypeVar("T")
+
+_GET_DEVICE, _SET_DEVICE = 0, 1
+
+
+@asynccontextmanager
+async def open_netlink(context: BackendContext) -> AsyncIterator["NetlinkBackend"]:
+    """Yield a backend for the devices of this network namespace; they stay when it closes."""
+    with mapped(context.ifname, Task.READ):
+        route = AsyncIPRoute()
+    try:
+        with mapped(context.ifname, Task.READ):
+            await route.bind()
+        # One thread: what a cancelled call has begun is finished before the next call begins.
+        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wireguard")
+        try:
+            yield NetlinkBackend(route, executor)
+        finally:
+            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+    finally:
+        route.close()
+
+
+class NetlinkBackend:
+    """Drive the kernel's WireGuard: links and addresses by pyroute2, peers by messages of our own (DESIGN: speed)."""
+
+    def __init__(self, route: AsyncIPRoute, executor: ThreadPoolExecutor) -> None:
+        self._links = Links(route)
+        self._executor = executor
+        self._wireguard = GenericNetlink(WIREGUARD)
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        """Return the device as it is, None if it is absent."""
+        try:
+            with mapped(ifname, Task.READ):
+                link = await self._wireguard_link(ifname)
+                addresses = await self._links.addresses(link.index)
+                state = await self._in_thread(lambda: self._dump(ifname))
+        except NoSuchDeviceError:
+            return None
+        return replace(state, mtu=link.mtu, up=link.up, addresses=addresses)
+
+    async def create(self, ifname: str) -> None:
+        """Make sure that the device exists; a link of that name that is no WireGuard device is an error."""
+        with mapped(ifname, Task.CREATE):
+            if not await self._links.create(ifname):
+                await self._wireguard_link(ifname)
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        """Write what the patch names, and nothing else."""
+        if patch.mtu is not None or patch.up is not None or patch.add_addresses or patch.remove_addresses:
+            await self._write(ifname, replace(patch, peers=(), remove_peers=frozenset()))
+            await self._change_link(ifname, patch)
+            patch = DevicePatch(peers=patch.peers, remove_peers=patch.remove_peers)
+        await self._write(ifname, patch)
+
+    async def delete(self, ifname: str) -> None:
+        """Make sure that the device does not exist; a link that is no WireGuard device is left alone."""
+        with mapped(ifname, Task.DELETE):
+            if (link := await self._links.get(ifname)) is None:
+                return
+            if link.kind != WIREGUARD:
+                raise wrong_kind(ifname)
+            try:  # a device that still has 500 peers takes the kernel seconds to delete
+                with mapped(ifname, Task.CONFIGURE):
+                    await self._in_thread(lambda: self._set([encode_clear(ifname)]))
+            except NoSuchDeviceError:
+                return
+            await self._links.delete(link.index)
+
+    def events(self) -> AsyncIterator[DeviceEvent]:
+        """Tell of devices that went, came or changed, by whatever hand; the kernel tells nothing of their peers."""
+        return _events()
+
+    async def _wireguard_link(self, ifname: str) -> Link:
+        link = await self._links.get(ifname)
+        if link is None:
+            raise absent(ifname)
+        if link.kind != WIREGUARD:
+            raise wrong_kind(ifname)
+        return link
+
+    async def _change_link(self, ifname: str, patch: DevicePatch) -> None:
+        with mapped(ifname, Task.LINK):
+            link = await self._wireguard_link(ifname)
+            if patch.mtu is not None:
+                await self._links.set_mtu(link.index, patch.mtu)
+            with mapped(ifname, Task.ADDRESS):
+                await self._links.change_addresses(link.index, patch.add_addresses, patch.remove_addresses)
+            if patch.up is not None:
+                await self._links.set_up(link.index, up=patch.up)
+
+    async def _write(self, ifname: str, patch: DevicePatch) -> None:
+        with mapped(ifname, Task.CONFIGURE):
+            await self._in_thread(lambda: self._set(encode_patch(ifname, patch)))
+
+    def _set(self, messages: list[bytes]) -> None:
+        if messages:
+            self._wireguard.send(_SET_DEVICE, messages)
+
+    def _dump(self, ifname: str) -> DeviceState:
+        name = attribute(Device.IFNAME, ifname.encode() + b"\0")
+        return decode(self._wireguard.dump(_GET_DEVICE, name))
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        """Run what blocks where it stops nobody else."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+
+async def _events() -> AsyncIterator[DeviceEvent]:
+    with mapped("the system", Task.WATCH):
+        async for event in watch():
+            yield event

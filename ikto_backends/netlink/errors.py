@@ -1,0 +1,79 @@
+"""The kernel's errors as Ikto's: mapped here, once."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from errno import EACCES, EADDRINUSE, EAFNOSUPPORT, ENODEV, ENOENT, EOPNOTSUPP, EPERM
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from ikto_core.errors import BackendError, NoSuchDeviceError
+
+
+class Task(Enum):
+    """What was being done when the kernel refused: the same number means different things."""
+
+    READ = "be read"
+    CREATE = "be created"
+    CONFIGURE = "be configured"
+    ADDRESS = "be given its addresses"
+    LINK = "be set up or down"
+    DELETE = "be deleted"
+    WATCH = "be watched"
+
+
+_NO_WIREGUARD = (
+    "this kernel has no WireGuard",
+    'load it: modprobe wireguard (in Linux since 5.6); or use a userspace WireGuard: "backend": "wgtool"',
+)
+_NO_IPV6 = (
+    "IPv6 is disabled on this host or on this device",
+    "enable it: sysctl net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0",
+)
+_MEANINGS: dict[tuple[Task, int], tuple[str, str]] = {
+    (Task.CREATE, EOPNOTSUPP): _NO_WIREGUARD,
+    (Task.ADDRESS, EACCES): _NO_IPV6,
+    (Task.ADDRESS, EAFNOSUPPORT): _NO_IPV6,
+    (Task.ADDRESS, EOPNOTSUPP): _NO_IPV6,
+}
+_PERMISSION = "run as root, or with the capability CAP_NET_ADMIN (systemd: AmbientCapabilities=CAP_NET_ADMIN)"
+_PORT = "`ss -ulnp` shows who has it; or choose another `wg_port`"
+
+
+@contextmanager
+def mapped(ifname: str, task: Task) -> Iterator[None]:
+    """Turn what the kernel says inside the block into a BackendError that names the device and what to do."""
+    try:
+        yield
+    except NetlinkError as error:
+        raise _backend_error(ifname, task, error.code, str(error.args[1])) from error
+    except OSError as error:
+        raise _backend_error(ifname, task, error.errno or 0, error.strerror or str(error)) from error
+
+
+def wrong_kind(ifname: str) -> BackendError:
+    """Return the error of a device that is there, but is not the kernel's WireGuard."""
+    return BackendError(
+        f"{ifname} is not a WireGuard device of the kernel",
+        hint='choose another name, or "backend": "wgtool" if it is a userspace WireGuard',
+    )
+
+
+def absent(ifname: str) -> NoSuchDeviceError:
+    """Return the error of a device that is not there."""
+    return NoSuchDeviceError(f"there is no device {ifname!r}")
+
+
+def _backend_error(ifname: str, task: Task, code: int, text: str) -> BackendError:
+    if code == ENODEV or (task, code) == (Task.CONFIGURE, ENOENT):  # ENOENT: there is no WireGuard, so no device
+        return absent(ifname)
+    if code == EPERM:
+        return BackendError(f"{ifname} can't {task.value}: no permission", hint=_PERMISSION)
+    if code == EADDRINUSE:
+        return BackendError(f"{ifname} can't {task.value}: its UDP port is in use", hint=_PORT)
+    if meaning := _MEANINGS.get((task, code)):
+        return BackendError(f"{ifname} can't {task.value}: {meaning[0]}", hint=meaning[1])
+    if code == EOPNOTSUPP:
+        return wrong_kind(ifname)
+    return BackendError(f"{ifname} can't {task.value}: {text or os.strerror(code)}")

@@ -1,0 +1,123 @@
+"""Links and their addresses, by the routing family of netlink (pyroute2)."""
+
+from collections.abc import Set
+from contextlib import suppress
+from errno import EADDRNOTAVAIL, EEXIST, ENODEV
+from ipaddress import ip_interface
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pyroute2 import AsyncIPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from ikto_core.model import Interface
+
+WIREGUARD = "wireguard"
+_IFF_UP = 1
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """A network interface."""
+
+    index: int
+    kind: str  # empty: a device of hardware, or the loopback
+    mtu: int
+    up: bool
+
+    @classmethod
+    def of(cls, message: Any) -> "Link":  # noqa: ANN401 - pyroute2 has no types
+        """Read a message about a link."""
+        kind = message.get(("linkinfo", "kind")) or ""
+        return cls(
+            index=message["index"],
+            kind=str(kind),
+            mtu=message.get("mtu") or 0,
+            up=bool(message["flags"] & _IFF_UP),
+        )
+
+
+class Links:
+    """Links of this network namespace. All methods raise pyroute2's NetlinkError or OSError."""
+
+    def __init__(self, route: AsyncIPRoute) -> None:
+        self._route = route
+
+    async def get(self, ifname: str) -> Link | None:
+        """Return the link, None if it is absent."""
+        try:
+            (message,) = await self._route.link("get", ifname=ifname)
+        except NetlinkError as error:
+            if error.code == ENODEV:
+                return None
+            raise
+        return Link.of(message)
+
+    async def create(self, ifname: str) -> bool:
+        """Add a WireGuard link; False if there is a link of that name, whatever it is."""
+        try:
+            await self._route.link("add", ifname=ifname, kind=WIREGUARD)
+        except NetlinkError as error:
+            if error.code == EEXIST:
+                return False
+            raise
+        _keep_addresses_when_down(ifname)
+        return True
+
+    async def delete(self, index: int) -> None:
+        """Make sure that the link is not there."""
+        try:
+            await self._route.link("del", index=index)
+        except NetlinkError as error:
+            if error.code != ENODEV:
+                raise
+
+    async def set_mtu(self, index: int, mtu: int) -> None:
+        """Set the MTU, in bytes."""
+        await self._route.link("set", index=index, mtu=mtu)
+
+    async def set_up(self, index: int, *, up: bool) -> None:
+        """Set the link up or down."""
+        await self._route.link("set", index=index, state="up" if up else "down")
+
+    async def addresses(self, index: int) -> frozenset[Interface]:
+        """Return the link's addresses, without IPv6 link-local ones: the system adds these."""
+        found = [
+            ip_interface((message.get("local") or message.get("address"), message["prefixlen"]))
+            async for message in await self._route.get_addr(index=index)
+        ]
+        return frozenset(address for address in found if not (address.version == 6 and address.is_link_local))
+
+    async def change_addresses(self, index: int, add: Set[Interface], remove: Set[Interface]) -> None:
+        """Add addresses, then remove others; those that are in neither set stay.
+
+        Linux removes an IPv4 subnet's later addresses with its first one (unless told to promote them): what was
+        not to go is added again. And an IPv6 address whose prefix length changes has to go before it comes again.
+        """
+        before = await self.addresses(index) if remove else frozenset()
+        changing = {address.ip for address in add}
+        first = {address for address in remove - add if address.ip in changing}
+        await self._remove_addresses(index, first)
+        await self._add_addresses(index, add)
+        await self._remove_addresses(index, remove - first)
+        if remove:
+            wanted = (before | add) - remove
+            await self._add_addresses(index, wanted - await self.addresses(index))
+
+    async def _add_addresses(self, index: int, addresses: Set[Interface]) -> None:
+        for address in sorted(addresses, key=str):
+            await self._route.addr("replace", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+
+    async def _remove_addresses(self, index: int, addresses: Set[Interface]) -> None:
+        for address in sorted(addresses, key=str):
+            try:
+                await self._route.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+            except NetlinkError as error:
+                if error.code != EADDRNOTAVAIL:  # it has gone, by itself or with the first of its subnet
+                    raise
+
+
+def _keep_addresses_when_down(ifname: str) -> None:
+    """Let IPv6 addresses outlive the link's being down, as IPv4 ones do; where that can't be said, so be it."""
+    with suppress(OSError):
+        Path(f"/proc/sys/net/ipv6/conf/{ifname}/keep_addr_on_down").write_text("1")

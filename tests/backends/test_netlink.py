@@ -1,0 +1,111 @@
+"""What the netlink backend says where the kernel refuses; where it obeys is shown in `tests/kernel`."""
+
+import asyncio
+import errno
+import os
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from pyroute2.netlink.exceptions import NetlinkError
+
+from ikto_backends.netlink import open_netlink
+from ikto_backends.netlink.errors import Task, mapped
+from ikto_core.backend import Backend, BackendContext
+from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.model import DevicePatch
+from ikto_core.testing.devices import create
+from tests.unprivileged import as_nobody
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: nobody else may ask the kernel for this")
+LOWER_MTU = DevicePatch(mtu=1400)
+ABSENT = f"ikto-{os.getpid()}"[:15]
+
+
+@pytest.fixture
+async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
+    async with open_netlink(BackendContext(ifname=ABSENT, state_dir=tmp_path)) as backend:
+        yield backend
+
+
+async def test_an_absent_device_reads_as_none_and_is_no_error_to_delete(backend: Backend) -> None:
+    assert await backend.read(ABSENT) is None
+    await backend.delete(ABSENT)
+
+
+@ROOT
+@pytest.mark.parametrize("patch", [DevicePatch(fwmark=1), DevicePatch(peers=(create(1),)), DevicePatch(up=True)])
+async def test_apply_to_an_absent_device_is_an_error_with_and_without_wireguard(
+    backend: Backend, patch: DevicePatch
+) -> None:
+    with pytest.raises(NoSuchDeviceError):
+        await backend.apply(ABSENT, patch)
+
+
+@ROOT
+async def test_a_device_that_is_no_wireguard_is_left_alone(backend: Backend) -> None:
+    before = mtu_of("lo")
+    for call in (backend.read("lo"), backend.create("lo"), backend.delete("lo"), backend.apply("lo", LOWER_MTU)):
+        with pytest.raises(BackendError, match="lo is not a WireGuard device") as caught:
+            await call
+        assert "wgtool" in caught.value.hint
+    assert mtu_of("lo") == before
+
+
+@ROOT
+async def test_a_kernel_without_wireguard_says_how_to_get_it(backend: Backend) -> None:
+    refusal = await refusal_of(backend.create(ABSENT))
+    await backend.delete(ABSENT)
+    if refusal is None:
+        pytest.skip("this kernel has WireGuard")
+    assert "this kernel has no WireGuard" in str(refusal)
+    assert "modprobe wireguard" in refusal.hint
+
+
+async def test_without_permission_it_says_which_is_needed(tmp_path: Path) -> None:
+    with as_nobody():
+        async with open_netlink(BackendContext(ifname=ABSENT, state_dir=tmp_path)) as backend:
+            with pytest.raises(BackendError, match="no permission") as caught:
+                await backend.create(ABSENT)
+    assert "CAP_NET_ADMIN" in caught.value.hint
+
+
+async def test_events_end_with_who_listens(backend: Backend) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0.1):
+            async for _ in backend.events():
+                pass
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "said"),
+    [
+        (Task.READ, errno.ENODEV, "there is no device 'wg0'"),
+        (Task.CONFIGURE, errno.EPERM, "no permission"),
+        (Task.CONFIGURE, errno.EADDRINUSE, "its UDP port is in use"),
+        (Task.LINK, errno.EADDRINUSE, "its UDP port is in use"),
+        (Task.CREATE, errno.EOPNOTSUPP, "this kernel has no WireGuard"),
+        (Task.READ, errno.EOPNOTSUPP, "wg0 is not a WireGuard device"),
+        (Task.ADDRESS, errno.EACCES, "IPv6 is disabled"),
+        (Task.LINK, errno.EACCES, "can't be set up or down: Permission denied"),
+        (Task.DELETE, errno.EINVAL, "can't be deleted: Invalid argument"),
+    ],
+)
+def test_each_error_of_the_kernel_is_one_of_ours(task: Task, code: int, said: str) -> None:
+    for native in (OSError(code, os.strerror(code)), NetlinkError(code)):
+        with pytest.raises(BackendError, match=said) as caught, mapped("wg0", task):
+            raise native
+        assert isinstance(caught.value, NoSuchDeviceError) == (code == errno.ENODEV)
+
+
+def mtu_of(ifname: str) -> str:
+    return Path(f"/sys/class/net/{ifname}/mtu").read_text()
+
+
+async def refusal_of(call: Awaitable[None]) -> BackendError | None:
+    try:
+        await call
+    except BackendError as error:
+        return error
+    return None

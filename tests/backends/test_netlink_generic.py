@@ -1,0 +1,81 @@
+"""The generic netlink client, on a family that every kernel has, and on answers that only a bad day brings."""
+
+import socket
+import struct
+from collections.abc import Iterator
+from errno import EINTR, EINVAL, ENOENT
+from pathlib import Path
+
+import pytest
+
+from ikto_backends.netlink.attributes import attribute, attributes
+from ikto_backends.netlink.generic import GenericNetlink, answers
+
+pytestmark = pytest.mark.skipif(not Path("/proc/net/netlink").exists(), reason="netlink is of Linux")
+GET_FAMILY, FAMILY_NAME = 3, 2
+ERROR, DONE, INTERRUPTED, TLVS = 2, 3, 0x10, 0x200
+
+
+def test_a_dump_shows_every_family() -> None:
+    families = GenericNetlink("nlctrl").dump(GET_FAMILY, b"")
+    names = {part[s:e] for part in families for kind, s, e in attributes(part) if kind == FAMILY_NAME}
+    assert b"nlctrl\0" in names
+
+
+def test_a_family_that_is_not_there_is_enoent() -> None:
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is compared
+        GenericNetlink("ikto-none").send(0, [b""])
+    assert caught.value.errno == ENOENT
+
+
+def test_the_first_error_ends_the_sending_and_comes_with_its_number() -> None:
+    family = GenericNetlink("nlctrl")
+    family.send(GET_FAMILY, [attribute(FAMILY_NAME, b"nlctrl\0")] * 3)
+    with pytest.raises(OSError) as caught:  # noqa: PT011
+        family.send(GET_FAMILY, [attribute(FAMILY_NAME, b"nlctrl\0"), attribute(FAMILY_NAME, b"x" * 99)])
+    assert caught.value.errno
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, kernels:
+        yield ours, kernels
+
+
+def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, sequence, 0) + body + bytes(-len(body) % 4)
+
+
+def test_parts_are_gathered_and_strangers_are_not(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, kernels = pair
+    kernels.send(message(30, 2, 7, b"HEADone") + message(30, 2, 6, b"HEADnot ours") + message(30, 2, 7, b"HEADtwo"))
+    kernels.send(message(DONE, 2, 7, struct.pack("=i", 0)))
+    assert list(answers(ours, 7)) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("flags", [0, TLVS])
+def test_an_error_comes_with_the_kernels_text(pair: tuple[socket.socket, socket.socket], flags: int) -> None:
+    ours, kernels = pair
+    text = attribute(1, b"that is no key\0") if flags else b""
+    kernels.send(message(ERROR, flags, 7, struct.pack("=i", -EINVAL) + bytes(16) + text))
+    with pytest.raises(OSError, match=r"no key" if flags else r"Invalid argument$") as caught:
+        list(answers(ours, 7))
+    assert caught.value.errno == EINVAL
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        message(30, 2 | INTERRUPTED, 7, b"HEADtwo"),
+        message(DONE, 2 | INTERRUPTED, 7, struct.pack("=i", 0)),
+        message(DONE, 2, 7, struct.pack("=i", -EINTR)),
+    ],
+)
+def test_a_dump_that_was_overtaken_by_a_change_is_interrupted(
+    pair: tuple[socket.socket, socket.socket], last: bytes
+) -> None:
+    ours, kernels = pair
+    kernels.send(message(30, 2, 7, b"HEADone") + last)
+    with pytest.raises(InterruptedError):
+        list(answers(ours, 7))
