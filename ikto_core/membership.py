@@ -11,11 +11,11 @@ from ikto_core.addressing import Prefix
 from ikto_core.config import Config
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.ipam.addresses import addresses_to_try, device_address
-from ikto_core.ipam.contract import IpamRequest, IpamStrategy
+from ikto_core.ipam.contract import IpamStrategy
 from ikto_core.keys import PrivateKey
-from ikto_core.mesh import Entry, MeshRules, MeshView
+from ikto_core.mesh import Entry, MeshView
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings, check_settings
-from ikto_core.ourselves import own_device, own_record, own_subnet
+from ikto_core.ourselves import mesh_rules, own_device, own_record, own_request, own_subnet
 from ikto_core.own_record import Identity, Verdict, judge_own
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord
@@ -26,7 +26,6 @@ from ikto_core.store.port import RecordStore
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
-
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped every node claims again: not all in one moment."""
 
@@ -53,7 +52,7 @@ class Membership:
     ) -> None:
         self.record: PeerRecord | None = None
         self.failure = ""
-        self.view = MeshView(_rules(config, private_key))
+        self.view = MeshView(mesh_rules(config, private_key.public()))
         self.follower = Follower(self._bucket_changed, random)
         self._config = config
         self._name = name
@@ -187,14 +186,8 @@ class Membership:
         return addresses_to_try(configured, self._kept_address() or self._recorded_address(), self._proposals())
 
     def _proposals(self) -> Iterator[Prefix]:
-        request = IpamRequest(
-            mesh_cidr=self._config.mesh,
-            subnet_prefix=self._config.subnet_prefix,
-            public_key=self._identity.public_key,
-            name=self._name,
-            taken=self.view.subnets(),
-            random=self._random,
-        )
+        taken = self.view.subnets()
+        request = own_request(self._config, self._name, self._identity.public_key, taken, self._random)
         yield from self._strategy.candidates(request)
 
     # -- guarding --------------------------------------------------------------------------------------------------
@@ -255,7 +248,3 @@ class Membership:
         self.view.update(self.follower.table)
         device = own_device(self._config, self._private_key, address)
         self._reconciler.target(device, self.view.peers, self.follower.revision)
-
-
-def _rules(config: Config, private_key: PrivateKey) -> MeshRules:
-    return MeshRules(cidr=config.mesh, subnet_prefix=config.subnet_prefix, own_key=private_key.public())

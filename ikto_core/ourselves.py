@@ -1,14 +1,36 @@
-"""What a configuration makes of us: our record in the bucket, and our device."""
+"""What a configuration makes of us: the mesh we are in, what we ask for there, our record, and our device."""
 
 from ipaddress import ip_interface
+from random import Random
 
 from ikto_core import __version__
 from ikto_core.addressing import Prefix, parse_address
 from ikto_core.config import Config
-from ikto_core.keys import PrivateKey
+from ikto_core.ipam.contract import IpamRequest
+from ikto_core.keys import PrivateKey, PublicKey
+from ikto_core.mesh import MeshRules
 from ikto_core.model import DeviceSpec
 from ikto_core.own_record import Identity
 from ikto_core.records import PeerRecord
+
+
+def mesh_rules(config: Config, public_key: PublicKey) -> MeshRules:
+    """Return what records are judged by, as long as no subnet is ours."""
+    return MeshRules(cidr=config.mesh, subnet_prefix=config.subnet_prefix, own_key=public_key)
+
+
+def own_request(
+    config: Config, name: str, public_key: PublicKey, taken: frozenset[Prefix], random: Random
+) -> IpamRequest:
+    """Return what an IPAM strategy is told when we look for a subnet."""
+    return IpamRequest(
+        mesh_cidr=config.mesh,
+        subnet_prefix=config.subnet_prefix,
+        public_key=public_key,
+        name=name,
+        taken=taken,
+        random=random,
+    )
 
 
 def own_subnet(config: Config, address: str) -> Prefix:
