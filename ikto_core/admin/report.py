@@ -138,9 +138,8 @@ class Report:
         return next((str(address.ip) for address in self._reconciler.addresses), None)
 
     def _nats(self) -> NatsView:
-        return NatsView(
-            connected=bool(self._link.server), server=self._link.server or None, failure=self._link.failure or None
-        )
+        failure = self._link.failure or self._membership.failure
+        return NatsView(connected=bool(self._link.server), server=self._link.server or None, failure=failure or None)
 
     def _counters(self) -> CountersView:
         return CountersView(

@@ -44,7 +44,7 @@ class NatsView(msgspec.Struct, frozen=True, kw_only=True):
 
     connected: bool
     server: str | None  # its URL, without credentials; null: not connected
-    failure: str | None  # why the last attempt failed; null: there was none since we were last settled
+    failure: str | None  # why we are not connected, or why our record can't be kept; null: neither
 
 
 class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,6 +76,13 @@ async def test_a_lost_session_degrades_but_the_device_still_shows_the_mesh(tmp_p
         assert node.report.ready
 
 
+async def test_a_record_that_can_not_be_kept_is_told(tmp_path: Path) -> None:
+    async with converged_node(tmp_path) as node:
+        node.membership.failure = "NATS denied a write"
+        status = await node.report.status()
+        assert (status.nats.connected, status.nats.failure) == (True, "NATS denied a write")
+
+
 async def test_a_device_that_can_not_be_written_degrades(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
         node.put(peer_record(2))
