@@ -54,7 +54,7 @@ def _where_options(command: Command) -> Command:
     )
 
 
-@bucket.command()
+@bucket.command(short_help="Create the bucket, with the mesh's settings.")
 @_where_options
 @member_options("mesh_cidr", "subnet_prefix")
 @click.option("--replicas", type=click.IntRange(1, 5), default=1, show_default=True, help="Copies in a cluster.")
@@ -82,7 +82,7 @@ def show(config_path: Path | None, as_json: bool, **members: str | None) -> None
         click.echo(f"{name.replace('_', ' ')}: {value}")
 
 
-@bucket.command()
+@bucket.command(short_help="Make a bucket of 0.3.0 quick to follow.")
 @_where_options
 def upgrade(config_path: Path | None, **members: str | None) -> None:
     """Have a bucket made for Ikto 0.3.0 republish its writes, so that agents see them at once and cheaply."""

@@ -41,5 +41,8 @@ def config_from_flags(overrides: Mapping[str, str]) -> Config:
 def config_schema() -> dict[str, Any]:
     """Return the configuration's JSON Schema, with a description of each member."""
     schema = msgspec.json.schema(Config)
-    schema["$defs"]["Config"]["required"] = ["private_address"]  # its default is the one value that is refused
+    schema["$defs"]["Config"] |= {
+        "description": "How a host takes part in an Ikto mesh.",
+        "required": ["private_address"],  # its default is the one value that is refused
+    }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

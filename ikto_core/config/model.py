@@ -25,10 +25,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = ""
     private_address: Annotated[
         forms.MeshAddress,
-        Meta(description='Address of the device, inside mesh_cidr; "auto": claimed by the IPAM strategy. Required.'),
+        Meta(description='Address of the device, inside mesh_cidr; "auto": claimed by the IPAM strategy.'),
     ] = ""
     subnet_prefix: Annotated[
-        forms.PrefixLength, Meta(description="Length in bits of the subnet around private_address that is ours.")
+        forms.PrefixLength, Meta(description="Length in bits of each host's subnet, the one around its private_address.")
     ] = 48
     mesh_cidr: Annotated[forms.Network, Meta(description="Network of the whole mesh.")] = "fd10::/16"
     wg_dev_name: Annotated[forms.Ifname, Meta(description="Name of the WireGuard device.")] = "wg0"

@@ -100,8 +100,8 @@ def _read_object(path: Path) -> _Members:
     try:
         document = json.loads(text, object_pairs_hook=_Members, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise ConfigError(f"{path}: is not JSON: {error.msg} at {where}") from None
+        wrong = error.msg.removesuffix(" at")
+        raise ConfigError(f"{path}: is not JSON: {wrong} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply; a configuration is one flat object") from None
     except ValueError:  # NaN, or more digits than Python converts

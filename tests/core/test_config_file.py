@@ -25,7 +25,7 @@ def error_of(path: Path) -> str:
     [
         (b"", "is empty"),
         (b" \n\t", "is empty"),
-        (b'{"name": "a",\n "wg_po', "is not JSON: Unterminated string starting at at line 2, column 2"),
+        (b'{"name": "a",\n "wg_po', "is not JSON: Unterminated string starting at line 2, column 2"),
         (b'{"name": "a",\n', "is not JSON: Expecting property name enclosed in double quotes at line 2, column 1"),
         (b"name: a\n", "is not JSON: Expecting value at line 1, column 1"),
         (b"{} {}", "is not JSON: Extra data at line 1, column 4"),
