@@ -28,7 +28,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description='Address of the device, inside mesh_cidr; "auto": claimed by the IPAM strategy.'),
     ] = ""
     subnet_prefix: Annotated[
-        forms.PrefixLength, Meta(description="Length in bits of each host's subnet, the one around its private_address.")
+        forms.PrefixLength, Meta(description="Length in bits of a host's subnet, the one around its private_address.")
     ] = 48
     mesh_cidr: Annotated[forms.Network, Meta(description="Network of the whole mesh.")] = "fd10::/16"
     wg_dev_name: Annotated[forms.Ifname, Meta(description="Name of the WireGuard device.")] = "wg0"
