@@ -28,15 +28,26 @@ class DeviceEvent(msgspec.Struct, frozen=True):
 class Backend(Protocol):
     """Drive WireGuard devices on this host. Every call may be repeated.
 
-    C1. `create` of a device that exists changes nothing.
+    C1. `create` of a device that exists changes nothing; a new one is down, with no key, no address and no peers.
     C2. `read` of an absent device returns None; `delete` of one does nothing.
-    C3. `apply` to an absent device raises NoSuchDeviceError.
+    C3. `apply` to an absent device raises NoSuchDeviceError, and makes none.
     C4. In a patch, None or an empty collection leaves alone what it stands for.
     C5. `apply` carries out additions and changes before removals, and never drops a session of a peer whose key
         is not in `remove_peers`.
     C6. An allowed IP belongs to one peer: giving it to a peer takes it from its old owner.
     C7. A peer patch without `create` for an absent peer, and the removal of an absent peer, do nothing.
-    C8. Failures raise BackendError (or a subclass), nothing else, and may leave a part applied: read again.
+    C8. Failures raise BackendError (or a subclass), nothing else, with a hint at what the operator can do, and may
+        leave a part applied: read again.
+    C9. `events` tells of a device that another hand changed or deleted; or it ends at once, if the system can't tell.
+    C10. A cancelled call may be carried out in part or whole, but not after what is called later; read, diff and
+        apply mend what it left.
+    C11. A `read` during an `apply` shows a device on the way: no peer that stays is missing, none shows what it
+        was never given.
+    C12. A peer that never had a handshake shows None for it, and no traffic; no write of other peers or of the
+        device sets its counters back.
+    C13. Once the difference between a spec and the device is applied, the device shows the spec, whatever their size.
+    C14. The endpoint of an IPv6 link-local peer keeps its scope.
+    C15. Closing a backend leaves its devices as they are; the next one that is opened finds them.
     """
 
     async def read(self, ifname: str) -> DeviceState | None:

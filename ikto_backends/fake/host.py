@@ -148,7 +148,7 @@ class FakeHost:
         up = link.up if patch.up is None else patch.up
         bound = {d.link.listen_port for name, d in self._devices.items() if name != ifname and d.link.up}
         if up and port and port in bound:
-            raise BackendError(f"{ifname}: UDP port {port} is in use")
+            raise BackendError(f"{ifname}: UDP port {port} is in use", hint="choose another `wg_port`")
 
     def _save(self, ifname: str) -> None:
         if self._state_dir:  # the state of thousands of peers is not gathered for nothing

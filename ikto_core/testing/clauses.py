@@ -1,22 +1,25 @@
 """The numbered clauses of `ikto_core.backend.Backend`, and the mark that ties a test to one."""
 
-from collections.abc import Callable, Coroutine
+import inspect
+import re
+from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from typing import Any, ParamSpec
 
+from ikto_core.backend import Backend
+
 P = ParamSpec("P")
 
-CLAUSES = {
-    "C1": "`create` of a device that exists changes nothing; a new one is down, with no key and no peers",
-    "C2": "`read` of an absent device returns None; `delete` of one does nothing",
-    "C3": "`apply` to an absent device raises NoSuchDeviceError",
-    "C4": "in a patch, None or an empty collection leaves alone what it stands for",
-    "C5": "`apply` carries out additions and changes before removals, and drops no session of a peer that stays",
-    "C6": "an allowed IP belongs to one peer: giving it to a peer takes it from its old owner",
-    "C7": "a peer patch without `create` for an absent peer, and the removal of an absent peer, do nothing",
-    "C8": "failures raise BackendError, and may leave a part applied: read again",
-    "round trip": "once the difference between a spec and the device is applied, the device shows the spec",
-}
+
+def clauses_in(text: str) -> dict[str, str]:
+    """Return the clauses that a text lists, by name: paragraphs of `C1. …`, however they are wrapped or marked up."""
+    plain = re.sub(r"\s+", " ", text.replace("*", ""))
+    parts = re.split(r" ?\b(C\d+)\. ", plain)
+    return dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))
+
+
+CLAUSES: Mapping[str, str] = clauses_in(inspect.getdoc(Backend) or "")
+"""What each clause promises: the contract's own words, from the docstring of `Backend`."""
 
 
 def clause(
@@ -30,7 +33,7 @@ def clause(
             try:
                 await test(*args, **kwargs)
             except Exception as error:
-                raise AssertionError(f"{name}: {CLAUSES[name]}. But {type(error).__name__}: {error}") from error
+                raise AssertionError(f"{name}: {CLAUSES[name]} But {type(error).__name__}: {error}") from error
 
         named.__dict__["clause"] = name
         return named

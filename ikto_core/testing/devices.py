@@ -1,18 +1,23 @@
 """Devices to write in tests, and how to compare them with what is read."""
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
 from ipaddress import ip_interface
+from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from msgspec.structs import asdict, replace
 
 from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.backend import Backend
+from ikto_core.backend import Backend, DeviceEvent
 from ikto_core.diff import diff
 from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
 from ikto_core.model import DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 from ikto_core.testing.strategies import device_specs, peer_maps, prefixes, public_keys
+
+E = TypeVar("E", bound=Exception)
 
 
 def private_key_of(number: int) -> PrivateKey:
@@ -109,13 +114,54 @@ def equal(found: object, wanted: object) -> None:
         raise AssertionError(f"it shows {found}, not {wanted}")
 
 
-async def refused(call: Awaitable[None], error: type[Exception]) -> None:
-    """Fail unless the call raises `error`."""
+async def refused(call: Awaitable[None], error: type[E]) -> E:
+    """Return the error that the call raises; fail unless it is an `error`."""
     try:
         await call
-    except error:
-        return
+    except error as caught:
+        return caught
     raise AssertionError(f"it did not raise {error.__name__}")
+
+
+async def within(delay_s: float, call: Awaitable[None]) -> bool:
+    """Cancel the call after a while; return whether it got through before."""
+    try:
+        async with asyncio.timeout(delay_s):
+            await call
+    except TimeoutError:
+        return False
+    return True
+
+
+async def is_told(
+    events: AsyncIterator[DeviceEvent],
+    deed: Callable[[], Awaitable[None]],
+    wanted: DeviceEvent,
+    *,
+    or_end: bool = True,
+) -> bool:
+    """Do a deed, again and again, until the wanted event comes; False if the events end, where that is allowed.
+
+    Again, for who has only begun to listen may miss the first.
+    """
+    async with asyncio.TaskGroup() as group:
+        listening = group.create_task(_comes(events, wanted))
+        while not listening.done():
+            await deed()
+            await asyncio.wait({listening}, timeout=0.1)
+    if not (listening.result() or or_end):
+        raise AssertionError(f"the events ended before {wanted}")
+    return listening.result()
+
+
+async def _comes(events: AsyncIterator[DeviceEvent], wanted: DeviceEvent) -> bool:
+    async with AsyncExitStack() as stack:
+        if isinstance(events, AsyncGenerator):
+            await stack.enter_async_context(aclosing(events))
+        async for event in events:
+            if event == wanted:
+                return True
+    return False
 
 
 async def shown(backend: Backend, ifname: str) -> DeviceState:
@@ -132,13 +178,13 @@ async def owned(backend: Backend, ifname: str) -> dict[int, frozenset[Prefix]]:
     return {int.from_bytes(key, "big"): peer.allowed_ips for key, peer in state.peers.items()}
 
 
-async def handshake_of(backend: Backend, ifname: str, peer: PublicKey) -> float:
-    """Return when the peer's session was made, in seconds since the epoch; AssertionError if there is none."""
+async def session_of(backend: Backend, ifname: str, peer: PublicKey) -> PeerState:
+    """Return a peer that a session was made with, and traffic counted; AssertionError if there was none."""
     state = await backend.read(ifname)
-    at = state.peers[peer].last_handshake if state else None
-    if at is None:
-        raise AssertionError("there is no session with the peer")
-    return at
+    found = state.peers.get(peer) if state else None
+    if not (found and found.last_handshake and found.rx_bytes and found.tx_bytes):
+        raise AssertionError(f"there is no session with the peer: {found}")
+    return found
 
 
 async def fresh(backend: Backend, ifname: str) -> DeviceState:

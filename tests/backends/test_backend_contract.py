@@ -1,199 +1,181 @@
 """The backend contract kit passes a backend that keeps the contract, and names the clause that a broken one breaks."""
 
+import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, settings
-from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.backend import Backend
-from ikto_core.errors import BackendError
-from ikto_core.keys import PrivateKey
-from ikto_core.model import DevicePatch, DeviceState, PeerPatch
-from ikto_core.testing.backend_contract import BackendContract
-from ikto_core.testing.clauses import CLAUSES, clause_of
+from ikto_core.backend import Backend, BackendContext
+from ikto_core.testing import BackendContract
+from ikto_core.testing.clauses import CLAUSES, clause_of, clauses_in
+from tests.backends import broken
+from tests.backends.fake_contract import AnotherHand, FakeContract, plugin_of
 
 WG = "wg0"
+PAGE = Path(__file__).parents[2] / "docs/backend-contract.md"
 
 
-class CreatesAnew(FakeBackend):
-    async def create(self, ifname: str) -> None:
-        self.host.delete(ifname)
-        await super().create(ifname)
-
-
-class ReadsAbsentAsEmpty(FakeBackend):
-    async def read(self, ifname: str) -> DeviceState | None:
-        return await super().read(ifname) or DeviceState()
-
-
-class MakesWhatItIsAppliedTo(FakeBackend):
-    async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        self.host.create(ifname)
-        await super().apply(ifname, patch)
-
-
-class TakesNoneForZero(FakeBackend):
-    async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        peers = tuple(replace(peer, persistent_keepalive=peer.persistent_keepalive or 0) for peer in patch.peers)
-        await super().apply(ifname, replace(patch, fwmark=patch.fwmark or 0, peers=peers))
-
-
-class DropsSecondaryAddresses(FakeBackend):
-    """Linux, where promote_secondaries is off."""
-
-    async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        await super().apply(ifname, patch)
-        state = self.host.device(ifname)
-        networks = {address.network for address in patch.remove_addresses}
-        gone = (
-            frozenset(address for address in state.addresses if address.network in networks) if state else frozenset()
-        )
-        self.host.tamper(ifname, DevicePatch(remove_addresses=gone))
-
-
-class RemovesFirst(FakeBackend):
-    async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        await super().apply(ifname, DevicePatch(remove_peers=patch.remove_peers))
-        await super().apply(ifname, replace(patch, remove_peers=frozenset()))
-
-
-class ReplacesPeers(FakeBackend):
-    """As `wg setconf` does."""
-
-    async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        before = self.host.device(ifname)
-        await super().apply(ifname, patch)
-        after = self.host.device(ifname)
-        if not (before and after):
-            return
-        peers = tuple(
-            PeerPatch(
-                public_key=peer.public_key,
-                create=True,
-                allowed_ips=peer.allowed_ips,
-                endpoint=peer.endpoint,
-                persistent_keepalive=peer.persistent_keepalive,
-                preshared_key=peer.preshared_key,
-            )
-            for peer in after.peers.values()
-        )
-        self.host.tamper(ifname, DevicePatch(remove_peers=frozenset(after.peers)))
-        self.host.tamper(ifname, DevicePatch(peers=peers))
-
-
-class TwoOwners(FakeBackend):
-    """Reads from its own books, in which nobody loses a prefix."""
-
-    async def read(self, ifname: str) -> DeviceState | None:
-        state = await super().read(ifname)
-        given = {peer.public_key: peer.allowed_ips for _, patch in self.host.writes for peer in patch.peers}
-        if state is None:
-            return None
-        peers = {key: replace(peer, allowed_ips=given.get(key) or frozenset()) for key, peer in state.peers.items()}
-        return replace(state, peers=peers)
-
-
-class AddsWhatItShouldUpdate(FakeBackend):
-    async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        await super().apply(ifname, replace(patch, peers=tuple(replace(peer, create=True) for peer in patch.peers)))
-
-
-class LeaksNativeErrors(FakeBackend):
-    async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        try:
-            await super().apply(ifname, patch)
-        except BackendError as error:
-            if "listen_port" in str(error):
-                raise OverflowError(str(error)) from error
-            raise
-
-
-class LosesIPv6Endpoints(FakeBackend):
-    async def read(self, ifname: str) -> DeviceState | None:
-        state = await super().read(ifname)
-        if state is None:
-            return None
-        shown = {
-            key: replace(peer, endpoint=None if peer.endpoint and ":" in peer.endpoint.host else peer.endpoint)
-            for key, peer in state.peers.items()
-        }
-        return replace(state, peers=shown)
-
-
-class Kit(BackendContract):
+class Kit(FakeContract):
     examples = settings(max_examples=20, phases=[Phase.generate])  # to shrink is nice, and slow
-
-    async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:
-        assert isinstance(backend, FakeBackend)
-        backend.host.handshake(ifname, peer.public(), 1_700_000_000.0)
+    patience_s = 0.3
 
 
-async def complaints(broken: type[FakeBackend], clause: str) -> list[str]:
+def kit_tests(clause: str) -> list[Callable[..., Awaitable[None]]]:
+    found = [getattr(Kit(), name) for name in dir(Kit) if name.startswith("test_")]
+    return [test for test in found if clause_of(test) == clause]
+
+
+async def complaints(kind: type[FakeBackend], clause: str, tmp_path: Path) -> list[str]:
     """Run the clause's tests on a new host each; return what those that fail say."""
     said = []
-    for name in dir(Kit):
-        test = getattr(Kit(), name)
-        if name.startswith("test_") and clause_of(test) == clause:
-            more = (3,) if "any_number" in name else ()
-            try:
-                await test(broken(FakeHost()), WG, *more)
-            except AssertionError as error:
-                said.append(str(error))
+    for test in kit_tests(clause):
+        host = FakeHost()
+        given = {
+            "backend": kind(host),
+            "another": AnotherHand(host),
+            "plugin": plugin_of(host, kind),
+            "context": BackendContext(ifname=WG, state_dir=tmp_path),
+            "ifname": WG,
+            "other_ifname": "wg1",
+            "peers": 3,
+        }
+        try:
+            await test(**{name: given[name] for name in inspect.signature(test).parameters})
+        except AssertionError as error:
+            said.append(str(error))
+        except pytest.skip.Exception:
+            continue
     return said
 
 
 @pytest.mark.parametrize(
-    ("broken", "clause"),
+    ("kind", "clause"),
     [
-        (CreatesAnew, "C1"),
-        (ReadsAbsentAsEmpty, "C2"),
-        (MakesWhatItIsAppliedTo, "C3"),
-        (TakesNoneForZero, "C4"),
-        (DropsSecondaryAddresses, "C4"),
-        (RemovesFirst, "C5"),
-        (ReplacesPeers, "C5"),
-        (TwoOwners, "C6"),
-        (AddsWhatItShouldUpdate, "C7"),
-        (LeaksNativeErrors, "C8"),
-        (LosesIPv6Endpoints, "round trip"),
+        (broken.CreatesAnew, "C1"),
+        (broken.ReadsAbsentAsEmpty, "C2"),
+        (broken.MakesWhatItIsAppliedTo, "C3"),
+        (broken.TakesNoneForZero, "C4"),
+        (broken.DropsSecondaryAddresses, "C4"),
+        (broken.RemovesFirst, "C5"),
+        (broken.ReplacesPeers, "C5"),
+        (broken.TwoOwners, "C6"),
+        (broken.AddsWhatItShouldUpdate, "C7"),
+        (broken.LeaksNativeErrors, "C8"),
+        (broken.SharesPorts, "C8"),
+        (broken.LeavesTheOperatorAlone, "C8"),
+        (broken.TellsNothing, "C9"),
+        (broken.TellsNoEnd, "C9"),
+        (broken.WritesOnWhenCancelled, "C10"),
+        (broken.StuckWhenCancelled, "C10"),
+        (broken.HalfDeletesWhenCancelled, "C10"),
+        (broken.ShowsNobodyAmidWrites, "C11"),
+        (broken.ShowsZeroForNever, "C12"),
+        (broken.CountsFromTheLastWrite, "C12"),
+        (broken.LosesIPv6Endpoints, "C13"),
+        (broken.ReplacesInEveryMessage, "C13"),
+        (broken.LosesScopes, "C14"),
+        (broken.TakesItsDevicesAlong, "C15"),
     ],
 )
-async def test_the_kit_names_the_clause_that_a_broken_backend_breaks(broken: type[FakeBackend], clause: str) -> None:
-    said = await complaints(broken, clause)
+async def test_the_kit_names_the_clause_that_a_broken_backend_breaks(
+    kind: type[FakeBackend], clause: str, tmp_path: Path
+) -> None:
+    said = await complaints(kind, clause, tmp_path)
     assert said
     assert all(text.startswith(f"{clause}: {CLAUSES[clause]}") for text in said)
 
 
-@pytest.mark.parametrize("clause", sorted(CLAUSES))
-async def test_every_clause_has_tests_and_the_fake_backend_passes_them(clause: str) -> None:
-    assert clause in {clause_of(getattr(Kit, name)) for name in dir(Kit)}
-    assert await complaints(FakeBackend, clause) == []
+@pytest.mark.parametrize("clause", CLAUSES)
+async def test_every_clause_has_tests_and_the_fake_backend_passes_them(clause: str, tmp_path: Path) -> None:
+    assert kit_tests(clause)
+    assert await complaints(FakeBackend, clause, tmp_path) == []
 
 
-def test_a_third_party_inherits_the_kit_and_skips_a_clause_aloud(tmp_path: Path) -> None:
-    (tmp_path / "test_mine.py").write_text(
+def test_every_test_of_the_kit_belongs_to_a_clause() -> None:
+    names = [name for name in dir(BackendContract) if name.startswith("test_")]
+    assert {clause_of(getattr(BackendContract, name)) for name in names} == set(CLAUSES)
+
+
+def test_the_clauses_are_numbered_and_the_page_says_what_the_code_says() -> None:
+    assert list(CLAUSES) == [f"C{number}" for number in range(1, len(CLAUSES) + 1)]
+    assert clauses_in(inspect.getdoc(Backend) or "") == CLAUSES
+    page = PAGE.read_text()
+    listed = page.partition("## The clauses\n")[2].partition("\n## ")[0]
+    assert clauses_in(listed.replace("\n- ", "\n")) == CLAUSES
+    proved = re.findall(r"^\| (C\d+) \| `(\w+)` \|", page, re.MULTILINE)
+    assert proved == [(clause, test.__name__) for clause in CLAUSES for test in kit_tests(clause)]
+
+
+def third_party(directory: Path, body: str) -> str:
+    """Run the kit as the author of a backend would; return what pytest says."""
+    (directory / "test_mine.py").write_text(
         "import pytest\n"
         "from hypothesis import settings\n"
-        "from ikto_backends.fake import FakeBackend, FakeHost\n"
-        "from ikto_core.testing.backend_contract import BackendContract\n"
+        "from ikto_backends.fake import ikto_register_backends\n"
+        "from ikto_core.testing import BackendContract\n"
         "class TestMine(BackendContract):\n"
-        "    unsupported = {'C6': 'the vendor forbids it'}\n"
         "    examples = settings(max_examples=2)\n"
-        "    @pytest.fixture\n"
-        "    async def backend(self):\n"
-        "        async with FakeHost().open() as backend:\n"
-        "            yield backend\n"
+        f"{body}"
     )
-    options = ["-rs", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    options = ["-rs", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--rootdir", str(directory)]
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(tmp_path)],
-        capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        [sys.executable, "-m", "pytest", *options, str(directory)],
+        capture_output=True, text=True, check=False, timeout=60, cwd=directory,
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "C6 is not supported: the vendor forbids it" in ran.stdout
-    assert "C5: `establish` is not overridden" in ran.stdout
-    assert "4 skipped" in ran.stdout
+    return ran.stdout + ran.stderr
+
+
+PLUGIN = """
+    @pytest.fixture
+    def plugin(self):
+        return next(iter(ikto_register_backends()))
+"""
+
+
+def test_a_third_party_gives_its_plugin_and_is_told_what_is_half_shown(tmp_path: Path) -> None:
+    said = third_party(tmp_path, "    unsupported = {'C6': 'the vendor forbids it', 'C9': 'nobody tells'}\n" + PLUGIN)
+    skipped = len(kit_tests("C6")) + len(kit_tests("C9"))
+    assert said.count("C6 is not supported: the vendor forbids it") == len(kit_tests("C6"))
+    assert said.count("C9 is not supported: nobody tells") == len(kit_tests("C9"))
+    assert "C8: `other_kind` names no interface" in said
+    assert "`establish` is not overridden" in said
+    assert "`unprivileged` is not overridden" in said
+    assert f"{skipped + 4} skipped" in said
+    assert "failed" not in said
+    assert "error" not in said
+
+
+def test_every_clause_can_be_declared_unsupported_with_its_reason(tmp_path: Path) -> None:
+    reasons = {name: f"reason {number}." for number, name in enumerate(CLAUSES)}
+    said = third_party(tmp_path, f"    unsupported = {reasons!r}\n{PLUGIN}")
+    shown = dict(re.findall(r"SKIPPED \[\d+\] .*: (C\d+) is not supported: (.+)", said))
+    assert shown == reasons
+    assert "passed" not in said
+
+
+def test_a_misspelt_clause_and_a_missing_plugin_are_said(tmp_path: Path) -> None:
+    said = third_party(tmp_path, "    unsupported = {'C99': 'no such'}\n")
+    assert "`unsupported` names no clause of the contract: ['C99']" in said
+    said = third_party(tmp_path, "    pass\n")
+    assert "give the fixture `plugin`" in said
+
+
+def test_only_who_asks_for_the_kit_imports_pytest() -> None:
+    program = (
+        "import sys, ikto_core, ikto_core.testing, ikto_core.testing.nats_server\n"
+        "assert not {'pytest', 'hypothesis'} & set(sys.modules)\n"
+        "from ikto_core.testing import BackendContract\n"
+        "assert 'pytest' in sys.modules\n"
+        "import ikto_core.testing.backend_contract as room\n"
+        "assert BackendContract is room.BackendContract\n"
+        "try: ikto_core.testing.NoSuchKit\n"
+        "except AttributeError as error: print(error)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.stdout == "module 'ikto_core.testing' has no attribute 'NoSuchKit'\n", ran.stderr

@@ -1,22 +1,25 @@
 """The fake backend keeps the contract, models the kernel, and fails as told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from ipaddress import ip_interface
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from hypothesis import settings
 from msgspec.structs import replace
 
-from ikto_backends.fake import FakeBackend, FakeHost, load_device, open_fake, state_file
+from ikto_backends.fake import FakeBackend, FakeHost, ikto_register_backends, load_device, open_fake, state_file
 from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.backend import Backend, BackendContext, DeviceEvent, DeviceEventKind
+from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
 from ikto_core.errors import BackendError
 from ikto_core.keys import PrivateKey
 from ikto_core.model import DevicePatch, DeviceState, PeerPatch
-from ikto_core.testing.backend_contract import BackendContract
+from ikto_core.testing import BackendContract
 from ikto_core.testing.devices import becomes, create, fresh, peer_of, private_key_of, public_key_of, spec_of
+from tests.backends.fake_contract import FakeContract
 
 WG = "wg0"
 SPEC = spec_of(3, listen_port=51820)
@@ -38,15 +41,20 @@ async def made(backend: Backend) -> DeviceState:
     return await becomes(backend, WG, SPEC)
 
 
-class TestFakeContract(BackendContract):
-    async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:
-        assert isinstance(backend, FakeBackend)
-        backend.host.handshake(ifname, peer.public(), 1_700_000_000.0)
+class TestFakeContract(FakeContract):
+    pass
+
+
+class TestFakeContractOnWhatItsPluginOpens(BackendContract):
+    """As `ikto agent --backend fake` has it: each opening is a host of its own, that finds its devices in files."""
+
+    unsupported: ClassVar[Mapping[str, str]] = {"C9": "hands of other processes change files, which nobody watches"}
+    examples: ClassVar[settings] = settings(max_examples=5)
 
     @pytest.fixture
-    async def backend(self, tmp_path: Path) -> AsyncIterator[Backend]:
-        async with open_fake(BackendContext(ifname=WG, state_dir=tmp_path)) as backend:
-            yield backend
+    def plugin(self) -> BackendPlugin:
+        [plugin] = ikto_register_backends()
+        return plugin
 
 
 async def test_adding_one_peer_writes_one_peer(host: FakeHost, backend: FakeBackend) -> None:

@@ -1,0 +1,153 @@
+"""C4 to C7, C12 and C14: peers, their sessions, and what belongs to which."""
+
+from typing import ClassVar
+
+from msgspec.structs import replace
+
+from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.backend import Backend
+from ikto_core.diff import patched
+from ikto_core.keys import PresharedKey
+from ikto_core.model import NO_PRESHARED_KEY, DevicePatch, PeerPatch, PeerState
+from ikto_core.testing.clauses import clause
+from ikto_core.testing.contract_base import ContractBase
+from ikto_core.testing.devices import create, equal, owned, peer_of, private_key_of, public_key_of, session_of, shown
+
+
+class PeerClauses(ContractBase):
+    """What is promised of a device's peers."""
+
+    local_link: ClassVar[str] = "lo"  # a link of this host, for the scope of a link-local address
+
+    @clause("C4")
+    async def test_a_peer_patch_of_one_member_changes_that_member(self, backend: Backend, ifname: str) -> None:
+        """Nothing else of the peer, no other peer."""
+        await self._become(backend, ifname, 3)
+        key = public_key_of(3)
+        for patch in (
+            PeerPatch(public_key=key),
+            PeerPatch(public_key=key, allowed_ips=frozenset({Prefix.parse("fd78::/48")})),
+            PeerPatch(public_key=key, allowed_ips=frozenset()),
+            PeerPatch(public_key=key, endpoint=Endpoint.parse("198.51.100.1:1")),
+            PeerPatch(public_key=key, endpoint=Endpoint.parse("[2001:db8::ffff]:65535")),
+            PeerPatch(public_key=key, persistent_keepalive=25),
+            PeerPatch(public_key=key, persistent_keepalive=0),
+            PeerPatch(public_key=key, preshared_key=PresharedKey(bytes([5] * 32))),
+            PeerPatch(public_key=key, preshared_key=NO_PRESHARED_KEY),
+            PeerPatch(public_key=key, create=True),
+        ):
+            before = await shown(backend, ifname)
+            await backend.apply(ifname, DevicePatch(peers=(patch,)))
+            equal(
+                await shown(backend, ifname),
+                replace(before, peers={**before.peers, key: patched(before.peers[key], patch)}),
+            )
+
+    @clause("C5")
+    async def test_a_peer_both_added_and_removed_is_absent(self, backend: Backend, ifname: str) -> None:
+        """Removals come last."""
+        await self._become(backend, ifname, 1)
+        keys = frozenset({public_key_of(1), public_key_of(2)})
+        await backend.apply(ifname, DevicePatch(peers=(create(1), create(2)), remove_peers=keys))
+        equal((await shown(backend, ifname)).peers, {})
+
+    @clause("C5")
+    async def test_no_write_drops_the_session_of_a_peer_that_stays(self, backend: Backend, ifname: str) -> None:
+        """Neither its own changes, nor those of other peers or of the device, nor to write what is there."""
+        session = await self._session(backend, ifname)
+        addresses = (await shown(backend, ifname)).addresses
+        again = PeerPatch(public_key=session.public_key, create=True, allowed_ips=session.allowed_ips)
+        for patch in (
+            DevicePatch(peers=(again,)),
+            DevicePatch(private_key=private_key_of(1), listen_port=self.listen_ports[0]),
+            DevicePatch(peers=(create(3), replace(again, allowed_ips=frozenset({Prefix.parse("10.79.0.0/16")})))),
+            DevicePatch(peers=(PeerPatch(public_key=session.public_key, persistent_keepalive=9),)),
+            DevicePatch(
+                fwmark=9, mtu=1300, up=True, add_addresses=addresses, remove_peers=frozenset({public_key_of(2)})
+            ),
+        ):
+            await backend.apply(ifname, patch)
+            after = await session_of(backend, ifname, session.public_key)
+            if after.last_handshake != session.last_handshake:
+                raise AssertionError(f"the session is another one after {patch}")
+
+    @clause("C6")
+    async def test_a_peer_that_gains_a_prefix_takes_it_from_its_owner(self, backend: Backend, ifname: str) -> None:
+        """The old owner is not named, and keeps its other prefixes."""
+        await self._become(backend, ifname, 2)
+        moved, *kept = sorted(peer_of(1).allowed_ips)
+        gains = PeerPatch(public_key=public_key_of(2), allowed_ips=frozenset({moved}))
+        await backend.apply(ifname, DevicePatch(peers=(gains,)))
+        equal(await owned(backend, ifname), {1: frozenset(kept), 2: frozenset({moved})})
+
+    @clause("C6")
+    async def test_two_peers_swap_their_prefixes_in_one_patch(self, backend: Backend, ifname: str) -> None:
+        """Whichever is written first."""
+        for order in (1, -1):
+            await self._become(backend, ifname, 2)
+            swapped = {1: peer_of(2).allowed_ips, 2: peer_of(1).allowed_ips}
+            patches = [PeerPatch(public_key=public_key_of(n), allowed_ips=ips) for n, ips in swapped.items()]
+            await backend.apply(ifname, DevicePatch(peers=tuple(patches[::order])))
+            equal(await owned(backend, ifname), swapped)
+
+    @clause("C6")
+    async def test_a_prefix_within_another_peers_prefix_moves_nothing(self, backend: Backend, ifname: str) -> None:
+        """Only an equal prefix has one owner; of nested ones the longest match decides."""
+        await self._become(backend, ifname, 2)
+        nested = {1: frozenset({Prefix.parse("10.0.0.0/8")}), 2: frozenset({Prefix.parse("10.0.0.0/9")})}
+        patches = (PeerPatch(public_key=public_key_of(n), allowed_ips=ips) for n, ips in nested.items())
+        await backend.apply(ifname, DevicePatch(peers=tuple(patches)))
+        equal(await owned(backend, ifname), nested)
+
+    @clause("C7")
+    async def test_what_names_an_absent_peer_does_nothing(self, backend: Backend, ifname: str) -> None:
+        """Not even where it names a prefix that another peer has."""
+        before = await self._become(backend, ifname, 2)
+        thief = PeerPatch(public_key=public_key_of(3), allowed_ips=peer_of(1).allowed_ips, persistent_keepalive=5)
+        await backend.apply(ifname, DevicePatch(peers=(thief,), remove_peers=frozenset({public_key_of(4)})))
+        equal(await shown(backend, ifname), before)
+
+    @clause("C6")
+    async def test_a_peer_changes_its_key(self, backend: Backend, ifname: str) -> None:
+        """In one patch: the new one comes with all the prefixes, then the old one goes, and takes none along."""
+        await self._become(backend, ifname, 2)
+        heir = replace(create(9), allowed_ips=peer_of(1).allowed_ips, endpoint=peer_of(1).endpoint)
+        await backend.apply(ifname, DevicePatch(peers=(heir,), remove_peers=frozenset({public_key_of(1)})))
+        equal(await owned(backend, ifname), {2: peer_of(2).allowed_ips, 9: peer_of(1).allowed_ips})
+
+    @clause("C12")
+    async def test_a_peer_that_nobody_spoke_with_has_no_handshake(self, backend: Backend, ifname: str) -> None:
+        """None, not 1970."""
+        await self._become(backend, ifname, 3)
+        state = await backend.read(ifname)
+        for peer in state.peers.values() if state else ():
+            equal((peer.last_handshake, peer.rx_bytes, peer.tx_bytes), (None, 0, 0))
+
+    @clause("C12")
+    async def test_traffic_is_counted_and_no_write_of_others_sets_it_back(self, backend: Backend, ifname: str) -> None:
+        """A handshake is traffic in both directions."""
+        before = await self._session(backend, ifname)
+        for patch in (
+            DevicePatch(fwmark=9),
+            DevicePatch(peers=(create(3),), remove_peers=frozenset({public_key_of(2)})),
+        ):
+            await backend.apply(ifname, patch)
+            after = await session_of(backend, ifname, before.public_key)
+            if after.rx_bytes < before.rx_bytes or after.tx_bytes < before.tx_bytes:
+                raise AssertionError(f"the counters went back from {before} to {after}")
+
+    @clause("C14")
+    async def test_a_link_local_endpoint_keeps_its_scope(self, backend: Backend, ifname: str) -> None:
+        """Without it nobody could tell on which link the address is."""
+        await self._become(backend, ifname, 0)
+        endpoint = Endpoint.parse(f"[fe80::1%{self.local_link}]:9")
+        await backend.apply(ifname, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
+        equal((await shown(backend, ifname)).peers[public_key_of(1)].endpoint, endpoint)
+
+    async def _session(self, backend: Backend, ifname: str) -> PeerState:
+        """Return a peer, beside two others, that has just made a session with the device."""
+        await self._become(backend, ifname, 2)
+        peer = private_key_of(200)
+        await backend.apply(ifname, DevicePatch(peers=(PeerPatch(public_key=peer.public(), create=True),)))
+        await self.establish(backend, ifname, peer)
+        return await session_of(backend, ifname, peer.public())

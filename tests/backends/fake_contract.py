@@ -1,0 +1,55 @@
+"""The contract kit on the fake backend: what only its author can do, as a backend's own tests give it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.keys import PrivateKey
+from ikto_core.model import DevicePatch
+from ikto_core.testing import BackendContract
+
+
+class AnotherHand(FakeBackend):
+    """Does behind the other backends' back what it is asked to."""
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        self.host.tamper(ifname, patch)
+
+    async def delete(self, ifname: str) -> None:
+        self.host.remove_device(ifname)
+
+
+def plugin_of(host: FakeHost, kind: type[FakeBackend] = FakeBackend) -> BackendPlugin:
+    """A plugin that opens backends of some kind on one host."""
+
+    @asynccontextmanager
+    async def opened(_: BackendContext) -> AsyncIterator[Backend]:
+        backend = kind(host)
+        try:
+            yield backend
+        finally:
+            backend.close()
+
+    return BackendPlugin(name="fake", summary="for tests", open=opened)
+
+
+class FakeContract(BackendContract):
+    @pytest.fixture
+    def host(self, tmp_path: Path) -> FakeHost:
+        return FakeHost(tmp_path)
+
+    @pytest.fixture
+    def plugin(self, host: FakeHost) -> BackendPlugin:
+        return plugin_of(host)
+
+    @pytest.fixture
+    def another(self, host: FakeHost) -> Backend:
+        return AnotherHand(host)
+
+    async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:
+        assert isinstance(backend, FakeBackend)
+        backend.host.handshake(ifname, peer.public(), 1_700_000_000.0)
