@@ -33,7 +33,7 @@ async def run_agent(
     config: Config, private_key: PrivateKey, backend: BackendPlugin, ipam: IpamPlugin, socket: Path
 ) -> None:
     """Open the backend and take part in the mesh until cancelled. Raises as `Agent.run`."""
-    context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path())
+    context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     async with backend.open(context) as opened:
         agent = Agent(config, private_key, backend_name=backend.name, backend=opened, ipam=ipam)
         await agent.run(socket)

@@ -72,10 +72,11 @@ class Backend(Protocol):
 
 
 class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backend may know of the agent that opens it."""
+    """What a backend may know of the agent that opens it; what it can't do, it refuses with BackendError."""
 
     ifname: str  # the device that this agent drives
     state_dir: Path  # a directory of the agent's own, for what must outlive it
+    netns: str | None = None  # network namespace of the device, by name or path; None: the agent's own
 
 
 class BackendPlugin(msgspec.Struct, frozen=True, kw_only=True):

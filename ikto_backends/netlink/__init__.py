@@ -10,7 +10,7 @@ __all__ = ["open_netlink"]
 
 
 def open_netlink(context: BackendContext) -> AbstractAsyncContextManager[Backend]:
-    """Open the kernel's WireGuard in the network namespace of this process."""
+    """Open the kernel's WireGuard, in the network namespace that the context names."""
     from ikto_backends.netlink.backend import open_netlink  # noqa: PLC0415 - start-up time: pyroute2 is large
 
     return open_netlink(context)

@@ -1,10 +1,7 @@
 """The kernel's WireGuard, driven by netlink alone: no programs are run."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 
 from msgspec.structs import replace
 from pyroute2 import AsyncIPRoute
@@ -16,39 +13,36 @@ from ikto_backends.netlink.errors import Task, absent, mapped, wrong_kind
 from ikto_backends.netlink.events import watch
 from ikto_backends.netlink.generic import GenericNetlink
 from ikto_backends.netlink.links import WIREGUARD, Link, Links
+from ikto_backends.netlink.namespace import Namespace, inside
 from ikto_core.backend import BackendContext, DeviceEvent
 from ikto_core.errors import NoSuchDeviceError
 from ikto_core.model import DevicePatch, DeviceState
-
-T = TypeVar("T")
 
 _GET_DEVICE, _SET_DEVICE = 0, 1
 
 
 @asynccontextmanager
 async def open_netlink(context: BackendContext) -> AsyncIterator["NetlinkBackend"]:
-    """Yield a backend for the devices of this network namespace; they stay when it closes."""
-    with mapped(context.ifname, Task.READ):
-        route = AsyncIPRoute()
-    try:
+    """Yield a backend for the devices of one network namespace; they stay when it closes.
+
+    Made from the agent's own namespace, a device keeps its UDP socket there (wireguard.com/netns).
+    """
+    async with inside(context.netns) as namespace:
         with mapped(context.ifname, Task.READ):
-            await route.bind()
-        # One thread: what a cancelled call has begun is finished before the next call begins.
-        executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wireguard")
-        try:
-            yield NetlinkBackend(route, executor)
-        finally:
-            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
-    finally:
-        route.close()
+            route, births = await namespace.route(), AsyncIPRoute()
+        with closing(route), closing(births):
+            with mapped(context.ifname, Task.READ):
+                await route.bind()
+                await births.bind()
+            yield NetlinkBackend(namespace, Links(namespace, route, births))
 
 
 class NetlinkBackend:
     """Drive the kernel's WireGuard: links and addresses by pyroute2, peers by messages of our own (DESIGN: speed)."""
 
-    def __init__(self, route: AsyncIPRoute, executor: ThreadPoolExecutor) -> None:
-        self._links = Links(route)
-        self._executor = executor
+    def __init__(self, namespace: Namespace, links: Links) -> None:
+        self._namespace = namespace
+        self._links = links
         self._wireguard = GenericNetlink(WIREGUARD)
 
     async def read(self, ifname: str) -> DeviceState | None:
@@ -57,7 +51,7 @@ class NetlinkBackend:
             with mapped(ifname, Task.READ):
                 link = await self._wireguard_link(ifname)
                 addresses = await self._links.addresses(link.index)
-                state = await self._in_thread(lambda: self._dump(ifname))
+                state = await self._namespace.run(lambda: self._dump(ifname))
         except NoSuchDeviceError:
             return None
         return replace(state, mtu=link.mtu, up=link.up, addresses=addresses)
@@ -85,14 +79,14 @@ class NetlinkBackend:
                 raise wrong_kind(ifname)
             try:  # a device that still has 500 peers takes the kernel seconds to delete
                 with mapped(ifname, Task.CONFIGURE):
-                    await self._in_thread(lambda: self._set([encode_clear(ifname)]))
+                    await self._namespace.run(lambda: self._set([encode_clear(ifname)]))
             except NoSuchDeviceError:
                 return
             await self._links.delete(link.index)
 
     def events(self) -> AsyncIterator[DeviceEvent]:
         """Tell of devices that went, came or changed, by whatever hand; the kernel tells nothing of their peers."""
-        return _events()
+        return _events(self._namespace)
 
     async def _wireguard_link(self, ifname: str) -> Link:
         link = await self._links.get(ifname)
@@ -114,7 +108,7 @@ class NetlinkBackend:
 
     async def _write(self, ifname: str, patch: DevicePatch) -> None:
         with mapped(ifname, Task.CONFIGURE):
-            await self._in_thread(lambda: self._set(encode_patch(ifname, patch)))
+            await self._namespace.run(lambda: self._set(encode_patch(ifname, patch)))
 
     def _set(self, messages: list[bytes]) -> None:
         if messages:
@@ -124,12 +118,8 @@ class NetlinkBackend:
         name = attribute(Device.IFNAME, ifname.encode() + b"\0")
         return decode(self._wireguard.dump(_GET_DEVICE, name))
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        """Run what blocks where it stops nobody else."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
-
-async def _events() -> AsyncIterator[DeviceEvent]:
+async def _events(namespace: Namespace) -> AsyncIterator[DeviceEvent]:
     with mapped("the system", Task.WATCH):
-        async for event in watch():
+        async for event in watch(namespace):
             yield event

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from errno import EACCES, EADDRINUSE, EAFNOSUPPORT, ENODEV, ENOENT, EOPNOTSUPP, EPERM
+from pathlib import Path
 
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -57,6 +58,14 @@ def wrong_kind(ifname: str) -> BackendError:
     return BackendError(
         f"{ifname} is not a WireGuard device of the kernel",
         hint='choose another name, or "backend": "wgtool" if it is a userspace WireGuard',
+    )
+
+
+def namesake(ifname: str, netns: Path) -> BackendError:
+    """Return the error of a device that can't be made elsewhere because of another one of its name here."""
+    return BackendError(
+        f"{ifname} can't be created in {netns}: the agent's own network namespace has a device of that name",
+        hint="choose another `wg_dev_name`",
     )
 
 

@@ -10,25 +10,27 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
 from ikto_backends.netlink.links import WIREGUARD, Link
+from ikto_backends.netlink.namespace import Namespace
 from ikto_core.backend import DeviceEvent, DeviceEventKind
 
 _GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
 
 
-async def watch(*, receive_bytes: int | None = None) -> AsyncIterator[DeviceEvent]:
+async def watch(namespace: Namespace, *, receive_bytes: int | None = None) -> AsyncIterator[DeviceEvent]:
     """Tell of WireGuard links and their addresses, for ever; the kernel tells nothing of peers.
 
     What we do ourselves is told too: the kernel says whose hand it was of IPv4 addresses, but neither of IPv6 ones nor
     of an MTU. Events that overran the buffer are made up for: each device is told to be changed.
 
     Args:
+        namespace: Where the links are.
         receive_bytes: How much the kernel may hold for us; None: what pyroute2 asks for.
 
     """
     names = _Names()
     while True:
         options = {} if receive_bytes is None else {"rcvbuf": receive_bytes}
-        with closing(AsyncIPRoute(**options)) as route:
+        with closing(await namespace.route(**options)) as route:
             await route.bind(groups=_GROUPS)
             for event in names.started_anew([message async for message in await route.get_links()]):
                 yield event

@@ -3,6 +3,7 @@
 from collections.abc import Set
 from contextlib import suppress
 from errno import EADDRNOTAVAIL, EEXIST, ENODEV
+from functools import partial
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import msgspec
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from ikto_backends.netlink.errors import namesake
+from ikto_backends.netlink.namespace import Namespace
 from ikto_core.model import Interface
 
 WIREGUARD = "wireguard"
@@ -38,10 +41,12 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Links:
-    """Links of this network namespace. All methods raise pyroute2's NetlinkError or OSError."""
+    """Links of one network namespace. All methods raise pyroute2's NetlinkError or OSError."""
 
-    def __init__(self, route: AsyncIPRoute) -> None:
-        self._route = route
+    def __init__(self, namespace: Namespace, route: AsyncIPRoute, births: AsyncIPRoute) -> None:
+        self._namespace = namespace
+        self._route = route  # a socket of that namespace
+        self._births = births  # a socket of the agent's own one
 
     async def get(self, ifname: str) -> Link | None:
         """Return the link, None if it is absent."""
@@ -56,12 +61,14 @@ class Links:
     async def create(self, ifname: str) -> bool:
         """Add a WireGuard link; False if there is a link of that name, whatever it is."""
         try:
-            await self._route.link("add", ifname=ifname, kind=WIREGUARD)
+            await self._births.link("add", ifname=ifname, kind=WIREGUARD, **self._namespace.born_here())
         except NetlinkError as error:
-            if error.code == EEXIST:
-                return False
-            raise
-        _keep_addresses_when_down(ifname)
+            if error.code != EEXIST:
+                raise
+            if self._namespace.path and await self.get(ifname) is None:  # Linux before 6.15 looks in both namespaces
+                raise namesake(ifname, self._namespace.path) from None
+            return False
+        await self._namespace.run(partial(_keep_addresses_when_down, ifname))
         return True
 
     async def delete(self, index: int) -> None:

@@ -5,14 +5,20 @@ from contextlib import asynccontextmanager
 
 from ikto_backends.wgtool.backend import WgToolBackend
 from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.errors import BackendError
 from ikto_core.hookspecs import hookimpl
 
 __all__ = ["WgToolBackend", "open_wgtool"]
 
 
 @asynccontextmanager
-async def open_wgtool(context: BackendContext) -> AsyncIterator[Backend]:  # noqa: ARG001 - devices keep their own state
+async def open_wgtool(context: BackendContext) -> AsyncIterator[Backend]:
     """Yield a backend on this host; its devices stay when it closes, userspace ones too."""
+    if context.netns is not None:
+        raise BackendError(
+            f"wgtool drives no device in another network namespace ({context.netns})",
+            hint='use "backend": "netlink", or run the agent in that namespace: ip netns exec',
+        )
     yield WgToolBackend()
 
 

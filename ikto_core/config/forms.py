@@ -89,6 +89,11 @@ def _check_ifname(text: str) -> None:
         raise ValueError(text)
 
 
+def _check_netns(text: str) -> None:
+    if text in (".", "..") or ("/" in text and not text.startswith("/")):
+        raise ValueError(text)
+
+
 def _check_nats_url(text: str) -> None:
     servers = [urlsplit(server) for server in split_list(text)]
     for server in servers:
@@ -137,6 +142,15 @@ Ifname = Annotated[
     str,
     Meta(pattern=r"^[^\s/:%]{1,15}$"),
     Form("a name for a network device", '1 to 15 bytes without space, "/", ":" and "%", such as "wg0"', _check_ifname),
+]
+Netns = Annotated[
+    str,
+    Meta(pattern=r"^[^\s\x00]*$"),
+    Form(
+        "a network namespace",
+        'a name that `ip netns` lists, an absolute path, or "" for our own',
+        _check_netns,
+    ),
 ]
 BucketName = Annotated[
     str, Meta(pattern="^[A-Za-z0-9_-]+$"), Form("a bucket's name", "letters, digits, _ and - such as ikto-mesh")

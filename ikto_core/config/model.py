@@ -41,6 +41,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     nats_kv: Annotated[forms.BucketName, Meta(description="NATS KV bucket of the mesh.")] = "ikto-mesh"
 
     backend: Annotated[forms.PluginName, Meta(description="What drives WireGuard; see `ikto plugins`.")] = "netlink"
+    netns: Annotated[
+        forms.Netns,
+        Meta(description="Network namespace of the device, by name or path (netlink only); empty: the agent's own."),
+    ] = ""
     ipam: Annotated[
         forms.PluginName, Meta(description='Strategy that proposes subnets for private_address "auto".')
     ] = "random"
@@ -117,9 +121,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """
         if self.state_dir:
             return Path(self.state_dir)
+        device = self.wg_dev_name + (f"@{self.netns.strip('/').replace('/', '-')}" if self.netns else "")
         if (os.geteuid() if uid is None else uid) == 0:
-            return Path("/var/lib/ikto") / self.wg_dev_name
-        return _state_home(environ) / "ikto" / self.wg_dev_name
+            return Path("/var/lib/ikto") / device
+        return _state_home(environ) / "ikto" / device
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         """Return the members for rich, secrets hidden; `repr` shows the same."""

@@ -93,6 +93,7 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     *(("private_address", text) for text in ("", "fd10:1::/48", "fd11::", "10.0.0.1", "AUTO", "nonsense")),
     *(("subnet_prefix", number) for number in (-1, 15, 129, 10**30)),
     *(("mesh_cidr", text) for text in ("", "fd10::", "fd10::1/16", "fd10::/129", "10.0.0.0/33", "fd10::/x")),
+    *(("netns", text) for text in (".", "..", "a/b", "a b", "blue\n", "../blue")),
     *(("wg_dev_name", text) for text in ("", ".", "..", "a b", "a/b", "a:b", "wg%d", "a" * 16, "ä" * 8, "wg0\n")),
     *(("wg_port", number) for number in (0, -1, 65536, 70000)),
     ("private_key_path", ""),

@@ -67,6 +67,8 @@ def test_what_is_found_at_run_time_is_none() -> None:
 )
 def test_each_device_has_a_state_directory_of_its_own(uid: int, environ: dict[str, str], path: str) -> None:
     assert Config(wg_dev_name="wg7").state_path(environ=environ, uid=uid) == Path(path)
+    elsewhere = Config(wg_dev_name="wg7", netns="blue").state_path(environ=environ, uid=uid)
+    assert elsewhere == Path(f"{path}@blue")
     assert Config(state_dir="/x").state_path(environ=environ, uid=uid) == Path("/x")
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from ikto_backends.netlink import ikto_register_backends
 from ikto_backends.netlink.events import watch
+from ikto_backends.netlink.namespace import inside
 from ikto_core.backend import Backend, BackendPlugin, DeviceEvent, DeviceEventKind
 from ikto_core.errors import BackendError
 from ikto_core.model import DevicePatch, PeerState
@@ -116,7 +117,7 @@ async def test_other_hands_are_told_of(backend: Backend) -> None:
 
 async def test_events_that_were_lost_are_made_up_for(backend: Backend) -> None:
     """The kernel drops what does not fit, and says so; every device is then said to be changed."""
-    async with listening(backend, watch(receive_bytes=1)) as listener:
+    async with inside(None) as namespace, listening(backend, watch(namespace, receive_bytes=1)) as listener:
         await fresh(backend, ONE)
         await listener.settled()
         for mtu in range(1300, 1340):  # nobody listens meanwhile: this blocks the loop

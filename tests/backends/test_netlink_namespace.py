@@ -1,0 +1,89 @@
+"""The netlink backend in another network namespace: entered by one thread alone. More is in tests/kernel."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ikto_backends.fake import open_fake
+from ikto_backends.netlink import open_netlink
+from ikto_backends.wgtool import open_wgtool
+from ikto_core.backend import BackendContext
+from ikto_core.errors import BackendError
+from tests.unprivileged import as_nobody
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: nobody else may make a network namespace")
+NETNS = f"ikto-{os.getpid()}-elsewhere"
+LINK = f"ikto-{os.getpid()}"[:15]
+
+
+@pytest.fixture
+def netns() -> Iterator[str]:
+    """A network namespace with a link that is no WireGuard device."""
+    try:
+        for arguments in (("netns", "add", NETNS), ("-n", NETNS, "link", "add", LINK, "type", "bridge")):
+            subprocess.run(("ip", *arguments), check=True, timeout=30)
+        yield NETNS
+    finally:
+        subprocess.run(("ip", "netns", "delete", NETNS), check=False, capture_output=True, timeout=30)
+
+
+def our_namespace() -> Path:
+    return Path("/proc/thread-self/ns/net").readlink()
+
+
+def named(netns: str) -> Path:
+    return Path("/var/run/netns") / netns
+
+
+@ROOT
+@pytest.mark.parametrize("by", ["{}", "/var/run/netns/{}"])
+async def test_links_are_those_of_the_namespace_and_the_agent_stays_where_it_is(
+    netns: str, by: str, tmp_path: Path
+) -> None:
+    before = our_namespace()
+    context = BackendContext(ifname=LINK, state_dir=tmp_path, netns=by.format(netns))
+    async with open_netlink(context) as backend:
+        with pytest.raises(BackendError, match="is not a WireGuard device"):
+            await backend.read(LINK)
+        assert our_namespace() == before
+    async with open_netlink(BackendContext(ifname=LINK, state_dir=tmp_path)) as backend:
+        assert await backend.read(LINK) is None
+
+
+async def test_a_namespace_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    context = BackendContext(ifname=LINK, state_dir=tmp_path, netns=NETNS)
+    with pytest.raises(BackendError, match=f"there is no network namespace .*{NETNS}") as caught:
+        async with open_netlink(context):
+            pass
+    assert f"ip netns add {NETNS}" in caught.value.hint
+    assert not named(NETNS).exists()
+
+
+@ROOT
+async def test_a_path_that_leads_elsewhere_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BackendError, match="it is no network namespace") as caught:
+        async with open_netlink(BackendContext(ifname=LINK, state_dir=tmp_path, netns=str(tmp_path / "file"))):
+            pass
+    assert "ip netns" in caught.value.hint
+
+
+@ROOT
+async def test_missing_rights_to_enter_are_said(netns: str, tmp_path: Path) -> None:
+    with as_nobody(), pytest.raises(BackendError, match="no permission") as caught:
+        async with open_netlink(BackendContext(ifname=LINK, state_dir=tmp_path, netns=netns)):
+            pass
+    assert "CAP_SYS_ADMIN" in caught.value.hint
+
+
+async def test_backends_that_know_no_namespaces_refuse_or_have_no_need(tmp_path: Path) -> None:
+    context = BackendContext(ifname=LINK, state_dir=tmp_path, netns=NETNS)
+    with pytest.raises(BackendError, match="wgtool drives no device in another network namespace") as caught:
+        async with open_wgtool(context):
+            pass
+    assert "netlink" in caught.value.hint
+    async with open_fake(context) as backend:  # its devices are in no network at all
+        assert await backend.read(LINK) is None
