@@ -147,6 +147,15 @@ async def _silence() -> AsyncIterator[DeviceEvent]:
     yield DeviceEvent("", DeviceEventKind.GONE)  # never
 
 
+class EndsAtOnce(FakeBackend):
+    """Not broken: its system tells nothing of devices, and it says so."""
+
+    async def events(self) -> AsyncIterator[DeviceEvent]:
+        nothing: tuple[DeviceEvent, ...] = ()
+        for event in nothing:
+            yield event
+
+
 class TellsNoEnd(FakeBackend):
     """Tells of changes, and stops listening when the device goes."""
 

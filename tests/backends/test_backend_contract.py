@@ -97,6 +97,10 @@ async def test_every_clause_has_tests_and_the_fake_backend_passes_them(clause: s
     assert await complaints(FakeBackend, clause, tmp_path) == []
 
 
+async def test_a_backend_may_have_no_events(tmp_path: Path) -> None:
+    assert await complaints(broken.EndsAtOnce, "C9", tmp_path) == []
+
+
 def test_every_test_of_the_kit_belongs_to_a_clause() -> None:
     names = [name for name in dir(BackendContract) if name.startswith("test_")]
     assert {clause_of(getattr(BackendContract, name)) for name in names} == set(CLAUSES)

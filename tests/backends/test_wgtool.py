@@ -295,6 +295,11 @@ async def test_a_program_gets_none_of_the_agents_settings(monkeypatch: pytest.Mo
     assert {line.partition("=")[0] for line in out.splitlines()} == {"PATH", "LC_ALL"}
 
 
+async def test_no_shell_reads_what_a_program_is_given() -> None:
+    words = ("$(id)", "`id`", ";id", "$PATH", "*", "a b", "'\"")
+    assert await run(Command(("printf", "%s\n", *words)), WG) == "".join(f"{word}\n" for word in words)
+
+
 async def test_a_program_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ikto_backends.wgtool.programs.TIMEOUT_S", 0.05)
     with pytest.raises(BackendError, match="has not ended"):
