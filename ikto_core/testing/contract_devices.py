@@ -109,8 +109,8 @@ class DeviceClauses(ContractBase):
 
     @clause("C13")
     async def test_any_device_becomes_any_other(self, backend: Backend, ifname: str) -> None:
-        """Hypothesis is synchronous: it runs in a thread, and the backend in the loop it was opened in."""
-        loop = asyncio.get_running_loop()
+        """Of the same keys and prefixes, so that much moves between peers."""
+        loop = asyncio.get_running_loop()  # Hypothesis is synchronous: it runs in a thread, and the backend here
 
         @settings(self.examples, deadline=None)
         @given(specs=spec_pairs(self.listen_ports))

@@ -112,8 +112,9 @@ def test_the_clauses_are_numbered_and_the_page_says_what_the_code_says() -> None
     page = PAGE.read_text()
     listed = page.partition("## The clauses\n")[2].partition("\n## ")[0]
     assert clauses_in(listed.replace("\n- ", "\n")) == CLAUSES
-    proved = re.findall(r"^\| (C\d+) \| `(\w+)` \|", page, re.MULTILINE)
-    assert proved == [(clause, test.__name__) for clause in CLAUSES for test in kit_tests(clause)]
+    proved = re.findall(r"^\| (C\d+) \| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    tests = [(clause, test) for clause in CLAUSES for test in kit_tests(clause)]
+    assert proved == [(clause, test.__name__, (test.__doc__ or "").splitlines()[0]) for clause, test in tests]
 
 
 def third_party(directory: Path, body: str) -> str:
