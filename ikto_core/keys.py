@@ -4,6 +4,8 @@ import binascii
 from base64 import b64decode, b64encode
 from typing import Self
 
+from ikto_core.curve import curve
+
 _BASEPOINT_MULTIPLY_ZERO = bytes(32)
 
 
@@ -80,9 +82,7 @@ class PrivateKey(SecretKey):
     @classmethod
     def generate(cls) -> Self:
         """Draw a new private key."""
-        from nacl.utils import random  # noqa: PLC0415 - start-up time: most commands need no crypto
-
-        return cls(random(32)).clamped()
+        return cls(curve().generate()).clamped()
 
     def clamped(self) -> Self:
         """Return the key as RFC 7748 section 5 uses it and as every device shows it; its public key is the same."""
@@ -93,6 +93,4 @@ class PrivateKey(SecretKey):
 
     def public(self) -> PublicKey:
         """Derive the public key: X25519 of the base point (RFC 7748 section 6.1)."""
-        from nacl.bindings import crypto_scalarmult_base  # noqa: PLC0415 - as above
-
-        return PublicKey(crypto_scalarmult_base(bytes(self)))
+        return PublicKey(curve().public(bytes(self)))

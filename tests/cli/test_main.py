@@ -14,6 +14,7 @@ from ikto_core import __version__, errors
 from ikto_core.cli.main import COMMANDS, cli, run
 
 HEAVY = {
+    "python_wireguard",
     "nats",
     "pyroute2",
     "aiohttp",

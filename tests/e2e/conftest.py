@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import tempfile
 import time
@@ -25,11 +26,12 @@ from ikto_core.store.session import NatsSettings
 from ikto_core.testing.agent_process import AgentProcess, stopped_at_exit
 from ikto_core.testing.nats_server import NatsServer
 
+SLOWNESS = 10 if "IKTO_TEST_VM" in os.environ else 1  # the virtual machine is emulated
 T = TypeVar("T")
 _numbers = itertools.count(1)
 
 
-def eventually(look: Callable[[], T], *, timeout_s: float = 30) -> T:
+def eventually(look: Callable[[], T], *, timeout_s: float = 30 * SLOWNESS) -> T:
     """Return what `look` returns once that is true; its last AssertionError or IktoError if it never is."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -41,7 +43,7 @@ def eventually(look: Callable[[], T], *, timeout_s: float = 30) -> T:
             failure = error
         if time.monotonic() > deadline:
             raise failure
-        time.sleep(0.02)
+        time.sleep(0.02 * SLOWNESS)
 
 
 class Mesh:
