@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PROGRAMS := $(VENV)/.programs
 
 .PHONY: demo test test-kernel lint types check bench clean
 .DELETE_ON_ERROR:
 
-demo: $(READY)  ## a mesh forms, before your eyes
-	$(BIN)/ikto demo
+demo: $(READY) $(PROGRAMS)  ## a mesh forms, before your eyes; ARGS="--keep --nodes 5"
+	$(BIN)/ikto demo $(ARGS)
 
-test: $(READY) lint  ## what every change must pass
+test: $(READY) $(PROGRAMS) lint  ## what every change must pass
 	$(BIN)/pytest --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
 
@@ -32,6 +33,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --require-hashes -r constraints.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
+
+# WireGuard's programs and what tests with them need; without them demo and tests say so, and do what they can.
+$(PROGRAMS): packaging/system-packages.sh | $(READY)
+	@packaging/system-packages.sh iproute2:ip iputils-ping:ping wireguard-tools:wg wireguard-go:wireguard-go \
+		openssl:openssl && touch $@ || true
 
 clean:
 	rm -rf $(VENV) dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

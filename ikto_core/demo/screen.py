@@ -1,4 +1,4 @@
-"""What a demo shows: a table that fills while the mesh forms, and a summary."""
+"""What a demo shows: a table that fills while the mesh forms, a summary, round-trip times, and what to try next."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ikto_core.admin.views import StatusView
+from ikto_core.demo.pings import ANSWERS, RoundTrips
 
 
 def progress(names: Sequence[str], statuses: Sequence[StatusView | None]) -> Table:
@@ -47,15 +48,34 @@ def summary(statuses: Sequence[StatusView], took_s: float, server: str) -> Rende
             f"{peers} of {len(statuses) - 1}",
             f"{status.revision} of {status.bucket_revision}",
         )
-    backends = ", ".join(sorted({status.backend for status in statuses}))
     return Group(
         table,
         f"{len(statuses)} nodes converged {took_s:.2f} s after the first claim, at revision {statuses[0].revision} "
-        f"of the bucket on {server}; WireGuard backend: {escape(backends)}.",
-        "The fake backend keeps its device in memory: no packets flow." if backends == "fake" else "",
+        f"of the bucket on {server}.",
     )
 
 
-def console() -> Console:
-    """Return where to show it: stdout, in colour on a terminal only."""
-    return Console(highlight=False)
+def matrix(names: Sequence[str], found: RoundTrips) -> Table:
+    """Return the table of round-trip times, as far as they are known: from the rows' nodes to the columns'."""
+    table = Table("from \\ to", title=f"Round trips over the mesh: ms, best of {ANSWERS}")
+    for name in names:
+        table.add_column(escape(name), justify="right", no_wrap=True)
+    for source in names:
+        table.add_row(escape(source), *(_cell(source, target, found) for target in names))
+    return table
+
+
+def _cell(source: str, target: str, found: RoundTrips) -> str:
+    if source == target:
+        return "-"
+    if (source, target) not in found:
+        return ""
+    time_ms = found[source, target]
+    return "[bold red]lost[/]" if time_ms is None else f"{time_ms:.2f}"
+
+
+def console(nodes: int = 0) -> Console:
+    """Return where to show it: stdout, in colour on a terminal only, and wide enough for a matrix of so many nodes."""
+    shown = Console(highlight=False)
+    shown.width = max(shown.width, 14 + 12 * nodes)
+    return shown

@@ -1,71 +1,82 @@
-"""The demo forms a mesh, says so truthfully, and leaves nothing behind."""
+"""The demo forms a mesh, says so truthfully, and leaves nothing behind: on the fake backend, as anybody can run it."""
 
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from signal import SIGTERM
 
 import pytest
 
 from tests.e2e.conftest import Mesh, eventually
+from tests.e2e.demo import DEMO, running_demo
 
 pytestmark = pytest.mark.e2e
-DEMO = [sys.executable, "-m", "ikto_core", "demo"]
-
-
-def processes_in(directory: Path) -> list[str]:
-    """Return the command lines of all processes that name this directory."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().replace(b"\0", b" ").decode()
-        except OSError:  # it ended meanwhile
-            continue
-        if str(directory) in command:
-            found.append(command)
-    return found
 
 
 def test_the_demo_converges_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    environ = os.environ | {"TMPDIR": str(tmp_path), "COLUMNS": "80"}
-    done = subprocess.run([*DEMO, "--nodes", "4"], capture_output=True, text=True, env=environ, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "4 nodes converged" in done.stdout
-    assert done.stdout.count("3 of 3") == 4
-    assert len(re.findall(r"fd10:[0-9a-f:]+::1 .* fd10:[0-9a-f:]+::/48 ", done.stdout)) == 4, "nothing is cut off"
-    assert list(tmp_path.iterdir()) == []
-    assert processes_in(tmp_path) == []
+    with running_demo(tmp_path, "--backend fake --nodes 4") as demo:
+        assert demo.ends() == 0
+    assert "No tunnels: backend fake" in demo.said
+    assert "4 nodes converged" in demo.said
+    assert demo.said.count("3 of 3") == 4
+    assert len(re.findall(r"fd10:[0-9a-f:]+::1 .* fd10:[0-9a-f:]+::/48 ", demo.said)) == 4, "nothing is cut off"
+    assert "Round trips" not in demo.said, "no packets flow"
+    assert demo.left_behind() == []
 
 
 def test_a_demo_that_does_not_converge_fails_and_says_who_lags(tmp_path: Path) -> None:
-    environ = os.environ | {"TMPDIR": str(tmp_path)}
-    slow = [*DEMO, "--nodes", "40", "--timeout", "1"]
-    done = subprocess.run(slow, capture_output=True, text=True, env=environ, timeout=60, check=False)
-    assert done.returncode == 1
-    assert "did not converge in time (node-1: " in done.stderr
-    assert list(tmp_path.iterdir()) == []
-    assert processes_in(tmp_path) == []
+    with running_demo(tmp_path, "--backend fake --nodes 40 --timeout 1") as demo:
+        assert demo.ends() == 1
+    assert "did not converge in time (node-1: " in demo.said
+    assert demo.left_behind() == []
 
 
-def test_the_demo_stays_in_its_own_mesh_whatever_the_environment_says(mesh: Mesh) -> None:
-    environ = os.environ | {"IKTO_NATS_URL": mesh.server.url, "IKTO_NATS_KV": mesh.name}
-    done = subprocess.run(DEMO, capture_output=True, text=True, env=environ, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+def test_the_demo_stays_in_its_own_mesh_whatever_the_environment_says(mesh: Mesh, tmp_path: Path) -> None:
+    environ = {"IKTO_NATS_URL": mesh.server.url, "IKTO_NATS_KV": mesh.name}
+    with running_demo(tmp_path, "--backend fake", environ=environ) as demo:
+        assert demo.ends() == 0
     assert mesh.on_bucket(lambda bucket: bucket.info()).subjects == 1, "no record came to the mesh's own settings"
 
 
 def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
     """At whatever moment: here, while its agents are being started."""
-    environ = os.environ | {"TMPDIR": str(tmp_path)}
-    demo = subprocess.Popen([*DEMO, "--nodes", "20"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ)
-    try:
-        eventually(lambda: any("agent" in command for command in processes_in(tmp_path)))
-        demo.send_signal(SIGTERM)
-        assert demo.wait(30) == 130
-    finally:
-        demo.kill()
-        demo.wait()
+    with running_demo(tmp_path, "--backend fake --nodes 20") as demo:
+        eventually(lambda: any("agent" in command for command in demo.processes()))
+        demo.process.send_signal(SIGTERM)
+        assert demo.ends() == 130
+    assert demo.left_behind() == []
+
+
+def test_a_demo_that_is_kept_can_be_looked_at_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    with running_demo(tmp_path, "--backend fake --keep") as demo:
+        commands = demo.commands()
+        assert [word for command in commands for word in (" status ", " info ") if word in command] == [
+            " status ",
+            " info ",
+        ]
+        demo.try_all(commands)
+        demo.process.send_signal(SIGTERM)
+        assert demo.ends() == 0
+    assert demo.left_behind() == []
+
+
+def test_a_demo_that_is_killed_takes_its_processes_along_and_the_next_one_removes_the_rest(tmp_path: Path) -> None:
+    with running_demo(tmp_path, "--backend fake --keep") as killed:
+        killed.commands()
+        killed.process.kill()
+        assert killed.ends() == -9
+    eventually(lambda: killed.processes() == [])
+    (left,) = tmp_path.iterdir()
+    stranger = tmp_path / f"ikto-demo-{os.getpid()}-of-a-living-process"
+    stranger.mkdir()
+    with running_demo(tmp_path, "--backend fake") as demo:
+        assert demo.ends() == 0
+    assert f"Removed what a killed demo had left: {left}" in demo.said
+    assert list(tmp_path.iterdir()) == [stranger]
+
+
+def test_a_backend_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run([*DEMO, "--backend", "nowhere"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
     assert list(tmp_path.iterdir()) == []
-    assert processes_in(tmp_path) == []

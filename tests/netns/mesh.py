@@ -1,36 +1,20 @@
 """A mesh of agents as processes, each on a host of its own: real tunnels, for root only."""
 
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
-from itertools import count
 from pathlib import Path
 
 from ikto_core.admin.views import AgentState, StatusView
-from ikto_core.testing.agent_process import AgentProcess, stopped_at_exit
-from ikto_core.testing.nats_server import NatsServer
-from ikto_core.testing.network import Host, network
+from ikto_core.testing.hosted import HostedMesh, HostedNode, hosted_mesh
+from ikto_core.testing.network import network
 from tests.e2e.conftest import eventually
 
-_numbers = count(1)
 
-
-class Node:
+class Node(HostedNode):
     """A host and the agent on it."""
-
-    def __init__(self, host: Host, agent: AgentProcess, ifname: str) -> None:
-        self.host = host
-        self.agent = agent
-        self.ifname = ifname
-
-    @property
-    def address(self) -> str:
-        return self.agent.admin.status().private_address or ""
 
     def ready(self, peers: int) -> StatusView:
         status = self.agent.admin.status()
@@ -48,10 +32,10 @@ class Node:
 class Mesh:
     """A nats-server on the hub, and nodes around it."""
 
-    def __init__(self, hub: Host, server: NatsServer, nodes: Sequence[Node]) -> None:
-        self.hub = hub
-        self.server = server
-        self.nodes = nodes
+    def __init__(self, made: HostedMesh) -> None:
+        self.hub = made.hub
+        self.server = made.server
+        self.nodes = [Node(node.host, node.agent, node.ifname) for node in made.nodes]
 
     def start(self, *nodes: Node) -> None:
         """Start these agents, and wait until they are ready beside all that run."""
@@ -66,26 +50,11 @@ class Mesh:
 def mesh(backends: Sequence[str], **config: object) -> Iterator[Mesh]:
     """Make a host with an agent, not started yet, for each of these backends; all of it is gone when the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="ikto-"))
-    with ExitStack() as stack:
-        stack.callback(shutil.rmtree, directory)
-        hub, hosts = stack.enter_context(network(len(backends)))
-        server = NatsServer(directory / "nats", address=hub.address, within=hub.within)
-        stack.callback(server.stop)
-        server.start()
-        hub.run(sys.executable, "-m", "ikto_core", "bucket", "create", "--nats-url", server.url)
-        common = {"private_address": "auto", "nats_url": server.url} | config
-        nodes = [
-            _node(stack, directory / f"n{number}", host, common | {"name": f"node-{number}", "backend": backend})
-            for number, (host, backend) in enumerate(zip(hosts, backends, strict=True), 1)
-        ]
-        yield Mesh(hub, server, nodes)
-
-
-def _node(stack: ExitStack, directory: Path, host: Host, config: dict[str, object]) -> Node:
-    ifname = f"ik{os.getpid()}x{next(_numbers)}"  # the sockets of userspace WireGuard know no namespaces
-    command = (*host.within, sys.executable, "-m", "ikto_core")
-    agent = AgentProcess(directory, config | {"wg_dev_name": ifname}, command=command)
-    delete = [*host.within, "ip", "link", "del", ifname]
-    stack.callback(subprocess.run, delete, check=False, capture_output=True)  # which ends wireguard-go
-    stack.enter_context(stopped_at_exit([agent]))
-    return Node(host, agent, ifname)
+    try:
+        with (
+            network(len(backends)) as (hub, hosts),
+            hosted_mesh(directory, hub, hosts, backends, config) as made,
+        ):
+            yield Mesh(made)
+    finally:
+        shutil.rmtree(directory)
