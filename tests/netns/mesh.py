@@ -11,6 +11,8 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
+import pytest
+
 from ikto_core.admin.views import AgentState, StatusView
 from ikto_core.testing.agent_process import AgentProcess, stopped_at_exit
 from ikto_core.testing.nats_server import NatsServer
@@ -18,6 +20,33 @@ from ikto_core.testing.network import Host, network
 from tests.e2e.conftest import eventually
 
 _numbers = count(1)
+
+NEEDED = ("ip", "ping", "wg", "wireguard-go")
+MISSING = [program for program in NEEDED if shutil.which(program) is None]
+
+USERSPACE = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+    pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="userspace WireGuard needs /dev/net/tun"),
+]
+"""What a test module with userspace WireGuard is marked with."""
+
+DELETE_RECORD = """
+import asyncio, sys
+from random import Random
+from ikto_core.records import record_key
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.link import open_session
+from ikto_core.store.session import NatsSettings
+
+async def delete(server, allowed_ip):
+    async with open_session(NatsSettings(servers=(server,)), Random()) as session:
+        bucket = Bucket(session, "ikto-mesh")
+        entry = await bucket.get(record_key(allowed_ip))
+        await bucket.put(record_key(allowed_ip), None, expected=entry.revision)
+
+asyncio.run(delete(*sys.argv[1:]))
+"""
 
 
 class Node:
@@ -44,6 +73,12 @@ class Node:
         assert device
         return {peer.public_key: peer.last_handshake for peer in device.peers}
 
+    def handshake(self, other: "Node") -> float | None:
+        """When the two last shook hands, in seconds since the epoch; asked of the device, not of the agent."""
+        lines = self.host.run("wg", "show", self.ifname, "latest-handshakes").splitlines()
+        times = dict(line.split("\t") for line in lines)
+        return float(times.get(str(other.agent.public_key), 0)) or None
+
 
 class Mesh:
     """A nats-server on the hub, and nodes around it."""
@@ -57,6 +92,20 @@ class Mesh:
         """Start these agents, and wait until they are ready beside all that run."""
         for node in nodes:
             node.agent.start()
+        running = [node for node in self.nodes if node.agent.running]
+        for node in running:
+            eventually(partial(node.ready, peers=len(running) - 1))
+
+    def forget(self, node: Node) -> None:
+        """Stop an agent and delete its record; wait until nobody has it as a peer."""
+        allowed_ip = node.agent.admin.status().allowed_ip
+        assert allowed_ip
+        node.agent.stop()
+        self.hub.run(sys.executable, "-c", DELETE_RECORD, self.server.url, allowed_ip)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until every agent that runs has all the others as peers."""
         running = [node for node in self.nodes if node.agent.running]
         for node in running:
             eventually(partial(node.ready, peers=len(running) - 1))
