@@ -12,7 +12,7 @@ from ikto_core.admin.report import Report
 from ikto_core.admin.server import serve
 from ikto_core.backend import Backend, BackendContext, BackendPlugin
 from ikto_core.config import Config
-from ikto_core.egress import advertise_address, host_name
+from ikto_core.egress import advertise_address, fitting_mtu, host_name
 from ikto_core.errors import AddressInUseError, BackendError, ConfigError, NatsError, first_cause
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keys import PrivateKey
@@ -109,6 +109,8 @@ class Agent:
         """Follow the bucket and keep our record for as long as the session lives."""
         bucket = Bucket(session, self._config.nats_kv)
         advertised = self._config.advertised or await self._find_address(session.server)
+        if mtu := await fitting_mtu(session.server, self._config.mesh, self._config.wg_dev_name):
+            self._reconciler.fit(mtu)
         await self._listen(session, bucket)
         try:
             async with asyncio.TaskGroup() as tasks:

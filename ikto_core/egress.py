@@ -1,9 +1,9 @@
-"""Finds the address at which peers reach this host, without sending a packet."""
+"""Finds the way from this host to its peers, without sending a packet: its address there, and how much fits."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from socket import AF_INET, AF_INET6, IPPROTO_IPV6, SOCK_DGRAM, gethostname, socket
+from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SOCK_DGRAM, gethostname, socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,7 +34,20 @@ _FOREIGN_KINDS = {
 _FOREIGN_NAMES = ("veth", "cali", "cilium", "lxc", "flannel", "docker", "cni", "virbr", "podman", "kube-")
 """What the host's end of a guest is called. A container's own end is a veth too, but is named eth0 or the like."""
 
+OVERHEAD = 80
+"""Bytes that WireGuard adds to a packet: 40 for IPv6, 8 for UDP, 32 of its own (IPv4 is 20 less). As wg-quick."""
+
+MIN_MTU = 1280
+"""An IPv6 link has no less: RFC 8200, section 5."""
+
+LOOPBACK_MTU = 65536
+"""More than any other link has: drivers/net/loopback.c."""
+
 _IPV6_ADDR_PREFERENCES, _PREFER_PUBLIC = 72, 2  # linux/in6.h; RFC 5014
+_MTU_OPTIONS: Mapping[int, tuple[int, int]] = {
+    AF_INET: (IPPROTO_IP, 14),  # IP_MTU: linux/in.h
+    AF_INET6: (IPPROTO_IPV6, 24),  # IPV6_MTU: linux/in6.h
+}
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -42,6 +55,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
     route: str  # for humans: "default IPv4 route"
     source: Address | None  # None: there is no such route
+    mtu: int = 0  # bytes; as the route has it, or as a router on it said
 
 
 class Link(msgspec.Struct, frozen=True):
@@ -50,6 +64,7 @@ class Link(msgspec.Struct, frozen=True):
     ifname: str
     kind: str | None  # as the kernel names it; None: none, as for hardware and the loopback
     addresses: frozenset[Address]
+    mtu: int = 0  # bytes
 
 
 async def advertise_address(server: str, mesh: Prefix, ifname: str) -> str:
@@ -67,9 +82,18 @@ async def advertise_address(server: str, mesh: Prefix, ifname: str) -> str:
         ConfigError: No address will do, or the system does not show its interfaces.
 
     """
-    candidates = [*await _towards(server), *_by_default()]
-    links = await _links({candidate.source for candidate in candidates})
-    return choose(candidates, links, mesh, ifname)
+    return choose(*await _ways(server), mesh, ifname)
+
+
+async def fitting_mtu(server: str, mesh: Prefix, ifname: str) -> int | None:
+    """Return the MTU at which the mesh device's packets fit the way to peers: see `choose_mtu`.
+
+    Arguments as of `advertise_address`. None: no such way, or the system does not show its interfaces.
+    """
+    try:
+        return choose_mtu(*await _ways(server), mesh, ifname)
+    except ConfigError:
+        return None
 
 
 def choose(candidates: Iterable[Candidate], links: Collection[Link], mesh: Prefix, ifname: str) -> str:
@@ -90,6 +114,21 @@ def choose(candidates: Iterable[Candidate], links: Collection[Link], mesh: Prefi
     )
 
 
+def choose_mtu(candidates: Iterable[Candidate], links: Collection[Link], mesh: Prefix, ifname: str) -> int | None:
+    """Return what the first candidate that leaves this host outside the mesh lets through, less OVERHEAD.
+
+    A host's own address may be on a bridge: that is no fault here. Towards a server on this host the route's MTU is
+    the loopback's, and the link's counts. None: no candidate leaves this host. At least MIN_MTU.
+    """
+    for candidate in candidates:
+        carriers = [link.mtu for link in links if candidate.source in link.addresses and link.ifname != ifname]
+        if candidate.source and carriers and not any(_unfit(candidate.source, mesh)):
+            mtu = min(candidate.mtu, *carriers)
+            if mtu < LOOPBACK_MTU:
+                return max(mtu - OVERHEAD, MIN_MTU)
+    return None
+
+
 def host_name() -> str:
     """Return what this host calls itself."""
     return gethostname()
@@ -100,18 +139,23 @@ def _faults(candidate: Candidate, links: Iterable[Link], mesh: Prefix, ifname: s
     if source is None:
         yield f"no {candidate.route}"
         return
-    if source.is_loopback or source.is_unspecified:
-        yield f"{source} is this host alone"
-    if source.is_link_local:
-        yield f"{source} is link-local"
-    if mesh.covers(Prefix.of(source.packed, source.max_prefixlen)):
-        yield f"{source} is inside the mesh {mesh}"
+    yield from _unfit(source, mesh)
     carriers = [link for link in links if source in link.addresses]
     if not carriers:
         yield f"{source} is on no interface"
     for link in carriers:
         if nature := _foreign(link, ifname):
             yield f"{source} is on {link.ifname}, {nature}"
+
+
+def _unfit(source: Address, mesh: Prefix) -> Iterator[str]:
+    """Yield what keeps an address from being one of the way to peers, wherever it is."""
+    if source.is_loopback or source.is_unspecified:
+        yield f"{source} is this host alone"
+    if source.is_link_local:
+        yield f"{source} is link-local"
+    if mesh.covers(Prefix.of(source.packed, source.max_prefixlen)):
+        yield f"{source} is inside the mesh {mesh}"
 
 
 def _foreign(link: Link, ifname: str) -> str | None:
@@ -123,6 +167,12 @@ def _foreign(link: Link, ifname: str) -> str | None:
     return _FOREIGN_KINDS.get(link.kind or "")
 
 
+async def _ways(server: str) -> tuple[list[Candidate], list[Link]]:
+    """Return the routes to a server and the default ones, and the links that carry their sources."""
+    candidates = [*await _towards(server), *_by_default()]
+    return candidates, await _links({candidate.source for candidate in candidates})
+
+
 async def _towards(server: str) -> list[Candidate]:
     """Ask the system for the routes to a server, which may have several addresses."""
     url = urlsplit(server)
@@ -130,24 +180,25 @@ async def _towards(server: str) -> list[Candidate]:
         found = await asyncio.get_running_loop().getaddrinfo(url.hostname or "", url.port or 4222, type=SOCK_DGRAM)
     except (OSError, UnicodeError):  # the resolver's fault may pass, and the default route is most often the same
         return [Candidate(f"address for the name {url.hostname}", None)]
-    return [Candidate(f"route to {target[0]}", _source(family, target)) for family, _, _, _, target in found]
+    return [_probe(f"route to {target[0]}", family, target) for family, _, _, _, target in found]
 
 
 def _by_default() -> list[Candidate]:
-    return [Candidate(route, _source(family, (address, 9))) for route, family, address in DEFAULT_ROUTES]
+    return [_probe(route, family, (address, 9)) for route, family, address in DEFAULT_ROUTES]
 
 
-def _source(family: int, target: tuple[Any, ...]) -> Address | None:
-    """Return the address that this host uses towards `target`, None without a route. Connecting UDP sends nothing."""
+def _probe(route: str, family: int, target: tuple[Any, ...]) -> Candidate:
+    """Return the route to `target` as this host has it. Connecting UDP sends nothing."""
     try:
         with socket(family, SOCK_DGRAM) as probe:
             if family == AF_INET6:  # a temporary address (RFC 8981) would be gone tomorrow
                 probe.setsockopt(IPPROTO_IPV6, _IPV6_ADDR_PREFERENCES, _PREFER_PUBLIC)
             probe.connect(target)
             source = ip_address(probe.getsockname()[0])
+            mtu = probe.getsockopt(*_MTU_OPTIONS[family])
     except OSError:
-        return None
-    return getattr(source, "ipv4_mapped", None) or source
+        return Candidate(route, None)
+    return Candidate(route, getattr(source, "ipv4_mapped", None) or source, mtu)
 
 
 async def _links(addresses: Collection[Address | None]) -> list[Link]:
@@ -171,6 +222,7 @@ async def _links(addresses: Collection[Address | None]) -> list[Link]:
             ifname=message.get("ifname"),
             kind=message.get(("linkinfo", "kind")),
             addresses=frozenset(address for index, address in carried if index == message["index"]),
+            mtu=message.get("mtu"),
         )
         for message in found
     ]

@@ -47,6 +47,7 @@ class Reconciler:
         self._backend = backend
         self._keepalive_s = persistent_keepalive
         self._base: DeviceSpec | None = None  # everything but the peers; None: hands off
+        self._mtu: int | None = None  # for a target without one; None: leave what the device has
         self._peers: Mapping[PublicKey, MeshPeer] = {}
         self._revision: int | None = None
         self._dirty: set[PublicKey] = set()
@@ -70,6 +71,13 @@ class Reconciler:
         self._base, self._peers, self._revision = base, peers, revision
         self._expecting = True
         self.distrust()
+
+    def fit(self, mtu: int) -> None:
+        """Give the device this MTU from now on, unless the target has one of its own."""
+        if mtu != self._mtu:
+            self._mtu = mtu
+            self._expecting = True
+            self.distrust()
 
     def changed(self, peers: Iterable[PublicKey], revision: int) -> None:
         """Say that these peers are new, changed or gone as of this revision of the bucket."""
@@ -142,7 +150,8 @@ class Reconciler:
         specs = self._specs(self._peers.values())
         expecting = expecting or self._expecting or bool(self._dirty)  # the target may have moved while we read
         held = frozenset(self.brake.held)
-        patch = diff(msgspec.structs.replace(base, peers=specs), state, ours=self._ours)
+        spec = msgspec.structs.replace(base, peers=specs, mtu=base.mtu or self._mtu)
+        patch = diff(spec, state, ours=self._ours)
         patch = msgspec.structs.replace(patch, remove_peers=self._braked(patch.remove_peers))
         if not expecting and (drift := _unasked(patch, held)):
             self.stats.drift_repaired += 1

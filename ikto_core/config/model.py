@@ -52,7 +52,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         forms.FilePath,
         Meta(description="Directory for what outlives the agent; empty: one of its own under /var/lib or the home."),
     ] = ""
-    mtu: Annotated[forms.Mtu, Meta(description='MTU of the device in bytes; "auto": left to the system.')] = "auto"
+    mtu: Annotated[
+        forms.Mtu,
+        Meta(description='MTU of the device in bytes; "auto": that of the route to peers less 80, at least 1280.'),
+    ] = "auto"
     persistent_keepalive: Annotated[forms.Seconds, Meta(description="Seconds between keepalives; 0: off.")] = 0
     fwmark: Annotated[forms.Fwmark, Meta(description="Firewall mark of the device's own packets; 0: off.")] = 0
     endpoints: Annotated[
@@ -105,7 +108,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def device_mtu(self) -> int | None:
-        """The device's MTU in bytes; None: leave what the device has."""
+        """The device's MTU in bytes; None: to be found at run time."""
         return None if self.mtu == "auto" else self.mtu
 
     @property

@@ -75,3 +75,7 @@ def test_each_device_has_a_state_directory_of_its_own(uid: int, environ: dict[st
 def test_a_state_directory_without_a_home_is_an_error_that_says_so() -> None:
     with pytest.raises(ConfigError, match="state_dir"):
         Config().state_path(environ={}, uid=1)
+
+
+def test_by_default_the_kernels_wireguard_is_driven() -> None:
+    assert Config().backend == "netlink"

@@ -1,11 +1,9 @@
 """The address found is one that peers reach: never the mesh's own, nor that of a guest's network on this host."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
-from shutil import which
 
 import pytest
 from hypothesis import given
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from ikto_core.addressing import Prefix
 from ikto_core.egress import Candidate, Link, advertise_address, choose, host_name
 from ikto_core.errors import ConfigError
+from tests.core.lan import BRIDGE, LAN, asked
 
 MESH = Prefix.parse("fd10::/16")
 IFNAME = "wg0"
@@ -129,40 +128,13 @@ except ConfigError as error:
     print(error)
 """
 
-LAN = """
-ip link add eth0 type veth peer name far
-ip link set far up
-ip address add 10.1.0.2/24 dev eth0
-ip address add 10.5.0.1 peer 10.5.0.2 dev eth0
-ip address add 2001:db8:1::2/64 dev eth0 nodad
-ip link set eth0 up
-ip route add default via 10.1.0.1
-ip route add default via 2001:db8:1::1
-"""
-
-BRIDGE = """
-ip link add lan1 type bridge
-ip address add 10.7.0.1/24 dev lan1
-ip link set lan1 up
-"""
-
 Ask = Callable[..., str]
 
 
 @pytest.fixture
 def ask() -> Ask:
-    """Ask for the address in a network namespace that lives as long as the question: (`ip` commands, URL) -> words."""
-    if os.geteuid() != 0 or not which("ip") or subprocess.run(["unshare", "--net", "true"], check=False).returncode:
-        pytest.skip("can't make a network namespace here: needs root and iproute2")
-
-    def ask(setup: str, server: str, afterwards: str = "") -> str:
-        script = f'ip link set lo up\n{setup}\n"$0" -c "$1" "$2"\n{afterwards}'
-        command = ["unshare", "--net", "sh", "-euc", script, sys.executable, PROBE, server]
-        run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
-        assert run.returncode == 0, run.stderr
-        return run.stdout.rstrip("\n")
-
-    return ask
+    """Ask for the address on a host that lives as long as the question: (`ip` commands, URL) -> words."""
+    return partial(asked, PROBE)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,24 @@ async def test_a_revision_that_changes_no_peer_is_shown_without_a_call() -> None
     assert not scene.host.calls
 
 
+async def test_an_mtu_that_fits_is_for_a_target_without_one_and_is_no_drift() -> None:
+    scene = await settled(*mesh(1))
+    scene.reconciler.fit(1320)
+    await scene.reconcile()
+    assert (scene.device.mtu, scene.patches) == (1400, [])
+    scene.base = replace(scene.base, mtu=None)
+    scene.aim()
+    await scene.reconcile()
+    assert scene.device.mtu == 1320
+    scene.reconciler.fit(1370)
+    await scene.reconcile()
+    assert (scene.device.mtu, scene.drift) == (1370, 0)
+    scene.forget()
+    scene.reconciler.fit(1370)
+    await scene.reconcile()
+    assert not scene.host.calls
+
+
 # -- another hand -----------------------------------------------------------------------------------------------------
 
 

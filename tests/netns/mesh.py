@@ -1,5 +1,6 @@
 """A mesh of agents as processes, each on a host of its own: real tunnels, for root only."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -7,10 +8,24 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from ikto_core.admin.views import AgentState, StatusView
+from ikto_core.records import record_key
+from ikto_core.store.bucket import Bucket
 from ikto_core.testing.hosted import HostedMesh, HostedNode, hosted_mesh
 from ikto_core.testing.network import network
 from tests.e2e.conftest import eventually
+
+NEEDED = ("ip", "ping", "wg", "wireguard-go")
+MISSING = [program for program in NEEDED if shutil.which(program) is None]
+
+USERSPACE = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+    pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="userspace WireGuard needs /dev/net/tun"),
+]
+"""What a test module with userspace WireGuard is marked with."""
 
 
 class Node(HostedNode):
@@ -23,6 +38,12 @@ class Node(HostedNode):
         assert len(status.device.peers) == peers
         return status
 
+    def handshake(self, other: "Node") -> float | None:
+        """When the two last shook hands, in seconds since the epoch; asked of the device, not of the agent."""
+        lines = self.host.run("wg", "show", self.ifname, "latest-handshakes").splitlines()
+        times = dict(line.split("\t") for line in lines)
+        return float(times.get(str(other.agent.public_key), 0)) or None
+
     def handshakes(self) -> dict[str, float | None]:
         device = self.agent.admin.status().device
         assert device
@@ -33,6 +54,7 @@ class Mesh:
     """A nats-server on the hub, and nodes around it."""
 
     def __init__(self, made: HostedMesh) -> None:
+        self._made = made
         self.hub = made.hub
         self.server = made.server
         self.nodes = [Node(node.host, node.agent, node.ifname) for node in made.nodes]
@@ -41,9 +63,27 @@ class Mesh:
         """Start these agents, and wait until they are ready beside all that run."""
         for node in nodes:
             node.agent.start()
+        self.wait()
+
+    def forget(self, node: Node) -> None:
+        """Stop an agent and delete its record; wait until nobody has it as a peer."""
+        allowed_ip = node.agent.admin.status().allowed_ip
+        assert allowed_ip
+        node.agent.stop()
+        self._made.on_bucket(lambda bucket: _delete(bucket, record_key(allowed_ip)))
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until every agent that runs has all the others as peers."""
         running = [node for node in self.nodes if node.agent.running]
         for node in running:
             eventually(partial(node.ready, peers=len(running) - 1))
+
+
+async def _delete(bucket: Bucket, key: str) -> None:
+    entry = await bucket.get(key)
+    assert entry
+    await bucket.put(key, None, expected=entry.revision)
 
 
 @contextmanager

@@ -1,25 +1,15 @@
 """Packets cross the mesh: agents as processes, each on a host of its own, with userspace WireGuard."""
 
 import itertools
-import os
-import shutil
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import eventually
-from tests.netns.mesh import Mesh, mesh
+from tests.netns.mesh import USERSPACE, Mesh, mesh
 
-NEEDED = ("ip", "ping", "wg", "wireguard-go")
-MISSING = [program for program in NEEDED if shutil.which(program) is None]
-
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-    pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="userspace WireGuard needs /dev/net/tun"),
-]
+pytestmark = USERSPACE
 
 
 @pytest.fixture

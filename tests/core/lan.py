@@ -1,0 +1,36 @@
+"""A host that is a network namespace, for as long as one question takes."""
+
+import os
+import subprocess
+import sys
+from shutil import which
+
+import pytest
+
+LAN = """
+ip link add eth0 type veth peer name far
+ip link set far up
+ip address add 10.1.0.2/24 dev eth0
+ip address add 10.5.0.1 peer 10.5.0.2 dev eth0
+ip address add 2001:db8:1::2/64 dev eth0 nodad
+ip link set eth0 up
+ip route add default via 10.1.0.1
+ip route add default via 2001:db8:1::1
+"""
+
+BRIDGE = """
+ip link add lan1 type bridge
+ip address add 10.7.0.1/24 dev lan1
+ip link set lan1 up
+"""
+
+
+def asked(program: str, setup: str, server: str, afterwards: str = "") -> str:
+    """Return what a Python program prints on a host made by `ip` commands; skip where there can be none."""
+    if os.geteuid() != 0 or not which("ip") or subprocess.run(["unshare", "--net", "true"], check=False).returncode:
+        pytest.skip("can't make a network namespace here: needs root and iproute2")
+    script = f'ip link set lo up\n{setup}\n"$0" -c "$1" "$2"\n{afterwards}'
+    command = ["unshare", "--net", "sh", "-euc", script, sys.executable, program, server]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.rstrip("\n")

@@ -1,0 +1,39 @@
+"""Traffic that does not pause, and is counted."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from signal import SIGINT
+
+from ikto_core.testing.network import Host
+
+
+class Pings:
+    """Pings in a steady stream, one every 20 ms, that are counted when the block ends."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.sent = self.lost = 0
+
+    def stop(self) -> None:
+        """End the stream; `lost` are those without an answer, but for the very last, which may be on its way."""
+        self._process.send_signal(SIGINT)
+        said, _ = self._process.communicate(timeout=10)
+        answered = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", said)}
+        (transmitted,) = re.findall(r"(\d+) packets transmitted", said)
+        self.sent = int(transmitted)
+        self.lost = len(set(range(1, self.sent)) - answered)
+
+
+@contextmanager
+def pings(host: Host, address: str) -> Iterator[Pings]:
+    """Ping an address from a host for the length of a block."""
+    command = [*host.within, "ping", "-i", "0.02", address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        stream = Pings(process)
+        try:
+            yield stream
+            stream.stop()
+        finally:
+            process.kill()
