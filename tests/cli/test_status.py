@@ -23,13 +23,14 @@ from ikto_core.admin.views import (
     CountersView,
     DevicePeerView,
     DeviceView,
+    KeptView,
     NatsView,
     QuarantinedView,
     StatusView,
 )
 from ikto_core.cli.status import MOST_SHOWN, sections
 from ikto_core.cli.status import status as status_command
-from ikto_core.counters import FollowerCounters, ReconcileCounters
+from ikto_core.counters import FollowerCounters, KeeperCounters, LinkCounters, ReconcileCounters
 from ikto_core.testing.devices import public_key_of
 
 NOW = 1_700_000_000.0
@@ -65,6 +66,7 @@ STATUS = StatusView(
     ifname="wg0",
     backend="fake",
     nats=NatsView(connected=True, server="nats://127.0.0.1:4222", failure=None),
+    kept=KeptView(shown=False, revision=41, saved_at=NOW - 60, failure=None),
     revision=41,
     bucket_revision=41,
     accepted=2,
@@ -77,6 +79,8 @@ STATUS = StatusView(
         reconcile=ReconcileCounters(
             whole_passes=1, quick_passes=1, peers_written=2, peers_removed=0, drift_repaired=0, failures=0
         ),
+        link=LinkCounters(),
+        keeper=KeeperCounters(),
     ),
 )
 TROUBLED = replace(
