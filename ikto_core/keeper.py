@@ -65,7 +65,7 @@ class Keeper:
             size = await asyncio.get_running_loop().run_in_executor(thread, self._file.save, kept)
             self.latest = kept
             self.stats.writes += 1
-            pause_s = max(SAVE_EVERY_S, size / BYTES_PER_S)
+            pause_s = rest_s(size)
         if self.failure:
             self._changed.set()
         return pause_s
@@ -85,3 +85,8 @@ class Keeper:
             if failure != self.failure:  # told once, not once a minute
                 log.error("the mesh is not kept on disk", error=failure)
         self.failure = failure
+
+
+def rest_s(size: int) -> float:
+    """Return how long the disk has rest after a write of so many bytes, in seconds."""
+    return max(SAVE_EVERY_S, size / BYTES_PER_S)

@@ -58,12 +58,14 @@ def membership(  # noqa: PLR0917 - the parts of an agent, put together for tests
 
 
 class Node:
-    """One run of an agent on a host of its own, which shares its state directory with the runs before it."""
+    """One run of an agent, on a host of its own unless given, with the state directory of the runs before it."""
 
-    def __init__(self, bucket: MemoryBucket, state_dir: Path, *, seed: int = 1, **config: Any) -> None:
+    def __init__(
+        self, bucket: MemoryBucket, state_dir: Path, *, seed: int = 1, host: FakeHost | None = None, **config: Any
+    ) -> None:
         defaults: dict[str, Any] = {"private_address": ADDRESS, "mesh_cidr": "10.0.0.0/24", "subnet_prefix": 28}
         self.bucket = bucket
-        self.host = FakeHost()
+        self.host = host or FakeHost()
         self.reconciler = Reconciler(FakeBackend(self.host), "wg0")
         self.state = StateFile(state_dir)
         self.news = 0  # how often there was something new to keep

@@ -9,6 +9,7 @@ import structlog
 
 from ikto_core.counters import LinkCounters
 from ikto_core.errors import NatsError
+from ikto_core.store.cancelling import stay_cancelled
 from ikto_core.store.dial import dial
 from ikto_core.store.login import LoginFileError
 from ikto_core.store.session import NatsSettings, Session
@@ -97,6 +98,7 @@ class Link:
                 self.failure = str(error)
             finally:
                 self.server = ""
+            stay_cancelled()
             self.stats.failures += 1
             pause_s = self._backoff.next_s()
             log.warning("no connection to NATS", error=self.failure, next_try_in_s=round(pause_s, 1))
