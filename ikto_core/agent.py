@@ -10,11 +10,16 @@ import structlog
 from ikto_core import systemd
 from ikto_core.admin.report import Report
 from ikto_core.admin.server import serve
+from ikto_core.aim import Aim
 from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.candidates import Candidates
+from ikto_core.claims import Claims
 from ikto_core.config import Config
 from ikto_core.egress import advertise_address, fitting_mtu, host_name
 from ikto_core.errors import AddressInUseError, BackendError, ConfigError, NatsError, first_cause
 from ikto_core.ipam.contract import IpamPlugin
+from ikto_core.keeper import Keeper
+from ikto_core.kept_mesh import KeptMesh, MeshFile
 from ikto_core.keys import PrivateKey
 from ikto_core.membership import Membership
 from ikto_core.reconcile import Reconciler
@@ -68,17 +73,30 @@ class Agent:
         self._backend = backend
         self._found_address = ""  # that peers reach this host at; empty: not found yet
         self._reconciler = Reconciler(backend, config.wg_dev_name, persistent_keepalive=config.persistent_keepalive)
+        self._state = StateFile(config.state_path())
+        self._keeper = Keeper(MeshFile(config.state_path()))
+        claims = Claims(config, private_key.public(), self._state)
         self._membership = Membership(
             config,
             name=name,
-            private_key=private_key,
-            strategy=ipam.make(),
-            reconciler=self._reconciler,
-            state=StateFile(config.state_path()),
+            public_key=private_key.public(),
+            aim=Aim(config, private_key, self._reconciler, self._keeper.changed),
+            claims=claims,
+            candidates=Candidates(config, name, claims, ipam.make(), random),
             random=random,
         )
         self._link = Link(nats_settings(config, name), random, patient=self._membership.had_claim)
-        self.report = Report(config, name, backend_name, self._membership, self._reconciler, self._link, backend)
+        self.report = Report(
+            config,
+            name,
+            backend_name=backend_name,
+            membership=self._membership,
+            reconciler=self._reconciler,
+            link=self._link,
+            backend=backend,
+            keeper=self._keeper,
+            state=self._state,
+        )
 
     async def run(self, socket: Path) -> None:
         """Take part in the mesh until cancelled, and answer on the unix socket.
@@ -95,6 +113,8 @@ class Agent:
         """
         try:
             async with serve(self.report, socket), asyncio.TaskGroup() as tasks:
+                await self._recall()
+                tasks.create_task(self._keeper.run(self._to_keep))
                 tasks.create_task(self._link.run(self._follow))
                 tasks.create_task(self._reconciler.run())
                 tasks.create_task(self._watch_device())
@@ -104,6 +124,18 @@ class Agent:
             if isinstance(cause, AddressInUseError) and self._membership.had_claim:
                 await self._let_go()
             raise cause from group
+
+    async def _recall(self) -> None:
+        """Have the device show what was kept, before NATS is dialled; what fails now is tried again later."""
+        self._membership.recall(self._keeper.load())
+        try:
+            await self._reconciler.reconcile()
+        except BackendError as error:
+            log.warning("the device does not show what was kept", ifname=self._config.wg_dev_name, error=str(error))
+
+    def _to_keep(self, now: float) -> KeptMesh | None:
+        self._state.mend()
+        return self._membership.to_keep(now)
 
     async def _follow(self, session: Session) -> None:
         """Follow the bucket and keep our record for as long as the session lives."""

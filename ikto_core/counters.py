@@ -22,3 +22,17 @@ class ReconcileCounters(msgspec.Struct, kw_only=True):
     peers_removed: int = 0
     drift_repaired: int = 0  # whole passes that found what nobody had asked for
     failures: int = 0
+
+
+class LinkCounters(msgspec.Struct, kw_only=True):
+    """What staying connected to NATS took."""
+
+    sessions: int = 0  # connections that were let in
+    failures: int = 0  # attempts, or connections, that ended
+
+
+class KeeperCounters(msgspec.Struct, kw_only=True):
+    """What keeping the mesh on disk took."""
+
+    writes: int = 0
+    failures: int = 0

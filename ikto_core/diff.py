@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
 
+import msgspec
+
 from ikto_core.keys import PublicKey
 from ikto_core.model import NO_PRESHARED_KEY, DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 
@@ -31,6 +33,22 @@ def diff(spec: DeviceSpec, state: DeviceState, *, ours: Set[PublicKey] = NOBODY)
         peers=diff_peers(spec.peers.values(), state.peers),
         remove_peers=frozenset(surplus & ours if spec.keep_foreign_peers else surplus),
     )
+
+
+def restoration(spec: DeviceSpec, state: DeviceState, *, peers_too: bool) -> DevicePatch:
+    """Return what gives a device back what it has lost, when `spec` may be out of date; nothing is ever taken away.
+
+    Args:
+        spec: The device as it was.
+        state: The device as its backend read it.
+        peers_too: Whether it has lost its peers, as after a reboot. Else they and the device's own members may be newer
+            than `spec`, and only an address or the link comes back.
+
+    """
+    patch = diff(spec, state)
+    if not peers_too:
+        return DevicePatch(add_addresses=patch.add_addresses, up=patch.up)
+    return msgspec.structs.replace(patch, remove_addresses=frozenset(), remove_peers=frozenset())
 
 
 def diff_peers(wanted: Iterable[PeerSpec], present: Mapping[PublicKey, PeerState]) -> tuple[PeerPatch, ...]:

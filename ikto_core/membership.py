@@ -1,25 +1,23 @@
 """Our place in the mesh: the claim on our own subnet, and the bucket as it bears on our device."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 
-import msgspec
 import structlog
 
-from ikto_core.addressing import Prefix
+from ikto_core.aim import Aim
+from ikto_core.candidates import Candidates
+from ikto_core.claims import Claims
 from ikto_core.config import Config
 from ikto_core.errors import AddressInUseError, NatsError
-from ikto_core.ipam.addresses import addresses_to_try, device_address
-from ikto_core.ipam.contract import IpamStrategy
-from ikto_core.keys import PrivateKey
-from ikto_core.mesh import Entry, MeshView
+from ikto_core.kept_mesh import KeptMesh
+from ikto_core.keys import PublicKey
+from ikto_core.mesh import Accepted, Entry
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings, check_settings
-from ikto_core.ourselves import mesh_rules, own_device, own_record, own_request, own_subnet
-from ikto_core.own_record import Identity, Verdict, judge_own
-from ikto_core.reconcile import Reconciler
+from ikto_core.ourselves import own_record
+from ikto_core.own_record import Verdict, draw_identity, judge_own
 from ikto_core.records import PeerRecord
-from ikto_core.state import Claim, StateFile
 from ikto_core.store.claim import Claimant, ClonedError
 from ikto_core.store.follower import Follower
 from ikto_core.store.port import RecordStore
@@ -44,38 +42,58 @@ class Membership:
         config: Config,
         *,
         name: str,
-        private_key: PrivateKey,
-        strategy: IpamStrategy,
-        reconciler: Reconciler,
-        state: StateFile,
+        public_key: PublicKey,
+        aim: Aim,
+        claims: Claims,
+        candidates: Candidates,
         random: Random,
     ) -> None:
         self.record: PeerRecord | None = None
         self.failure = ""
-        self.view = MeshView(mesh_rules(config, private_key.public()))
+        self.aim = aim
         self.follower = Follower(self._bucket_changed, random)
         self._config = config
         self._name = name
-        self._private_key = private_key
-        self._strategy = strategy
-        self._reconciler = reconciler
-        self._state = state
-        self._kept = state.load()
+        self._claims = claims
+        self._candidates = candidates
         self._random = random
-        self._identity = Identity(
-            public_key=private_key.public(),
-            instance=f"{random.getrandbits(64):016x}",
-            instances=frozenset(self._kept.instances),
-        )
+        self._identity = draw_identity(public_key, claims.instances, random)
         self._claimant = Claimant(self._identity, lambda: f"{random.getrandbits(64):016x}")
         self._outdated: set[str] = set()  # keys of earlier records of ours, to be withdrawn
         self._newcomer = True  # no claim of this run has stood yet
+        self._stands = ""  # the key of our record, once a claim of this run stood; empty: it did not yet
+        self._stands_since = 0  # the revision of that
         self._doubt = asyncio.Event()  # the bucket may not hold our record as it should be
 
     @property
     def had_claim(self) -> bool:
         """Whether an earlier run claimed what this one will ask for first."""
-        return self._kept_address() is not None
+        return self._claims.address is not None
+
+    def recall(self, kept: KeptMesh | None) -> None:
+        """Have the device show the mesh as an earlier run kept it, with the address of its claim, until NATS answers.
+
+        Without a claim that holds for this configuration nothing is shown.
+        """
+        if kept and (differences := self._claims.differences(kept.claim)):
+            log.warning("the kept mesh is another one and is not used", because="; ".join(differences))
+            kept = None
+        if self._claims.address:
+            self.aim.at_kept(kept, self._claims.address)
+
+    def to_keep(self, now: float) -> KeptMesh | None:
+        """Return the accepted mesh as of `now` (seconds since the epoch); None while nothing is known for certain."""
+        claim = self._claims.kept
+        if claim is None or self.aim.recalled or self.aim.subnet is None:
+            return None
+        table = self.follower.table
+        return KeptMesh(
+            claim=claim,
+            stream=self.follower.stream,
+            revision=self.follower.revision,
+            saved_at=now,
+            entries={key: table[key] for key in self.aim.view.accepted},
+        )
 
     async def keep(self, store: RecordStore, advertise_address: str, on_claimed: Callable[[], None]) -> None:
         """Claim our subnet, then see to it that the claim stands, until cancelled.
@@ -83,7 +101,7 @@ class Membership:
         Args:
             store: The bucket.
             advertise_address: Where peers reach this host, an IP literal.
-            on_claimed: Called once the claim stands.
+            on_claimed: Called once the claim stands, or that of an earlier run is used.
 
         Raises:
             AddressInUseError: Our address is somebody else's and there is none to take instead; ClonedError if it
@@ -96,11 +114,28 @@ class Membership:
         if self.record is None:
             mine = MeshSettings(str(self._config.mesh), self._config.subnet_prefix)
             check_settings(self.follower.table.get(MESH_KEY), mine, self._config.nats_kv)
+            self._resume(advertise_address)
+        if self.record is None:
             await self._claim(store, advertise_address)
-        else:  # anything may have happened since the last connection
+        else:  # anything may have happened since the last run, or the last connection
             self._doubt.set()
         on_claimed()
         await self._guard(store, advertise_address)
+
+    def _resume(self, advertise_address: str) -> None:
+        """Go on in the subnet of an earlier run, if the bucket shows nobody else there; our record is written later.
+
+        So a node whose record can't be written just now follows the bucket all the same.
+        """
+        address = self._claims.address
+        if address is None:
+            return
+        self._see_bucket(None)
+        record = own_record(self._config, self._name, self._identity, address, advertise_address)
+        judgement = judge_own(self.follower.table.get(record.key), record, self._identity, newcomer=self._newcomer)
+        if judgement.verdict in {Verdict.KEEP, Verdict.WRITE} and self._irregular_holder(record) is None:
+            self.record = record
+            self._see_bucket(address)
 
     async def _guard(self, store: RecordStore, advertise_address: str) -> None:
         """Settle every doubt about our record, until cancelled. A write that fails is tried again: the mesh goes on."""
@@ -108,7 +143,7 @@ class Membership:
         while True:
             await self._doubt.wait()
             self._doubt.clear()
-            await asyncio.sleep(self._random.uniform(0, RECLAIM_JITTER_S))
+            await asyncio.sleep(0 if self._newcomer else self._random.uniform(0, RECLAIM_JITTER_S))
             try:
                 self._check_for_clones()
                 await self._claim(store, advertise_address)
@@ -122,15 +157,14 @@ class Membership:
 
     def forget(self) -> None:
         """Keep no claim: the subnet is not ours any more."""
-        self._kept = msgspec.structs.replace(self._kept, claim=None)
-        self._state.save(self._kept)
+        self._claims.forget()
 
     # -- claiming --------------------------------------------------------------------------------------------------
 
     async def _claim(self, store: RecordStore, advertise_address: str) -> None:
         """Claim the first address that holds; the one we have comes first."""
         refusal: AddressInUseError | None = None
-        for address in self._addresses():
+        for address in self._candidates.addresses(self.aim.view):
             record = own_record(self._config, self._name, self._identity, address, advertise_address)
             try:
                 revision = await self._claim_one(store, record)
@@ -151,8 +185,7 @@ class Membership:
 
     async def _claim_one(self, store: RecordStore, record: PeerRecord) -> int:
         """Claim one subnet; return the revision. Records of other forms hold theirs under keys that no lock guards."""
-        holder = self.view.holder(record.subnet)
-        if holder and holder.record.public_key != record.public_key and not holder.regular:
+        if holder := self._irregular_holder(record):
             raise AddressInUseError(
                 f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
                 hint='choose another private_address, or "auto"',
@@ -161,15 +194,22 @@ class Membership:
         self._newcomer = False
         return revision
 
+    def _irregular_holder(self, record: PeerRecord) -> Accepted | None:
+        """Return somebody else's record of another form that holds some of what this one claims."""
+        holder = self.aim.view.holder(record.subnet)
+        others = holder and holder.record.public_key != record.public_key and not holder.regular
+        return holder if others else None
+
     async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
         """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
-        moved = self.record is None or self.record.key != record.key
-        self.record = record
+        moved = self._stands != record.key
+        self.record, self._stands, self._stands_since = record, record.key, revision
         if moved:
             log.info("subnet claimed", allowed_ip=record.allowed_ip, private_address=address)
-            self._keep(address)
-            self._aim(address)
-            self._outdated = self.view.own_records.keys() - {record.key}
+            self._claims.keep(address, self._identity.instance)
+            if self.aim.subnet != record.subnet:
+                self._see_bucket(address)
+            self._outdated = self.aim.view.own_records.keys() - {record.key}
             if (seen := self.follower.table.get(record.key)) and seen.revision > revision:
                 self._doubt.set()  # somebody wrote before we were on guard
         for key in sorted(self._outdated):
@@ -178,73 +218,33 @@ class Membership:
 
     def _give_up(self) -> None:
         """Stop using our address at once, before another is found: it is somebody else's now."""
-        self.record = None
-        self._aim(None)
-
-    def _addresses(self) -> Iterator[str]:
-        configured = None if self._config.subnet is None else self._config.private_address
-        return addresses_to_try(configured, self._kept_address() or self._recorded_address(), self._proposals())
-
-    def _proposals(self) -> Iterator[Prefix]:
-        taken = self.view.subnets()
-        request = own_request(self._config, self._name, self._identity.public_key, taken, self._random)
-        yield from self._strategy.candidates(request)
+        self.record, self._stands = None, ""
+        self._see_bucket(None)
 
     # -- guarding --------------------------------------------------------------------------------------------------
 
     def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
         """Take what the follower found: the view first, then the device, then a look at our own record."""
-        touched = self.view.update(changes)
-        self._reconciler.changed(touched, self.follower.revision)
-        if self.record and self.record.key in changes:
-            judgement = judge_own(changes[self.record.key], self.record, self._identity, newcomer=False)
-            if judgement.verdict is not Verdict.KEEP:
-                self._doubt.set()
-
-    def _is_missing(self) -> bool:
-        entry = self.follower.table.get(self.record.key) if self.record else None
-        return entry is None or entry.value is None
+        self.aim.changed(changes, self.follower.revision)
+        if self.record is None or (entry := changes.get(self.record.key)) is None:
+            return
+        verdict = judge_own(entry, self.record, self._identity, newcomer=self._newcomer).verdict
+        if verdict is not Verdict.KEEP:
+            self._doubt.set()
+        if verdict is Verdict.IN_USE and entry.revision > self._stands_since:
+            self._give_up()  # before the leader is asked: it may not answer
 
     def _check_for_clones(self) -> None:
         """Our record is gone or changed; if a copy of this machine withdrew it for one of its own, let it be."""
-        for key, accepted in self.view.own_records.items():
-            if self._is_missing() and not self._identity.knows(accepted.record.instance):
+        entry = self.follower.table.get(self.record.key) if self.record else None
+        if self._newcomer or (entry and entry.value is not None):
+            return  # a newcomer takes over whatever carries our key
+        for key, accepted in self.aim.view.own_records.items():
+            if not self._identity.knows(accepted.record.instance):
                 raise ClonedError(
                     f"a copy of this machine runs with our private key (its record: {key}, {accepted.record.name!r})",
                     hint="give each machine a private key of its own (ikto key generate)",
                 )
 
-    # -- what is kept, and what the device should be ---------------------------------------------------------------
-
-    def _kept_address(self) -> str | None:
-        claim = self._kept.claim
-        if claim is None:
-            return None
-        address = claim.private_address if self._config.subnet is None else self._config.private_address
-        return address if claim == self._claim_of(address) else None
-
-    def _recorded_address(self) -> str | None:
-        """Return an address in a subnet that the bucket says is ours, although nothing was kept of it."""
-        regular = (accepted.subnet for accepted in self.view.own_records.values() if accepted.regular)
-        return next((device_address(subnet) for subnet in regular), None)
-
-    def _claim_of(self, address: str) -> Claim:
-        return Claim(
-            private_address=address,
-            mesh_cidr=str(self._config.mesh),
-            subnet_prefix=self._config.subnet_prefix,
-            public_key=self._identity.public_key.text,
-            bucket=self._config.nats_kv,
-        )
-
-    def _keep(self, address: str) -> None:
-        self._kept = self._kept.claimed(self._claim_of(address), self._identity.instance)
-        self._state.save(self._kept)
-
-    def _aim(self, address: str | None) -> None:
-        """Aim at the device with this address, or with none, and at what the bucket looks like from there."""
-        subnet = own_subnet(self._config, address) if address else None
-        self.view = MeshView(msgspec.structs.replace(self.view.rules, own_subnet=subnet))
-        self.view.update(self.follower.table)
-        device = own_device(self._config, self._private_key, address)
-        self._reconciler.target(device, self.view.peers, self.follower.revision)
+    def _see_bucket(self, address: str | None) -> None:
+        self.aim.at_bucket(self.follower.table, self.follower.revision, address)

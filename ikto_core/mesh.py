@@ -4,7 +4,7 @@ A pure, incremental fold. Whatever the order in which records were seen, every n
 canonical form (the network address, with the mesh's own prefix length) first, then the others by KV key.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -108,6 +108,11 @@ class MeshView:
     def holder(self, subnet: Prefix) -> Accepted | None:
         """Return an accepted record, not our own claim's, that holds some of `subnet`; None if there is none."""
         return self._accepted.get(self._held.holder(subnet) or OURSELVES)
+
+    @property
+    def accepted(self) -> Collection[str]:
+        """The KV keys of the records that are accepted, but for our own."""
+        return self._accepted.keys()
 
     def subnets(self) -> frozenset[Prefix]:
         """Every subnet that an accepted record holds."""

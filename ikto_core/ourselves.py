@@ -12,6 +12,7 @@ from ikto_core.mesh import MeshRules
 from ikto_core.model import DeviceSpec
 from ikto_core.own_record import Identity
 from ikto_core.records import PeerRecord
+from ikto_core.state import Claim
 
 
 def mesh_rules(config: Config, public_key: PublicKey) -> MeshRules:
@@ -36,6 +37,17 @@ def own_request(
 def own_subnet(config: Config, address: str) -> Prefix:
     """Return the canonical subnet around a private address."""
     return Prefix.of(parse_address(address), config.subnet_prefix)
+
+
+def own_claim(config: Config, public_key: PublicKey, address: str) -> Claim:
+    """Return what to keep once the subnet around `address` is ours."""
+    return Claim(
+        private_address=address,
+        mesh_cidr=str(config.mesh),
+        subnet_prefix=config.subnet_prefix,
+        public_key=public_key.text,
+        bucket=config.nats_kv,
+    )
 
 
 def own_record(config: Config, name: str, identity: Identity, address: str, advertise_address: str) -> PeerRecord:

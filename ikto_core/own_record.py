@@ -2,6 +2,7 @@
 
 from collections.abc import Set
 from enum import Enum
+from random import Random
 
 import msgspec
 
@@ -20,6 +21,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     def knows(self, instance: str) -> bool:
         """Whether this installation wrote the records of that instance."""
         return instance == self.instance or instance in self.instances
+
+
+def draw_identity(public_key: PublicKey, instances: Set[str], random: Random) -> Identity:
+    """Return who we are in a new run, after these."""
+    return Identity(public_key=public_key, instance=f"{random.getrandbits(64):016x}", instances=instances)
 
 
 class Verdict(Enum):

@@ -12,7 +12,7 @@ from ikto_core.addressing import Endpoint
 from ikto_core.backend import Backend
 from ikto_core.brake import BrakeLimits, RemovalBrake
 from ikto_core.counters import ReconcileCounters
-from ikto_core.diff import diff, diff_peers, patched
+from ikto_core.diff import diff, diff_peers, patched, restoration
 from ikto_core.endpoints import endpoint_to_write
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.keys import PublicKey
@@ -51,6 +51,8 @@ class Reconciler:
         self._peers: Mapping[PublicKey, MeshPeer] = {}
         self._revision: int | None = None
         self._dirty: set[PublicKey] = set()
+        self._restoring = False  # the peers may be out of date: see `target`
+        self._lost_peers = False  # while restoring: the device was found without any of the peers
         self._whole_due = True  # the device must be read before anything is written
         self._expecting = True  # the next whole pass will find something to do, and that is not drift
         self._shown: dict[PublicKey, PeerState] = {}  # the peers that the device shows, as far as we know
@@ -66,9 +68,15 @@ class Reconciler:
 
     # -- what to aim at --------------------------------------------------------------------------------------------
 
-    def target(self, base: DeviceSpec, peers: Mapping[PublicKey, MeshPeer], revision: int | None) -> None:
-        """Aim at this device with these peers; `peers` is read again at every pass, so it may change in place."""
+    def target(
+        self, base: DeviceSpec, peers: Mapping[PublicKey, MeshPeer], revision: int | None, *, restoring: bool = False
+    ) -> None:
+        """Aim at this device with these peers; `peers` is read again at every pass, so it may change in place.
+
+        With `restoring` only what the device has lost is written; see `diff.restoration`.
+        """
         self._base, self._peers, self._revision = base, peers, revision
+        self._restoring, self._lost_peers = restoring, False
         self._expecting = True
         self.distrust()
 
@@ -147,6 +155,9 @@ class Reconciler:
         self.stats.whole_passes += 1
         state = await self._read_or_create()
         self._shown = dict(state.peers)
+        if self._restoring:
+            await self._restore(base, state)
+            return
         specs = self._specs(self._peers.values())
         expecting = expecting or self._expecting or bool(self._dirty)  # the target may have moved while we read
         held = frozenset(self.brake.held)
@@ -157,6 +168,13 @@ class Reconciler:
             self.stats.drift_repaired += 1
             log.warning("the device was changed by another hand", ifname=self.ifname, repairing=_summary(drift))
         await self._apply(patch, specs)
+
+    async def _restore(self, base: DeviceSpec, state: DeviceState) -> None:
+        """Give the device back what it has lost; one that has peers keeps them as they are."""
+        specs = self._specs(self._peers.values())
+        self._lost_peers = self._lost_peers or state.peers.keys().isdisjoint(specs)
+        patch = restoration(msgspec.structs.replace(base, peers=specs), state, peers_too=self._lost_peers)
+        await self._apply(patch, specs if self._lost_peers else {})
 
     async def _quick(self, dirty: set[PublicKey]) -> None:
         """Write what is new about a few peers, without a look at the others."""

@@ -32,6 +32,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         if not Prefix.parse(self.mesh_cidr).covers(subnet):
             raise ValueError(f"{subnet} lies outside the mesh {self.mesh_cidr}")
 
+    def differences(self, other: "Claim") -> list[str]:
+        """Return where `other` is another claim than this, a line each."""
+        return [
+            f"{member} is {getattr(other, member)!r}, not {getattr(self, member)!r}"
+            for member in self.__struct_fields__
+            if getattr(self, member) != getattr(other, member)
+        ]
+
 
 class KeptState(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the state file."""
@@ -51,6 +59,8 @@ class StateFile:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "state.json"
+        self.failure = ""  # why the latest state is not kept; empty: it is
+        self._unsaved: KeptState | None = None
 
     def load(self) -> KeptState:
         """Return what was kept. A file of another form is set aside and reported, and nothing was kept.
@@ -66,7 +76,7 @@ class StateFile:
         except FileNotFoundError:
             return KeptState()
         except (IsADirectoryError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-            self._set_aside(error)
+            set_aside(self.path, error)
             return KeptState()
         except OSError as error:
             hint = "let the agent's user read it; or delete it, and an automatic address may change"
@@ -75,16 +85,25 @@ class StateFile:
 
     def save(self, kept: KeptState) -> None:
         """Keep this from now on. A disk that can't take it is reported: the mesh works without, until a restart."""
+        self._unsaved, self.failure = None, ""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             replace_small_file(self.path, msgspec.json.encode(kept))
         except OSError as error:
             log.error("state not kept", path=str(self.path), error=str(error))
+            self._unsaved, self.failure = kept, str(error)
 
-    def _set_aside(self, error: Exception) -> None:
-        aside = self.path.with_name(f"state.json.unreadable-{int(time.time())}")
-        log.error("kept state is unreadable and set aside", path=str(self.path), error=str(error), aside=str(aside))
-        try:
-            self.path.replace(aside)
-        except OSError as failure:
-            log.error("could not set it aside", path=str(self.path), error=str(failure))
+    def mend(self) -> None:
+        """Try again to keep what the disk could not take."""
+        if self._unsaved:
+            self.save(self._unsaved)
+
+
+def set_aside(path: Path, error: Exception) -> None:
+    """Give a file of ours that can't be used another name, and report it; whatever happens, this does not fail."""
+    aside = path.with_name(f"{path.name}.unreadable-{int(time.time())}")
+    log.error("a file of ours is unreadable and set aside", path=str(path), error=str(error), aside=str(aside))
+    try:
+        path.replace(aside)
+    except OSError as failure:
+        log.error("could not set it aside", path=str(path), error=str(failure))

@@ -10,6 +10,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core.aim import Aim
+from ikto_core.candidates import Candidates
+from ikto_core.claims import Claims
 from ikto_core.config import Config
 from ikto_core.errors import first_cause
 from ikto_core.ipam.builtin import RandomStrategy
@@ -32,27 +35,49 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
-class Node:
-    """One run of an agent on a host of its own, which shares its state directory with the runs before it."""
+def membership(  # noqa: PLR0917 - the parts of an agent, put together for tests
+    config: Config,
+    name: str,
+    private_key: PrivateKey,
+    reconciler: Reconciler,
+    state: StateFile,
+    random: Random,
+    on_change: Callable[[], None] = lambda: None,
+) -> Membership:
+    """Put a membership together as the agent does."""
+    claims = Claims(config, private_key.public(), state)
+    return Membership(
+        config,
+        name=name,
+        public_key=private_key.public(),
+        aim=Aim(config, private_key, reconciler, on_change),
+        claims=claims,
+        candidates=Candidates(config, name, claims, RandomStrategy(), random),
+        random=random,
+    )
 
-    def __init__(self, bucket: MemoryBucket, state_dir: Path, *, seed: int = 1, **config: Any) -> None:
+
+class Node:
+    """One run of an agent, on a host of its own unless given, with the state directory of the runs before it."""
+
+    def __init__(
+        self, bucket: MemoryBucket, state_dir: Path, *, seed: int = 1, host: FakeHost | None = None, **config: Any
+    ) -> None:
         defaults: dict[str, Any] = {"private_address": ADDRESS, "mesh_cidr": "10.0.0.0/24", "subnet_prefix": 28}
         self.bucket = bucket
-        self.host = FakeHost()
+        self.host = host or FakeHost()
         self.reconciler = Reconciler(FakeBackend(self.host), "wg0")
         self.state = StateFile(state_dir)
-        self.membership = Membership(
-            Config(**defaults | config),
-            name="ours",
-            private_key=OWN_PRIVATE_KEY,
-            strategy=RandomStrategy(),
-            reconciler=self.reconciler,
-            state=self.state,
-            random=Random(seed),
+        self.news = 0  # how often there was something new to keep
+        self.membership = membership(
+            Config(**defaults | config), "ours", OWN_PRIVATE_KEY, self.reconciler, self.state, Random(seed), self._news
         )
 
+    def _news(self) -> None:
+        self.news += 1
+
     @asynccontextmanager
-    async def running(self, *, resync: bool = True) -> AsyncIterator["Node"]:
+    async def running(self, *, resync: bool = True, claim_stands: bool = True) -> AsyncIterator["Node"]:
         """Keep the membership as the agent does; what ends it is raised here."""
         follower, claimed = self.membership.follower, asyncio.Event()
         self.bucket.subscribe(follower.receive)
@@ -62,6 +87,8 @@ class Node:
             async with asyncio.TaskGroup() as tasks:
                 keeping = tasks.create_task(self.membership.keep(self.bucket, "192.0.2.1", claimed.set))
                 await until(claimed.is_set)
+                if claim_stands:
+                    await until(self.stands)
                 yield self
                 keeping.cancel()
         except BaseExceptionGroup as group:
@@ -81,6 +108,8 @@ class Node:
 
     def stands(self) -> bool:
         """Whether the bucket holds this run's record as it should be."""
+        if self.membership.record is None:
+            return False
         try:
             found = decode_record(self.record.key, self.bucket.live[self.record.key])
         except (LookupError, RecordError):

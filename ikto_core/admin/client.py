@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ikto_core.admin.views import ErrorView, InfoView, PeersView, StatusView
+from ikto_core.admin.views import ErrorView, InfoView, PeersView, ReleasedView, StatusView
 from ikto_core.errors import IktoError
 
 TIMEOUT_S = 5.0
@@ -38,6 +38,10 @@ class AdminClient:
     def peers(self) -> PeersView:
         """Return every accepted peer, with what the device knows of it."""
         return self._ask("GET", "/v1/peers", PeersView)
+
+    def release(self) -> ReleasedView:
+        """Have the agent carry out the removals that it holds back, soon."""
+        return self._ask("POST", "/v1/peers/release", ReleasedView)
 
     def resync(self) -> None:
         """Have the agent read the whole bucket and the whole device again, soon."""

@@ -23,6 +23,10 @@ COUNTERS = {
     "ikto_reconcile_peers_removed": "Peers removed from the device.",
     "ikto_reconcile_drift_repaired": "Whole passes that found what nobody had asked for.",
     "ikto_reconcile_failures": "Passes that failed.",
+    "ikto_link_sessions": "Connections to NATS that were let in.",
+    "ikto_link_failures": "Connections to NATS that ended, and attempts at one that failed.",
+    "ikto_keeper_writes": "Times that the accepted mesh was written to disk.",
+    "ikto_keeper_failures": "Times that the disk could not take it.",
 }
 """Each counter's help; its name is `ikto_<group>_<member>` of CountersView."""
 
@@ -76,6 +80,11 @@ def _gauges(status: StatusView) -> Iterable[Metric]:
     yield gauge("ikto_held_removals", "Peers whose removal the brake holds back.", len(status.held))
     yield gauge("ikto_bucket_revision", "The bucket's latest revision that the agent heard of.", status.bucket_revision)
     yield gauge("ikto_device_revision", "The bucket's revision that the device shows.", status.revision)
+    yield gauge("ikto_kept_mesh_shown", "1 while the device shows the kept mesh, not the bucket.", status.kept.shown)
+    yield gauge("ikto_kept_mesh_failed", "1 while the disk can't take what is new.", status.kept.failure is not None)
+    if status.kept.saved_at is not None:
+        help_text = "When the mesh on disk was new, in seconds since the epoch."
+        yield gauge("ikto_kept_mesh_saved_timestamp_seconds", help_text, status.kept.saved_at)
     failed = status.device_failure is not None
     yield gauge("ikto_device_failed", "1 while the device can't be written or read.", failed)
 

@@ -13,6 +13,7 @@ from ikto_core.admin.views import (
     DevicePeerView,
     DeviceView,
     InfoView,
+    KeptView,
     NatsView,
     PeersView,
     PeerView,
@@ -23,12 +24,14 @@ from ikto_core.admin.views import (
 from ikto_core.backend import Backend
 from ikto_core.config import Config
 from ikto_core.errors import BackendError
+from ikto_core.keeper import Keeper
 from ikto_core.keys import PublicKey
 from ikto_core.membership import Membership
 from ikto_core.mesh import MeshPeer, Quarantined
 from ikto_core.model import DeviceState, PeerState
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord, RecordError, allowed_ip_of_key
+from ikto_core.state import StateFile
 from ikto_core.store.link import Link
 
 READ_TIMEOUT_S = 3.0
@@ -38,15 +41,18 @@ READ_TIMEOUT_S = 3.0
 class Report:
     """Tells how the agent is doing, from what its parts show at the moment."""
 
-    def __init__(  # noqa: PLR0917 - the parts of an agent, put together in one place
+    def __init__(
         self,
         config: Config,
         name: str,
+        *,
         backend_name: str,
         membership: Membership,
         reconciler: Reconciler,
         link: Link,
         backend: Backend,
+        keeper: Keeper,
+        state: StateFile,
     ) -> None:
         self._config = config
         self._name = name
@@ -55,6 +61,8 @@ class Report:
         self._reconciler = reconciler
         self._link = link
         self._backend = backend
+        self._keeper = keeper
+        self._state_file = state
 
     @property
     def state(self) -> AgentState:
@@ -68,7 +76,7 @@ class Report:
 
     def info(self) -> InfoView:
         """Return our own record and every accepted one of others."""
-        accepted = [a for peer in self._membership.view.peers.values() for a in peer.records]
+        accepted = [a for peer in self._membership.aim.view.peers.values() for a in peer.records]
         record = self._membership.record
         return InfoView(
             own=_record_view(record) if record else None,
@@ -79,23 +87,25 @@ class Report:
         """Return everything there is to say; a device that can't be read is a part of it."""
         device, unread = await self._read()
         failure = self._reconciler.failure or unread
-        record, follower, view = self._membership.record, self._membership.follower, self._membership.view
+        follower, aim = self._membership.follower, self._membership.aim
+        view = aim.view
         return StatusView(
             state=self._state(failure),
             version=__version__,
             name=self._name,
             public_key=view.rules.own_key.text,
             private_address=self._private_address(),
-            allowed_ip=record.allowed_ip if record else None,
+            allowed_ip=str(aim.subnet) if aim.subnet else None,
             ifname=self._config.wg_dev_name,
             backend=self._backend_name,
             nats=self._nats(),
+            kept=self._kept(),
             revision=self._reconciler.shown_revision,
             bucket_revision=follower.bucket_revision,
             accepted=len(view.peers),
             quarantined=tuple(_quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
             held=tuple(key.text for key in sorted(self._reconciler.brake.held)),
-            device=_device_view(device, self._membership.view.peers) if device else None,
+            device=_device_view(device, view.peers) if device else None,
             device_failure=failure or None,
             counters=self._counters(),
         )
@@ -104,11 +114,18 @@ class Report:
         """Return every accepted peer, with what the device knows of it."""
         device, unread = await self._read()
         shown = None if unread else device.peers if device else {}
-        accepted = sorted(self._membership.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
+        accepted = sorted(self._membership.aim.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
         return PeersView(
             peers=tuple(_peer_view(peer, shown) for peer in accepted),
             device_failure=unread or None,
         )
+
+    def release(self) -> int:
+        """Let every removal that is held back go through, soon; return how many there are."""
+        held = len(self._reconciler.brake.held)
+        self._reconciler.brake.release()
+        self._reconciler.distrust()
+        return held
 
     def resync(self) -> None:
         """Have the whole bucket and the whole device read again, soon."""
@@ -127,7 +144,8 @@ class Report:
 
     def _state(self, device_failure: str) -> AgentState:
         if self._reconciler.in_step.is_set():
-            return AgentState.DEGRADED if device_failure or not self._link.server else AgentState.READY
+            cut_off = not self._link.server or self._membership.aim.recalled
+            return AgentState.DEGRADED if device_failure or cut_off else AgentState.READY
         if self._membership.record:
             return AgentState.APPLYING
         in_view = self._link.server and self._membership.follower.synced.is_set()
@@ -141,10 +159,21 @@ class Report:
         failure = self._link.failure or self._membership.failure
         return NatsView(connected=bool(self._link.server), server=self._link.server or None, failure=failure or None)
 
+    def _kept(self) -> KeptView:
+        latest, failure = self._keeper.latest, self._state_file.failure or self._keeper.failure
+        return KeptView(
+            shown=self._membership.aim.recalled,
+            revision=latest.revision if latest else None,
+            saved_at=latest.saved_at if latest else None,
+            failure=failure or None,
+        )
+
     def _counters(self) -> CountersView:
         return CountersView(
             follower=msgspec.structs.replace(self._membership.follower.stats),
             reconcile=msgspec.structs.replace(self._reconciler.stats),
+            link=msgspec.structs.replace(self._link.stats),
+            keeper=msgspec.structs.replace(self._keeper.stats),
         )
 
 

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from ikto_core.admin.listener import bound
 from ikto_core.admin.metrics import render
 from ikto_core.admin.report import Report
-from ikto_core.admin.views import ErrorView
+from ikto_core.admin.views import ErrorView, ReleasedView
 
 SHUTDOWN_TIMEOUT_S = 2.0
 """Who is being answered when the agent stops gets so long."""
@@ -48,6 +48,7 @@ def _application(report: Report) -> web.Application:
             web.get("/v1/info", answers.info),
             web.get("/v1/status", answers.status),
             web.get("/v1/peers", answers.peers),
+            web.post("/v1/peers/release", answers.release),
             web.post("/v1/resync", answers.resync),
             web.get("/healthz", answers.healthz),
             web.get("/readyz", answers.readyz),
@@ -71,6 +72,10 @@ class _Answers:
 
     async def peers(self, _: web.Request) -> web.Response:
         return _json(await self._report.peers())
+
+    async def release(self, _: web.Request) -> web.Response:
+        """Have it done; 202, as it is a moment later."""
+        return _json(ReleasedView(released=self._report.release()), status=202)
 
     async def resync(self, _: web.Request) -> web.Response:
         """Ask for it; 202, as it is done a moment later."""

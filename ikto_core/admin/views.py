@@ -8,7 +8,7 @@ from enum import Enum
 
 import msgspec
 
-from ikto_core.counters import FollowerCounters, ReconcileCounters
+from ikto_core.counters import FollowerCounters, KeeperCounters, LinkCounters, ReconcileCounters
 
 
 class AgentState(Enum):
@@ -18,7 +18,7 @@ class AgentState(Enum):
     CLAIMING = "claiming"  # the bucket is in view; our subnet is not claimed yet
     APPLYING = "applying"  # our subnet is claimed; the device has not shown the bucket yet
     READY = "ready"  # the device shows the bucket
-    DEGRADED = "degraded"  # it did, but now NATS is out of reach, or the device can't be written or read
+    DEGRADED = "degraded"  # it did, or shows the kept mesh; but NATS is out of reach, or the device can't be used
 
 
 class RecordView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -45,6 +45,15 @@ class NatsView(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool
     server: str | None  # its URL, without credentials; null: not connected
     failure: str | None  # why we are not connected, or why our record can't be kept; null: neither
+
+
+class KeptView(msgspec.Struct, frozen=True, kw_only=True):
+    """The accepted mesh on disk."""
+
+    shown: bool  # it is what the device shows and what is told of the mesh: the bucket was not in view since the start
+    revision: int | None  # of the bucket, that is kept; null: nothing is, or nothing that can be used
+    saved_at: float | None  # seconds since the epoch, when that was new; null as above
+    failure: str | None  # why what is new can't be kept
 
 
 class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +93,8 @@ class CountersView(msgspec.Struct, frozen=True, kw_only=True):
 
     follower: FollowerCounters
     reconcile: ReconcileCounters
+    link: LinkCounters
+    keeper: KeeperCounters
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +109,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     ifname: str
     backend: str  # the backend's name
     nats: NatsView
+    kept: KeptView
     revision: int | None  # of the bucket, that the device shows; null: it has shown none yet
     bucket_revision: int  # the latest that we heard of; 0: none
     accepted: int  # peers, not records
@@ -125,6 +137,12 @@ class PeersView(msgspec.Struct, frozen=True, kw_only=True):
 
     peers: tuple[PeerView, ...]  # by ascending subnet
     device_failure: str | None  # why the device can't be read
+
+
+class ReleasedView(msgspec.Struct, frozen=True, kw_only=True):
+    """`POST /v1/peers/release`: the removals that were held back are carried out now."""
+
+    released: int
 
 
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True):

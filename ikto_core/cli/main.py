@@ -22,6 +22,7 @@ COMMANDS = {
     "agent": ("ikto_core.cli.agent:agent", "Take part in the mesh: claim, follow, keep the device equal."),
     "info": ("ikto_core.cli.info:info", "Show this host's record and its peers."),
     "status": ("ikto_core.cli.status:status", "Show what the agent sees and does."),
+    "peers": ("ikto_core.cli.peers:peers", "List the peers, and let removals go that are held back."),
     "plugins": ("ikto_core.cli.plugins:plugins", "List backends and IPAM strategies, and who brings them."),
     "demo": ("ikto_core.cli.demo:demo", "Watch a mesh form on this machine."),
 }

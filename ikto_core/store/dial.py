@@ -8,6 +8,7 @@ from typing import Any
 from nats.aio.client import Client
 from nats.errors import SecureConnWantedError
 
+from ikto_core.store.cancelling import stay_cancelled
 from ikto_core.store.login import Login, login_failure, prepare_login
 from ikto_core.store.session import NatsSettings, Session
 
@@ -35,6 +36,7 @@ async def dial(settings: NatsSettings, server: str) -> AsyncIterator[Session]:
     session = Session(client, inbox)
     try:
         await _connect(session, client, login, settings)
+        stay_cancelled()
         await session.subscribe(f"{inbox}.*", session.answered)
         yield session
     finally:

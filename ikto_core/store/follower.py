@@ -68,6 +68,11 @@ class Follower:
         self._known: BucketInfo | None = None
         self._anchor: Message | None = None  # the last message applied: it must be there still, or be superseded
 
+    @property
+    def stream(self) -> str:
+        """When the stream that the table shows was made, in the leader's words; empty: not known yet."""
+        return self._known.created if self._known else ""
+
     def receive(self, push: Message) -> None:
         """Take a republished message: apply it if it is the next one, else see to it that the truth is fetched."""
         self.stats.pushes += 1

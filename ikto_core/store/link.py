@@ -7,7 +7,9 @@ from random import Random
 
 import structlog
 
+from ikto_core.counters import LinkCounters
 from ikto_core.errors import NatsError
+from ikto_core.store.cancelling import stay_cancelled
 from ikto_core.store.dial import dial
 from ikto_core.store.login import LoginFileError
 from ikto_core.store.session import NatsSettings, Session
@@ -38,6 +40,24 @@ async def _first_that_answers(stack: AsyncExitStack, settings: NatsSettings, ran
     raise failure
 
 
+class Backoff:
+    """How long to wait after one failure and the next: twice as long each time, jittered, up to LONGEST_BACKOFF_S."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.reset()
+
+    def reset(self) -> None:
+        """Say that it worked: the next failure is a first one."""
+        self._longest_s = FIRST_BACKOFF_S
+
+    def next_s(self) -> float:
+        """Return how long to wait now, in seconds."""
+        longest_s = min(self._longest_s, LONGEST_BACKOFF_S)
+        self._longest_s = longest_s * 2
+        return longest_s * self._random.uniform(0.5, 1)
+
+
 class Link:
     """Dials again whenever a session ends, with capped, jittered backoff.
 
@@ -51,15 +71,16 @@ class Link:
     def __init__(self, settings: NatsSettings, random: Random, *, patient: bool) -> None:
         self.server = ""  # what we are connected to; empty: nothing
         self.failure = ""  # why we are not; empty: no failure yet
+        self.stats = LinkCounters()
         self._settings = settings
         self._random = random
         self._patient = patient
-        self._backoff_s = FIRST_BACKOFF_S
+        self._backoff = Backoff(random)
 
     def settled(self) -> None:
         """Say that the present session serves its purpose: from now on every failure is worth another try."""
         self._patient = True
-        self._backoff_s = FIRST_BACKOFF_S
+        self._backoff.reset()
         self.failure = ""
 
     async def run(self, use: Callable[[Session], Awaitable[None]]) -> None:
@@ -68,14 +89,17 @@ class Link:
             try:
                 async with open_session(self._settings, self._random) as session:
                     self.server = session.server
+                    self.stats.sessions += 1
                     log.info("connected to NATS", server=session.server)
                     await use(session)
             except (NatsError, LoginFileError) as error:  # such a file may be one that is being renewed
                 if not self._patient:
                     raise
                 self.failure = str(error)
-                log.warning("no connection to NATS", error=str(error), next_try_in_s=round(self._backoff_s, 1))
             finally:
                 self.server = ""
-            await asyncio.sleep(self._backoff_s * self._random.uniform(0.5, 1))
-            self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
+            stay_cancelled()
+            self.stats.failures += 1
+            pause_s = self._backoff.next_s()
+            log.warning("no connection to NATS", error=self.failure, next_try_in_s=round(pause_s, 1))
+            await asyncio.sleep(pause_s)

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsPyError
 
 from ikto_core.errors import NatsDeniedError, NatsError
+from ikto_core.store.cancelling import stay_cancelled
 
 REQUEST_TIMEOUT_S = 5.0
 DEFAULT_INBOX = "_INBOX"
@@ -106,6 +107,7 @@ class Session:
                 await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
         except (NatsPyError, OSError, TimeoutError) as error:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
+        stay_cancelled()
         for denial in self._denials:
             if f'"{subject.lower()}"' in denial:
                 raise _denied(denial)
@@ -160,6 +162,7 @@ class Session:
             await self._client.publish(subject, payload, reply=reply, headers=dict(headers) if headers else None)
         except (NatsPyError, OSError) as error:
             raise SessionClosedError(f"could not send to {subject}: {error}") from None
+        stay_cancelled()
 
     def answered(self, message: Msg) -> None:
         """Pass on what came to our inbox; called for nats-py."""

@@ -72,6 +72,11 @@ class AgentProcess:
         """Whether its process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The number of its process, which may be over; 0 if it was never started."""
+        return self._process.pid if self._process else 0
+
     def start(self) -> None:
         """Start the agent; returns at once. Its configuration is written anew from `config`."""
         path = self.directory / "config.json"

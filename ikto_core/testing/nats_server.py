@@ -22,7 +22,7 @@ class NatsServer:
 
     Args:
         directory: Its store, configuration and log; empty, and left to the caller to delete.
-        config: More of nats-server's configuration, such as `authorization { … }`.
+        config: More of nats-server's configuration, such as `authorization { … }`; it may change between starts.
         address: Where it listens.
         within: A program that runs it somewhere else, such as `ip netns exec NAME`.
 
@@ -32,7 +32,7 @@ class NatsServer:
         self, directory: Path, config: str = "", *, address: str = "127.0.0.1", within: Sequence[str] = ()
     ) -> None:
         self._directory = directory
-        self._config = config
+        self.config = config
         self._address = address
         self._within = within
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,7 +53,7 @@ class NatsServer:
         self._directory.mkdir(parents=True, exist_ok=True)
         config = self._directory / "nats.conf"
         config.write_text(
-            f'listen: "{self._address}:{self.port}"\njetstream {{ store_dir: "{self._directory}" }}\n{self._config}\n'
+            f'listen: "{self._address}:{self.port}"\njetstream {{ store_dir: "{self._directory}" }}\n{self.config}\n'
         )
         log = self._directory / "nats.log"
         with log.open("ab") as output:

@@ -10,7 +10,8 @@ from random import Random
 from ikto_backends.fake import FakeHost
 from ikto_core.admin.report import Report
 from ikto_core.config import config_from_flags
-from ikto_core.ipam.builtin import ikto_register_ipam_strategies
+from ikto_core.keeper import Keeper
+from ikto_core.kept_mesh import MeshFile
 from ikto_core.membership import Membership
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord, encode_record
@@ -19,6 +20,7 @@ from ikto_core.store.link import Link
 from ikto_core.store.session import NatsSettings
 from ikto_core.testing.devices import private_key_of, public_key_of
 from ikto_core.testing.memory_bucket import MemoryBucket
+from tests.nodes import membership
 
 SERVER = "nats://127.0.0.1:4222"
 NODE = "node-a"
@@ -47,6 +49,7 @@ class Node:
     membership: Membership
     reconciler: Reconciler
     link: Link
+    keeper: Keeper
     report: Report
 
     def put(self, *records: PeerRecord) -> None:
@@ -79,18 +82,21 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
     host, random = FakeHost(), Random(1)
     async with host.open() as backend:
         reconciler = Reconciler(backend, WG)
-        membership = Membership(
-            config,
-            name=NODE,
-            private_key=OWN_KEY,
-            strategy=next(iter(ikto_register_ipam_strategies())).make(),
-            reconciler=reconciler,
-            state=StateFile(state_dir),
-            random=random,
-        )
+        state, keeper = StateFile(state_dir), Keeper(MeshFile(state_dir))
+        place = membership(config, NODE, OWN_KEY, reconciler, state, random, keeper.changed)
         link = Link(NatsSettings(servers=(SERVER,)), random, patient=True)
-        report = Report(config, NODE, "fake", membership, reconciler, link, backend)
-        yield Node(MemoryBucket(), host, membership, reconciler, link, report)
+        report = Report(
+            config,
+            NODE,
+            backend_name="fake",
+            membership=place,
+            reconciler=reconciler,
+            link=link,
+            backend=backend,
+            keeper=keeper,
+            state=state,
+        )
+        yield Node(MemoryBucket(), host, place, reconciler, link, keeper, report)
 
 
 @asynccontextmanager

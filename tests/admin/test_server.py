@@ -103,7 +103,7 @@ async def test_health_is_that_it_answers_and_readiness_is_the_devices(tmp_path: 
 async def test_metrics_are_prometheus_text(node: Node, path: Path) -> None:
     answer = await ask(path, "/metrics")
     assert (answer.status, answer.kind.split(";")[0]) == (200, "text/plain")
-    assert f"ikto_peers {float(len(node.membership.view.peers))}\n" in answer.body
+    assert f"ikto_peers {float(len(node.membership.aim.view.peers))}\n" in answer.body
 
 
 @pytest.mark.usefixtures("node")

@@ -23,13 +23,15 @@ from ikto_core.admin.views import (
     CountersView,
     DevicePeerView,
     DeviceView,
+    KeptView,
     NatsView,
     QuarantinedView,
     StatusView,
 )
-from ikto_core.cli.status import MOST_SHOWN, sections
+from ikto_core.cli.status import sections
 from ikto_core.cli.status import status as status_command
-from ikto_core.counters import FollowerCounters, ReconcileCounters
+from ikto_core.cli.tables import MOST_SHOWN
+from ikto_core.counters import FollowerCounters, KeeperCounters, LinkCounters, ReconcileCounters
 from ikto_core.testing.devices import public_key_of
 
 NOW = 1_700_000_000.0
@@ -65,6 +67,7 @@ STATUS = StatusView(
     ifname="wg0",
     backend="fake",
     nats=NatsView(connected=True, server="nats://127.0.0.1:4222", failure=None),
+    kept=KeptView(shown=False, revision=41, saved_at=NOW - 60, failure=None),
     revision=41,
     bucket_revision=41,
     accepted=2,
@@ -77,6 +80,8 @@ STATUS = StatusView(
         reconcile=ReconcileCounters(
             whole_passes=1, quick_passes=1, peers_written=2, peers_removed=0, drift_repaired=0, failures=0
         ),
+        link=LinkCounters(),
+        keeper=KeeperCounters(),
     ),
 )
 TROUBLED = replace(
@@ -163,7 +168,7 @@ Quarantined records (2):
   peers.x          revision 7  its key is not base64url
   fd10:2:0:1::/64  revision 8  overlaps peer-2
 
-Removals held back (1):
+Removals held back; `ikto peers release` lets them go (1):
   {public_key_of(9).text}
 """
     )
@@ -174,6 +179,22 @@ def test_before_the_claim_it_says_so() -> None:
     text = plain(view)
     assert "address     none claimed yet\n" in text
     assert "revision    device shows nothing of 41\n" in text
+
+
+def test_a_kept_mesh_is_told_with_its_age() -> None:
+    shown = KeptView(shown=True, revision=40, saved_at=NOW - 7200, failure=None)
+    text = plain(replace(STATUS, kept=shown, revision=40, bucket_revision=0))
+    assert "revision    device shows 40; the bucket is not in view yet\n" in text
+    assert "kept mesh   shown until NATS is there: revision 40, saved 2 h ago\n" in text
+    failing = KeptView(shown=False, revision=40, saved_at=NOW - 7200, failure="No space left on device")
+    assert "kept mesh   revision 40, saved 2 h ago, can't be written: No space left on device\n" in plain(
+        replace(STATUS, kept=failing)
+    )
+
+
+def test_no_kept_mesh_is_told_too() -> None:
+    nothing = KeptView(shown=True, revision=None, saved_at=None, failure=None)
+    assert "kept mesh   there is none\n" in plain(replace(STATUS, kept=nothing))
 
 
 def test_json_is_the_agents_whole_answer() -> None:

@@ -60,11 +60,11 @@ async def test_a_kept_claim_of_another_address_is_no_claim_of_the_configured_one
 
 async def test_a_kept_claim_that_another_has_meanwhile_is_given_up(bucket: MemoryBucket, tmp_path: Path) -> None:
     async with Node(bucket, tmp_path, private_address="auto").running() as first:
-        pass
-    put(bucket, replace(first.record, public_key=KEY))
+        lost = first.record
+    put(bucket, replace(lost, public_key=KEY))
     async with Node(bucket, tmp_path, private_address="auto").running() as node:
         assert node.stands()
-        assert node.record.key != first.record.key
+        assert node.record.key != lost.key
 
 
 async def test_an_automatic_claim_takes_no_subnet_that_overlaps_another(bucket: MemoryBucket, tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ import asyncio
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -46,6 +47,10 @@ def eventually(look: Callable[[], T], *, timeout_s: float = 30 * SLOWNESS) -> T:
         time.sleep(0.02 * SLOWNESS)
 
 
+IMPATIENT = ("tests.impatient", "0.1")
+"""A `program` whose agent dials and keeps again after 0.1 s at most."""
+
+
 class Mesh:
     """A bucket of the test's own, and the agents that the test starts."""
 
@@ -57,8 +62,15 @@ class Mesh:
         self._stack = stack
         self.on_bucket(lambda bucket: create_bucket(bucket, MeshSettings("fd10::/16", 48), replicas=1, memory=False))
 
-    def agent(self, *, start: bool = True, key: PrivateKey | None = None, **members: Any) -> AgentProcess:
-        """Make a node, started unless told otherwise."""
+    def agent(
+        self,
+        *,
+        start: bool = True,
+        key: PrivateKey | None = None,
+        program: Sequence[str] = ("ikto_core",),
+        **members: Any,
+    ) -> AgentProcess:
+        """Make a node, started unless told otherwise; `program` is what runs as `ikto`, and its first arguments."""
         number = len(self.agents) + 1
         config = {
             "name": f"node-{number}",
@@ -68,7 +80,12 @@ class Mesh:
             "nats_kv": self.name,
             "backend": "fake",
         }
-        agent = AgentProcess(self._directory / f"n{number}", config | members, private_key=key)
+        agent = AgentProcess(
+            self._directory / f"n{number}",
+            config | members,
+            private_key=key,
+            command=(sys.executable, "-m", *program),
+        )
         self._stack.enter_context(stopped_at_exit([agent]))
         self.agents.append(agent)
         if start:
@@ -114,10 +131,24 @@ class Mesh:
         return statuses
 
 
-@pytest.fixture
-def mesh(shared_server: NatsServer) -> Iterator[Mesh]:
+@contextmanager
+def mesh_on(server: NatsServer) -> Iterator[Mesh]:
     """A mesh in a directory with a short name: a unix socket's path has 107 bytes at most."""
     directory = Path(tempfile.mkdtemp(prefix="ikto-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
-        yield Mesh(shared_server, directory, stack)
+        yield Mesh(server, directory, stack)
+
+
+@pytest.fixture
+def mesh(shared_server: NatsServer) -> Iterator[Mesh]:
+    """A mesh on a server that nobody may harm."""
+    with mesh_on(shared_server) as mesh:
+        yield mesh
+
+
+@pytest.fixture
+def lonely_mesh(own_server: NatsServer) -> Iterator[Mesh]:
+    """A mesh on a server of its own, which the test may take away."""
+    with mesh_on(own_server) as mesh:
+        yield mesh

@@ -1,0 +1,54 @@
+"""The claim of an earlier run, as far as it holds under the present configuration."""
+
+import msgspec
+
+from ikto_core.config import Config
+from ikto_core.keys import PublicKey
+from ikto_core.ourselves import own_claim
+from ikto_core.state import Claim, StateFile
+
+
+class Claims:
+    """Reads the state file once, and keeps it up to date from then on."""
+
+    def __init__(self, config: Config, public_key: PublicKey, state: StateFile) -> None:
+        self._config = config
+        self._public_key = public_key
+        self._state = state
+        self._kept = state.load()
+
+    @property
+    def kept(self) -> Claim | None:
+        """The claim; None: nothing was claimed, or in another mesh, for another key or another address."""
+        claim = self._kept.claim
+        return claim if claim and claim == self._wanted(claim) else None
+
+    @property
+    def address(self) -> str | None:
+        """The device's address in what was claimed; None as `kept`."""
+        return self.kept.private_address if self.kept else None
+
+    @property
+    def instances(self) -> frozenset[str]:
+        """The earlier runs of this installation that made claims."""
+        return frozenset(self._kept.instances)
+
+    def differences(self, other: Claim) -> list[str]:
+        """Return why `other` is not the claim that holds, a line each."""
+        differences = (self.kept or self._wanted(other)).differences(other)
+        return differences or ([] if self.kept else ["no claim is kept beside it"])
+
+    def keep(self, address: str, instance: str) -> None:
+        """Keep that this run has claimed the subnet around `address`."""
+        self._kept = self._kept.claimed(own_claim(self._config, self._public_key, address), instance)
+        self._state.save(self._kept)
+
+    def forget(self) -> None:
+        """Keep no claim."""
+        self._kept = msgspec.structs.replace(self._kept, claim=None)
+        self._state.save(self._kept)
+
+    def _wanted(self, claim: Claim) -> Claim:
+        """Return what a claim of this address, or of the configured one, would be today."""
+        address = claim.private_address if self._config.subnet is None else self._config.private_address
+        return own_claim(self._config, self._public_key, address)

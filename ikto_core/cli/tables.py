@@ -1,0 +1,87 @@
+"""What a person asked for, as aligned text or, on a terminal, as tables."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+import click
+
+from ikto_core.cli.printing import printable
+
+T = TypeVar("T")
+
+MOST_SHOWN = 20
+"""Longer lists end with their number: `--json` has them whole."""
+
+LONGEST_CELL = 200
+"""Characters; a bucket's garbage may be long."""
+
+
+class Row(NamedTuple):
+    """A line of a section. Its cells are printable, whoever wrote them."""
+
+    cells: tuple[str, ...]
+    style: str = ""  # of the last cell, where there is colour
+
+
+class Section(NamedTuple):
+    """A few aligned lines with a title; the first section has none."""
+
+    title: str
+    rows: Sequence[Row]
+    header: tuple[str, ...] = ()
+
+
+def show(sections: Sequence[Section]) -> None:
+    """Print sections on stdout."""
+    if sys.stdout.isatty():
+        _print_tables(sections)
+    else:
+        click.echo("\n\n".join(_plain(section) for section in sections))
+
+
+def listing(title: str, items: Sequence[T], line_of: Callable[[T], Row], header: tuple[str, ...] = ()) -> Section:
+    """Return a section that says how many items there are, and shows the first ones."""
+    shown = [line_of(item) for item in items[:MOST_SHOWN]]
+    if len(items) > len(shown):
+        shown.append(line(f"… and {len(items) - len(shown)} more (--json has all)"))
+    return Section(f"{title} ({len(items)}):", shown, header)
+
+
+def line(*cells: str, style: str = "") -> Row:
+    """Return a row of these cells, whoever wrote them."""
+    return Row(tuple(_clipped(printable(cell)) for cell in cells), style)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+
+
+def _plain(section: Section) -> str:
+    """Return a section as aligned text; the last cell of a line takes what it needs."""
+    lines = [section.header] if section.header else []
+    lines += [row.cells for row in section.rows]
+    columns = max(len(cells) for cells in lines)
+    widths = [max((len(cells[n]) for cells in lines if n < len(cells) - 1), default=0) for n in range(columns)]
+    indent = "  " if section.title else ""
+    aligned = [indent + "  ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines]
+    return "\n".join([section.title, *aligned] if section.title else aligned)
+
+
+def _print_tables(found: Sequence[Section]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - start-up time: only a terminal needs it
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    console = Console(highlight=False)
+    for section in found:
+        if section.title:
+            console.print(Text(f"\n{section.title}", style="bold"))
+        columns = section.header or ("",) * max(len(row.cells) for row in section.rows)
+        table = Table(*columns, box=None, show_header=bool(section.header), header_style="dim", pad_edge=False)
+        for column in table.columns:
+            column.overflow = "fold"
+        for row in section.rows:  # as Text: what others wrote is no markup
+            *others, last = row.cells
+            table.add_row(*(Text(cell) for cell in others), Text(last, style=row.style))
+        console.print(table)

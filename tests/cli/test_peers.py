@@ -1,0 +1,100 @@
+"""`ikto peers` lists who is in the mesh, and `ikto peers release` lets go who is held back."""
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.admin.server import serve
+from ikto_core.cli.main import run
+from ikto_core.testing.devices import public_key_of
+from tests.admin.node import WG, Node, converged_node, peer_record
+
+HANDSHAKE_AGE_S = 3 * 3600
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="ikto-") as name:
+        yield Path(name) / "ikto.sock"
+
+
+@pytest.fixture
+async def node(tmp_path: Path, path: Path) -> AsyncIterator[Node]:
+    records = (peer_record(number) for number in range(2, 12))
+    async with converged_node(tmp_path, *records) as node, serve(node.report, path):
+        yield node
+
+
+async def ikto(*arguments: object) -> int:
+    return await asyncio.to_thread(run, [str(argument) for argument in arguments])
+
+
+async def hold_back(node: Node) -> int:
+    """Delete all peers but a few; return how many are still on the device."""
+    for number in range(2, 12):
+        node.bucket.write(peer_record(number).key, None)
+    await node.converge()
+    return len(node.reconciler.brake.held)
+
+
+async def test_a_table_has_every_peer(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node.host.handshake(WG, public_key_of(2), time.time() - HANDSHAKE_AGE_S)
+    assert await ikto("peers", "-s", path) == 0
+    title, header, *peers = capsys.readouterr().out.splitlines()
+    assert title == "Peers (10):"
+    assert header.split() == ["peer", "allowed", "IPs", "endpoint", "handshake", "public", "key"]
+    assert peers[0].split() == ["peer-2", "fd10:2::/48", "192.0.2.2:51820", "3", "h", "ago", public_key_of(2).text]
+    assert peers[1].split() == ["peer-3", "fd10:3::/48", "192.0.2.3:51820", "never", public_key_of(3).text]
+    assert len(peers) == 10
+
+
+async def test_what_the_device_lacks_is_said(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node.host.remove_device(WG)
+    assert await ikto("peers", "-s", path) == 0
+    assert capsys.readouterr().out.count("not on the device") == 10
+
+
+async def test_json_is_the_agents_whole_answer(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await ikto("peers", "-s", path, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [peer["name"] for peer in answer["peers"]] == [f"peer-{number}" for number in range(2, 12)]
+    assert len(answer["peers"]) == len((await node.report.peers()).peers)
+
+
+@pytest.mark.parametrize("socket_first", [True, False])
+async def test_release_lets_what_is_held_go(
+    node: Node, path: Path, capsys: pytest.CaptureFixture[str], socket_first: bool
+) -> None:
+    held = await hold_back(node)
+    assert held == 5
+    capsys.readouterr()
+    words = ["-s", path, "release"] if socket_first else ["release", "-s", path]
+    assert await ikto("peers", *words) == 0
+    assert capsys.readouterr().out == f"{held} held removals released\n"
+    await node.converge()
+    device = node.host.device(WG)
+    assert device
+    assert not device.peers
+
+
+async def test_nothing_to_release_is_said_in_json_too(
+    node: Node, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await ikto("peers", "release", "-s", path, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"released": 0}
+    assert not node.reconciler.brake.held
+
+
+async def test_a_name_can_not_colour_the_terminal(
+    tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nasty = replace(peer_record(2), name="\x1b[31mred")
+    async with converged_node(tmp_path, nasty) as node, serve(node.report, path):
+        assert await ikto("peers", "-s", path) == 0
+    assert "\x1b" not in capsys.readouterr().out

@@ -1,0 +1,306 @@
+"""Before the bucket is in view the device gets what was kept, and a node whose record can't be written follows."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from ikto_core import membership as membership_module
+from ikto_core.addressing import Endpoint
+from ikto_core.errors import AddressInUseError
+from ikto_core.kept_mesh import KeptMesh
+from ikto_core.keys import PublicKey
+from ikto_core.mesh import Entry
+from ikto_core.mesh_settings import MESH_KEY
+from ikto_core.model import DevicePatch, PeerPatch
+from ikto_core.records import encode_record, record_key
+from ikto_core.testing.devices import create
+from ikto_core.testing.memory_bucket import MemoryBucket
+from tests.nodes import ADDRESS, OWN, SUBNET, Node, put, until
+from tests.samples import KEY, OTHER_KEY, THIRD_KEY, record
+
+WG = "wg0"
+PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
+
+
+@pytest.fixture(autouse=True)
+def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership_module, "RECLAIM_JITTER_S", 0.0)
+    monkeypatch.setattr(membership_module, "FIRST_RETRY_S", 0.0)
+
+
+@pytest.fixture
+def logs() -> Iterator[list[EventDict]]:
+    with capture_logs() as logs:
+        yield logs
+
+
+@pytest.fixture
+def bucket() -> MemoryBucket:
+    bucket = MemoryBucket()
+    put(bucket, PEER)
+    put(bucket, OTHER)
+    return bucket
+
+
+@pytest.fixture
+async def kept(bucket: MemoryBucket, tmp_path: Path) -> KeptMesh:
+    """What an earlier run kept of a mesh with two peers."""
+    async with Node(bucket, tmp_path).running() as node:
+        kept = node.membership.to_keep(7.0)
+    assert kept
+    return kept
+
+
+def shown(node: Node) -> dict[PublicKey, Endpoint | None]:
+    device = node.host.device(WG)
+    assert device
+    return {key: peer.endpoint for key, peer in device.peers.items()}
+
+
+async def restarted(bucket: MemoryBucket, state_dir: Path, kept: KeptMesh | None, **config: Any) -> Node:
+    """Return the next run of the agent, on a host without a device, before NATS is dialled."""
+    node = Node(bucket, state_dir, seed=2, **config)
+    node.membership.recall(kept)
+    await node.reconciler.reconcile()
+    return node
+
+
+# -- without NATS -----------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_kept_are_the_accepted_records_and_whose_they_are(bucket: MemoryBucket, tmp_path: Path) -> None:
+    bucket.write(record_key("10.0.0.96/28"), b"garbage")
+    bucket.write(MESH_KEY, b"{}")
+    node = Node(bucket, tmp_path)
+    assert node.membership.to_keep(7.0) is None, "nothing is known yet"
+    async with node.running():
+        put(bucket, record("10.0.0.20/32", THIRD_KEY))  # overlaps us
+        kept = node.membership.to_keep(7.0)
+        assert kept
+        assert kept.entries.keys() == {PEER.key, OTHER.key}
+        assert (kept.claim, kept.saved_at) == (node.state.load().claim, 7.0)
+        assert (kept.stream, kept.revision) == ((await bucket.info()).created, node.membership.follower.revision)
+
+
+async def test_after_a_reboot_the_device_is_set_with_address_and_all_peers(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    node = await restarted(bucket, tmp_path, kept)
+    assert shown(node) == {KEY: PEER.candidates[0], OTHER_KEY: OTHER.candidates[0]}
+    assert await node.device_addresses() == {f"{ADDRESS}/24"}
+    assert node.reconciler.in_step.is_set()
+    assert node.reconciler.shown_revision == kept.revision
+
+
+async def test_an_automatic_address_comes_back_too(bucket: MemoryBucket, tmp_path: Path) -> None:
+    async with Node(bucket, tmp_path, private_address="auto").running() as first:
+        kept = first.membership.to_keep(7.0)
+        addresses = await first.device_addresses()
+    node = await restarted(bucket, tmp_path, kept, private_address="auto")
+    assert shown(node).keys() == {KEY, OTHER_KEY}
+    assert await node.device_addresses() == addresses
+
+
+async def test_a_device_that_has_peers_is_left_as_it_is(bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh) -> None:
+    """It may be newer than what was kept: a peer that was removed does not come back."""
+    node = await restarted(bucket, tmp_path, kept)
+    roamed = Endpoint.parse("198.51.100.7:7")
+    newer = DevicePatch(
+        listen_port=4711,
+        peers=(PeerPatch(public_key=KEY, endpoint=roamed), create(900)),
+        remove_peers=frozenset({OTHER_KEY}),
+    )
+    node.host.tamper(WG, newer)
+    before = node.host.device(WG)
+    node.host.writes.clear()
+    again = Node(bucket, tmp_path, seed=3, host=node.host)
+    again.membership.recall(kept)
+    await again.reconciler.reconcile()
+    assert node.host.writes == []
+    assert node.host.device(WG) == before
+    assert again.reconciler.in_step.is_set()
+
+
+async def test_a_device_that_lost_its_address_gets_that_and_keeps_its_peers(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    node = await restarted(bucket, tmp_path, kept)
+    device = node.host.device(WG)
+    assert device
+    lost = DevicePatch(remove_addresses=device.addresses, up=False, remove_peers=frozenset({OTHER_KEY}))
+    node.host.tamper(WG, lost)
+    node.membership.recall(kept)
+    await node.reconciler.reconcile()
+    assert await node.device_addresses() == {f"{ADDRESS}/24"}
+    assert shown(node).keys() == {KEY}
+
+
+async def test_a_device_that_goes_while_nats_is_away_comes_back_whole(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    node = await restarted(bucket, tmp_path, kept)
+    node.host.remove_device(WG)
+    node.reconciler.distrust()
+    await node.reconciler.reconcile()
+    assert shown(node).keys() == {KEY, OTHER_KEY}
+
+
+async def test_a_restoration_that_fails_half_way_is_finished(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    node = Node(bucket, tmp_path, seed=2)
+    node.membership.recall(kept)
+    node.host.fail_midway(after=2)
+    with pytest.raises(Exception, match="midway"):
+        await node.reconciler.reconcile()
+    assert len(shown(node)) == 1
+    await node.reconciler.reconcile()
+    assert shown(node).keys() == {KEY, OTHER_KEY}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"nats_kv": "other"}, "bucket is 'ikto-mesh', not 'other'"),
+        ({"mesh_cidr": "10.0.0.0/25"}, "mesh_cidr is '10.0.0.0/24', not '10.0.0.0/25'"),
+        ({"subnet_prefix": 29}, "subnet_prefix is 28, not 29"),
+        ({"private_address": "10.0.0.33"}, "private_address is '10.0.0.18', not '10.0.0.33'"),
+    ],
+)
+async def test_the_mesh_of_another_configuration_is_not_used_and_that_is_said(
+    tmp_path: Path, kept: KeptMesh, logs: list[EventDict], changed: dict[str, Any], said: str
+) -> None:
+    node = await restarted(MemoryBucket(), tmp_path, kept, **changed)
+    assert node.host.device(WG) is None
+    assert [entry["because"] for entry in logs if "because" in entry] == [said]
+
+
+async def test_a_kept_mesh_without_a_claim_is_not_used(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, logs: list[EventDict]
+) -> None:
+    node = await restarted(bucket, tmp_path / "new", kept)
+    assert node.host.device(WG) is None
+    assert [entry["because"] for entry in logs if "because" in entry] == ["no claim is kept beside it"]
+
+
+async def test_a_claim_without_a_kept_mesh_brings_the_address_alone(bucket: MemoryBucket, tmp_path: Path) -> None:
+    async with Node(bucket, tmp_path).running():
+        pass
+    node = await restarted(bucket, tmp_path, None)
+    assert await node.device_addresses() == {f"{ADDRESS}/24"}
+    assert shown(node) == {}
+    assert not node.reconciler.in_step.is_set(), "a mesh of nobody is not shown"
+
+
+# -- the bucket comes into view ---------------------------------------------------------------------------------------
+
+
+async def test_the_bucket_decides_as_soon_as_it_is_in_view(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    bucket.write(OTHER.key, None)
+    put(bucket, record("10.0.0.96/28", THIRD_KEY))
+    node = await restarted(bucket, tmp_path, kept)
+    assert shown(node).keys() == {KEY, OTHER_KEY}
+    async with node.running():
+        await node.reconciler.reconcile()
+        assert shown(node).keys() == {KEY, THIRD_KEY}
+        assert not node.membership.aim.recalled
+        put(bucket, OTHER)
+        await node.reconciler.reconcile()
+        assert shown(node).keys() == {KEY, OTHER_KEY, THIRD_KEY}
+
+
+async def test_a_kept_peer_that_went_meanwhile_goes_although_foreign_ones_stay(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    bucket.write(OTHER.key, None)
+    node = await restarted(bucket, tmp_path, kept, keep_foreign_peers=True)
+    node.host.tamper(WG, DevicePatch(peers=(create(900),)))
+    async with node.running():
+        await node.reconciler.reconcile()
+        assert len(shown(node)) == 2
+        assert OTHER_KEY not in shown(node)
+
+
+async def test_what_is_shown_from_disk_is_not_kept_anew(bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh) -> None:
+    node = await restarted(bucket, tmp_path, kept)
+    assert node.news == 0
+    assert node.membership.to_keep(8.0) is None
+    async with node.running():
+        assert node.news > 0
+        again = node.membership.to_keep(8.0)
+        assert again
+        assert again.says_the_same_as(kept)
+
+
+# -- the bucket can be read, but our record not be written -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("own_record", ["stands", "is gone"])
+async def test_a_node_that_can_not_write_its_record_follows_all_the_same(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, own_record: str
+) -> None:
+    if own_record == "is gone":
+        bucket.write(OWN, None)
+    node = await restarted(bucket, tmp_path, kept)
+    bucket.faults.lose_writes = 10**9
+    async with node.running(claim_stands=False):
+        await until(lambda: node.membership.failure)
+        put(bucket, record("10.0.0.96/28", THIRD_KEY))
+        bucket.write(OTHER.key, None)
+        await node.reconciler.reconcile()
+        assert shown(node).keys() == {KEY, THIRD_KEY}
+        assert await node.device_addresses() == {f"{ADDRESS}/24"}
+        assert not node.stands()
+        bucket.faults.lose_writes = 0
+        await until(node.stands)
+        await until(lambda: not node.membership.failure)
+
+
+async def test_a_node_without_a_claim_uses_no_address_that_it_can_not_write(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    bucket.faults.lose_writes = 10**9
+    with pytest.raises(Exception, match="could not claim"):
+        await Node(bucket, tmp_path).ends()
+
+
+@pytest.mark.parametrize("taken", [record(SUBNET, THIRD_KEY), record("10.0.0.17/32", THIRD_KEY)])
+async def test_an_address_that_another_has_meanwhile_leaves_the_device_and_the_agent_ends(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, taken: Any
+) -> None:
+    bucket.write(OWN, None)
+    put(bucket, taken)
+    node = await restarted(bucket, tmp_path, kept)
+    with pytest.raises(AddressInUseError):
+        await node.ends()
+    assert await node.device_addresses() == set()
+
+
+async def test_an_address_that_another_takes_while_we_can_not_write_leaves_the_device_at_once(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    bucket.write(OWN, None)
+    node = await restarted(bucket, tmp_path, kept)
+    bucket.faults.lose_writes = 10**9
+    async with node.running(claim_stands=False):
+        await until(lambda: node.membership.failure)
+        bucket.faults.fail_reads = 10**9  # the leader does not answer us, yet pushes arrive
+        put(bucket, record(SUBNET, THIRD_KEY))
+        assert node.membership.record is None
+        assert await node.device_addresses() == set()
+        assert THIRD_KEY in shown(node)
+
+
+async def test_a_push_from_before_our_claim_takes_nothing_away(bucket: MemoryBucket, tmp_path: Path) -> None:
+    """Another had our subnet and withdrew it before we claimed it; we hear of it late."""
+    async with Node(bucket, tmp_path).running() as node:
+        ours = node.record
+        late = Entry(1, encode_record(record(SUBNET, THIRD_KEY)))
+        node.membership._bucket_changed({OWN: late})
+        assert node.membership.record == ours

@@ -1,0 +1,29 @@
+"""`ikto agent` in a hurry: `python -m tests.impatient SECONDS agent …` waits no longer than that between attempts.
+
+On SIGUSR1 it writes how many tasks its event loop has to a file `tasks` beside its socket.
+"""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from ikto_core import keeper
+from ikto_core.cli.main import main
+from ikto_core.store import link
+
+
+def hurry(longest_s: float) -> None:
+    link.FIRST_BACKOFF_S = link.LONGEST_BACKOFF_S = longest_s
+    keeper.SAVE_EVERY_S = longest_s
+
+
+def tell_tasks(*_: object) -> None:
+    socket = Path(sys.argv[sys.argv.index("-s") + 1])
+    socket.with_name("tasks").write_text(str(len(asyncio.all_tasks())))
+
+
+if __name__ == "__main__":
+    hurry(float(sys.argv.pop(1)))
+    signal.signal(signal.SIGUSR1, tell_tasks)
+    main()

@@ -1,0 +1,97 @@
+"""The way to NATS is tried for ever, ever more rarely, and not a moment longer than it is wanted."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Coroutine
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ikto_core.store import dial, link
+from ikto_core.store.link import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, Backoff, Link
+from ikto_core.store.session import NatsSettings, Session
+from ikto_core.testing.nats_server import NatsServer
+
+pytestmark = pytest.mark.usefixtures("untold")
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 40))
+def test_each_failure_is_waited_for_twice_as_long_with_jitter_and_a_limit(random: Random, failures: int) -> None:
+    backoff = Backoff(random)
+    for failure in range(failures):
+        longest = min(FIRST_BACKOFF_S * 2**failure, LONGEST_BACKOFF_S)
+        assert longest / 2 <= backoff.next_s() <= longest
+    backoff.reset()
+    assert backoff.next_s() <= FIRST_BACKOFF_S
+
+
+def test_two_agents_do_not_wait_alike() -> None:
+    assert Backoff(Random(1)).next_s() != Backoff(Random(2)).next_s()
+
+
+def a_link(url: str) -> Link:
+    return Link(NatsSettings(servers=(url,)), Random(1), patient=True)
+
+
+async def until_it_closes(session: Session) -> None:
+    await session.closed()
+
+
+async def ends_when_cancelled(running: Coroutine[Any, Any, None], ready: Awaitable[Any]) -> None:
+    task = asyncio.ensure_future(running)
+    await ready
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=5)
+    for _ in range(50):
+        if done:
+            break
+        task.cancel()  # that it ends is what is asked here; that nothing outlives the test comes first
+        done, _ = await asyncio.wait([task], timeout=0.1)
+    else:
+        pytest.fail("it never ended")
+    assert task.cancelled()
+    assert task.cancelling() == 1, "once was not enough"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_a_cancellation_that_nats_py_swallows_ends_the_link(
+    monkeypatch: pytest.MonkeyPatch, shared_server: NatsServer, fails: bool
+) -> None:
+    """As `asyncio.wait_for` does before Python 3.12: the result, or another error, comes in its place."""
+    connect, reached = dial._Client.connect, asyncio.Event()
+
+    async def swallowing(client: Any, *args: Any, **kwargs: Any) -> None:
+        await connect(client, *args, **kwargs)
+        reached.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if fails:
+                raise OSError("lost") from None
+
+    monkeypatch.setattr(dial._Client, "connect", swallowing)
+
+    await ends_when_cancelled(a_link(shared_server.url).run(until_it_closes), reached.wait())
+
+
+async def test_a_link_ends_whenever_it_is_cancelled_even_while_it_dials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody hangs up in the middle of the welcome; of such dials, one in fifteen swallowed a cancellation."""
+    monkeypatch.setattr(link, "LONGEST_BACKOFF_S", 0.0)
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","max_payload":1}\r\n')
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, family=socket.AF_INET) as server:
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for turns in range(0, 100, 2):
+            await ends_when_cancelled(a_link(url).run(until_it_closes), for_turns(turns))
+
+
+async def for_turns(count: int) -> None:
+    """Let the event loop go round so many times."""
+    for _ in range(count):
+        await asyncio.sleep(0)
