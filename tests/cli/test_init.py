@@ -33,6 +33,7 @@ VALUES = {
     "subnet_prefix": "16",
     "mesh_cidr": "10.0.0.0/8",
     "wg_dev_name": "wg7",
+    "netns": "blue",
     "wg_port": "7",
     "private_key_path": "/k",
     "nats_url": "tls://h:1,tls://i:2",
