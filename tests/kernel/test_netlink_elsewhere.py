@@ -19,7 +19,7 @@ from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.backend import Backend, BackendContext, DeviceEvent, DeviceEventKind
 from ikto_core.errors import BackendError
 from ikto_core.model import DevicePatch, PeerSpec
-from ikto_core.testing.devices import becomes, fresh, is_told, private_key_of, shown, spec_of
+from ikto_core.testing.devices import becomes, create, fresh, is_told, private_key_of, public_key_of, shown, spec_of
 from tests.backends.linux_contract import FAR
 
 NETNS = f"ikto-{os.getpid()}"
@@ -105,6 +105,16 @@ async def test_its_tunnel_runs_through_the_agents_own_namespace(elsewhere: Backe
         run("ip", "link", "set", FAR, "up")
         run("ip", "netns", "exec", NETNS, "ping", "-c", "1", "-W", "60", "10.78.0.2")
     assert set(links_of("-n", NETNS)) == {"lo", WG}
+
+
+async def test_the_scope_of_an_endpoint_is_a_link_of_the_agents_own_namespace(elsewhere: Backend) -> None:
+    """For there is the UDP socket."""
+    await fresh(elsewhere, WG)
+    with undone("ip", "link", "delete", "ikto-dummy0"):
+        run("ip", "link", "add", "ikto-dummy0", "type", "dummy")
+        endpoint = Endpoint.parse("[fe80::1%ikto-dummy0]:9")
+        await elsewhere.apply(WG, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
+        assert (await shown(elsewhere, WG)).peers[public_key_of(1)].endpoint == endpoint
 
 
 async def test_events_are_those_of_the_namespace(elsewhere: Backend) -> None:
