@@ -155,7 +155,7 @@ async def test_a_kernel_without_the_module_says_how_to_get_it(backend: Backend) 
     loader = run("sysctl", "-n", "kernel.modprobe").strip()
     with undone("modprobe", "wireguard"), undone("sysctl", "-qw", f"kernel.modprobe={loader}"):
         run("sysctl", "-qw", "kernel.modprobe=/bin/false")  # or the kernel would load it by itself
-        run("modprobe", "-r", "wireguard")
+        run("rmmod", "wireguard")
         with pytest.raises(BackendError, match="this kernel has no WireGuard") as caught:
             await backend.create(WG)
         assert "modprobe wireguard" in caught.value.hint
