@@ -108,7 +108,7 @@ class NetlinkBackend:
 
     async def _write(self, ifname: str, patch: DevicePatch) -> None:
         with mapped(ifname, Task.CONFIGURE):
-            await self._namespace.run(lambda: self._set(encode_patch(ifname, patch)))
+            await self._namespace.run(lambda: self._set(encode_patch(ifname, patch, scope_id=self._namespace.scope_id)))
 
     def _set(self, messages: list[bytes]) -> None:
         if messages:
@@ -116,7 +116,7 @@ class NetlinkBackend:
 
     def _dump(self, ifname: str) -> DeviceState:
         name = attribute(Device.IFNAME, ifname.encode() + b"\0")
-        return decode(self._wireguard.dump(_GET_DEVICE, name))
+        return decode(self._wireguard.dump(_GET_DEVICE, name), scope_name=self._namespace.scope_name)
 
 
 async def _events(namespace: Namespace) -> AsyncIterator[DeviceEvent]:

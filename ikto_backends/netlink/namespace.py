@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from errno import EINVAL, EPERM
+from errno import EINVAL, ENODEV, EPERM
+from fcntl import ioctl
 from functools import partial
 from pathlib import Path
-from socket import AF_NETLINK, SOCK_CLOEXEC, SOCK_DGRAM, socket
+from socket import AF_INET, AF_NETLINK, SOCK_CLOEXEC, SOCK_DGRAM, socket
+from struct import Struct
 from typing import Any, TypeVar
 
 from pyroute2 import AsyncIPRoute
@@ -18,15 +20,19 @@ from ikto_core.errors import BackendError
 T = TypeVar("T")
 
 _ROUTE = 0  # NETLINK_ROUTE
+_SIOCGIFNAME, _SIOCGIFINDEX = 0x8910, 0x8933
+_LINK_REQUEST = Struct("16sI20x")  # struct ifreq
+_NAME_BYTES = 16  # with its end
 _NAMED = Path("/var/run/netns")  # where `ip netns` keeps them
 
 
 class Namespace:
     """A thread inside one network namespace. One: what a cancelled call began is over before the next call begins."""
 
-    def __init__(self, executor: ThreadPoolExecutor, path: Path | None) -> None:
+    def __init__(self, executor: ThreadPoolExecutor, path: Path | None, outside: socket) -> None:
         self.path = path  # None: the agent's own namespace
         self._executor = executor
+        self._outside = outside  # a socket of the agent's own namespace
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run what blocks where it stops nobody else, inside the namespace."""
@@ -42,6 +48,22 @@ class Namespace:
         """Return what to add to a link's creation, asked of the agent's own namespace, to have it in this one."""
         return {"net_ns_fd": str(self.path)} if self.path else {}
 
+    def scope_id(self, ifname: str) -> int:
+        """Return the number of a link beside the UDP socket, which the scope of an endpoint names; OSError if absent.
+
+        That is in the agent's own namespace, whichever thread asks: `if_nametoindex` would look in the thread's.
+        """
+        name = ifname.encode()
+        if len(name) >= _NAME_BYTES:
+            raise OSError(ENODEV, "no link has so long a name")
+        number: int = _LINK_REQUEST.unpack(ioctl(self._outside, _SIOCGIFINDEX, _LINK_REQUEST.pack(name, 0)))[1]
+        return number
+
+    def scope_name(self, number: int) -> str:
+        """Return the name of the link that `scope_id` gives this number for; OSError if there is none."""
+        found = _LINK_REQUEST.unpack(ioctl(self._outside, _SIOCGIFNAME, _LINK_REQUEST.pack(b"", number)))[0]
+        return bytes(found).rstrip(b"\0").decode()
+
 
 @asynccontextmanager
 async def inside(netns: str | None) -> AsyncIterator[Namespace]:
@@ -51,13 +73,14 @@ async def inside(netns: str | None) -> AsyncIterator[Namespace]:
     """
     path = None if netns is None else _NAMED / netns  # an absolute path stays what it is
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wireguard")
-    try:
-        namespace = Namespace(executor, path)
-        if path is not None:
-            await namespace.run(partial(_enter, path))
-        yield namespace
-    finally:
-        await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+    with socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC) as outside:
+        try:
+            namespace = Namespace(executor, path, outside)
+            if path is not None:
+                await namespace.run(partial(_enter, path))
+            yield namespace
+        finally:
+            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
 
 
 def _enter(path: Path) -> None:

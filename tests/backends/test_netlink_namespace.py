@@ -4,11 +4,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from socket import if_nametoindex
 
 import pytest
 
 from ikto_backends.fake import open_fake
 from ikto_backends.netlink import open_netlink
+from ikto_backends.netlink.namespace import inside
 from ikto_backends.wgtool import open_wgtool
 from ikto_core.backend import BackendContext
 from ikto_core.errors import BackendError
@@ -51,6 +53,20 @@ async def test_links_are_those_of_the_namespace_and_the_agent_stays_where_it_is(
         assert our_namespace() == before
     async with open_netlink(BackendContext(ifname=LINK, state_dir=tmp_path)) as backend:
         assert await backend.read(LINK) is None
+
+
+@ROOT
+async def test_scopes_are_links_beside_the_agents_udp_socket(netns: str) -> None:
+    """The namespace has a link that the agent's own has not; and `lo` may have another number there."""
+    async with inside(netns) as namespace:
+        number = await namespace.run(lambda: namespace.scope_id("lo"))
+        assert number == if_nametoindex("lo")
+        assert await namespace.run(lambda: namespace.scope_name(number)) == "lo"
+        for unknown in (lambda: namespace.scope_id(LINK), lambda: namespace.scope_id("lo" * 8)):
+            with pytest.raises(OSError, match=r"No such device|so long a name"):
+                await namespace.run(unknown)
+        with pytest.raises(OSError, match="No such device"):
+            await namespace.run(lambda: namespace.scope_name(2**31 - 1))
 
 
 async def test_a_namespace_that_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.backend import Backend, BackendContext, DeviceEvent, DeviceEventKind
 from ikto_core.errors import BackendError
 from ikto_core.model import DevicePatch, PeerSpec
-from ikto_core.testing.devices import becomes, fresh, is_told, private_key_of, shown, spec_of
+from ikto_core.testing.devices import becomes, create, fresh, is_told, private_key_of, public_key_of, shown, spec_of
 from tests.backends.linux_contract import FAR
 
 NETNS = f"ikto-{os.getpid()}"
@@ -107,6 +107,16 @@ async def test_its_tunnel_runs_through_the_agents_own_namespace(elsewhere: Backe
     assert set(links_of("-n", NETNS)) == {"lo", WG}
 
 
+async def test_the_scope_of_an_endpoint_is_a_link_of_the_agents_own_namespace(elsewhere: Backend) -> None:
+    """For there is the UDP socket."""
+    await fresh(elsewhere, WG)
+    with undone("ip", "link", "delete", "ikto-dummy0"):
+        run("ip", "link", "add", "ikto-dummy0", "type", "dummy")
+        endpoint = Endpoint.parse("[fe80::1%ikto-dummy0]:9")
+        await elsewhere.apply(WG, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
+        assert (await shown(elsewhere, WG)).peers[public_key_of(1)].endpoint == endpoint
+
+
 async def test_events_are_those_of_the_namespace(elsewhere: Backend) -> None:
     async def change() -> None:
         run("ip", "-n", NETNS, "link", "set", WG, "mtu", "1300")
@@ -145,7 +155,7 @@ async def test_a_kernel_without_the_module_says_how_to_get_it(backend: Backend) 
     loader = run("sysctl", "-n", "kernel.modprobe").strip()
     with undone("modprobe", "wireguard"), undone("sysctl", "-qw", f"kernel.modprobe={loader}"):
         run("sysctl", "-qw", "kernel.modprobe=/bin/false")  # or the kernel would load it by itself
-        run("modprobe", "-r", "wireguard")
+        run("rmmod", "wireguard")
         with pytest.raises(BackendError, match="this kernel has no WireGuard") as caught:
             await backend.create(WG)
         assert "modprobe wireguard" in caught.value.hint
