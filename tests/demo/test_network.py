@@ -28,7 +28,7 @@ def test_a_program_that_ctrl_c_met_on_its_way_is_run_again(tmp_path: Path) -> No
 
 def test_a_program_that_fails_is_named_with_the_last_that_it_said() -> None:
     with pytest.raises(IktoError, match=r"^sh -c .*: what is wrong$"):
-        run("sh", "-c", "printf "usage\\nand more\\nwhat is wrong\\n" >&2; exit 3")
+        run("sh", "-c", "for line in usage more 'what is wrong'; do echo $line >&2; done; exit 3")
     with pytest.raises(IktoError, match=r"^sh -c 'exit 3': exit code 3$"):
         run("sh", "-c", "exit 3")
     with pytest.raises(IktoError, match="no-such-program can't be run"):
