@@ -37,7 +37,7 @@ say "installing ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export DEBIAN_FRONTEND=noninteractive
-patience=(-o DPkg::Lock::Timeout=60 -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
+patience=(-o DPkg::Lock::Timeout=60 -o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20)
 apt-get update "${patience[@]}" >"$log" 2>&1  # if it fails, older lists may do
 if ! "${install[@]}" "${patience[@]}" >>"$log" 2>&1 </dev/null; then
     tail -n 5 "$log" >&2

@@ -4,8 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.demo.ground import BACKENDS, PROGRAMS, Machine, choose, obstacle
+from ikto_core.demo.ground import BACKENDS, PROGRAMS, Machine, choose, look, obstacle
+from ikto_core.demo.leftovers import prefix
 from ikto_core.errors import IktoError
+from ikto_core.testing.network import namespaces
 
 MACHINES = st.builds(
     Machine,
@@ -62,3 +64,8 @@ def test_what_each_machine_gets(machine: Machine, backend: str) -> None:
 
 def test_the_programs_alone_are_wanted_where_the_kernel_has_wireguard() -> None:
     assert not obstacle(COMPLETE._replace(missing=frozenset({"wireguard-go"}), tun=False), "wgtool")
+
+
+def test_a_look_at_this_machine_leaves_nothing_behind() -> None:
+    choose(look(), None)
+    assert not [name for name in namespaces() if name.startswith(prefix())]

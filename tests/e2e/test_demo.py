@@ -9,7 +9,7 @@ from signal import SIGTERM
 import pytest
 
 from tests.e2e.conftest import Mesh, eventually
-from tests.e2e.demo import DEMO, running_demo
+from tests.e2e.demo import running_demo
 
 pytestmark = pytest.mark.e2e
 
@@ -76,7 +76,31 @@ def test_a_demo_that_is_killed_takes_its_processes_along_and_the_next_one_remove
     assert list(tmp_path.iterdir()) == [stranger]
 
 
-def test_a_backend_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run([*DEMO, "--backend", "nowhere"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert list(tmp_path.iterdir()) == []
+WITHOUT_RIGHTS = [
+    ("unshare --user", "only root can make network namespaces"),
+    ("setpriv --bounding-set=-sys_admin,-net_admin --inh-caps=-all", "network namespaces can't be made"),
+]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up root's rights")
+@pytest.mark.parametrize(("without", "why"), WITHOUT_RIGHTS, ids=["not root", "root in a container"])
+def test_without_the_rights_it_says_so_and_goes_on_or_refuses_what_is_asked_for(
+    without: str, why: str, tmp_path: Path
+) -> None:
+    within = without.split()
+    if subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
+        pytest.skip(f"not allowed here: {without}")
+    with running_demo(tmp_path, "", within=within) as demo:
+        assert demo.ends() == 0
+    assert demo.said.startswith("No tunnels: backend fake")
+    assert why in demo.said or "not installed: " in demo.said
+    with running_demo(tmp_path, "--backend wgtool", within=within) as demo:
+        assert demo.ends() == 1
+    assert "ikto: no demo with the backend wgtool: " in demo.said
+    assert demo.left_behind() == []
+
+
+def test_a_backend_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with running_demo(tmp_path, "--backend nowhere") as demo:
+        assert demo.ends() == 2
+    assert demo.left_behind() == []
