@@ -108,3 +108,18 @@ def patched(state: PeerState | None, patch: PeerPatch) -> PeerState:
         rx_bytes=before.rx_bytes,
         tx_bytes=before.tx_bytes,
     )
+
+
+def unasked(patch: DevicePatch, held: Set[PublicKey]) -> DevicePatch:
+    """Return what of a patch another hand has made necessary: not a held removal, nor an endpoint that had to wait."""
+    changes = (p for p in patch.peers if p != PeerPatch(public_key=p.public_key, endpoint=p.endpoint))
+    return msgspec.structs.replace(patch, peers=tuple(changes), remove_peers=patch.remove_peers - held)
+
+
+def summary(patch: DevicePatch) -> dict[str, int | bool]:
+    """Return in a few numbers what a patch writes, for the log."""
+    return {
+        "peers": len(patch.peers),
+        "removals": len(patch.remove_peers),
+        "device": patch != DevicePatch(peers=patch.peers, remove_peers=patch.remove_peers),
+    }

@@ -12,12 +12,12 @@ from ikto_core.addressing import Endpoint
 from ikto_core.backend import Backend
 from ikto_core.brake import BrakeLimits, RemovalBrake
 from ikto_core.counters import ReconcileCounters
-from ikto_core.diff import diff, diff_peers, patched, restoration
+from ikto_core.diff import diff, diff_peers, patched, restoration, summary, unasked
 from ikto_core.endpoints import endpoint_to_write
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.keys import PublicKey
 from ikto_core.mesh import MeshPeer
-from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerPatch, PeerSpec, PeerState
+from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerSpec, PeerState
 
 WHOLE_EVERY_S = 60.0
 """How often the device is read and compared although nothing happened: drift is repaired and reported."""
@@ -155,26 +155,25 @@ class Reconciler:
         self.stats.whole_passes += 1
         state = await self._read_or_create()
         self._shown = dict(state.peers)
-        if self._restoring:
-            await self._restore(base, state)
-            return
         specs = self._specs(self._peers.values())
+        spec = msgspec.structs.replace(base, peers=specs, mtu=base.mtu or self._mtu)
+        if self._restoring:
+            await self._restore(spec, state)
+            return
         expecting = expecting or self._expecting or bool(self._dirty)  # the target may have moved while we read
         held = frozenset(self.brake.held)
-        spec = msgspec.structs.replace(base, peers=specs, mtu=base.mtu or self._mtu)
         patch = diff(spec, state, ours=self._ours)
         patch = msgspec.structs.replace(patch, remove_peers=self._braked(patch.remove_peers))
-        if not expecting and (drift := _unasked(patch, held)):
+        if not expecting and (drift := unasked(patch, held)):
             self.stats.drift_repaired += 1
-            log.warning("the device was changed by another hand", ifname=self.ifname, repairing=_summary(drift))
+            log.warning("the device was changed by another hand", ifname=self.ifname, repairing=summary(drift))
         await self._apply(patch, specs)
 
-    async def _restore(self, base: DeviceSpec, state: DeviceState) -> None:
+    async def _restore(self, spec: DeviceSpec, state: DeviceState) -> None:
         """Give the device back what it has lost; one that has peers keeps them as they are."""
-        specs = self._specs(self._peers.values())
-        self._lost_peers = self._lost_peers or state.peers.keys().isdisjoint(specs)
-        patch = restoration(msgspec.structs.replace(base, peers=specs), state, peers_too=self._lost_peers)
-        await self._apply(patch, specs if self._lost_peers else {})
+        self._lost_peers = self._lost_peers or state.peers.keys().isdisjoint(spec.peers)
+        patch = restoration(spec, state, peers_too=self._lost_peers)
+        await self._apply(patch, spec.peers if self._lost_peers else {})
 
     async def _quick(self, dirty: set[PublicKey]) -> None:
         """Write what is new about a few peers, without a look at the others."""
@@ -242,17 +241,3 @@ class Reconciler:
         if self.brake.held:
             log.warning("removals held back", ifname=self.ifname, held=len(self.brake.held))
         return admitted
-
-
-def _unasked(patch: DevicePatch, held: Set[PublicKey]) -> DevicePatch:
-    """Return what of a patch another hand has made necessary: not a held removal, nor an endpoint that had to wait."""
-    changes = (p for p in patch.peers if p != PeerPatch(public_key=p.public_key, endpoint=p.endpoint))
-    return msgspec.structs.replace(patch, peers=tuple(changes), remove_peers=patch.remove_peers - held)
-
-
-def _summary(patch: DevicePatch) -> dict[str, int | bool]:
-    return {
-        "peers": len(patch.peers),
-        "removals": len(patch.remove_peers),
-        "device": patch != DevicePatch(peers=patch.peers, remove_peers=patch.remove_peers),
-    }

@@ -10,13 +10,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core.addressing import Endpoint
 from ikto_core.aim import Aim
 from ikto_core.candidates import Candidates
 from ikto_core.claims import Claims
 from ikto_core.config import Config
 from ikto_core.errors import first_cause
 from ikto_core.ipam.builtin import RandomStrategy
-from ikto_core.keys import PrivateKey
+from ikto_core.kept_mesh import KeptMesh
+from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.membership import Membership
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord, RecordError, decode_record, encode_record, record_key
@@ -125,3 +127,25 @@ class Node:
 def put(bucket: MemoryBucket, found: PeerRecord) -> None:
     """Let a record stand, whatever stood there before."""
     bucket.write(found.key, encode_record(found))
+
+
+async def kept_by_a_run(bucket: MemoryBucket, state_dir: Path) -> KeptMesh:
+    """Return what a run of the agent keeps of the mesh."""
+    async with Node(bucket, state_dir).running() as node:
+        kept = node.membership.to_keep(7.0)
+    assert kept
+    return kept
+
+
+def shown(node: Node) -> dict[PublicKey, Endpoint | None]:
+    device = node.host.device("wg0")
+    assert device
+    return {key: peer.endpoint for key, peer in device.peers.items()}
+
+
+async def restarted(bucket: MemoryBucket, state_dir: Path, kept: KeptMesh | None, **config: Any) -> Node:
+    """Return the next run of the agent, on a host without a device, before NATS is dialled."""
+    node = Node(bucket, state_dir, seed=2, **config)
+    node.membership.recall(kept)
+    await node.reconciler.reconcile()
+    return node

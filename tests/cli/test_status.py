@@ -76,10 +76,8 @@ STATUS = StatusView(
     device=DEVICE,
     device_failure=None,
     counters=CountersView(
-        follower=FollowerCounters(pushes=1, gaps=0, whole_walks=1, catch_ups=1, failures=0),
-        reconcile=ReconcileCounters(
-            whole_passes=1, quick_passes=1, peers_written=2, peers_removed=0, drift_repaired=0, failures=0
-        ),
+        follower=FollowerCounters(pushes=1, whole_walks=1, catch_ups=1),
+        reconcile=ReconcileCounters(whole_passes=1, quick_passes=1, peers_written=2),
         link=LinkCounters(),
         keeper=KeeperCounters(),
     ),
@@ -172,29 +170,6 @@ Removals held back; `ikto peers release` lets them go (1):
   {public_key_of(9).text}
 """
     )
-
-
-def test_before_the_claim_it_says_so() -> None:
-    view = replace(STATUS, state=AgentState.CLAIMING, private_address=None, allowed_ip=None, revision=None, device=None)
-    text = plain(view)
-    assert "address     none claimed yet\n" in text
-    assert "revision    device shows nothing of 41\n" in text
-
-
-def test_a_kept_mesh_is_told_with_its_age() -> None:
-    shown = KeptView(shown=True, revision=40, saved_at=NOW - 7200, failure=None)
-    text = plain(replace(STATUS, kept=shown, revision=40, bucket_revision=0))
-    assert "revision    device shows 40; the bucket is not in view yet\n" in text
-    assert "kept mesh   shown until NATS is there: revision 40, saved 2 h ago\n" in text
-    failing = KeptView(shown=False, revision=40, saved_at=NOW - 7200, failure="No space left on device")
-    assert "kept mesh   revision 40, saved 2 h ago, can't be written: No space left on device\n" in plain(
-        replace(STATUS, kept=failing)
-    )
-
-
-def test_no_kept_mesh_is_told_too() -> None:
-    nothing = KeptView(shown=True, revision=None, saved_at=None, failure=None)
-    assert "kept mesh   there is none\n" in plain(replace(STATUS, kept=nothing))
 
 
 def test_json_is_the_agents_whole_answer() -> None:

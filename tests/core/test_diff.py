@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from ikto_backends.fake import FakeDevice
 from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.diff import diff, diff_peers, patched
+from ikto_core.diff import diff, diff_peers, patched, restoration
 from ikto_core.keys import PresharedKey, PublicKey
 from ikto_core.model import NO_PRESHARED_KEY, DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 from ikto_core.testing.devices import peer_of, promised, public_key_of, spec_of
@@ -113,6 +113,26 @@ def test_a_foreign_peer_goes_unless_it_shall_be_kept(
     keeping = replace(spec, keep_foreign_peers=True)
     assert diff(keeping, state, ours=ours).remove_peers == surplus & ours
     assert diff(keeping, state).remove_peers == frozenset()
+
+
+@EXAMPLES
+@given(SPECS, STATES)
+def test_what_is_restored_is_all_there_and_nothing_is_taken_away(spec: DeviceSpec, state: DeviceState) -> None:
+    patch = restoration(spec, state, peers_too=True)
+    after, wanted = written(state, patch), promised(spec, state)
+    assert {key: after.peers[key] for key in wanted.peers} == wanted.peers
+    assert after.peers.keys() == wanted.peers.keys() | state.peers.keys()
+    assert after.addresses == wanted.addresses | state.addresses
+    assert (after.up, after.private_key, after.listen_port) == (True, spec.private_key, spec.listen_port)
+
+
+@EXAMPLES
+@given(SPECS, STATES)
+def test_a_device_that_kept_its_peers_gets_back_an_address_and_its_link_alone(
+    spec: DeviceSpec, state: DeviceState
+) -> None:
+    after = written(state, restoration(spec, state, peers_too=False))
+    assert after == replace(state, up=True, addresses=state.addresses | spec.addresses)
 
 
 @EXAMPLES

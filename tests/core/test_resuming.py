@@ -1,0 +1,101 @@
+"""A node goes on in the subnet of an earlier run while nobody else is there, even if its record can't be written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ikto_core import membership as membership_module
+from ikto_core.errors import AddressInUseError
+from ikto_core.kept_mesh import KeptMesh
+from ikto_core.mesh import Entry
+from ikto_core.records import encode_record
+from ikto_core.testing.memory_bucket import MemoryBucket
+from tests.nodes import ADDRESS, OWN, SUBNET, Node, kept_by_a_run, put, restarted, shown, until
+from tests.samples import KEY, OTHER_KEY, THIRD_KEY, record
+
+PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
+
+
+@pytest.fixture(autouse=True)
+def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership_module, "RECLAIM_JITTER_S", 0.0)
+    monkeypatch.setattr(membership_module, "FIRST_RETRY_S", 0.0)
+
+
+@pytest.fixture
+def bucket() -> MemoryBucket:
+    bucket = MemoryBucket()
+    put(bucket, PEER)
+    put(bucket, OTHER)
+    return bucket
+
+
+@pytest.fixture
+async def kept(bucket: MemoryBucket, tmp_path: Path) -> KeptMesh:
+    return await kept_by_a_run(bucket, tmp_path)
+
+
+@pytest.mark.parametrize("own_record", ["stands", "is gone"])
+async def test_a_node_that_can_not_write_its_record_follows_all_the_same(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, own_record: str
+) -> None:
+    if own_record == "is gone":
+        bucket.write(OWN, None)
+    node = await restarted(bucket, tmp_path, kept)
+    bucket.faults.lose_writes = 10**9
+    async with node.running(claim_stands=False):
+        await until(lambda: node.membership.failure)
+        put(bucket, record("10.0.0.96/28", THIRD_KEY))
+        bucket.write(OTHER.key, None)
+        await node.reconciler.reconcile()
+        assert shown(node).keys() == {KEY, THIRD_KEY}
+        assert await node.device_addresses() == {f"{ADDRESS}/24"}
+        assert not node.stands()
+        bucket.faults.lose_writes = 0
+        await until(node.stands)
+        await until(lambda: not node.membership.failure)
+
+
+async def test_a_node_without_a_claim_uses_no_address_that_it_can_not_write(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    bucket.faults.lose_writes = 10**9
+    with pytest.raises(Exception, match="could not claim"):
+        await Node(bucket, tmp_path).ends()
+
+
+@pytest.mark.parametrize("taken", [record(SUBNET, THIRD_KEY), record("10.0.0.17/32", THIRD_KEY)])
+async def test_an_address_that_another_has_meanwhile_leaves_the_device_and_the_agent_ends(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, taken: Any
+) -> None:
+    bucket.write(OWN, None)
+    put(bucket, taken)
+    node = await restarted(bucket, tmp_path, kept)
+    with pytest.raises(AddressInUseError):
+        await node.ends()
+    assert await node.device_addresses() == set()
+
+
+async def test_an_address_that_another_takes_while_we_can_not_write_leaves_the_device_at_once(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    bucket.write(OWN, None)
+    node = await restarted(bucket, tmp_path, kept)
+    bucket.faults.lose_writes = 10**9
+    async with node.running(claim_stands=False):
+        await until(lambda: node.membership.failure)
+        bucket.faults.fail_reads = 10**9  # the leader does not answer us, yet pushes arrive
+        put(bucket, record(SUBNET, THIRD_KEY))
+        assert node.membership.record is None
+        assert await node.device_addresses() == set()
+        assert THIRD_KEY in shown(node)
+
+
+async def test_a_push_from_before_our_claim_takes_nothing_away(bucket: MemoryBucket, tmp_path: Path) -> None:
+    """Another had our subnet and withdrew it before we claimed it; we hear of it late."""
+    async with Node(bucket, tmp_path).running() as node:
+        ours = node.record
+        late = Entry(1, encode_record(record(SUBNET, THIRD_KEY)))
+        node.membership._bucket_changed({OWN: late})
+        assert node.membership.record == ours
