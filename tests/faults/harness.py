@@ -16,7 +16,7 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.testing.agent_process import AgentProcess
 from tests.agent_mesh import SETTINGS, Mesh, eventually
 
-IFNAME = "wg0"
+IFNAME = "wg0"  # by default
 LONGEST_BACKOFF_S = 30
 PATIENCE_S = 75
 """What anything may take to be whole again: the longest back-off, and a check of the leader, and a slow machine."""
@@ -35,7 +35,7 @@ class FaultMesh(Mesh):
     def formed(self, count: int, **members: Any) -> list[AgentProcess]:
         """Start so many agents, and wait until they are a mesh."""
         for _ in range(count):
-            self.agent(wg_dev_name=IFNAME, **members)
+            self.agent(**members)
         self.assert_whole()
         return self.agents
 
@@ -57,6 +57,16 @@ class FaultMesh(Mesh):
         record = stranger()
         self.write(record.key, encode_record(record))
         return record.key
+
+    def add_strangers(self, count: int) -> None:
+        """Write so many at once."""
+
+        async def put(bucket: Bucket) -> None:
+            for _ in range(count):
+                record = stranger()
+                await bucket.put(record.key, encode_record(record), expected=0)
+
+        self.on_bucket(put)
 
     def assert_nobody_removed(self, *agents: AgentProcess) -> None:
         """See to it that no device of these (all that run) has ever lost a peer since its agent was started."""

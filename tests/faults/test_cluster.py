@@ -62,7 +62,7 @@ def test_quorum_lost(clustered: FaultMesh, cluster: NatsCluster, converging: Sto
     dead = list(cluster.servers.values())[:2]
     for server in dead:
         server.kill()
-    eventually(lambda: all(a.admin.status().counters.follower.failures for a in clustered.agents), timeout_s=60)
+    eventually(lambda: all(agent.admin.status().nats.failure for agent in clustered.agents), timeout_s=60)
     clustered.assert_nobody_removed()
     for server in dead:
         server.start()
