@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ikto_core.errors import NatsError
 from ikto_core.store.bucket import Bucket
 from ikto_core.testing.nats_cluster import NatsCluster
 from ikto_core.testing.nats_server import NatsServer
@@ -62,7 +63,9 @@ def test_quorum_lost(clustered: FaultMesh, cluster: NatsCluster, converging: Sto
     dead = list(cluster.servers.values())[:2]
     for server in dead:
         server.kill()
-    eventually(lambda: all(agent.admin.status().nats.failure for agent in clustered.agents), timeout_s=60)
+    with pytest.raises(NatsError):
+        clustered.add_stranger()
+    eventually(lambda: any(agent.admin.status().nats.failure for agent in clustered.agents))
     clustered.assert_nobody_removed()
     for server in dead:
         server.start()
