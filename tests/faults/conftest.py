@@ -87,7 +87,8 @@ def proxy(server: NatsServer) -> Iterator[NatsProxy]:
 @pytest.fixture
 def cluster(directory: Path) -> Iterator[NatsCluster]:
     """Three servers that the test may harm."""
-    with running_cluster(directory / "nats") as made:
+    quick_good_bye = 'lame_duck_duration: "30s"\nlame_duck_grace_period: "1s"'  # the least it allows
+    with running_cluster(directory / "nats", config=quick_good_bye) as made:
         yield made
 
 
