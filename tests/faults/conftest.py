@@ -72,7 +72,7 @@ def server(directory: Path) -> Iterator[NatsServer]:
 @pytest.fixture
 def mesh(server: NatsServer, directory: Path, stack: ExitStack) -> FaultMesh:
     """A mesh without agents yet, on a server of its own."""
-    made = FaultMesh(server.url, directory, stack)
+    made = FaultMesh(server, directory, stack)
     made.create_bucket()
     return made
 
@@ -95,6 +95,6 @@ def cluster(directory: Path) -> Iterator[NatsCluster]:
 @pytest.fixture
 def clustered(cluster: NatsCluster, directory: Path, stack: ExitStack) -> FaultMesh:
     """A mesh without agents yet, whose bucket three servers keep."""
-    made = FaultMesh(cluster.url, directory, stack, replicas=3)
+    made = FaultMesh(next(iter(cluster.servers.values())), directory, stack, url=cluster.url, replicas=3)
     eventually(lambda: (made.create_bucket(),))  # once leaders are elected
     return made

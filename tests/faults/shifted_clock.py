@@ -9,13 +9,14 @@ from pathlib import Path
 
 from ikto_core.cli.main import main
 
-_file = Path(sys.argv.pop(1))
 _true_time = time.time
 
 
-def _shifted_time() -> float:
-    return _true_time() + float(_file.read_text())
+def shift(file: Path) -> None:
+    """Have `time.time()` be off by what the file says, at each call."""
+    time.time = lambda: _true_time() + float(file.read_text())
 
 
-time.time = _shifted_time
-main()
+if __name__ == "__main__":
+    shift(Path(sys.argv.pop(1)))
+    main()

@@ -49,7 +49,7 @@ def test_missing(mesh: FaultMesh, converging: Stopwatch) -> None:
 @pytest.mark.fault("memory store lost: the server of a bucket in memory killed")
 def test_memory_lost(server: NatsServer, directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
     """Everybody claims again."""
-    mesh = FaultMesh(server.url, directory, stack, memory=True)
+    mesh = FaultMesh(server, directory, stack, memory=True)
     mesh.create_bucket()
     mesh.formed(3)
     server.kill()

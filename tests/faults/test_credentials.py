@@ -34,7 +34,7 @@ def make(directory: Path, stack: ExitStack, config: str, **login: str) -> tuple[
     server = NatsServer(directory / "nats", config)
     stack.callback(server.kill)
     server.start()
-    mesh = FaultMesh(server.url, directory, stack)
+    mesh = FaultMesh(server, directory, stack)
     mesh.login = login
     mesh.create_bucket()
     return server, mesh

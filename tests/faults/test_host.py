@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +14,6 @@ from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh, device, shown, subnet
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
-SHIFTED = Path(__file__).with_name("shifted_clock.py")
 DAY_S = 86_400
 
 
@@ -94,7 +92,7 @@ def test_clock_jumps(mesh: FaultMesh, directory: Path, converging: Stopwatch, da
     """No tunnel is touched, and the agent follows as before."""
     offset = directory / "offset"
     offset.write_text("0")
-    agent = mesh.agent(command=(sys.executable, str(SHIFTED), str(offset)))
+    agent = mesh.agent(program=("tests.faults.shifted_clock", str(offset)))
     mesh.formed(2)
     before = agent.admin.status().counters.reconcile.peers_written
     offset.write_text(str(days * DAY_S))
