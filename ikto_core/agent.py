@@ -119,11 +119,18 @@ class Agent:
                 tasks.create_task(self._reconciler.run())
                 tasks.create_task(self._watch_device())
                 tasks.create_task(self._tell_service_manager())
+                await self._until_the_end()
         except BaseExceptionGroup as group:
             cause = first_cause(group)
             if isinstance(cause, AddressInUseError) and self._membership.had_claim:
                 await self._let_go()
             raise cause from group
+
+    async def _until_the_end(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._link.end()
 
     async def _recall(self) -> None:
         """Have the device show what was kept, before NATS is dialled; what fails now is tried again later."""

@@ -1,14 +1,21 @@
 """A cancellation that nats-py swallowed is still one."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-def stay_cancelled() -> None:
-    """Raise CancelledError if this task was cancelled, and what it awaited did not end by it.
+@contextmanager
+def cancellation_kept() -> Iterator[None]:
+    """Raise CancelledError if this task is cancelled within, although what it awaits there ends otherwise.
 
     nats-py waits by `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that arrives together with the
-    result (CPython issue 86296); and its `close` ignores one. An agent would go on although it was told to stop.
+    result (CPython issue 86296); its `close` and its flushing ignore one. An agent would go on when it is told to stop.
     """
     task = asyncio.current_task()
-    if task and task.cancelling():
-        raise asyncio.CancelledError
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsPyError
 from nats.errors import SecureConnWantedError
 
-from ikto_core.store.cancelling import stay_cancelled
+from ikto_core.store.cancelling import cancellation_kept
 from ikto_core.store.login import Login, login_failure, prepare_login
 from ikto_core.store.session import NatsSettings, Session
 
@@ -36,12 +36,12 @@ async def dial(settings: NatsSettings, server: str) -> AsyncIterator[Session]:
     inbox = f"{settings.inbox}.{client._nuid.next().decode()}"  # noqa: SLF001 - new_inbox() knows no prefix yet
     session = Session(client, inbox)
     try:
-        await _connect(session, client, login, settings)
-        stay_cancelled()
+        with cancellation_kept():
+            await _connect(session, client, login, settings)
         await session.subscribe(f"{inbox}.*", session.answered)
         yield session
     finally:
-        with suppress(Exception):
+        with cancellation_kept(), suppress(Exception):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await client.close()
 

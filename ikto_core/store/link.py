@@ -9,7 +9,6 @@ import structlog
 
 from ikto_core.counters import LinkCounters
 from ikto_core.errors import NatsError
-from ikto_core.store.cancelling import stay_cancelled
 from ikto_core.store.dial import dial
 from ikto_core.store.login import LoginFileError
 from ikto_core.store.session import NatsSettings, Session
@@ -75,6 +74,7 @@ class Link:
         self._settings = settings
         self._random = random
         self._patient = patient
+        self._over = False
         self._backoff = Backoff(random)
 
     def settled(self) -> None:
@@ -83,8 +83,12 @@ class Link:
         self._backoff.reset()
         self.failure = ""
 
+    def end(self) -> None:
+        """Dial no more: for who cancels `run` while a session ends, when a TaskGroup may forget the cancellation."""
+        self._over = True
+
     async def run(self, use: Callable[[Session], Awaitable[None]]) -> None:
-        """Call `use` with one session after another, for ever. Errors but NatsError and LoginFileError end it."""
+        """Call `use` with one session after another until cancelled. Errors but NatsError and LoginFileError end it."""
         while True:
             try:
                 async with open_session(self._settings, self._random) as session:
@@ -98,7 +102,8 @@ class Link:
                 self.failure = str(error)
             finally:
                 self.server = ""
-            stay_cancelled()
+            if self._over:
+                return
             self.stats.failures += 1
             pause_s = self._backoff.next_s()
             log.warning("no connection to NATS", error=self.failure, next_try_in_s=round(pause_s, 1))

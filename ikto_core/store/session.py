@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsPyError
 
 from ikto_core.errors import NatsDeniedError, NatsError
-from ikto_core.store.cancelling import stay_cancelled
+from ikto_core.store.cancelling import cancellation_kept
 
 REQUEST_TIMEOUT_S = 5.0
 DEFAULT_INBOX = "_INBOX"
@@ -103,12 +103,12 @@ class Session:
                 log.warning("a message was dropped", subject=message.subject, exc_info=True)
 
         try:
-            await self._client.subscribe(subject, cb=guarded)
-            for _ in range(2):  # nats-py's PING overtakes the SUB that still waits in its buffer, the second can't
-                await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
+            with cancellation_kept():
+                await self._client.subscribe(subject, cb=guarded)
+                for _ in range(2):  # nats-py's PING overtakes the SUB that still waits in its buffer, the second can't
+                    await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
         except (NatsPyError, OSError, TimeoutError) as error:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
-        stay_cancelled()
         for denial in self._denials:
             if f'"{subject.lower()}"' in denial:
                 raise _denied(denial)
@@ -161,10 +161,10 @@ class Session:
         if self._closed.is_set():
             raise self._gone()
         try:
-            await self._client.publish(subject, payload, reply=reply, headers=dict(headers) if headers else None)
+            with cancellation_kept():
+                await self._client.publish(subject, payload, reply=reply, headers=dict(headers) if headers else None)
         except (NatsPyError, OSError) as error:
             raise SessionClosedError(f"could not send to {subject}: {error}") from None
-        stay_cancelled()
 
     def answered(self, message: Msg) -> None:
         """Pass on what came to our inbox; called for nats-py."""

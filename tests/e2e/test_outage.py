@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import cycle
 from pathlib import Path
-from signal import SIGUSR1
+from signal import SIGTERM, SIGUSR1
 from typing import NamedTuple
 
 import pytest
@@ -114,3 +114,13 @@ def test_an_outage_costs_neither_memory_nor_files(
     assert not {name: by for name, by in grown.items() if by > MOST_GROWTH[name]}, (before, after, attempts())
     assert agent.admin.status().kept.shown is False, "it goes on showing what it saw last"
     print(f"{outage.__name__}: {attempts()} attempts, {before}, then {after}")  # noqa: T201 - for who runs the long one
+
+
+def test_agents_that_are_stopped_as_nats_goes_stop(lonely_mesh: Mesh) -> None:
+    """As when a machine goes down that has both: whatever a connection was about, SIGTERM ends the agent."""
+    agents = [lonely_mesh.agent(program=("tests.impatient", "0.002")) for _ in range(4)]
+    lonely_mesh.assert_formed()
+    lonely_mesh.server.kill()
+    for agent in agents:
+        agent.send(SIGTERM)
+    assert [agent.wait() for agent in agents] == [0] * 4

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ikto_core.errors import NatsError
 from ikto_core.store import dial, link
 from ikto_core.store.link import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, Backoff, Link
 from ikto_core.store.session import NatsSettings, Session
@@ -41,19 +42,21 @@ async def until_it_closes(session: Session) -> None:
 
 
 async def ends_when_cancelled(running: Coroutine[Any, Any, None], ready: Awaitable[Any]) -> None:
-    task = asyncio.ensure_future(running)
+    task = asyncio.create_task(running)
     await ready
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=5)
-    for _ in range(50):
-        if done:
-            break
-        task.cancel()  # that it ends is what is asked here; that nothing outlives the test comes first
-        done, _ = await asyncio.wait([task], timeout=0.1)
-    else:
-        pytest.fail("it never ended")
+    assert await ended(task)
     assert task.cancelled()
     assert task.cancelling() == 1, "once was not enough"
+
+
+async def ended(task: asyncio.Task[None]) -> bool:
+    """Whether a cancelled task is over soon; if not, it is ended all the same."""
+    done, _ = await asyncio.wait([task], timeout=5)
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+    return bool(done)
 
 
 @pytest.mark.parametrize("fails", [True, False])
@@ -95,3 +98,37 @@ async def for_turns(count: int) -> None:
     """Let the event loop go round so many times."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+async def test_a_link_that_is_over_dials_no_more_although_a_task_group_forgot_the_cancellation(
+    shared_server: NatsServer,
+) -> None:
+    """Up to Python 3.12 a TaskGroup that one of its tasks has ended already takes a cancellation for its own."""
+    failing = asyncio.Event()
+
+    async def fail() -> None:
+        failing.set()
+        raise NatsError("lost")
+
+    async def linger() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await for_turns(20)
+
+    async def use(_: Session) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(linger())
+                tasks.create_task(fail())
+        except* NatsError as group:
+            raise NatsError("lost") from group
+
+    over = a_link(shared_server.url)
+    task = asyncio.create_task(over.run(use))
+    await failing.wait()
+    await for_turns(3)
+    over.end()
+    task.cancel()
+    assert await ended(task)
+    assert over.stats.sessions == 1
