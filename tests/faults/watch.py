@@ -34,7 +34,7 @@ class Watch:
         self._agents = agents
         self._seen: dict[AgentProcess, Peers] = {}
         self._shared_since: dict[tuple[AgentProcess, AgentProcess], float] = {}
-        self._calm_since = time.monotonic()
+        self._calm_since = 0.0
         self._ended = Event()
         self._thread = Thread(target=self._run, daemon=True)
 
