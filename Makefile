@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROGRAMS := $(VENV)/.programs
 
-.PHONY: demo test test-kernel lint types check bench clean
+.PHONY: demo test test-kernel test-faults chaos lint types check bench clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) $(PROGRAMS)  ## a mesh forms, before your eyes; ARGS="--keep --nodes 5"
@@ -17,6 +17,20 @@ test: $(READY) $(PROGRAMS) lint  ## what every change must pass
 
 test-kernel: $(READY)  ## on the kernel's own WireGuard, in an emulated machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/kernel/vm.sh $(BIN)/pytest -m kernel -p no:cacheprovider -o timeout=600
+
+# Faults mostly wait: families of them run side by side.
+FAULTS := $(addprefix fault-,claim device network server cluster credentials chaos bucket own_record host)
+
+test-faults: $(READY) $(PROGRAMS)  ## what servers, networks and hosts may do to a mesh; prints the table of figures
+	rm -rf .faults
+	CHAOS_SEED=$${CHAOS_SEED:-1} $(MAKE) --jobs=4 --output-sync=target --keep-going $(FAULTS)
+	@$(BIN)/python -m tests.faults.figures
+
+fault-%: $(READY)
+	$(BIN)/pytest -m fault -p no:cacheprovider tests/faults/test_$*.py
+
+chaos: $(READY)  ## all of it at once, at random; SEED=7 repeats a run, SECONDS=600 makes it longer
+	CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) $(BIN)/pytest -m fault -s tests/faults/test_chaos.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -40,4 +54,4 @@ $(PROGRAMS): packaging/system-packages.sh | $(READY)
 		openssl:openssl && touch $@ || true
 
 clean:
-	rm -rf $(VENV) dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults

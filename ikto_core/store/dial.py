@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsPyError
 from nats.errors import SecureConnWantedError
 
 from ikto_core.store.cancelling import cancellation_kept
@@ -65,6 +66,16 @@ class _Client(Client):
                 raise SecureConnWantedError
             info["tls_required"] = True  # by us
         await super()._process_info(info, initial_connection)
+
+    async def _read_loop(self) -> None:
+        """Read until the connection ends, and see to it that it has ended then.
+
+        By itself nats-py stops reading at a subject or a header that is not UTF-8, which any client may send, and says
+        that it is connected until two pings have gone unanswered.
+        """
+        await super()._read_loop()
+        if self.is_connected:
+            await self._process_op_err(NatsPyError("a message could not be read"))
 
 
 async def _connect(session: Session, client: _Client, login: Login, settings: NatsSettings) -> None:

@@ -64,6 +64,7 @@ class Session:
         self._tokens = count(1)
         self._waiting: dict[str, tuple[str, asyncio.Queue[Answer]]] = {}  # by reply subject; what was asked, answers
         self._closed = asyncio.Event()
+        self._listening: set[str] = set()  # subjects, in lower case
         self._denials: set[str] = set()  # what the server refused us, in its words (lower case: nats-py's doing)
 
     @property
@@ -111,6 +112,7 @@ class Session:
         for denial in self._denials:
             if f'"{subject.lower()}"' in denial:
                 raise _denied(denial)
+        self._listening.add(subject.lower())
 
     async def request(self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None) -> Msg:
         """Send a request and return its answer.
@@ -171,7 +173,11 @@ class Session:
             answers.put_nowait(message)
 
     async def on_error(self, error: Exception) -> None:
-        """Take what nats-py reports on the side; a denial ends the requests that it is about."""
+        """Take what nats-py reports on the side; a denial ends the requests that it is about.
+
+        One of a subscription that stood, when permissions were changed, ends the session: given back, they do not bring
+        the subscription back.
+        """
         text = str(error).lower()
         log.debug("nats", error=text)
         if DENIED not in text:
@@ -180,6 +186,8 @@ class Session:
         for subject, answers in self._waiting.values():
             if f'"{subject.lower()}"' in text:
                 answers.put_nowait(_denied(text))
+        if any(f'"{subject}"' in text for subject in self._listening):
+            await self._client.close()
 
     async def on_closed(self) -> None:
         """End everything that waits; called for nats-py, once."""

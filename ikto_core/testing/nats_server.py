@@ -22,7 +22,8 @@ class NatsServer:
 
     Args:
         directory: Its store, configuration and log; empty, and left to the caller to delete.
-        config: More of nats-server's configuration, such as `authorization { … }`; it may change between starts.
+        config: More of nats-server's configuration, such as `authorization { … }`; may be changed before `start` and
+            `reload`.
         address: Where it listens.
         within: A program that runs it somewhere else, such as `ip netns exec NAME`.
 
@@ -31,7 +32,7 @@ class NatsServer:
     def __init__(
         self, directory: Path, config: str = "", *, address: str = "127.0.0.1", within: Sequence[str] = ()
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self.config = config
         self._address = address
         self._within = within
@@ -50,15 +51,12 @@ class NatsServer:
 
     def start(self) -> Self:
         """Start it and wait until it listens. Raises IktoError with the end of its log if it does not."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        config = self._directory / "nats.conf"
-        config.write_text(
-            f'listen: "{self._address}:{self.port}"\njetstream {{ store_dir: "{self._directory}" }}\n{self.config}\n'
-        )
-        log = self._directory / "nats.log"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        config = self._write_config()
+        log = self.directory / "nats.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own argument list
-                [*self._within, server_program(), "-c", str(config), "--ports_file_dir", str(self._directory)],
+                [*self._within, server_program(), "-c", str(config), "--ports_file_dir", str(self.directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -69,7 +67,7 @@ class NatsServer:
 
     def _listening_port(self, process: subprocess.Popen[bytes], log: Path) -> int:
         """Wait for the file in which nats-server says what it listens on: written when it is ready."""
-        ports = self._directory / f"nats-server_{process.pid}.ports"
+        ports = self.directory / f"nats-server_{process.pid}.ports"
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and process.poll() is None:
             try:
@@ -78,6 +76,17 @@ class NatsServer:
                 time.sleep(0.01)
         self.kill()
         raise IktoError(f"nats-server did not start: {log.read_text(errors='replace')[-500:]}")
+
+    def reload(self) -> None:
+        """Have it take up what `config` is now; returns before it has."""
+        self._write_config()
+        self.send(Signals.SIGHUP)
+
+    def _write_config(self) -> Path:
+        path = self.directory / "nats.conf"
+        listen = f'listen: "{self._address}:{self.port}"'
+        path.write_text(f'{listen}\njetstream {{ store_dir: "{self.directory}" }}\n{self.config}\n')
+        return path
 
     def stop(self) -> None:
         """End it in order; killed if it takes longer than STOP_TIMEOUT_S."""
@@ -88,7 +97,7 @@ class NatsServer:
         self._end(Signals.SIGKILL)
 
     def send(self, number: Signals) -> None:
-        """Send a signal, such as SIGSTOP and SIGCONT."""
+        """Send a signal: SIGSTOP and SIGCONT freeze and thaw it, SIGUSR2 has it hand its clients over and end."""
         if self._process:
             self._process.send_signal(number)
 

@@ -18,6 +18,7 @@ from ikto_core.store.hints import Hints
 from ikto_core.store.link import Link, open_session
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.testing.nats_server import NatsServer
+from tests.raw_nats import READER_KILLERS, publish_raw
 
 MESH = MeshSettings("fd10::/16", 48)
 
@@ -184,6 +185,17 @@ async def test_a_frozen_server_loses_nothing_and_removes_nobody(own_server: Nats
             own_server.send(Signals.SIGCONT)
             await bucket.put("peers.b", b"two", expected=0)
             await until(lambda: watcher.shown.keys() == {"mesh", "peers.a", "peers.b"})
+
+
+@pytest.mark.parametrize("junk", READER_KILLERS.values(), ids=READER_KILLERS.keys())
+async def test_junk_that_ends_nats_pys_reading_leads_to_a_new_session_at_once(
+    shared_server: NatsServer, bucket: Bucket, junk: bytes
+) -> None:
+    async with following(shared_server, bucket.name) as watcher:
+        await asyncio.to_thread(publish_raw, shared_server, junk % f"ikto.{bucket.name}".encode())
+        await until(lambda: watcher.sessions == 2, timeout_s=15)  # by its pings nats-py notices after 30 s
+        await bucket.put("peers.a", b"one", expected=0)
+        await until(lambda: "peers.a" in watcher.shown)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -113,7 +113,7 @@ def port_of(listening: asyncio.Server) -> int:
 
 def websocket_of(server: NatsServer) -> str:
     """Return the URL of a server's websocket, which it writes beside that of its ordinary port."""
-    (ports,) = server._directory.glob("*.ports")
+    (ports,) = server.directory.glob("*.ports")
     url: str = json.loads(ports.read_text())["websocket"][0]
     return url
 

@@ -95,7 +95,7 @@ async def test_a_server_with_a_certificate_of_our_ca_opens(
 
 
 async def test_a_websocket_over_tls_opens(encrypted: NatsServer, user: dict[str, str]) -> None:
-    (ports,) = encrypted._directory.glob("*.ports")
+    (ports,) = encrypted.directory.glob("*.ports")
     url = json.loads(ports.read_text())["websocket"][0]
     assert url.startswith("wss://")
     async with open_session(settings(url, **user), Random()) as session:
@@ -195,7 +195,7 @@ async def test_a_websocket_without_tls_is_not_used_where_tls_was_asked_for(
     user: dict[str, str], tmp_path: Path
 ) -> None:
     with running_server(tmp_path, 'websocket { listen: "127.0.0.1:-1", no_tls: true }') as server:
-        (ports,) = server._directory.glob("*.ports")
+        (ports,) = server.directory.glob("*.ports")
         error = await refusal(settings(json.loads(ports.read_text())["websocket"][0], **user))
     assert "offers no TLS" in str(error)
     assert "wss://" in error.hint

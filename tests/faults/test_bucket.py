@@ -1,0 +1,99 @@
+"""The bucket is lost, wiped, or goes back in time."""
+
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ikto_core.store.bucket import Bucket
+from ikto_core.testing.nats_server import NatsServer
+from tests.agent_mesh import eventually
+from tests.faults.conftest import Stopwatch
+from tests.faults.harness import FaultMesh, expected, shown
+
+
+async def delete_stream(bucket: Bucket) -> None:
+    await bucket.call("STREAM.DELETE", {})
+
+
+@pytest.mark.fault("stream deleted, and made anew at once")
+def test_made_anew(mesh: FaultMesh, converging: Stopwatch) -> None:
+    """Everybody claims again, and who is not there any more goes."""
+    mesh.formed(3)
+    mesh.assert_follows()
+    mesh.on_bucket(delete_stream)
+    mesh.create_bucket()
+    with converging.running():
+        eventually(lambda: len(expected(mesh.agents[0], mesh.truth())) == 2)
+        mesh.assert_whole()
+
+
+@pytest.mark.fault("stream deleted, and made anew only later")
+def test_missing(mesh: FaultMesh, converging: Stopwatch) -> None:
+    """A bucket that is not there is no empty one: nobody is removed until it is back."""
+    mesh.formed(3)
+    before = {agent: shown(agent) for agent in mesh.agents}
+    mesh.on_bucket(delete_stream)
+    for agent in mesh.agents:
+        agent.admin.resync()
+    eventually(lambda: all(agent.admin.status().nats.failure for agent in mesh.agents), timeout_s=60)
+    mesh.assert_nobody_removed()
+    assert {agent: shown(agent) for agent in mesh.agents} == before
+    mesh.create_bucket()
+    with converging.running():
+        eventually(lambda: len(expected(mesh.agents[0], mesh.truth())) == 2, timeout_s=75)
+        mesh.assert_whole()
+
+
+@pytest.mark.fault("memory store lost: the server of a bucket in memory killed")
+def test_memory_lost(server: NatsServer, directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
+    """Everybody claims again."""
+    mesh = FaultMesh(server, directory, stack, memory=True)
+    mesh.create_bucket()
+    mesh.formed(3)
+    server.kill()
+    server.start()
+    mesh.create_bucket()
+    with converging.running():
+        eventually(lambda: len(expected(mesh.agents[0], mesh.truth())) == 2, timeout_s=75)
+        mesh.assert_follows()
+
+
+@pytest.mark.fault("an older backup of the bucket restored")
+def test_backup_restored(mesh: FaultMesh, server: NatsServer, directory: Path, converging: Stopwatch) -> None:
+    """Who joined since claims again, who was there stays; what was written since is forgotten everywhere."""
+    mesh.formed(2)
+    server.stop()
+    shutil.copytree(server.directory, directory / "backup")
+    server.start()
+    mesh.assert_follows()
+    late = mesh.agent()
+    mesh.assert_whole()
+    server.kill()
+    shutil.rmtree(server.directory)
+    shutil.copytree(directory / "backup", server.directory)
+    server.start()
+    with converging.running():
+        eventually(lambda: late.public_key in expected(mesh.agents[0], mesh.truth()), timeout_s=75)
+        mesh.assert_whole()
+    assert set(shown(late)) == {agent.public_key for agent in mesh.agents[:2]}
+
+
+@pytest.mark.fault("the last writes lost, and others written in their place")
+def test_rewritten(mesh: FaultMesh, server: NatsServer, directory: Path, converging: Stopwatch) -> None:
+    """A history as long as the one that agents know, but another, is told from it."""
+    mesh.formed(2)
+    server.stop()
+    shutil.copytree(server.directory, directory / "backup")
+    server.start()
+    eventually(lambda: all(agent.admin.status().nats.connected for agent in mesh.agents))
+    mesh.add_strangers(3)
+    mesh.assert_whole()
+    server.kill()
+    shutil.rmtree(server.directory)
+    shutil.copytree(directory / "backup", server.directory)
+    server.start()
+    mesh.add_strangers(3)
+    with converging.running():
+        mesh.assert_whole()

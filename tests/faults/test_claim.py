@@ -1,0 +1,125 @@
+"""An agent is killed at every message of a claim: its address has one owner, and it ends up with no second one."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from ikto_core.admin.views import AgentState
+from ikto_core.errors import IktoError
+from ikto_core.records import RecordError, decode_record
+from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.testing.nats_proxy import Frame, NatsProxy
+from ikto_core.testing.nats_server import NatsServer
+from tests.agent_mesh import eventually
+from tests.faults.conftest import Stopwatch
+from tests.faults.harness import FaultMesh, subnet
+
+AT_ONCE = 6
+NEVER = 1_000_000
+
+
+class Victim:
+    """An agent that is killed when so many messages have passed between it and NATS; the last one is lost."""
+
+    def __init__(self, mesh: FaultMesh, proxy: NatsProxy, dies_at: int) -> None:
+        self.agent = mesh.agent(start=False, nats_url=proxy.url, private_address="auto")
+        self.seen = 0
+        self._dies_at = dies_at
+        self._armed = False
+        proxy.admit = self._admit
+
+    def start(self, *, armed: bool) -> None:
+        self.seen, self._armed = 0, armed
+        self.agent.start()
+
+    def is_ready(self) -> bool:
+        return self.agent.admin.status().state is AgentState.READY
+
+    def is_past(self) -> bool:
+        """Whether it has died, or has got through before it could."""
+        try:
+            return not self.agent.running or self.is_ready()
+        except IktoError:
+            return False
+
+    def _admit(self, _: Frame) -> bool:
+        self.seen += 1
+        if self._armed and self.seen == self._dies_at:
+            self.agent.kill()
+        return not self._armed or self.seen < self._dies_at
+
+
+def records_of(mesh: FaultMesh, agent: AgentProcess) -> list[str]:
+    """Return the subnets that the bucket says are an agent's."""
+    found = []
+    for key, entry in mesh.truth().table.items():
+        try:
+            record = decode_record(key, entry.value or b"")
+        except RecordError:
+            continue
+        if record.public_key == agent.public_key:
+            found.append(record.allowed_ip)
+    return found
+
+
+class Killings:
+    """Runs one scenario, a few agents at once, with a death at each of its messages."""
+
+    def __init__(self, mesh: FaultMesh, server: NatsServer, converging: Stopwatch, *, moves: bool) -> None:
+        self._mesh = mesh
+        self._converging = converging
+        self._server = server
+        self._moves = moves
+
+    def messages(self) -> int:
+        """Return how many messages the scenario takes if nobody dies."""
+        with ExitStack() as stack:
+            (victim,) = self._begin(stack, [NEVER])
+            eventually(victim.is_ready)
+            return victim.seen
+
+    def die_at(self, steps: range) -> None:
+        """Let one agent die at each of these messages, and see what becomes of it."""
+        with ExitStack() as stack:
+            victims = self._begin(stack, steps)
+            eventually(lambda: all(victim.is_past() for victim in victims))
+            dead = [victim for victim in victims if not victim.agent.running]
+            assert len(dead) >= len(victims) - 2, "some may be ready a message or two earlier than the first one was"
+            with self._converging.running():
+                for victim in dead:
+                    victim.start(armed=False)
+                self._mesh.assert_whole(*(victim.agent for victim in victims))
+            for victim in victims:
+                assert records_of(self._mesh, victim.agent) == [str(subnet(victim.agent))]
+
+    def _begin(self, stack: ExitStack, steps: range | list[int]) -> list[Victim]:
+        proxies = [stack.enter_context(NatsProxy(self._server.url)) for _ in steps]
+        victims = [Victim(self._mesh, proxy, step) for proxy, step in zip(proxies, steps, strict=True)]
+        for victim in victims:
+            stack.callback(victim.agent.kill)
+        if self._moves:
+            self._settle(victims)
+        for victim in victims:
+            victim.start(armed=True)
+        return victims
+
+    def _settle(self, victims: list[Victim]) -> None:
+        """Let each have an address, and then be configured with another."""
+        for victim in victims:
+            victim.start(armed=False)
+        for victim in victims:
+            eventually(victim.is_ready)
+            victim.agent.stop()
+            victim.agent.config["private_address"] = f"fd10:{0xE000 + self._mesh.agents.index(victim.agent):x}::"
+
+
+@pytest.mark.fault("an agent killed at every message of {what}")
+@pytest.mark.parametrize("what", ["its first claim", "a move to another address"])
+@pytest.mark.timeout(300)
+def test_killed_at_every_message(mesh: FaultMesh, server: NatsServer, converging: Stopwatch, what: str) -> None:
+    """Started again, it holds one subnet, and no other is left in the bucket."""
+    killings = Killings(mesh, server, converging, moves="move" in what)
+    last = killings.messages()
+    assert last > 20
+    for first in range(1, last + 1, AT_ONCE):
+        killings.die_at(range(first, min(first + AT_ONCE, last + 1)))

@@ -1,0 +1,107 @@
+"""What lets an agent into NATS is taken away, expires, and comes back."""
+
+import math
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.testing.nats_server import NatsServer
+from tests.agent_mesh import eventually
+from tests.faults.conftest import Stopwatch
+from tests.faults.harness import FaultMesh, shown
+from tests.store.credentials import Operator
+
+PASSWORD = "p4ssword"
+DENIALS = {
+    "the pushes": 'subscribe: { deny: ["ikto.>"] }',
+    "everything": 'publish: { deny: [">"] }, subscribe: { deny: [">"] }',
+}
+
+
+def users(restriction: str = "") -> str:
+    """A server's configuration in which the user `node` is restricted."""
+    node = f'{{ user: node, password: {PASSWORD}, permissions: {{ publish: [">"], subscribe: [">"] }} }}'
+    if restriction:
+        node = f"{{ user: node, password: {PASSWORD}, permissions: {{ {restriction} }} }}"
+    return f"authorization {{ users: [ {{ user: admin, password: {PASSWORD} }}, {node} ] }}"
+
+
+def make(directory: Path, stack: ExitStack, config: str, **login: str) -> tuple[NatsServer, FaultMesh]:
+    """Run a server that asks for a login, and make a mesh on it."""
+    server = NatsServer(directory / "nats", config)
+    stack.callback(server.kill)
+    server.start()
+    mesh = FaultMesh(server, directory, stack)
+    mesh.login = login
+    mesh.create_bucket()
+    return server, mesh
+
+
+def is_pushed_to(mesh: FaultMesh, agent: AgentProcess) -> None:
+    """See to it that what is written reaches an agent by push, not by asking now and then."""
+    before = agent.admin.status().counters.follower.pushes
+    mesh.add_stranger()
+    eventually(lambda: agent.admin.status().counters.follower.pushes > before, timeout_s=5)
+
+
+@pytest.mark.fault("a user's right to {what} revoked for 10 s")
+@pytest.mark.parametrize("what", DENIALS)
+def test_revoked(directory: Path, stack: ExitStack, converging: Stopwatch, what: str) -> None:
+    """It says that it is denied, and keeps every peer; given back, it follows by push as before."""
+    server, mesh = make(directory, stack, users(), nats_user="admin", nats_password=PASSWORD)
+    denied = mesh.agent(nats_user="node", nats_password=PASSWORD)
+    mesh.formed(2, **mesh.login)
+    server.config = users(DENIALS[what])
+    server.reload()
+    revoked_at = time.monotonic()
+    eventually(lambda: "permissions violation" in (denied.admin.status().nats.failure or ""), timeout_s=30)
+    time.sleep(max(0, 10 - (time.monotonic() - revoked_at)))
+    server.config = users()
+    server.reload()
+    with converging.running():
+        mesh.assert_follows()
+    is_pushed_to(mesh, denied)
+    mesh.assert_nobody_removed()
+
+
+@pytest.mark.fault("a user's password changed, and the agent's never")
+def test_locked_out(directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
+    """It keeps every peer and knocks until it is let in again."""
+    server, mesh = make(directory, stack, users(), nats_user="admin", nats_password=PASSWORD)
+    denied = mesh.agent(nats_user="node", nats_password=PASSWORD)
+    others = mesh.formed(2, **mesh.login)[1:]
+    server.config = users().replace("user: node", "user: nobody")
+    server.reload()
+    eventually(lambda: not denied.admin.status().nats.connected)
+    mesh.assert_follows(*others)
+    server.config = users()
+    server.reload()
+    with converging.running():
+        mesh.assert_follows()
+    mesh.assert_nobody_removed()
+
+
+@pytest.mark.fault("a creds file that expires, and is renewed 5 s later")
+def test_expired(directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
+    """The agent keeps every peer, says that the credential has expired, and takes up the renewed file."""
+    operator = Operator()
+    for name in ("good", "short"):
+        (directory / name).write_text(operator.creds())
+    _, mesh = make(directory, stack, operator.config, nats_creds=str(directory / "good"))
+    agents = mesh.formed(2, **mesh.login)
+    expires_s = math.ceil(time.time()) + 4
+    (directory / "short").write_text(operator.creds(expires_s=expires_s))
+    expiring = mesh.agent(nats_creds=str(directory / "short"))
+    mesh.assert_whole()
+    before = shown(expiring)
+    eventually(lambda: "expired" in (expiring.admin.status().nats.failure or ""))
+    mesh.assert_follows(*agents[:2])
+    time.sleep(max(0, expires_s + 5 - time.time()))
+    assert shown(expiring) == before
+    (directory / "short").write_text(operator.creds())
+    with converging.running():
+        mesh.assert_follows()
+    mesh.assert_nobody_removed()

@@ -1,0 +1,123 @@
+"""The way between an agent and NATS fails, or carries what nobody should have sent."""
+
+import time
+from random import Random
+from signal import Signals
+
+import pytest
+
+from ikto_core.testing.nats_proxy import Frame, NatsProxy
+from ikto_core.testing.nats_server import NatsServer
+from tests.agent_mesh import eventually
+from tests.faults.conftest import Stopwatch
+from tests.faults.harness import FaultMesh, shown
+from tests.raw_nats import READER_KILLERS, publish_raw
+
+
+@pytest.mark.fault("an agent cut off from NATS for 45 s, its packets lost")
+def test_partitioned(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch) -> None:
+    """It keeps every peer, and catches up with what was written and deleted meanwhile."""
+    cut_off = mesh.agent(nats_url=proxy.url)
+    others = mesh.formed(2)[1:]
+    gone = mesh.add_stranger()
+    mesh.assert_whole()
+    before = shown(cut_off)
+    proxy.freeze()
+    frozen_at = time.monotonic()
+    mesh.write(gone, None)
+    mesh.assert_follows(*others)
+    eventually(lambda: not cut_off.admin.status().nats.connected, timeout_s=40)
+    time.sleep(max(0, 45 - (time.monotonic() - frozen_at)))
+    assert shown(cut_off) == before
+    proxy.heal()
+    with converging.running():
+        mesh.assert_follows()
+    assert cut_off.admin.status().counters.reconcile.peers_removed == 1, "the one that was deleted"
+
+
+@pytest.mark.fault("an agent's connections reset for 5 s")
+def test_reset(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch) -> None:
+    """It dials again until it gets through, and nobody is removed."""
+    cut_off = mesh.agent(nats_url=proxy.url)
+    others = mesh.formed(2)[1:]
+    proxy.cut()
+    mesh.assert_follows(*others)
+    time.sleep(5)
+    assert not cut_off.admin.status().nats.connected
+    proxy.heal()
+    with converging.running():
+        mesh.assert_follows()
+    mesh.assert_nobody_removed()
+
+
+@pytest.mark.fault("30 % of an agent's pushes lost, the last ones too")
+def test_pushes_dropped(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch) -> None:
+    """The next push shows the gap; if there is none, the leader is asked within 24 s."""
+    agent = mesh.agent(nats_url=proxy.url)
+    mesh.formed(1)
+    random = Random(1)
+    proxy.admit = lambda frame: not frame.subject.startswith(b"ikto.") or random.random() > 0.3
+    mesh.add_strangers(200)
+    mesh.assert_whole()
+    assert agent.admin.status().counters.follower.gaps > 20
+    proxy.admit = lambda frame: not frame.subject.startswith(b"ikto.")
+    with converging.running():
+        mesh.assert_follows()
+    mesh.assert_nobody_removed()
+
+
+@pytest.mark.fault("junk on every subject that agents listen on")
+def test_junk(mesh: FaultMesh, server: NatsServer, converging: Stopwatch) -> None:
+    """It is not taken for a record, and whoever it makes deaf is back at once."""
+    mesh.formed(3)
+    pushes = f"ikto.{mesh.name}".encode()
+    headers = b"NATS/1.0\r\nNats-Sequence: 999999\r\nNats-Subject: $KV.%s.peers.x\r\n\r\n" % mesh.name.encode()
+    publish_raw(server, b"HPUB %s.peers.x %d %d\r\n%s\r\n" % (pushes, len(headers), len(headers), headers))
+    for inbox in (b"_INBOX_node-1", pushes):
+        for junk in (b"PUB %s.a 4\r\njunk\r\n", b"HPUB %s.a 13 13\r\njunkjunk\r\n\r\n \r\n", *READER_KILLERS.values()):
+            publish_raw(server, junk % inbox)
+    with converging.running():
+        mesh.assert_follows()
+    mesh.assert_nobody_removed()
+
+
+@pytest.mark.fault("an agent's reading ends: a message that nats-py can't read")
+def test_read_task_killed(mesh: FaultMesh, server: NatsServer, converging: Stopwatch) -> None:
+    """The connection is replaced, and nothing written meanwhile is missed."""
+    agents = mesh.formed(2)
+    publish_raw(server, READER_KILLERS["a subject that is not UTF-8"] % f"ikto.{mesh.name}".encode())
+    with converging.running():
+        mesh.assert_follows()
+    assert all("could not be read" in agent.log_text() for agent in agents)
+    mesh.assert_nobody_removed()
+
+
+@pytest.mark.fault("a slow consumer: an agent stopped until the server drops it")
+def test_slow_consumer(mesh: FaultMesh, server: NatsServer, converging: Stopwatch) -> None:
+    """It comes back, and shows what was written while it slept."""
+    server.config = "max_pending: 256KB\nwrite_deadline: 1s"
+    server.reload()
+    slow, *others = mesh.formed(2)
+    slow.send(Signals.SIGSTOP)
+    block = b"PUB ikto.%s.x 30000\r\n%s\r\n" % (mesh.name.encode(), b"x" * 30_000)
+    while "Slow Consumer" not in (server.directory / "nats.log").read_text():
+        publish_raw(server, block * 50)
+    mesh.assert_follows(*others)
+    slow.send(Signals.SIGCONT)
+    with converging.running():
+        mesh.assert_follows()
+    mesh.assert_nobody_removed()
+
+
+def test_the_proxy_passes_on_what_it_is_not_told_to_drop(mesh: FaultMesh, proxy: NatsProxy) -> None:
+    seen: list[Frame] = []
+
+    def admit(frame: Frame) -> bool:
+        seen.append(frame)
+        return True
+
+    proxy.admit = admit
+    mesh.agent(nats_url=proxy.url)
+    mesh.formed(1)
+    assert {frame.verb for frame in seen} >= {b"INFO", b"CONNECT", b"SUB", b"PUB", b"HPUB", b"MSG", b"HMSG", b"PING"}
+    assert any(frame.subject.startswith(b"ikto.") for frame in seen)

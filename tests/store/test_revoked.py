@@ -1,0 +1,31 @@
+"""Permissions that are taken away while we are connected."""
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ikto_core.errors import NatsDeniedError
+from ikto_core.store.link import open_session
+from ikto_core.store.session import NatsSettings, SessionClosedError
+from ikto_core.testing.nats_server import running_server
+
+ALLOWED = 'authorization { users: [ { user: u, password: p, permissions: { subscribe: [">"] } } ] }'
+REVOKED = ALLOWED.replace('[">"]', '{ deny: ["Ikto.>"] }')
+
+
+async def test_a_session_ends_when_a_subscription_of_its_is_taken_away(tmp_path: Path) -> None:
+    """The server would go on without it, even when the permission comes back."""
+    with running_server(tmp_path, ALLOWED) as server:
+        settings = NatsSettings(servers=(server.url,), user="u", password="p")
+        async with open_session(settings, Random()) as session:
+            await session.subscribe("Ikto.b.>", lambda _: None)
+            server.config = REVOKED
+            server.reload()
+            with pytest.raises(SessionClosedError, match=r'permissions violation for subscription to "ikto\.b\.>"'):
+                async with asyncio.timeout(10):
+                    await session.closed()
+        async with open_session(settings, Random()) as session:
+            with pytest.raises(NatsDeniedError, match="subscription"):
+                await session.subscribe("Ikto.b.>", lambda _: None)
