@@ -44,7 +44,6 @@ VALUES = {
     "mtu": "1400",
     "persistent_keepalive": "25",
     "fwmark": "9",
-    "netns": "blue",
     "endpoints": "192.0.2.1:1,[2001:db8::1]:2",
     "keep_foreign_peers": "true",
     "nats_user": "u",
