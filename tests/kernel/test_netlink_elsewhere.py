@@ -1,4 +1,4 @@
-"""The netlink backend on hosts unlike the usual one: other namespaces, no module, no rights, no IPv6."""
+"""The netlink backend on hosts unlike the usual one: other namespaces, no rights, no IPv6."""
 
 import asyncio
 import os
@@ -149,19 +149,6 @@ async def test_a_host_without_ipv6_says_so(elsewhere: Backend) -> None:
         await elsewhere.apply(WG, patch(add_addresses=frozenset({ip_interface("fd98::1/64")})))
     assert "sysctl net.ipv6.conf.all.disable_ipv6=0" in caught.value.hint
     await elsewhere.apply(WG, patch(add_addresses=frozenset({ip_interface("10.98.0.1/24")})))
-
-
-async def test_a_kernel_without_the_module_says_how_to_get_it(backend: Backend) -> None:
-    loader = run("sysctl", "-n", "kernel.modprobe").strip()
-    with undone("modprobe", "wireguard"), undone("sysctl", "-qw", f"kernel.modprobe={loader}"):
-        run("sysctl", "-qw", "kernel.modprobe=/bin/false")  # or the kernel would load it by itself
-        run("rmmod", "wireguard")
-        with pytest.raises(BackendError, match="this kernel has no WireGuard") as caught:
-            await backend.create(WG)
-        assert "modprobe wireguard" in caught.value.hint
-        assert await backend.read(WG) is None
-        await backend.delete(WG)
-    await backend.create(WG)
 
 
 MAKES_A_DEVICE = f"""
