@@ -173,8 +173,7 @@ async def test_the_mesh_of_an_earlier_claim_is_not_used_and_that_is_said(
 
 
 async def test_a_claim_without_a_kept_mesh_brings_the_address_alone(bucket: MemoryBucket, tmp_path: Path) -> None:
-    async with Node(bucket, tmp_path).running():
-        pass
+    await kept_by_a_run(bucket, tmp_path)
     node = await restarted(bucket, tmp_path, None)
     assert await node.device_addresses() == {f"{ADDRESS}/24"}
     assert shown(node) == {}
