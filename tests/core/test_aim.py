@@ -9,8 +9,9 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from ikto_core.addressing import Endpoint
+from ikto_core.errors import ConfigError
 from ikto_core.kept_mesh import KeptMesh
-from ikto_core.mesh_settings import MESH_KEY
+from ikto_core.mesh_settings import MESH_KEY, MeshSettings
 from ikto_core.model import DevicePatch, PeerPatch
 from ikto_core.records import record_key
 from ikto_core.testing.devices import create
@@ -159,9 +160,20 @@ async def test_a_kept_mesh_without_a_claim_is_not_used(
     assert [entry["because"] for entry in logs if "because" in entry] == ["no claim is kept beside it"]
 
 
-async def test_a_claim_without_a_kept_mesh_brings_the_address_alone(bucket: MemoryBucket, tmp_path: Path) -> None:
-    async with Node(bucket, tmp_path).running():
+async def test_the_mesh_of_an_earlier_claim_is_not_used_and_that_is_said(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, logs: list[EventDict]
+) -> None:
+    async with Node(bucket, tmp_path, private_address="10.0.0.33").running():
         pass
+    node = await restarted(bucket, tmp_path, kept, private_address="10.0.0.33")
+    assert await node.device_addresses() == {"10.0.0.33/24"}
+    assert shown(node) == {}
+    said = [entry["because"] for entry in logs if entry["event"].startswith("the kept mesh")]
+    assert said == ["private_address is '10.0.0.18', not '10.0.0.33'"]
+
+
+async def test_a_claim_without_a_kept_mesh_brings_the_address_alone(bucket: MemoryBucket, tmp_path: Path) -> None:
+    await kept_by_a_run(bucket, tmp_path)
     node = await restarted(bucket, tmp_path, None)
     assert await node.device_addresses() == {f"{ADDRESS}/24"}
     assert shown(node) == {}
@@ -185,6 +197,34 @@ async def test_the_bucket_decides_as_soon_as_it_is_in_view(
         put(bucket, OTHER)
         await node.reconciler.reconcile()
         assert shown(node).keys() == {KEY, OTHER_KEY, THIRD_KEY}
+
+
+async def test_a_bucket_that_is_not_ours_to_follow_changes_nothing(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    bucket.write(MESH_KEY, MeshSettings("10.0.0.0/24", 29).encode())
+    put(bucket, record("10.0.0.96/28", THIRD_KEY))
+    node = await restarted(bucket, tmp_path, kept)
+    with pytest.raises(ConfigError):
+        await node.ends()
+    await node.reconciler.reconcile()
+    assert shown(node).keys() == {KEY, OTHER_KEY}
+
+
+@pytest.mark.parametrize("recalling", [True, False])
+async def test_a_device_that_was_left_alone_is_brought_up_to_date_as_without_a_kept_mesh(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, recalling: bool
+) -> None:
+    node = await restarted(bucket, tmp_path, kept)
+    elsewhere = PeerPatch(public_key=KEY, endpoint=Endpoint.parse("198.51.100.7:7"))
+    node.host.tamper(WG, DevicePatch(peers=(elsewhere,), remove_peers=frozenset({OTHER_KEY})))
+    again = Node(bucket, tmp_path, seed=3, host=node.host)
+    if recalling:
+        again.membership.recall(kept)
+        await again.reconciler.reconcile()
+    async with again.running():
+        await again.reconciler.reconcile()
+        assert shown(again) == {KEY: PEER.candidates[0], OTHER_KEY: OTHER.candidates[0]}
 
 
 async def test_a_kept_peer_that_went_meanwhile_goes_although_foreign_ones_stay(

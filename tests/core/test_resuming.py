@@ -1,12 +1,13 @@
 """A node goes on in the subnet of an earlier run while nobody else is there, even if its record can't be written."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ikto_core import membership as membership_module
-from ikto_core.errors import AddressInUseError
+from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.kept_mesh import KeptMesh
 from ikto_core.mesh import Entry
 from ikto_core.records import encode_record
@@ -74,6 +75,21 @@ async def test_an_address_that_another_has_meanwhile_leaves_the_device_and_the_a
     node = await restarted(bucket, tmp_path, kept)
     with pytest.raises(AddressInUseError):
         await node.ends()
+    assert await node.device_addresses() == set()
+
+
+@pytest.mark.parametrize("taken", [record(SUBNET, THIRD_KEY), record("10.0.0.17/32", THIRD_KEY)])
+async def test_an_address_that_another_has_meanwhile_leaves_the_device_although_the_leader_does_not_answer(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, taken: Any
+) -> None:
+    bucket.write(OWN, None)
+    put(bucket, taken)
+    node = await restarted(bucket, tmp_path, kept)
+    await node.membership.follower.resync(bucket)
+    bucket.faults.fail_reads = 10**9
+    with pytest.raises((NatsError, AddressInUseError)):
+        async with asyncio.timeout(5):
+            await node.membership.keep(bucket, "192.0.2.1", lambda: None)
     assert await node.device_addresses() == set()
 
 
