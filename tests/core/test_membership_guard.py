@@ -144,6 +144,16 @@ async def test_a_lost_address_leaves_the_device_before_another_is_found(bucket: 
         assert node.stands()
 
 
+async def test_an_address_that_another_had_for_a_moment_is_ours_again(bucket: MemoryBucket, tmp_path: Path) -> None:
+    async with Node(bucket, tmp_path).running() as node:
+        before = await node.device_addresses()
+        put(bucket, record(SUBNET, KEY))
+        bucket.write(OWN, None)
+        assert node.membership.record is None
+        await until(node.stands)
+        assert await node.device_addresses() == before
+
+
 async def test_a_copy_that_took_over_while_we_were_away_is_noticed(bucket: MemoryBucket, tmp_path: Path) -> None:
     original = Node(bucket, tmp_path / "original")
     async with original.running():

@@ -12,7 +12,7 @@ from ikto_core.kept_mesh import KeptMesh
 from ikto_core.mesh import Entry
 from ikto_core.records import encode_record
 from ikto_core.testing.memory_bucket import MemoryBucket
-from tests.nodes import ADDRESS, OWN, SUBNET, Node, kept_by_a_run, put, restarted, shown, until
+from tests.nodes import ADDRESS, OWN, OWN_KEY, SUBNET, Node, kept_by_a_run, put, restarted, shown, until
 from tests.samples import KEY, OTHER_KEY, THIRD_KEY, record
 
 PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
@@ -56,6 +56,17 @@ async def test_a_node_that_can_not_write_its_record_follows_all_the_same(
         bucket.faults.lose_writes = 0
         await until(node.stands)
         await until(lambda: not node.membership.failure)
+
+
+async def test_a_record_of_ours_that_nobody_remembers_writing_is_no_copy_of_us_at_the_start(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    bucket.write(OWN, None)
+    put(bucket, record("10.0.0.96/28", OWN_KEY, instance="long ago"))
+    node = await restarted(bucket, tmp_path, kept)
+    async with node.running():
+        assert node.stands()
+        await until(lambda: bucket.live.keys() == {OWN, PEER.key, OTHER.key})
 
 
 async def test_a_node_without_a_claim_uses_no_address_that_it_can_not_write(
