@@ -38,9 +38,15 @@ class Claims:
         differences = (self.kept or self._wanted(other)).differences(other)
         return differences or ([] if self.kept else ["no claim is kept beside it"])
 
-    def keep(self, address: str, instance: str) -> None:
-        """Keep that this run has claimed the subnet around `address`."""
-        self._kept = self._kept.claimed(own_claim(self._config, self._public_key, address), instance)
+    def begin(self, instance: str) -> None:
+        """Keep that this run will write records: a crash leaves none that the next run does not know."""
+        if instance not in self._kept.instances:
+            self._kept = self._kept.begun(instance)
+            self._state.save(self._kept)
+
+    def keep(self, address: str) -> None:
+        """Keep that we have claimed the subnet around `address`."""
+        self._kept = self._kept.claimed(own_claim(self._config, self._public_key, address))
         self._state.save(self._kept)
 
     def forget(self) -> None:

@@ -59,7 +59,7 @@ class Membership:
         self._random = random
         self._identity = draw_identity(public_key, claims.instances, random)
         self._claimant = Claimant(self._identity, lambda: f"{random.getrandbits(64):016x}")
-        self._outdated: set[str] = set()  # keys of earlier records of ours, to be withdrawn
+        self._claimed_at = 0  # the revision of our record when it first stood
         self._newcomer = True  # no claim of this run has stood yet
         self._stands = ""  # the key of our record, once a claim of this run stood; empty: it did not yet
         self._stands_since = 0  # the revision of that
@@ -190,6 +190,10 @@ class Membership:
                 f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
                 hint='choose another private_address, or "auto"',
             )
+        self._claims.begin(self._identity.instance)  # a crash leaves no record that we don't know as ours
+        if self._newcomer:
+            own_records = self.aim.view.own_records.values()
+            self._identity = self._identity.after(found.record.instance for found in own_records)
         revision = await self._claimant.claim(store, record, newcomer=self._newcomer)
         self._newcomer = False
         return revision
@@ -204,17 +208,17 @@ class Membership:
         """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
         moved = self._stands != record.key
         self.record, self._stands, self._stands_since = record, record.key, revision
+        self._claimed_at = revision if moved else min(revision, self._claimed_at)
         if moved:
             log.info("subnet claimed", allowed_ip=record.allowed_ip, private_address=address)
-            self._claims.keep(address, self._identity.instance)
+            self._claims.keep(address)
             if self.aim.subnet != record.subnet:
                 self._see_bucket(address)
-            self._outdated = self.aim.view.own_records.keys() - {record.key}
-            if (seen := self.follower.table.get(record.key)) and seen.revision > revision:
-                self._doubt.set()  # somebody wrote before we were on guard
-        for key in sorted(self._outdated):
+        self._look_at_own()  # what the follower does not show yet may have been lost again already
+        if self._doubt.is_set():
+            self.follower.wake()
+        for key in self._elsewhere(ours=True):
             log.info("earlier record withdrawn", key=key, gone=await self._claimant.withdraw(store, key))
-            self._outdated.discard(key)
 
     def _give_up(self) -> None:
         """Stop using our address at once, before another is found: it is somebody else's now."""
@@ -226,25 +230,36 @@ class Membership:
     def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
         """Take what the follower found: the view first, then the device, then a look at our own record."""
         self.aim.changed(changes, self.follower.revision)
-        if self.record is None or (entry := changes.get(self.record.key)) is None:
-            return
-        verdict = judge_own(entry, self.record, self._identity, newcomer=self._newcomer).verdict
-        if verdict is not Verdict.KEEP:
-            self._doubt.set()
-        if verdict is Verdict.IN_USE and entry.revision > self._stands_since:
+        verdict, entry = self._look_at_own(), changes.get(self.record.key) if self.record else None
+        if verdict is Verdict.IN_USE and entry and entry.revision > self._stands_since:
             self._give_up()  # before the leader is asked: it may not answer
 
+    def _look_at_own(self) -> Verdict:
+        """Doubt our claim unless the bucket, as far as we know it, holds our record as it should be and no other."""
+        if self.record is None:
+            return Verdict.KEEP
+        seen = self.follower.table.get(self.record.key)
+        verdict = judge_own(seen, self.record, self._identity, newcomer=self._newcomer).verdict
+        if verdict is not Verdict.KEEP or self._elsewhere(ours=True) or self._elsewhere(ours=False):
+            self._doubt.set()
+        return verdict
+
+    def _elsewhere(self, *, ours: bool) -> list[str]:
+        """Return where other records with our public key stand: ours, or those that a copy of us wrote after ours."""
+        own = self.record.key if self.record else ""
+        others = {key: found for key, found in self.aim.view.own_records.items() if key != own}
+        known = {key for key, found in others.items() if self._identity.knows(found.record.instance)}
+        return sorted(known if ours else {k for k in others.keys() - known if others[k].revision > self._claimed_at})
+
     def _check_for_clones(self) -> None:
-        """Our record is gone or changed; if a copy of this machine withdrew it for one of its own, let it be."""
-        entry = self.follower.table.get(self.record.key) if self.record else None
-        if self._newcomer or (entry and entry.value is not None):
+        """Let a copy of this machine be that claimed another address later than we claimed ours."""
+        if self._newcomer:
             return  # a newcomer takes over whatever carries our key
-        for key, accepted in self.aim.view.own_records.items():
-            if not self._identity.knows(accepted.record.instance):
-                raise ClonedError(
-                    f"a copy of this machine runs with our private key (its record: {key}, {accepted.record.name!r})",
-                    hint="give each machine a private key of its own (ikto key generate)",
-                )
+        for key in self._elsewhere(ours=False):
+            raise ClonedError(
+                f"a copy of this machine runs with our private key (its record: {key})",
+                hint="give each machine a private key of its own (ikto key generate)",
+            )
 
     def _see_bucket(self, address: str | None) -> None:
         self.aim.at_bucket(self.follower.table, self.follower.revision, address)

@@ -1,6 +1,6 @@
 """Deciding about our own record: claim it, keep it, or let go. Pure; `claim.py` carries it out."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from enum import Enum
 from random import Random
 
@@ -21,6 +21,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     def knows(self, instance: str) -> bool:
         """Whether this installation wrote the records of that instance."""
         return instance == self.instance or instance in self.instances
+
+    def after(self, instances: Iterable[str]) -> "Identity":
+        """Return us, knowing further runs as earlier ones of ours: whoever starts takes over what has our key."""
+        return msgspec.structs.replace(self, instances=self.instances | set(instances))
 
 
 def draw_identity(public_key: PublicKey, instances: Set[str], random: Random) -> Identity:

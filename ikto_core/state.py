@@ -48,10 +48,14 @@ class KeptState(msgspec.Struct, frozen=True, kw_only=True):
     claim: Claim | None = None  # None: nothing was ever claimed, or it was lost
     instances: tuple[str, ...] = ()  # the runs of this installation, the latest last, INSTANCES_KEPT at most
 
-    def claimed(self, claim: Claim, instance: str) -> "KeptState":
-        """Return what to keep once `instance` has made `claim`."""
+    def begun(self, instance: str) -> "KeptState":
+        """Return what to keep before the run `instance` writes its first record."""
         earlier = [run for run in self.instances if run != instance]
-        return KeptState(claim=claim, instances=(*earlier, instance)[-INSTANCES_KEPT:])
+        return msgspec.structs.replace(self, instances=(*earlier, instance)[-INSTANCES_KEPT:])
+
+    def claimed(self, claim: Claim) -> "KeptState":
+        """Return what to keep once the claim stands."""
+        return msgspec.structs.replace(self, claim=claim)
 
 
 class StateFile:

@@ -208,7 +208,7 @@ def test_what_lies_in_the_way_of_a_replacement_is_not_written_through(tmp_path: 
 
 
 def test_a_claim_adds_its_run_once_as_the_latest() -> None:
-    kept = KEPT.claimed(replace(CLAIM, private_address="fd10:2::1"), "1a")
+    kept = KEPT.begun("1a").claimed(replace(CLAIM, private_address="fd10:2::1"))
     assert kept.instances == ("2b", "1a")
     assert kept.claim == replace(CLAIM, private_address="fd10:2::1")
 
@@ -216,5 +216,5 @@ def test_a_claim_adds_its_run_once_as_the_latest() -> None:
 def test_only_the_latest_runs_are_kept() -> None:
     kept = KeptState()
     for run in range(INSTANCES_KEPT + 5):
-        kept = kept.claimed(CLAIM, str(run))
+        kept = kept.begun(str(run))
     assert kept.instances == tuple(str(run) for run in range(5, INSTANCES_KEPT + 5))

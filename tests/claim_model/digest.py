@@ -1,0 +1,109 @@
+"""When two machines are in one state: when all that they are made of is equal, down to where their coroutines stand."""
+
+import asyncio
+import gc
+import types
+from collections.abc import Callable, Hashable
+from enum import Enum
+from functools import partial
+from random import Random
+from typing import Any
+
+import msgspec
+
+from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core.config import Config
+from ikto_core.counters import FollowerCounters
+from ikto_core.keys import PrivateKey
+from ikto_core.reconcile import Reconciler
+from ikto_core.state import StateFile
+from tests.claim_model.kv import Kv
+
+PLAIN = (int, str, bytes, type, types.NoneType, Enum, Kv, PrivateKey)
+"""Equal is equal."""
+
+CODE = (
+    types.CodeType,
+    types.FrameType,
+    types.FunctionType,
+    types.MethodType,
+    types.BuiltinFunctionType,
+    types.ModuleType,
+    partial,
+)
+BYSTANDERS = (
+    *CODE,
+    float,
+    Config,
+    FakeBackend,
+    FakeHost,
+    FollowerCounters,
+    Reconciler,
+    StateFile,
+    asyncio.Handle,
+    asyncio.AbstractEventLoop,
+)
+"""Never tells one state of one machine from another; or, as device and disk, is looked at from outside."""
+
+ITERATORS: tuple[type, ...] = (
+    type(iter([])),
+    type(iter(())),
+    type(iter(range(0))),
+    type(iter({})),
+    type(iter({}.items())),
+)
+
+
+class Dice(Random):
+    """Chance that is the same in every exploration; a draw of bits is a new number, and the only thing that counts."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name, self.drawn = name, 0
+
+    def getrandbits(self, k: int, /) -> int:
+        self.drawn += 1
+        return Random(f"{self.name}, draw {self.drawn}").getrandbits(k)
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
+def digest(thing: object) -> Hashable:
+    """Return a value that is equal for things that will behave alike from now on."""
+    return _digest(thing, {})
+
+
+def _digest(thing: object, seen: dict[int, int]) -> Hashable:
+    if isinstance(thing, PLAIN):
+        return thing
+    if isinstance(thing, BYSTANDERS):
+        return None
+    if id(thing) in seen:
+        return ("seen before", seen[id(thing)])
+    seen[id(thing)] = len(seen)
+    return type(thing).__name__, *(_digest(part, seen) for part in _parts(thing))
+
+
+def _parts(thing: object) -> list[object]:
+    """Return what a thing consists of, in an order of its own."""
+    for kinds, parts in PARTS:
+        if isinstance(thing, kinds):
+            return parts(thing)
+    return list(vars(thing).values()) if hasattr(thing, "__dict__") else gc.get_referents(thing)
+
+
+Kinds = type | tuple[type, ...]
+PARTS: tuple[tuple[Kinds, Callable[[Any], list[object]]], ...] = (
+    (Dice, lambda dice: [dice.name, dice.drawn]),
+    (asyncio.Event, lambda event: [event.is_set()]),
+    (asyncio.Future, lambda future: [future.done()]),
+    (dict, lambda mapping: [part for item in mapping.items() for part in item]),
+    ((set, frozenset), lambda items: sorted(items, key=repr)),
+    ((list, tuple), list),
+    (BaseException, lambda error: [str(error)]),
+    (msgspec.Struct, lambda struct: [getattr(struct, name) for name in struct.__struct_fields__]),
+    (types.CoroutineType, lambda it: [it.cr_code, it.cr_frame and it.cr_frame.f_lasti, *gc.get_referents(it)]),
+    (types.GeneratorType, lambda it: [it.gi_code, it.gi_frame and it.gi_frame.f_lasti, *gc.get_referents(it)]),
+    (ITERATORS, lambda iterator: list(iterator.__reduce__())),
+)

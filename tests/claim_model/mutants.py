@@ -1,0 +1,203 @@
+"""The protocol with a step taken out: each must be found out, or the model proves nothing."""
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from ikto_core import membership, own_record
+from ikto_core.membership import Membership
+from ikto_core.state import KeptState
+from ikto_core.store import claim
+from ikto_core.store.claim import Claimant
+from tests.claim_model.scenarios import ALONE, COPIES, COPY_ELSEWHERE, MIXED, MOVING, RACE, RESTARTED
+from tests.claim_model.world import Fault, Scenario
+
+
+class Mutant(msgspec.Struct, frozen=True, kw_only=True):
+    """A function of the protocol in which some text is replaced, and the scenario that shows why it is there."""
+
+    name: str
+    owner: Any
+    function: str
+    text: str
+    instead: str
+    scenario: Scenario
+    faults: frozenset[Fault] = frozenset()  # that it takes to be found out, one each
+    found_out: str  # the promise that it breaks
+
+    def put_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the protocol go wrong until the test's end."""
+        original = getattr(self.owner, self.function)
+        source = textwrap.dedent(inspect.getsource(original))
+        assert source.count(self.text) == 1, f"{self.text!r} is not in {self.function}, or not once: {source}"
+        changed = compile(source.replace(self.text, self.instead), f"<{self.name}>", "exec")
+        made: dict[str, Callable[..., Any]] = {}
+        exec(changed, vars(sys.modules[original.__module__]), made)  # noqa: S102 - our own source, with our own change
+        users = (claim, membership) if inspect.ismodule(self.owner) else ()  # they have imported it by its name
+        for owner in (self.owner, *users):
+            monkeypatch.setattr(owner, self.function, made[self.function])
+
+
+MUTANTS = (
+    Mutant(
+        name="a record is created without the optimistic lock",
+        owner=Claimant,
+        function="claim",
+        text="expected=entry.revision if entry else 0",
+        instead="expected=None",
+        scenario=RACE,
+        found_out="nobody overwrites another's record",
+    ),
+    Mutant(
+        name="a lost race is taken for won",
+        owner=Claimant,
+        function="claim",
+        text="except (RevisionConflictError, WriteUnknownError) as error:",
+        instead="except RevisionConflictError: return 1\n        except WriteUnknownError as error:",
+        scenario=RACE,
+        found_out="nobody uses what was not recorded as its own",
+    ),
+    Mutant(
+        name="a write without an answer is taken for done",
+        owner=Claimant,
+        function="claim",
+        text="except (RevisionConflictError, WriteUnknownError) as error:",
+        instead="except WriteUnknownError: return 1\n        except RevisionConflictError as error:",
+        scenario=RACE,
+        faults=frozenset({Fault.DELAY}),
+        found_out="nobody uses what was not recorded as its own",
+    ),
+    Mutant(
+        name="a write without an answer is taken for failed",
+        owner=Claimant,
+        function="claim",
+        text="except (RevisionConflictError, WriteUnknownError) as error:",
+        instead="except WriteUnknownError as error: raise AddressInUseError('?') from error\n"
+        "        except RevisionConflictError as error:",
+        scenario=RACE,
+        faults=frozenset({Fault.LOSE}),
+        found_out="nobody loses an address without cause",
+    ),
+    Mutant(
+        name="another's record is taken for ours",
+        owner=own_record,
+        function="judge_own",
+        text="found.public_key != wanted.public_key",
+        instead="False",
+        scenario=RACE,
+        found_out="nobody overwrites another's record",
+    ),
+    Mutant(
+        name="a kept claim is used without a look",
+        owner=Membership,
+        function="_claim_one",
+        text="revision = await self._claimant.claim(",
+        instead="revision = 1 if self.had_claim else await self._claimant.claim(",
+        scenario=RACE,
+        faults=frozenset({Fault.CRASH}),
+        found_out="they come to rest",
+    ),
+    Mutant(
+        name="the guard does not care for another's record",
+        owner=Membership,
+        function="_look_at_own",
+        text="verdict is not Verdict.KEEP",
+        instead="verdict is Verdict.WRITE",
+        scenario=RACE,
+        faults=frozenset({Fault.ROLLBACK}),
+        found_out="one owner",
+    ),
+    Mutant(
+        name="the guard does not care for its record's absence",
+        owner=Membership,
+        function="_look_at_own",
+        text="verdict is not Verdict.KEEP",
+        instead="verdict not in (Verdict.KEEP, Verdict.WRITE)",
+        scenario=RACE,
+        faults=frozenset({Fault.EVICT}),
+        found_out="one owner",
+    ),
+    Mutant(
+        name="the guard does not look at what was written before it stood",
+        owner=Membership,
+        function="_settle_in",
+        text="self._look_at_own()",
+        instead="pass",
+        scenario=RACE,
+        faults=frozenset({Fault.EVICT}),
+        found_out="one owner",
+    ),
+    Mutant(
+        name="a lost address stays on the device until another is found",
+        owner=Membership,
+        function="_claim",
+        text="self._give_up()",
+        instead="pass",
+        scenario=MIXED,
+        faults=frozenset({Fault.ROLLBACK}),
+        found_out="the loser lets go at once",
+    ),
+    Mutant(
+        name="an earlier record is not withdrawn",
+        owner=Membership,
+        function="_settle_in",
+        text="await self._claimant.withdraw(store, key)",
+        instead="True",
+        scenario=MOVING,
+        faults=frozenset(),
+        found_out="they come to rest",
+    ),
+    Mutant(
+        name="a record is withdrawn whoever wrote it meanwhile",
+        owner=Claimant,
+        function="withdraw",
+        text="expected=entry.revision",
+        instead="expected=None",
+        scenario=MOVING,
+        faults=frozenset({Fault.EVICT}),
+        found_out="nobody overwrites another's record",
+    ),
+    Mutant(
+        name="a restart forgets the runs before it",
+        owner=KeptState,
+        function="begun",
+        text="(*earlier, instance)",
+        instead="(instance,)",
+        scenario=RESTARTED,
+        faults=frozenset({Fault.ROLLBACK}),
+        found_out="nobody loses an address without cause",
+    ),
+    Mutant(
+        name="a run is kept on disk only after its first record",
+        owner=Membership,
+        function="_claim_one",
+        text="self._claims.begin(self._identity.instance)",
+        instead="pass",
+        scenario=ALONE,
+        faults=frozenset({Fault.CRASH, Fault.ROLLBACK}),
+        found_out="nobody loses an address without cause",
+    ),
+    Mutant(
+        name="whoever has our key is one of us",
+        owner=own_record,
+        function="judge_own",
+        text="not newcomer and not identity.knows(found.instance)",
+        instead="False",
+        scenario=COPIES,
+        found_out="they come to rest",
+    ),
+    Mutant(
+        name="a copy at another address is no copy",
+        owner=Membership,
+        function="_check_for_clones",
+        text="self._elsewhere(ours=False)",
+        instead="()",
+        scenario=COPY_ELSEWHERE,
+        found_out="they come to rest",
+    ),
+)

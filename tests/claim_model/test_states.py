@@ -1,0 +1,31 @@
+"""Every promise of the claim protocol holds in every state that two machines can come to (docs/claim.md)."""
+
+import os
+
+import pytest
+from msgspec.structs import replace
+
+from tests.claim_model import scenarios
+from tests.claim_model.explore import explore
+from tests.claim_model.world import Scenario
+
+MOST_STATES = int(os.environ.get("IKTO_CLAIM_MODEL_STATES", "5000"))
+"""How many states are visited where something may go wrong, the nearest first."""
+
+by_name = pytest.mark.parametrize("scenario", scenarios.ALL, ids=lambda scenario: scenario.name)
+
+
+@by_name
+def test_every_promise_holds_in_every_state_when_nothing_goes_wrong(scenario: Scenario) -> None:
+    findings = explore(replace(scenario, budget=0), most_states=20_000)
+    assert not findings.broken, findings
+    assert findings.complete
+    assert findings.quiet
+
+
+@by_name
+@pytest.mark.timeout(3600)
+def test_every_promise_holds_whatever_goes_wrong_once(scenario: Scenario) -> None:
+    findings = explore(scenario, MOST_STATES)
+    assert not findings.broken, findings
+    assert findings.quiet
