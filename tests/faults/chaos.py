@@ -21,7 +21,15 @@ from tests.faults.watch import Watch
 from tests.raw_nats import READER_KILLERS, publish_raw
 
 LOST_ITS_ADDRESS = 4
-NETWORK = {Kind.PARTITIONED, Kind.CUT, Kind.PUSHES_DROPPED}
+HARM = {
+    Kind.AGENT_KILLED,
+    Kind.AGENT_STOPPED,
+    Kind.AGENT_FROZEN,
+    Kind.PARTITIONED,
+    Kind.CUT,
+    Kind.PUSHES_DROPPED,
+}
+"""What is done to one agent, and ends."""
 
 
 class Chaos:
@@ -35,6 +43,7 @@ class Chaos:
         self._stack = stack
         self._random = random
         self._proxies: dict[AgentProcess, NatsProxy] = {}
+        self._harmed: dict[Step, AgentProcess] = {}
         self._killed: set[AgentProcess] = set()  # by us
         self._strangers: list[str] = []  # their keys in the bucket
         self._reachable = True  # the server, for our own writes
@@ -91,7 +100,8 @@ class Chaos:
         elif step.kind is Kind.SERVER_FROZEN:
             self._reachable = False
             self.server.send(Signals.SIGSTOP)
-        elif step.kind in NETWORK | {Kind.AGENT_KILLED, Kind.AGENT_STOPPED, Kind.AGENT_FROZEN}:
+        elif step.kind in HARM:
+            self._harmed[step] = agent
             self._harm(step.kind, agent)
         elif self._reachable:  # else nobody can reach the bucket, nor can we
             with suppress(IktoError, OSError):
@@ -118,12 +128,12 @@ class Chaos:
     def _end(self, step: Step) -> None:
         if step.kind in {Kind.SERVER_KILLED, Kind.SERVER_FROZEN}:
             self._start_server()
-            return
-        for agent in self.mesh.running():
-            self._pass_on(agent)
+        elif agent := self._harmed.pop(step, None):
             agent.send(Signals.SIGCONT)
-        if step.kind in {Kind.AGENT_KILLED, Kind.AGENT_STOPPED} and self._killed:
-            self._killed.pop().start()
+            self._pass_on(agent)
+            if agent in self._killed:
+                self._killed.remove(agent)
+                agent.start()
 
     def _pass_on(self, agent: AgentProcess) -> None:
         self._proxies[agent].admit = lambda _: True

@@ -5,6 +5,7 @@
 
 import re
 import sys
+from itertools import dropwhile
 from pathlib import Path
 
 import msgspec
@@ -39,11 +40,16 @@ def table() -> str:
     return HEAD + "".join(figure.row for figure in figures)
 
 
+def with_table(page: str, rows: str) -> str:
+    """Return the page with these rows in its table's place."""
+    before, _, rest = page.partition(HEAD)
+    lines = rest.splitlines(keepends=True)
+    return before + rows + "".join(dropwhile(lambda line: line.startswith("|"), lines))
+
+
 def main() -> None:
     if "--write" in sys.argv:
-        before, _, rest = README.read_text().partition(HEAD)
-        _, blank, after = rest.partition("\n\n")
-        README.write_text(before + table() + blank.removeprefix("\n") + after)
+        README.write_text(with_table(README.read_text(), table()))
     else:
         sys.stdout.write(table())
 

@@ -67,18 +67,37 @@ def test_pushes_dropped(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch
 
 
 @pytest.mark.fault("junk on every subject that agents listen on")
-def test_junk(mesh: FaultMesh, server: NatsServer, converging: Stopwatch) -> None:
+def test_junk(mesh: FaultMesh, server: NatsServer, proxy: NatsProxy, converging: Stopwatch) -> None:
     """It is not taken for a record, and whoever it makes deaf is back at once."""
-    mesh.formed(3)
-    pushes = f"ikto.{mesh.name}".encode()
+    listening = subjects_of_subscriptions(proxy)
+    victim = mesh.agent(nats_url=proxy.url)
+    mesh.formed(2)
+    assert any(subject.startswith(b"_INBOX_node-1.") for subject in listening)
+    pushes = b"ikto.%s.peers.x" % mesh.name.encode()
     headers = b"NATS/1.0\r\nNats-Sequence: 999999\r\nNats-Subject: $KV.%s.peers.x\r\n\r\n" % mesh.name.encode()
-    publish_raw(server, b"HPUB %s.peers.x %d %d\r\n%s\r\n" % (pushes, len(headers), len(headers), headers))
-    for inbox in (b"_INBOX_node-1", pushes):
-        for junk in (b"PUB %s.a 4\r\njunk\r\n", b"HPUB %s.a 13 13\r\njunkjunk\r\n\r\n \r\n", *READER_KILLERS.values()):
-            publish_raw(server, junk % inbox)
+    publish_raw(server, b"HPUB %s %d %d\r\n%s\r\n" % (pushes, len(headers), len(headers), headers))
+    for subject in list(listening):
+        for junk in (b"PUB %s 4\r\njunk\r\n", b"PUB %s 2\r\n{}\r\n", b"HPUB %s 12 13\r\njunkjunk\r\n\r\nx\r\n"):
+            victim.admin.resync()  # it asks, and forged answers come before the true ones
+            publish_raw(server, b"".join(junk % (subject[:-1] + b"%d" % token) for token in range(100)))
+        for junk in READER_KILLERS.values():
+            publish_raw(server, junk % subject.rpartition(b".")[0])
     with converging.running():
         mesh.assert_follows()
     mesh.assert_nobody_removed()
+
+
+def subjects_of_subscriptions(proxy: NatsProxy) -> list[bytes]:
+    """Return a list that grows by what the agent behind the proxy subscribes to."""
+    subjects: list[bytes] = []
+
+    def admit(frame: Frame) -> bool:
+        if frame.verb == b"SUB":
+            subjects.append(frame.head.split()[1])
+        return True
+
+    proxy.admit = admit
+    return subjects
 
 
 @pytest.mark.fault("an agent's reading ends: a message that nats-py can't read")
