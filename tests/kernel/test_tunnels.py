@@ -92,13 +92,13 @@ def test_a_device_that_other_hands_change_is_repaired(
 
     node.host.run("wg", "set", node.ifname, "peer", peer, "allowed-ips", "")
     repaired_after("wg", "set", node.ifname, "peer", other, "remove")
-    # That was the whole pass of every minute, so what comes next is repaired without it.
+    # Events tell of what comes next; the whole pass of every minute alone would take three of its minutes to repair it.
     seconds = [
         repaired_after("ip", "link", "del", node.ifname),
         repaired_after("ip", "address", "del", whole.addresses[0], "dev", node.ifname),
         repaired_after("ip", "link", "set", node.ifname, "down"),
     ]
-    assert sum(seconds) < WHOLE_EVERY_S / 2, "events do not wake the agent"
+    assert sum(seconds) < 2 * WHOLE_EVERY_S, "events do not wake the agent"
     assert node.agent.admin.status().counters.reconcile.drift_repaired >= 1 + len(seconds)
     assert_connected(three)
 
