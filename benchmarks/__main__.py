@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
+from benchmarks.machines import wireguard
 from benchmarks.notice import notice
 from benchmarks.report import Finding, write
 from ikto_backends.fake import FakeHost
@@ -34,7 +35,8 @@ def main() -> None:
     """Measure, print and write down."""
     with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory, running_server(Path(directory)) as server:
         findings = [*asyncio.run(_with_nats(server)), asyncio.run(_one_more_peer()), _help()]
-    sys.stdout.write(write(findings))
+    of_devices, notes = wireguard()
+    sys.stdout.write(write([*findings, *of_devices], notes))
 
 
 async def _with_nats(server: NatsServer) -> list[Finding]:

@@ -20,7 +20,18 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     wanted: str  # what was asked for; empty: nothing
 
 
-def write(findings: Sequence[Finding]) -> str:
+def finding(what: str, ours_s: float, beside: str, beside_s: float, wanted: str) -> Finding:
+    """Return what two times say."""
+    return Finding(
+        what=what, ours=_time(ours_s), beside=f"{beside}: {_time(beside_s)}", ratio=ours_s / beside_s, wanted=wanted
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.1f} ms"
+
+
+def write(findings: Sequence[Finding], notes: Sequence[str]) -> str:
     """Write RESULTS.md anew and return its text."""
     rows = [f"| {f.what} | {f.ours} | {f.beside} | {_ratio(f)} | {f.wanted} |" for f in findings]
     text = "\n".join(
@@ -33,6 +44,8 @@ def write(findings: Sequence[Finding]) -> str:
             "| what | Ikto | measured beside | ratio | wanted |",
             "|---|---|---|---|---|",
             *rows,
+            "",
+            *notes,
             "",
         ]
     )

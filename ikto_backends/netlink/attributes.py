@@ -36,6 +36,7 @@ class Peer:
     RX_BYTES = 7
     TX_BYTES = 8
     ALLOWED_IPS = 9
+    PROTOCOL_VERSION = 10
 
 
 class AllowedIP:

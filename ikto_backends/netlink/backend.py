@@ -14,6 +14,7 @@ from ikto_backends.netlink.events import watch
 from ikto_backends.netlink.generic import GenericNetlink
 from ikto_backends.netlink.links import WIREGUARD, Link, Links
 from ikto_backends.netlink.namespace import Namespace, inside
+from ikto_backends.netlink.seen import Seen
 from ikto_core.backend import BackendContext, DeviceEvent
 from ikto_core.errors import NoSuchDeviceError
 from ikto_core.model import DevicePatch, DeviceState
@@ -27,23 +28,25 @@ async def open_netlink(context: BackendContext) -> AsyncIterator["NetlinkBackend
 
     Made from the agent's own namespace, a device keeps its UDP socket there (wireguard.com/netns).
     """
-    async with inside(context.netns) as namespace:
-        with mapped(context.ifname, Task.READ):
-            route, births = await namespace.route(), AsyncIPRoute()
-        with closing(route), closing(births):
+    with closing(GenericNetlink(WIREGUARD)) as wireguard:  # once the thread, which uses it, has ended
+        async with inside(context.netns) as namespace:
             with mapped(context.ifname, Task.READ):
-                await route.bind()
-                await births.bind()
-            yield NetlinkBackend(namespace, Links(namespace, route, births))
+                route, births = await namespace.route(), AsyncIPRoute()
+            with closing(route), closing(births):
+                with mapped(context.ifname, Task.READ):
+                    await route.bind()
+                    await births.bind()
+                yield NetlinkBackend(namespace, Links(namespace, route, births), wireguard)
 
 
 class NetlinkBackend:
     """Drive the kernel's WireGuard: links and addresses by pyroute2, peers by messages of our own (DESIGN: speed)."""
 
-    def __init__(self, namespace: Namespace, links: Links) -> None:
+    def __init__(self, namespace: Namespace, links: Links, wireguard: GenericNetlink) -> None:
         self._namespace = namespace
         self._links = links
-        self._wireguard = GenericNetlink(WIREGUARD)
+        self._wireguard = wireguard
+        self._seen = Seen(namespace.scope_name)
 
     async def read(self, ifname: str) -> DeviceState | None:
         """Return the device as it is, None if it is absent."""
@@ -116,7 +119,7 @@ class NetlinkBackend:
 
     def _dump(self, ifname: str) -> DeviceState:
         name = attribute(Device.IFNAME, ifname.encode() + b"\0")
-        return decode(self._wireguard.dump(_GET_DEVICE, name), scope_name=self._namespace.scope_name)
+        return decode(self._wireguard.dump(_GET_DEVICE, name), self._seen)
 
 
 async def _events(namespace: Namespace) -> AsyncIterator[DeviceEvent]:

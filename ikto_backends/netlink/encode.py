@@ -8,7 +8,8 @@ from socket import AF_INET, AF_INET6, if_nametoindex
 from struct import Struct
 
 from ikto_backends.netlink.attributes import HEADER, NESTED, REPLACE_PEERS, AllowedIP, Device, Peer, PeerFlag, attribute
-from ikto_core.addressing import Endpoint, Prefix, parse_address
+from ikto_backends.netlink.usual_write import usual_peer
+from ikto_core.addressing import Endpoint, parse_address
 from ikto_core.errors import BackendError
 from ikto_core.keys import PublicKey
 from ikto_core.model import DevicePatch, PeerPatch
@@ -23,13 +24,21 @@ LARGEST_MESSAGE_BYTES = 0xFFFF  # the length of the attribute around all peers h
 
 _U16 = Struct("=H")
 _U32 = Struct("=I")
-_PORT = Struct("!H")
-_SOCKADDR_IN = Struct("=H2s4s8x")
-_SOCKADDR_IN6 = Struct("=H2sI16sI")
-# Headers, values and padding in one go, for there are many: a peer's key and flags, and the three of an allowed IP.
-_HEAD = Struct("=HH32s HHI")
-_ALLOWED_IPV4 = Struct("=HH HHHxx HH4s HHBxxx")
-_ALLOWED_IPV6 = Struct("=HH HHHxx HH16s HHBxxx")
+_SOCKADDR_IN = Struct("!6sH4s8x")  # the attribute's header and the family, port, address
+_SOCKADDR_IN6 = Struct("!6sH4x16s4s")
+_ENDPOINT_IPV4 = HEADER.pack(20, Peer.ENDPOINT) + _U16.pack(AF_INET)
+_ENDPOINT_IPV6 = HEADER.pack(32, Peer.ENDPOINT) + _U16.pack(AF_INET6)
+
+_PUBLIC_KEY = HEADER.pack(36, Peer.PUBLIC_KEY)
+_FLAGS = [attribute(Peer.FLAGS, _U32.pack(flags)) for flags in range(8)]
+_REMOVED = HEADER.pack(48, NESTED) + _PUBLIC_KEY
+_ALLOWED_IPS = {  # by the address's size
+    size: HEADER.pack(size + 24, NESTED)
+    + attribute(AllowedIP.FAMILY, _U16.pack(family))
+    + HEADER.pack(size + 4, AllowedIP.ADDRESS)
+    for size, family in ((4, AF_INET), (16, AF_INET6))
+}
+_LENGTHS = [attribute(AllowedIP.LENGTH, bytes([length])) for length in range(129)]
 
 
 def encode_patch(
@@ -96,27 +105,39 @@ def _number(name: str, form: Struct, value: int) -> bytes:
 def _fragments(patch: DevicePatch, limit: int, scope_id: Callable[[str], int]) -> Iterator[bytes]:
     """Yield peers, each in one piece or in several, none longer than `limit`."""
     for peer in patch.peers:
-        yield from _split(peer, limit, scope_id)
+        if usual := usual_peer(peer):
+            yield usual
+        else:
+            yield from _unusual(peer, limit, scope_id)
     for public_key in patch.remove_peers:
-        yield attribute(NESTED, _head(public_key, PeerFlag.REMOVE_ME))
+        yield _REMOVED + public_key + _FLAGS[PeerFlag.REMOVE_ME]
 
 
-def _split(peer: PeerPatch, limit: int, scope_id: Callable[[str], int]) -> Iterator[bytes]:
+def _unusual(peer: PeerPatch, limit: int, scope_id: Callable[[str], int]) -> Iterator[bytes]:
+    head = _peer_attributes(peer, scope_id)
+    listed = [_ALLOWED_IPS[len(address)] + address + _LENGTHS[length] for address, length in peer.allowed_ips or ()]
+    whole = b"".join(listed)
+    if len(head) + len(whole) + 8 <= limit:
+        yield _peer(head, whole)
+    else:
+        yield from _split(peer.public_key, head, listed, limit)
+
+
+def _peer(head: bytes, allowed_ips: bytes) -> bytes:
+    return attribute(NESTED, head + (attribute(Peer.ALLOWED_IPS | NESTED, allowed_ips) if allowed_ips else b""))
+
+
+def _split(public_key: PublicKey, head: bytes, allowed_ips: list[bytes], limit: int) -> Iterator[bytes]:
     """Yield a peer's fragments: the first says all but the allowed IPs that don't fit, each other one only these.
 
     What replaces them all is in the first one only; a later one would drop the earlier ones' again. And the later
     ones create no peer: if somebody removes it meanwhile, it stays away.
     """
-    head = _peer_attributes(peer, scope_id)
-    encoded = [_allowed_ip(prefix) for prefix in peer.allowed_ips or ()]
     start = 0
-    while True:
-        stop = _fitting(encoded, start, limit - len(head) - 8)
-        payload = b"".join(encoded[start:stop])
-        yield attribute(NESTED, head + (attribute(Peer.ALLOWED_IPS | NESTED, payload) if payload else b""))
-        if stop == len(encoded):
-            return
-        start, head = stop, _head(peer.public_key, PeerFlag.UPDATE_ONLY)
+    while start < len(allowed_ips):
+        stop = _fitting(allowed_ips, start, limit - len(head) - 8)
+        yield _peer(head, b"".join(allowed_ips[start:stop]))
+        start, head = stop, _PUBLIC_KEY + public_key + _FLAGS[PeerFlag.UPDATE_ONLY]
 
 
 def _fitting(encoded: list[bytes], start: int, room: int) -> int:
@@ -132,28 +153,25 @@ def _peer_attributes(peer: PeerPatch, scope_id: Callable[[str], int]) -> bytes:
     flags = 0 if peer.create else PeerFlag.UPDATE_ONLY
     if peer.allowed_ips is not None:
         flags |= PeerFlag.REPLACE_ALLOWED_IPS
-    found = _head(peer.public_key, flags)
+    found = _PUBLIC_KEY + peer.public_key + _FLAGS[flags]
     if peer.preshared_key is not None:
         found += attribute(Peer.PRESHARED_KEY, peer.preshared_key)
     if peer.endpoint is not None:
-        found += attribute(Peer.ENDPOINT, _sockaddr(peer.endpoint, scope_id))
+        found += _endpoint(peer.endpoint, scope_id)
     if peer.persistent_keepalive is not None:
         value = _number("persistent_keepalive", _U16, peer.persistent_keepalive)
         found += attribute(Peer.PERSISTENT_KEEPALIVE, value)
     return found
 
 
-def _head(public_key: PublicKey, flags: int) -> bytes:
-    return _HEAD.pack(36, Peer.PUBLIC_KEY, public_key, 8, Peer.FLAGS, flags)
-
-
-def _sockaddr(endpoint: Endpoint, scope_id: Callable[[str], int]) -> bytes:
-    host, _, scope = endpoint.host.partition("%")
-    port = _number("port", _PORT, endpoint.port)
-    address = parse_address(host)
-    if len(address) == 4:
-        return _SOCKADDR_IN.pack(AF_INET, port, address)
-    return _SOCKADDR_IN6.pack(AF_INET6, port, 0, address, _scope_number(scope, scope_id))
+def _endpoint(endpoint: Endpoint, scope_id: Callable[[str], int]) -> bytes:
+    host, port = endpoint
+    if not 0 <= port <= 0xFFFF:
+        raise BackendError(f"port {port} is not 0 to {0xFFFF}")
+    if ":" not in host:
+        return _SOCKADDR_IN.pack(_ENDPOINT_IPV4, port, parse_address(host))
+    address, _, scope = host.partition("%")
+    return _SOCKADDR_IN6.pack(_ENDPOINT_IPV6, port, parse_address(address), _U32.pack(_scope_number(scope, scope_id)))
 
 
 def _scope_number(scope: str, scope_id: Callable[[str], int]) -> int:
@@ -165,13 +183,3 @@ def _scope_number(scope: str, scope_id: Callable[[str], int]) -> int:
         return scope_id(scope)
     except OSError:
         raise BackendError(f"an endpoint's scope {scope!r} is no interface of this host") from None
-
-
-def _allowed_ip(prefix: Prefix) -> bytes:
-    family, form = (AF_INET, _ALLOWED_IPV4) if len(prefix.address) == 4 else (AF_INET6, _ALLOWED_IPV6)
-    return form.pack(
-        form.size, NESTED,
-        6, AllowedIP.FAMILY, family,
-        HEADER.size + len(prefix.address), AllowedIP.ADDRESS, prefix.address,
-        5, AllowedIP.LENGTH, prefix.length,
-    )  # fmt: skip

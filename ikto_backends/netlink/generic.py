@@ -4,7 +4,6 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from errno import EINTR, ENOBUFS, ENOENT
 from struct import Struct
 
@@ -21,36 +20,52 @@ _HEADER = Struct("=IHHII")  # length, type, flags, sequence number, port
 _GENERIC_HEADER = Struct("=BBxx")  # command, version
 _ERRNO = Struct("=i")
 _HEADERS = _HEADER.size + _GENERIC_HEADER.size
-_RECEIVE_BYTES = 1 << 18  # the kernel's largest part of a dump is 32 KiB
+_RECEIVE_BYTES = 1 << 16  # the kernel's largest part of a dump is 32 KiB
 _TIMEOUT_S = 60.0  # an answer of the kernel does not get lost; should it, we don't hang
 _DUMP_TRIES = 20
 
 
 class GenericNetlink:
-    """Talk to a family by name. Calls block: run them in a thread.
+    """Talk to a family by name. Calls block: run them in one thread, by turns.
 
-    Each call has a socket of its own, so nothing that one leaves behind (an unread answer, an overrun buffer) can meet
-    the next. All raise OSError with the kernel's number and text; ENOENT if there is no such family.
+    What is sent goes through one socket, for a small write costs no more than opening one; whatever fails closes it.
+    Each dump has a socket of its own. So nothing that a call leaves behind (an unread answer, an overrun buffer) can
+    meet the next. All raise OSError with the kernel's number and text; ENOENT if there is no such family.
     """
 
     def __init__(self, family: str) -> None:
         self._family = family
         self._number: int | None = None
+        self._connection: socket.socket | None = None
+
+    def close(self) -> None:
+        """Close the socket; the next call opens another one."""
+        connection, self._connection = self._connection, None
+        if connection:
+            connection.close()
 
     def send(self, command: int, payloads: Iterable[bytes]) -> None:
         """Send messages one by one, each once the kernel has carried out the one before; stop at the first error."""
-        with _socket() as connection:
-            number = self._resolved(connection)
-            for sequence, payload in enumerate(payloads, start=2):
-                connection.send(_message(number, _REQUEST | _ACK, sequence, command, payload))
-                for _ in answers(connection, sequence):
-                    pass
+        if self._connection is None:
+            self._connection = _open()
+        try:
+            self._send(self._connection, command, payloads)
+        except BaseException:
+            self.close()
+            raise
+
+    def _send(self, connection: socket.socket, command: int, payloads: Iterable[bytes]) -> None:
+        number = self._resolved(connection)
+        for sequence, payload in enumerate(payloads, start=2):
+            connection.send(_message(number, _REQUEST | _ACK, sequence, command, payload))
+            for _ in answers(connection, sequence):
+                pass
 
     def dump(self, command: int, payload: bytes) -> list[bytes]:
         """Return the payloads of a dump that nothing changed meanwhile; EINTR if it was changed again and again."""
         for _ in range(_DUMP_TRIES):
             try:
-                with _socket() as connection:
+                with _open() as connection:
                     connection.send(_message(self._resolved(connection), _REQUEST | _DUMP, 2, command, payload))
                     return list(answers(connection, 2))
             except OSError as error:  # ENOBUFS: a part of the answer is lost
@@ -72,14 +87,17 @@ class GenericNetlink:
         return self._number
 
 
-@contextmanager
-def _socket() -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _GENERIC) as connection:
+def _open() -> socket.socket:
+    connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _GENERIC)
+    try:
         connection.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)  # errors come with a text,
         connection.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)  # and without a copy of the request
         connection.settimeout(_TIMEOUT_S)
         connection.bind((0, 0))
-        yield connection
+    except OSError:
+        connection.close()
+        raise
+    return connection
 
 
 def _message(kind: int, flags: int, sequence: int, command: int, payload: bytes) -> bytes:

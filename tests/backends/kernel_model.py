@@ -60,7 +60,8 @@ class KernelModel:
         if key not in self.peers:
             if flags & UPDATE_ONLY:
                 return
-            self.peers[key] = {"psk": bytes(32), "endpoint": None, "keepalive": 0, "allowed": set()}
+            unused = {"handshake": (0, 0), "tx": 0, "rx": 0}
+            self.peers[key] = {"psk": bytes(32), "endpoint": None, "keepalive": 0, "allowed": set(), **unused}
         peer = self.peers[key]
         peer["psk"] = given.get(2, peer["psk"])
         peer["endpoint"] = given.get(4, peer["endpoint"])
@@ -98,8 +99,9 @@ class KernelModel:
 def fragments(key: bytes, peer: Peer, room: int, *, counters: bool) -> Iterator[bytes]:
     body = attr(1, key) + attr(2, peer["psk"])
     if counters:
-        body += attr(6, struct.pack("=qq", 0, 0)) + attr(5, struct.pack("=H", peer["keepalive"]))
-        body += attr(8, struct.pack("=Q", 0)) + attr(7, struct.pack("=Q", 0))
+        body += attr(6, struct.pack("=qq", *peer["handshake"])) + attr(5, struct.pack("=H", peer["keepalive"]))
+        body += attr(8, struct.pack("=Q", peer["tx"])) + attr(7, struct.pack("=Q", peer["rx"]))
+        body += attr(10, struct.pack("=I", 1))
     if peer["endpoint"]:
         body += attr(4, peer["endpoint"])
     blob = b""

@@ -1,16 +1,17 @@
 """The codec of WireGuard's netlink family, against a model of the kernel's parser that shares nothing with it."""
 
 import struct
-from contextlib import suppress
 from ipaddress import ip_interface
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ikto_backends.netlink.decode import decode
 from ikto_backends.netlink.encode import SMALLEST_MESSAGE_BYTES, encode_clear, encode_patch
+from ikto_backends.netlink.seen import Seen
+from ikto_backends.netlink.usual_write import usual_peer
 from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.diff import diff, patched
 from ikto_core.errors import BackendError
@@ -21,6 +22,7 @@ from ikto_core.testing.strategies import preshared_keys, private_keys
 from tests.backends.kernel_model import REMOVE_ME, REPLACE_ALLOWEDIPS, UPDATE_ONLY, KernelModel, attr
 
 SCOPES = {"eth0": 2, "wlan-of-15-byte": 3}
+NAMES = {number: name for name, number in SCOPES.items()}
 LIMITS = st.integers(SMALLEST_MESSAGE_BYTES, 1024) | st.integers(1025, 65535)
 
 
@@ -33,8 +35,7 @@ def write(kernel: KernelModel, patch: DevicePatch, limit: int = 16384) -> list[b
 
 
 def read(kernel: KernelModel, room: int = 4000) -> DeviceState:
-    names = {number: name for name, number in SCOPES.items()}
-    return decode(kernel.dump(room), scope_name=names.__getitem__)
+    return decode(kernel.dump(room), Seen(NAMES.__getitem__))
 
 
 def wireguard_part(spec: DeviceSpec, before: DeviceState) -> DeviceState:
@@ -92,6 +93,30 @@ def test_at_every_limit_all_is_said_once(limit: int) -> None:
     assert (state.listen_port, state.fwmark) == (5, 6)
     assert state.peers[public_key_of(1)].allowed_ips == allowed
     assert state.peers[public_key_of(6)].preshared_key == peer_of(6).preshared_key
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
+@pytest.mark.parametrize("prefix", ["10.0.0.0/9", "fd00:1::/33", "0.0.0.0/0"])
+@pytest.mark.parametrize("keepalive_s", [None, 0, 25, 65535])
+@pytest.mark.parametrize("made", [True, False])
+def test_what_is_packed_in_one_go_is_what_any_peer_says(
+    host: str, prefix: str, keepalive_s: int | None, made: bool
+) -> None:
+    peer = PeerPatch(
+        public_key=public_key_of(1),
+        create=made,
+        allowed_ips=frozenset({Prefix.parse(prefix)}),
+        endpoint=Endpoint(host, 51820),
+        persistent_keepalive=keepalive_s,
+    )
+    assert usual_peer(peer)
+    kernels = KernelModel(), KernelModel()
+    for kernel, preshared_key in zip(kernels, (None, NO_PRESHARED_KEY), strict=True):
+        there = PeerPatch(public_key=public_key_of(1), create=not made, persistent_keepalive=9)
+        write(kernel, DevicePatch(peers=(there,)))
+        write(kernel, DevicePatch(peers=(replace(peer, preshared_key=preshared_key),)))
+    assert kernels[0].peers == kernels[1].peers
+    assert kernels[0].log == kernels[1].log
 
 
 def test_a_thousand_peers_take_few_messages() -> None:
@@ -167,7 +192,7 @@ def test_an_endpoint_comes_back_with_its_scope(host: str) -> None:
             raise OSError
         return {number: name for name, number in SCOPES.items()}[number]
 
-    assert decode(kernel.dump(4000), scope_name=name).peers[public_key_of(1)].endpoint == endpoint
+    assert decode(kernel.dump(4000), Seen(name)).peers[public_key_of(1)].endpoint == endpoint
 
 
 def test_a_scope_that_is_no_interface_is_an_error() -> None:
@@ -204,9 +229,9 @@ def test_handshake_and_counters_are_read_and_never_is_none() -> None:
         peer += attr(7, struct.pack("=Q", 1 << 40)) + attr(8, struct.pack("=Q", 3))
         return [attr(8, attr(0, peer)), attr(8, attr(0, attr(1, public_key_of(1))))]
 
-    peer = decode(dump(1_700_000_000, 500_000_000)).peers[public_key_of(1)]
+    peer = decode(dump(1_700_000_000, 500_000_000), Seen()).peers[public_key_of(1)]
     assert (peer.last_handshake, peer.rx_bytes, peer.tx_bytes) == (1_700_000_000.5, 1 << 40, 3)
-    assert decode(dump(0, 0)).peers[public_key_of(1)].last_handshake is None
+    assert decode(dump(0, 0), Seen()).peers[public_key_of(1)].last_handshake is None
 
 
 @pytest.mark.parametrize(("address", "bits"), [(bytes(4), 33), (bytes(16), 129), (bytes(5), 8)])
@@ -214,25 +239,4 @@ def test_an_allowed_ip_that_is_none_is_an_error(address: bytes, bits: int) -> No
     family = attr(1, struct.pack("=H", 2 if len(address) == 4 else 10))
     allowed = attr(0, attr(3, bytes([bits])) + family + attr(2, address))
     with pytest.raises(BackendError, match=f"an allowed IP of {len(address)} bytes"):
-        decode([attr(8, attr(0, attr(1, public_key_of(1)) + attr(9, allowed)))])
-
-
-@given(st.lists(st.binary(max_size=200), max_size=3))
-def test_any_bytes_are_a_device_or_a_clear_error(messages: list[bytes]) -> None:
-    readable_or_clear(messages)
-
-
-@settings(max_examples=400)
-@given(st.data())
-def test_a_damaged_dump_is_a_device_or_a_clear_error(data: st.DataObject) -> None:
-    kernel = KernelModel()
-    write(kernel, diff(spec_of(3, listen_port=5), DeviceState()))
-    dump = bytearray(b"".join(kernel.dump(60000)))
-    for _ in range(data.draw(st.integers(1, 3))):
-        dump[data.draw(st.integers(0, len(dump) - 1))] = data.draw(st.integers(0, 255))
-    readable_or_clear([bytes(dump[: data.draw(st.integers(0, len(dump)))])])
-
-
-def readable_or_clear(messages: list[bytes]) -> None:
-    with suppress(BackendError):
-        decode(messages)
+        decode([attr(8, attr(0, attr(1, public_key_of(1)) + attr(9, allowed)))], Seen())

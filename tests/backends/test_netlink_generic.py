@@ -3,6 +3,7 @@
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import closing
 from errno import EINTR, EINVAL, ENOENT
 from pathlib import Path
 
@@ -34,6 +35,22 @@ def test_the_first_error_ends_the_sending_and_comes_with_its_number() -> None:
     with pytest.raises(OSError) as caught:  # noqa: PT011
         family.send(GET_FAMILY, [attribute(FAMILY_NAME, b"nlctrl\0"), attribute(FAMILY_NAME, b"x" * 99)])
     assert caught.value.errno
+
+
+def test_one_socket_sends_until_something_fails() -> None:
+    def sockets() -> int:
+        return len([entry for entry in Path("/proc/self/fd").iterdir() if entry.is_socket()])
+
+    before, family, name = sockets(), GenericNetlink("nlctrl"), attribute(FAMILY_NAME, b"nlctrl\0")
+    for _ in range(2):
+        family.send(GET_FAMILY, [name] * 2)
+        assert sockets() == before + 1
+    with pytest.raises(OSError, match=r".+"):
+        family.send(GET_FAMILY, [attribute(FAMILY_NAME, b"x" * 99)])
+    assert sockets() == before
+    with closing(family):
+        family.send(GET_FAMILY, [name])
+    assert sockets() == before
 
 
 @pytest.fixture

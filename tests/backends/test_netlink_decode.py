@@ -1,0 +1,172 @@
+"""Peers read many at a time are the peers read one by one; what was seen before, and damage, make no difference."""
+
+import struct
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from ikto_backends.netlink.decode import decode
+from ikto_backends.netlink.seen import Seen
+from ikto_backends.netlink.usual_read import usual_peers
+from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.diff import diff
+from ikto_core.errors import BackendError
+from ikto_core.keys import PublicKey
+from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, PeerState
+from ikto_core.testing.devices import create, public_key_of, spec_of, spec_pairs
+from tests.backends.kernel_model import KernelModel, attr, parse
+from tests.backends.test_netlink_codec import NAMES, SCOPES, write
+
+
+@given(specs=spec_pairs(range(1, 9)), room=st.integers(300, 5000), data=st.data())
+def test_peers_are_read_alike_at_once_and_one_by_one(
+    specs: tuple[DeviceSpec, DeviceSpec], room: int, data: st.DataObject
+) -> None:
+    kernel = KernelModel()
+    write(kernel, diff(specs[0], DeviceState()))
+    for peer in kernel.peers.values():
+        times, bytes_ = st.integers(-(1 << 63), (1 << 63) - 1), st.integers(0, (1 << 64) - 1)
+        seen = st.fixed_dictionaries({"handshake": st.tuples(times, times), "tx": bytes_, "rx": bytes_})
+        peer.update(data.draw(seen))
+    messages = list(kernel.dump(room))
+    state = decode(messages, Seen(NAMES.__getitem__))
+    assert state.peers.keys() == kernel.peers.keys()
+    assert state == decode(list(map(unusual, messages)), Seen(NAMES.__getitem__))
+
+
+def unusual(message: bytes) -> bytes:
+    """Return a message with an attribute that nobody knows in each peer."""
+    parts = ((kind, payload) for kind, payload in parse(message))
+    return b"".join(
+        attr(kind, b"".join(attr(0, attr(99, b"?") + peer) for _, peer in parse(payload)) if kind == 8 else payload)
+        for kind, payload in parts
+    )
+
+
+def test_what_linux_tells_is_the_usual() -> None:
+    """The quick way is taken: else the test above compares a thing with itself."""
+    kernel = KernelModel()
+    write(kernel, DevicePatch(peers=tuple(create(number) for number in range(1, 100))))
+    for peer in parse(b"".join(payload for kind, payload in parse(b"".join(kernel.dump(60000))) if kind == 8)):
+        told = attr(0x8000, peer[1])
+        assert usual_peers(told, 0, len(told), Seen())
+    (message,) = (payload for kind, payload in parse(b"".join(kernel.dump(60000))) if kind == 8)
+    assert len(usual_peers(message, 0, len(message), Seen()) or ()) == 99
+
+
+def test_what_was_seen_changes_nothing() -> None:
+    kernel, seen = KernelModel(), Seen(NAMES.__getitem__)
+    for numbers in (range(1, 50), range(25, 75), range(1, 99)):
+        write(kernel, DevicePatch(peers=tuple(create(number) for number in numbers)))
+        assert decode(kernel.dump(4000), seen) == decode(kernel.dump(4000), Seen(NAMES.__getitem__))
+
+
+def test_an_interface_that_changed_its_name_is_seen() -> None:
+    kernel, names = KernelModel(), dict(NAMES)
+    endpoint = Endpoint("fe80::1%eth0", 1)
+    write(kernel, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
+    seen = Seen(names.__getitem__)
+    assert decode(kernel.dump(4000), seen).peers[public_key_of(1)].endpoint == endpoint
+    names[SCOPES["eth0"]] = "lan0"
+    assert decode(kernel.dump(4000), seen).peers[public_key_of(1)].endpoint == Endpoint("fe80::1%lan0", 1)
+
+
+def test_what_is_long_gone_is_forgotten() -> None:
+    """A peer that moves for ever does not fill our memory."""
+    kernel, seen = KernelModel(), Seen()
+    for port in range(1, 3000):
+        write(kernel, DevicePatch(peers=(replace(create(1), endpoint=Endpoint("192.0.2.1", port)),)))
+        decode(kernel.dump(4000), seen)
+    assert len(seen.endpoints) < 1500
+
+
+@given(st.lists(st.binary(max_size=200), max_size=3))
+def test_any_bytes_are_a_device_or_a_clear_error(messages: list[bytes]) -> None:
+    readable_or_clear(messages)
+
+
+@settings(max_examples=400)
+@given(st.data())
+def test_a_damaged_dump_is_a_device_or_a_clear_error(data: st.DataObject) -> None:
+    kernel = KernelModel()
+    write(kernel, diff(spec_of(3, listen_port=5), DeviceState()))
+    dump = bytearray(b"".join(kernel.dump(60000)))
+    for _ in range(data.draw(st.integers(1, 3))):
+        dump[data.draw(st.integers(0, len(dump) - 1))] = data.draw(st.integers(0, 255))
+    readable_or_clear([bytes(dump[: data.draw(st.integers(0, len(dump)))])])
+
+
+def told(number: int, prefix: str) -> bytes:
+    """Return what the kernel tells of a peer with one allowed IP."""
+    kernel = KernelModel()
+    write(kernel, DevicePatch(peers=(replace(create(number), allowed_ips=frozenset({Prefix.parse(prefix)})),)))
+    return dict(parse(next(kernel.dump(4000))))[8]
+
+
+def with_u16(blob: bytes, offset: int, change: int) -> bytes:
+    """Return the bytes with a number of them changed; from the end, if the offset is negative."""
+    start = offset % len(blob)
+    (number,) = struct.unpack_from("=H", blob, start)
+    return blob[:start] + struct.pack("=H", number + change) + blob[start + 2 :]
+
+
+ONE, OTHER = told(1, "10.1.0.0/16"), told(2, "fd00:2::/32")
+LIST, PREFIX, LENGTH, FAMILY = -44, -40, -36, -28  # where the headers of its allowed IP are, from the end
+
+
+@pytest.mark.parametrize(
+    "peers",
+    [
+        [ONE + OTHER],
+        [ONE + attr(7, b"") + OTHER],
+        [ONE + told(1, "10.2.0.0/16")],
+        [ONE, told(1, "10.2.0.0/16")],
+        [ONE + with_u16(OTHER, 0, -4)],
+        [with_u16(ONE, 0, 4) + OTHER],
+        [with_u16(ONE, 0, 4) + with_u16(OTHER, 0, -4)],
+        [ONE + with_u16(OTHER, LIST, -4)],
+        [ONE + with_u16(OTHER, LIST, 4)],
+        [ONE + with_u16(OTHER, PREFIX, -4)],
+        [ONE + with_u16(OTHER, LENGTH, 1)],
+        [ONE + with_u16(OTHER, LENGTH + 4, 97)],
+        [ONE + with_u16(OTHER, FAMILY + 2, 5)],
+        [ONE + with_u16(OTHER, FAMILY + 8, -4)],
+        [ONE + with_u16(OTHER, 4, 1)],
+        [ONE + OTHER + bytes(2)],
+    ],
+)
+def test_what_is_almost_usual_is_read_as_what_it_is(peers: list[bytes]) -> None:
+    readable_or_clear([attr(8, blob) for blob in peers])
+
+
+def test_the_rest_of_a_split_peer_comes_before_the_usual_ones() -> None:
+    rest = attr(0x8000, attr(1, public_key_of(1)) + attr(9, dict(parse(parse(told(1, "10.2.0.0/16"))[0][1]))[9]))
+    with pytest.MonkeyPatch.context() as patch:
+        at_once: list[int] = []
+        patch.setattr("ikto_backends.netlink.decode.usual_peers", lambda *given: found(at_once, usual_peers(*given)))
+        state = decode([attr(8, ONE), attr(8, rest + OTHER + told(3, "10.3.0.0/16"))], Seen(str))
+    assert [len(peer.allowed_ips) for peer in state.peers.values()] == [2, 1, 1]
+    assert at_once == [1, 0, 2]
+
+
+def found(counts: list[int], peers: dict[PublicKey, PeerState] | None) -> dict[PublicKey, PeerState] | None:
+    counts.append(len(peers or ()))
+    return peers
+
+
+def readable_or_clear(messages: list[bytes]) -> None:
+    """Read them; and whatever they are, they are the same with the quick way closed."""
+    with pytest.MonkeyPatch.context() as patch:
+        first = outcome(messages)
+        patch.setattr("ikto_backends.netlink.decode.usual_peers", lambda *_: None)
+        patch.setattr("ikto_backends.netlink.seen._only", lambda _: None)
+        assert outcome(messages) == first
+
+
+def outcome(messages: list[bytes]) -> DeviceState | None:
+    with suppress(BackendError):
+        return decode(messages, Seen(str))
+    return None
