@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from random import Random, SystemRandom
 
+import msgspec
 import structlog
 
 from ikto_core import systemd
@@ -134,7 +135,10 @@ class Agent:
 
     async def _recall(self) -> None:
         """Have the device show what was kept, before NATS is dialled; what fails now is tried again later."""
-        self._membership.recall(self._keeper.load())
+        kept = self._keeper.load()
+        self._membership.recall(kept)
+        if kept and kept.mtu:  # what fits the way to peers is found again when there is a way
+            self._reconciler.fit(kept.mtu)
         try:
             await self._reconciler.reconcile()
         except BackendError as error:
@@ -142,7 +146,8 @@ class Agent:
 
     def _to_keep(self, now: float) -> KeptMesh | None:
         self._state.mend()
-        return self._membership.to_keep(now)
+        kept = self._membership.to_keep(now)
+        return msgspec.structs.replace(kept, mtu=self._reconciler.mtu) if kept else None
 
     async def _follow(self, session: Session) -> None:
         """Follow the bucket and keep our record for as long as the session lives."""
@@ -150,6 +155,7 @@ class Agent:
         advertised = self._config.advertised or await self._find_address(session.server)
         if mtu := await fitting_mtu(session.server, self._config.mesh, self._config.wg_dev_name):
             self._reconciler.fit(mtu)
+            self._keeper.changed()
         await self._listen(session, bucket)
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -28,10 +28,13 @@ class KeptMesh(msgspec.Struct, frozen=True, kw_only=True):
     revision: int  # of the bucket
     saved_at: float  # seconds since the epoch
     entries: Mapping[str, Entry]  # by KV key, each as the bucket had it
+    mtu: int | None = None  # bytes, that fits the way to peers; None: not known
 
     def says_the_same_as(self, other: "KeptMesh | None") -> bool:
         """Whether the same device would be set from both."""
-        return other is not None and self.claim == other.claim and self.entries == other.entries
+        if other is None or self.mtu != other.mtu:
+            return False
+        return self.claim == other.claim and self.entries == other.entries
 
 
 class _Head(msgspec.Struct, frozen=True):

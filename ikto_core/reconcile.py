@@ -47,7 +47,7 @@ class Reconciler:
         self._backend = backend
         self._keepalive_s = persistent_keepalive
         self._base: DeviceSpec | None = None  # everything but the peers; None: hands off
-        self._mtu: int | None = None  # for a target without one; None: leave what the device has
+        self.mtu: int | None = None  # for a target without one; None: leave what the device has
         self._peers: Mapping[PublicKey, MeshPeer] = {}
         self._revision: int | None = None
         self._dirty: set[PublicKey] = set()
@@ -82,8 +82,8 @@ class Reconciler:
 
     def fit(self, mtu: int) -> None:
         """Give the device this MTU from now on, unless the target has one of its own."""
-        if mtu != self._mtu:
-            self._mtu = mtu
+        if mtu != self.mtu:
+            self.mtu = mtu
             self._expecting = True
             self.distrust()
 
@@ -156,7 +156,7 @@ class Reconciler:
         state = await self._read_or_create()
         self._shown = dict(state.peers)
         specs = self._specs(self._peers.values())
-        spec = msgspec.structs.replace(base, peers=specs, mtu=base.mtu or self._mtu)
+        spec = msgspec.structs.replace(base, peers=specs, mtu=base.mtu or self.mtu)
         if self._restoring:
             await self._restore(spec, state)
             return
