@@ -61,7 +61,7 @@ class Chaos:
     def carry_out(self, steps: list[Step]) -> None:
         """Let these things go wrong; when this returns, all that can be healed is."""
         self._keep_backup()
-        self.watch.excuse_nobody()
+        self.watch.protected = {record.public_key for record in self.mesh.records()}
         self.watch.in_trouble = True
         began = time.monotonic()
         due = [(step.at_s, self._begin, step) for step in steps]
@@ -157,7 +157,7 @@ class Chaos:
         elif kind is Kind.STRANGER_ADDED:
             self._strangers.append(self.mesh.add_stranger())
         elif kind is Kind.WIPED:
-            self.watch.everybody_excused = True
+            self.watch.protected.clear()
             self.mesh.on_bucket(_delete)
             self.mesh.create_bucket()
         elif kind is Kind.RESTORED:
@@ -172,7 +172,7 @@ class Chaos:
         if kind is Kind.DUPLICATE:
             self.add(private_address=own.partition("/")[0])
             return
-        self.watch.excused.add(agent.public_key)
+        self.watch.protected.discard(agent.public_key)
         if kind is Kind.RECORD_DELETED:
             self.mesh.write(record_key(own), None)
         elif kind is Kind.CLONED:
@@ -184,7 +184,7 @@ class Chaos:
 
     def _delete_stranger(self) -> None:
         if self._strangers:
-            self.watch.everybody_excused = True
+            self.watch.protected.clear()
             self.mesh.write(self._strangers.pop(), None)
 
     def _keep_backup(self) -> None:
@@ -194,7 +194,7 @@ class Chaos:
         self.server.send(Signals.SIGCONT)
 
     def _restore(self) -> None:
-        self.watch.everybody_excused = True
+        self.watch.protected.clear()
         self.server.kill()
         shutil.rmtree(self.server.directory / "jetstream")
         shutil.copytree(self._backup, self.server.directory / "jetstream")

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from ikto_core.admin.views import AgentState
 from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.mesh import Entry, MeshRules, MeshView
 from ikto_core.model import DeviceState
-from ikto_core.records import PeerRecord, encode_record, record_key
+from ikto_core.records import PeerRecord, RecordError, decode_record, encode_record, record_key
 from ikto_core.store.bucket import Bucket
 from ikto_core.testing.agent_process import AgentProcess
 from tests.agent_mesh import SETTINGS, Mesh, eventually
@@ -42,6 +43,14 @@ class FaultMesh(Mesh):
     def truth(self) -> Truth:
         """Read the bucket, all of it."""
         return self.on_bucket(_read)
+
+    def records(self) -> list[PeerRecord]:
+        """Return every record that can be read."""
+        found = []
+        for key, entry in self.truth().table.items():
+            with suppress(RecordError):
+                found.append(decode_record(key, entry.value or b""))
+        return found
 
     def assert_whole(self, *agents: AgentProcess, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the device of each of these (all that run) equals the bucket, at its latest revision.

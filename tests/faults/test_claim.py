@@ -6,8 +6,6 @@ import pytest
 
 from ikto_core.admin.views import AgentState
 from ikto_core.errors import IktoError
-from ikto_core.records import RecordError, decode_record
-from ikto_core.testing.agent_process import AgentProcess
 from ikto_core.testing.nats_proxy import Frame, NatsProxy
 from ikto_core.testing.nats_server import NatsServer
 from tests.agent_mesh import eventually
@@ -49,19 +47,6 @@ class Victim:
         return not self._armed or self.seen < self._dies_at
 
 
-def records_of(mesh: FaultMesh, agent: AgentProcess) -> list[str]:
-    """Return the subnets that the bucket says are an agent's."""
-    found = []
-    for key, entry in mesh.truth().table.items():
-        try:
-            record = decode_record(key, entry.value or b"")
-        except RecordError:
-            continue
-        if record.public_key == agent.public_key:
-            found.append(record.allowed_ip)
-    return found
-
-
 class Killings:
     """Runs one scenario, a few agents at once, with a death at each of its messages."""
 
@@ -90,7 +75,8 @@ class Killings:
                     victim.start(armed=False)
                 self._mesh.assert_whole(*(victim.agent for victim in victims))
             for victim in victims:
-                assert records_of(self._mesh, victim.agent) == [str(subnet(victim.agent))]
+                held = [r.allowed_ip for r in self._mesh.records() if r.public_key == victim.agent.public_key]
+                assert held == [str(subnet(victim.agent))]
 
     def _begin(self, stack: ExitStack, steps: range | list[int]) -> list[Victim]:
         proxies = [stack.enter_context(NatsProxy(self._server.url)) for _ in steps]

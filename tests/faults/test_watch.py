@@ -45,8 +45,8 @@ def watch() -> Watch:
 
 def test_a_peer_that_goes_without_a_reason_is_seen(watch: Watch, nodes: list[AgentProcess]) -> None:
     show(nodes[0], KEY, OTHER_KEY)
+    watch.protected = {KEY}
     watch.look(nodes[:1], 0)
-    watch.excused.add(OTHER_KEY)
     show(nodes[0], KEY)
     watch.look(nodes[:1], 1)
     assert watch.violations == [], "somebody deleted it"
@@ -57,6 +57,7 @@ def test_a_peer_that_goes_without_a_reason_is_seen(watch: Watch, nodes: list[Age
 
 def test_a_device_that_goes_with_its_agent_removes_nobody(watch: Watch, nodes: list[AgentProcess]) -> None:
     show(nodes[0], KEY)
+    watch.protected = {KEY}
     watch.look(nodes[:1], 0)
     FakeHost(nodes[0].directory / "state").delete(IFNAME)
     watch.look(nodes[:1], 1)

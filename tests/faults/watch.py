@@ -28,8 +28,7 @@ class Watch:
     def __init__(self, agents: Callable[[], list[AgentProcess]]) -> None:
         self.violations: list[str] = []
         self.looks = 0
-        self.excused: set[PublicKey] = set()  # these may be removed
-        self.everybody_excused = False
+        self.protected: set[PublicKey] = set()  # these stand in the bucket, and must not be removed
         self.in_trouble = False  # something keeps agents from seeing the bucket
         self._agents = agents
         self._seen: dict[AgentProcess, Peers] = {}
@@ -45,11 +44,6 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-
-    def excuse_nobody(self) -> None:
-        """From now on nobody may go."""
-        self.excused.clear()
-        self.everybody_excused = False
 
     def _run(self) -> None:
         while not self._ended.wait(EVERY_S):
@@ -73,8 +67,8 @@ class Watch:
             peers = shown(agent)
         except BackendError:  # it went between the two
             return
-        gone = self._seen.get(agent, {}).keys() - peers.keys() - self.excused
-        if gone and not self.everybody_excused:
+        gone = self.protected & self._seen.get(agent, {}).keys() - peers.keys()
+        if gone:
             self.violations.append(f"{agent.name} removed {sorted(key.text for key in gone)} without a reason")
         self._seen[agent] = peers
 
