@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -79,9 +80,11 @@ async def _set(backend: Backend, maker: Backend, name: str, directory: Path, wan
 async def _beside_many(backend: Backend, context: BackendContext) -> list[Finding]:
     """Read a device, by a backend that has not seen it before and by one that has; and add peers to it, one by one."""
 
-    async def first() -> None:
-        async with open_netlink(context) as another:
-            await another.read(OURS)
+    stranger = backend
+
+    async def another() -> None:
+        nonlocal stranger
+        stranger = await opened.enter_async_context(open_netlink(context))
 
     def dump() -> Awaitable[None]:
         return _wg("show", OURS, "dump")
@@ -92,7 +95,8 @@ async def _beside_many(backend: Backend, context: BackendContext) -> list[Findin
         lambda: _wg("set", OURS, *_words(next(numbers))),
         rounds=ADDED,
     )
-    first_s, dump_s = await _side_by_side(first, dump)
+    async with AsyncExitStack() as opened:
+        first_s, dump_s = await _side_by_side(lambda: stranger.read(OURS), dump, before=another)
     again_s, dump_again_s = await _side_by_side(lambda: backend.read(OURS), dump)
     return [
         finding(f"netlink: one peer added beside {PEERS:,}", one_s, "`wg set`", wg_set_s, "≤ 0.05"),

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from ikto_backends.wgtool.programs import Command
-from ikto_core.addressing import Endpoint
+from ikto_core.addressing import Endpoint, parse_address
 from ikto_core.errors import BackendError
 from ikto_core.keys import PublicKey
 from ikto_core.model import DevicePatch, PeerPatch
@@ -30,10 +30,17 @@ def check(ifname: str, patch: DevicePatch) -> None:
     for peer in patch.peers:
         if not 0 <= (peer.persistent_keepalive or 0) <= 0xFFFF:
             raise BackendError(f"{ifname}: persistent_keepalive {peer.persistent_keepalive} is not 0 to {0xFFFF}")
-        try:
-            Endpoint.parse(str(peer.endpoint or "[::]:1"))
-        except ValueError as error:  # a name: `wg` would wait for DNS
-            raise BackendError(f"{ifname}: {error}") from None
+        if peer.endpoint is not None:
+            _check_endpoint(ifname, peer.endpoint)
+
+
+def _check_endpoint(ifname: str, endpoint: Endpoint) -> None:
+    try:
+        parse_address(endpoint.host.partition("%")[0])
+    except ValueError as error:  # a name: `wg` would wait for DNS
+        raise BackendError(f"{ifname}: {error}") from None
+    if not 1 <= endpoint.port <= 0xFFFF:
+        raise BackendError(f"{ifname}: the endpoint {endpoint} has a port that is not 1 to 65535")
 
 
 def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
@@ -43,9 +50,9 @@ def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
         "ListenPort": patch.listen_port,
         "FwMark": patch.fwmark,
     }
-    section = [f"{name} = {value}" for name, value in lines.items() if value is not None]
+    section = [f"{name} = {value}\n" for name, value in lines.items() if value is not None]
     if section:
-        yield _addconf(ifname, ["[Interface]", *section])
+        yield _addconf(ifname, ["[Interface]\n", *section])
 
 
 def effective(patches: Iterable[PeerPatch], present: Set[PublicKey]) -> list[PeerPatch]:
@@ -62,7 +69,7 @@ def peer_commands(ifname: str, patches: Iterable[PeerPatch]) -> Iterator[Command
     """Yield what writes the peers, in their order; whichever is absent is made."""
     for replaces, group in groupby(patches, key=lambda patch: patch.allowed_ips is not None):
         if replaces:
-            yield _addconf(ifname, [line for patch in group for line in _section(patch)])
+            yield _addconf(ifname, map(_section, group))
         else:
             yield from _set(ifname, list(group))
 
@@ -73,21 +80,21 @@ def removal_commands(ifname: str, peers: Set[PublicKey]) -> Iterator[Command]:
         yield Command(("wg", "set", ifname, *(word for key in batch for word in ("peer", key.text, "remove"))))
 
 
-def _addconf(ifname: str, lines: Iterable[str]) -> Command:
-    return Command(("wg", "addconf", ifname, "/dev/stdin"), "".join(f"{line}\n" for line in lines))
+def _addconf(ifname: str, sections: Iterable[str]) -> Command:
+    return Command(("wg", "addconf", ifname, "/dev/stdin"), "".join(sections))
 
 
-def _section(patch: PeerPatch) -> Iterator[str]:
-    yield "[Peer]"
-    yield f"PublicKey = {patch.public_key.text}"
+def _section(patch: PeerPatch) -> str:
+    text = f"[Peer]\nPublicKey = {patch.public_key.text}\n"
     if patch.preshared_key is not None:
-        yield f"PresharedKey = {patch.preshared_key.text}"
+        text += f"PresharedKey = {patch.preshared_key.text}\n"
     if patch.allowed_ips:  # without any, the section takes away those that the peer has
-        yield f"AllowedIPs = {', '.join(map(str, sorted(patch.allowed_ips)))}"
+        text += f"AllowedIPs = {', '.join(map(str, sorted(patch.allowed_ips)))}\n"
     if patch.endpoint is not None:
-        yield f"Endpoint = {patch.endpoint}"
+        text += f"Endpoint = {patch.endpoint}\n"
     if patch.persistent_keepalive is not None:
-        yield f"PersistentKeepalive = {patch.persistent_keepalive}"
+        text += f"PersistentKeepalive = {patch.persistent_keepalive}\n"
+    return text
 
 
 def _set(ifname: str, patches: list[PeerPatch]) -> Iterator[Command]:
