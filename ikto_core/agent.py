@@ -16,13 +16,14 @@ from ikto_core.backend import Backend, BackendContext, BackendPlugin
 from ikto_core.candidates import Candidates
 from ikto_core.claims import Claims
 from ikto_core.config import Config
-from ikto_core.egress import advertise_address, fitting_mtu, host_name
+from ikto_core.egress import advertise_address, fitting_mtu, has_route, host_name
 from ikto_core.errors import AddressInUseError, BackendError, ConfigError, NatsError, first_cause
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keeper import Keeper
 from ikto_core.kept_mesh import KeptMesh, MeshFile
 from ikto_core.keys import PrivateKey
 from ikto_core.membership import Membership
+from ikto_core.peer_endpoints import EndpointBook
 from ikto_core.reconcile import Reconciler
 from ikto_core.state import StateFile
 from ikto_core.store.bucket import Bucket
@@ -73,7 +74,8 @@ class Agent:
         self._config = config
         self._backend = backend
         self._found_address = ""  # that peers reach this host at; empty: not found yet
-        self._reconciler = Reconciler(backend, config.wg_dev_name, persistent_keepalive=config.persistent_keepalive)
+        book = EndpointBook(private_key.public(), persistent_keepalive=config.persistent_keepalive, has_route=has_route)
+        self._reconciler = Reconciler(backend, config.wg_dev_name, endpoints=book)
         self._state = StateFile(config.state_path())
         self._keeper = Keeper(MeshFile(config.state_path()))
         claims = Claims(config, private_key.public(), self._state)

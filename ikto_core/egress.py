@@ -3,13 +3,23 @@
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SOCK_DGRAM, gethostname, socket
+from socket import (
+    AF_INET,
+    AF_INET6,
+    AI_NUMERICHOST,
+    IPPROTO_IP,
+    IPPROTO_IPV6,
+    SOCK_DGRAM,
+    getaddrinfo,
+    gethostname,
+    socket,
+)
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ikto_core.addressing import Prefix
+from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.errors import ConfigError
 
 Address = IPv4Address | IPv6Address
@@ -127,6 +137,17 @@ def choose_mtu(candidates: Iterable[Candidate], links: Collection[Link], mesh: P
             if mtu < LOOPBACK_MTU:
                 return max(mtu - OVERHEAD, MIN_MTU)
     return None
+
+
+def has_route(endpoint: Endpoint) -> bool:
+    """Whether this host has any way to send to an endpoint. Connecting UDP sends nothing; some 10 µs."""
+    try:
+        ((family, _, _, _, target),) = getaddrinfo(*endpoint, type=SOCK_DGRAM, flags=AI_NUMERICHOST)  # with its scope
+        with socket(family, SOCK_DGRAM) as probe:
+            probe.connect(target)
+    except OSError:
+        return False
+    return True
 
 
 def host_name() -> str:

@@ -8,19 +8,23 @@ from contextlib import suppress
 import msgspec
 import structlog
 
-from ikto_core.addressing import Endpoint
 from ikto_core.backend import Backend
 from ikto_core.brake import BrakeLimits, RemovalBrake
 from ikto_core.counters import ReconcileCounters
 from ikto_core.diff import diff, diff_peers, patched, restoration, summary, unasked
-from ikto_core.endpoints import endpoint_to_write
+from ikto_core.endpoints import Choice, Moment
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.keys import PublicKey
 from ikto_core.mesh import MeshPeer
-from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerSpec, PeerState
+from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerState
+from ikto_core.peer_endpoints import EndpointBook
 
 WHOLE_EVERY_S = 60.0
 """How often the device is read and compared although nothing happened: drift is repaired and reported."""
+
+REST_S_PER_PEER = 0.0005
+"""How long the device is not looked at again for a peer's endpoint, for each peer that it has: to read and compare one
+takes about 20 µs, so that all the looks take a few percent of a processor, however large the mesh."""
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
@@ -36,7 +40,7 @@ class Reconciler:
     """
 
     def __init__(
-        self, backend: Backend, ifname: str, *, persistent_keepalive: int = 0, limits: BrakeLimits | None = None
+        self, backend: Backend, ifname: str, *, endpoints: EndpointBook | None = None, limits: BrakeLimits | None = None
     ) -> None:
         self.ifname = ifname
         self.brake = RemovalBrake(limits or BrakeLimits())
@@ -45,7 +49,6 @@ class Reconciler:
         self.failure = ""  # why the device is not what it should be; empty: it is, as far as we know
         self.stats = ReconcileCounters()
         self._backend = backend
-        self._keepalive_s = persistent_keepalive
         self._base: DeviceSpec | None = None  # everything but the peers; None: hands off
         self.mtu: int | None = None  # for a target without one; None: leave what the device has
         self._peers: Mapping[PublicKey, MeshPeer] = {}
@@ -57,9 +60,10 @@ class Reconciler:
         self._expecting = True  # the next whole pass will find something to do, and that is not drift
         self._shown: dict[PublicKey, PeerState] = {}  # the peers that the device shows, as far as we know
         self._ours: set[PublicKey] = set()  # peers that we put there
-        self._tried: dict[PublicKey, tuple[Endpoint, ...]] = {}
+        self._endpoints = endpoints or EndpointBook()
         self._wake = asyncio.Event()
         self._whole_at = 0.0  # the event loop's time at which the whole device is due, whatever happens
+        self._rested_at = 0.0  # and the one before which no peer's endpoint is a reason to look at it
 
     @property
     def addresses(self) -> frozenset[Interface]:
@@ -115,14 +119,18 @@ class Reconciler:
 
     async def _due(self) -> None:
         """Wait for something to do; the whole device is due every WHOLE_EVERY_S, however much else there is."""
-        loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()  # its clock is time.monotonic
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(self._whole_at):
+            async with asyncio.timeout_at(self._look_at):
                 await self._wake.wait()
         self._wake.clear()
-        if loop.time() >= self._whole_at:
+        if loop.time() >= self._look_at:
             self._whole_at = loop.time() + WHOLE_EVERY_S
             self._whole_due = True
+
+    @property
+    def _look_at(self) -> float:
+        return min(self._whole_at, max(self._endpoints.look_at, self._rested_at))
 
     async def reconcile(self) -> None:
         """Make one pass; afterwards the device shows what the target was when it began.
@@ -155,10 +163,14 @@ class Reconciler:
         self.stats.whole_passes += 1
         state = await self._read_or_create()
         self._shown = dict(state.peers)
-        specs = self._specs(self._peers.values())
+        self._rested_at = time.monotonic() + REST_S_PER_PEER * len(self._shown)
+        self._ours.update(self._peers)
+        self._endpoints.forget_others(self._peers)
+        choices = self._choose(self._peers.values())
+        specs = {key: self._endpoints.spec(self._peers[key], choice) for key, choice in choices.items()}
         spec = msgspec.structs.replace(base, peers=specs, mtu=base.mtu or self.mtu)
         if self._restoring:
-            await self._restore(spec, state)
+            await self._restore(spec, state, choices)
             return
         expecting = expecting or self._expecting or bool(self._dirty)  # the target may have moved while we read
         held = frozenset(self.brake.held)
@@ -167,22 +179,25 @@ class Reconciler:
         if not expecting and (drift := unasked(patch, held)):
             self.stats.drift_repaired += 1
             log.warning("the device was changed by another hand", ifname=self.ifname, repairing=summary(drift))
-        await self._apply(patch, specs)
+        await self._apply(patch, choices)
 
-    async def _restore(self, spec: DeviceSpec, state: DeviceState) -> None:
+    async def _restore(self, spec: DeviceSpec, state: DeviceState, choices: Mapping[PublicKey, Choice]) -> None:
         """Give the device back what it has lost; one that has peers keeps them as they are."""
         self._lost_peers = self._lost_peers or state.peers.keys().isdisjoint(spec.peers)
         patch = restoration(spec, state, peers_too=self._lost_peers)
-        await self._apply(patch, spec.peers if self._lost_peers else {})
+        await self._apply(patch, choices if self._lost_peers else {})
 
     async def _quick(self, dirty: set[PublicKey]) -> None:
         """Write what is new about a few peers, without a look at the others."""
         self.stats.quick_passes += 1
-        specs = self._specs(self._peers[key] for key in dirty & self._peers.keys())
+        wanted = dirty & self._peers.keys()
+        self._ours.update(wanted)
+        choices = self._choose(self._peers[key] for key in wanted - self._shown.keys())
+        specs = [self._endpoints.spec(self._peers[key], choices.get(key)) for key in wanted]
         gone = dirty & self._ours | self.brake.held
         surplus = {key for key in gone if key in self._shown and key not in self._peers}
-        patch = DevicePatch(peers=diff_peers(specs.values(), self._shown), remove_peers=self._braked(surplus))
-        await self._apply(patch, specs)
+        patch = DevicePatch(peers=diff_peers(specs, self._shown), remove_peers=self._braked(surplus))
+        await self._apply(patch, choices)
 
     async def _read_or_create(self) -> DeviceState:
         state = await self._backend.read(self.ifname)
@@ -193,9 +208,8 @@ class Reconciler:
             raise NoSuchDeviceError(f"{self.ifname} went as soon as it was created")
         return state
 
-    async def _apply(self, patch: DevicePatch, specs: Mapping[PublicKey, PeerSpec]) -> None:
-        """Write a patch that makes peers as in `specs`, and remember what the device shows since."""
-        candidates = {key: self._peers[key].endpoints for key in specs}  # as of now: they may change while we write
+    async def _apply(self, patch: DevicePatch, choices: Mapping[PublicKey, Choice]) -> None:
+        """Write a patch, and remember what the device shows since and what was chosen for its peers."""
         if patch:
             await self._backend.apply(self.ifname, patch)
         for peer_patch in patch.peers:
@@ -203,30 +217,14 @@ class Reconciler:
             self._shown[key] = patched(self._shown.get(key), peer_patch)
         for key in patch.remove_peers:
             self._shown.pop(key, None)
-            self._tried.pop(key, None)
-        for key, spec in specs.items():
-            if spec.endpoint or (key not in self._tried and self._shown[key].endpoint in candidates[key]):
-                self._tried[key] = candidates[key]
+            self._endpoints.forget(key)
+        self._endpoints.remember(choices)
         self.stats.peers_written += len(patch.peers)
         self.stats.peers_removed += len(patch.remove_peers)
 
-    def _specs(self, peers: Iterable[MeshPeer]) -> dict[PublicKey, PeerSpec]:
-        """Return these peers as they should be on the device; from now on they are ours."""
-        now = time.time()
-        specs = {peer.public_key: self._peer_spec(peer, now) for peer in peers}
-        self._ours.update(specs)  # `|=` with a view of keys would copy the whole set
-        return specs
-
-    def _peer_spec(self, peer: MeshPeer, now: float) -> PeerSpec:
-        key = peer.public_key
-        return PeerSpec(
-            public_key=key,
-            allowed_ips=peer.allowed_ips,
-            endpoint=endpoint_to_write(
-                peer.endpoints, tried=self._tried.get(key), observed=self._shown.get(key), now=now
-            ),
-            persistent_keepalive=self._keepalive_s,
-        )
+    def _choose(self, peers: Iterable[MeshPeer]) -> dict[PublicKey, Choice]:
+        """Choose endpoints for peers of which we know all that the device shows."""
+        return self._endpoints.choose(peers, self._shown, Moment(time.monotonic(), time.time()))
 
     def _moved(self, dirty: set[PublicKey]) -> bool:
         """Whether the device must be read before these peers are written.
@@ -234,7 +232,7 @@ class Reconciler:
         One may need another endpoint, and its last handshake tells; or it was held, and lost allowed IPs meanwhile.
         """
         both = dirty & self._peers.keys() & self._shown.keys()
-        return any(key in self.brake.held or self._peers[key].endpoints != self._tried.get(key) for key in both)
+        return any(key in self.brake.held or self._endpoints.is_news(self._peers[key]) for key in both)
 
     def _braked(self, surplus: Set[PublicKey]) -> frozenset[PublicKey]:
         admitted = self.brake.admit(surplus, present=len(self._shown), now=time.monotonic())

@@ -62,6 +62,11 @@ class FakeDevice:
         """Learn a peer's endpoint from an authenticated packet; KeyError if there is no such peer."""
         self._peers[public_key] = replace(self._peers[public_key], endpoint=endpoint)
 
+    def ask(self, public_key: PublicKey, tx_bytes: int) -> None:
+        """Count what was sent to a peer and is not answered; KeyError if there is no such peer."""
+        peer = self._peers[public_key]
+        self._peers[public_key] = replace(peer, tx_bytes=peer.tx_bytes + tx_bytes)
+
     def handshake(self, public_key: PublicKey, at: float, *, rx_bytes: int, tx_bytes: int) -> None:
         """Complete a handshake with a peer, and count its traffic; KeyError if there is no such peer."""
         peer = self._peers[public_key]

@@ -84,6 +84,11 @@ class FakeHost:
         self._device(ifname).handshake(public_key, at, rx_bytes=rx_bytes, tx_bytes=tx_bytes)
         self._save(ifname)
 
+    def ask(self, ifname: str, public_key: PublicKey, *, tx_bytes: int = 148) -> None:
+        """Let a handshake be tried that nobody answers. As in the kernel, no event tells of it."""
+        self._device(ifname).ask(public_key, tx_bytes)
+        self._save(ifname)
+
     async def turn(self, operation: Operation) -> None:
         """Count a call, wait as long as calls take, and raise if this one shall fail."""
         self.calls[operation] += 1

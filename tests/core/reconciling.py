@@ -13,6 +13,7 @@ from ikto_core.errors import BackendError
 from ikto_core.keys import PublicKey
 from ikto_core.mesh import Entry, MeshRules, MeshView
 from ikto_core.model import DevicePatch, DeviceState, PeerState
+from ikto_core.peer_endpoints import EndpointBook
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord, encode_record, record_key
 from ikto_core.testing.devices import private_key_of, public_key_of, spec_of
@@ -20,6 +21,9 @@ from ikto_core.testing.devices import private_key_of, public_key_of, spec_of
 WG = "wg0"
 BASE = spec_of(0, listen_port=51820)
 WIDE = BrakeLimits(share=1.0)
+LOWEST, HIGHEST = PublicKey(bytes(32)), PublicKey(bytes([255] * 32))
+"""Of a node that speaks first to new peers, and of one to whom they do."""
+
 RULES = MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=private_key_of(1).public())
 
 
@@ -69,10 +73,12 @@ class InterruptedBackend(FakeBackend):
 class Scene:
     """One node's way from bucket to device, driven pass by pass."""
 
-    def __init__(self, *, limits: BrakeLimits = WIDE, keep_foreign_peers: bool = False) -> None:
+    def __init__(
+        self, *, limits: BrakeLimits = WIDE, keep_foreign_peers: bool = False, own_key: PublicKey = LOWEST
+    ) -> None:
         self.host = FakeHost()
         self.backend = InterruptedBackend(self.host)
-        self.reconciler = Reconciler(self.backend, WG, limits=limits)
+        self.reconciler = Reconciler(self.backend, WG, endpoints=EndpointBook(own_key), limits=limits)
         self.revision = 0
         self.base = replace(BASE, keep_foreign_peers=keep_foreign_peers)
         self.view = MeshView(RULES)

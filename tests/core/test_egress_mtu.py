@@ -67,3 +67,15 @@ def test_a_route_that_does_not_lead_to_peers_does_not_count(source: str | None, 
 )
 def test_on_a_host_it_is_the_routes_own(change: str, server: str, mtu: str) -> None:
     assert asked(PROBE, f"{LAN}\n{change}", server) == mtu
+
+
+def test_a_host_knows_what_it_can_send_to() -> None:
+    probe = """
+from ikto_core.addressing import Endpoint
+from ikto_core.egress import has_route
+for host in ("10.1.0.9", "192.0.2.1", "2001:db8:1::9", "2001:db8:9::9", "fe80::1%eth0", "fe80::1%eth7"):
+    print(has_route(Endpoint(host, 51820)), end=" ")
+"""
+    assert asked(probe, LAN, "") == "True True True True True False "
+    only_near = f"{LAN}\nip route del default\nip -6 route del default"
+    assert asked(probe, only_near, "") == "True False True False True False "

@@ -1,41 +1,63 @@
-"""An endpoint is written where one is needed, and what a living session has learned is let be."""
+"""An endpoint is written where one is needed, by whose part it is, and what a living session has learned is let be."""
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
-from msgspec.structs import replace
 
 from ikto_core.addressing import Endpoint
-from ikto_core.endpoints import HANDSHAKE_RECENT_S, endpoint_to_write
+from ikto_core.endpoints import START_WAIT_S, TURN_S, Memory, starts
 from ikto_core.model import PeerState
-from ikto_core.testing.devices import public_key_of
-from ikto_core.testing.strategies import endpoints
+from ikto_core.testing.strategies import public_keys
+from tests.core.looks import NOW, OVER, ROAMED, A, B, Peer, observed
 
-NOW = 1_700_000_000.0
-A, B, ROAMED = (Endpoint("192.0.2.1", port) for port in (1, 2, 3))
-BARE = PeerState(public_key=public_key_of(1))
-CANDIDATES = st.lists(endpoints(), min_size=1, max_size=4, unique=True).map(tuple)
-AGES = st.none() | st.integers(-1000, 1000)
+# -- who speaks first --------------------------------------------------------------------------------------------------
 
 
-def observed(endpoint: Endpoint | None, age_s: float | None = None) -> PeerState:
-    """Return a peer at an endpoint whose last handshake is so long ago; None: there was none."""
-    return replace(BARE, endpoint=endpoint, last_handshake=None if age_s is None else NOW - age_s)
+@given(public_keys(), public_keys())
+def test_exactly_one_of_two_starts(one: bytes, other: bytes) -> None:
+    assert one == other or starts(one, other) is not starts(other, one)
+
+
+def test_who_starts_writes_a_new_peers_best_endpoint_at_once() -> None:
+    assert Peer(A, B).look().endpoint == A
+
+
+def test_who_does_not_start_writes_none_until_the_wait_is_over() -> None:
+    peer = Peer(A, B, first=False)
+    assert peer.look()[::2] == (None, NOW + START_WAIT_S)
+    assert peer.look(START_WAIT_S / 2)[::2] == (None, NOW + START_WAIT_S)
+    assert peer.look(START_WAIT_S / 2).endpoint == A
+
+
+def test_who_was_spoken_to_meanwhile_writes_none() -> None:
+    peer = Peer(A, B, first=False)
+    peer.look()
+    peer.shown = observed(ROAMED, 0)
+    assert peer.look(START_WAIT_S).endpoint is None
+    assert peer.look(OVER + 1).endpoint is None, "and it is no record that changed"
+
+
+def test_a_record_that_changes_while_its_peer_is_waited_for_gives_the_endpoint() -> None:
+    peer = Peer(A, first=False)
+    peer.look()
+    peer.candidates = (B,)
+    assert peer.look(START_WAIT_S / 2)[::2] == (None, NOW + START_WAIT_S)
+    assert peer.look(START_WAIT_S).endpoint == B
+
+
+# -- records that change, and peers that were there before us ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("candidates", "tried", "observed", "written"),
+    ("candidates", "before", "shown", "written"),
     [
-        pytest.param((A, B), None, None, A, id="new peer: the best"),
-        pytest.param((A, B), (A, B), None, A, id="gone from the device: the best again"),
         pytest.param((A, B), (A, B), observed(None), A, id="none known: the best"),
         pytest.param((A, B), (A, B), observed(None, 1), A, id="none known, whatever the handshake"),
-        pytest.param((A, B), (A, B), observed(ROAMED), None, id="tried before: roaming is let be, idle or not"),
-        pytest.param((A, B), (A, B), observed(ROAMED, 9999), None, id="tried before: idle is not dead"),
+        pytest.param((A, B), (A, B), observed(ROAMED), None, id="the same: roaming is let be, idle or not"),
+        pytest.param((A, B), (A, B), observed(ROAMED, 9999), None, id="the same: idle is not dead"),
         pytest.param((B,), (A,), observed(A), B, id="record changed, no session: the new one"),
         pytest.param((B, A), (A,), observed(A), B, id="record changed, no session, the old one still listed"),
-        pytest.param((B,), (A,), observed(ROAMED, 179), None, id="record changed, session alive"),
-        pytest.param((B,), (A,), observed(ROAMED, 180), B, id="record changed, session over"),
+        pytest.param((B,), (A,), observed(ROAMED, OVER - 1), None, id="record changed, session alive"),
+        pytest.param((B,), (A,), observed(ROAMED, OVER), B, id="record changed, session over"),
         pytest.param((B,), (A,), observed(ROAMED, -60), None, id="a handshake from before the clock went back"),
         pytest.param((A, B), None, observed(B), None, id="found one of its own"),
         pytest.param((A, B), None, observed(ROAMED, 1), None, id="found another, session alive"),
@@ -44,33 +66,29 @@ def observed(endpoint: Endpoint | None, age_s: float | None = None) -> PeerState
 )
 def test_the_endpoint_to_write(
     candidates: tuple[Endpoint, ...],
-    tried: tuple[Endpoint, ...] | None,
-    observed: PeerState | None,
+    before: tuple[Endpoint, ...] | None,
+    shown: PeerState,
     written: Endpoint | None,
 ) -> None:
-    assert endpoint_to_write(candidates, tried=tried, observed=observed, now=NOW) == written
+    peer = Peer(*candidates, shown=shown)
+    peer.memory = Memory(candidates=before, heard=(0, shown.last_handshake)) if before else None
+    assert peer.look().endpoint == written
 
 
-@given(CANDIDATES, st.none() | CANDIDATES, st.none() | endpoints(), AGES)
-def test_what_is_written_is_the_best_candidate_or_nothing(
-    candidates: tuple[Endpoint, ...], tried: tuple[Endpoint, ...] | None, endpoint: Endpoint | None, age_s: float | None
-) -> None:
-    written = endpoint_to_write(candidates, tried=tried, observed=observed(endpoint, age_s), now=NOW)
-    assert written in {candidates[0], None}
-    assert endpoint or written
+@pytest.mark.parametrize("memory", [Memory(candidates=(A,)), None])
+def test_what_a_living_session_put_off_is_written_when_the_session_is_over(memory: Memory | None) -> None:
+    peer = Peer(B, shown=observed(ROAMED, 0))
+    peer.memory = memory
+    assert peer.look().endpoint is None
+    assert peer.look(OVER / 2, received=32).endpoint is None
+    assert peer.look(OVER / 2, received=32).endpoint == B
 
 
-@given(CANDIDATES, st.none() | CANDIDATES, endpoints(), st.integers(-1000, int(HANDSHAKE_RECENT_S) - 1))
-def test_a_living_sessions_endpoint_is_never_written(
-    candidates: tuple[Endpoint, ...], tried: tuple[Endpoint, ...] | None, endpoint: Endpoint, age_s: float
-) -> None:
-    assert endpoint_to_write(candidates, tried=tried, observed=observed(endpoint, age_s), now=NOW) is None
-
-
-@given(CANDIDATES, st.none() | CANDIDATES, endpoints(), AGES)
-def test_what_was_written_once_is_not_written_again(
-    candidates: tuple[Endpoint, ...], tried: tuple[Endpoint, ...] | None, endpoint: Endpoint, age_s: float | None
-) -> None:
-    first = endpoint_to_write(candidates, tried=tried, observed=observed(endpoint, age_s), now=NOW)
-    if first:
-        assert endpoint_to_write(candidates, tried=candidates, observed=observed(first, age_s), now=NOW + 1) is None
+def test_a_peer_that_moved_is_followed_once_its_old_place_is_silent_for_a_turn() -> None:
+    """Its session is alive, as far as we know; its record has changed."""
+    peer = Peer(A, shown=observed(A, 10))
+    peer.look()
+    peer.candidates = (B,)
+    assert peer.look(1, sent=500)[::2] == (None, NOW + 1 + TURN_S)
+    assert peer.look(TURN_S - 1, sent=500).endpoint is None
+    assert peer.look(1, sent=500).endpoint == B

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ from ikto_core.admin.views import AgentState, StatusView
 from ikto_core.records import record_key
 from ikto_core.store.bucket import Bucket
 from ikto_core.testing.hosted import HostedMesh, HostedNode, hosted_mesh
-from ikto_core.testing.network import network
+from ikto_core.testing.network import Host, network
 from tests.e2e.conftest import eventually
+from tests.netns.nat import behind
 
 NEEDED = ("ip", "ping", "wg", "wireguard-go")
 MISSING = [program for program in NEEDED if shutil.which(program) is None]
@@ -48,6 +49,21 @@ class Node(HostedNode):
         device = self.agent.admin.status().device
         assert device
         return {peer.public_key: peer.last_handshake for peer in device.peers}
+
+    def look_again(self) -> None:
+        """Have the agent compare its whole device: once a second pass has begun, the first one is over."""
+        for _ in range(2):
+            before = self._whole_passes()
+            self.agent.admin.resync()
+            eventually(lambda before=before: self._whole_passes() > before)  # type: ignore[misc]
+
+    def _whole_passes(self) -> int:
+        return self.agent.admin.status().counters.reconcile.whole_passes
+
+    def endpoint(self, other: "Node") -> str:
+        """Return where this node's device sends to the other, HOST:PORT."""
+        lines = self.host.run("wg", "show", self.ifname, "endpoints").splitlines()
+        return dict(line.split("\t") for line in lines)[str(other.agent.public_key)]
 
 
 class Mesh:
@@ -89,12 +105,26 @@ async def _delete(bucket: Bucket, key: str) -> None:
 @contextmanager
 def mesh(backends: Sequence[str], **config: object) -> Iterator[Mesh]:
     """Make a host with an agent, not started yet, for each of these backends; all of it is gone when the block ends."""
+    with network(len(backends)) as (hub, hosts), _mesh(hub, hosts, backends, config) as made:
+        yield made
+
+
+@contextmanager
+def mesh_with_nat(backends: Sequence[str], **config: object) -> Iterator[Mesh]:
+    """Make a mesh like `mesh`, but the last host is behind another one that translates addresses."""
+    with (
+        network(len(backends)) as (hub, [*hosts, router]),
+        behind(router) as inner,
+        _mesh(hub, [*hosts, inner], backends, config) as made,
+    ):
+        yield made
+
+
+@contextmanager
+def _mesh(hub: Host, hosts: Sequence[Host], backends: Sequence[str], config: Mapping[str, object]) -> Iterator[Mesh]:
     directory = Path(tempfile.mkdtemp(prefix="ikto-"))
     try:
-        with (
-            network(len(backends)) as (hub, hosts),
-            hosted_mesh(directory, hub, hosts, backends, config) as made,
-        ):
+        with hosted_mesh(directory, hub, hosts, backends, config) as made:
             yield Mesh(made)
     finally:
         shutil.rmtree(directory)

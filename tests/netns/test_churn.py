@@ -10,13 +10,14 @@ from tests.netns.mesh import USERSPACE, Mesh, Node, mesh
 from tests.netns.traffic import pings
 
 pytestmark = USERSPACE
-ELSEWHERE = "10.66.0.99:51820"
+PORT = 51820
+ELSEWHERE = f"10.66.0.99:{PORT}"
 
 
 @pytest.fixture
 def five() -> Iterator[Mesh]:
     """Five hosts; the agents of the first two make a mesh."""
-    with mesh(["wgtool"] * 5) as made:
+    with mesh(["wgtool"] * 5, wg_port=PORT) as made:
         made.start(*made.nodes[:2])
         yield made
 
@@ -33,7 +34,7 @@ def test_two_that_talk_do_not_feel_others_join_leave_and_change(five: Mesh) -> N
         five.start(joining[0])
         for node in (one, joining[0]):  # the record of one that answers changes too
             node.agent.stop()
-            node.agent.config["endpoints"] = [ELSEWHERE, f"{node.host.address}:51820"]
+            node.agent.config["endpoints"] = [ELSEWHERE, f"{node.host.address}:{PORT}"]
             five.start(node)
             eventually(partial(is_seen_elsewhere, other, node))
     assert stream.sent > 100

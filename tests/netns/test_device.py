@@ -60,19 +60,7 @@ def test_a_peer_that_another_hand_added_goes_unless_foreign_ones_are_kept(pair: 
     node.agent.config["keep_foreign_peers"] = keep
     pair.start(node, other)
     node.host.run("wg", "set", node.ifname, "peer", FOREIGN, "allowed-ips", "192.0.2.1/32")
-    look_again(node)
+    node.look_again()
     shown = node.host.run("wg", "show", node.ifname, "peers")
     assert (FOREIGN in shown) is keep
     assert str(other.agent.public_key) in shown
-
-
-def look_again(node: Node) -> None:
-    """Have the agent compare its whole device: once a second pass has begun, the first one is over."""
-    for _ in range(2):
-        before = node.agent.admin.status().counters.reconcile.whole_passes
-        node.agent.admin.resync()
-        eventually(partial(has_looked, node, before))
-
-
-def has_looked(node: Node, before: int) -> bool:
-    return node.agent.admin.status().counters.reconcile.whole_passes > before

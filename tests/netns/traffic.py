@@ -2,11 +2,23 @@
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from signal import SIGINT
 
 from ikto_core.testing.network import Host
+
+SHOUT = """
+import socket, sys, time
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as speaker:
+    while True:
+        try:
+            speaker.sendto(b"hello", (sys.argv[1], 9))
+        except OSError:
+            pass  # no route yet
+        time.sleep(0.01)
+"""
 
 
 class Pings:
@@ -24,6 +36,16 @@ class Pings:
         (transmitted,) = re.findall(r"(\d+) packets transmitted", said)
         self.sent = int(transmitted)
         self.lost = len(set(range(1, self.sent)) - answered)
+
+
+@contextmanager
+def shouting(host: Host, address: str) -> Iterator[None]:
+    """Send to an address from a host for the length of a block, every 10 ms, whether there is a way or not."""
+    with subprocess.Popen([*host.within, sys.executable, "-c", SHOUT, address]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 @contextmanager
