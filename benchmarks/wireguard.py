@@ -79,7 +79,6 @@ async def _set(backend: Backend, maker: Backend, name: str, directory: Path, wan
 
 async def _beside_many(backend: Backend, context: BackendContext) -> list[Finding]:
     """Read a device, by a backend that has not seen it before and by one that has; and add peers to it, one by one."""
-
     stranger = backend
 
     async def another() -> None:
