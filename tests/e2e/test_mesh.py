@@ -1,6 +1,7 @@
 """Agents as processes form a mesh, keep it, and never share an address."""
 
 import json
+from functools import partial
 
 import msgspec
 import pytest
@@ -29,6 +30,13 @@ def writes_of(agent: AgentProcess) -> int:
     return counters.peers_written + counters.peers_removed
 
 
+def has_endpoints(agent: AgentProcess) -> bool:
+    """Whether every peer has one: that of a peer that is to speak first is written a second later."""
+    device = agent.admin.status().device
+    assert device
+    return all(peer.endpoint for peer in device.peers)
+
+
 def test_five_agents_join_restart_conflict_and_leave(mesh: Mesh) -> None:
     """The life of a mesh, from the first node to one that leaves."""
     first, second, third = (mesh.agent() for _ in range(3))
@@ -43,7 +51,10 @@ def test_five_agents_join_restart_conflict_and_leave(mesh: Mesh) -> None:
     mesh.agents.remove(intruder)
     mesh.assert_formed()
 
-    before = {agent: writes_of(agent) for agent in (first, third, fourth, fifth)}
+    others = (first, third, fourth, fifth)
+    for agent in others:
+        eventually(partial(has_endpoints, agent))
+    before = {agent: writes_of(agent) for agent in others}
     assert second.stop() == 0
     second.start()
     mesh.assert_formed()
