@@ -1,6 +1,6 @@
 """What our device is to show: the mesh as seen from our subnet, by the bucket, or by what was kept of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 import msgspec
 import structlog
@@ -8,7 +8,7 @@ import structlog
 from ikto_core.addressing import Prefix
 from ikto_core.config import Config
 from ikto_core.kept_mesh import KeptMesh
-from ikto_core.keys import PrivateKey
+from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.mesh import Entry, MeshView
 from ikto_core.ourselves import mesh_rules, own_device, own_subnet
 from ikto_core.reconcile import Reconciler
@@ -42,6 +42,10 @@ class Aim:
         """Our subnet, from which the mesh is seen; None: none is ours."""
         return self.view.rules.own_subnet
 
+    def own(self, keys: Set[PublicKey]) -> None:
+        """Take these public keys for ours too, from the next look at the bucket on."""
+        self.view.rules = msgspec.structs.replace(self.view.rules, other_own_keys=keys)
+
     def at_kept(self, kept: KeptMesh | None, address: str) -> None:
         """Show the mesh as it was kept (None: nothing was), from our address, until `at_bucket` is called."""
         self.recalled = True
@@ -73,4 +77,4 @@ class Aim:
 
     def _target(self, address: str | None, revision: int | None) -> None:
         device = own_device(self._config, self._private_key, address)
-        self._reconciler.target(device, self.view.peers, revision, restoring=self.recalled)
+        self._reconciler.target(device, self.view.on_device, revision, restoring=self.recalled)

@@ -13,7 +13,7 @@ from ikto_core.config import Config
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.kept_mesh import KeptMesh
 from ikto_core.keys import PublicKey
-from ikto_core.mesh import Accepted, Entry
+from ikto_core.mesh import Entry
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings, check_settings
 from ikto_core.ourselves import own_record
 from ikto_core.own_record import Verdict, draw_identity, judge_own
@@ -57,18 +57,26 @@ class Membership:
         self._claims = claims
         self._candidates = candidates
         self._random = random
-        self._identity = draw_identity(public_key, claims.instances, random)
+        self.announced = asyncio.Event()  # our record tells which key we will have next
+        self._identity = draw_identity(public_key, claims.instances, random, other_keys=claims.other_keys)
         self._claimant = Claimant(self._identity, lambda: f"{random.getrandbits(64):016x}")
         self._claimed_at = 0  # the revision of our record when it first stood
         self._newcomer = True  # no claim of this run has stood yet
         self._stands = ""  # the key of our record, once a claim of this run stood; empty: it did not yet
         self._stands_since = 0  # the revision of that
         self._doubt = asyncio.Event()  # the bucket may not hold our record as it should be
+        aim.own(claims.other_keys)
 
     @property
     def had_claim(self) -> bool:
         """Whether an earlier run claimed what this one will ask for first."""
         return self._claims.address is not None
+
+    def announce(self, next_key: PublicKey) -> None:
+        """Tell the mesh from now on which key we will have next; `announced` once our record does."""
+        self._identity = self._claimant.identity = self._identity.announcing(next_key)
+        self.aim.own(self._identity.other_keys)
+        self._doubt.set()
 
     def recall(self, kept: KeptMesh | None) -> None:
         """Have the device show the mesh as an earlier run kept it, with the address of its claim, until NATS answers.
@@ -133,7 +141,7 @@ class Membership:
         self._see_bucket(None)
         record = own_record(self._config, self._name, self._identity, address, advertise_address)
         judgement = judge_own(self.follower.table.get(record.key), record, self._identity, newcomer=self._newcomer)
-        if judgement.verdict in {Verdict.KEEP, Verdict.WRITE} and self._irregular_holder(record) is None:
+        if judgement.verdict in {Verdict.KEEP, Verdict.WRITE} and self.aim.view.irregular_holder(record.subnet) is None:
             self.record = record
             self._see_bucket(address)
 
@@ -185,7 +193,7 @@ class Membership:
 
     async def _claim_one(self, store: RecordStore, record: PeerRecord) -> int:
         """Claim one subnet; return the revision. Records of other forms hold theirs under keys that no lock guards."""
-        if holder := self._irregular_holder(record):
+        if holder := self.aim.view.irregular_holder(record.subnet):
             raise AddressInUseError(
                 f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
                 hint='choose another private_address, or "auto"',
@@ -198,17 +206,13 @@ class Membership:
         self._newcomer = False
         return revision
 
-    def _irregular_holder(self, record: PeerRecord) -> Accepted | None:
-        """Return somebody else's record of another form that holds some of what this one claims."""
-        holder = self.aim.view.holder(record.subnet)
-        others = holder and holder.record.public_key != record.public_key and not holder.regular
-        return holder if others else None
-
     async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
         """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
         moved = self._stands != record.key
         self.record, self._stands, self._stands_since = record, record.key, revision
         self._claimed_at = revision if moved else min(revision, self._claimed_at)
+        if record.next_public_key:
+            self.announced.set()
         if moved:
             log.info("subnet claimed", allowed_ip=record.allowed_ip, private_address=address)
             self._claims.keep(address)

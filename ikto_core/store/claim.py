@@ -32,7 +32,7 @@ class Claimant:
     """
 
     def __init__(self, identity: Identity, draw_nonce: Callable[[], str]) -> None:
-        self._identity = identity
+        self.identity = identity
         self._draw_nonce = draw_nonce
 
     async def claim(self, store: RecordStore, record: PeerRecord, *, newcomer: bool) -> int:
@@ -47,7 +47,7 @@ class Claimant:
             entry = await store.get(record.key)
             if entry and _nonce(record.key, entry) in written:
                 return entry.revision  # the answer was lost, the write was not
-            judgement = judge_own(entry, record, self._identity, newcomer=newcomer)
+            judgement = judge_own(entry, record, self.identity, newcomer=newcomer)
             if entry and judgement.verdict is Verdict.KEEP:
                 return entry.revision
             if judgement.verdict is not Verdict.WRITE:
@@ -62,7 +62,7 @@ class Claimant:
         raise NatsError(f"could not claim {record.allowed_ip} in {ATTEMPTS} attempts", hint="see the log; try again")
 
     async def withdraw(self, store: RecordStore, key: str) -> bool:
-        """Delete the record under `key` if it carries our public key; return whether it is gone.
+        """Delete the record under `key` if it carries a public key of ours; return whether it is gone.
 
         A record that somebody writes meanwhile stays. Raises NatsError if the bucket can't be read or written.
         """
@@ -70,7 +70,7 @@ class Claimant:
         if entry is None or entry.value is None:
             return True
         try:
-            if decode_record(key, entry.value).public_key != self._identity.public_key:
+            if not self.identity.owns(decode_record(key, entry.value).public_key):
                 return False
             await store.put(key, None, expected=entry.revision)
         except (RecordError, RevisionConflictError):

@@ -87,7 +87,7 @@ MUTANTS = (
         name="another's record is taken for ours",
         owner=own_record,
         function="judge_own",
-        text="found.public_key != wanted.public_key",
+        text="not identity.owns(found.public_key)",
         instead="False",
         scenario=RACE,
         found_out="nobody overwrites another's record",
