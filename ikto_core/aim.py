@@ -12,6 +12,8 @@ from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.mesh import Entry, MeshView
 from ikto_core.ourselves import mesh_rules, own_device, own_subnet
 from ikto_core.reconcile import Reconciler
+from ikto_core.state import Claim
+from ikto_core.store.follower import Follower
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +71,18 @@ class Aim:
         self._reconciler.changed(touched, revision)
         if touched:
             self._on_change()
+
+    def to_keep(self, claim: Claim, bucket: Follower, now: float) -> KeptMesh | None:
+        """Return the accepted mesh as of `now` (seconds since the epoch); None while nothing is known for certain."""
+        if self.recalled or self.subnet is None:
+            return None
+        return KeptMesh(
+            claim=claim,
+            stream=bucket.stream,
+            revision=bucket.revision,
+            saved_at=now,
+            entries={key: bucket.table[key] for key in self.view.accepted},
+        )
 
     def _see(self, entries: Mapping[str, Entry], address: str | None) -> None:
         subnet = own_subnet(self._config, address) if address else None

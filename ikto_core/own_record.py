@@ -7,7 +7,7 @@ from random import Random
 import msgspec
 
 from ikto_core.keys import PublicKey
-from ikto_core.mesh import Entry
+from ikto_core.mesh import Accepted, Entry
 from ikto_core.records import PeerRecord, RecordError, decode_record, owner_of
 
 
@@ -32,9 +32,20 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a public key is of this installation."""
         return public_key == self.public_key or public_key in self.other_keys
 
+    def named(self, record: PeerRecord) -> PeerRecord:
+        """Return a record of ours with our present key, and the next one if there is one to be told of."""
+        return msgspec.structs.replace(record, public_key=self.public_key, next_public_key=self.next_key)
+
     def announcing(self, next_key: PublicKey) -> "Identity":
         """Return who we are once we tell what our next key is."""
         return msgspec.structs.replace(self, next_key=next_key, other_keys=self.other_keys | {next_key})
+
+    def succeeded(self) -> "Identity":
+        """Return who we are once our next key is our key; as before if there is no next one."""
+        if self.next_key is None:
+            return self
+        keys = self.other_keys | {self.public_key}
+        return msgspec.structs.replace(self, public_key=self.next_key, next_key=None, other_keys=keys)
 
 
 def draw_identity(
@@ -104,3 +115,11 @@ def _judge_unreadable(value: bytes, identity: Identity, *, newcomer: bool, why: 
 def same_but_nonce(one: PeerRecord, other: PeerRecord) -> bool:
     """Whether two records say the same; each write has a nonce of its own."""
     return msgspec.structs.replace(one, nonce="") == msgspec.structs.replace(other, nonce="")
+
+
+def elsewhere(
+    with_our_key: Iterable[Accepted], record: PeerRecord | None, identity: Identity, *, ours: bool
+) -> list[Accepted]:
+    """Return which records with our public key stand beside `record`: those that are ours, or those that are not."""
+    others = (found for found in with_our_key if record is None or found.key != record.key)
+    return [found for found in others if identity.knows(found.record.instance) is ours]

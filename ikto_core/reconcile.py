@@ -14,7 +14,7 @@ from ikto_core.counters import ReconcileCounters
 from ikto_core.diff import diff, diff_peers, patched, restoration, summary, unasked
 from ikto_core.endpoints import Choice, Moment
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.keys import PublicKey
+from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.mesh import MeshPeer
 from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerState
 from ikto_core.peer_endpoints import EndpointBook
@@ -62,6 +62,7 @@ class Reconciler:
         self._ours: set[PublicKey] = set()  # peers that we put there
         self._endpoints = endpoints or EndpointBook()
         self._wake = asyncio.Event()
+        self._passing = asyncio.Lock()
         self._whole_at = 0.0  # the event loop's time at which the whole device is due, whatever happens
         self._rested_at = 0.0  # and the one before which no peer's endpoint is a reason to look at it
 
@@ -96,6 +97,17 @@ class Reconciler:
         self._dirty.update(peers)
         self._revision = revision
         self._wake.set()
+
+    async def rekey(self, private_key: PrivateKey) -> None:
+        """Give the device another key, and aim at that from now on. What peers still send to the old one is received.
+
+        Raises BackendError.
+        """
+        async with self._passing:
+            if self._base is None:
+                return
+            self._base = msgspec.structs.replace(self._base, private_key=private_key)
+            await self._backend.apply(self.ifname, DevicePatch(private_key=private_key))
 
     def distrust(self) -> None:
         """Read the whole device at the next pass: somebody else may have changed it."""
@@ -137,6 +149,10 @@ class Reconciler:
 
         Raises BackendError; a part may be written then, and the next pass reads the device before it writes.
         """
+        async with self._passing:
+            await self._pass()
+
+    async def _pass(self) -> None:
         if self._base is None:
             return
         base, revision = self._base, self._revision

@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 class ClonedError(AddressInUseError):
     """Another installation runs with our private key and has taken our record over."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="give each machine a private key of its own (ikto key generate)")
+
 
 class Claimant:
     """Writes and withdraws our own records, and never anybody else's.
@@ -88,8 +91,7 @@ def _nonce(key: str, entry: Entry) -> str | None:
 def _refuse(record: PeerRecord, judgement: Judgement) -> NoReturn:
     if judgement.verdict is Verdict.CLONED:
         raise ClonedError(
-            f"our record for {record.allowed_ip} was taken over by {judgement.holder}: a copy of this machine",
-            hint="give each machine a private key of its own (ikto key generate)",
+            f"our record for {record.allowed_ip} was taken over by {judgement.holder}: a copy of this machine"
         )
     raise AddressInUseError(
         f"{record.allowed_ip} is in use by {judgement.holder}",

@@ -95,11 +95,17 @@ def test_a_refusal_says_who_has_the_record() -> None:
     assert "Ikto 0.3.0" in judged(OF_0_3_0, newcomer=False).holder
 
 
-def test_who_announces_a_key_owns_it() -> None:
+def test_who_we_are_before_during_and_after_a_rotation() -> None:
     assert not IDENTITY.owns(THEIRS.public_key)
     announcing = IDENTITY.announcing(THEIRS.public_key)
     assert announcing.next_key == THEIRS.public_key
-    assert all(announcing.owns(key) for key in (WANTED.public_key, OLD_KEY, THEIRS.public_key))
+    after = announcing.succeeded()
+    assert (after.public_key, after.next_key) == (THEIRS.public_key, None)
+    for identity in (announcing, after, after.succeeded()):
+        assert all(identity.owns(key) for key in (WANTED.public_key, OLD_KEY, THEIRS.public_key))
+        assert identity.named(WANTED) == replace(
+            WANTED, public_key=identity.public_key, next_public_key=identity.next_key
+        )
 
 
 def test_a_name_can_not_write_lines_of_its_own_into_the_words() -> None:
