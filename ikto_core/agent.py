@@ -26,7 +26,7 @@ from ikto_core.keys import PrivateKey
 from ikto_core.membership import Membership
 from ikto_core.peer_endpoints import EndpointBook
 from ikto_core.reconcile import Reconciler
-from ikto_core.rotation import KeyRotatedError, Rotation
+from ikto_core.rotation import Rotation
 from ikto_core.state import StateFile
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.hints import Hints
@@ -34,7 +34,6 @@ from ikto_core.store.link import Link
 from ikto_core.store.session import NatsSettings, Session
 
 EVENTS_RETRY_S = 5.0
-
 log = structlog.get_logger(__name__)
 
 
@@ -139,10 +138,8 @@ class Agent:
             raise cause from group
 
     async def _until_the_end(self) -> None:
-        """Wait until the key was rotated, and then end all tasks, as when we are cancelled."""
         try:
-            await self._rotation.done.wait()
-            raise KeyRotatedError
+            await self._rotation.ended()
         finally:
             self._link.end()
 

@@ -28,7 +28,6 @@ takes about 20 µs, so that all the looks take a few percent of a processor, how
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
-
 log = structlog.get_logger(__name__)
 
 
@@ -99,15 +98,11 @@ class Reconciler:
         self._wake.set()
 
     async def rekey(self, private_key: PrivateKey) -> None:
-        """Give the device another key, and aim at that from now on. What peers still send to the old one is received.
-
-        Raises BackendError.
-        """
+        """Give the device another key at once, and aim at that from now on. Raises BackendError."""
         async with self._passing:
-            if self._base is None:
-                return
-            self._base = msgspec.structs.replace(self._base, private_key=private_key)
-            await self._backend.apply(self.ifname, DevicePatch(private_key=private_key))
+            if self._base:
+                self._base = msgspec.structs.replace(self._base, private_key=private_key)
+                await self._backend.apply(self.ifname, DevicePatch(private_key=private_key))
 
     def distrust(self) -> None:
         """Read the whole device at the next pass: somebody else may have changed it."""
@@ -150,29 +145,26 @@ class Reconciler:
         Raises BackendError; a part may be written then, and the next pass reads the device before it writes.
         """
         async with self._passing:
-            await self._pass()
-
-    async def _pass(self) -> None:
-        if self._base is None:
-            return
-        base, revision = self._base, self._revision
-        dirty, self._dirty = self._dirty, set()
-        whole, self._whole_due = self._whole_due or self._moved(dirty), False
-        expecting, self._expecting = self._expecting or bool(dirty), False
-        try:
-            if whole:
-                await self._whole(base, expecting=expecting)
-            elif dirty:
-                await self._quick(dirty)
-        except BackendError as error:
-            self.stats.failures += 1
-            self.failure = str(error)
-            self._expecting = True
-            self.distrust()  # errors are not atomic
-            raise
-        self.shown_revision, self.failure = revision, ""
-        if revision is not None:
-            self.in_step.set()
+            if self._base is None:
+                return
+            base, revision = self._base, self._revision
+            dirty, self._dirty = self._dirty, set()
+            whole, self._whole_due = self._whole_due or self._moved(dirty), False
+            expecting, self._expecting = self._expecting or bool(dirty), False
+            try:
+                if whole:
+                    await self._whole(base, expecting=expecting)
+                elif dirty:
+                    await self._quick(dirty)
+            except BackendError as error:
+                self.stats.failures += 1
+                self.failure = str(error)
+                self._expecting = True
+                self.distrust()  # errors are not atomic
+                raise
+            self.shown_revision, self.failure = revision, ""
+            if revision is not None:
+                self.in_step.set()
 
     async def _whole(self, base: DeviceSpec, *, expecting: bool) -> None:
         """Read the device, and write whatever is not as it should be."""
@@ -188,7 +180,7 @@ class Reconciler:
         if self._restoring:
             await self._restore(spec, state, choices)
             return
-        expecting = expecting or self._expecting or bool(self._dirty)  # the target may have moved while we read
+        expecting |= self._expecting or bool(self._dirty) or self._endpoints.next_keys.turned  # known as of this look
         held = frozenset(self.brake.held)
         patch = diff(spec, state, ours=self._ours)
         patch = msgspec.structs.replace(patch, remove_peers=self._braked(patch.remove_peers))
@@ -251,7 +243,8 @@ class Reconciler:
         return any(key in self.brake.held or self._endpoints.is_news(self._peers[key]) for key in both)
 
     def _braked(self, surplus: Set[PublicKey]) -> frozenset[PublicKey]:
-        admitted = self.brake.admit(surplus, present=len(self._shown), now=time.monotonic())
+        replaced = self._endpoints.next_keys.replaced(surplus, self._peers)
+        admitted = replaced | self.brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())
         if self.brake.held:
             log.warning("removals held back", ifname=self.ifname, held=len(self.brake.held))
         return admitted

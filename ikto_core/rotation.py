@@ -12,6 +12,7 @@ before it is switched nothing else is, and after it the rest follows, at the nex
 import asyncio
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import structlog
@@ -95,6 +96,11 @@ class Rotation:
         self._begun.set()
         log.info("the next key is announced", next_public_key=public_key.text)
         return public_key
+
+    async def ended(self) -> NoReturn:
+        """Wait until the agent is to start anew, and then end its tasks, by KeyRotatedError."""
+        await self.done.wait()
+        raise KeyRotatedError
 
     async def run(self, store: RecordStore) -> None:
         """Carry a rotation through, for as long as a session with NATS lives: time without one does not count.
