@@ -21,10 +21,12 @@ from ikto_core.errors import AddressInUseError, BackendError, ConfigError, NatsE
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keeper import Keeper
 from ikto_core.kept_mesh import KeptMesh, MeshFile
+from ikto_core.keyfile import load_private_key
 from ikto_core.keys import PrivateKey
 from ikto_core.membership import Membership
 from ikto_core.peer_endpoints import EndpointBook
 from ikto_core.reconcile import Reconciler
+from ikto_core.rotation import Rotation
 from ikto_core.state import StateFile
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.hints import Hints
@@ -32,18 +34,19 @@ from ikto_core.store.link import Link
 from ikto_core.store.session import NatsSettings, Session
 
 EVENTS_RETRY_S = 5.0
-
 log = structlog.get_logger(__name__)
 
 
 async def run_agent(
     config: Config, private_key: PrivateKey, backend: BackendPlugin, ipam: IpamPlugin, socket: Path
 ) -> None:
-    """Open the backend and take part in the mesh until cancelled. Raises as `Agent.run`."""
+    """Open the backend and take part in the mesh until cancelled, whatever keys come. Raises as `Agent.run`."""
     context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     async with backend.open(context) as opened:
-        agent = Agent(config, private_key, backend_name=backend.name, backend=opened, ipam=ipam)
-        await agent.run(socket)
+        while True:
+            agent = Agent(config, private_key, backend_name=backend.name, backend=opened, ipam=ipam)
+            await agent.run(socket)
+            private_key = load_private_key(Path(config.private_key_path))
 
 
 class Agent:
@@ -88,6 +91,7 @@ class Agent:
             candidates=Candidates(config, name, claims, ipam.make(), random),
             random=random,
         )
+        self._rotation = Rotation(Path(config.private_key_path), self._membership, self._reconciler, claims)
         self._link = Link(nats_settings(config, name), random, patient=self._membership.had_claim)
         self.report = Report(
             config,
@@ -99,10 +103,11 @@ class Agent:
             backend=backend,
             keeper=self._keeper,
             state=self._state,
+            rotation=self._rotation,
         )
 
     async def run(self, socket: Path) -> None:
-        """Take part in the mesh until cancelled, and answer on the unix socket.
+        """Take part in the mesh until cancelled, and answer on the unix socket; return when another key is to be used.
 
         Stopping leaves device and record in place; but a device whose address is not ours any more goes.
 
@@ -116,6 +121,7 @@ class Agent:
         """
         try:
             async with serve(self.report, socket), asyncio.TaskGroup() as tasks:
+                self._rotation.resume()
                 await self._recall()
                 tasks.create_task(self._keeper.run(self._to_keep))
                 tasks.create_task(self._link.run(self._follow))
@@ -124,6 +130,8 @@ class Agent:
                 tasks.create_task(self._tell_service_manager())
                 await self._until_the_end()
         except BaseExceptionGroup as group:
+            if self._rotation.done.is_set():
+                return
             cause = first_cause(group)
             if isinstance(cause, AddressInUseError) and self._membership.had_claim:
                 await self._let_go()
@@ -131,7 +139,7 @@ class Agent:
 
     async def _until_the_end(self) -> None:
         try:
-            await asyncio.Event().wait()
+            await self._rotation.ended()
         finally:
             self._link.end()
 
@@ -164,6 +172,7 @@ class Agent:
                 tasks.create_task(session.closed())
                 tasks.create_task(self._membership.follower.run(bucket))
                 tasks.create_task(self._membership.keep(bucket, advertised, self._link.settled))
+                tasks.create_task(self._rotation.run(bucket))
         except BaseExceptionGroup as group:
             raise first_cause(group) from group
 

@@ -1,6 +1,6 @@
 """What our device is to show: the mesh as seen from our subnet, by the bucket, or by what was kept of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 import msgspec
 import structlog
@@ -8,10 +8,12 @@ import structlog
 from ikto_core.addressing import Prefix
 from ikto_core.config import Config
 from ikto_core.kept_mesh import KeptMesh
-from ikto_core.keys import PrivateKey
+from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.mesh import Entry, MeshView
 from ikto_core.ourselves import mesh_rules, own_device, own_subnet
 from ikto_core.reconcile import Reconciler
+from ikto_core.state import Claim
+from ikto_core.store.follower import Follower
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +44,10 @@ class Aim:
         """Our subnet, from which the mesh is seen; None: none is ours."""
         return self.view.rules.own_subnet
 
+    def own(self, keys: Set[PublicKey]) -> None:
+        """Take these public keys for ours too, from the next look at the bucket on."""
+        self.view.rules = msgspec.structs.replace(self.view.rules, other_own_keys=keys)
+
     def at_kept(self, kept: KeptMesh | None, address: str) -> None:
         """Show the mesh as it was kept (None: nothing was), from our address, until `at_bucket` is called."""
         self.recalled = True
@@ -66,6 +72,18 @@ class Aim:
         if touched:
             self._on_change()
 
+    def to_keep(self, claim: Claim, bucket: Follower, now: float) -> KeptMesh | None:
+        """Return the accepted mesh as of `now` (seconds since the epoch); None while nothing is known for certain."""
+        if self.recalled or self.subnet is None:
+            return None
+        return KeptMesh(
+            claim=claim,
+            stream=bucket.stream,
+            revision=bucket.revision,
+            saved_at=now,
+            entries={key: bucket.table[key] for key in self.view.accepted},
+        )
+
     def _see(self, entries: Mapping[str, Entry], address: str | None) -> None:
         subnet = own_subnet(self._config, address) if address else None
         self.view = MeshView(msgspec.structs.replace(self.view.rules, own_subnet=subnet))
@@ -73,4 +91,4 @@ class Aim:
 
     def _target(self, address: str | None, revision: int | None) -> None:
         device = own_device(self._config, self._private_key, address)
-        self._reconciler.target(device, self.view.peers, revision, restoring=self.recalled)
+        self._reconciler.target(device, self.view.on_device, revision, restoring=self.recalled)

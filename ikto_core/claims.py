@@ -18,9 +18,15 @@ class Claims:
         self._kept = state.load()
 
     @property
+    def other_keys(self) -> frozenset[PublicKey]:
+        """The public keys of this installation beside the present one: what it was before a rotation, or will be."""
+        ours = self._kept.keys if self._public_key.text in self._kept.keys else ()
+        return frozenset(PublicKey.parse(text) for text in ours) - {self._public_key}
+
+    @property
     def kept(self) -> Claim | None:
         """The claim; None: nothing was claimed, or in another mesh, for another key or another address."""
-        claim = self._kept.claim
+        claim = self._kept.claim and self._as_ours(self._kept.claim)
         return claim if claim and claim == self._wanted(claim) else None
 
     @property
@@ -35,6 +41,7 @@ class Claims:
 
     def differences(self, other: Claim) -> list[str]:
         """Return why `other` is not the claim that holds, a line each."""
+        other = self._as_ours(other)
         differences = (self.kept or self._wanted(other)).differences(other)
         return differences or ([] if self.kept else ["no claim is kept beside it"])
 
@@ -49,10 +56,21 @@ class Claims:
         self._kept = self._kept.claimed(own_claim(self._config, self._public_key, address))
         self._state.save(self._kept)
 
+    def announce(self, next_key: PublicKey) -> bool:
+        """Keep that this key will be ours, so that the claim outlives the present one; return whether it is on disk."""
+        self._kept = msgspec.structs.replace(self._kept, keys=(self._public_key.text, next_key.text))
+        self._state.save(self._kept)
+        return not self._state.failure
+
     def forget(self) -> None:
         """Keep no claim."""
         self._kept = msgspec.structs.replace(self._kept, claim=None)
         self._state.save(self._kept)
+
+    def _as_ours(self, claim: Claim) -> Claim:
+        """Return a claim that was made with another key of ours as one of the present key."""
+        ours = claim.public_key in {key.text for key in self.other_keys}
+        return msgspec.structs.replace(claim, public_key=self._public_key.text) if ours else claim
 
     def _wanted(self, claim: Claim) -> Claim:
         """Return what a claim of this address, or of the configured one, would be today."""

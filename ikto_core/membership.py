@@ -13,10 +13,10 @@ from ikto_core.config import Config
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.kept_mesh import KeptMesh
 from ikto_core.keys import PublicKey
-from ikto_core.mesh import Accepted, Entry
+from ikto_core.mesh import Entry
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings, check_settings
 from ikto_core.ourselves import own_record
-from ikto_core.own_record import Verdict, draw_identity, judge_own
+from ikto_core.own_record import Identity, Verdict, draw_identity, elsewhere, judge_own
 from ikto_core.records import PeerRecord
 from ikto_core.store.claim import Claimant, ClonedError
 from ikto_core.store.follower import Follower
@@ -57,18 +57,27 @@ class Membership:
         self._claims = claims
         self._candidates = candidates
         self._random = random
-        self._identity = draw_identity(public_key, claims.instances, random)
-        self._claimant = Claimant(self._identity, lambda: f"{random.getrandbits(64):016x}")
+        self.announced = asyncio.Event()  # our record tells which key we will have next
+        self.identity = draw_identity(public_key, claims.instances, random, other_keys=claims.other_keys)
+        self._claimant = Claimant(self.identity, lambda: f"{random.getrandbits(64):016x}")
         self._claimed_at = 0  # the revision of our record when it first stood
         self._newcomer = True  # no claim of this run has stood yet
         self._stands = ""  # the key of our record, once a claim of this run stood; empty: it did not yet
         self._stands_since = 0  # the revision of that
         self._doubt = asyncio.Event()  # the bucket may not hold our record as it should be
+        aim.own(claims.other_keys)
 
     @property
     def had_claim(self) -> bool:
         """Whether an earlier run claimed what this one will ask for first."""
         return self._claims.address is not None
+
+    def become(self, identity: Identity) -> None:
+        """Be this from now on; our record is to say so. `announced` is set once it tells of a next key."""
+        self.identity = self._claimant.identity = identity
+        self.aim.own(identity.other_keys)
+        self.record = self.record and identity.named(self.record)
+        self._doubt.set()
 
     def recall(self, kept: KeptMesh | None) -> None:
         """Have the device show the mesh as an earlier run kept it, with the address of its claim, until NATS answers.
@@ -84,16 +93,7 @@ class Membership:
     def to_keep(self, now: float) -> KeptMesh | None:
         """Return the accepted mesh as of `now` (seconds since the epoch); None while nothing is known for certain."""
         claim = self._claims.kept
-        if claim is None or self.aim.recalled or self.aim.subnet is None:
-            return None
-        table = self.follower.table
-        return KeptMesh(
-            claim=claim,
-            stream=self.follower.stream,
-            revision=self.follower.revision,
-            saved_at=now,
-            entries={key: table[key] for key in self.aim.view.accepted},
-        )
+        return self.aim.to_keep(claim, self.follower, now) if claim else None
 
     async def keep(self, store: RecordStore, advertise_address: str, on_claimed: Callable[[], None]) -> None:
         """Claim our subnet, then see to it that the claim stands, until cancelled.
@@ -131,9 +131,9 @@ class Membership:
         if address is None:
             return
         self._see_bucket(None)
-        record = own_record(self._config, self._name, self._identity, address, advertise_address)
-        judgement = judge_own(self.follower.table.get(record.key), record, self._identity, newcomer=self._newcomer)
-        if judgement.verdict in {Verdict.KEEP, Verdict.WRITE} and self._irregular_holder(record) is None:
+        record = own_record(self._config, self._name, self.identity, address, advertise_address)
+        judgement = judge_own(self.follower.table.get(record.key), record, self.identity, newcomer=self._newcomer)
+        if judgement.verdict in {Verdict.KEEP, Verdict.WRITE} and self.aim.view.irregular_holder(record.subnet) is None:
             self.record = record
             self._see_bucket(address)
 
@@ -165,7 +165,7 @@ class Membership:
         """Claim the first address that holds; the one we have comes first."""
         refusal: AddressInUseError | None = None
         for address in self._candidates.addresses(self.aim.view):
-            record = own_record(self._config, self._name, self._identity, address, advertise_address)
+            record = own_record(self._config, self._name, self.identity, address, advertise_address)
             try:
                 revision = await self._claim_one(store, record)
             except ClonedError:
@@ -185,30 +185,26 @@ class Membership:
 
     async def _claim_one(self, store: RecordStore, record: PeerRecord) -> int:
         """Claim one subnet; return the revision. Records of other forms hold theirs under keys that no lock guards."""
-        if holder := self._irregular_holder(record):
+        if holder := self.aim.view.irregular_holder(record.subnet):
             raise AddressInUseError(
                 f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
                 hint='choose another private_address, or "auto"',
             )
-        self._claims.begin(self._identity.instance)  # a crash leaves no record that we don't know as ours
+        self._claims.begin(self.identity.instance)  # a crash leaves no record that we don't know as ours
         if self._newcomer:
             own_records = self.aim.view.own_records.values()
-            self._identity = self._identity.after(found.record.instance for found in own_records)
+            self.identity = self.identity.after(found.record.instance for found in own_records)
         revision = await self._claimant.claim(store, record, newcomer=self._newcomer)
         self._newcomer = False
         return revision
-
-    def _irregular_holder(self, record: PeerRecord) -> Accepted | None:
-        """Return somebody else's record of another form that holds some of what this one claims."""
-        holder = self.aim.view.holder(record.subnet)
-        others = holder and holder.record.public_key != record.public_key and not holder.regular
-        return holder if others else None
 
     async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
         """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
         moved = self._stands != record.key
         self.record, self._stands, self._stands_since = record, record.key, revision
         self._claimed_at = revision if moved else min(revision, self._claimed_at)
+        if record.next_public_key:
+            self.announced.set()
         if moved:
             log.info("subnet claimed", allowed_ip=record.allowed_ip, private_address=address)
             self._claims.keep(address)
@@ -223,6 +219,7 @@ class Membership:
     def _give_up(self) -> None:
         """Stop using our address at once, before another is found: it is somebody else's now."""
         self.record, self._stands = None, ""
+        self.announced.clear()
         self._see_bucket(None)
 
     # -- guarding --------------------------------------------------------------------------------------------------
@@ -239,27 +236,22 @@ class Membership:
         if self.record is None:
             return Verdict.KEEP
         seen = self.follower.table.get(self.record.key)
-        verdict = judge_own(seen, self.record, self._identity, newcomer=self._newcomer).verdict
+        verdict = judge_own(seen, self.record, self.identity, newcomer=self._newcomer).verdict
         if verdict is not Verdict.KEEP or self._elsewhere(ours=True) or self._elsewhere(ours=False):
             self._doubt.set()
         return verdict
 
     def _elsewhere(self, *, ours: bool) -> list[str]:
         """Return where other records with our public key stand: ours, or those that a copy of us wrote after ours."""
-        own = self.record.key if self.record else ""
-        others = {key: found for key, found in self.aim.view.own_records.items() if key != own}
-        known = {key for key, found in others.items() if self._identity.knows(found.record.instance)}
-        return sorted(known if ours else {k for k in others.keys() - known if others[k].revision > self._claimed_at})
+        others = elsewhere(self.aim.view.own_records.values(), self.record, self.identity, ours=ours)
+        return sorted(found.key for found in others if ours or found.revision > self._claimed_at)
 
     def _check_for_clones(self) -> None:
         """Let a copy of this machine be that claimed another address later than we claimed ours."""
         if self._newcomer:
             return  # a newcomer takes over whatever carries our key
         for key in self._elsewhere(ours=False):
-            raise ClonedError(
-                f"a copy of this machine runs with our private key (its record: {key})",
-                hint="give each machine a private key of its own (ikto key generate)",
-            )
+            raise ClonedError(f"a copy of this machine runs with our private key (its record: {key})")
 
     def _see_bucket(self, address: str | None) -> None:
         self.aim.at_bucket(self.follower.table, self.follower.revision, address)

@@ -4,7 +4,7 @@ A pure, incremental fold. Whatever the order in which records were seen, every n
 canonical form (the network address, with the mesh's own prefix length) first, then the others by KV key.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 
 import msgspec
 
@@ -14,7 +14,7 @@ from ikto_core.records import PEER_KEYS, PeerRecord, RecordError, decode_record
 from ikto_core.subnets import SubnetIndex
 
 OURSELVES = ""
-"""Who holds our own subnet, as `MeshView.holder` says it; anybody else is a KV key."""
+"""Who holds our own subnet, in the index of subnets; anybody else is a KV key."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -31,7 +31,12 @@ class MeshRules(msgspec.Struct, frozen=True, kw_only=True):
     cidr: Prefix  # the whole mesh
     subnet_prefix: int  # the length of a canonical record's subnet
     own_key: PublicKey
+    other_own_keys: Set[PublicKey] = frozenset()  # that this installation had, or will have
     own_subnet: Prefix | None = None  # None: none claimed yet
+
+    def ours(self, key: PublicKey) -> bool:
+        """Whether a public key is of this installation."""
+        return key == self.own_key or key in self.other_own_keys
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -45,7 +50,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class MeshPeer(msgspec.Struct, frozen=True):
-    """One public key with all its accepted records, the latest first."""
+    """One public key with all its accepted records, the latest first; or those that announce it as their next."""
 
     public_key: PublicKey
     records: tuple[Accepted, ...]
@@ -56,9 +61,15 @@ class MeshPeer(msgspec.Struct, frozen=True):
         return self.records[0].record.name
 
     @property
+    def predecessor(self) -> PublicKey | None:
+        """The key that the peer has until it has this one; None: it has this one."""
+        present = self.records[0].record.public_key
+        return None if present == self.public_key else present
+
+    @property
     def allowed_ips(self) -> frozenset[Prefix]:
-        """Every subnet that the peer has claimed."""
-        return frozenset(accepted.subnet for accepted in self.records)
+        """Every subnet that the peer has claimed; none as long as the key is not its own yet."""
+        return frozenset(a.subnet for a in self.records if a.record.public_key == self.public_key)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -80,17 +91,19 @@ class MeshView:
     def __init__(self, rules: MeshRules) -> None:
         self.rules = rules
         self.peers: dict[PublicKey, MeshPeer] = {}  # our own public key is never among them
+        self.on_device: dict[PublicKey, MeshPeer] = {}  # the peers, and beside them the keys they will have next
         self.quarantined: dict[str, Quarantined] = {}
         self.own_records: dict[str, Accepted] = {}  # records that carry our public key
         self._accepted: dict[str, Accepted] = {}
         self._irregular: dict[str, Accepted] = {}  # valid but not canonical, accepted or not
         self._records_of: dict[PublicKey, dict[str, Accepted]] = {}
+        self._announcing: dict[PublicKey, dict[str, Accepted]] = {}  # by the next public key
         self._held = SubnetIndex()
         if rules.own_subnet:
             self._held.add(rules.own_subnet, OURSELVES)
 
     def update(self, changes: Mapping[str, Entry]) -> set[PublicKey]:
-        """Fold in what changed in the bucket; return the peers that are new, changed or gone.
+        """Fold in what changed in the bucket; return the keys of `on_device` that are new, changed or gone.
 
         One canonical record costs O(log n): it can overlap no other canonical one. Others are few (0.3.0 accepts
         any form), and all of them are settled anew whenever anything changes.
@@ -105,9 +118,11 @@ class MeshView:
             self._admit(accepted)
         return self._refresh(before)
 
-    def holder(self, subnet: Prefix) -> Accepted | None:
-        """Return an accepted record, not our own claim's, that holds some of `subnet`; None if there is none."""
-        return self._accepted.get(self._held.holder(subnet) or OURSELVES)
+    def irregular_holder(self, subnet: Prefix) -> Accepted | None:
+        """Return somebody else's record of another form that is accepted and holds some of `subnet`; None: nobody's."""
+        holder = self._accepted.get(self._held.holder(subnet) or OURSELVES)
+        others = holder and not self.rules.ours(holder.record.public_key) and not holder.regular
+        return holder if others else None
 
     @property
     def accepted(self) -> Collection[str]:
@@ -136,7 +151,7 @@ class MeshView:
 
     def _admit(self, accepted: Accepted) -> None:
         """Accept a valid record, unless what it claims is held by a record that comes first."""
-        ours = accepted.record.public_key == self.rules.own_key
+        ours = self.rules.ours(accepted.record.public_key)
         if ours:
             self.own_records[accepted.key] = accepted
         if ours and accepted.subnet == self.rules.own_subnet and accepted.regular:
@@ -148,7 +163,14 @@ class MeshView:
             return
         self._held.add(accepted.subnet, accepted.key)
         self._accepted[accepted.key] = accepted
-        self._records_of.setdefault(accepted.record.public_key, {})[accepted.key] = accepted
+        for records, public_key in self._told_by(accepted):
+            records.setdefault(public_key, {})[accepted.key] = accepted
+
+    def _told_by(self, accepted: Accepted) -> Iterator[tuple[dict[PublicKey, dict[str, Accepted]], PublicKey]]:
+        """Yield the keys that a record tells of, each with the records it is to be found among."""
+        yield self._records_of, accepted.record.public_key
+        if accepted.record.next_public_key:
+            yield self._announcing, accepted.record.next_public_key
 
     def _described(self, holder: str) -> str:
         if holder == OURSELVES:
@@ -162,22 +184,36 @@ class MeshView:
         accepted = self._accepted.pop(key, None)
         if accepted:
             self._held.discard(accepted.subnet)
-            del self._records_of[accepted.record.public_key][key]
+            for records, public_key in self._told_by(accepted):
+                del records[public_key][key]
+                if not records[public_key]:
+                    del records[public_key]
         return accepted
 
     def _refresh(self, before: Mapping[str, Accepted | None]) -> set[PublicKey]:
-        """Rebuild the peers whose accepted records are not what they were."""
+        """Rebuild the peers whose accepted records are not what they were; return the keys that this bears on."""
         pairs = [(old, self._accepted.get(key)) for key, old in before.items()]
-        touched = {a.record.public_key for old, new in pairs if old != new for a in (old, new) if a}
-        touched.discard(self.rules.own_key)
-        for public_key in touched:
-            self._rebuild(public_key, self._records_of[public_key].values())
-        return touched
+        changed = (accepted for old, new in pairs if old != new for accepted in (old, new) if accepted)
+        told = {public_key for accepted in changed for _, public_key in self._told_by(accepted)}
+        return {key for key in told if not self.rules.ours(key) and self._rebuild(key)}
 
-    def _rebuild(self, public_key: PublicKey, records: Iterable[Accepted]) -> None:
-        latest_first = tuple(sorted(records, key=lambda a: a.revision, reverse=True))
-        if latest_first:
-            self.peers[public_key] = MeshPeer(public_key, latest_first)
-        else:
-            del self._records_of[public_key]
-            self.peers.pop(public_key, None)
+    def _rebuild(self, public_key: PublicKey) -> bool:
+        """Settle what a key is: somebody's, or announced, or neither; return whether it was anything else before."""
+        before = self.on_device.get(public_key)
+        peer = _peer(public_key, self._records_of.get(public_key))
+        shown = peer or _peer(public_key, self._announcing.get(public_key))
+        _put(self.peers, public_key, peer)
+        _put(self.on_device, public_key, shown)
+        return shown != before
+
+
+def _peer(public_key: PublicKey, records: Mapping[str, Accepted] | None) -> MeshPeer | None:
+    latest_first = sorted(records.values(), key=lambda a: a.revision, reverse=True) if records else ()
+    return MeshPeer(public_key, tuple(latest_first)) if latest_first else None
+
+
+def _put(peers: dict[PublicKey, MeshPeer], public_key: PublicKey, peer: MeshPeer | None) -> None:
+    if peer:
+        peers[public_key] = peer
+    else:
+        peers.pop(public_key, None)

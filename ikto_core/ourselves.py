@@ -61,6 +61,7 @@ def own_record(config: Config, name: str, identity: Identity, address: str, adve
         endpoints=config.advertised_endpoints,
         instance=identity.instance,
         agent=f"ikto {__version__}",
+        next_public_key=identity.next_key,
     )
 
 

@@ -7,7 +7,7 @@ from random import Random
 import msgspec
 
 from ikto_core.keys import PublicKey
-from ikto_core.mesh import Entry
+from ikto_core.mesh import Accepted, Entry
 from ikto_core.records import PeerRecord, RecordError, decode_record, owner_of
 
 
@@ -17,6 +17,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     public_key: PublicKey
     instance: str  # this run of the agent
     instances: Set[str] = frozenset()  # earlier runs of this installation, so that an old record of ours is known
+    other_keys: Set[PublicKey] = frozenset()  # that this installation had before, or will have next
+    next_key: PublicKey | None = None  # the one of them that peers are to be told of; None: none
 
     def knows(self, instance: str) -> bool:
         """Whether this installation wrote the records of that instance."""
@@ -26,10 +28,32 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         """Return us, knowing further runs as earlier ones of ours: whoever starts takes over what has our key."""
         return msgspec.structs.replace(self, instances=self.instances | set(instances))
 
+    def owns(self, public_key: PublicKey) -> bool:
+        """Whether a public key is of this installation."""
+        return public_key == self.public_key or public_key in self.other_keys
 
-def draw_identity(public_key: PublicKey, instances: Set[str], random: Random) -> Identity:
+    def named(self, record: PeerRecord) -> PeerRecord:
+        """Return a record of ours with our present key, and the next one if there is one to be told of."""
+        return msgspec.structs.replace(record, public_key=self.public_key, next_public_key=self.next_key)
+
+    def announcing(self, next_key: PublicKey) -> "Identity":
+        """Return who we are once we tell what our next key is."""
+        return msgspec.structs.replace(self, next_key=next_key, other_keys=self.other_keys | {next_key})
+
+    def succeeded(self) -> "Identity":
+        """Return who we are once our next key is our key; as before if there is no next one."""
+        if self.next_key is None:
+            return self
+        keys = self.other_keys | {self.public_key}
+        return msgspec.structs.replace(self, public_key=self.next_key, next_key=None, other_keys=keys)
+
+
+def draw_identity(
+    public_key: PublicKey, instances: Set[str], random: Random, *, other_keys: Set[PublicKey] = frozenset()
+) -> Identity:
     """Return who we are in a new run, after these."""
-    return Identity(public_key=public_key, instance=f"{random.getrandbits(64):016x}", instances=instances)
+    instance = f"{random.getrandbits(64):016x}"
+    return Identity(public_key=public_key, instance=instance, instances=instances, other_keys=other_keys)
 
 
 class Verdict(Enum):
@@ -55,7 +79,7 @@ def judge_own(entry: Entry | None, wanted: PeerRecord, identity: Identity, *, ne
         entry: What is there; None or a deletion if nothing is.
         wanted: The record that should be there; its nonce does not matter.
         identity: Who we are.
-        newcomer: True at the agent's start: a record with our public key is ours to take over, whoever wrote it.
+        newcomer: True at the agent's start: a record with a public key of ours is ours to take over, whoever wrote it.
             Later on, one that no run of ours wrote means that somebody else runs with our key: no fight.
 
     """
@@ -64,15 +88,15 @@ def judge_own(entry: Entry | None, wanted: PeerRecord, identity: Identity, *, ne
     try:
         found = decode_record(wanted.key, entry.value)
     except RecordError as error:
-        return _judge_unreadable(entry.value, wanted, identity, newcomer=newcomer, why=str(error))
-    if found.public_key != wanted.public_key:
+        return _judge_unreadable(entry.value, identity, newcomer=newcomer, why=str(error))
+    if not identity.owns(found.public_key):
         return Judgement(Verdict.IN_USE, f"{found.name!r} (public key {found.public_key})")
     if not newcomer and not identity.knows(found.instance):
         return Judgement(Verdict.CLONED, f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})")
     return Judgement(Verdict.KEEP if same_but_nonce(found, wanted) else Verdict.WRITE)
 
 
-def _judge_unreadable(value: bytes, wanted: PeerRecord, identity: Identity, *, newcomer: bool, why: str) -> Judgement:
+def _judge_unreadable(value: bytes, identity: Identity, *, newcomer: bool, why: str) -> Judgement:
     """Decide about a record that can't be accepted: whose it is may be legible all the same.
 
     What names no owner at all is nobody's, and who held the subnet mends it; a newcomer leaves it alone.
@@ -81,7 +105,7 @@ def _judge_unreadable(value: bytes, wanted: PeerRecord, identity: Identity, *, n
     if owner is None:
         return Judgement(Verdict.IN_USE, f"an unreadable record ({why})") if newcomer else Judgement(Verdict.WRITE)
     public_key, instance = owner
-    if public_key != wanted.public_key.text:
+    if public_key not in {key.text for key in (identity.public_key, *identity.other_keys)}:
         return Judgement(Verdict.IN_USE, f"an unreadable record of another public key ({why})")
     if not newcomer and not identity.knows(instance):
         return Judgement(Verdict.CLONED, f"instance {instance!r}, in an unreadable record ({why})")
@@ -91,3 +115,11 @@ def _judge_unreadable(value: bytes, wanted: PeerRecord, identity: Identity, *, n
 def same_but_nonce(one: PeerRecord, other: PeerRecord) -> bool:
     """Whether two records say the same; each write has a nonce of its own."""
     return msgspec.structs.replace(one, nonce="") == msgspec.structs.replace(other, nonce="")
+
+
+def elsewhere(
+    with_our_key: Iterable[Accepted], record: PeerRecord | None, identity: Identity, *, ours: bool
+) -> list[Accepted]:
+    """Return which records with our public key stand beside `record`: those that are ours, or those that are not."""
+    others = (found for found in with_our_key if record is None or found.key != record.key)
+    return [found for found in others if identity.knows(found.record.instance) is ours]

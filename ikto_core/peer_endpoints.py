@@ -8,6 +8,7 @@ from ikto_core.endpoints import Choice, Memory, Moment, choose_endpoint, starts
 from ikto_core.keys import PublicKey
 from ikto_core.mesh import MeshPeer
 from ikto_core.model import PeerSpec, PeerState
+from ikto_core.next_keys import NextKeys
 
 
 class EndpointBook:
@@ -30,6 +31,7 @@ class EndpointBook:
         self._own_key = own_key
         self._keepalive_s = persistent_keepalive
         self._has_route = has_route
+        self.next_keys = NextKeys()
         self._memories: dict[PublicKey, Memory] = {}
         self._looks: dict[PublicKey, float] = {}  # when to look at a peer again; few have such a time
 
@@ -47,15 +49,16 @@ class EndpointBook:
         self, peers: Iterable[MeshPeer], shown: Mapping[PublicKey, PeerState], at: Moment
     ) -> dict[PublicKey, Choice]:
         """Return what to write for peers that are as just `shown`; `remember` it once that is done."""
-        return {peer.public_key: self._choose(peer, shown.get(peer.public_key), at) for peer in peers}
+        self.next_keys.turned = False
+        return {peer.public_key: self._choose(peer, shown, at) for peer in peers}
 
     def spec(self, peer: MeshPeer, choice: Choice | None) -> PeerSpec:
         """Return a peer as it should be on the device; without a choice its endpoint is let be."""
         return PeerSpec(
             public_key=peer.public_key,
-            allowed_ips=peer.allowed_ips,
+            allowed_ips=self.next_keys.allowed_ips(peer),
             endpoint=choice.endpoint if choice else None,
-            persistent_keepalive=self._keepalive_s,
+            persistent_keepalive=0 if peer.predecessor else self._keepalive_s,
         )
 
     def remember(self, choices: Mapping[PublicKey, Choice]) -> None:
@@ -76,12 +79,15 @@ class EndpointBook:
         """Forget all but these peers; one that went unwritten, or whose removal is held, is no reason to look."""
         for key in self._memories.keys() - peers.keys():
             self.forget(key)
+        self.next_keys.forget_others(peers)
 
-    def _choose(self, peer: MeshPeer, observed: PeerState | None, at: Moment) -> Choice:
+    def _choose(self, peer: MeshPeer, shown: Mapping[PublicKey, PeerState], at: Moment) -> Choice:
+        if peer.predecessor:
+            return self.next_keys.look(peer, peer.predecessor, shown)
         return choose_endpoint(
             peer.endpoints,
             self._memories.get(peer.public_key),
-            observed,
+            shown.get(peer.public_key),
             at=at,
             first=self._own_key is None or starts(self._own_key, peer.public_key),
             keepalive=self._keepalive_s > 0,

@@ -14,7 +14,7 @@ from ikto_core.counters import ReconcileCounters
 from ikto_core.diff import diff, diff_peers, patched, restoration, summary, unasked
 from ikto_core.endpoints import Choice, Moment
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.keys import PublicKey
+from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.mesh import MeshPeer
 from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerState
 from ikto_core.peer_endpoints import EndpointBook
@@ -28,7 +28,6 @@ takes about 20 µs, so that all the looks take a few percent of a processor, how
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
-
 log = structlog.get_logger(__name__)
 
 
@@ -62,6 +61,7 @@ class Reconciler:
         self._ours: set[PublicKey] = set()  # peers that we put there
         self._endpoints = endpoints or EndpointBook()
         self._wake = asyncio.Event()
+        self._passing = asyncio.Lock()
         self._whole_at = 0.0  # the event loop's time at which the whole device is due, whatever happens
         self._rested_at = 0.0  # and the one before which no peer's endpoint is a reason to look at it
 
@@ -96,6 +96,13 @@ class Reconciler:
         self._dirty.update(peers)
         self._revision = revision
         self._wake.set()
+
+    async def rekey(self, private_key: PrivateKey) -> None:
+        """Give the device another key at once, and aim at that from now on. Raises BackendError."""
+        async with self._passing:
+            if self._base:
+                self._base = msgspec.structs.replace(self._base, private_key=private_key)
+                await self._backend.apply(self.ifname, DevicePatch(private_key=private_key))
 
     def distrust(self) -> None:
         """Read the whole device at the next pass: somebody else may have changed it."""
@@ -137,26 +144,27 @@ class Reconciler:
 
         Raises BackendError; a part may be written then, and the next pass reads the device before it writes.
         """
-        if self._base is None:
-            return
-        base, revision = self._base, self._revision
-        dirty, self._dirty = self._dirty, set()
-        whole, self._whole_due = self._whole_due or self._moved(dirty), False
-        expecting, self._expecting = self._expecting or bool(dirty), False
-        try:
-            if whole:
-                await self._whole(base, expecting=expecting)
-            elif dirty:
-                await self._quick(dirty)
-        except BackendError as error:
-            self.stats.failures += 1
-            self.failure = str(error)
-            self._expecting = True
-            self.distrust()  # errors are not atomic
-            raise
-        self.shown_revision, self.failure = revision, ""
-        if revision is not None:
-            self.in_step.set()
+        async with self._passing:
+            if self._base is None:
+                return
+            base, revision = self._base, self._revision
+            dirty, self._dirty = self._dirty, set()
+            whole, self._whole_due = self._whole_due or self._moved(dirty), False
+            expecting, self._expecting = self._expecting or bool(dirty), False
+            try:
+                if whole:
+                    await self._whole(base, expecting=expecting)
+                elif dirty:
+                    await self._quick(dirty)
+            except BackendError as error:
+                self.stats.failures += 1
+                self.failure = str(error)
+                self._expecting = True
+                self.distrust()  # errors are not atomic
+                raise
+            self.shown_revision, self.failure = revision, ""
+            if revision is not None:
+                self.in_step.set()
 
     async def _whole(self, base: DeviceSpec, *, expecting: bool) -> None:
         """Read the device, and write whatever is not as it should be."""
@@ -172,7 +180,7 @@ class Reconciler:
         if self._restoring:
             await self._restore(spec, state, choices)
             return
-        expecting = expecting or self._expecting or bool(self._dirty)  # the target may have moved while we read
+        expecting |= self._expecting or bool(self._dirty) or self._endpoints.next_keys.turned  # known as of this look
         held = frozenset(self.brake.held)
         patch = diff(spec, state, ours=self._ours)
         patch = msgspec.structs.replace(patch, remove_peers=self._braked(patch.remove_peers))
@@ -235,7 +243,8 @@ class Reconciler:
         return any(key in self.brake.held or self._endpoints.is_news(self._peers[key]) for key in both)
 
     def _braked(self, surplus: Set[PublicKey]) -> frozenset[PublicKey]:
-        admitted = self.brake.admit(surplus, present=len(self._shown), now=time.monotonic())
+        replaced = self._endpoints.next_keys.replaced(surplus, self._peers)
+        admitted = replaced | self.brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())
         if self.brake.held:
             log.warning("removals held back", ifname=self.ifname, held=len(self.brake.held))
         return admitted

@@ -42,6 +42,7 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     instance: str = ""  # the run of the agent that wrote it; empty: written by Ikto 0.3.0
     nonce: str = ""  # drawn anew for each write
     agent: str = ""  # program and version that wrote it
+    next_public_key: PublicKey | None = None  # that it will have soon (docs/rotation.md); None: none announced
 
     @property
     def subnet(self) -> Prefix:
@@ -71,6 +72,7 @@ class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
     instance: str = ""
     nonce: str = ""
     agent: str = ""
+    next_public_key: str = ""
 
 
 class _Owner(msgspec.Struct):
@@ -111,6 +113,7 @@ def encode_record(record: PeerRecord) -> bytes:
             instance=record.instance,
             nonce=record.nonce,
             agent=record.agent,
+            next_public_key=record.next_public_key.text if record.next_public_key else "",
         )
     ).decode()
     for character, escape in _GO_ESCAPES.items():
@@ -155,6 +158,7 @@ def _typed(wire: _Wire) -> PeerRecord:
             instance=wire.instance,
             nonce=wire.nonce,
             agent=wire.agent,
+            next_public_key=_readable_key(wire.next_public_key),
         )
     except ValueError as error:
         raise RecordError(str(error)) from None
@@ -165,6 +169,13 @@ def _member(name: str, parse: Callable[[str], T], text: str) -> T:
         return parse(text)
     except ValueError as error:
         raise RecordError(f"{name}: {error}") from None
+
+
+def _readable_key(text: str) -> PublicKey | None:
+    """Skip what is no key: the record is good without an announcement."""
+    with suppress(ValueError):
+        return PublicKey.parse(text)
+    return None
 
 
 def _readable_endpoints(texts: list[str]) -> Iterator[Endpoint]:

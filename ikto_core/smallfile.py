@@ -76,6 +76,12 @@ def replace_small_file(path: Path, content: bytes) -> None:
     _sync_directory(path.parent)
 
 
+def move_small_file(old: Path, new: Path) -> None:
+    """Give a file the name of another, which goes: at once, and for good when this returns. Raises OSError."""
+    old.replace(new)
+    _sync_directory(new.parent)
+
+
 def _fill(descriptor: int, content: bytes) -> None:
     with open(descriptor, "wb") as file:
         file.write(content)

@@ -1,4 +1,4 @@
-"""What an agent keeps on disk: the subnet it has claimed, and the names of its runs."""
+"""What an agent keeps on disk: the subnet it has claimed, the names of its runs, and its public keys."""
 
 import time
 from pathlib import Path
@@ -8,6 +8,7 @@ import structlog
 
 from ikto_core.addressing import Prefix, parse_address
 from ikto_core.errors import ConfigError
+from ikto_core.keys import PublicKey
 from ikto_core.smallfile import replace_small_file
 
 VERSION = 1
@@ -47,6 +48,14 @@ class KeptState(msgspec.Struct, frozen=True, kw_only=True):
     version: int = VERSION
     claim: Claim | None = None  # None: nothing was ever claimed, or it was lost
     instances: tuple[str, ...] = ()  # the runs of this installation, the latest last, INSTANCES_KEPT at most
+    keys: tuple[str, ...] = ()  # public keys before and after the latest rotation; empty: there never was one
+
+    def check(self) -> None:
+        """Raise ValueError unless the claim is an address of its mesh, and the keys are keys."""
+        if self.claim:
+            self.claim.check()
+        for text in self.keys:
+            PublicKey.parse(text)
 
     def begun(self, instance: str) -> "KeptState":
         """Return what to keep before the run `instance` writes its first record."""
@@ -75,8 +84,7 @@ class StateFile:
             kept = msgspec.json.decode(self.path.read_bytes(), type=KeptState)
             if kept.version != VERSION:
                 raise ValueError(f"version {kept.version} is not {VERSION}")
-            if kept.claim:
-                kept.claim.check()
+            kept.check()
         except FileNotFoundError:
             return KeptState()
         except (IsADirectoryError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors

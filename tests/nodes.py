@@ -63,7 +63,14 @@ class Node:
     """One run of an agent, on a host of its own unless given, with the state directory of the runs before it."""
 
     def __init__(
-        self, bucket: MemoryBucket, state_dir: Path, *, seed: int = 1, host: FakeHost | None = None, **config: Any
+        self,
+        bucket: MemoryBucket,
+        state_dir: Path,
+        *,
+        seed: int = 1,
+        host: FakeHost | None = None,
+        private_key: PrivateKey = OWN_PRIVATE_KEY,
+        **config: Any,
     ) -> None:
         defaults: dict[str, Any] = {"private_address": ADDRESS, "mesh_cidr": "10.0.0.0/24", "subnet_prefix": 28}
         self.bucket = bucket
@@ -72,7 +79,7 @@ class Node:
         self.state = StateFile(state_dir)
         self.news = 0  # how often there was something new to keep
         self.membership = membership(
-            Config(**defaults | config), "ours", OWN_PRIVATE_KEY, self.reconciler, self.state, Random(seed), self._news
+            Config(**defaults | config), "ours", private_key, self.reconciler, self.state, Random(seed), self._news
         )
 
     def _news(self) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from ikto_core.admin.views import ErrorView, InfoView, PeersView, ReleasedView, StatusView
+from ikto_core.admin.views import ErrorView, InfoView, PeersView, ReleasedView, RotationView, StatusView
 from ikto_core.errors import IktoError
 
 TIMEOUT_S = 5.0
@@ -47,13 +47,18 @@ class AdminClient:
         """Have the agent read the whole bucket and the whole device again, soon."""
         self._ask("POST", "/v1/resync", dict[str, object])
 
+    def rotate_key(self) -> RotationView:
+        """Have the agent rotate its key, make before break; it does so by itself from then on."""
+        return self._ask("POST", "/v1/rotate-key", RotationView)
+
     def _ask(self, method: str, target: str, view: type[View]) -> View:
         with self._told():
             status, body = self._exchange(method, target)
             if status < 400:
                 return msgspec.json.decode(body, type=view)
-            message = msgspec.json.decode(body, type=ErrorView).error
-        raise IktoError(f"the agent on {self._path}: {message}", hint="is it of another version?")
+            refusal = msgspec.json.decode(body, type=ErrorView)
+        hint = refusal.hint or "is it of another version?"
+        raise IktoError(f"the agent on {self._path}: {refusal.error}", hint=hint)
 
     def _exchange(self, method: str, target: str) -> tuple[int, bytes]:
         connection = _UnixConnection(self._path, self._timeout_s)

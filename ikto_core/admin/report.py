@@ -7,6 +7,7 @@ import msgspec
 
 from ikto_core import __version__
 from ikto_core.addressing import Prefix
+from ikto_core.admin.rotating import rotation_view
 from ikto_core.admin.views import (
     AgentState,
     CountersView,
@@ -31,6 +32,7 @@ from ikto_core.mesh import MeshPeer, Quarantined
 from ikto_core.model import DeviceState, PeerState
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord, RecordError, allowed_ip_of_key
+from ikto_core.rotation import Rotation
 from ikto_core.state import StateFile
 from ikto_core.store.link import Link
 
@@ -53,7 +55,9 @@ class Report:
         backend: Backend,
         keeper: Keeper,
         state: StateFile,
+        rotation: Rotation,
     ) -> None:
+        self.rotation = rotation
         self._config = config
         self._name = name
         self._backend_name = backend_name
@@ -105,8 +109,9 @@ class Report:
             accepted=len(view.peers),
             quarantined=tuple(_quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
             held=tuple(key.text for key in sorted(self._reconciler.brake.held)),
-            device=_device_view(device, view.peers) if device else None,
+            device=_device_view(device, view.on_device) if device else None,
             device_failure=failure or None,
+            rotation=rotation_view(self.rotation),
             counters=self._counters(),
         )
 

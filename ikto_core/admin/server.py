@@ -13,7 +13,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from ikto_core.admin.listener import bound
 from ikto_core.admin.metrics import render
 from ikto_core.admin.report import Report
+from ikto_core.admin.rotating import rotation_view
 from ikto_core.admin.views import ErrorView, ReleasedView
+from ikto_core.errors import IktoError
 
 SHUTDOWN_TIMEOUT_S = 2.0
 """Who is being answered when the agent stops gets so long."""
@@ -50,6 +52,7 @@ def _application(report: Report) -> web.Application:
             web.get("/v1/peers", answers.peers),
             web.post("/v1/peers/release", answers.release),
             web.post("/v1/resync", answers.resync),
+            web.post("/v1/rotate-key", answers.rotate_key),
             web.get("/healthz", answers.healthz),
             web.get("/readyz", answers.readyz),
             web.get("/metrics", answers.metrics),
@@ -82,6 +85,11 @@ class _Answers:
         self._report.resync()
         return _json({}, status=202)
 
+    async def rotate_key(self, _: web.Request) -> web.Response:
+        """Begin it, unless it was begun; 202, as peers are given time to learn the next key."""
+        self._report.rotation.begin()
+        return _json(rotation_view(self._report.rotation), status=202)
+
     async def healthz(self, _: web.Request) -> web.Response:
         """Say that the loop lives; that this answers at all is the proof."""
         return web.Response(text="ok\n")
@@ -108,6 +116,8 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return _json(ErrorView(error=f"there is no {request.path} here"), status=error.status)
     except web.HTTPException as error:
         return _json(ErrorView(error=error.reason), status=error.status)
+    except IktoError as error:
+        return _json(ErrorView(error=str(error), hint=error.hint), status=409)
     except Exception as error:
         log.exception("a request on the socket failed", path=request.path)
         return _json(ErrorView(error=f"internal error: {type(error).__name__}: {error}"), status=500)

@@ -88,6 +88,13 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     peers: tuple[DevicePeerView, ...]  # by public key
 
 
+class RotationView(msgspec.Struct, frozen=True, kw_only=True):
+    """A rotation of the key that is under way; it is over when `public_key` of the status is that key."""
+
+    next_public_key: str
+    due_at: float | None  # when it will be switched, seconds since the epoch; null: our record does not tell of it yet
+
+
 class CountersView(msgspec.Struct, frozen=True, kw_only=True):
     """Counts since the agent's start."""
 
@@ -117,6 +124,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     held: tuple[str, ...]  # public keys of the peers whose removal is held back by the brake
     device: DeviceView | None  # null: it is absent, or can't be read: see device_failure
     device_failure: str | None  # why the device is not what it should be, or can't be read
+    rotation: RotationView | None = None  # null: none is under way
     counters: CountersView
 
 
@@ -145,7 +153,8 @@ class ReleasedView(msgspec.Struct, frozen=True, kw_only=True):
     released: int
 
 
-class ErrorView(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What comes with a status of 400 or more."""
 
     error: str
+    hint: str = ""  # what to do about it; left out when empty

@@ -17,7 +17,7 @@ from ikto_core.errors import ConfigError, IktoError, first_cause
 COMMANDS = {
     "init": ("ikto_core.cli.init:init", "Print a configuration with a random private address."),
     "config": ("ikto_core.cli.config:config", "Check a configuration, or describe its members."),
-    "key": ("ikto_core.cli.key:key", "Make a private key, or show its public one."),
+    "key": ("ikto_core.cli.key:key", "Make a private key, show its public one, or rotate an agent's."),
     "bucket": ("ikto_core.cli.bucket:bucket", "Create, show or upgrade the mesh's bucket."),
     "agent": ("ikto_core.cli.agent:agent", "Take part in the mesh: claim, follow, keep the device equal."),
     "info": ("ikto_core.cli.info:info", "Show this host's record and its peers."),

@@ -53,6 +53,8 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     yield line("state", view.state.value, style=_COLOURS.get(view.state, "yellow"))
     yield line("name", view.name)
     yield line("public key", view.public_key)
+    if view.rotation:
+        yield line("next key", view.rotation.next_public_key, style="yellow")
     claimed = f"{view.private_address} in {view.allowed_ip}"
     yield line("address", claimed if view.allowed_ip else "none claimed yet")
     yield line("NATS", _nats(view.nats), style="" if view.nats.connected else "red")

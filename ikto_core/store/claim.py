@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 class ClonedError(AddressInUseError):
     """Another installation runs with our private key and has taken our record over."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="give each machine a private key of its own (ikto key generate)")
+
 
 class Claimant:
     """Writes and withdraws our own records, and never anybody else's.
@@ -32,7 +35,7 @@ class Claimant:
     """
 
     def __init__(self, identity: Identity, draw_nonce: Callable[[], str]) -> None:
-        self._identity = identity
+        self.identity = identity
         self._draw_nonce = draw_nonce
 
     async def claim(self, store: RecordStore, record: PeerRecord, *, newcomer: bool) -> int:
@@ -47,7 +50,7 @@ class Claimant:
             entry = await store.get(record.key)
             if entry and _nonce(record.key, entry) in written:
                 return entry.revision  # the answer was lost, the write was not
-            judgement = judge_own(entry, record, self._identity, newcomer=newcomer)
+            judgement = judge_own(entry, record, self.identity, newcomer=newcomer)
             if entry and judgement.verdict is Verdict.KEEP:
                 return entry.revision
             if judgement.verdict is not Verdict.WRITE:
@@ -62,7 +65,7 @@ class Claimant:
         raise NatsError(f"could not claim {record.allowed_ip} in {ATTEMPTS} attempts", hint="see the log; try again")
 
     async def withdraw(self, store: RecordStore, key: str) -> bool:
-        """Delete the record under `key` if it carries our public key; return whether it is gone.
+        """Delete the record under `key` if it carries a public key of ours; return whether it is gone.
 
         A record that somebody writes meanwhile stays. Raises NatsError if the bucket can't be read or written.
         """
@@ -70,7 +73,7 @@ class Claimant:
         if entry is None or entry.value is None:
             return True
         try:
-            if decode_record(key, entry.value).public_key != self._identity.public_key:
+            if not self.identity.owns(decode_record(key, entry.value).public_key):
                 return False
             await store.put(key, None, expected=entry.revision)
         except (RecordError, RevisionConflictError):
@@ -88,8 +91,7 @@ def _nonce(key: str, entry: Entry) -> str | None:
 def _refuse(record: PeerRecord, judgement: Judgement) -> NoReturn:
     if judgement.verdict is Verdict.CLONED:
         raise ClonedError(
-            f"our record for {record.allowed_ip} was taken over by {judgement.holder}: a copy of this machine",
-            hint="give each machine a private key of its own (ikto key generate)",
+            f"our record for {record.allowed_ip} was taken over by {judgement.holder}: a copy of this machine"
         )
     raise AddressInUseError(
         f"{record.allowed_ip} is in use by {judgement.holder}",

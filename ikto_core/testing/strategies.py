@@ -169,4 +169,5 @@ def peer_records(subnet: SearchStrategy[Prefix] | None = None) -> SearchStrategy
         instance=texts,
         nonce=texts,
         agent=texts,
+        next_public_key=st.none() | public_keys(),
     )

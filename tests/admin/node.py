@@ -9,12 +9,14 @@ from random import Random
 
 from ikto_backends.fake import FakeHost
 from ikto_core.admin.report import Report
+from ikto_core.claims import Claims
 from ikto_core.config import config_from_flags
 from ikto_core.keeper import Keeper
 from ikto_core.kept_mesh import MeshFile
 from ikto_core.membership import Membership
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord, encode_record
+from ikto_core.rotation import Rotation
 from ikto_core.state import StateFile
 from ikto_core.store.link import Link
 from ikto_core.store.session import NatsSettings
@@ -95,6 +97,7 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
             backend=backend,
             keeper=keeper,
             state=state,
+            rotation=Rotation(state_dir / "key", place, reconciler, Claims(config, OWN_KEY.public(), state)),
         )
         yield Node(MemoryBucket(), host, place, reconciler, link, keeper, report)
 

@@ -85,7 +85,7 @@ class Scene:
         self.aim()
 
     def aim(self) -> None:
-        self.reconciler.target(self.base, self.view.peers, self.revision)
+        self.reconciler.target(self.base, self.view.on_device, self.revision)
 
     def put(self, *records: PeerRecord) -> None:
         """Have the bucket hold these records, all in one push."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.keys import PublicKey
@@ -89,15 +90,30 @@ def test_garbage_beside_good_records_harms_nobody(spoil: Callable[[bytes], bytes
 
 
 @pytest.mark.parametrize(
-    ("asked", "holder"), [("10.0.0.64/26", "10.0.0.65/32"), ("10.0.0.65/32", "10.0.0.65/32"), ("10.0.0.96/28", None)]
+    ("asked", "holder"),
+    [
+        ("10.0.0.64/26", "10.0.0.65/32"),
+        ("10.0.0.65/32", "10.0.0.65/32"),
+        ("10.0.0.96/28", None),
+        ("10.0.0.128/28", None),  # held, by a canonical record: the lock on its key is guard enough
+    ],
 )
-def test_whoever_holds_some_of_a_subnet_can_be_asked_for(asked: str, holder: str | None) -> None:
-    held = seeing(record("10.0.0.65/32")).holder(Prefix.parse(asked))
+def test_whose_record_of_another_form_holds_some_of_a_subnet_can_be_asked_for(asked: str, holder: str | None) -> None:
+    view = seeing(record("10.0.0.65/32"), record("10.0.0.128/28", OTHER_KEY))
+    held = view.irregular_holder(Prefix.parse(asked))
     assert (held.record.allowed_ip if held else None) == holder
 
 
 def test_nobody_else_holds_our_own_subnet() -> None:
-    assert seeing(record(str(OWN_SUBNET), OWN_KEY)).holder(OWN_SUBNET) is None
+    assert seeing(record(str(OWN_SUBNET), OWN_KEY)).irregular_holder(OWN_SUBNET) is None
+
+
+@pytest.mark.parametrize("own_key", [OWN_KEY, OTHER_KEY])
+def test_a_record_of_ours_is_nobody_elses_whichever_of_our_keys_it_has(own_key: PublicKey) -> None:
+    view = seeing(record("10.0.0.65/32", own_key), rules=replace(RULES, other_own_keys={OTHER_KEY}))
+    assert view.irregular_holder(Prefix.parse("10.0.0.64/28")) is None
+    assert view.peers == {}
+    assert view.own_records.keys() == {record_key("10.0.0.65/32")}
 
 
 def test_one_more_record_touches_none_of_ten_thousand_others() -> None:

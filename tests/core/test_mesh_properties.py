@@ -5,6 +5,7 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ikto_core.addressing import Prefix, format_address
 from ikto_core.keys import PublicKey
@@ -47,7 +48,7 @@ class NaiveView:
 
     def _consider(self, key: str, revision: int, found: PeerRecord) -> None:
         subnet = Prefix.parse(found.allowed_ip)
-        if found.public_key == self.rules.own_key:
+        if found.public_key in self.own_keys():
             self.own.add(key)
             if self._canonical(found) and subnet == self.rules.own_subnet:
                 return
@@ -62,8 +63,18 @@ class NaiveView:
     def peers(self) -> dict[PublicKey, list[tuple[int, PeerRecord]]]:
         """Each peer's records, the latest first."""
         latest_first = sorted(self.accepted.values(), key=lambda pair: -pair[0])
-        keys = {found.public_key for _, found in latest_first} - {self.rules.own_key}
+        keys = {found.public_key for _, found in latest_first} - self.own_keys()
         return {key: [pair for pair in latest_first if pair[1].public_key == key] for key in keys}
+
+    def announced(self) -> dict[PublicKey, list[tuple[int, PeerRecord]]]:
+        """Each key that is nobody's yet, with the records that announce it, the latest first."""
+        latest_first = sorted(self.accepted.values(), key=lambda pair: -pair[0])
+        keys = {key for _, found in latest_first if (key := found.next_public_key)} - self.own_keys()
+        announced = {key: [pair for pair in latest_first if pair[1].next_public_key == key] for key in keys}
+        return {key: pairs for key, pairs in announced.items() if key not in self.peers()}
+
+    def own_keys(self) -> set[PublicKey]:
+        return {self.rules.own_key, *self.rules.other_own_keys}
 
 
 def records_of(peer: MeshPeer) -> list[tuple[int, PeerRecord]]:
@@ -75,7 +86,12 @@ WITH_HOST_BITS = st.builds("{}/{}".format, addresses_in(MESH).map(format_address
 OUTSIDE = st.sampled_from(["10.0.1.0/28", "0.0.0.0/0", "10.0.0.0/23", "fd10::/48", "::/0"])
 SUBNETS = st.one_of(CANONICAL, CANONICAL, subnets_of(MESH).map(str), WITH_HOST_BITS, OUTSIDE)
 PORTS = st.integers(1, 3)
-RECORDS = st.builds(record, SUBNETS, st.sampled_from(KEYS), st.sampled_from("ab"), PORTS)
+NEXT_KEYS = st.none() | st.none() | st.sampled_from(KEYS)
+RECORDS = st.builds(
+    lambda found, next_key: replace(found, next_public_key=next_key),
+    st.builds(record, SUBNETS, st.sampled_from(KEYS), st.sampled_from("ab"), PORTS),
+    NEXT_KEYS,
+)
 GARBAGE = st.binary(max_size=3) | RECORDS.map(encode_record)
 Change = tuple[str, bytes | None]
 CHANGES = st.one_of(
@@ -90,6 +106,7 @@ SOME_RULES = st.builds(
     cidr=st.just(MESH),
     subnet_prefix=st.sampled_from([28, 28, 30]),
     own_key=st.sampled_from(KEYS[:2]),
+    other_own_keys=st.sampled_from([frozenset(), frozenset(), frozenset(KEYS[1:2])]),
     own_subnet=st.sampled_from([OWN_SUBNET, OWN_SUBNET, None]),
 )
 
@@ -111,7 +128,7 @@ def numbered(batches: Iterable[Iterable[Change]]) -> list[dict[str, Entry]]:
 def test_the_view_is_what_a_look_at_the_whole_bucket_says(rules: MeshRules, batches: list[list[Change]]) -> None:
     view, bucket = MeshView(rules), dict[str, Entry]()
     for changes in numbered(batches):
-        before = dict(view.peers)
+        before = dict(view.on_device)
         touched = view.update(changes)
         bucket |= changes
         naive = NaiveView(rules, bucket)
@@ -119,7 +136,10 @@ def test_the_view_is_what_a_look_at_the_whole_bucket_says(rules: MeshRules, batc
         assert view.quarantined.keys() == naive.refused
         assert view.own_records.keys() == naive.own
         assert view.subnets() == {Prefix.parse(found.allowed_ip) for _, found in naive.accepted.values()}
-        assert touched == {key for key in before | view.peers if before.get(key) != view.peers.get(key)}
+        shown = {key: records_of(peer) for key, peer in view.on_device.items()}
+        assert shown == naive.peers() | naive.announced()
+        assert {key for key, peer in view.on_device.items() if peer.predecessor} == naive.announced().keys()
+        assert touched == {key for key in before | view.on_device if before.get(key) != view.on_device.get(key)}
 
 
 @EXAMPLES

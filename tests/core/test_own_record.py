@@ -19,8 +19,12 @@ WANTED = PeerRecord(
     instance="now",
     agent="ikto",
 )
-IDENTITY = Identity(public_key=WANTED.public_key, instance="now", instances=frozenset({"before"}))
+OLD_KEY = PublicKey(bytes([3] * 32))  # that we had before a rotation
+IDENTITY = Identity(
+    public_key=WANTED.public_key, instance="now", instances=frozenset({"before"}), other_keys=frozenset({OLD_KEY})
+)
 THEIRS = replace(WANTED, public_key=PublicKey(bytes([2] * 32)), name="theirs")
+BEFORE = replace(WANTED, public_key=OLD_KEY, instance="before", next_public_key=WANTED.public_key)
 OF_0_3_0 = replace(WANTED, endpoints=(), instance="", agent="")
 
 
@@ -45,7 +49,19 @@ def judged(found: PeerRecord | bytes | None, *, newcomer: bool) -> Judgement:
         pytest.param(replace(WANTED, instance="before"), Verdict.WRITE, Verdict.WRITE, id="ours, an earlier run"),
         pytest.param(replace(WANTED, instance="other"), Verdict.WRITE, Verdict.CLONED, id="a copy of this machine"),
         pytest.param(OF_0_3_0, Verdict.WRITE, Verdict.CLONED, id="0.3.0 with our key"),
+        pytest.param(BEFORE, Verdict.WRITE, Verdict.WRITE, id="ours, with the key before a rotation"),
+        pytest.param(broken(BEFORE), Verdict.WRITE, Verdict.WRITE, id="ours, with the key before a rotation, broken"),
+        pytest.param(
+            replace(BEFORE, instance="other"), Verdict.WRITE, Verdict.CLONED, id="a copy with the key before a rotation"
+        ),
+        pytest.param(replace(WANTED, next_public_key=OLD_KEY), Verdict.WRITE, Verdict.WRITE, id="ours, announcing"),
         pytest.param(THEIRS, Verdict.IN_USE, Verdict.IN_USE, id="another key"),
+        pytest.param(
+            replace(THEIRS, next_public_key=WANTED.public_key),
+            Verdict.IN_USE,
+            Verdict.IN_USE,
+            id="another key that announces ours",
+        ),
         pytest.param(replace(THEIRS, instance="before"), Verdict.IN_USE, Verdict.IN_USE, id="another key, our run"),
         pytest.param(b"{", Verdict.IN_USE, Verdict.WRITE, id="unreadable: nobody's, and mended by who had it"),
         pytest.param(b"", Verdict.IN_USE, Verdict.WRITE, id="empty"),
@@ -79,12 +95,31 @@ def test_a_refusal_says_who_has_the_record() -> None:
     assert "Ikto 0.3.0" in judged(OF_0_3_0, newcomer=False).holder
 
 
+def test_who_we_are_before_during_and_after_a_rotation() -> None:
+    assert not IDENTITY.owns(THEIRS.public_key)
+    announcing = IDENTITY.announcing(THEIRS.public_key)
+    assert announcing.next_key == THEIRS.public_key
+    after = announcing.succeeded()
+    assert (after.public_key, after.next_key) == (THEIRS.public_key, None)
+    for identity in (announcing, after, after.succeeded()):
+        assert all(identity.owns(key) for key in (WANTED.public_key, OLD_KEY, THEIRS.public_key))
+        assert identity.named(WANTED) == replace(
+            WANTED, public_key=identity.public_key, next_public_key=identity.next_key
+        )
+
+
 def test_a_name_can_not_write_lines_of_its_own_into_the_words() -> None:
     assert "\n" not in judged(replace(THEIRS, name="a\nb"), newcomer=True).holder
 
 
 @pytest.mark.parametrize("member", [name for name in PeerRecord.__struct_fields__ if name != "nonce"])
 def test_two_records_that_differ_in_any_member_but_the_nonce_say_different_things(member: str) -> None:
-    others = {"public_key": THEIRS.public_key, "wg_port": 1, "endpoints": (), "allowed_ip": "10.0.0.0/28"}
+    others = {
+        "public_key": THEIRS.public_key,
+        "next_public_key": OLD_KEY,
+        "wg_port": 1,
+        "endpoints": (),
+        "allowed_ip": "10.0.0.0/28",
+    }
     assert not same_but_nonce(WANTED, replace(WANTED, **{member: others.get(member, "other")}))
     assert same_but_nonce(WANTED, replace(WANTED, nonce="other"))

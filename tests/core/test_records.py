@@ -69,7 +69,7 @@ def test_a_record_reads_as_it_was_written(record: PeerRecord) -> None:
 
 @given(peer_records())
 def test_without_the_optional_members_there_is_no_trace_of_them(record: PeerRecord) -> None:
-    plain = replace(record, endpoints=(), instance="", nonce="", agent="")
+    plain = replace(record, endpoints=(), instance="", nonce="", agent="", next_public_key=None)
     assert [*json.loads(encode_record(plain))] == ["name", "public_key", "advertise_address", "allowed_ip", "wg_port"]
 
 
@@ -115,6 +115,18 @@ def test_endpoints_that_can_not_be_read_are_skipped() -> None:
     texts = ["name.example:1", "192.0.2.1:0", "", "[fd00::1]:2", "quic:192.0.2.9:443", "192.0.2.2:3"]
     record = decode_record(KEY, value(endpoints=texts))
     assert record.candidates == (Endpoint("fd00::1", 2), Endpoint("192.0.2.2", 3))
+
+
+@pytest.mark.parametrize("text", ["", "no key", b64encode(bytes(32)).decode(), "\0" * 44])
+def test_an_announced_key_that_can_not_be_read_is_skipped(text: str) -> None:
+    assert decode_record(KEY, value(next_public_key=text)) == decode_record(KEY, value())
+
+
+def test_an_announced_key_comes_last_and_leaves_the_rest_as_it_was() -> None:
+    plain = decode_record(KEY, value())
+    announcing = encode_record(replace(plain, next_public_key=PublicKey(bytes([2] * 32))))
+    member = f',"next_public_key":"{b64encode(bytes([2] * 32)).decode()}"}}'
+    assert announcing.decode() == encode_record(plain).decode().removesuffix("}") + member
 
 
 def test_no_more_than_so_many_endpoints_are_read() -> None:

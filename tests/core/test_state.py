@@ -92,6 +92,7 @@ def test_members_of_a_later_version_that_says_it_is_compatible_are_ignored(file:
         pytest.param(claim(subnet_prefix=129), id="a prefix length out of range"),
         pytest.param(claim(subnet_prefix=8), id="a subnet larger than the mesh"),
         pytest.param(claim(mesh_cidr="all"), id="no mesh"),
+        pytest.param(changed(keys=["a"]), id="keys that are none"),
         pytest.param(BOMB, id="a nested bomb"),
         pytest.param(GOOD[:-1] + b',"later":' + BOMB, id="a nested bomb in an unknown member"),
     ],

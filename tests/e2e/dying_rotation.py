@@ -1,0 +1,55 @@
+"""`ikto agent` that ends as by kill -9 in the middle of a rotation: `python -m tests.e2e.dying_rotation STEP agent …`.
+
+STEP is `before` or `after` and a function that a rotation calls, such as `after:promote_next_key`.
+"""
+
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from ikto_core import rotation
+from ikto_core.claims import Claims
+from ikto_core.cli.main import main
+from ikto_core.rotation import Rotation
+from tests.impatient import hurry
+
+PLACES: dict[str, Any] = {
+    "draw_next_key": rotation,
+    "announce": Claims,  # kept in the state file
+    "_wait_for_peers": Rotation,  # for our record to tell of it, and then some more
+    "promote_next_key": rotation,
+    "_use": Rotation,  # on the device
+    "_publish": Rotation,  # in our record
+}
+STEPS = [f"{when}:{function}" for function in PLACES for when in ("before", "after")]
+
+
+def die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("dead")
+
+
+def dying(function: Callable[..., Any], when: str) -> Callable[..., Any]:
+    """Return a function that ends the process, before or after it is carried out."""
+
+    async def coroutine(*given: Any) -> NoReturn:
+        if when == "after":
+            await function(*given)
+        die()
+
+    def plain(*given: Any) -> NoReturn:
+        if when == "after":
+            function(*given)
+        die()
+
+    return coroutine if inspect.iscoroutinefunction(function) else plain
+
+
+if __name__ == "__main__":
+    when, name = sys.argv.pop(1).split(":")
+    hurry(0.1)
+    setattr(PLACES[name], name, dying(getattr(PLACES[name], name), when))
+    main()
