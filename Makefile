@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROGRAMS := $(VENV)/.programs
 
-.PHONY: demo test test-kernel test-faults chaos lint types check bench clean
+.PHONY: demo test test-tunnels test-kernel test-faults chaos lint types check bench clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) $(PROGRAMS)  ## a mesh forms, before your eyes; ARGS="--keep --nodes 5"
@@ -14,6 +14,9 @@ demo: $(READY) $(PROGRAMS)  ## a mesh forms, before your eyes; ARGS="--keep --no
 test: $(READY) $(PROGRAMS) lint  ## what every change must pass
 	$(BIN)/pytest --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
+
+test-tunnels: $(READY) $(PROGRAMS)  ## packets cross the mesh: userspace WireGuard in network namespaces
+	$(BIN)/pytest -m tunnels -p no:cacheprovider
 
 test-kernel: $(READY)  ## on the kernel's own WireGuard, in an emulated machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/kernel/vm.sh $(BIN)/pytest -m kernel -p no:cacheprovider -o timeout=600
@@ -51,7 +54,7 @@ $(READY): pyproject.toml constraints.txt
 # WireGuard's programs and what tests with them need; without them demo and tests say so, and do what they can.
 $(PROGRAMS): packaging/system-packages.sh | $(READY)
 	@packaging/system-packages.sh iproute2:ip iputils-ping:ping wireguard-tools:wg wireguard-go:wireguard-go \
-		openssl:openssl && touch $@ || true
+		nftables:nft openssl:openssl && touch $@ || true
 
 clean:
 	rm -rf $(VENV) dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults

@@ -36,8 +36,8 @@ class Backend(Protocol):
         is not in `remove_peers`.
     C6. An allowed IP belongs to one peer: giving it to a peer takes it from its old owner.
     C7. A peer patch without `create` for an absent peer, and the removal of an absent peer, do nothing.
-    C8. Failures raise BackendError (or a subclass), nothing else, with a hint at what the operator can do, and may
-        leave a part applied: read again.
+    C8. Failures raise BackendError (or a subclass), nothing else, with a hint where the operator can do something, and
+        may leave a part applied: read again.
     C9. `events` tells of a device that another hand changed or deleted; or it ends at once, if the system can't tell.
     C10. A cancelled call may be carried out in part or whole, but not after what is called later; read, diff and
         apply mend what it left.

@@ -81,8 +81,6 @@ class FakeDevice:
             self._own_key = link.private_key.public() if link.private_key else None
             self._drop(self._own_key)
         addresses = (link.addresses | patch.add_addresses) - patch.remove_addresses
-        if patch.up is False:
-            addresses = frozenset(address for address in addresses if address.version == 4)
         self.link = replace(
             link,
             listen_port=_either(patch.listen_port, link.listen_port),

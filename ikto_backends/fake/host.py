@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from msgspec.structs import replace
+
 from ikto_backends.fake.device import FakeDevice
 from ikto_backends.fake.storage import load_devices, remove_device, save_device
 from ikto_core.addressing import Endpoint
@@ -68,7 +70,13 @@ class FakeHost:
         self._tell(ifname, DeviceEventKind.GONE)
 
     def tamper(self, ifname: str, patch: DevicePatch) -> None:
-        """Change a device behind the backends' back; they tell of it. `writes` does not show it."""
+        """Change a device behind the backends' back; they tell of it. `writes` does not show it.
+
+        As in the kernel, a link that is set down loses its IPv6 addresses: a backend adds them again, others don't.
+        """
+        if patch.up is False:
+            lost = {address for address in self._device(ifname).link.addresses if address.version == 6}
+            patch = replace(patch, remove_addresses=patch.remove_addresses | lost)
         self._write(ifname, patch)
         self._tell(ifname, DeviceEventKind.CHANGED)
 

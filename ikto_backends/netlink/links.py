@@ -84,8 +84,11 @@ class Links:
         await self._route.link("set", index=index, mtu=mtu)
 
     async def set_up(self, index: int, *, up: bool) -> None:
-        """Set the link up or down."""
+        """Set the link up or down. Linux takes IPv6 addresses from a link that goes down: they come again."""
+        before = frozenset() if up else await self.addresses(index)
         await self._route.link("set", index=index, state="up" if up else "down")
+        if before:
+            await self._add_addresses(index, before - await self.addresses(index))
 
     async def addresses(self, index: int) -> frozenset[Interface]:
         """Return the link's addresses, without IPv6 link-local ones: the system adds these."""

@@ -76,6 +76,7 @@ class WgToolBackend:
                         yield event
         except BackendError:  # no `ip`: every other call says so
             return
+        raise BackendError("ip monitor has ended: events may be lost", hint="the agent starts it again")
 
 
 async def _find(ifname: str) -> Link | None:

@@ -71,6 +71,8 @@ def link_batch(ifname: str, patch: DevicePatch, link: Link) -> str:
     lines += [_address("replace", address, ifname) for address in _in_order(kept)]
     if patch.up is not None:
         lines.append(f"link set dev {ifname} {'up' if patch.up else 'down'}")
+    if patch.up is False:  # which takes the IPv6 addresses away
+        lines += [_address("replace", address, ifname) for address in _in_order((link.addresses | added) - removed)]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -83,8 +83,10 @@ class DeviceClauses(ContractBase):
 
     @clause("C4")
     async def test_the_link_goes_down_and_up_with_all_its_peers(self, backend: Backend, ifname: str) -> None:
-        """Again and again, with no other change."""
-        before = await self._become(backend, ifname, 2)
+        """Again and again, with no other change: an IPv6 address stays too."""
+        await self._become(backend, ifname, 2)
+        await backend.apply(ifname, DevicePatch(add_addresses=frozenset({ip_interface("fd78::1/64")})))
+        before = await shown(backend, ifname)
         for up in (True, False, False, True):
             await backend.apply(ifname, DevicePatch(up=up))
             equal(await shown(backend, ifname), replace(before, up=up))

@@ -174,7 +174,7 @@ async def test_a_name_served_in_another_namespace_is_refused(backend: Backend, m
     monkeypatch.setattr(userspace, "ENDS_WITHIN_S", 0.1)
     run("ip", "netns", "exec", THERE, "wireguard-go", WG)
     try:
-        with pytest.raises(BackendError, match="answers for it and has no device here"):
+        with pytest.raises(BackendError, match="answers for it, has no device here"):
             await backend.create(WG)
         assert await backend.read(WG) is None
         await backend.delete(WG)

@@ -17,7 +17,7 @@ from tests.e2e.demo import Demo, running_demo
 OBSTACLE = obstacle(look(), "wgtool")
 
 pytestmark = [
-    pytest.mark.e2e,
+    pytest.mark.tunnels,
     pytest.mark.skipif(bool(OBSTACLE), reason=f"no real tunnels here: {OBSTACLE}"),
 ]
 

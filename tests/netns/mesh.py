@@ -22,6 +22,7 @@ NEEDED = ("ip", "ping", "wg", "wireguard-go")
 MISSING = [program for program in NEEDED if shutil.which(program) is None]
 
 USERSPACE = [
+    pytest.mark.tunnels,
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
     pytest.mark.skipif(not Path("/dev/net/tun").exists(), reason="userspace WireGuard needs /dev/net/tun"),

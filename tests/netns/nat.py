@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ikto_core.testing.network import Host, run
+from ikto_core.testing.network import Host, remove_namespace, run
 
 ROUTER, INSIDE = "192.168.77.1", "192.168.77.2"
 
@@ -35,4 +35,4 @@ def behind(router: Host) -> Iterator[Host]:
         subprocess.run([*router.within, "nft", "-f", "-"], input=MASQUERADE, text=True, check=True)
         yield inner
     finally:
-        run("ip", "netns", "del", inner.namespace)
+        remove_namespace(inner.namespace)
