@@ -50,7 +50,7 @@ def rotate(socket: Path, *, no_wait: bool) -> None:
     click.echo(f"next public key: {next_key}")
     told = ""
     while not no_wait and (status := _status(client)).public_key != next_key:
-        if (now := _progress(status, time.time())) != told:
+        if (now := progress(status, time.time())) != told:
             click.echo(now)
         told = now
         time.sleep(ASK_EVERY_S)
@@ -69,7 +69,7 @@ def _status(client: AdminClient) -> StatusView:
             time.sleep(ASK_EVERY_S)
 
 
-def _progress(status: StatusView, now: float) -> str:
+def progress(status: StatusView, now: float) -> str:
     """Return how far a rotation is; the same words for as long as nothing happens."""
     if not status.nats.connected:
         return "waiting for NATS: peers can't learn the next key without it"

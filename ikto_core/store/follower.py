@@ -36,7 +36,6 @@ RESYNC_TIMEOUT_S = 60.0
 RETRY_S = 0.25
 RETRIES = 3
 """Failed attempts in a row after which the connection is given up for a new one."""
-
 log = structlog.get_logger(__name__)
 
 

@@ -18,6 +18,7 @@ from ikto_core.admin.client import AdminClient
 from ikto_core.admin.server import serve
 from ikto_core.admin.views import AgentState
 from ikto_core.errors import IktoError
+from ikto_core.keyfile import load_private_key, next_key_file
 from ikto_core.testing.devices import public_key_of
 from tests.admin.node import OWN_SUBNET, Node, converged_node, fresh_node, peer_record
 
@@ -86,6 +87,25 @@ async def test_resync_has_everything_read_again(node: Node, path: Path) -> None:
     await node.converge()
     stats = node.membership.follower.stats, node.reconciler.stats
     assert (stats[0].whole_walks, stats[1].whole_passes) == (2, 2)
+
+
+async def test_a_rotation_begins_and_is_shown_until_it_is_over(node: Node, path: Path, tmp_path: Path) -> None:
+    assert (await node.report.status()).rotation is None
+    begun = await asyncio.to_thread(AdminClient(path).rotate_key)
+    assert begun == (await node.report.status()).rotation
+    assert begun.next_public_key == load_private_key(next_key_file(tmp_path / "key")).public().text
+    assert begun.due_at is None  # nobody has announced it here
+
+
+async def test_what_is_refused_says_why_and_what_to_do(tmp_path: Path, path: Path) -> None:
+    async with fresh_node(tmp_path) as node, serve(node.report, path):
+        answer = await ask(path, "/v1/rotate-key", "POST")
+        assert answer.status == 409
+        refusal = msgspec.json.decode(answer.body)
+        assert "no subnet is claimed yet" in refusal["error"]
+        with pytest.raises(IktoError, match="no subnet is claimed yet") as caught:
+            await asyncio.to_thread(AdminClient(path).rotate_key)
+        assert caught.value.hint == refusal["hint"] == "try later"
 
 
 async def test_health_is_that_it_answers_and_readiness_is_the_devices(tmp_path: Path, path: Path) -> None:

@@ -3,9 +3,13 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from ikto_core.admin.views import NatsView, RotationView
+from ikto_core.cli.key import progress
 from ikto_core.cli.main import run
 from ikto_core.keyfile import load_private_key
+from tests.cli.test_status import NOW, STATUS, plain
 
 # RFC 7748 section 6.1: Alice's keys.
 PRIVATE = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo="
@@ -52,6 +56,18 @@ def test_a_key_open_to_others_is_one_line_with_a_remedy(tmp_path: Path, capsys: 
     assert run(["key", "show", str(path)]) == 3
     told = f"ikto: {path}: has mode 0644, which opens the private key to others (chmod 600 {path})\n"
     assert capsys.readouterr().err == told
+
+
+def test_a_rotation_says_what_it_waits_for() -> None:
+    announced = replace(STATUS, rotation=RotationView(next_public_key=PUBLIC, due_at=NOW + 9))
+    assert "announced; it is used at " in progress(announced, NOW)
+    assert progress(announced, NOW) == progress(announced, NOW + 5), "told once"
+    assert progress(announced, NOW + 10) == "about to be used"
+    assert "waiting for our record" in progress(replace(STATUS, rotation=None), NOW)
+    cut_off = replace(announced, nats=NatsView(connected=False, server=None, failure="no answer"))
+    assert "waiting for NATS" in progress(cut_off, NOW)
+    assert f"next key    {PUBLIC}\n" in plain(announced)
+    assert "next key" not in plain(STATUS)
 
 
 def test_a_missing_key_is_one_line_with_a_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def rotated(state_dir: Path) -> None:
     assert before.announce(KEY)
 
 
-@pytest.mark.parametrize("key", [OWN_KEY, KEY])
+@pytest.mark.parametrize("key", [OWN_KEY, KEY], ids=str)
 def test_a_claim_holds_for_the_present_key_and_the_next(tmp_path: Path, key: PublicKey) -> None:
     rotated(tmp_path)
     found = claims(tmp_path, key)

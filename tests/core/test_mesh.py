@@ -108,7 +108,7 @@ def test_nobody_else_holds_our_own_subnet() -> None:
     assert seeing(record(str(OWN_SUBNET), OWN_KEY)).irregular_holder(OWN_SUBNET) is None
 
 
-@pytest.mark.parametrize("own_key", [OWN_KEY, OTHER_KEY])
+@pytest.mark.parametrize("own_key", [OWN_KEY, OTHER_KEY], ids=str)
 def test_a_record_of_ours_is_nobody_elses_whichever_of_our_keys_it_has(own_key: PublicKey) -> None:
     view = seeing(record("10.0.0.65/32", own_key), rules=replace(RULES, other_own_keys={OTHER_KEY}))
     assert view.irregular_holder(Prefix.parse("10.0.0.64/28")) is None

@@ -61,7 +61,7 @@ def test_an_announcement_that_is_taken_back_leaves_nothing(after: PeerRecord | N
         assert view.on_device == {}
 
 
-@pytest.mark.parametrize("ours", [OWN_KEY, THIRD_KEY])
+@pytest.mark.parametrize("ours", [OWN_KEY, THIRD_KEY], ids=str)
 def test_who_announces_a_key_of_ours_is_a_peer_and_no_more(ours: PublicKey) -> None:
     view = seeing(announcing(ours))
     assert view.on_device.keys() == view.peers.keys() == {KEY}

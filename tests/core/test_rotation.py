@@ -1,6 +1,7 @@
 """A rotation goes step by step, each of which may be the last of a run; the next run goes on from what the disk has."""
 
 import asyncio
+import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -73,8 +74,9 @@ def test_a_next_key_is_drawn_once_and_promoted_as_a_whole(path: Path) -> None:
 
 
 def test_a_key_file_that_is_a_link_stays_one(path: Path, tmp_path: Path) -> None:
-    link = tmp_path / "link"
+    link = tmp_path / "elsewhere"
     link.symlink_to(path)
+    assert next_key_file(link) == next_key_file(path)
     next_key = draw_next_key(link)
     promote_next_key(link)
     assert link.is_symlink()
@@ -122,6 +124,21 @@ async def test_a_rotation_is_announced_and_then_switches_file_device_and_record(
         assert await device_key(node) == load_private_key(path), "the reconciler does not undo it"
         await asyncio.sleep(0)
         assert written(bucket) == (next_key, None), "nor does the guard"
+
+
+async def test_a_node_of_0_3_0_sees_a_record_whose_key_changes_and_nothing_else(
+    bucket: MemoryBucket, path: Path
+) -> None:
+    seen: list[dict[str, Any]] = []
+    bucket.subscribe(lambda message: seen.append(json.loads(message.value or b"{}")) if message.key == OWN else None)
+    async with Node(bucket, path.parent).running() as node:
+        rotation = rotation_of(node, path)
+        next_key = rotation.begin()
+        await rotation.run(bucket)
+    assert [members["public_key"] for members in seen] == [str(OWN_KEY), str(OWN_KEY), str(next_key)]
+    assert [members.get("next_public_key") for members in seen] == [None, str(next_key), None]
+    for member in ("name", "advertise_address", "allowed_ip", "wg_port"):
+        assert len({members[member] for members in seen}) == 1
 
 
 @pytest.mark.parametrize("step", ["drawn", "announced", "file switched", "device switched", "record switched"])
