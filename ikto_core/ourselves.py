@@ -62,6 +62,7 @@ def own_record(config: Config, name: str, identity: Identity, address: str, adve
         instance=identity.instance,
         agent=f"ikto {__version__}",
         next_public_key=identity.next_key,
+        lease=config.lease_s,
     )
 
 
