@@ -23,6 +23,7 @@ from ikto_core.keeper import Keeper
 from ikto_core.kept_mesh import KeptMesh, MeshFile
 from ikto_core.keyfile import load_private_key
 from ikto_core.keys import PrivateKey
+from ikto_core.lease_keeper import LeaseKeeper
 from ikto_core.membership import Membership
 from ikto_core.peer_endpoints import EndpointBook
 from ikto_core.reconcile import Reconciler
@@ -92,6 +93,8 @@ class Agent:
             random=random,
         )
         self._rotation = Rotation(Path(config.private_key_path), self._membership, self._reconciler, claims)
+        member = self._membership
+        self._leases = LeaseKeeper(config.lease_s, lambda: member.record, member.follower, random)
         self._link = Link(nats_settings(config, name), random, patient=self._membership.had_claim)
         self.report = Report(
             config,
@@ -104,6 +107,7 @@ class Agent:
             keeper=self._keeper,
             state=self._state,
             rotation=self._rotation,
+            leases=self._leases,
         )
 
     async def run(self, socket: Path) -> None:
@@ -171,10 +175,16 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(session.closed())
                 tasks.create_task(self._membership.follower.run(bucket))
-                tasks.create_task(self._membership.keep(bucket, advertised, self._link.settled))
+                tasks.create_task(self._membership.keep(bucket, advertised, self._claimed))
                 tasks.create_task(self._rotation.run(bucket))
+                if self._leases.lease_s:
+                    tasks.create_task(self._leases.run(bucket, bucket.renewals()))
         except BaseExceptionGroup as group:
             raise first_cause(group) from group
+
+    def _claimed(self) -> None:
+        self._link.settled()
+        self._leases.claimed.set()
 
     async def _find_address(self, server: str) -> str:
         """Find the address to advertise; the last one found stays good when none can be found any more."""
