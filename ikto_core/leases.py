@@ -1,7 +1,7 @@
 """Leases: whose record may be removed, decided on what was seen of it. Pure; `sweeper` and `lease_keeper` act.
 
 A node with a lease says so in its record, and renews it by writing its run's `instance` under its record's key in a
-bucket of renewals, which nobody follows. Its record goes only if all of this holds (docs/decisions/0010-leases.md):
+bucket of renewals, which nobody follows. Its record goes only if all of this holds (docs/decisions/0011-leases.md):
 
 - the run that wrote the record has renewed it at least once;
 - by the clock of NATS, its last renewal is a lease ago;

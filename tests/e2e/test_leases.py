@@ -1,10 +1,12 @@
 """Agents with leases: who is gone for good goes from the mesh, an outage that outlasts every lease takes nobody."""
 
 import time
+from functools import partial
 
 import pytest
 
 from ikto_core.records import record_key
+from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_renewals
 from ikto_core.testing.agent_process import AgentProcess
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
@@ -22,8 +24,10 @@ def subnet(agent: AgentProcess) -> str:
 
 
 def renewed(mesh: Mesh, agents: list[AgentProcess]) -> bool:
-    keys = [record_key(subnet(agent)) for agent in agents]
-    return all([mesh.on_bucket(lambda bucket, key=key: bucket.renewals().get(key)) for key in keys])
+    async def look(bucket: Bucket) -> bool:
+        return all([await bucket.renewals().get(record_key(subnet(agent))) for agent in agents])
+
+    return mesh.on_bucket(look)
 
 
 def test_the_dead_go_and_an_outage_longer_than_every_lease_takes_nobody_else(lonely_mesh: Mesh) -> None:
@@ -41,11 +45,15 @@ def test_the_dead_go_and_an_outage_longer_than_every_lease_takes_nobody_else(lon
     eventually(lambda: mesh.read(subnet(dead)) is None)
     assert mesh.on_bucket(lambda bucket: bucket.info()).last_revision == before.last_revision + 1
     for agent in alive:
-        eventually(lambda agent=agent: str(dead.public_key) not in shown(agent))
+        eventually(partial(lets_go, agent, dead))
         lease = agent.admin.status().lease
         assert lease
         assert (lease.failure, lease.refusal) == ("", "")
         assert str(unleased.public_key) in shown(agent)
+
+
+def lets_go(agent: AgentProcess, dead: AgentProcess) -> bool:
+    return str(dead.public_key) not in shown(agent)
 
 
 def shown(agent: AgentProcess) -> set[str]:
