@@ -1,7 +1,6 @@
 """The agent: puts the rooms together and is the only place that starts tasks."""
 
 import asyncio
-import re
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -25,6 +24,7 @@ from ikto_core.keyfile import load_private_key
 from ikto_core.keys import PrivateKey
 from ikto_core.lease_keeper import LeaseKeeper
 from ikto_core.membership import Membership
+from ikto_core.ourselves import nats_settings
 from ikto_core.peer_endpoints import EndpointBook
 from ikto_core.reconcile import Reconciler
 from ikto_core.rotation import Rotation
@@ -32,7 +32,7 @@ from ikto_core.state import StateFile
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.hints import Hints
 from ikto_core.store.link import Link
-from ikto_core.store.session import NatsSettings, Session
+from ikto_core.store.session import Session
 
 EVENTS_RETRY_S = 5.0
 log = structlog.get_logger(__name__)
@@ -241,20 +241,3 @@ class Agent:
             await self._backend.delete(self._config.wg_dev_name)
         except BackendError as error:
             log.error("the device could not be removed", ifname=self._config.wg_dev_name, error=str(error))
-
-
-def nats_settings(config: Config, name: str) -> NatsSettings:
-    """Return where NATS is and how to log in; replies go to an inbox of the node's own, `_INBOX_<name>`."""
-    return NatsSettings(
-        servers=tuple(config.nats_servers),
-        name=f"ikto {name}",
-        inbox="_INBOX_" + re.sub(r"[^A-Za-z0-9_-]", "_", name),
-        user=config.nats_user,
-        password=config.nats_password,
-        token=config.nats_token,
-        nkey_seed=config.nats_nkey_seed,
-        creds=config.nats_creds,
-        tls_ca=config.nats_tls_ca,
-        tls_cert=config.nats_tls_cert,
-        tls_key=config.nats_tls_key,
-    )

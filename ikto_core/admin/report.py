@@ -7,6 +7,7 @@ import msgspec
 
 from ikto_core import __version__
 from ikto_core.addressing import Prefix
+from ikto_core.admin.leasing import lease_view
 from ikto_core.admin.rotating import rotation_view
 from ikto_core.admin.views import (
     AgentState,
@@ -15,7 +16,6 @@ from ikto_core.admin.views import (
     DeviceView,
     InfoView,
     KeptView,
-    LeaseView,
     NatsView,
     PeersView,
     PeerView,
@@ -108,7 +108,7 @@ class Report:
             backend=self._backend_name,
             nats=self._nats(),
             kept=self._kept(),
-            lease=self._lease(),
+            lease=lease_view(self._leases),
             revision=self._reconciler.shown_revision,
             bucket_revision=follower.bucket_revision,
             accepted=len(view.peers),
@@ -174,10 +174,6 @@ class Report:
             saved_at=latest.saved_at if latest else None,
             failure=failure or None,
         )
-
-    def _lease(self) -> LeaseView | None:
-        its = self._leases
-        return LeaseView(lease_s=its.lease_s, failure=its.failure, refusal=its.refusal) if its.lease_s else None
 
     def _counters(self) -> CountersView:
         return CountersView(
