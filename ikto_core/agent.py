@@ -1,7 +1,6 @@
 """The agent: puts the rooms together and is the only place that starts tasks."""
 
 import asyncio
-import re
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -23,7 +22,9 @@ from ikto_core.keeper import Keeper
 from ikto_core.kept_mesh import KeptMesh, MeshFile
 from ikto_core.keyfile import load_private_key
 from ikto_core.keys import PrivateKey
+from ikto_core.lease_keeper import LeaseKeeper
 from ikto_core.membership import Membership
+from ikto_core.ourselves import nats_settings
 from ikto_core.peer_endpoints import EndpointBook
 from ikto_core.reconcile import Reconciler
 from ikto_core.rotation import Rotation
@@ -31,7 +32,7 @@ from ikto_core.state import StateFile
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.hints import Hints
 from ikto_core.store.link import Link
-from ikto_core.store.session import NatsSettings, Session
+from ikto_core.store.session import Session
 
 EVENTS_RETRY_S = 5.0
 log = structlog.get_logger(__name__)
@@ -92,6 +93,8 @@ class Agent:
             random=random,
         )
         self._rotation = Rotation(Path(config.private_key_path), self._membership, self._reconciler, claims)
+        member = self._membership
+        self._leases = LeaseKeeper(config.lease_s, lambda: member.record, member.follower, random)
         self._link = Link(nats_settings(config, name), random, patient=self._membership.had_claim)
         self.report = Report(
             config,
@@ -104,6 +107,7 @@ class Agent:
             keeper=self._keeper,
             state=self._state,
             rotation=self._rotation,
+            leases=self._leases,
         )
 
     async def run(self, socket: Path) -> None:
@@ -171,10 +175,16 @@ class Agent:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(session.closed())
                 tasks.create_task(self._membership.follower.run(bucket))
-                tasks.create_task(self._membership.keep(bucket, advertised, self._link.settled))
+                tasks.create_task(self._membership.keep(bucket, advertised, self._claimed))
                 tasks.create_task(self._rotation.run(bucket))
+                if self._leases.lease_s:
+                    tasks.create_task(self._leases.run(bucket, bucket.renewals()))
         except BaseExceptionGroup as group:
             raise first_cause(group) from group
+
+    def _claimed(self) -> None:
+        self._link.settled()
+        self._leases.claimed.set()
 
     async def _find_address(self, server: str) -> str:
         """Find the address to advertise; the last one found stays good when none can be found any more."""
@@ -231,20 +241,3 @@ class Agent:
             await self._backend.delete(self._config.wg_dev_name)
         except BackendError as error:
             log.error("the device could not be removed", ifname=self._config.wg_dev_name, error=str(error))
-
-
-def nats_settings(config: Config, name: str) -> NatsSettings:
-    """Return where NATS is and how to log in; replies go to an inbox of the node's own, `_INBOX_<name>`."""
-    return NatsSettings(
-        servers=tuple(config.nats_servers),
-        name=f"ikto {name}",
-        inbox="_INBOX_" + re.sub(r"[^A-Za-z0-9_-]", "_", name),
-        user=config.nats_user,
-        password=config.nats_password,
-        token=config.nats_token,
-        nkey_seed=config.nats_nkey_seed,
-        creds=config.nats_creds,
-        tls_ca=config.nats_tls_ca,
-        tls_cert=config.nats_tls_cert,
-        tls_key=config.nats_tls_key,
-    )

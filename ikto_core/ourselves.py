@@ -1,5 +1,6 @@
-"""What a configuration makes of us: the mesh we are in, what we ask for there, our record, and our device."""
+"""What a configuration makes of us: the mesh we are in, what we ask for there, our record, our device, our login."""
 
+import re
 from ipaddress import ip_interface
 from random import Random
 
@@ -13,6 +14,7 @@ from ikto_core.model import DeviceSpec
 from ikto_core.own_record import Identity
 from ikto_core.records import PeerRecord
 from ikto_core.state import Claim
+from ikto_core.store.session import NatsSettings
 
 
 def mesh_rules(config: Config, public_key: PublicKey) -> MeshRules:
@@ -62,6 +64,7 @@ def own_record(config: Config, name: str, identity: Identity, address: str, adve
         instance=identity.instance,
         agent=f"ikto {__version__}",
         next_public_key=identity.next_key,
+        lease=config.lease_s,
     )
 
 
@@ -76,4 +79,21 @@ def own_device(config: Config, private_key: PrivateKey, address: str | None) -> 
         fwmark=config.fwmark,
         mtu=config.device_mtu,
         keep_foreign_peers=config.keep_foreign_peers,
+    )
+
+
+def nats_settings(config: Config, name: str) -> NatsSettings:
+    """Return where NATS is and how to log in; replies go to an inbox of the node's own, `_INBOX_<name>`."""
+    return NatsSettings(
+        servers=tuple(config.nats_servers),
+        name=f"ikto {name}",
+        inbox="_INBOX_" + re.sub(r"[^A-Za-z0-9_-]", "_", name),
+        user=config.nats_user,
+        password=config.nats_password,
+        token=config.nats_token,
+        nkey_seed=config.nats_nkey_seed,
+        creds=config.nats_creds,
+        tls_ca=config.nats_tls_ca,
+        tls_cert=config.nats_tls_cert,
+        tls_key=config.nats_tls_key,
     )

@@ -43,6 +43,7 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     nonce: str = ""  # drawn anew for each write
     agent: str = ""  # program and version that wrote it
     next_public_key: PublicKey | None = None  # that it will have soon (docs/rotation.md); None: none announced
+    lease: int = 0  # seconds that the record outlives its node, which renews them (leases.py); 0: for ever
 
     @property
     def subnet(self) -> Prefix:
@@ -73,6 +74,7 @@ class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
     nonce: str = ""
     agent: str = ""
     next_public_key: str = ""
+    lease: int = 0
 
 
 class _Owner(msgspec.Struct):
@@ -114,6 +116,7 @@ def encode_record(record: PeerRecord) -> bytes:
             nonce=record.nonce,
             agent=record.agent,
             next_public_key=record.next_public_key.text if record.next_public_key else "",
+            lease=record.lease,
         )
     ).decode()
     for character, escape in _GO_ESCAPES.items():
@@ -159,6 +162,7 @@ def _typed(wire: _Wire) -> PeerRecord:
             nonce=wire.nonce,
             agent=wire.agent,
             next_public_key=_readable_key(wire.next_public_key),
+            lease=wire.lease,
         )
     except ValueError as error:
         raise RecordError(str(error)) from None

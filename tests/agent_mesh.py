@@ -12,11 +12,11 @@ from random import Random
 from typing import Any, TypeVar
 
 from ikto_core.admin.views import AgentState, StatusView
-from ikto_core.agent import nats_settings
 from ikto_core.config import config_from_flags
 from ikto_core.errors import IktoError
 from ikto_core.keys import PrivateKey
 from ikto_core.mesh_settings import MeshSettings
+from ikto_core.ourselves import nats_settings
 from ikto_core.records import record_key
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket

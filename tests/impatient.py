@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ikto_core import keeper, rotation
 from ikto_core.cli.main import main
+from ikto_core.config import forms
 from ikto_core.store import link
 
 
@@ -17,6 +18,7 @@ def hurry(longest_s: float) -> None:
     link.FIRST_BACKOFF_S = link.LONGEST_BACKOFF_S = longest_s
     keeper.SAVE_EVERY_S = longest_s
     rotation.learning_s = lambda keys: longest_s  # noqa: ARG005 - called by position, yet its type has a name
+    forms.SHORTEST_LEASE_S = 1
 
 
 def tell_tasks(*_: object) -> None:

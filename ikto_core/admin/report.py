@@ -7,6 +7,7 @@ import msgspec
 
 from ikto_core import __version__
 from ikto_core.addressing import Prefix
+from ikto_core.admin.leasing import lease_view
 from ikto_core.admin.rotating import rotation_view
 from ikto_core.admin.views import (
     AgentState,
@@ -27,6 +28,7 @@ from ikto_core.config import Config
 from ikto_core.errors import BackendError
 from ikto_core.keeper import Keeper
 from ikto_core.keys import PublicKey
+from ikto_core.lease_keeper import LeaseKeeper
 from ikto_core.membership import Membership
 from ikto_core.mesh import MeshPeer, Quarantined
 from ikto_core.model import DeviceState, PeerState
@@ -56,6 +58,7 @@ class Report:
         keeper: Keeper,
         state: StateFile,
         rotation: Rotation,
+        leases: LeaseKeeper,
     ) -> None:
         self.rotation = rotation
         self._config = config
@@ -67,6 +70,7 @@ class Report:
         self._backend = backend
         self._keeper = keeper
         self._state_file = state
+        self._leases = leases
 
     @property
     def state(self) -> AgentState:
@@ -104,6 +108,7 @@ class Report:
             backend=self._backend_name,
             nats=self._nats(),
             kept=self._kept(),
+            lease=lease_view(self._leases),
             revision=self._reconciler.shown_revision,
             bucket_revision=follower.bucket_revision,
             accepted=len(view.peers),
@@ -120,10 +125,7 @@ class Report:
         device, unread = await self._read()
         shown = None if unread else device.peers if device else {}
         accepted = sorted(self._membership.aim.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
-        return PeersView(
-            peers=tuple(_peer_view(peer, shown) for peer in accepted),
-            device_failure=unread or None,
-        )
+        return PeersView(peers=tuple(_peer_view(peer, shown) for peer in accepted), device_failure=unread or None)
 
     def release(self) -> int:
         """Let every removal that is held back go through, soon; return how many there are."""

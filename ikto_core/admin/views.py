@@ -56,6 +56,14 @@ class KeptView(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None  # why what is new can't be kept
 
 
+class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """Our record's lease."""
+
+    lease_s: int  # seconds that the record stays after its last renewal
+    failure: str  # why it is not renewed; empty: it is
+    refusal: str  # why records of others whose lease ran out can't be removed; empty: they can, as far as is known
+
+
 class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
     """A record that is not accepted."""
 
@@ -117,6 +125,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     backend: str  # the backend's name
     nats: NatsView
     kept: KeptView
+    lease: LeaseView | None = None  # null: the record stays for ever
     revision: int | None  # of the bucket, that the device shows; null: it has shown none yet
     bucket_revision: int  # the latest that we heard of; 0: none
     accepted: int  # peers, not records

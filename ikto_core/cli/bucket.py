@@ -1,7 +1,8 @@
-"""`ikto bucket`: make, show and upgrade the mesh's bucket."""
+"""`ikto bucket`: make, show, sweep and upgrade the mesh's bucket."""
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import SystemRandom
@@ -10,20 +11,24 @@ from typing import TypeVar
 import click
 import msgspec
 
-from ikto_core.agent import nats_settings
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import given_members, json_option, member_options
 from ikto_core.config import Config, load_config
+from ikto_core.leases import WATCHED_SHARE, leased_records
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
-from ikto_core.records import PEER_KEYS
-from ikto_core.store.bucket import Bucket
-from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
+from ikto_core.ourselves import nats_settings
+from ikto_core.records import PEER_KEYS, allowed_ip_of_key
+from ikto_core.store.bucket import RENEWALS, Bucket
+from ikto_core.store.bucket_admin import create_bucket, create_renewals, upgrade_bucket
 from ikto_core.store.follower import Follower
 from ikto_core.store.link import open_session
 from ikto_core.store.session import DEFAULT_INBOX
+from ikto_core.sweeper import Sweeper
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])
+
+SWEEP_EVERY_S = 60.0
 
 WHERE = (
     "nats_url",
@@ -41,7 +46,7 @@ WHERE = (
 
 @click.group()
 def bucket() -> None:
-    """Create, show or upgrade the mesh's bucket. Needs the right to manage streams, which no agent needs."""
+    """Create, show, sweep or upgrade the mesh's bucket. Needs the right to manage streams, which no agent needs."""
     log_to_stderr("error", as_json=False)
 
 
@@ -59,13 +64,19 @@ def _where_options(command: Command) -> Command:
 @member_options("mesh_cidr", "subnet_prefix")
 @click.option("--replicas", type=click.IntRange(1, 5), default=1, show_default=True, help="Copies in a cluster.")
 @click.option("--memory", is_flag=True, help="Keep it in memory: a restart of NATS empties it.")
-def create(config_path: Path | None, replicas: int, memory: bool, **members: str | None) -> None:
-    """Create the bucket with the mesh's own settings in it; may be repeated."""
+@click.option("--leases", is_flag=True, help="Create the bucket where nodes renew their leases, too.")
+def create(config_path: Path | None, replicas: int, memory: bool, leases: bool, **members: str | None) -> None:
+    """Create the bucket with the mesh's own settings in it; may be repeated, also to add the one for leases."""
     config = _config(config_path, members)
     mesh = MeshSettings(str(config.mesh), config.subnet_prefix)
     made = _with_bucket(config, lambda found: create_bucket(found, mesh, replicas=replicas, memory=memory))
-    outcome = "created" if made else "there already"
+    outcome = _OUTCOME[made]
     click.echo(f"{config.nats_kv}: {outcome}, mesh {config.mesh} in subnets of length {config.subnet_prefix}")
+    if leases:
+        click.echo(f"{config.nats_kv}{RENEWALS}: {_OUTCOME[_with_bucket(config, create_renewals)]}, for leases")
+
+
+_OUTCOME = {True: "created", False: "there already"}
 
 
 @bucket.command()
@@ -80,6 +91,28 @@ def show(config_path: Path | None, as_json: bool, **members: str | None) -> None
         return
     for name, value in shown.items():
         click.echo(f"{name.replace('_', ' ')}: {value}")
+
+
+@bucket.command()
+@_where_options
+@click.option("--now", is_flag=True, help="Once, by the clock of NATS alone; say so only if NATS was up all the time.")
+def sweep(config_path: Path | None, now: bool, **members: str | None) -> None:
+    """Remove the records whose lease ran out, until stopped; for where nodes may not remove those of others."""
+    _with_bucket(_config(config_path, members), lambda found: _sweep(found, once=now))
+
+
+async def _sweep(found: Bucket, *, once: bool) -> None:
+    sweeper = Sweeper(found, found.renewals(), slack_s=SWEEP_EVERY_S / 4, share=0 if once else WATCHED_SHARE)
+    follower, due_s = Follower(lambda _: None, SystemRandom()), time.monotonic()
+    while True:
+        await follower.resync(found)
+        await sweeper.write("sweeper", b"")
+        for record in await sweeper.look(leased_records(follower.table), time.monotonic(), due_s):
+            click.echo(f"{allowed_ip_of_key(record.key)}: removed, its lease of {record.lease_s} s ran out")
+        if once:
+            return
+        due_s = time.monotonic() + SWEEP_EVERY_S
+        await asyncio.sleep(SWEEP_EVERY_S)
 
 
 @bucket.command(short_help="Make a bucket of 0.3.0 quick to follow.")

@@ -12,6 +12,7 @@ from ikto_core.admin.views import (
     DevicePeerView,
     DeviceView,
     KeptView,
+    LeaseView,
     NatsView,
     QuarantinedView,
     StatusView,
@@ -63,6 +64,8 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     yield line("revision", f"device shows {shown}{'; ' if view.kept.shown else ' '}{latest}")
     if view.kept.shown or view.kept.failure:
         yield line("kept mesh", _kept(view.kept, now), style="red")
+    if view.lease:
+        yield line("lease", _lease(view.lease), style="red" if view.lease.failure else "")
     yield line("peers", _peers(view), style="red" if view.held else "")
     yield line("device", f"{view.ifname} ({view.backend}): {_device(view.device)}")
     if view.device_failure:
@@ -82,6 +85,12 @@ def _kept(kept: KeptView, now: float) -> str:
     else:
         parts = [f"revision {kept.revision}, saved {age(kept.saved_at, now)}"]
     return ", ".join(parts + ([f"can't be written: {kept.failure}"] if kept.failure else []))
+
+
+def _lease(lease: LeaseView) -> str:
+    failed = f", not renewed: {lease.failure}" if lease.failure else ""
+    refused = f"; can't remove records of others: {lease.refusal}" if lease.refusal else ""
+    return f"{lease.lease_s} s{failed}{refused}"
 
 
 def _peers(view: StatusView) -> str:

@@ -12,6 +12,8 @@ from ikto_core.addressing import Endpoint, Prefix, parse_address
 from ikto_core.records import MAX_ENDPOINTS
 
 AUTO = "auto"
+SHORTEST_LEASE_S, LONGEST_LEASE_S = 600, 30 * 86400
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 NATS_SCHEMES = ("nats", "tls", "ws", "wss")
 
 
@@ -84,6 +86,16 @@ def _check_endpoint(text: str) -> None:
     _check_reachable(Endpoint.parse(text).host)
 
 
+def seconds_of(text: str) -> int:
+    """Return the seconds of a duration such as 24h; ValueError if it is none."""
+    return int(text[:-1]) * _SECONDS[text[-1]]
+
+
+def _check_lease(text: str) -> None:
+    if text and not SHORTEST_LEASE_S <= seconds_of(text) <= LONGEST_LEASE_S:
+        raise ValueError(text)
+
+
 def _check_ifname(text: str) -> None:
     if text in (".", "..") or len(text.encode()) > 15:
         raise ValueError(text)
@@ -117,6 +129,11 @@ PrefixLength = Annotated[
     int, Meta(ge=0, le=128), Form("a prefix length", "the mesh's own length up to 32 (IPv4) or 128 (IPv6)")
 ]
 Seconds = Annotated[int, Meta(ge=0, le=65535), Form("a number of seconds", "0 (off) to 65535")]
+Lease = Annotated[
+    str,
+    Meta(pattern=r"^([0-9]{1,7}[smhd])?\Z"),
+    Form("a lease", '10m to 30d, such as "90m", "24h" or "7d"; "" for none', _check_lease),
+]
 Fwmark = Annotated[int, Meta(ge=0, le=2**32 - 1), Form("a firewall mark", f"0 (off) to {2**32 - 1}")]
 Mtu = Annotated[Annotated[int, Meta(ge=1280, le=65535)] | Literal["auto"], Form("an MTU", '1280 to 65535, or "auto"')]
 

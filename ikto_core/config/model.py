@@ -65,6 +65,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keep_foreign_peers: Annotated[
         forms.Flag, Meta(description="Whether peers of the device that others configured stay.")
     ] = False
+    lease: Annotated[
+        forms.Lease,
+        Meta(description='How long the record outlives this host unrenewed, such as "24h"; empty: for ever.'),
+    ] = ""
     nats_user: Annotated[forms.Text, Meta(description="NATS user; needs nats_password.")] = ""
     nats_password: Annotated[forms.Secret, Meta(description="Password of nats_user.")] = ""
     nats_token: Annotated[forms.Secret, Meta(description="NATS authentication token.")] = ""
@@ -110,6 +114,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def device_mtu(self) -> int | None:
         """The device's MTU in bytes; None: to be found at run time."""
         return None if self.mtu == "auto" else self.mtu
+
+    @property
+    def lease_s(self) -> int:
+        """How long our record outlives us, in seconds; 0: for ever."""
+        return forms.seconds_of(self.lease) if self.lease else 0
 
     @property
     def nats_servers(self) -> list[str]:

@@ -24,6 +24,7 @@ from ikto_core.store.session import NoAnswerError, Session, SessionClosedError
 PAGE_SIZE = 1000
 """Messages a page: 10,000 keys take 0.21 s, in pages of 256 0.33 to 0.65 s (measured with Direct Get)."""
 
+RENEWALS = "-leases"
 STREAM_NOT_FOUND = 10059
 MESSAGE_NOT_FOUND = 10037
 WRONG_LAST_SEQUENCE = 10071
@@ -49,6 +50,10 @@ class Bucket:
         self._subjects = f"$KV.{name}."
         self._direct = session.answers_in_batches
         self._pushed: bool | None = None  # as first seen; None: not asked yet
+
+    def renewals(self) -> "Bucket":
+        """Return the bucket where the leases of this one's records are renewed (leases.py)."""
+        return Bucket(self._session, f"{self.name}{RENEWALS}")
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -159,7 +164,8 @@ class Bucket:
             return
         if reply.error.err_code == STREAM_NOT_FOUND:
             raise BucketMissingError(
-                f"there is no bucket {self.name!r} on this NATS server", hint="make it with: ikto bucket create"
+                f"there is no bucket {self.name!r} on this NATS server",
+                hint=f"make it with: ikto bucket create{' --leases' if self.name.endswith(RENEWALS) else ''}",
             )
         raise NatsError(
             f"NATS on bucket {self.name!r}: {reply.error.description} ({reply.error.err_code})",

@@ -9,6 +9,10 @@ from ikto_core.store.bucket import Bucket
 MAX_VALUE_BYTES = 32 * 1024
 """Twice what an agent reads: nobody can fill the stream with a few writes."""
 
+RENEWAL_BYTES = 1024
+RENEWALS_KEPT_NS = 90 * 86400 * 10**9
+"""Renewals of nodes that are gone go themselves, long after the longest lease (30 days)."""
+
 DUPLICATE_WINDOW_NS = 120 * 10**9
 
 
@@ -25,6 +29,24 @@ async def create_bucket(bucket: Bucket, mesh: MeshSettings, *, replicas: int, me
         made = True
     await _settle(bucket, mesh)
     return made
+
+
+async def create_renewals(bucket: Bucket) -> bool:
+    """Make the bucket where leases are renewed, with copies and storage as this one's; return False if it is there.
+
+    Nobody follows it, so nothing is republished. Raises NatsError if it can't be made.
+    """
+    renewals = bucket.renewals()
+    try:
+        await renewals.stream_info()
+    except BucketMissingError:
+        made = (await bucket.stream_info()).config
+        config = _stream_config(renewals, replicas=made.num_replicas, memory=made.storage == "memory")
+        del config["republish"]
+        limits = {"max_age": RENEWALS_KEPT_NS, "max_msg_size": RENEWAL_BYTES, "description": "Leases of an Ikto mesh"}
+        await renewals.call("STREAM.CREATE", config | limits)
+        return True
+    return False
 
 
 async def upgrade_bucket(bucket: Bucket) -> bool:

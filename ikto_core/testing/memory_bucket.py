@@ -44,6 +44,7 @@ class MemoryBucket:
         self.faults = Faults()
         self.interrupt: Callable[[], None] = lambda: None
         self.page_size = page_size
+        self.clock: Callable[[], str] = lambda: f"t{next(_clock)}"  # when a write is stored
         self._subscribers: list[Callable[[Message], None]] = []
         self._held_back: list[Message] = []
         self._begin()
@@ -113,7 +114,7 @@ class MemoryBucket:
         if latest:
             del self._messages[latest.revision]
         self.last_revision += 1
-        message = Message(key, self.last_revision, value, f"t{next(_clock)}")
+        message = Message(key, self.last_revision, value, self.clock())
         self._messages[message.revision] = message
         self._push(message)
         return message.revision

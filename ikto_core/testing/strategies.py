@@ -170,4 +170,5 @@ def peer_records(subnet: SearchStrategy[Prefix] | None = None) -> SearchStrategy
         nonce=texts,
         agent=texts,
         next_public_key=st.none() | public_keys(),
+        lease=st.integers(0, 2**40),
     )

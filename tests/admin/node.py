@@ -13,6 +13,7 @@ from ikto_core.claims import Claims
 from ikto_core.config import config_from_flags
 from ikto_core.keeper import Keeper
 from ikto_core.kept_mesh import MeshFile
+from ikto_core.lease_keeper import LeaseKeeper
 from ikto_core.membership import Membership
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord, encode_record
@@ -98,6 +99,7 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
             keeper=keeper,
             state=state,
             rotation=Rotation(state_dir / "key", place, reconciler, Claims(config, OWN_KEY.public(), state)),
+            leases=LeaseKeeper(0, lambda: place.record, place.follower, random),
         )
         yield Node(MemoryBucket(), host, place, reconciler, link, keeper, report)
 

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from ikto_core.cli.main import run
+from ikto_core.records import encode_record
+from ikto_core.store.bucket import Bucket
 from ikto_core.store.link import open_session
 from ikto_core.store.session import NatsSettings
 from ikto_core.testing.nats_server import NatsServer
+from tests.samples import record as sample
 
 
 @pytest.fixture
@@ -53,6 +57,32 @@ def test_show_tells_what_a_bucket_is(ikto: Ikto) -> None:
         "revision": 1,
     }
     assert found["follows_by_push"] is True
+
+
+def test_a_bucket_for_leases_is_added_when_it_is_asked_for(ikto: Ikto) -> None:
+    arguments = ("bucket", "create", "--nats-kv", "cli-leased")
+    assert "leases" not in ikto(*arguments)[1]
+    for outcome in ("created", "there already"):
+        assert ikto(*arguments, "--leases")[1].endswith(f"\ncli-leased-leases: {outcome}, for leases\n")
+
+
+def test_sweep_removes_what_ran_out(ikto: Ikto, shared_server: NatsServer) -> None:
+    record = replace(sample("10.0.0.16/28", instance="run-1"), lease=1)
+
+    async def leave_a_record_behind() -> None:
+        async with open_session(NatsSettings(servers=(shared_server.url,)), Random()) as session:
+            bucket = Bucket(session, "cli-sweep")
+            await bucket.put(record.key, encode_record(record), expected=0)
+            await bucket.renewals().put(record.key, b"run-1", expected=0)
+
+    ikto("bucket", "create", "--nats-kv", "cli-sweep", "--leases")
+    asyncio.run(leave_a_record_behind())
+    told = ""
+    while not told:  # the lease takes a second
+        code, told, _ = ikto("bucket", "sweep", "--now", "--nats-kv", "cli-sweep")
+        assert code == 0
+    assert told == "10.0.0.16/28: removed, its lease of 1 s ran out\n"
+    assert ikto("bucket", "sweep", "--now", "--nats-kv", "cli-sweep") == (0, "", "")
 
 
 def test_upgrade_says_whether_it_had_to(ikto: Ikto, shared_server: NatsServer) -> None:

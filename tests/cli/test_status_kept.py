@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ikto_core.admin.views import AgentState, KeptView
+from ikto_core.admin.views import AgentState, KeptView, LeaseView
 from tests.cli.test_status import NOW, STATUS, plain
 
 
@@ -27,3 +27,10 @@ def test_before_the_claim_it_says_so() -> None:
     text = plain(view)
     assert "address     none claimed yet\n" in text
     assert "revision    device shows nothing of 41\n" in text
+
+
+def test_a_lease_is_told_with_what_it_lacks() -> None:
+    assert "lease" not in plain(STATUS)
+    assert "lease       600 s\n" in plain(replace(STATUS, lease=LeaseView(lease_s=600, failure="", refusal="")))
+    lacking = plain(replace(STATUS, lease=LeaseView(lease_s=600, failure="no answer", refusal="denied")))
+    assert "lease       600 s, not renewed: no answer; can't remove records of others: denied\n" in lacking

@@ -51,6 +51,11 @@ def test_members_are_read_as_values() -> None:
     assert config.nats_servers == ["nats://a", "nats://b"]
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("", 0), ("3s", 3), ("90m", 5400), ("24h", 86400), ("7d", 604800)])
+def test_a_lease_is_read_in_seconds(text: str, seconds: int) -> None:
+    assert Config(lease=text).lease_s == seconds
+
+
 def test_what_is_found_at_run_time_is_none() -> None:
     config = Config(private_address="auto", advertise_address="auto")
     assert (config.subnet, config.interface, config.advertised, config.device_mtu) == (None, None, None, None)

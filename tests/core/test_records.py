@@ -69,7 +69,7 @@ def test_a_record_reads_as_it_was_written(record: PeerRecord) -> None:
 
 @given(peer_records())
 def test_without_the_optional_members_there_is_no_trace_of_them(record: PeerRecord) -> None:
-    plain = replace(record, endpoints=(), instance="", nonce="", agent="", next_public_key=None)
+    plain = replace(record, endpoints=(), instance="", nonce="", agent="", next_public_key=None, lease=0)
     assert [*json.loads(encode_record(plain))] == ["name", "public_key", "advertise_address", "allowed_ip", "wg_port"]
 
 
