@@ -124,9 +124,13 @@ def _written(endpoint: Endpoint, candidates: tuple[Endpoint, ...], observed: Pee
 
 
 def _continued(candidates: tuple[Endpoint, ...], memory: Memory | None, observed: PeerState, now: float) -> Memory:
-    """Return the memory of a peer with these candidates; if they are new, what the device has is not of them."""
+    """Return the memory of a peer with these candidates; if they are new, what the device has is not of them.
+
+    A peer that was there before us may have been found by roaming, unless it never shook hands.
+    """
     if memory is None:
-        return _looked(candidates, observed, owed=observed.endpoint not in candidates)
+        roamed_or_ours = observed.last_handshake is not None or observed.endpoint in candidates
+        return _looked(candidates, observed, owed=not roamed_or_ours)
     if memory.candidates != candidates:
         return _looked(candidates, observed, owed=True, since=now)
     return memory

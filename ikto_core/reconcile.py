@@ -191,9 +191,9 @@ class Reconciler:
 
     async def _restore(self, spec: DeviceSpec, state: DeviceState, choices: Mapping[PublicKey, Choice]) -> None:
         """Give the device back what it has lost; one that has peers in the mesh keeps them as they are."""
-        self._lost_peers = self._lost_peers or has_lost_peers(spec, state)
-        patch = restoration(spec, state, peers_too=self._lost_peers)
-        await self._apply(patch, choices if self._lost_peers else {})
+        lost = self._lost_peers = self._lost_peers or has_lost_peers(spec, state)
+        await self._apply(restoration(spec, state, peers_too=lost), choices if lost else {})
+        self._endpoints.found(choices)
 
     async def _quick(self, dirty: set[PublicKey]) -> None:
         """Write what is new about a few peers, without a look at the others."""

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.addressing import Endpoint
 from ikto_core.errors import ConfigError
 from ikto_core.kept_mesh import KeptMesh
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings
@@ -97,30 +96,6 @@ async def test_a_device_that_has_peers_is_left_as_it_is(bucket: MemoryBucket, tm
     assert node.host.writes == []
     assert node.host.device(WG) == before
     assert again.reconciler.in_step.is_set()
-
-
-async def test_a_kept_peer_takes_nothing_from_one_that_followed_it(
-    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
-) -> None:
-    """The device shares no key with what was kept: the peers have rotated theirs meanwhile, or were replaced."""
-    node = await restarted(bucket, tmp_path, kept)
-    successor = replace(create(900), allowed_ips=frozenset({PEER.subnet}))
-    node.host.tamper(WG, DevicePatch(peers=(successor,), remove_peers=frozenset({KEY, OTHER_KEY})))
-    before = node.host.device(WG)
-    node.membership.recall(kept)
-    await node.reconciler.reconcile()
-    assert node.host.device(WG) == before
-
-
-async def test_a_device_with_a_foreign_peer_alone_gets_the_kept_ones(
-    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
-) -> None:
-    node = await restarted(bucket, tmp_path, kept, keep_foreign_peers=True)
-    foreign = replace(create(900), allowed_ips=frozenset({Prefix.parse("0.0.0.0/0"), Prefix.parse("10.0.1.0/24")}))
-    node.host.tamper(WG, DevicePatch(peers=(foreign,), remove_peers=frozenset({KEY, OTHER_KEY})))
-    node.membership.recall(kept)
-    await node.reconciler.reconcile()
-    assert shown(node).keys() == {KEY, OTHER_KEY, foreign.public_key}
 
 
 async def test_a_device_that_lost_its_address_gets_that_and_keeps_its_peers(
