@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
+from ikto_core.addressing import Prefix
 from ikto_core.keys import PublicKey
 from ikto_core.model import NO_PRESHARED_KEY, DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 
@@ -49,6 +50,13 @@ def restoration(spec: DeviceSpec, state: DeviceState, *, peers_too: bool) -> Dev
     if not peers_too:
         return DevicePatch(add_addresses=patch.add_addresses, up=patch.up)
     return msgspec.structs.replace(patch, remove_addresses=frozenset(), remove_peers=frozenset())
+
+
+def has_lost_peers(spec: DeviceSpec, state: DeviceState) -> bool:
+    """Whether no peer on the device has a part of the mesh: nobody can lose it to peers of `spec`, however old."""
+    meshes = [Prefix.of(address.packed, address.network.prefixlen) for address in spec.addresses]
+    held = (prefix for peer in state.peers.values() for prefix in peer.allowed_ips)
+    return not any(mesh.covers(prefix) for prefix in held for mesh in meshes)
 
 
 def diff_peers(wanted: Iterable[PeerSpec], present: Mapping[PublicKey, PeerState]) -> tuple[PeerPatch, ...]:

@@ -6,6 +6,7 @@ is a peer that is idle: what was never asked can't be missing.
 """
 
 from collections.abc import Callable
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -89,12 +90,13 @@ def choose_endpoint(
         if waiting := _waiting(candidates, memory, observed, at.now, first=first):
             return waiting
         return _written(_routed(candidates, has_route) or candidates[0], candidates, observed, at.now)
-    alive = _alive(observed, at.epoch)
+    age_s = _age_s(observed, at.epoch)
+    alive = age_s < HANDSHAKE_RECENT_S
     memory = _continued(candidates, memory, observed, at.now)
     others = _others(() if memory.owed else candidates, observed.endpoint) or candidates
     if others[0] == observed.endpoint:
         return Choice(None, _looked(candidates, observed))
-    watched = _watched(memory, observed, at.now, excused=alive and keepalive)
+    watched = _watched(memory, observed, at.now, excused=keepalive and alive and age_s >= 0)
     ends = _turn_ends(watched)
     lost = not alive and (memory.owed or not has_route(observed.endpoint))
     if not lost and (ends is None or ends > at.now):
@@ -122,9 +124,13 @@ def _written(endpoint: Endpoint, candidates: tuple[Endpoint, ...], observed: Pee
 
 
 def _continued(candidates: tuple[Endpoint, ...], memory: Memory | None, observed: PeerState, now: float) -> Memory:
-    """Return the memory of a peer with these candidates; if they are new, what the device has is not of them."""
+    """Return the memory of a peer with these candidates; if they are new, what the device has is not of them.
+
+    A peer that was there before us may have been found by roaming, unless it never shook hands.
+    """
     if memory is None:
-        return _looked(candidates, observed, owed=observed.endpoint not in candidates)
+        roamed_or_ours = observed.last_handshake is not None or observed.endpoint in candidates
+        return _looked(candidates, observed, owed=not roamed_or_ours)
     if memory.candidates != candidates:
         return _looked(candidates, observed, owed=True, since=now)
     return memory
@@ -172,5 +178,6 @@ def _heard(observed: PeerState) -> tuple[int, float | None]:
     return observed.rx_bytes, observed.last_handshake
 
 
-def _alive(observed: PeerState, epoch: float) -> bool:
-    return observed.last_handshake is not None and epoch - observed.last_handshake < HANDSHAKE_RECENT_S
+def _age_s(observed: PeerState, epoch: float) -> float:
+    """How long ago the last handshake was; below 0: the clock went back since, and it may be as old as can be."""
+    return inf if observed.last_handshake is None else epoch - observed.last_handshake

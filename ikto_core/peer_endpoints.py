@@ -70,6 +70,15 @@ class EndpointBook:
             else:
                 self._looks[key] = choice.look_at
 
+    def found(self, choices: Mapping[PublicKey, Choice]) -> None:
+        """Take note of which candidates peers had that we come upon, and about which there is nothing to do.
+
+        If the bucket says later that they have others, these were never written.
+        """
+        for key, choice in choices.items():
+            if choice.endpoint is None and choice.look_at is None:
+                self._memories.setdefault(key, choice.memory)
+
     def forget(self, key: PublicKey) -> None:
         """Forget a peer that is gone: if it comes back, it is new."""
         self._memories.pop(key, None)

@@ -11,7 +11,7 @@ import structlog
 from ikto_core.backend import Backend
 from ikto_core.brake import BrakeLimits, RemovalBrake
 from ikto_core.counters import ReconcileCounters
-from ikto_core.diff import diff, diff_peers, patched, restoration, summary, unasked
+from ikto_core.diff import diff, diff_peers, has_lost_peers, patched, restoration, summary, unasked
 from ikto_core.endpoints import Choice, Moment
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.keys import PrivateKey, PublicKey
@@ -54,7 +54,7 @@ class Reconciler:
         self._revision: int | None = None
         self._dirty: set[PublicKey] = set()
         self._restoring = False  # the peers may be out of date: see `target`
-        self._lost_peers = False  # while restoring: the device was found without any of the peers
+        self._lost_peers = False  # while restoring: the device was found without peers in the mesh
         self._whole_due = True  # the device must be read before anything is written
         self._expecting = True  # the next whole pass will find something to do, and that is not drift
         self._shown: dict[PublicKey, PeerState] = {}  # the peers that the device shows, as far as we know
@@ -190,10 +190,10 @@ class Reconciler:
         await self._apply(patch, choices)
 
     async def _restore(self, spec: DeviceSpec, state: DeviceState, choices: Mapping[PublicKey, Choice]) -> None:
-        """Give the device back what it has lost; one that has peers keeps them as they are."""
-        self._lost_peers = self._lost_peers or state.peers.keys().isdisjoint(spec.peers)
-        patch = restoration(spec, state, peers_too=self._lost_peers)
-        await self._apply(patch, choices if self._lost_peers else {})
+        """Give the device back what it has lost; one that has peers in the mesh keeps them as they are."""
+        lost = self._lost_peers = self._lost_peers or has_lost_peers(spec, state)
+        await self._apply(restoration(spec, state, peers_too=lost), choices if lost else {})
+        self._endpoints.found(choices)
 
     async def _quick(self, dirty: set[PublicKey]) -> None:
         """Write what is new about a few peers, without a look at the others."""

@@ -1,5 +1,6 @@
 """A bucket on a real NATS server: reading it, and writing single keys."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ from ikto_core.store.session import NoAnswerError, Session, SessionClosedError
 
 PAGE_SIZE = 1000
 """Messages a page: 10,000 keys take 0.21 s, in pages of 256 0.33 to 0.65 s (measured with Direct Get)."""
+
+PAGE_TIMEOUT_S = 60.0
+"""How long a page may take: a few kB/s do. A walk has no limit, for nobody knows how many pages it takes."""
 
 RENEWALS = "-leases"
 STREAM_NOT_FOUND = 10059
@@ -100,7 +104,11 @@ class Bucket:
             message = await self.first_from(start)
             return Page((message,), complete=False) if message else Page((), complete=True)
         question = msgspec.json.encode({"seq": start, "batch": PAGE_SIZE, "next_by_subj": self.writes})
-        answers = await self._session.request_until(_has_status, f"$JS.API.DIRECT.GET.{self.stream}", question)
+        try:
+            async with asyncio.timeout(PAGE_TIMEOUT_S):
+                answers = await self._session.request_until(_has_status, f"$JS.API.DIRECT.GET.{self.stream}", question)
+        except TimeoutError:
+            raise NoAnswerError(f"a page of bucket {self.name!r} took more than {PAGE_TIMEOUT_S:g} s") from None
         end = answers.pop().headers or {}
         if end["Status"] not in (END_OF_BATCH, NOT_FOUND):
             raise NatsError(f"bucket {self.name!r} can't be read: {end['Status']} {end.get('Description', '')}")

@@ -32,7 +32,6 @@ AUDIT_EVERY_S = 6 * 3600.0
 """How often the whole bucket is read although nothing seems wrong: it bounds what nobody thought of."""
 
 HINT_DELAY_S = 0.3
-RESYNC_TIMEOUT_S = 60.0
 RETRY_S = 0.25
 RETRIES = 3
 """Failed attempts in a row after which the connection is given up for a new one."""
@@ -125,10 +124,9 @@ class Follower:
             self._wake.clear()
             self._suspicious |= time.monotonic() > self._audit_at
             try:
-                async with asyncio.timeout(RESYNC_TIMEOUT_S):
-                    await self.resync(reader)
+                await self.resync(reader)
                 failures = 0
-            except (NatsError, TimeoutError) as error:
+            except NatsError as error:
                 failures += 1
                 self.stats.failures += 1
                 log.debug("resync failed", error=str(error), attempt=failures)

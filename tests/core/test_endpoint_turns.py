@@ -64,6 +64,14 @@ def test_our_keepalives_that_a_living_session_need_not_answer_are_no_question(
     assert not any(peer.look(after_s, sent=sent).endpoint for after_s in steps)
 
 
+def test_keepalives_are_a_question_if_the_clock_went_back_since_the_last_handshake() -> None:
+    """Nobody knows then how old the session is: a dead peer would be let be until the clock is there again."""
+    peer = Peer(A, B, shown=observed(A, -86400), keepalive=True)
+    peer.look()
+    assert peer.look(60, sent=500)[::2] == (None, peer.now + TURN_S)
+    assert peer.look(TURN_S, sent=500).endpoint == B
+
+
 @given(CANDIDATES, st.booleans(), st.integers(INITIATION_BYTES, 9999), st.integers(0, 9))
 def test_all_candidates_of_a_silent_peer_get_their_turns(
     candidates: tuple[Endpoint, ...], keepalive: bool, sent: int, rounds: int

@@ -61,7 +61,8 @@ def test_a_record_that_changes_while_its_peer_is_waited_for_gives_the_endpoint()
         pytest.param((B,), (A,), observed(ROAMED, -60), None, id="a handshake from before the clock went back"),
         pytest.param((A, B), None, observed(B), None, id="found one of its own"),
         pytest.param((A, B), None, observed(ROAMED, 1), None, id="found another, session alive"),
-        pytest.param((A, B), None, observed(ROAMED), A, id="found another, no session"),
+        pytest.param((A, B), None, observed(ROAMED, 9999), None, id="found another, idle: it may have roamed"),
+        pytest.param((A, B), None, observed(ROAMED), A, id="found another, no session ever"),
     ],
 )
 def test_the_endpoint_to_write(
@@ -75,13 +76,20 @@ def test_the_endpoint_to_write(
     assert peer.look().endpoint == written
 
 
-@pytest.mark.parametrize("memory", [Memory(candidates=(A,)), None])
-def test_what_a_living_session_put_off_is_written_when_the_session_is_over(memory: Memory | None) -> None:
+def test_what_a_living_session_put_off_is_written_when_the_session_is_over() -> None:
     peer = Peer(B, shown=observed(ROAMED, 0))
-    peer.memory = memory
+    peer.memory = Memory(candidates=(A,))
     assert peer.look().endpoint is None
     assert peer.look(OVER / 2, received=32).endpoint is None
     assert peer.look(OVER / 2, received=32).endpoint == B
+
+
+@pytest.mark.parametrize("age_s", [0, OVER])
+def test_where_an_idle_peer_was_when_we_were_restarted_is_let_be_until_it_does_not_answer_there(age_s: int) -> None:
+    peer = Peer(A, shown=observed(ROAMED, age_s))
+    assert not any(peer.look(OVER / 2).endpoint for _ in range(4))
+    assert peer.look(60, sent=500)[::2] == (None, peer.now + TURN_S)
+    assert peer.look(TURN_S, sent=500).endpoint == A
 
 
 def test_a_peer_that_moved_is_followed_once_its_old_place_is_silent_for_a_turn() -> None:

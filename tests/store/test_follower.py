@@ -1,6 +1,7 @@
 """Single promises of the follower that the property test covers only together with others, or not at all."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from random import Random
 
@@ -10,7 +11,7 @@ from ikto_core.errors import NatsError
 from ikto_core.mesh import Entry
 from ikto_core.store import follower as follower_module
 from ikto_core.store.follower import Follower, StaleReadError
-from ikto_core.store.port import Message
+from ikto_core.store.port import Message, Page
 from ikto_core.testing.memory_bucket import Delivery, MemoryBucket
 from tests.store.test_following import until
 
@@ -115,6 +116,34 @@ async def test_a_reader_that_fails_again_and_again_is_given_up(monkeypatch: pyte
     bucket.faults.fail_reads = follower_module.RETRIES
     with pytest.raises(NatsError, match="no answer"):
         await Follower(lambda _: None, Random(0)).run(bucket)
+
+
+class SlowBucket(MemoryBucket):
+    """Each page takes most of a minute by the event loop's clock."""
+
+    late_s = 0.0
+
+    def clock(self) -> float:
+        return time.monotonic() + self.late_s
+
+    async def page(self, start: int) -> Page:
+        self.late_s += 50
+        await asyncio.sleep(0.001)  # for whoever counts the time to see that it is over
+        return await super().page(start)
+
+
+async def test_a_walk_may_take_as_long_as_its_pages_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = SlowBucket(page_size=1)
+    for number in range(20):
+        bucket.write(f"peers.{number}", b"value")
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", bucket.clock)
+    follower = Follower(lambda _: None, Random(0))
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(follower.run(bucket))
+        await follower.synced.wait()
+        running.cancel()
+    assert shown(follower) == bucket.live
+    assert follower.stats.failures == 0
 
 
 def test_a_large_mesh_asks_the_leader_less_often() -> None:

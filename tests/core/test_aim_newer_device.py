@@ -1,0 +1,73 @@
+"""A device may be newer than what was kept: what its peers have, and where they are, is let be."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.kept_mesh import KeptMesh
+from ikto_core.model import DevicePatch
+from ikto_core.testing.devices import create
+from ikto_core.testing.memory_bucket import MemoryBucket
+from tests.nodes import Node, kept_by_a_run, put, restarted, shown
+from tests.samples import KEY, OTHER_KEY, record
+
+WG = "wg0"
+ROAMED = Endpoint.parse("198.51.100.7:7")
+PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
+
+
+@pytest.fixture
+def bucket() -> MemoryBucket:
+    bucket = MemoryBucket()
+    put(bucket, PEER)
+    put(bucket, OTHER)
+    return bucket
+
+
+@pytest.fixture
+async def kept(bucket: MemoryBucket, tmp_path: Path) -> KeptMesh:
+    return await kept_by_a_run(bucket, tmp_path)
+
+
+async def test_a_kept_peer_takes_nothing_from_one_that_followed_it(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    """The device shares no key with what was kept: the peers have rotated theirs meanwhile, or were replaced."""
+    node = await restarted(bucket, tmp_path, kept)
+    successor = replace(create(900), allowed_ips=frozenset({PEER.subnet}))
+    node.host.tamper(WG, DevicePatch(peers=(successor,), remove_peers=frozenset({KEY, OTHER_KEY})))
+    before = node.host.device(WG)
+    node.membership.recall(kept)
+    await node.reconciler.reconcile()
+    assert node.host.device(WG) == before
+
+
+async def test_a_device_with_a_foreign_peer_alone_gets_the_kept_ones(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+) -> None:
+    node = await restarted(bucket, tmp_path, kept, keep_foreign_peers=True)
+    foreign = replace(create(900), allowed_ips=frozenset({Prefix.parse("0.0.0.0/0"), Prefix.parse("10.0.1.0/24")}))
+    node.host.tamper(WG, DevicePatch(peers=(foreign,), remove_peers=frozenset({KEY, OTHER_KEY})))
+    node.membership.recall(kept)
+    await node.reconciler.reconcile()
+    assert shown(node).keys() == {KEY, OTHER_KEY, foreign.public_key}
+
+
+@pytest.mark.parametrize("moved", [True, False])
+async def test_a_peer_that_we_come_upon_is_where_it_roamed_unless_its_record_has_changed_since(
+    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, moved: bool
+) -> None:
+    node = await restarted(bucket, tmp_path, kept)
+    node.host.roam(WG, KEY, ROAMED)
+    node.host.handshake(WG, KEY, 1000.0)
+    if moved:
+        put(bucket, record("10.0.0.64/28", KEY, port=4711))
+    again = Node(bucket, tmp_path, seed=3, host=node.host)
+    again.membership.recall(kept)
+    await again.reconciler.reconcile()
+    assert shown(again)[KEY] == ROAMED
+    async with again.running():
+        await again.reconciler.reconcile()
+        assert shown(again)[KEY] == (Endpoint("192.0.2.1", 4711) if moved else ROAMED)
