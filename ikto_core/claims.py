@@ -1,5 +1,7 @@
 """The claim of an earlier run, as far as it holds under the present configuration."""
 
+from collections.abc import Set
+
 import msgspec
 
 from ikto_core.config import Config
@@ -45,10 +47,11 @@ class Claims:
         differences = (self.kept or self._wanted(other)).differences(other)
         return differences or ([] if self.kept else ["no claim is kept beside it"])
 
-    def begin(self, instance: str) -> None:
-        """Keep that this run will write records: a crash leaves none that the next run does not know."""
+    def begin(self, instance: str, taken_over: Set[str] = frozenset()) -> None:
+        """Keep that this run will write records, after those it takes over: the next run is to know them all."""
         if instance not in self._kept.instances:
-            self._kept = self._kept.begun(instance)
+            for run in (*sorted(taken_over - self.instances), instance):
+                self._kept = self._kept.begun(run)
             self._state.save(self._kept)
 
     def keep(self, address: str) -> None:

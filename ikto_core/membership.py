@@ -59,7 +59,7 @@ class Membership:
         self._random = random
         self.announced = asyncio.Event()  # our record tells which key we will have next
         self.identity = draw_identity(public_key, claims.instances, random, other_keys=claims.other_keys)
-        self._claimant = Claimant(self.identity, lambda: f"{random.getrandbits(64):016x}")
+        self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
         self._claimed_at = 0  # the revision of our record when it first stood
         self._newcomer = True  # no claim of this run has stood yet
         self._stands = ""  # the key of our record, once a claim of this run stood; empty: it did not yet
@@ -74,7 +74,7 @@ class Membership:
 
     def become(self, identity: Identity) -> None:
         """Be this from now on; our record is to say so. `announced` is set once it tells of a next key."""
-        self.identity = self._claimant.identity = identity
+        self.identity = identity
         self.aim.own(identity.other_keys)
         self.record = self.record and identity.named(self.record)
         self._doubt.set()
@@ -190,13 +190,20 @@ class Membership:
                 f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
                 hint='choose another private_address, or "auto"',
             )
-        self._claims.begin(self.identity.instance)  # a crash leaves no record that we don't know as ours
-        if self._newcomer:
-            own_records = self.aim.view.own_records.values()
-            self.identity = self.identity.after(found.record.instance for found in own_records)
+        self._begin()
         revision = await self._claimant.claim(store, record, newcomer=self._newcomer)
         self._newcomer = False
         return revision
+
+    def _begin(self) -> None:
+        """Know whatever has our key before our first write as ours, and keep that: a crash leaves no unknown record.
+
+        Once in a run: two copies that start at once would else know each other, and write in turns for ever.
+        """
+        if self.identity.instance not in self._claims.instances:
+            found = {accepted.record.instance for accepted in self.aim.view.own_records.values()}
+            self.identity = self.identity.after(found)
+            self._claims.begin(self.identity.instance, found)
 
     async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
         """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""

@@ -101,6 +101,27 @@ async def test_an_older_backup_with_a_record_of_an_earlier_run_is_no_copy_of_us(
         await until(node.stands)
 
 
+async def test_a_backup_from_before_ikto_wrote_instances_is_no_copy_of_us(bucket: MemoryBucket, tmp_path: Path) -> None:
+    put(bucket, record(SUBNET, OWN_KEY, "ours"))  # as 0.3.0 wrote it
+    restore = bucket.backup()
+    for seed in (1, 2):  # in the run that has taken it over, and in the next one
+        async with Node(bucket, tmp_path, seed=seed).running() as node:
+            restore()
+            await node.membership.follower.resync(bucket)
+            await until(node.stands)
+
+
+async def test_a_backup_with_a_record_from_before_our_disk_was_lost_is_no_copy_of_us(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    async with Node(bucket, tmp_path / "lost").running():
+        restore = bucket.backup()
+    async with Node(bucket, tmp_path / "new", seed=2).running() as node:
+        restore()
+        await node.membership.follower.resync(bucket)
+        await until(node.stands)
+
+
 # -- losing the claim --------------------------------------------------------------------------------------------------
 
 
