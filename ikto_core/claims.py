@@ -4,9 +4,10 @@ from collections.abc import Set
 
 import msgspec
 
+from ikto_core.addressing import Prefix
 from ikto_core.config import Config
 from ikto_core.keys import PublicKey
-from ikto_core.ourselves import own_claim
+from ikto_core.ourselves import own_claim, own_subnet
 from ikto_core.state import Claim, StateFile
 
 
@@ -41,6 +42,10 @@ class Claims:
         """The earlier runs of this installation that made claims."""
         return frozenset(self._kept.instances)
 
+    def holds(self, subnet: Prefix) -> bool:
+        """Whether this is the subnet that was claimed."""
+        return self.address is not None and own_subnet(self._config, self.address) == subnet
+
     def differences(self, other: Claim) -> list[str]:
         """Return why `other` is not the claim that holds, a line each."""
         other = self._as_ours(other)
@@ -61,7 +66,9 @@ class Claims:
 
     def announce(self, next_key: PublicKey) -> bool:
         """Keep that this key will be ours, so that the claim outlives the present one; return whether it is on disk."""
-        self._kept = msgspec.structs.replace(self._kept, keys=(self._public_key.text, next_key.text))
+        if self._public_key.text not in self._kept.keys:  # of a machine that has got another key by hand
+            self._kept = msgspec.structs.replace(self._kept, keys=())
+        self._kept = self._kept.announced(self._public_key.text, next_key.text)
         self._state.save(self._kept)
         return not self._state.failure
 

@@ -132,8 +132,8 @@ class Membership:
             return
         self._see_bucket(None)
         record = own_record(self._config, self._name, self.identity, address, advertise_address)
-        judgement = judge_own(self.follower.table.get(record.key), record, self.identity, newcomer=self._newcomer)
-        if judgement.verdict in {Verdict.KEEP, Verdict.WRITE} and self.aim.view.irregular_holder(record.subnet) is None:
+        ours = self._judge(record) in {Verdict.KEEP, Verdict.WRITE}
+        if ours and self.aim.view.irregular_holder(record.subnet) is None:
             self.record = record
             self._see_bucket(address)
 
@@ -191,7 +191,8 @@ class Membership:
                 hint='choose another private_address, or "auto"',
             )
         self._begin()
-        revision = await self._claimant.claim(store, record, newcomer=self._newcomer)
+        held = self._claims.holds(record.subnet)
+        revision = await self._claimant.claim(store, record, newcomer=self._newcomer, held=held)
         self._newcomer = False
         return revision
 
@@ -242,11 +243,15 @@ class Membership:
         """Doubt our claim unless the bucket, as far as we know it, holds our record as it should be and no other."""
         if self.record is None:
             return Verdict.KEEP
-        seen = self.follower.table.get(self.record.key)
-        verdict = judge_own(seen, self.record, self.identity, newcomer=self._newcomer).verdict
+        verdict = self._judge(self.record)
         if verdict is not Verdict.KEEP or self._elsewhere(ours=True) or self._elsewhere(ours=False):
             self._doubt.set()
         return verdict
+
+    def _judge(self, record: PeerRecord) -> Verdict:
+        """Return what is to be done about what the bucket, as far as we know it, holds under the key of our record."""
+        seen, held = self.follower.table.get(record.key), self._claims.holds(record.subnet)
+        return judge_own(seen, record, self.identity, newcomer=self._newcomer, held=held).verdict
 
     def _elsewhere(self, *, ours: bool) -> list[str]:
         """Return where other records with our public key stand: ours, or those that a copy of us wrote after ours."""

@@ -38,19 +38,19 @@ class Claimant:
         self._identity = identity
         self._draw_nonce = draw_nonce
 
-    async def claim(self, store: RecordStore, record: PeerRecord, *, newcomer: bool) -> int:
+    async def claim(self, store: RecordStore, record: PeerRecord, *, newcomer: bool, held: bool = False) -> int:
         """See to it that `record` stands in the bucket; return its revision.
 
-        All is decided on what the leader holds, afresh after every lost race and lost answer. `newcomer` as in
-        `judge_own`. Raises AddressInUseError (ClonedError) if the key is not ours to write, NatsError if the bucket
-        can't be read or written.
+        All is decided on what the leader holds, afresh after every lost race and lost answer. `newcomer` and `held` as
+        in `judge_own`. Raises AddressInUseError (ClonedError) if the key is not ours to write, NatsError if the
+        bucket can't be read or written.
         """
         written: set[str] = set()
         for _ in range(ATTEMPTS):
             entry = await store.get(record.key)
             if entry and _nonce(record.key, entry) in written:
                 return entry.revision  # the answer was lost, the write was not
-            judgement = judge_own(entry, record, self._identity(), newcomer=newcomer)
+            judgement = judge_own(entry, record, self._identity(), newcomer=newcomer, held=held)
             if entry and judgement.verdict is Verdict.KEEP:
                 return entry.revision
             if judgement.verdict is not Verdict.WRITE:

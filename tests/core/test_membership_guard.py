@@ -74,6 +74,18 @@ async def test_junk_in_the_place_of_our_record_is_replaced(bucket: MemoryBucket,
         await until(node.stands)
 
 
+@pytest.mark.parametrize("address", [ADDRESS, "auto"])
+async def test_junk_that_came_while_we_were_down_is_replaced_in_the_subnet_of_our_claim(
+    bucket: MemoryBucket, tmp_path: Path, address: str
+) -> None:
+    async with Node(bucket, tmp_path, private_address=address).running() as node:
+        claimed = node.record.key
+    bucket.write(claimed, b"{junk")
+    async with Node(bucket, tmp_path, seed=2, private_address=address).running() as node:
+        assert node.record.key == claimed
+        assert node.stands()
+
+
 async def test_a_write_that_fails_is_tried_again_and_the_mesh_goes_on(
     bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
