@@ -1,10 +1,13 @@
 """The claim of an earlier run, as far as it holds under the present configuration."""
 
+from collections.abc import Set
+
 import msgspec
 
+from ikto_core.addressing import Prefix
 from ikto_core.config import Config
 from ikto_core.keys import PublicKey
-from ikto_core.ourselves import own_claim
+from ikto_core.ourselves import own_claim, own_subnet
 from ikto_core.state import Claim, StateFile
 
 
@@ -39,16 +42,21 @@ class Claims:
         """The earlier runs of this installation that made claims."""
         return frozenset(self._kept.instances)
 
+    def holds(self, subnet: Prefix) -> bool:
+        """Whether this is the subnet that was claimed."""
+        return self.address is not None and own_subnet(self._config, self.address) == subnet
+
     def differences(self, other: Claim) -> list[str]:
         """Return why `other` is not the claim that holds, a line each."""
         other = self._as_ours(other)
         differences = (self.kept or self._wanted(other)).differences(other)
         return differences or ([] if self.kept else ["no claim is kept beside it"])
 
-    def begin(self, instance: str) -> None:
-        """Keep that this run will write records: a crash leaves none that the next run does not know."""
+    def begin(self, instance: str, taken_over: Set[str] = frozenset()) -> None:
+        """Keep that this run will write records, after those it takes over: the next run is to know them all."""
         if instance not in self._kept.instances:
-            self._kept = self._kept.begun(instance)
+            for run in (*sorted(taken_over - self.instances), instance):
+                self._kept = self._kept.begun(run)
             self._state.save(self._kept)
 
     def keep(self, address: str) -> None:
@@ -58,7 +66,9 @@ class Claims:
 
     def announce(self, next_key: PublicKey) -> bool:
         """Keep that this key will be ours, so that the claim outlives the present one; return whether it is on disk."""
-        self._kept = msgspec.structs.replace(self._kept, keys=(self._public_key.text, next_key.text))
+        if self._public_key.text not in self._kept.keys:  # of a machine that has got another key by hand
+            self._kept = msgspec.structs.replace(self._kept, keys=())
+        self._kept = self._kept.announced(self._public_key.text, next_key.text)
         self._state.save(self._kept)
         return not self._state.failure
 

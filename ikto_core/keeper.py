@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 
@@ -48,7 +48,9 @@ class Keeper:
             # The executor is left when what its thread has begun is done: never two writers at once.
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper") as thread:
                 while True:
-                    await self._changed.wait()
+                    with suppress(TimeoutError):  # what `take` does beside, and failed to do, is tried again
+                        async with asyncio.timeout(RETRY_S):
+                            await self._changed.wait()
                     self._changed.clear()
                     await asyncio.sleep(await self._keep(take(time.time()), thread))
         finally:

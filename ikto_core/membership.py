@@ -59,7 +59,7 @@ class Membership:
         self._random = random
         self.announced = asyncio.Event()  # our record tells which key we will have next
         self.identity = draw_identity(public_key, claims.instances, random, other_keys=claims.other_keys)
-        self._claimant = Claimant(self.identity, lambda: f"{random.getrandbits(64):016x}")
+        self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
         self._claimed_at = 0  # the revision of our record when it first stood
         self._newcomer = True  # no claim of this run has stood yet
         self._stands = ""  # the key of our record, once a claim of this run stood; empty: it did not yet
@@ -74,7 +74,7 @@ class Membership:
 
     def become(self, identity: Identity) -> None:
         """Be this from now on; our record is to say so. `announced` is set once it tells of a next key."""
-        self.identity = self._claimant.identity = identity
+        self.identity = identity
         self.aim.own(identity.other_keys)
         self.record = self.record and identity.named(self.record)
         self._doubt.set()
@@ -132,8 +132,8 @@ class Membership:
             return
         self._see_bucket(None)
         record = own_record(self._config, self._name, self.identity, address, advertise_address)
-        judgement = judge_own(self.follower.table.get(record.key), record, self.identity, newcomer=self._newcomer)
-        if judgement.verdict in {Verdict.KEEP, Verdict.WRITE} and self.aim.view.irregular_holder(record.subnet) is None:
+        ours = self._judge(record) in {Verdict.KEEP, Verdict.WRITE}
+        if ours and self.aim.view.irregular_holder(record.subnet) is None:
             self.record = record
             self._see_bucket(address)
 
@@ -190,13 +190,21 @@ class Membership:
                 f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
                 hint='choose another private_address, or "auto"',
             )
-        self._claims.begin(self.identity.instance)  # a crash leaves no record that we don't know as ours
-        if self._newcomer:
-            own_records = self.aim.view.own_records.values()
-            self.identity = self.identity.after(found.record.instance for found in own_records)
-        revision = await self._claimant.claim(store, record, newcomer=self._newcomer)
+        self._begin()
+        held = self._claims.holds(record.subnet)
+        revision = await self._claimant.claim(store, record, newcomer=self._newcomer, held=held)
         self._newcomer = False
         return revision
+
+    def _begin(self) -> None:
+        """Know whatever has our key before our first write as ours, and keep that: a crash leaves no unknown record.
+
+        Once in a run: two copies that start at once would else know each other, and write in turns for ever.
+        """
+        if self.identity.instance not in self._claims.instances:
+            found = {accepted.record.instance for accepted in self.aim.view.own_records.values()}
+            self.identity = self.identity.after(found)
+            self._claims.begin(self.identity.instance, found)
 
     async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
         """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
@@ -235,11 +243,15 @@ class Membership:
         """Doubt our claim unless the bucket, as far as we know it, holds our record as it should be and no other."""
         if self.record is None:
             return Verdict.KEEP
-        seen = self.follower.table.get(self.record.key)
-        verdict = judge_own(seen, self.record, self.identity, newcomer=self._newcomer).verdict
+        verdict = self._judge(self.record)
         if verdict is not Verdict.KEEP or self._elsewhere(ours=True) or self._elsewhere(ours=False):
             self._doubt.set()
         return verdict
+
+    def _judge(self, record: PeerRecord) -> Verdict:
+        """Return what is to be done about what the bucket, as far as we know it, holds under the key of our record."""
+        seen, held = self.follower.table.get(record.key), self._claims.holds(record.subnet)
+        return judge_own(seen, record, self.identity, newcomer=self._newcomer, held=held).verdict
 
     def _elsewhere(self, *, ours: bool) -> list[str]:
         """Return where other records with our public key stand: ours, or those that a copy of us wrote after ours."""

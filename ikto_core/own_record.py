@@ -72,7 +72,9 @@ class Judgement(msgspec.Struct, frozen=True):
     holder: str = ""  # who has the record, for IN_USE and CLONED
 
 
-def judge_own(entry: Entry | None, wanted: PeerRecord, identity: Identity, *, newcomer: bool) -> Judgement:
+def judge_own(
+    entry: Entry | None, wanted: PeerRecord, identity: Identity, *, newcomer: bool, held: bool = False
+) -> Judgement:
     """Decide about what the leader holds under our key.
 
     Args:
@@ -81,6 +83,7 @@ def judge_own(entry: Entry | None, wanted: PeerRecord, identity: Identity, *, ne
         identity: Who we are.
         newcomer: True at the agent's start: a record with a public key of ours is ours to take over, whoever wrote it.
             Later on, one that no run of ours wrote means that somebody else runs with our key: no fight.
+        held: Whether we had this very subnet when we last knew: a newcomer mends it too if it is nobody's.
 
     """
     if entry is None or entry.value is None:
@@ -88,7 +91,7 @@ def judge_own(entry: Entry | None, wanted: PeerRecord, identity: Identity, *, ne
     try:
         found = decode_record(wanted.key, entry.value)
     except RecordError as error:
-        return _judge_unreadable(entry.value, identity, newcomer=newcomer, why=str(error))
+        return _judge_unreadable(entry.value, identity, newcomer=newcomer, held=held, why=str(error))
     if not identity.owns(found.public_key):
         return Judgement(Verdict.IN_USE, f"{found.name!r} (public key {found.public_key})")
     if not newcomer and not identity.knows(found.instance):
@@ -96,14 +99,15 @@ def judge_own(entry: Entry | None, wanted: PeerRecord, identity: Identity, *, ne
     return Judgement(Verdict.KEEP if same_but_nonce(found, wanted) else Verdict.WRITE)
 
 
-def _judge_unreadable(value: bytes, identity: Identity, *, newcomer: bool, why: str) -> Judgement:
+def _judge_unreadable(value: bytes, identity: Identity, *, newcomer: bool, held: bool, why: str) -> Judgement:
     """Decide about a record that can't be accepted: whose it is may be legible all the same.
 
-    What names no owner at all is nobody's, and who held the subnet mends it; a newcomer leaves it alone.
+    What names no owner at all is nobody's, and who held the subnet mends it; any other newcomer leaves it alone.
     """
     owner = owner_of(value)
     if owner is None:
-        return Judgement(Verdict.IN_USE, f"an unreadable record ({why})") if newcomer else Judgement(Verdict.WRITE)
+        stranger = newcomer and not held
+        return Judgement(Verdict.IN_USE, f"an unreadable record ({why})") if stranger else Judgement(Verdict.WRITE)
     public_key, instance = owner
     if public_key not in {key.text for key in (identity.public_key, *identity.other_keys)}:
         return Judgement(Verdict.IN_USE, f"an unreadable record of another public key ({why})")

@@ -15,6 +15,9 @@ VERSION = 1
 INSTANCES_KEPT = 100
 """A bucket that is rolled back further than so many restarts of ours looks like a copy of this machine."""
 
+KEYS_KEPT = 20
+"""A bucket that is rolled back further than so many rotations holds a record that we don't know as ours."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -48,7 +51,7 @@ class KeptState(msgspec.Struct, frozen=True, kw_only=True):
     version: int = VERSION
     claim: Claim | None = None  # None: nothing was ever claimed, or it was lost
     instances: tuple[str, ...] = ()  # the runs of this installation, the latest last, INSTANCES_KEPT at most
-    keys: tuple[str, ...] = ()  # public keys before and after the latest rotation; empty: there never was one
+    keys: tuple[str, ...] = ()  # public keys in the order of rotations, KEYS_KEPT at most; empty: there was none
 
     def check(self) -> None:
         """Raise ValueError unless the claim is an address of its mesh, and the keys are keys."""
@@ -61,6 +64,11 @@ class KeptState(msgspec.Struct, frozen=True, kw_only=True):
         """Return what to keep before the run `instance` writes its first record."""
         earlier = [run for run in self.instances if run != instance]
         return msgspec.structs.replace(self, instances=(*earlier, instance)[-INSTANCES_KEPT:])
+
+    def announced(self, *keys: str) -> "KeptState":
+        """Return what to keep before others are told of the last of these public keys of ours."""
+        earlier = [key for key in self.keys if key not in keys]
+        return msgspec.structs.replace(self, keys=(*earlier, *keys)[-KEYS_KEPT:])
 
     def claimed(self, claim: Claim) -> "KeptState":
         """Return what to keep once the claim stands."""
@@ -97,13 +105,14 @@ class StateFile:
 
     def save(self, kept: KeptState) -> None:
         """Keep this from now on. A disk that can't take it is reported: the mesh works without, until a restart."""
-        self._unsaved, self.failure = None, ""
+        before, self.failure, self._unsaved = self.failure, "", None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             replace_small_file(self.path, msgspec.json.encode(kept))
         except OSError as error:
-            log.error("state not kept", path=str(self.path), error=str(error))
             self._unsaved, self.failure = kept, str(error)
+            if self.failure != before:  # told once, not once a minute
+                log.error("state not kept", path=str(self.path), error=self.failure)
 
     def mend(self) -> None:
         """Try again to keep what the disk could not take."""

@@ -29,28 +29,28 @@ class Claimant:
     """Writes and withdraws our own records, and never anybody else's.
 
     Args:
-        identity: Who we are.
+        identity: Returns who we are at this moment.
         draw_nonce: Returns a new random text at each call; it tells whether a write whose answer was lost happened.
 
     """
 
-    def __init__(self, identity: Identity, draw_nonce: Callable[[], str]) -> None:
-        self.identity = identity
+    def __init__(self, identity: Callable[[], Identity], draw_nonce: Callable[[], str]) -> None:
+        self._identity = identity
         self._draw_nonce = draw_nonce
 
-    async def claim(self, store: RecordStore, record: PeerRecord, *, newcomer: bool) -> int:
+    async def claim(self, store: RecordStore, record: PeerRecord, *, newcomer: bool, held: bool = False) -> int:
         """See to it that `record` stands in the bucket; return its revision.
 
-        All is decided on what the leader holds, afresh after every lost race and lost answer. `newcomer` as in
-        `judge_own`. Raises AddressInUseError (ClonedError) if the key is not ours to write, NatsError if the bucket
-        can't be read or written.
+        All is decided on what the leader holds, afresh after every lost race and lost answer. `newcomer` and `held` as
+        in `judge_own`. Raises AddressInUseError (ClonedError) if the key is not ours to write, NatsError if the
+        bucket can't be read or written.
         """
         written: set[str] = set()
         for _ in range(ATTEMPTS):
             entry = await store.get(record.key)
             if entry and _nonce(record.key, entry) in written:
                 return entry.revision  # the answer was lost, the write was not
-            judgement = judge_own(entry, record, self.identity, newcomer=newcomer)
+            judgement = judge_own(entry, record, self._identity(), newcomer=newcomer, held=held)
             if entry and judgement.verdict is Verdict.KEEP:
                 return entry.revision
             if judgement.verdict is not Verdict.WRITE:
@@ -73,7 +73,7 @@ class Claimant:
         if entry is None or entry.value is None:
             return True
         try:
-            if not self.identity.owns(decode_record(key, entry.value).public_key):
+            if not self._identity().owns(decode_record(key, entry.value).public_key):
                 return False
             await store.put(key, None, expected=entry.revision)
         except (RecordError, RevisionConflictError):

@@ -27,6 +27,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     key: int = 0  # machines with one number are copies of each other
     addresses: tuple[str, ...] = (A,)  # `private_address` of each run; the last one's stays
+    forgetful: bool = False  # at each start its disk is empty
     image_of: int | None = None  # at its first start it has this machine's disk
 
     @property

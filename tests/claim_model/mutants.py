@@ -14,7 +14,7 @@ from ikto_core.membership import Membership
 from ikto_core.state import KeptState
 from ikto_core.store import claim
 from ikto_core.store.claim import Claimant
-from tests.claim_model.scenarios import ALONE, COPIES, COPY_ELSEWHERE, MIXED, MOVING, RACE, RESTARTED
+from tests.claim_model.scenarios import COPIES, COPY_ELSEWHERE, LOST_DISK, MIXED, MOVING, RACE, RESTARTED
 from tests.claim_model.world import Fault, Scenario
 
 
@@ -173,13 +173,23 @@ MUTANTS = (
         found_out="nobody loses an address without cause",
     ),
     Mutant(
-        name="a run is kept on disk only after its first record",
+        name="what a run writes, or takes over, is not kept on disk",
         owner=Membership,
-        function="_claim_one",
-        text="self._claims.begin(self.identity.instance)",
+        function="_begin",
+        text="self._claims.begin(self.identity.instance, found)",
         instead="pass",
-        scenario=ALONE,
-        faults=frozenset({Fault.CRASH, Fault.ROLLBACK}),
+        scenario=RESTARTED,
+        faults=frozenset({Fault.ROLLBACK}),
+        found_out="nobody loses an address without cause",
+    ),
+    Mutant(
+        name="what was taken over is unknown once it comes back",
+        owner=Membership,
+        function="_begin",
+        text="self.identity = self.identity.after(found)",
+        instead="pass",
+        scenario=LOST_DISK,
+        faults=frozenset({Fault.ROLLBACK}),
         found_out="nobody loses an address without cause",
     ),
     Mutant(

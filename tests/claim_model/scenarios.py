@@ -36,12 +36,17 @@ REINSTALLED = Scenario(
     name="a copy starts with an empty disk",
     machines=(Spec(name="original"), Spec(name="copy")),
 )
+LOST_DISK = Scenario(
+    name="one has lost its disk, but not its record",
+    machines=(Spec(name="one", forgetful=True),),
+    before=("one starts", "one is killed", "one starts"),
+)
 COPY_ELSEWHERE = Scenario(
     name="a copy with another address starts",
     machines=(Spec(name="original"), Spec(name="copy", image_of=0, addresses=(B,))),
     before=("original starts",),
 )
-ALL = (ALONE, RACE, RESTARTED, AUTOMATIC, MIXED, MOVED, MOVING, COPIES, REINSTALLED, COPY_ELSEWHERE)
+ALL = (ALONE, RACE, RESTARTED, AUTOMATIC, MIXED, MOVED, MOVING, COPIES, REINSTALLED, LOST_DISK, COPY_ELSEWHERE)
 
 CROWDS = (
     Scenario(

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from ikto_core.errors import NatsError, RevisionConflictError, WriteUnknownError
+from ikto_core.state import KeptState
 from tests.claim_model.course import Course
 from tests.claim_model.events import Answer, Happening, Hear, Look, Phase, Spec, Start
 from tests.claim_model.kv import Get, Kv, Put
@@ -99,6 +100,7 @@ def starts(state: State) -> Iterator[Step]:
         if course.look.phase is Phase.OFF:
             image_of = course.spec.image_of if course.look.run == 0 else None
             disk = None if image_of is None else state.courses[image_of].look.disk
+            disk = KeptState() if course.spec.forgetful else disk
             yield Step(f"{course.spec.name} starts", _moved(state, number, Start(disk)))
 
 

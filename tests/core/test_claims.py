@@ -1,5 +1,6 @@
 """A claim is kept for the key that made it, and for the one that was to follow."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from msgspec.structs import replace
 from ikto_core.claims import Claims
 from ikto_core.config import Config
 from ikto_core.keys import PublicKey
-from ikto_core.state import StateFile
+from ikto_core.state import KEYS_KEPT, StateFile
 from tests.samples import KEY, OTHER_KEY, OWN_KEY
 
 CONFIG = Config(private_address="auto", mesh_cidr="10.0.0.0/24", subnet_prefix=28)
@@ -65,3 +66,16 @@ def test_a_key_that_can_not_be_kept_is_not_announced(tmp_path: Path) -> None:
     found = claims(tmp_path / "state")
     (tmp_path / "state").write_text("in the way of a directory")
     assert not found.announce(KEY)
+
+
+def test_the_keys_before_earlier_rotations_are_ours_too_but_for_the_oldest(tmp_path: Path) -> None:
+    keys = [PublicKey(bytes([number + 1] * 32)) for number in range(KEYS_KEPT + 2)]
+    for present, following in pairwise(keys):
+        assert claims(tmp_path, present).announce(following)
+    assert claims(tmp_path, keys[-1]).other_keys == set(keys[2:-1])
+
+
+def test_the_keys_before_a_key_that_was_put_there_by_hand_are_not_ours(tmp_path: Path) -> None:
+    rotated(tmp_path)
+    claims(tmp_path, OTHER_KEY).announce(PublicKey(bytes([9] * 32)))
+    assert claims(tmp_path, OTHER_KEY).other_keys == {PublicKey(bytes([9] * 32))}

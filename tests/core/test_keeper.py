@@ -14,6 +14,7 @@ from structlog.typing import EventDict
 from ikto_core import keeper as keeper_module
 from ikto_core.keeper import Keeper, rest_s
 from ikto_core.kept_mesh import KeptMesh, MeshFile
+from ikto_core.state import KeptState, StateFile
 from tests.core.test_kept_mesh import CLAIM, KEPT
 from tests.nodes import until
 
@@ -126,6 +127,28 @@ async def test_a_disk_that_fails_is_told_once_and_tried_again(
         await until(file.path.exists)
         await until(lambda: not keeper.failure)
     assert len(logs) == 1
+
+
+async def test_a_state_file_that_could_not_be_written_is_tried_again_although_the_mesh_is_as_it_was(
+    file: MeshFile, tmp_path: Path, logs: list[EventDict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper_module, "RETRY_S", 0.0)
+    (tmp_path / "state").write_text("in the way of a directory")
+    state = StateFile(tmp_path / "state")
+    state.save(KeptState(instances=("run",)))
+    tries: list[float] = []
+
+    def take(now: float) -> None:
+        tries.append(now)
+        state.mend()
+
+    async with keeping(Keeper(file), take):
+        await until(lambda: len(tries) > 3)
+        assert state.failure
+        state.path.parent.unlink()
+        await until(lambda: not state.failure)
+    assert state.load().instances == ("run",)
+    assert [entry["event"] for entry in logs] == ["state not kept"]
 
 
 async def test_a_disk_that_fails_at_the_end_fails_nobody(source: Source, file: MeshFile) -> None:

@@ -74,6 +74,18 @@ async def test_junk_in_the_place_of_our_record_is_replaced(bucket: MemoryBucket,
         await until(node.stands)
 
 
+@pytest.mark.parametrize("address", [ADDRESS, "auto"])
+async def test_junk_that_came_while_we_were_down_is_replaced_in_the_subnet_of_our_claim(
+    bucket: MemoryBucket, tmp_path: Path, address: str
+) -> None:
+    async with Node(bucket, tmp_path, private_address=address).running() as node:
+        claimed = node.record.key
+    bucket.write(claimed, b"{junk")
+    async with Node(bucket, tmp_path, seed=2, private_address=address).running() as node:
+        assert node.record.key == claimed
+        assert node.stands()
+
+
 async def test_a_write_that_fails_is_tried_again_and_the_mesh_goes_on(
     bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +109,27 @@ async def test_an_older_backup_with_a_record_of_an_earlier_run_is_no_copy_of_us(
         assert node.stands()
         restore()
         assert not node.stands()
+        await node.membership.follower.resync(bucket)
+        await until(node.stands)
+
+
+async def test_a_backup_from_before_ikto_wrote_instances_is_no_copy_of_us(bucket: MemoryBucket, tmp_path: Path) -> None:
+    put(bucket, record(SUBNET, OWN_KEY, "ours"))  # as 0.3.0 wrote it
+    restore = bucket.backup()
+    for seed in (1, 2):  # in the run that has taken it over, and in the next one
+        async with Node(bucket, tmp_path, seed=seed).running() as node:
+            restore()
+            await node.membership.follower.resync(bucket)
+            await until(node.stands)
+
+
+async def test_a_backup_with_a_record_from_before_our_disk_was_lost_is_no_copy_of_us(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    async with Node(bucket, tmp_path / "lost").running():
+        restore = bucket.backup()
+    async with Node(bucket, tmp_path / "new", seed=2).running() as node:
+        restore()
         await node.membership.follower.resync(bucket)
         await until(node.stands)
 

@@ -87,6 +87,13 @@ def test_a_key_that_was_never_written_is_free(newcomer: bool) -> None:
     assert judge_own(None, WANTED, IDENTITY, newcomer=newcomer) == Judgement(Verdict.WRITE)
 
 
+@pytest.mark.parametrize("found", [b"", b"{", broken(THEIRS), encode_record(THEIRS)])
+def test_a_newcomer_mends_what_is_nobodys_where_its_kept_claim_is(found: bytes) -> None:
+    nobodys = found in {b"", b"{"}
+    judgement = judge_own(Entry(7, found), WANTED, IDENTITY, newcomer=True, held=True)
+    assert judgement.verdict is (Verdict.WRITE if nobodys else Verdict.IN_USE)
+
+
 def test_a_refusal_says_who_has_the_record() -> None:
     assert judged(THEIRS, newcomer=False).holder == f"'theirs' (public key {THEIRS.public_key})"
     assert "unreadable record (its value is not a peer record" in judged(b"{", newcomer=True).holder

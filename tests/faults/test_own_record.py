@@ -29,6 +29,19 @@ def test_junk(mesh: FaultMesh, converging: Stopwatch) -> None:
         mesh.assert_whole()
 
 
+@pytest.mark.fault("an agent's record overwritten with junk while it is down")
+def test_junk_while_down(mesh: FaultMesh, converging: Stopwatch) -> None:
+    """Its claim is kept, so at its next start it mends it."""
+    agent = mesh.formed(3)[0]
+    key = own_key(agent)
+    agent.stop()
+    mesh.write(key, b"{junk")
+    with converging.running():
+        agent.start()
+        eventually(lambda: mesh.read(str(subnet(agent))) != b"{junk")
+        mesh.assert_whole()
+
+
 @pytest.mark.fault("an agent's record replaced by another's, the address configured")
 def test_taken(mesh: FaultMesh, converging: Stopwatch) -> None:
     """It lets go: its device goes, and it ends with code 4."""

@@ -22,7 +22,7 @@ COPY = replace(OURS, instance="copy", name="copy")
 def claimant() -> Claimant:
     nonces = count(1)
     identity = Identity(public_key=OWN_KEY, instance="now", instances=frozenset({"before"}))
-    return Claimant(identity, lambda: f"nonce-{next(nonces)}")
+    return Claimant(lambda: identity, lambda: f"nonce-{next(nonces)}")
 
 
 class Watched(MemoryBucket):

@@ -91,9 +91,8 @@ def claiming(
 ) -> Coroutine[Any, Any, int]:
     """Claim the subnet as the node of this number does, at its start or later on."""
     nonces = count(1)
-    claimant = Claimant(
-        Identity(public_key=KEYS[number], instance=instance), lambda: f"{number}-{instance}-{next(nonces)}"
-    )
+    identity = Identity(public_key=KEYS[number], instance=instance)
+    claimant = Claimant(lambda: identity, lambda: f"{number}-{instance}-{next(nonces)}")
     return claimant.claim(track, replace(RECORDS[number], instance=instance), newcomer=newcomer)
 
 
@@ -119,7 +118,7 @@ def test_of_two_copies_of_a_machine_that_start_at_once_the_later_has_the_subnet(
 def test_a_record_that_another_writes_during_our_withdrawal_stays() -> None:
     track = RaceTrack()
     track.bucket.write(SUBNET_KEY, encode_record(RECORDS[0]))
-    withdrawal = Claimant(Identity(public_key=KEYS[0], instance="run"), str).withdraw(track, SUBNET_KEY)
+    withdrawal = Claimant(lambda: Identity(public_key=KEYS[0], instance="run"), str).withdraw(track, SUBNET_KEY)
     for _ in range(2):
         withdrawal.send(None)  # it has read the record, and is about to delete it
     track.bucket.write(SUBNET_KEY, encode_record(RECORDS[1]))
