@@ -123,7 +123,7 @@ class SlowBucket(MemoryBucket):
 
     late_s = 0.0
 
-    def clock(self) -> float:
+    def loop_time(self) -> float:
         return time.monotonic() + self.late_s
 
     async def page(self, start: int) -> Page:
@@ -136,7 +136,7 @@ async def test_a_walk_may_take_as_long_as_its_pages_come(monkeypatch: pytest.Mon
     bucket = SlowBucket(page_size=1)
     for number in range(20):
         bucket.write(f"peers.{number}", b"value")
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", bucket.clock)
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", bucket.loop_time)
     follower = Follower(lambda _: None, Random(0))
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(follower.run(bucket))
