@@ -30,6 +30,7 @@ from ikto_core.reconcile import Reconciler
 from ikto_core.rotation import Rotation
 from ikto_core.state import StateFile
 from ikto_core.store.bucket import Bucket
+from ikto_core.store.cancelling import cancellation_kept
 from ikto_core.store.hints import Hints
 from ikto_core.store.link import Link
 from ikto_core.store.session import Session
@@ -45,8 +46,8 @@ async def run_agent(
     context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     async with backend.open(context) as opened:
         while True:
-            agent = Agent(config, private_key, backend_name=backend.name, backend=opened, ipam=ipam)
-            await agent.run(socket)
+            with cancellation_kept():  # which a TaskGroup that ends with a rotation may forget, up to Python 3.12
+                await Agent(config, private_key, backend_name=backend.name, backend=opened, ipam=ipam).run(socket)
             private_key = load_private_key(Path(config.private_key_path))
 
 
@@ -149,8 +150,7 @@ class Agent:
 
     async def _recall(self) -> None:
         """Have the device show what was kept, before NATS is dialled; what fails now is tried again later."""
-        kept = self._keeper.load()
-        self._membership.recall(kept)
+        self._membership.recall(kept := self._keeper.load())
         if kept and kept.mtu:  # what fits the way to peers is found again when there is a way
             self._reconciler.fit(kept.mtu)
         try:

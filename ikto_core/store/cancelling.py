@@ -1,4 +1,4 @@
-"""A cancellation that nats-py swallowed is still one."""
+"""A cancellation that nats-py, or a TaskGroup, swallowed is still one."""
 
 import asyncio
 from collections.abc import Iterator

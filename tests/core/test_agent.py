@@ -1,0 +1,75 @@
+"""The agent ends when it is told to, whatever it is at."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core import rotation
+from ikto_core.agent import run_agent
+from ikto_core.backend import BackendContext, BackendPlugin, DeviceEvent
+from ikto_core.config import Config
+from ikto_core.ipam.builtin import RandomStrategy
+from ikto_core.ipam.contract import IpamPlugin
+from ikto_core.keyfile import draw_next_key, load_private_key, write_private_key
+from ikto_core.store.bucket import Bucket
+from ikto_core.testing.nats_server import NatsServer
+from tests.nodes import OWN_PRIVATE_KEY
+
+IPAM = IpamPlugin(name="random", summary="", make=RandomStrategy)
+
+
+class LingeringBackend(FakeBackend):
+    """Takes its time to end, once it has begun to: long enough for a stop to arrive meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(FakeHost())
+        self.ending = asyncio.Event()
+
+    @asynccontextmanager
+    async def open(self, _: BackendContext) -> AsyncIterator[FakeBackend]:
+        yield self
+
+    async def events(self) -> AsyncIterator[DeviceEvent]:
+        try:
+            async for event in super().events():
+                yield event
+        finally:
+            self.ending.set()
+            for _ in range(20):
+                await asyncio.sleep(0)
+
+
+async def test_a_stop_in_the_middle_of_a_switch_of_keys_ends_the_agent(
+    shared_server: NatsServer, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to Python 3.12 a TaskGroup that one of its tasks has ended already takes a cancellation for its own."""
+    monkeypatch.setattr(rotation, "learning_s", lambda _: 0.0)
+    config = Config(
+        private_address="auto",
+        mesh_cidr="fd10::/16",
+        subnet_prefix=48,
+        advertise_address="192.0.2.1",
+        private_key_path=str(tmp_path / "key"),
+        state_dir=str(tmp_path),
+        nats_url=shared_server.url,
+        nats_kv=bucket.name,
+    )
+    write_private_key(tmp_path / "key", OWN_PRIVATE_KEY)
+    next_key = draw_next_key(tmp_path / "key")  # so the agent goes on with the rotation
+    backend = LingeringBackend()
+    plugin = BackendPlugin(name="lingering", summary="", open=backend.open)
+    agent = asyncio.create_task(run_agent(config, OWN_PRIVATE_KEY, plugin, IPAM, tmp_path / "socket"))
+    async with asyncio.timeout(20):
+        await backend.ending.wait()
+    assert load_private_key(tmp_path / "key") == next_key, "it is the switch that ends it"
+    agent.cancel()
+    await asyncio.wait([agent], timeout=5)
+    stopped = agent.done()
+    agent.cancel()
+    await asyncio.wait([agent])
+    assert stopped
+    assert agent.cancelled()
