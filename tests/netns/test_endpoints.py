@@ -89,6 +89,25 @@ def test_a_peer_behind_nat_is_let_be_where_it_speaks_from_and_followed_from_ther
     assert public.handshake(hidden) == session, "a session was made anew"
 
 
+def test_a_peer_behind_nat_that_is_idle_is_let_be_by_an_agent_that_is_restarted(natted: Mesh, tmp_path: Path) -> None:
+    """By the clock of the host that is restarted its session is over for an hour."""
+    public, hidden = natted.nodes
+    eventually(partial(hidden.host.reaches, public.address))
+    (tmp_path / "offset").write_text("3600")
+    public.agent.stop()
+    public.agent._command = (
+        *public.host.within,
+        sys.executable,
+        "-m",
+        "tests.faults.shifted_clock",
+        str(tmp_path / "offset"),
+    )
+    natted.start(public)
+    public.look_again()
+    assert public.endpoint(hidden).startswith(f"{OUTSIDE}:")
+    assert public.host.reaches(hidden.address)
+
+
 @pytest.fixture
 def three() -> Iterator[Mesh]:
     """Three hosts; the agents of the first two make a mesh."""
