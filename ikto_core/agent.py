@@ -36,6 +36,7 @@ from ikto_core.store.link import Link
 from ikto_core.store.session import Session
 
 EVENTS_RETRY_S = 5.0
+
 log = structlog.get_logger(__name__)
 
 

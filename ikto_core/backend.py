@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from ikto_core.errors import NoSuchDeviceError
 from ikto_core.model import DevicePatch, DeviceState
 
 
@@ -85,3 +86,14 @@ class BackendPlugin(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # as in `backend` of the configuration: lower case letters, digits and '-'
     summary: str  # one line
     open: Callable[[BackendContext], AbstractAsyncContextManager[Backend]]
+
+
+async def read_or_create(backend: Backend, ifname: str) -> DeviceState:
+    """Return what the device shows; one that is missing is created first. Raises BackendError."""
+    state = await backend.read(ifname)
+    if state is None:
+        await backend.create(ifname)
+        state = await backend.read(ifname)
+    if state is None:
+        raise NoSuchDeviceError(f"{ifname} went as soon as it was created")
+    return state

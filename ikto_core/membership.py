@@ -16,8 +16,9 @@ from ikto_core.keys import PublicKey
 from ikto_core.mesh import Entry
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings, check_settings
 from ikto_core.ourselves import own_record
-from ikto_core.own_record import Identity, Verdict, draw_identity, elsewhere, judge_own
+from ikto_core.own_record import Identity, Verdict, draw_identity, judge_own
 from ikto_core.records import PeerRecord
+from ikto_core.standing import Standing, check_for_clones, none_left, refuse_overlap
 from ikto_core.store.claim import Claimant, ClonedError
 from ikto_core.store.follower import Follower
 from ikto_core.store.port import RecordStore
@@ -60,10 +61,8 @@ class Membership:
         self.announced = asyncio.Event()  # our record tells which key we will have next
         self.identity = draw_identity(public_key, claims.instances, random, other_keys=claims.other_keys)
         self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
-        self._claimed_at = 0  # the revision of our record when it first stood
         self._newcomer = True  # no claim of this run has stood yet
-        self._stands = ""  # the key of our record, once a claim of this run stood; empty: it did not yet
-        self._stands_since = 0  # the revision of that
+        self._standing = Standing()
         self._doubt = asyncio.Event()  # the bucket may not hold our record as it should be
         aim.own(claims.other_keys)
 
@@ -145,7 +144,8 @@ class Membership:
             self._doubt.clear()
             await asyncio.sleep(0 if self._newcomer else self._random.uniform(0, RECLAIM_JITTER_S))
             try:
-                self._check_for_clones()
+                if not self._newcomer:  # who takes over whatever carries our key
+                    check_for_clones(self._elsewhere(ours=False))
                 await self._claim(store, advertise_address)
                 self.failure, retry_s = "", FIRST_RETRY_S
             except NatsError as error:
@@ -178,18 +178,11 @@ class Membership:
             else:
                 await self._settle_in(store, address, record, revision)
                 return
-        raise refusal or AddressInUseError(
-            f"the mesh {self._config.mesh_cidr} has no subnet of length {self._config.subnet_prefix} left",
-            hint="withdraw nodes that are gone, or use a larger mesh",
-        )
+        raise refusal or none_left(self._config)
 
     async def _claim_one(self, store: RecordStore, record: PeerRecord) -> int:
-        """Claim one subnet; return the revision. Records of other forms hold theirs under keys that no lock guards."""
-        if holder := self.aim.view.irregular_holder(record.subnet):
-            raise AddressInUseError(
-                f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
-                hint='choose another private_address, or "auto"',
-            )
+        """Claim one subnet; return the revision."""
+        refuse_overlap(self.aim.view, record)
         self._begin()
         held = self._claims.holds(record.subnet)
         revision = await self._claimant.claim(store, record, newcomer=self._newcomer, held=held)
@@ -197,20 +190,16 @@ class Membership:
         return revision
 
     def _begin(self) -> None:
-        """Know whatever has our key before our first write as ours, and keep that: a crash leaves no unknown record.
-
-        Once in a run: two copies that start at once would else know each other, and write in turns for ever.
-        """
-        if self.identity.instance not in self._claims.instances:
+        """Know whatever has our key before our first write as ours, and keep that: a crash leaves no unknown record."""
+        if self.identity.instance not in self._claims.instances:  # or two copies that start at once know each other
             found = {accepted.record.instance for accepted in self.aim.view.own_records.values()}
             self.identity = self.identity.after(found)
             self._claims.begin(self.identity.instance, found)
 
     async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
         """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
-        moved = self._stands != record.key
-        self.record, self._stands, self._stands_since = record, record.key, revision
-        self._claimed_at = revision if moved else min(revision, self._claimed_at)
+        self.record = record
+        moved = self._standing.stands(record.key, revision, self.follower.stream)
         if record.next_public_key:
             self.announced.set()
         if moved:
@@ -226,7 +215,8 @@ class Membership:
 
     def _give_up(self) -> None:
         """Stop using our address at once, before another is found: it is somebody else's now."""
-        self.record, self._stands = None, ""
+        self.record = None
+        self._standing.falls()
         self.announced.clear()
         self._see_bucket(None)
 
@@ -236,7 +226,7 @@ class Membership:
         """Take what the follower found: the view first, then the device, then a look at our own record."""
         self.aim.changed(changes, self.follower.revision)
         verdict, entry = self._look_at_own(), changes.get(self.record.key) if self.record else None
-        if verdict is Verdict.IN_USE and entry and entry.revision > self._stands_since:
+        if verdict is Verdict.IN_USE and entry and self._standing.precedes(entry, self.follower.stream):
             self._give_up()  # before the leader is asked: it may not answer
 
     def _look_at_own(self) -> Verdict:
@@ -254,16 +244,7 @@ class Membership:
         return judge_own(seen, record, self.identity, newcomer=self._newcomer, held=held).verdict
 
     def _elsewhere(self, *, ours: bool) -> list[str]:
-        """Return where other records with our public key stand: ours, or those that a copy of us wrote after ours."""
-        others = elsewhere(self.aim.view.own_records.values(), self.record, self.identity, ours=ours)
-        return sorted(found.key for found in others if ours or found.revision > self._claimed_at)
-
-    def _check_for_clones(self) -> None:
-        """Let a copy of this machine be that claimed another address later than we claimed ours."""
-        if self._newcomer:
-            return  # a newcomer takes over whatever carries our key
-        for key in self._elsewhere(ours=False):
-            raise ClonedError(f"a copy of this machine runs with our private key (its record: {key})")
+        return self._standing.elsewhere(self.aim.view, self.record, self.identity, ours=ours)
 
     def _see_bucket(self, address: str | None) -> None:
         self.aim.at_bucket(self.follower.table, self.follower.revision, address)

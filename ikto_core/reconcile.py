@@ -8,12 +8,12 @@ from contextlib import suppress
 import msgspec
 import structlog
 
-from ikto_core.backend import Backend
+from ikto_core.backend import Backend, read_or_create
 from ikto_core.brake import BrakeLimits, RemovalBrake
 from ikto_core.counters import ReconcileCounters
 from ikto_core.diff import diff, diff_peers, has_lost_peers, patched, restoration, summary, unasked
 from ikto_core.endpoints import Choice, Moment
-from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.errors import BackendError
 from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.mesh import MeshPeer
 from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerState
@@ -28,6 +28,7 @@ takes about 20 µs, so that all the looks take a few percent of a processor, how
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -169,7 +170,7 @@ class Reconciler:
     async def _whole(self, base: DeviceSpec, *, expecting: bool) -> None:
         """Read the device, and write whatever is not as it should be."""
         self.stats.whole_passes += 1
-        state = await self._read_or_create()
+        state = await read_or_create(self._backend, self.ifname)
         self._shown = dict(state.peers)
         self._rested_at = time.monotonic() + REST_S_PER_PEER * len(self._shown)
         self._ours.update(self._peers)
@@ -206,15 +207,6 @@ class Reconciler:
         surplus = {key for key in gone if key in self._shown and key not in self._peers}
         patch = DevicePatch(peers=diff_peers(specs, self._shown), remove_peers=self._braked(surplus))
         await self._apply(patch, choices)
-
-    async def _read_or_create(self) -> DeviceState:
-        state = await self._backend.read(self.ifname)
-        if state is None:
-            await self._backend.create(self.ifname)
-            state = await self._backend.read(self.ifname)
-        if state is None:
-            raise NoSuchDeviceError(f"{self.ifname} went as soon as it was created")
-        return state
 
     async def _apply(self, patch: DevicePatch, choices: Mapping[PublicKey, Choice]) -> None:
         """Write a patch, and remember what the device shows since and what was chosen for its peers."""
