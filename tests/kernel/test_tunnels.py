@@ -63,7 +63,7 @@ def test_netlink_wgtool_and_userspace_wireguard_are_one_mesh(three: Mesh) -> Non
 def test_wg_showconf_agrees_with_the_agents_view_of_the_bucket(three: Mesh, number: int) -> None:
     node = three.nodes[number]
     interface, peers = showconf(node.ifname, *node.host.within)
-    assert interface == {"ListenPort": "51820", "PrivateKey": node.agent.private_key.text}
+    assert interface == {"ListenPort": str(node.agent.config["wg_port"]), "PrivateKey": node.agent.private_key.text}
     wanted: dict[str, Section] = {
         record.public_key: {"AllowedIPs": record.allowed_ip, "Endpoint": f"{record.advertise_address}:{record.wg_port}"}
         for record in node.agent.admin.info().peers
