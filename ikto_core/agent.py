@@ -221,8 +221,8 @@ class Agent:
                         self._reconciler.distrust()
             except BackendError as error:
                 log.warning("device events were missed", ifname=self._config.wg_dev_name, error=str(error))
-                self._reconciler.distrust()
                 await asyncio.sleep(EVENTS_RETRY_S)
+                self._reconciler.distrust()  # for what happened meanwhile, too
             else:
                 return  # this backend can't tell
 

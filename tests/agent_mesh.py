@@ -45,6 +45,13 @@ def eventually(look: Callable[[], T], *, timeout_s: float = 30 * SLOWNESS) -> T:
         time.sleep(0.02 * SLOWNESS)
 
 
+def has_endpoints(agent: AgentProcess) -> bool:
+    """Whether every peer has one: that of a peer that is to speak first is written a second later."""
+    device = agent.admin.status().device
+    assert device
+    return all(peer.endpoint for peer in device.peers)
+
+
 IMPATIENT = ("tests.impatient", "0.1")
 """A `program` whose agent dials and keeps again after 0.1 s at most."""
 

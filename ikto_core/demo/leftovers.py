@@ -9,7 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from ikto_core.errors import IktoError
+from ikto_core.testing.hosted import ifnames_of
 from ikto_core.testing.network import namespaces, remove_namespace
+
+SOCKETS = Path("/var/run/wireguard")
+"""Where userspace WireGuard has its sockets, whatever the network namespace."""
 
 _NAME = re.compile(r"ikto-demo-([0-9]+)-")
 
@@ -24,6 +28,12 @@ def remove_leftovers() -> list[str]:
     return [*_remove_namespaces(), *_remove_directories()]
 
 
+def remove_sockets(pid: int) -> None:
+    """Remove the sockets of a demo's devices: a device that is told to end while it starts leaves its own behind."""
+    for socket in SOCKETS.glob(f"{ifnames_of(pid)}*.sock"):
+        socket.unlink(missing_ok=True)
+
+
 def orphaned(name: str) -> bool:
     """Whether it is a demo's, and that demo's process is gone."""
     found = _NAME.match(name)
@@ -34,6 +44,7 @@ def _remove_namespaces() -> Iterator[str]:
     for namespace in filter(orphaned, namespaces() if os.geteuid() == 0 else []):
         with suppress(IktoError):  # another demo may be at it as well
             remove_namespace(namespace)
+            remove_sockets(int(namespace.split("-")[2]))
             yield namespace
 
 

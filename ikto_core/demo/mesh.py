@@ -1,7 +1,8 @@
 """A mesh on this machine: a nats-server and agents, each a process of its own, all gone when the block ends."""
 
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from ikto_core.admin.views import StatusView
-from ikto_core.demo.leftovers import prefix
+from ikto_core.demo.leftovers import prefix, remove_sockets
 from ikto_core.errors import IktoError
 from ikto_core.records import PEER_KEYS
 from ikto_core.testing.agent_process import AgentProcess
@@ -25,10 +26,12 @@ def running_mesh(nodes: int, backend: str) -> Iterator[HostedMesh]:
     fake = backend == "fake"
     config = {"advertise_address": THIS_MACHINE.address} if fake else {}
     with (
+        ExitStack() as at_last,
         TemporaryDirectory(prefix=f"{prefix()}-") as name,
         _this_machine(nodes) if fake else network(nodes, prefix()) as (hub, hosts),
         hosted_mesh(Path(name), hub, hosts, [backend] * nodes, config, before=_tie()) as mesh,
     ):
+        at_last.callback(remove_sockets, os.getpid())
         for node in mesh.nodes:
             node.agent.start()
         yield mesh

@@ -93,8 +93,13 @@ def hosted_mesh(
         yield HostedMesh(hub, server, nodes)
 
 
+def ifnames_of(pid: int) -> str:
+    """Return how the names of the devices begin in meshes of that process."""
+    return f"ik{pid}x"
+
+
 def _node(directory: Path, number: int, host: Host, before: Sequence[str], config: dict[str, object]) -> HostedNode:
-    ifname = f"ik{os.getpid()}x{next(_numbers)}"
+    ifname = f"{ifnames_of(os.getpid())}{next(_numbers)}"
     members = {
         "name": f"node-{number + 1}",
         "mesh_cidr": MESH.mesh_cidr,

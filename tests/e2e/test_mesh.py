@@ -9,6 +9,7 @@ import pytest
 from ikto_core.keys import PrivateKey
 from ikto_core.records import PeerRecord, decode_record, encode_record, record_key
 from ikto_core.testing.agent_process import AgentProcess
+from tests.agent_mesh import has_endpoints
 from tests.e2e.conftest import Mesh, eventually
 
 pytestmark = pytest.mark.e2e
@@ -28,13 +29,6 @@ def record_of(agent: AgentProcess, allowed_ip: str, **changes: object) -> PeerRe
 def writes_of(agent: AgentProcess) -> int:
     counters = agent.admin.status().counters.reconcile
     return counters.peers_written + counters.peers_removed
-
-
-def has_endpoints(agent: AgentProcess) -> bool:
-    """Whether every peer has one: that of a peer that is to speak first is written a second later."""
-    device = agent.admin.status().device
-    assert device
-    return all(peer.endpoint for peer in device.peers)
 
 
 def test_five_agents_join_restart_conflict_and_leave(mesh: Mesh) -> None:

@@ -15,7 +15,7 @@ from ikto_core.model import DeviceState
 from ikto_core.records import PeerRecord, RecordError, decode_record, encode_record, record_key
 from ikto_core.store.bucket import Bucket
 from ikto_core.testing.agent_process import AgentProcess
-from tests.agent_mesh import SETTINGS, Mesh, eventually
+from tests.agent_mesh import SETTINGS, Mesh, eventually, has_endpoints
 
 IFNAME = "wg0"  # by default
 LONGEST_BACKOFF_S = 30
@@ -34,10 +34,12 @@ class FaultMesh(Mesh):
     """A mesh whose agents drive fake devices, which we can look at behind their backs."""
 
     def formed(self, count: int, **members: Any) -> list[AgentProcess]:
-        """Start so many agents, and wait until they are a mesh."""
+        """Start so many agents, and wait until they are a mesh and nothing is left to write."""
         for _ in range(count):
             self.agent(**members)
         self.assert_whole()
+        for agent in self.agents:
+            eventually(partial(has_endpoints, agent))
         return self.agents
 
     def truth(self) -> Truth:

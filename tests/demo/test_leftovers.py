@@ -1,0 +1,15 @@
+from pathlib import Path
+
+import pytest
+
+from ikto_core.demo import leftovers
+
+
+def test_sockets_of_one_process_are_removed_and_no_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Wireguard-go makes its socket before it listens to signals."""
+    monkeypatch.setattr(leftovers, "SOCKETS", tmp_path)
+    names = {"ik12x1.sock", "ik12x34.sock", "ik1x2.sock", "ik123x1.sock", "wg0.sock"}
+    for name in names:
+        (tmp_path / name).touch()
+    leftovers.remove_sockets(12)
+    assert {path.name for path in tmp_path.iterdir()} == names - {"ik12x1.sock", "ik12x34.sock"}
