@@ -12,6 +12,7 @@ from ikto_core.admin.report import Report
 from ikto_core.admin.server import serve
 from ikto_core.aim import Aim
 from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.brake import BrakeLimits
 from ikto_core.candidates import Candidates
 from ikto_core.claims import Claims
 from ikto_core.config import Config
@@ -81,7 +82,8 @@ class Agent:
         self._backend = backend
         self._found_address = ""  # that peers reach this host at; empty: not found yet
         book = EndpointBook(private_key.public(), persistent_keepalive=config.persistent_keepalive, has_route=has_route)
-        self._reconciler = Reconciler(backend, config.wg_dev_name, endpoints=book)
+        limits = BrakeLimits(share=config.removal_limit / 100)
+        self._reconciler = Reconciler(backend, config.wg_dev_name, endpoints=book, limits=limits)
         self._state = StateFile(config.state_path())
         self._keeper = Keeper(MeshFile(config.state_path()))
         claims = Claims(config, private_key.public(), self._state)
