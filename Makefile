@@ -22,7 +22,7 @@ test-kernel: $(READY)  ## on the kernel's own WireGuard, in an emulated machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/kernel/vm.sh $(BIN)/pytest -m kernel -p no:cacheprovider -o timeout=600
 
 # Faults mostly wait: families of them run side by side.
-FAULTS := $(addprefix fault-,claim device network server cluster credentials chaos bucket own_record host)
+FAULTS := $(addprefix fault-,claim device network server cluster credentials chaos bucket own_record host rotation)
 
 test-faults: $(READY) $(PROGRAMS)  ## what servers, networks and hosts may do to a mesh; prints the table of figures
 	rm -rf .faults
