@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROGRAMS := $(VENV)/.programs
 
-.PHONY: demo test test-tunnels test-kernel test-faults chaos lint types check bench clean
+.PHONY: demo test test-tunnels test-kernel test-faults test-examples chaos lint reference bench clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) $(PROGRAMS)  ## a mesh forms, before your eyes; ARGS="--keep --nodes 5"
@@ -40,6 +40,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+reference: $(READY)  ## write anew what the docs show of the source: the reference, the public names, excerpts of code
+	$(BIN)/python -m tools.reference
 
 bench: $(READY)  ## ratios, measured side by side, into benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

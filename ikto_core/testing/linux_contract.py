@@ -35,9 +35,12 @@ FAR = f"ikto-far{os.getpid()}"  # userspace devices share their names with all n
 
 
 class LinuxContract(BackendContract):
-    """Sessions are made with a second WireGuard of this host, over the loopback, that no backend under test drives."""
+    """The kit for devices of a Linux host; as root, in a network of its own, so that no other is touched.
 
-    other_kind: ClassVar[str] = "lo"
+    Sessions are made with a second WireGuard of this host, over the loopback, that no backend under test drives.
+    """
+
+    other_kind: ClassVar[str] = "lo"  # which every network has
     programs: ClassVar[Sequence[str]] = ("wg",)  # what the tests run, beside `ip`; `wg` makes the sessions
 
     @pytest.fixture(autouse=True)
