@@ -18,6 +18,9 @@ test: $(READY) $(PROGRAMS) lint  ## what every change must pass
 test-tunnels: $(READY) $(PROGRAMS)  ## packets cross the mesh: userspace WireGuard in network namespaces
 	$(BIN)/pytest -m tunnels -p no:cacheprovider
 
+test-examples: $(READY) $(PROGRAMS)  ## packages of others: examples/, from their wheels, and the types that Ikto's has
+	examples/run-tests.sh
+
 test-kernel: $(READY)  ## on the kernel's own WireGuard, in an emulated machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/kernel/vm.sh $(BIN)/pytest -m kernel -p no:cacheprovider -o timeout=600
 
@@ -39,6 +42,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright --project tests/typing --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 reference: $(READY)  ## write anew what the docs show of the source: the reference, the public names, excerpts of code

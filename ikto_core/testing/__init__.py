@@ -11,9 +11,10 @@ __all__ = ["BackendContract", "LinuxContract"]
 
 _ROOMS = {"BackendContract": "backend_contract", "LinuxContract": "linux_contract"}
 
+if not TYPE_CHECKING:  # else any name would be fine with a type checker
 
-def __getattr__(name: str) -> object:
-    """Import a kit when it is asked for: it needs pytest, and the demo uses this package without."""
-    if name not in _ROOMS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    def __getattr__(name: str) -> object:
+        """Import a kit when it is asked for: it needs pytest, and the demo uses this package without."""
+        if name not in _ROOMS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -1,6 +1,6 @@
 """The backend `uapi`: WireGuard outside the kernel, by the socket on which it answers."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -11,7 +11,7 @@ from ikto_core.hookspecs import hookimpl
 
 
 @asynccontextmanager
-async def open_uapi(context: BackendContext) -> AsyncIterator[Backend]:
+async def open_uapi(context: BackendContext) -> AsyncGenerator[Backend, None]:
     """Yield a backend on this host; when it closes nothing is under way, and its devices stay."""
     if context.netns is not None:
         raise BackendError(

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from errno import EACCES, EADDRINUSE, EPERM
 from itertools import takewhile
@@ -47,7 +47,7 @@ def wait_until_ended(ifname: str) -> None:
 
 
 @contextmanager
-def _connected(ifname: str) -> Iterator[socket.socket]:
+def _connected(ifname: str) -> Generator[socket.socket, None, None]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIMEOUT_S)
         try:

@@ -29,7 +29,7 @@ last_handshake_time_nsec=0"""
 
 
 def device_in(text: str) -> DeviceState:
-    return device_of(tuple(line.split("=", 1)) for line in text.splitlines())  # type: ignore[misc]
+    return device_of((name, value) for name, _, value in (line.partition("=") for line in text.splitlines()))
 
 
 def test_an_answer_is_read() -> None:
