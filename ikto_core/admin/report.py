@@ -181,6 +181,7 @@ class Report:
             reconcile=msgspec.structs.replace(self._reconciler.stats),
             link=msgspec.structs.replace(self._link.stats),
             keeper=msgspec.structs.replace(self._keeper.stats),
+            lease=msgspec.structs.replace(self._leases.stats),
         )
 
 
