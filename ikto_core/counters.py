@@ -36,3 +36,11 @@ class KeeperCounters(msgspec.Struct, kw_only=True):
 
     writes: int = 0
     failures: int = 0
+
+
+class LeaseCounters(msgspec.Struct, kw_only=True):
+    """What leases took; all 0 where the node has none."""
+
+    renewals: int = 0  # of our own lease
+    failures: int = 0  # renewals that failed
+    records_removed: int = 0  # records of others that we removed, for their lease ran out
