@@ -40,6 +40,7 @@ VALUES = {
     "nats_kv": "other",
     "backend": "fake",
     "ipam": "hash",
+    "ipam_reserved": "10.0.0.0/16,10.255.0.0/16",
     "state_dir": "/s",
     "mtu": "1400",
     "persistent_keepalive": "25",
