@@ -11,7 +11,7 @@ from ikto_core.ipam.addresses import addresses_to_try, device_address
 from ikto_core.ipam.contract import IpamRequest, IpamStrategy
 from ikto_core.ipam.space import Space
 from ikto_core.mesh import MeshView
-from ikto_core.ourselves import own_request
+from ikto_core.ourselves import own_request, own_subnet
 
 
 class Candidates:
@@ -23,6 +23,7 @@ class Candidates:
         self._claims = claims
         self._strategy = strategy
         self._random = random
+        self._tried: set[Prefix] = set()
 
     def addresses(self, view: MeshView) -> Iterator[str]:
         """Yield what to try in the mesh as `view` shows it, also while it changes.
@@ -30,13 +31,20 @@ class Candidates:
         Raises PluginError if the strategy fails, or proposes what is no subnet of the mesh.
         """
         configured = None if self._config.subnet is None else self._config.private_address
-        return addresses_to_try(configured, self._claims.address or _recorded_address(view), self._proposals(view))
+        kept = self._claims.address or _recorded_address(view)
+        self._tried = set()
+        for address in addresses_to_try(configured, kept, self._proposals(view)):
+            self._tried.add(own_subnet(self._config, address))
+            yield address
 
     def none_left(self, view: MeshView, refusal: AddressInUseError | None) -> AddressInUseError:
-        """Return the error of who could claim none of `addresses`; `refusal` is why the first can't be had."""
+        """Return the error of who could claim none of `addresses`; `refusal` is why the first can't be had.
+
+        What was tried in vain counts as taken, although the view may not show it yet.
+        """
         if refusal and self._config.subnet:
             return refusal
-        space = Space.of(self._request(view))
+        space = Space(self._config.mesh, self._config.subnet_prefix, self._taken(view) | self._tried)
         return _nothing_proposed(self._config, space, refusal) if space.free else _full(self._config, space)
 
     def _proposals(self, view: MeshView) -> Iterator[Prefix]:
@@ -56,8 +64,10 @@ class Candidates:
             raise PluginError(f"ipam {name!r} failed: {type(error).__name__}: {error}") from error
 
     def _request(self, view: MeshView) -> IpamRequest:
-        taken = view.subnets() | self._config.reserved
-        return own_request(self._config, self._name, view.rules.own_key, taken, self._random)
+        return own_request(self._config, self._name, view.rules.own_key, self._taken(view), self._random)
+
+    def _taken(self, view: MeshView) -> frozenset[Prefix]:
+        return view.subnets() | self._config.reserved
 
 
 def _recorded_address(view: MeshView) -> str | None:

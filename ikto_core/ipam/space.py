@@ -19,11 +19,12 @@ class Run(NamedTuple):
 class Space:
     """Where a subnet may be found. The mesh's first subnet is number 0, and never free: clause I3.
 
-    O(n log n) for n taken subnets, once; each question then costs O(log n), and memory O(n), whatever the mesh's size.
+    `runs` are the free numbers, lowest first; there are 2 to the power of `number_bits` numbers, free or not. It costs
+    O(n log n) for n taken subnets, once; each question then O(log n), and memory O(n), whatever the mesh's size.
     """
 
     def __init__(self, mesh: Prefix, subnet_prefix: int, taken: Iterable[Prefix]) -> None:
-        self.number_bits = max(subnet_prefix - mesh.length, 0)  # of the numbers 0 to 2**number_bits - 1
+        self.number_bits = max(subnet_prefix - mesh.length, 0)
         self._mesh = mesh
         self._length = subnet_prefix
         self._origin = int.from_bytes(mesh.address, "big")

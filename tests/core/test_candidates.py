@@ -134,6 +134,15 @@ def test_that_the_mesh_is_full_says_more_than_who_came_before_us(candidates: Mak
     assert "15 of 15" in str(error)
 
 
+def test_what_was_tried_in_vain_counts_although_nobody_told_us_yet(candidates: Make) -> None:
+    view = view_of("10.0.0.64/26", "10.0.0.128/25")
+    trying = candidates(SequentialStrategy())
+    assert len(list(trying.addresses(view))) == 3
+    assert "15 of 15 are taken" in str(trying.none_left(view, REFUSAL))
+    next(trying.addresses(view))
+    assert "13 of 15 subnets" in str(trying.none_left(view, REFUSAL))
+
+
 def test_a_mesh_no_larger_than_one_subnet_has_none_to_give(candidates: Make) -> None:
     error = candidates(SequentialStrategy(), subnet_prefix=24).none_left(view_of(), None)
     assert str(error).endswith("length 24 left: it is no larger than one, and its first one is never given")

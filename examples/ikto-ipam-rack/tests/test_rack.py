@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import pytest
-from ikto_ipam_rack import RackStrategy
 
 from ikto_core.addressing import Prefix
 from ikto_core.errors import ConfigError
@@ -12,6 +11,7 @@ from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.plugins import load_plugins
 from ikto_core.testing import IpamContract
 from ikto_core.testing.ipam_requests import ask
+from ikto_ipam_rack import RackStrategy
 
 
 class TestRack(IpamContract):
