@@ -73,8 +73,7 @@ class Space:
             yield Run(at, self.total + 1)
 
     def _numbers(self, taken: Prefix) -> tuple[int, int]:
-        """Return the first and the last subnet that `taken` shares addresses with; the last may lie beyond the mesh."""
-        first = int.from_bytes(max(taken.address, self._mesh.address), "big")
-        last = int.from_bytes(taken.last, "big")
+        """Return the first and the last number that `taken` shares addresses with; they may lie beyond the mesh."""
+        first, last = int.from_bytes(taken.address, "big"), int.from_bytes(taken.last, "big")
         host_bits = self._mesh.bits - self._length
         return first - self._origin >> host_bits, last - self._origin >> host_bits
