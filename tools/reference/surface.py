@@ -13,6 +13,8 @@ BEGINNINGS = (
     "ikto_core.errors",
     "ikto_core.testing",
     "ikto_core.testing.devices:private_key_of",
+    "ikto_core.ipam.space:Space",
+    "ikto_core.testing.ipam_requests:ask",
 )
 """`module:name` is one name; a module stands for its hooks, its errors, or else for what its `__all__` lists."""
 
