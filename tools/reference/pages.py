@@ -141,9 +141,10 @@ def _methods(one: Definition) -> Iterator[str]:
 def _kit(library: Library, one: Definition, every: Iterable[Definition]) -> Iterator[str]:
     """Yield what a kit has beyond another public one that it inherits."""
     node = one.node
-    yield from (f"### {_title(one)}", "", *(docstring(node) if isinstance(node, ast.ClassDef) else ()), "")
     bases = {base.place for base in family(library, one)} - {one.place}
     inherited = [other for other in every if other.place in bases]
+    title = f"`{one.name}`" + "".join(f", a `{other.name}`" for other in inherited)
+    yield from (f"### {title}", "", *(docstring(node) if isinstance(node, ast.ClassDef) else ()), "")
     theirs = {base.place for other in inherited for base in family(library, other)}
     own = [base for base in family(library, one) if base.place not in theirs]
     yield from _kit_members(own)

@@ -103,7 +103,7 @@ def _expressions(definition: Definition) -> Iterator[ast.expr]:
                 yield member.annotation
             elif isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and not member.name.startswith("_"):
                 yield from annotations(member)
-    elif node.value:
+    elif isinstance(node.value, ast.BinOp):  # a union
         yield node.value
 
 
