@@ -48,6 +48,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ipam: Annotated[
         forms.PluginName, Meta(description='Strategy that proposes subnets for private_address "auto".')
     ] = "random"
+    observers: Annotated[
+        forms.ObserverTexts,
+        Meta(description="Who is told of the mesh's peers, each a plugin's name or NAME=ARGUMENT; see `ikto plugins`."),
+    ] = ()
     state_dir: Annotated[
         forms.FilePath,
         Meta(description="Directory for what outlives the agent; empty: one of its own under /var/lib or the home."),
