@@ -36,3 +36,11 @@ class KeeperCounters(msgspec.Struct, kw_only=True):
 
     writes: int = 0
     failures: int = 0
+
+
+class ObserverCounters(msgspec.Struct, kw_only=True):
+    """What telling one observer took."""
+
+    calls: int = 0
+    events: int = 0  # told by these calls
+    failures: int = 0  # how often it ended, or could not be opened

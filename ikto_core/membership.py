@@ -34,8 +34,7 @@ log = structlog.get_logger(__name__)
 class Membership:
     """Claims a subnet, guards the claim, and aims the reconciler at what the bucket says.
 
-    `record` is our own record as it should stand in the bucket; None while no subnet is ours in this run. `failure`
-    says why it may not stand there; empty: it does, as far as we know.
+    `record` is our own record as it should stand in the bucket; None while no subnet is ours in this run.
     """
 
     def __init__(
@@ -48,9 +47,10 @@ class Membership:
         claims: Claims,
         candidates: Candidates,
         random: Random,
+        on_standing: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.record: PeerRecord | None = None
-        self.failure = ""
+        self.failure = ""  # why it may not stand there; empty: it does, as far as we know
         self.aim = aim
         self.follower = Follower(self._bucket_changed, random)
         self._config = config
@@ -62,7 +62,7 @@ class Membership:
         self.identity = draw_identity(public_key, claims.instances, random, other_keys=claims.other_keys)
         self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
         self._newcomer = True  # no claim of this run has stood yet
-        self._standing = Standing()
+        self._standing = Standing(on_standing)
         self._doubt = asyncio.Event()  # the bucket may not hold our record as it should be
         aim.own(claims.other_keys)
 

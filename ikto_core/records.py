@@ -102,6 +102,14 @@ def allowed_ip_of_key(key: str) -> str:
     return text
 
 
+def subnet_of_key(key: str) -> str | None:
+    """Return the subnet that a KV key stands for, as written there; None if it stands for none."""
+    with suppress(ValueError):
+        Prefix.parse(text := allowed_ip_of_key(key))
+        return text
+    return None
+
+
 def encode_record(record: PeerRecord) -> bytes:
     """Return the record's JSON; without the optional members, the very bytes that 0.3.0 writes."""
     text = _encode(

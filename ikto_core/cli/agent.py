@@ -9,7 +9,7 @@ from signal import SIGINT, SIGTERM
 
 import click
 
-from ikto_core.agent import run_agent
+from ikto_core.agent import Terms, run_agent
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_members, member_options, socket_option
 from ikto_core.config import load_config
@@ -32,9 +32,16 @@ def agent(config_path: Path, socket: Path, log_level: str, log_json: bool, **mem
     config = load_config(config_path, environ=os.environ, overrides=given_members(members))
     private_key = load_private_key(Path(config.private_key_path))
     plugins = load_plugins()
-    backend, ipam = plugins.backend(config.backend), plugins.ipam(config.ipam)
+    terms = Terms(
+        config=config,
+        backend=plugins.backend(config.backend),
+        ipam=plugins.ipam(config.ipam),
+        key_path=Path(config.private_key_path),
+        socket=socket,
+        service_manager=True,
+    )
     with suppress(asyncio.CancelledError):  # stopped in order
-        asyncio.run(_until_stopped(run_agent(config, private_key, backend, ipam, socket)))
+        asyncio.run(_until_stopped(run_agent(terms, private_key)))
 
 
 async def _until_stopped(running: Coroutine[None, None, None]) -> None:

@@ -81,8 +81,8 @@ class Observer(Protocol):
         exactly the peers that were accepted then, and the records that were quarantined.
     O3. What happens during a call is told with the next one, the last state only: at most one event a peer and one a
         record wait, however slow the observer; a peer that came and went meanwhile is never told of.
-    O4. One call at a time, none without an event. In a call removals come first, then changes, then what is new, so a
-        subnet has no second owner on the way from a peer that goes; `MeshReady` comes last.
+    O4. One call at a time, none without an event. In a call what ended comes first, then what changed, then what is
+        new: a subnet has no second owner on its way from a peer that goes. `MeshReady` comes last.
     O5. A call that raises, or a context that can't be entered, is logged with the observer's name. It is left, and
         after a pause, longer each time, entered anew: then O1 holds again.
     O6. Nothing is told before something is known for certain: the mesh as the bucket has it, or as it was kept. That

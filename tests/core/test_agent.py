@@ -9,7 +9,7 @@ import pytest
 
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core import rotation
-from ikto_core.agent import run_agent
+from ikto_core.agent import Terms, run_agent
 from ikto_core.backend import BackendContext, BackendPlugin, DeviceEvent
 from ikto_core.config import Config
 from ikto_core.ipam.builtin import RandomStrategy
@@ -62,7 +62,8 @@ async def test_a_stop_in_the_middle_of_a_switch_of_keys_ends_the_agent(
     next_key = draw_next_key(tmp_path / "key")  # so the agent goes on with the rotation
     backend = LingeringBackend()
     plugin = BackendPlugin(name="lingering", summary="", open=backend.open)
-    agent = asyncio.create_task(run_agent(config, OWN_PRIVATE_KEY, plugin, IPAM, tmp_path / "socket"))
+    terms = Terms(config=config, backend=plugin, ipam=IPAM, key_path=tmp_path / "key", socket=tmp_path / "socket")
+    agent = asyncio.create_task(run_agent(terms, OWN_PRIVATE_KEY))
     async with asyncio.timeout(20):
         await backend.ending.wait()
     assert load_private_key(tmp_path / "key") == next_key, "it is the switch that ends it"
