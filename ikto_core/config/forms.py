@@ -128,6 +128,12 @@ Secret = Annotated[str, Form("a text", "a text in quotes", show=hidden)]
 PluginName = Annotated[
     str, Meta(pattern="^[a-z0-9-]+$"), Form("a plugin's name", "lower case letters, digits and -; see `ikto plugins`")
 ]
+PluginNames = Annotated[
+    tuple[
+        Annotated[str, Meta(pattern=r"^[^\s,]+\Z"), Form("a plugin's name", "a name that `ikto plugins` lists")], ...
+    ],
+    Form("a list of plugins' names", 'a list such as ["acme-ikto"]; see `ikto plugins`'),
+]
 ObserverText = Annotated[
     str,
     Meta(pattern=r"^[a-z0-9-]+(=.*)?\Z"),

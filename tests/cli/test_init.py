@@ -40,6 +40,8 @@ VALUES = {
     "nats_kv": "other",
     "backend": "fake",
     "ipam": "hash",
+    "observers": "hosts,exec=/usr/local/bin/hook",
+    "blocked_plugins": "acme-ikto,fast",
     "state_dir": "/s",
     "mtu": "1400",
     "persistent_keepalive": "25",
