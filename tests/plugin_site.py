@@ -34,12 +34,13 @@ class Site:
         self.describe(distribution, f"[ikto]\n{entry or distribution} = {target or module}\n")
         self.monkeypatch.delitem(sys.modules, module, raising=False)
 
-    def describe(self, distribution: str, entry_points: str, *, metadata: bool = True) -> None:
-        """Install a distribution's description alone."""
+    def describe(self, distribution: str, entry_points: str, *, metadata: bytes | None = b"") -> None:
+        """Install a distribution's description alone: with usual metadata, with these, or (None) without any."""
         info = self.path / f"{distribution.replace('-', '_')}-1.5.dist-info"
         info.mkdir()
-        if metadata:
-            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n")
+        if metadata is not None:
+            usual = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n"
+            (info / "METADATA").write_bytes(metadata or usual.encode())
         (info / "entry_points.txt").write_text(entry_points)
 
     def imported(self, distribution: str) -> bool:

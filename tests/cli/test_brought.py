@@ -16,7 +16,7 @@ def ikto_register_commands(cli):
     @cli.command()
     @click.option("--fail")
     def top(fail):
-        "Show who talks most."
+        "Show who talks\x1b most."
         if fail == "ours":
             raise IktoError("no agent answers", hint="start one")
         if fail:
@@ -35,7 +35,7 @@ def acme(site: Site) -> Site:
 def test_help_lists_it_in_a_section_of_its_own_with_who_brings_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     ours, theirs = capsys.readouterr().out.split("Commands of plugins:\n")
-    assert theirs.split() == ["top", "Show", "who", "talks", "most.", "[acme-ikto", "1.5]"]
+    assert theirs.split() == ["top", "Show", "who", r"talks\x1b", "most.", "[acme-ikto", "1.5]"]
     assert all(f"  {name} " in ours for name in COMMANDS)
 
 

@@ -1,5 +1,7 @@
 """What plugins can't do to each other and to us, and how they are switched off."""
 
+from pathlib import Path
+
 import pytest
 
 from ikto_core.errors import PluginError
@@ -88,11 +90,22 @@ def test_a_distribution_with_broken_metadata_is_listed_and_harms_no_other(site: 
     assert rows_of(plugins, "broken-ikto") == [("plugin", "broken-ikto", "failed")]
     (row,) = [row for row in plugins.listing() if row.status == "failed"]
     assert (row.version, row.reason.partition(":")[0]) == ("1.5", "its entry points can't be read")
-    assert len([row for row in plugins.listing() if row.name == "fake"]) == 1
 
 
-def test_a_distribution_without_metadata_is_of_an_unknown_one(site: Site) -> None:
-    site.describe("broken-ikto", "[ikto]\nacme = nothing_of_that_name\n", metadata=False)
+def test_beside_broken_metadata_the_first_distribution_of_a_name_counts_as_ever(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.install("acme-ikto", TWO_KINDS)
+    (tmp_path / "first").mkdir()
+    first = Site(tmp_path / "first", monkeypatch)
+    first.install("acme-ikto", '@hookimpl\ndef ikto_register_backends(): yield backend("other")')
+    first.describe("broken-ikto", "[ikto]\nnonsense\n")
+    assert rows_of(load_plugins(), "acme-ikto") == [("backend", "other", "ok")]
+
+
+@pytest.mark.parametrize("metadata", [None, b"Name: \xff\n"])
+def test_a_distribution_without_metadata_is_of_an_unknown_one(site: Site, metadata: bytes | None) -> None:
+    site.describe("broken-ikto", "[ikto]\nacme = nothing_of_that_name\n", metadata=metadata)
     assert ("plugin", "acme", "failed") in rows_of(load_plugins(), "unknown")
 
 
