@@ -14,6 +14,7 @@ class PeerFacts(msgspec.Struct, frozen=True, kw_only=True):
     public_key: str  # base64, as `wg` shows it: what to know a peer by
     name: str  # in its latest record; others chose it: any text, of any length, escape it before you print or use it
     subnets: tuple[str, ...]  # ADDRESS/LENGTH, ascending; each is this peer's alone
+    addresses: tuple[str, ...]  # of its device, one in each subnet, the latest first
     endpoints: tuple[str, ...]  # HOST:PORT where it may be reached, best first
     revision: int  # of the bucket, when it got the latest record
 
@@ -32,7 +33,7 @@ class PeerAccepted(msgspec.Struct, frozen=True, kw_only=True, tag_field="event",
 
 
 class PeerChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="changed"):
-    """A peer has other subnets, endpoints or another name. A record that says the same again is no change."""
+    """A peer has another name, other subnets, addresses or endpoints; a record that says the same is no change."""
 
     peer: PeerFacts
     before: PeerFacts  # as it was told last

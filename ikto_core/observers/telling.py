@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from ikto_core.addressing import Prefix
 from ikto_core.keys import PublicKey
 from ikto_core.mesh import MeshPeer, Quarantined
@@ -99,6 +101,7 @@ def facts(peer: MeshPeer) -> PeerFacts:
         public_key=peer.public_key.text,
         name=peer.name,
         subnets=tuple(str(subnet) for subnet in sorted(peer.allowed_ips, key=lambda s: (s.bits, s))),
+        addresses=tuple(a.record.device_address for a in peer.records if a.record.public_key == peer.public_key),
         endpoints=tuple(str(endpoint) for endpoint in peer.endpoints),
         revision=peer.records[0].revision,
     )
@@ -112,7 +115,7 @@ def _peer_event(before: MeshPeer | None, after: MeshPeer | None) -> MeshEvent | 
     if after is None:
         return PeerRemoved(peer=told)
     present = facts(after)
-    same = (told.name, told.subnets, told.endpoints) == (present.name, present.subnets, present.endpoints)
+    same = msgspec.structs.replace(told, revision=present.revision) == present
     return None if same else PeerChanged(peer=present, before=told)
 
 
