@@ -60,7 +60,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     random: Random = SystemRandom()  # chance of every kind
     news: Newsroom = msgspec.field(default_factory=Newsroom)
     on_agent: Callable[["Agent"], None] = lambda _: None  # called with the agent whenever there is another
-    on_standing: Callable[[bool], None] = lambda _: None  # called when our claim stands, and when it does no more
+    on_standing: Callable[[str], None] = lambda _: None  # called with our record's KV key: it stands; empty: no more
 
 
 async def run_agent(terms: Terms, private_key: PrivateKey) -> None:
@@ -113,7 +113,7 @@ class Agent:
         name, ifname = config.name or host_name(), config.wg_dev_name
         self._terms = terms
         self._ifname = ifname
-        self._backend = backend
+        self.backend = backend
         self._surroundings = Surroundings(config)
         book = EndpointBook(private_key.public(), persistent_keepalive=config.persistent_keepalive, has_route=has_route)
         self._reconciler = Reconciler(backend, ifname, endpoints=book)
@@ -144,7 +144,7 @@ class Agent:
             membership=self.membership,
             reconciler=self._reconciler,
             link=self._link,
-            backend=self._backend,
+            backend=self.backend,
             keeper=self._keeper,
             state=self._state,
             rotation=self._rotation,
@@ -173,7 +173,7 @@ class Agent:
                 tasks.create_task(self._keeper.run(self._to_keep))
                 tasks.create_task(self._link.run(self._follow))
                 tasks.create_task(self._reconciler.run())
-                tasks.create_task(watch_device(self._backend, self._ifname, self._reconciler.distrust))
+                tasks.create_task(watch_device(self.backend, self._ifname, self._reconciler.distrust))
                 await self._until_the_end()
         except BaseExceptionGroup as group:
             if self._rotation.done.is_set():
@@ -234,6 +234,6 @@ class Agent:
         log.error("letting go of the address: the device goes", ifname=self._ifname)
         self.membership.forget()
         try:
-            await self._backend.delete(self._ifname)
+            await self.backend.delete(self._ifname)
         except BackendError as error:
             log.error("the device could not be removed", ifname=self._ifname, error=str(error))

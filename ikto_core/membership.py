@@ -47,7 +47,7 @@ class Membership:
         claims: Claims,
         candidates: Candidates,
         random: Random,
-        on_standing: Callable[[bool], None] = lambda _: None,
+        on_standing: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.record: PeerRecord | None = None
         self.failure = ""  # why it may not stand there; empty: it does, as far as we know
