@@ -84,23 +84,24 @@ async def run_agent(terms: Terms, private_key: PrivateKey) -> None:
 async def beside(running: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run something for as long as the block lasts. If it ends with an error, so does the block, and raises that."""
     raised: BaseException | None = None
-    async with _task_group(lambda: raised) as tasks:
-        task = tasks.create_task(running)
-        try:
-            yield
-        except BaseException as error:
-            raised = None if task.done() or isinstance(error, asyncio.CancelledError) else error
-            raise
-        task.cancel()
+    with cancellation_kept():
+        async with _task_group(lambda: raised) as tasks:
+            task = tasks.create_task(running)
+            try:
+                yield
+            except BaseException as error:
+                raised = None if task.done() or isinstance(error, asyncio.CancelledError) else error
+                raise
+            task.cancel()
+            await asyncio.wait([task])  # here: a TaskGroup that is being left does not undo its cancelling of us
 
 
 @asynccontextmanager
 async def _task_group(cause: Callable[[], BaseException | None] = lambda: None) -> AsyncIterator[asyncio.TaskGroup]:
     """Make a TaskGroup that raises the one error that says most, or `cause`, and no group."""
     try:
-        with cancellation_kept():
-            async with asyncio.TaskGroup() as tasks:
-                yield tasks
+        async with asyncio.TaskGroup() as tasks:
+            yield tasks
     except BaseExceptionGroup as group:
         raise cause() or first_cause(group) from group
 

@@ -48,12 +48,12 @@ class Course:
         self._moves()
 
     async def until(self, look: Callable[[], T | None]) -> T:
-        """Return what `look` returns as soon as that is something; IktoError if the agent ends before."""
-        while (found := look()) is None:
-            if self._over:
-                raise IktoError("the agent has ended")
+        """Return what `look` returns as soon as that is something; IktoError once the agent has ended."""
+        while not self._over:
+            if (found := look()) is not None:
+                return found
             await self._moved.wait()
-        return found
+        raise IktoError("the agent has ended")
 
     def _moves(self) -> None:
         self._moved.set()

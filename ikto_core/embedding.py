@@ -17,7 +17,6 @@ from ikto_core.agent import Agent, Terms, beside, run_agent
 from ikto_core.backend import BackendPlugin
 from ikto_core.config import Config, config_of
 from ikto_core.course import Course
-from ikto_core.ipam.addresses import device_address
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keyfile import load_private_key
 from ikto_core.keys import PrivateKey, PublicKey
@@ -109,7 +108,7 @@ class RunningAgent:
                 break
             if loop.time() >= provoke_at:
                 provoke_at = loop.time() + PROVOKE_EVERY_S
-                provoke(ready.address, [device_address(min(peer.allowed_ips)) for peer in missing], self.config.netns)
+                provoke(ready.address, [peer.records[0].record.device_address for peer in missing], self.config.netns)
             await asyncio.sleep(LOOK_EVERY_S)
         return tuple(facts(peer) for peer in missing)
 
@@ -123,6 +122,13 @@ class RunningAgent:
     async def status(self) -> StatusView:
         """Return what `ikto status` shows."""
         return await (await self._agent()).report.status()
+
+    async def rotate_key(self) -> PublicKey:
+        """Have the key rotated, make before break, and return the next one; it is used some time later.
+
+        Raises IktoError if the key was given, or no subnet is claimed yet; ConfigError if its file can't be written.
+        """
+        return (await self._agent()).report.rotation.begin()
 
     async def _agent(self) -> Agent:
         return await self._course.until(lambda: self._course.agent)

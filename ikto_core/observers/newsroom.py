@@ -71,12 +71,12 @@ class Newsroom:
         return self._closed
 
     async def until_ready(self) -> MeshReady:
-        """Wait until the device shows the mesh from a subnet of ours; IktoError if the room closes before."""
-        while self.ready is None:
-            if self._closed:
-                raise IktoError("the agent has ended")
+        """Wait until the device shows the mesh from a subnet of ours; IktoError once the room is closed."""
+        while not self._closed:
+            if self.ready:
+                return self.ready
             await self._is_ready.wait()
-        return self.ready
+        raise IktoError("the agent has ended")
 
     @contextmanager
     def reader(self) -> "Iterator[Reader]":
