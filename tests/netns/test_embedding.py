@@ -5,10 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import AF_INET, SOCK_DGRAM, socket
 from typing import Any
 
 import pytest
 
+from ikto_core import provoking
+from ikto_core.testing.network import network
 from tests.netns.mesh import USERSPACE, Mesh, Node, mesh
 
 pytestmark = USERSPACE
@@ -55,3 +58,12 @@ def test_a_peer_that_is_off_is_told_and_the_others_are_not_waited_for_in_vain(th
     with embedded(joins) as shown:
         assert shown["missing"] == [off.agent.name]
         assert on.host.lost_pings(shown["address"], count=1) == 0
+
+
+def test_a_device_in_another_namespace_is_spoken_through_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with network(1) as (_, [host]), host.call(lambda: socket(AF_INET, SOCK_DGRAM)) as receiver:
+        receiver.settimeout(10)
+        receiver.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(provoking, "DISCARD_PORT", receiver.getsockname()[1])
+        provoking.provoke("127.0.0.1", ["127.0.0.1"], host.namespace)
+        assert receiver.recv(10) == b""
