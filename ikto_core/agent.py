@@ -15,6 +15,7 @@ from ikto_core.admin.report import Report
 from ikto_core.admin.server import serve
 from ikto_core.aim import Aim
 from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.brake import BrakeLimits
 from ikto_core.candidates import Candidates
 from ikto_core.claims import Claims
 from ikto_core.config import Config
@@ -117,7 +118,8 @@ class Agent:
         self.backend = backend
         self._surroundings = Surroundings(config)
         book = EndpointBook(private_key.public(), persistent_keepalive=config.persistent_keepalive, has_route=has_route)
-        self._reconciler = Reconciler(backend, ifname, endpoints=book)
+        limits = BrakeLimits(share=config.removal_limit / 100)
+        self._reconciler = Reconciler(backend, ifname, endpoints=book, limits=limits)
         self._reconciler.on_pass = self._tell_ready
         self._state = StateFile(config.state_path())
         self._keeper = Keeper(MeshFile(config.state_path()))

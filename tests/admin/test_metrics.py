@@ -8,8 +8,8 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from ikto_core.admin.metrics import render
-from ikto_core.admin.views import AgentState, ObserverView, StatusView
-from ikto_core.counters import ObserverCounters
+from ikto_core.admin.views import AgentState, LeaseView, ObserverView, StatusView
+from ikto_core.counters import LeaseCounters, ObserverCounters
 from ikto_core.records import PEER_KEYS
 from ikto_core.testing.devices import public_key_of
 from tests.admin.node import WG, converged_node, peer_record
@@ -61,13 +61,25 @@ def test_every_counter_is_a_total(status: StatusView) -> None:
     assert found["ikto_reconcile_peers_written_total"] == 10
     assert found["ikto_reconcile_peers_removed_total"] == 5
     assert found["ikto_follower_whole_walks_total"] == 1
-    assert sum(name.endswith("_total") for name in found) == 15
+    assert sum(name.endswith("_total") for name in found) == 18
 
 
 def test_what_there_is_not_has_no_sample(status: StatusView) -> None:
     found = samples(replace(status, revision=None, device=None, device_failure="gone"))
     assert found.keys().isdisjoint({"ikto_device_revision", "ikto_device_peers"})
     assert found["ikto_device_failed"] == 1
+
+
+def test_a_lease_is_told_where_there_is_one(status: StatusView) -> None:
+    assert "ikto_lease_seconds" not in samples(status)
+    first = samples(replace(status, lease=LeaseView(lease_s=600, failure="no answer", refusal="")))
+    assert (first["ikto_lease_seconds"], first["ikto_lease_failed"]) == (600, 1)
+    assert "ikto_lease_renewed_timestamp_seconds" not in first
+    renewed = LeaseView(lease_s=600, renewed_at=NOW - 7, failure="", refusal="")
+    counters = replace(status.counters, lease=LeaseCounters(renewals=3, failures=2, records_removed=1))
+    found = samples(replace(status, lease=renewed, counters=counters))
+    assert (found["ikto_lease_failed"], found["ikto_lease_renewed_timestamp_seconds"]) == (0, NOW - 7)
+    assert [found[f"ikto_lease_{each}_total"] for each in ("renewals", "failures", "records_removed")] == [3, 2, 1]
 
 
 def test_the_global_registry_is_left_alone(status: StatusView) -> None:
