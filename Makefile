@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PROGRAMS := $(VENV)/.programs
 
-.PHONY: demo test test-tunnels test-kernel test-faults chaos lint types check bench clean
+.PHONY: demo test test-tunnels test-kernel test-faults test-examples chaos lint reference bench clean
 .DELETE_ON_ERROR:
 
 demo: $(READY) $(PROGRAMS)  ## a mesh forms, before your eyes; ARGS="--keep --nodes 5"
@@ -18,11 +18,14 @@ test: $(READY) $(PROGRAMS) lint  ## what every change must pass
 test-tunnels: $(READY) $(PROGRAMS)  ## packets cross the mesh: userspace WireGuard in network namespaces
 	$(BIN)/pytest -m tunnels -p no:cacheprovider
 
+test-examples: $(READY) $(PROGRAMS)  ## packages of others: examples/, from their wheels, and the types that Ikto's has
+	examples/run-tests.sh
+
 test-kernel: $(READY)  ## on the kernel's own WireGuard, in an emulated machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/kernel/vm.sh $(BIN)/pytest -m kernel -p no:cacheprovider -o timeout=600
 
 # Faults mostly wait: families of them run side by side.
-FAULTS := $(addprefix fault-,claim device network server cluster credentials chaos bucket own_record host)
+FAULTS := $(addprefix fault-,claim device network server cluster credentials chaos bucket own_record host rotation)
 
 test-faults: $(READY) $(PROGRAMS)  ## what servers, networks and hosts may do to a mesh; prints the table of figures
 	rm -rf .faults
@@ -39,7 +42,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/basedpyright --project tests/typing --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+
+reference: $(READY)  ## write anew what the docs show of the source: the reference, the public names, excerpts of code
+	$(BIN)/python -m tools.reference
 
 bench: $(READY)  ## ratios, measured side by side, into benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks

@@ -15,6 +15,7 @@ from ikto_core.admin.report import Report
 from ikto_core.admin.server import serve
 from ikto_core.aim import Aim
 from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.brake import BrakeLimits
 from ikto_core.candidates import Candidates
 from ikto_core.claims import Claims
 from ikto_core.config import Config
@@ -60,7 +61,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     random: Random = SystemRandom()  # chance of every kind
     news: Newsroom = msgspec.field(default_factory=Newsroom)
     on_agent: Callable[["Agent"], None] = lambda _: None  # called with the agent whenever there is another
-    on_standing: Callable[[bool], None] = lambda _: None  # called when our claim stands, and when it does no more
+    on_standing: Callable[[str], None] = lambda _: None  # called with our record's KV key: it stands; empty: no more
 
 
 async def run_agent(terms: Terms, private_key: PrivateKey) -> None:
@@ -84,23 +85,24 @@ async def run_agent(terms: Terms, private_key: PrivateKey) -> None:
 async def beside(running: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run something for as long as the block lasts. If it ends with an error, so does the block, and raises that."""
     raised: BaseException | None = None
-    async with _task_group(lambda: raised) as tasks:
-        task = tasks.create_task(running)
-        try:
-            yield
-        except BaseException as error:
-            raised = None if task.done() or isinstance(error, asyncio.CancelledError) else error
-            raise
-        task.cancel()
+    with cancellation_kept():
+        async with _task_group(lambda: raised) as tasks:
+            task = tasks.create_task(running)
+            try:
+                yield
+            except BaseException as error:
+                raised = None if task.done() or isinstance(error, asyncio.CancelledError) else error
+                raise
+            task.cancel()
+            await asyncio.wait([task])  # here: a TaskGroup that is being left does not undo its cancelling of us
 
 
 @asynccontextmanager
 async def _task_group(cause: Callable[[], BaseException | None] = lambda: None) -> AsyncIterator[asyncio.TaskGroup]:
     """Make a TaskGroup that raises the one error that says most, or `cause`, and no group."""
     try:
-        with cancellation_kept():
-            async with asyncio.TaskGroup() as tasks:
-                yield tasks
+        async with asyncio.TaskGroup() as tasks:
+            yield tasks
     except BaseExceptionGroup as group:
         raise cause() or first_cause(group) from group
 
@@ -113,10 +115,11 @@ class Agent:
         name, ifname = config.name or host_name(), config.wg_dev_name
         self._terms = terms
         self._ifname = ifname
-        self._backend = backend
+        self.backend = backend
         self._surroundings = Surroundings(config)
         book = EndpointBook(private_key.public(), persistent_keepalive=config.persistent_keepalive, has_route=has_route)
-        self._reconciler = Reconciler(backend, ifname, endpoints=book)
+        limits = BrakeLimits(share=config.removal_limit / 100)
+        self._reconciler = Reconciler(backend, ifname, endpoints=book, limits=limits)
         self._reconciler.on_pass = self._tell_ready
         self._state = StateFile(config.state_path())
         self._keeper = Keeper(MeshFile(config.state_path()))
@@ -144,7 +147,7 @@ class Agent:
             membership=self.membership,
             reconciler=self._reconciler,
             link=self._link,
-            backend=self._backend,
+            backend=self.backend,
             keeper=self._keeper,
             state=self._state,
             rotation=self._rotation,
@@ -173,7 +176,7 @@ class Agent:
                 tasks.create_task(self._keeper.run(self._to_keep))
                 tasks.create_task(self._link.run(self._follow))
                 tasks.create_task(self._reconciler.run())
-                tasks.create_task(watch_device(self._backend, self._ifname, self._reconciler.distrust))
+                tasks.create_task(watch_device(self.backend, self._ifname, self._reconciler.distrust))
                 await self._until_the_end()
         except BaseExceptionGroup as group:
             if self._rotation.done.is_set():
@@ -234,6 +237,6 @@ class Agent:
         log.error("letting go of the address: the device goes", ifname=self._ifname)
         self.membership.forget()
         try:
-            await self._backend.delete(self._ifname)
+            await self.backend.delete(self._ifname)
         except BackendError as error:
             log.error("the device could not be removed", ifname=self._ifname, error=str(error))

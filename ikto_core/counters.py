@@ -44,3 +44,11 @@ class ObserverCounters(msgspec.Struct, kw_only=True):
     calls: int = 0
     events: int = 0  # told by these calls
     failures: int = 0  # how often it ended, or could not be opened
+
+
+class LeaseCounters(msgspec.Struct, kw_only=True):
+    """What leases took; all 0 where the node has none."""
+
+    renewals: int = 0  # of our own lease
+    failures: int = 0  # renewals that failed
+    records_removed: int = 0  # records of others that we removed, for their lease ran out

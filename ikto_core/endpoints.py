@@ -87,18 +87,16 @@ def choose_endpoint(
 
     """
     if observed is None or observed.endpoint is None:
-        if waiting := _waiting(candidates, memory, observed, at.now, first=first):
-            return waiting
-        return _written(_routed(candidates, has_route) or candidates[0], candidates, observed, at.now)
-    age_s = _age_s(observed, at.epoch)
-    alive = age_s < HANDSHAKE_RECENT_S
+        waiting = _waiting(candidates, memory, observed, at.now, first=first)
+        return waiting or _written(_routed(candidates, has_route) or candidates[0], candidates, observed, at.now)
     memory = _continued(candidates, memory, observed, at.now)
     others = _others(() if memory.owed else candidates, observed.endpoint) or candidates
     if others[0] == observed.endpoint:
         return Choice(None, _looked(candidates, observed))
-    watched = _watched(memory, observed, at.now, excused=keepalive and alive and age_s >= 0)
+    watched = _watched(memory, observed, at, keepalive=keepalive)
     ends = _turn_ends(watched)
-    lost = not alive and (memory.owed or not has_route(observed.endpoint))
+    over = _age_s(observed, at.epoch) >= HANDSHAKE_RECENT_S
+    lost = over and (memory.owed or not has_route(observed.endpoint))
     if not lost and (ends is None or ends > at.now):
         return Choice(None, watched, ends)
     if endpoint := _routed(others, has_route):
@@ -136,17 +134,18 @@ def _continued(candidates: tuple[Endpoint, ...], memory: Memory | None, observed
     return memory
 
 
-def _watched(memory: Memory, observed: PeerState, now: float, *, excused: bool) -> Memory:
+def _watched(memory: Memory, observed: PeerState, at: Moment, *, keepalive: bool) -> Memory:
     """Return the memory after a look: we wait for a sign of who is silent though asked, for a turn at a time.
 
-    To be asked is to have been sent a handshake's worth, or more, since the last look. Who was not asked by the end
-    of a turn is waited for no longer.
+    To be asked is to have been sent a handshake's worth, or more, since the last look; keepalives in a living session
+    are no question. Who was not asked by the end of a turn is waited for no longer.
     """
+    excused = keepalive and 0 <= _age_s(observed, at.epoch) < HANDSHAKE_RECENT_S
     silent = memory.heard == _heard(observed) and not excused
     asked = observed.tx_bytes - memory.sent >= INITIATION_BYTES
-    if silent and memory.since is not None and (asked or now < memory.since + TURN_S):
+    if silent and memory.since is not None and (asked or at.now < memory.since + TURN_S):
         return memory
-    return _looked(memory.candidates, observed, owed=memory.owed, since=now if silent and asked else None)
+    return _looked(memory.candidates, observed, owed=memory.owed, since=at.now if silent and asked else None)
 
 
 def _looked(

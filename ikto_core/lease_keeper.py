@@ -7,6 +7,7 @@ from random import Random
 
 import structlog
 
+from ikto_core.counters import LeaseCounters
 from ikto_core.errors import NatsDeniedError, NatsError
 from ikto_core.leases import WATCHERS, leased_records, renewal_pause_s, successors
 from ikto_core.records import PeerRecord
@@ -38,6 +39,8 @@ class LeaseKeeper:
         self.lease_s = lease_s
         self.failure = ""  # why our lease is not renewed; empty: it is, as far as we know
         self.refusal = ""  # why we can't remove the records of others; empty: we can, as far as we know
+        self.renewed_at: float | None = None  # seconds since the epoch; None: not yet in this run
+        self.stats = LeaseCounters()
         self.claimed = asyncio.Event()  # to be set once we have a record
         self._own_record = own_record
         self._follower = follower
@@ -64,6 +67,7 @@ class LeaseKeeper:
             renewed = await self._renew(sweeper, now_s, due_s)
         except NatsError as error:
             failure, renewed = str(error), False
+            self.stats.failures += 1
             if failure != self.failure:
                 log.warning("our lease is not renewed", error=failure, hint=error.hint)
         self.failure = failure
@@ -78,10 +82,12 @@ class LeaseKeeper:
         if record is None:
             return False
         await sweeper.write(record.key, record.instance.encode())
+        self.renewed_at, self.stats.renewals = time.time(), self.stats.renewals + 1
         if self._follower.synced.is_set() and not self.refusal:
             others = successors(record.key, leased_records(self._follower.table))
             try:
-                await sweeper.look(others, now_s, due_s, enough=WATCHERS)
+                removed = await sweeper.look(others, now_s, due_s, enough=WATCHERS)
+                self.stats.records_removed += len(removed)
             except NatsDeniedError as error:
                 self.refusal = str(error)
                 log.warning("records whose lease ran out are left to others", error=self.refusal)

@@ -10,7 +10,8 @@ from ikto_core.aim import Aim
 from ikto_core.candidates import Candidates
 from ikto_core.claims import Claims
 from ikto_core.config import Config
-from ikto_core.errors import AddressInUseError, NatsError
+from ikto_core.doubt import Doubt
+from ikto_core.errors import AddressInUseError
 from ikto_core.kept_mesh import KeptMesh
 from ikto_core.keys import PublicKey
 from ikto_core.mesh import Entry
@@ -23,8 +24,6 @@ from ikto_core.store.claim import Claimant, ClonedError
 from ikto_core.store.follower import Follower
 from ikto_core.store.port import RecordStore
 
-FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 30.0
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped every node claims again: not all in one moment."""
 
@@ -34,7 +33,8 @@ log = structlog.get_logger(__name__)
 class Membership:
     """Claims a subnet, guards the claim, and aims the reconciler at what the bucket says.
 
-    `record` is our own record as it should stand in the bucket; None while no subnet is ours in this run.
+    `record` is our own record as it should stand in the bucket; None while no subnet is ours in this run. `doubt`
+    says why it may not stand there.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Membership:
         claims: Claims,
         candidates: Candidates,
         random: Random,
-        on_standing: Callable[[bool], None] = lambda _: None,
+        on_standing: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.record: PeerRecord | None = None
-        self.failure = ""  # why it may not stand there; empty: it does, as far as we know
+        self.doubt = Doubt()
         self.aim = aim
         self.follower = Follower(self._bucket_changed, random)
         self._config = config
@@ -63,7 +63,6 @@ class Membership:
         self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
         self._newcomer = True  # no claim of this run has stood yet
         self._standing = Standing(on_standing)
-        self._doubt = asyncio.Event()  # the bucket may not hold our record as it should be
         aim.own(claims.other_keys)
 
     @property
@@ -76,7 +75,7 @@ class Membership:
         self.identity = identity
         self.aim.own(identity.other_keys)
         self.record = self.record and identity.named(self.record)
-        self._doubt.set()
+        self.doubt.cast()
 
     def recall(self, kept: KeptMesh | None) -> None:
         """Have the device show the mesh as an earlier run kept it, with the address of its claim, until NATS answers.
@@ -117,9 +116,9 @@ class Membership:
         if self.record is None:
             await self._claim(store, advertise_address)
         else:  # anything may have happened since the last run, or the last connection
-            self._doubt.set()
+            self.doubt.cast()
         on_claimed()
-        await self._guard(store, advertise_address)
+        await self.doubt.settled_by(lambda: self._mend(store, advertise_address))
 
     def _resume(self, advertise_address: str) -> None:
         """Go on in the subnet of an earlier run, if the bucket shows nobody else there; our record is written later.
@@ -136,28 +135,16 @@ class Membership:
             self.record = record
             self._see_bucket(address)
 
-    async def _guard(self, store: RecordStore, advertise_address: str) -> None:
-        """Settle every doubt about our record, until cancelled. A write that fails is tried again: the mesh goes on."""
-        retry_s = FIRST_RETRY_S
-        while True:
-            await self._doubt.wait()
-            self._doubt.clear()
-            await asyncio.sleep(0 if self._newcomer else self._random.uniform(0, RECLAIM_JITTER_S))
-            try:
-                if not self._newcomer:  # who takes over whatever carries our key
-                    check_for_clones(self._elsewhere(ours=False))
-                await self._claim(store, advertise_address)
-                self.failure, retry_s = "", FIRST_RETRY_S
-            except NatsError as error:
-                self.failure = str(error)
-                log.warning("our record can't be kept", error=str(error), next_try_in_s=retry_s)
-                self._doubt.set()
-                await asyncio.sleep(retry_s)
-                retry_s = min(retry_s * 2, LONGEST_RETRY_S)
-
     def forget(self) -> None:
         """Keep no claim: the subnet is not ours any more."""
         self._claims.forget()
+
+    async def _mend(self, store: RecordStore, advertise_address: str) -> None:
+        """Have our record stand, unless a copy of this machine took our place; whoever starts takes over from it."""
+        await asyncio.sleep(0 if self._newcomer else self._random.uniform(0, RECLAIM_JITTER_S))
+        if not self._newcomer:
+            check_for_clones(self._elsewhere(ours=False))
+        await self._claim(store, advertise_address)
 
     # -- claiming --------------------------------------------------------------------------------------------------
 
@@ -208,7 +195,7 @@ class Membership:
             if self.aim.subnet != record.subnet:
                 self._see_bucket(address)
         self._look_at_own()  # what the follower does not show yet may have been lost again already
-        if self._doubt.is_set():
+        if self.doubt.is_cast:
             self.follower.wake()
         for key in self._elsewhere(ours=True):
             log.info("earlier record withdrawn", key=key, gone=await self._claimant.withdraw(store, key))
@@ -235,7 +222,7 @@ class Membership:
             return Verdict.KEEP
         verdict = self._judge(self.record)
         if verdict is not Verdict.KEEP or self._elsewhere(ours=True) or self._elsewhere(ours=False):
-            self._doubt.set()
+            self.doubt.cast()
         return verdict
 
     def _judge(self, record: PeerRecord) -> Verdict:

@@ -11,9 +11,14 @@ from ikto_core.store.claim import ClonedError
 
 
 class Standing:
-    """Where our record stands, and since which revision of which stream; `on_change` is told whether it does."""
+    """Where our record stands, and since which revision of which stream.
 
-    def __init__(self, on_change: Callable[[bool], None] = lambda _: None) -> None:
+    Args:
+        on_change: Called with the key whenever that is another one; empty: the record stands nowhere.
+
+    """
+
+    def __init__(self, on_change: Callable[[str], None] = lambda _: None) -> None:
         self._on_change = on_change
         self._key = ""  # empty: no claim of this run has stood yet, or it fell
         self._revision = 0  # of the record as it stands
@@ -26,13 +31,13 @@ class Standing:
         self._claimed_at = revision if moved else min(revision, self._claimed_at)
         self._key, self._revision, self._stream = key, revision, stream
         if moved:
-            self._on_change(True)
+            self._on_change(key)
         return moved
 
     def falls(self) -> None:
         """Note that our record is ours no more."""
         self._key = ""
-        self._on_change(False)
+        self._on_change("")
 
     def precedes(self, entry: Entry, stream: str) -> bool:
         """Whether our record is older than an entry of this stream; revisions of two streams can't be compared."""

@@ -1,7 +1,10 @@
 """Publishing what no client library would: bytes straight to a nats-server."""
 
+import json
 import socket
+from collections.abc import Mapping
 from contextlib import closing
+from types import MappingProxyType
 
 from ikto_core.testing.nats_server import NatsServer
 
@@ -14,10 +17,18 @@ READER_KILLERS = {
 """On each of these, sent below a subject that it listens on, nats-py 2.16 stops reading and says it is connected."""
 
 
-def publish_raw(server: NatsServer, operations: bytes) -> None:
-    """Send operations of the NATS protocol; they have been carried out when this returns."""
+def publish_raw(server: NatsServer, operations: bytes, login: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Send operations of the NATS protocol; they have been carried out when this returns.
+
+    Args:
+        server: Where to send them.
+        operations: With their line ends.
+        login: More members of the CONNECT, `user` and `pass`.
+
+    """
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=10)) as connection:
-        connection.sendall(b'CONNECT {"verbose":false,"headers":true}\r\n' + operations + b"PING\r\n")
+        connect = json.dumps({"verbose": False, "headers": True, **login}).encode()
+        connection.sendall(b"CONNECT " + connect + b"\r\n" + operations + b"PING\r\n")
         with connection.makefile("rb") as answers:
             for line in answers:
                 if line == b"PONG\r\n":

@@ -54,6 +54,7 @@ def usual_peers(data: bytes, start: int, end: int, seen: Seen) -> dict[PublicKey
     sizes, keys, preshared_keys, numbers, endpoints, allowed_sizes, allowed_ips = zip(*rows, strict=True)
     if not _whole(end - start, sizes, endpoints, allowed_sizes, allowed_ips):
         return None
+    seen.learn(endpoints, allowed_ips)
     peers = {
         public_key: PeerState(
             public_key=public_key,

@@ -8,4 +8,6 @@ def lease_view(leases: LeaseKeeper) -> LeaseView | None:
     """Return what there is to say of our lease; None if we have none."""
     if not leases.lease_s:
         return None
-    return LeaseView(lease_s=leases.lease_s, failure=leases.failure, refusal=leases.refusal)
+    return LeaseView(
+        lease_s=leases.lease_s, renewed_at=leases.renewed_at, failure=leases.failure, refusal=leases.refusal
+    )

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ikto_core.admin.views import AgentState, DeviceView, ObserverView, StatusView
+from ikto_core.admin.views import AgentState, DeviceView, LeaseView, ObserverView, StatusView
 from ikto_core.endpoints import HANDSHAKE_RECENT_S
 
 COUNTERS = {
@@ -27,6 +27,9 @@ COUNTERS = {
     "ikto_link_failures": "Connections to NATS that ended, and attempts at one that failed.",
     "ikto_keeper_writes": "Times that the accepted mesh was written to disk.",
     "ikto_keeper_failures": "Times that the disk could not take it.",
+    "ikto_lease_renewals": "Times that our record's lease was renewed.",
+    "ikto_lease_failures": "Renewals of our record's lease that failed.",
+    "ikto_lease_records_removed": "Records of others that were removed, for their lease had run out.",
 }
 """Each counter's help; its name is `ikto_<group>_<member>` of CountersView."""
 
@@ -57,6 +60,8 @@ class _StatusCollector(Collector):
         yield from _gauges(self._status)
         if self._status.device:
             yield from _device(self._status.device, self._now)
+        if self._status.lease:
+            yield from _lease(self._status.lease)
         yield from _counters(msgspec.to_builtins(self._status.counters))
         if self._status.observers:
             yield from _observers(self._status.observers)
@@ -107,6 +112,15 @@ def _observers(observers: Iterable[ObserverView]) -> Iterator[Metric]:
         failed.add_metric((observer.name,), observer.counters.failures)
         waiting.add_metric((observer.name,), observer.waiting)
     yield from (told, failed, waiting)
+
+
+def _lease(lease: LeaseView) -> Iterable[Metric]:
+    gauge = GaugeMetricFamily
+    yield gauge("ikto_lease_seconds", "How long our record stays after its last renewal.", lease.lease_s)
+    yield gauge("ikto_lease_failed", "1 while our record's lease can't be renewed.", lease.failure != "")
+    if lease.renewed_at is not None:
+        help_text = "When our record's lease was last renewed, in seconds since the epoch."
+        yield gauge("ikto_lease_renewed_timestamp_seconds", help_text, lease.renewed_at)
 
 
 def _counters(counters: dict[str, dict[str, int]]) -> Iterator[Metric]:

@@ -160,7 +160,7 @@ class Report:
         return next((str(address.ip) for address in self._reconciler.addresses), None)
 
     def _nats(self) -> NatsView:
-        failure = self._link.failure or self._membership.failure
+        failure = self._link.failure or self._membership.doubt.failure
         return NatsView(connected=bool(self._link.server), server=self._link.server or None, failure=failure or None)
 
     def _kept(self) -> KeptView:
@@ -178,4 +178,5 @@ class Report:
             reconcile=msgspec.structs.replace(self._reconciler.stats),
             link=msgspec.structs.replace(self._link.stats),
             keeper=msgspec.structs.replace(self._keeper.stats),
+            lease=msgspec.structs.replace(self._leases.stats),
         )

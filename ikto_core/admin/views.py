@@ -8,7 +8,14 @@ from enum import Enum
 
 import msgspec
 
-from ikto_core.counters import FollowerCounters, KeeperCounters, LinkCounters, ObserverCounters, ReconcileCounters
+from ikto_core.counters import (
+    FollowerCounters,
+    KeeperCounters,
+    LeaseCounters,
+    LinkCounters,
+    ObserverCounters,
+    ReconcileCounters,
+)
 
 
 class AgentState(Enum):
@@ -60,6 +67,7 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     """Our record's lease."""
 
     lease_s: int  # seconds that the record stays after its last renewal
+    renewed_at: float | None = None  # seconds since the epoch; null: not yet in this run
     failure: str  # why it is not renewed; empty: it is
     refusal: str  # why records of others whose lease ran out can't be removed; empty: they can, as far as is known
 
@@ -119,6 +127,7 @@ class CountersView(msgspec.Struct, frozen=True, kw_only=True):
     reconcile: ReconcileCounters
     link: LinkCounters
     keeper: KeeperCounters
+    lease: LeaseCounters = msgspec.field(default_factory=LeaseCounters)
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from ikto_core.cli.options import config_option, given_members, member_options, 
 from ikto_core.cli.printing import printable
 from ikto_core.config import load_config
 from ikto_core.keyfile import load_private_key
+from ikto_core.observers.runner import observer_runs
 from ikto_core.plugins import Plugins, load_plugins
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ def agent(config_path: Path, socket: Path, log_level: str, log_json: bool, **mem
         config=config,
         backend=plugins.backend(config.backend),
         ipam=plugins.ipam(config.ipam),
+        observers=observer_runs(config, plugins.observer),
         key_path=Path(config.private_key_path),
         socket=socket,
         service_manager=True,

@@ -20,6 +20,7 @@ from ikto_core.admin.views import (
 from ikto_core.cli.answers import age, json_text, size
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.tables import Row, Section, line, listing, show
+from ikto_core.counters import LeaseCounters
 
 _COLOURS = {AgentState.READY: "green", AgentState.DEGRADED: "red"}
 
@@ -65,7 +66,7 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     if view.kept.shown or view.kept.failure:
         yield line("kept mesh", _kept(view.kept, now), style="red")
     if view.lease:
-        yield line("lease", _lease(view.lease), style="red" if view.lease.failure else "")
+        yield line("lease", _lease(view.lease, view.counters.lease, now), style="red" if view.lease.failure else "")
     yield line("peers", _peers(view), style="red" if view.held else "")
     yield line("device", f"{view.ifname} ({view.backend}): {_device(view.device)}")
     if view.device_failure:
@@ -87,10 +88,12 @@ def _kept(kept: KeptView, now: float) -> str:
     return ", ".join(parts + ([f"can't be written: {kept.failure}"] if kept.failure else []))
 
 
-def _lease(lease: LeaseView) -> str:
+def _lease(lease: LeaseView, counters: LeaseCounters, now: float) -> str:
     failed = f", not renewed: {lease.failure}" if lease.failure else ""
     refused = f"; can't remove records of others: {lease.refusal}" if lease.refusal else ""
-    return f"{lease.lease_s} s{failed}{refused}"
+    renewed = f", renewed {age(lease.renewed_at, now)}" if lease.renewed_at is not None else ""
+    removed = f"; {counters.records_removed} removed of nodes that are gone" if counters.records_removed else ""
+    return f"{lease.lease_s} s{renewed}{failed}{removed}{refused}"
 
 
 def _peers(view: StatusView) -> str:

@@ -10,9 +10,9 @@ from ikto_core.config.checking import Given, make_config
 from ikto_core.config.forms import AUTO
 from ikto_core.config.kinds import MEMBERS
 from ikto_core.config.model import Config
-from ikto_core.config.sources import Source, from_environ, from_file, from_flags
+from ikto_core.config.sources import Source, from_environ, from_file, from_flags, from_program
 
-__all__ = ["MEMBERS", "Config", "blocked_plugins", "config_from_flags", "config_schema", "load_config"]
+__all__ = ["MEMBERS", "Config", "blocked_plugins", "config_from_flags", "config_of", "config_schema", "load_config"]
 
 
 def load_config(path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
@@ -44,6 +44,12 @@ def blocked_plugins(path: Path | None, *, environ: Mapping[str, str]) -> tuple[s
     sources = (from_file(path) if path else Source(), from_environ(environ))
     given = {member: value for source in sources for member, value in source.items() if member == "blocked_plugins"}
     return make_config({"private_address": Given(AUTO, ""), **given}).blocked_plugins  # which has no default
+
+
+def config_of(**members: object) -> Config:
+    """Return the checked configuration that a program gives, member by member; ConfigError with every problem found."""
+    source = from_program(members)
+    return make_config(source, problems=source.problems)
 
 
 def config_schema() -> dict[str, Any]:

@@ -149,6 +149,7 @@ PrefixLength = Annotated[
     int, Meta(ge=0, le=128), Form("a prefix length", "the mesh's own length up to 32 (IPv4) or 128 (IPv6)")
 ]
 Seconds = Annotated[int, Meta(ge=0, le=65535), Form("a number of seconds", "0 (off) to 65535")]
+Percent = Annotated[int, Meta(ge=0, le=100), Form("a percentage", "0 to 100")]
 Lease = Annotated[
     str,
     Meta(pattern=r"^([0-9]{1,7}[smhd])?\Z"),

@@ -73,6 +73,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keep_foreign_peers: Annotated[
         forms.Flag, Meta(description="Whether peers of the device that others configured stay.")
     ] = False
+    removal_limit: Annotated[
+        forms.Percent,
+        Meta(description="Percent of the peers that may be removed from the device within a minute; 100: all."),
+    ] = 30
     lease: Annotated[
         forms.Lease,
         Meta(description='How long the record outlives this host unrenewed, such as "24h"; empty: for ever.'),

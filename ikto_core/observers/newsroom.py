@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from ikto_core.errors import IktoError
 from ikto_core.keys import PublicKey
 from ikto_core.mesh import MeshView
 from ikto_core.observers.contract import MeshEvent, MeshReady
@@ -53,6 +54,7 @@ class Newsroom:
     def close(self) -> None:
         """End every reader: nothing will be new any more."""
         self._closed = True
+        self._is_ready.set()
         for reader in self._readers:
             reader.wake.set()
 
@@ -69,10 +71,12 @@ class Newsroom:
         return self._closed
 
     async def until_ready(self) -> MeshReady:
-        """Wait until the device shows the mesh from a subnet of ours, and return how."""
-        while self.ready is None:
+        """Wait until the device shows the mesh from a subnet of ours; IktoError once the room is closed."""
+        while not self._closed:
+            if self.ready:
+                return self.ready
             await self._is_ready.wait()
-        return self.ready
+        raise IktoError("the agent has ended")
 
     @contextmanager
     def reader(self) -> "Iterator[Reader]":

@@ -1,17 +1,20 @@
 """What tests of Ikto and of its plugins build on: contract kits and stores in memory."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ikto_core.testing.backend_contract import BackendContract
+    from ikto_core.testing.linux_contract import LinuxContract
 
-__all__ = ["BackendContract"]
+__all__ = ["BackendContract", "LinuxContract"]
 
+_ROOMS = {"BackendContract": "backend_contract", "LinuxContract": "linux_contract"}
 
-def __getattr__(name: str) -> object:
-    """Import the kit when it is asked for: it needs pytest, and the demo uses this package without."""
-    if name != "BackendContract":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ikto_core.testing.backend_contract import BackendContract  # noqa: PLC0415
+if not TYPE_CHECKING:  # else any name would be fine with a type checker
 
-    return BackendContract
+    def __getattr__(name: str) -> object:
+        """Import a kit when it is asked for: it needs pytest, and the demo uses this package without."""
+        if name not in _ROOMS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

@@ -12,7 +12,7 @@ import pytest
 
 from ikto_core.admin.client import AdminClient
 from ikto_core.errors import IktoError
-from tests.unprivileged import as_nobody
+from ikto_core.testing.unprivileged import as_nobody
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from ikto_core.admin.metrics import render
-from ikto_core.admin.views import AgentState, StatusView
+from ikto_core.admin.views import AgentState, LeaseView, ObserverView, StatusView
+from ikto_core.counters import LeaseCounters, ObserverCounters
 from ikto_core.records import PEER_KEYS
 from ikto_core.testing.devices import public_key_of
 from tests.admin.node import WG, converged_node, peer_record
@@ -60,7 +61,7 @@ def test_every_counter_is_a_total(status: StatusView) -> None:
     assert found["ikto_reconcile_peers_written_total"] == 10
     assert found["ikto_reconcile_peers_removed_total"] == 5
     assert found["ikto_follower_whole_walks_total"] == 1
-    assert sum(name.endswith("_total") for name in found) == 15
+    assert sum(name.endswith("_total") for name in found) == 18
 
 
 def test_what_there_is_not_has_no_sample(status: StatusView) -> None:
@@ -69,6 +70,35 @@ def test_what_there_is_not_has_no_sample(status: StatusView) -> None:
     assert found["ikto_device_failed"] == 1
 
 
+def test_a_lease_is_told_where_there_is_one(status: StatusView) -> None:
+    assert "ikto_lease_seconds" not in samples(status)
+    first = samples(replace(status, lease=LeaseView(lease_s=600, failure="no answer", refusal="")))
+    assert (first["ikto_lease_seconds"], first["ikto_lease_failed"]) == (600, 1)
+    assert "ikto_lease_renewed_timestamp_seconds" not in first
+    renewed = LeaseView(lease_s=600, renewed_at=NOW - 7, failure="", refusal="")
+    counters = replace(status.counters, lease=LeaseCounters(renewals=3, failures=2, records_removed=1))
+    found = samples(replace(status, lease=renewed, counters=counters))
+    assert (found["ikto_lease_failed"], found["ikto_lease_renewed_timestamp_seconds"]) == (0, NOW - 7)
+    assert [found[f"ikto_lease_{each}_total"] for each in ("renewals", "failures", "records_removed")] == [3, 2, 1]
+
+
 def test_the_global_registry_is_left_alone(status: StatusView) -> None:
     render(status)
     assert not any(family.name.startswith("ikto") for family in REGISTRY.collect())
+
+
+def test_observers_are_told_apart_whatever_their_arguments_are(status: StatusView) -> None:
+    counters = ObserverCounters(calls=2, events=7, failures=1)
+    views = [ObserverView(name=name, failure=None, waiting=3, counters=counters) for name in ("hosts", 'exec=/"\\\n')]
+    text = render(replace(status, observers=tuple(views)), now=NOW).decode()
+    found = {
+        (s.name, s.labels["observer"]): s.value
+        for f in text_string_to_metric_families(text)
+        for s in f.samples
+        if "observer" in s.labels
+    }
+    for view in views:
+        assert found["ikto_observer_events_total", view.name] == 7
+        assert found["ikto_observer_failures_total", view.name] == 1
+        assert found["ikto_observer_waiting", view.name] == 3
+    assert "observer" not in render(status, now=NOW).decode()

@@ -78,7 +78,7 @@ async def test_a_lost_session_degrades_but_the_device_still_shows_the_mesh(tmp_p
 
 async def test_a_record_that_can_not_be_kept_is_told(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
-        node.membership.failure = "NATS denied a write"
+        node.membership.doubt.failure = "NATS denied a write"
         status = await node.report.status()
         assert (status.nats.connected, status.nats.failure) == (True, "NATS denied a write")
 

@@ -2,6 +2,7 @@
 
 import struct
 from contextlib import suppress
+from socket import AF_INET, AF_UNIX
 
 import pytest
 from hypothesis import given, settings
@@ -62,6 +63,14 @@ def test_what_was_seen_changes_nothing() -> None:
     for numbers in (range(1, 50), range(25, 75), range(1, 99)):
         write(kernel, DevicePatch(peers=tuple(create(number) for number in numbers)))
         assert decode(kernel.dump(4000), seen) == decode(kernel.dump(4000), Seen(NAMES.__getitem__))
+
+
+def test_an_endpoint_of_another_family_is_none_of_ipv4() -> None:
+    told = [struct.pack("=H14x", AF_UNIX), struct.pack("=H2s4s8x", AF_INET, b"\0\1", b"\1\2\3\4")]
+    (seen := Seen()).learn(told, [])
+    assert seen.endpoints[told[1]] == Endpoint("1.2.3.4", 1)
+    with pytest.raises(ValueError, match="family"):
+        seen.endpoints[told[0]]
 
 
 def test_an_interface_that_changed_its_name_is_seen() -> None:

@@ -14,7 +14,7 @@ from ikto_backends.netlink.namespace import inside
 from ikto_backends.wgtool import open_wgtool
 from ikto_core.backend import BackendContext
 from ikto_core.errors import BackendError
-from tests.unprivileged import as_nobody
+from ikto_core.testing.unprivileged import as_nobody
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: nobody else may make a network namespace")
 NETNS = f"ikto-{os.getpid()}-elsewhere"

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator, Mapping
@@ -19,9 +20,9 @@ from ikto_backends.wgtool.userspace import socket_of
 from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
 from ikto_core.errors import BackendError
 from ikto_core.model import DevicePatch
+from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import becomes, create, fresh, shown, spec_of
-from tests.backends.linux_contract import LinuxContract, run
-from tests.unprivileged import as_nobody
+from ikto_core.testing.unprivileged import as_nobody
 
 THERE = os.environ["IKTO_TEST_THERE"]  # the namespace at the cable's other end; here is 192.0.2.1
 WG = "ikto-wg0"
@@ -43,6 +44,10 @@ class TestWgTool(LinuxContract):
     def plugin(self) -> BackendPlugin:
         [plugin] = ikto_register_backends()
         return plugin
+
+
+def run(*argv: str) -> None:
+    subprocess.run(argv, check=True, timeout=60, stdout=subprocess.DEVNULL)
 
 
 def processes() -> list[int]:

@@ -204,7 +204,7 @@ MUTANTS = (
     Mutant(
         name="a copy at another address is no copy",
         owner=Membership,
-        function="_guard",
+        function="_mend",
         text="self._elsewhere(ours=False)",
         instead="()",
         scenario=COPY_ELSEWHERE,

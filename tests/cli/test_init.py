@@ -48,6 +48,7 @@ VALUES = {
     "fwmark": "9",
     "endpoints": "192.0.2.1:1,[2001:db8::1]:2",
     "keep_foreign_peers": "true",
+    "removal_limit": "100",
     "lease": "24h",
     "nats_user": "u",
     "nats_password": "p",

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from ikto_core.admin.views import AgentState, KeptView, LeaseView
+from ikto_core.counters import LeaseCounters
 from tests.cli.test_status import NOW, STATUS, plain
 
 
@@ -29,8 +30,12 @@ def test_before_the_claim_it_says_so() -> None:
     assert "revision    device shows nothing of 41\n" in text
 
 
-def test_a_lease_is_told_with_what_it_lacks() -> None:
+def test_a_lease_is_told_with_its_age_and_what_it_lacks() -> None:
     assert "lease" not in plain(STATUS)
     assert "lease       600 s\n" in plain(replace(STATUS, lease=LeaseView(lease_s=600, failure="", refusal="")))
+    renewed = LeaseView(lease_s=600, renewed_at=NOW - 150, failure="", refusal="")
+    counters = replace(STATUS.counters, lease=LeaseCounters(renewals=9, records_removed=2))
+    text = plain(replace(STATUS, lease=renewed, counters=counters))
+    assert "lease       600 s, renewed 2 min ago; 2 removed of nodes that are gone\n" in text
     lacking = plain(replace(STATUS, lease=LeaseView(lease_s=600, failure="no answer", refusal="denied")))
     assert "lease       600 s, not renewed: no answer; can't remove records of others: denied\n" in lacking

@@ -16,30 +16,17 @@ from ikto_core.model import DevicePatch, PeerPatch
 from ikto_core.records import record_key
 from ikto_core.testing.devices import create
 from ikto_core.testing.memory_bucket import MemoryBucket
+from tests.core.conftest import OTHER, PEER
 from tests.nodes import ADDRESS, Node, kept_by_a_run, put, restarted, shown
 from tests.samples import KEY, OTHER_KEY, THIRD_KEY, record
 
 WG = "wg0"
-PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
 
 
 @pytest.fixture
 def logs() -> Iterator[list[EventDict]]:
     with capture_logs() as logs:
         yield logs
-
-
-@pytest.fixture
-def bucket() -> MemoryBucket:
-    bucket = MemoryBucket()
-    put(bucket, PEER)
-    put(bucket, OTHER)
-    return bucket
-
-
-@pytest.fixture
-async def kept(bucket: MemoryBucket, tmp_path: Path) -> KeptMesh:
-    return await kept_by_a_run(bucket, tmp_path)
 
 
 # -- without NATS -----------------------------------------------------------------------------------------------------

@@ -10,25 +10,12 @@ from ikto_core.kept_mesh import KeptMesh
 from ikto_core.model import DevicePatch
 from ikto_core.testing.devices import create
 from ikto_core.testing.memory_bucket import MemoryBucket
-from tests.nodes import Node, kept_by_a_run, put, restarted, shown
+from tests.core.conftest import PEER
+from tests.nodes import Node, put, restarted, shown
 from tests.samples import KEY, OTHER_KEY, record
 
 WG = "wg0"
 ROAMED = Endpoint.parse("198.51.100.7:7")
-PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
-
-
-@pytest.fixture
-def bucket() -> MemoryBucket:
-    bucket = MemoryBucket()
-    put(bucket, PEER)
-    put(bucket, OTHER)
-    return bucket
-
-
-@pytest.fixture
-async def kept(bucket: MemoryBucket, tmp_path: Path) -> KeptMesh:
-    return await kept_by_a_run(bucket, tmp_path)
 
 
 async def test_a_kept_peer_takes_nothing_from_one_that_followed_it(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ikto_core.config import MEMBERS, load_config
 from ikto_core.errors import ConfigError
-from tests.unprivileged import as_nobody
+from ikto_core.testing.unprivileged import as_nobody
 
 MEBIBYTE = 1024 * 1024
 

@@ -16,9 +16,9 @@ from structlog.typing import EventDict
 from ikto_core.kept_mesh import KeptMesh, MeshFile
 from ikto_core.mesh import Entry, MeshRules, MeshView
 from ikto_core.state import Claim
+from ikto_core.testing.unprivileged import as_nobody
 from tests.core.test_mesh_properties import BATCHES, SOME_RULES, Change, numbered
 from tests.samples import KEY, OWN_KEY, record, standing
-from tests.unprivileged import as_nobody
 
 CLAIM = Claim(
     private_address="10.0.0.18", mesh_cidr="10.0.0.0/24", subnet_prefix=28, public_key=OWN_KEY.text, bucket="ikto-mesh"

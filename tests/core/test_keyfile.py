@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ikto_core.errors import ConfigError
 from ikto_core.keyfile import load_private_key, write_private_key
 from ikto_core.keys import PrivateKey
-from tests.unprivileged import as_nobody
+from ikto_core.testing.unprivileged import as_nobody
 
 KEY = PrivateKey(bytes(range(32)))
 

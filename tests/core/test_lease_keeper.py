@@ -1,15 +1,17 @@
 """A lease costs a handful of reads, whatever the mesh's size; what is refused is told once and asked for no more."""
 
+import time
 from random import Random
 
 import pytest
 from msgspec.structs import replace
 
+from ikto_core.counters import LeaseCounters
 from ikto_core.errors import NatsDeniedError
 from ikto_core.lease_keeper import LeaseKeeper
 from ikto_core.leases import WATCHERS
 from ikto_core.mesh import Entry
-from ikto_core.records import PeerRecord
+from ikto_core.records import PeerRecord, encode_record
 from ikto_core.store.follower import Follower
 from ikto_core.sweeper import Sweeper
 from ikto_core.testing.memory_bucket import MemoryBucket
@@ -77,6 +79,19 @@ async def test_who_may_not_remove_others_asks_once_and_renews_on() -> None:
     assert kept.live[OWN.key] == b"run-0"
 
 
+async def test_renewals_and_removals_are_counted() -> None:
+    mesh, dead = MemoryBucket(), MESH[1]
+    mesh.write(dead.key, encode_record(dead))
+    ours, sweeper = keeper(dead), Sweeper(mesh, renewals(dead), 30)
+    for turn in range(2):
+        before = time.time()
+        await ours.turn(sweeper, turn * LEASE_S, turn * LEASE_S)
+        assert ours.renewed_at
+        assert before <= ours.renewed_at <= time.time()
+        assert ours.stats == LeaseCounters(renewals=turn + 1, records_removed=turn)
+    assert not mesh.live
+
+
 @pytest.mark.parametrize("own", [None, OWN])
 async def test_who_has_no_record_or_can_not_renew_tries_again_soon(own: PeerRecord | None) -> None:
     kept = renewals()
@@ -84,4 +99,5 @@ async def test_who_has_no_record_or_can_not_renew_tries_again_soon(own: PeerReco
     ours = keeper(*MESH, own=own)
     assert await ours.turn(Sweeper(MemoryBucket(), kept, 30), 0, 0) == 30
     assert ours.failure == ("the write was lost" if own else "")
+    assert (ours.stats, ours.renewed_at) == (LeaseCounters(failures=1 if own else 0), None)
     assert kept.live == {}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ikto_core import doubt
 from ikto_core import membership as membership_module
 from ikto_core.addressing import Prefix
 from ikto_core.errors import AddressInUseError, ConfigError, NatsError
@@ -136,7 +137,7 @@ async def test_earlier_records_are_withdrawn_once_the_new_one_stands(bucket: Mem
 async def test_a_withdrawal_that_failed_is_made_up_for(
     bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership_module, "FIRST_RETRY_S", 0)
+    monkeypatch.setattr(doubt, "FIRST_RETRY_S", 0)
     monkeypatch.setattr(membership_module, "RECLAIM_JITTER_S", 0)
     node = Node(bucket, tmp_path)
     for earlier in EARLIER:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ikto_core import membership
+from ikto_core import doubt, membership
 from ikto_core.addressing import Prefix
 from ikto_core.errors import AddressInUseError
 from ikto_core.records import encode_record
@@ -89,15 +89,15 @@ async def test_junk_that_came_while_we_were_down_is_replaced_in_the_subnet_of_ou
 async def test_a_write_that_fails_is_tried_again_and_the_mesh_goes_on(
     bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership, "FIRST_RETRY_S", 0.0)
+    monkeypatch.setattr(doubt, "FIRST_RETRY_S", 0.0)
     async with Node(bucket, tmp_path).running() as node:
         bucket.faults.fail_reads = 3
         bucket.write(OWN, None)
-        await until(lambda: node.membership.failure)
+        await until(lambda: node.membership.doubt.failure)
         put(bucket, record("10.0.0.64/28"))
         assert KEY in node.membership.aim.view.peers
         await until(node.stands)
-        await until(lambda: not node.membership.failure)
+        await until(lambda: not node.membership.doubt.failure)
 
 
 async def test_an_older_backup_with_a_record_of_an_earlier_run_is_no_copy_of_us(

@@ -6,35 +6,22 @@ from typing import Any
 
 import pytest
 
+from ikto_core import doubt
 from ikto_core import membership as membership_module
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.kept_mesh import KeptMesh
 from ikto_core.mesh import Entry
 from ikto_core.records import encode_record
 from ikto_core.testing.memory_bucket import MemoryBucket
-from tests.nodes import ADDRESS, OWN, OWN_KEY, SUBNET, Node, kept_by_a_run, put, restarted, shown, until
-from tests.samples import KEY, OTHER_KEY, THIRD_KEY, record
-
-PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
+from tests.core.conftest import OTHER, PEER
+from tests.nodes import ADDRESS, OWN, OWN_KEY, SUBNET, Node, put, restarted, shown, until
+from tests.samples import KEY, THIRD_KEY, record
 
 
 @pytest.fixture(autouse=True)
 def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(membership_module, "RECLAIM_JITTER_S", 0.0)
-    monkeypatch.setattr(membership_module, "FIRST_RETRY_S", 0.0)
-
-
-@pytest.fixture
-def bucket() -> MemoryBucket:
-    bucket = MemoryBucket()
-    put(bucket, PEER)
-    put(bucket, OTHER)
-    return bucket
-
-
-@pytest.fixture
-async def kept(bucket: MemoryBucket, tmp_path: Path) -> KeptMesh:
-    return await kept_by_a_run(bucket, tmp_path)
+    monkeypatch.setattr(doubt, "FIRST_RETRY_S", 0.0)
 
 
 @pytest.mark.parametrize("own_record", ["stands", "is gone"])
@@ -46,7 +33,7 @@ async def test_a_node_that_can_not_write_its_record_follows_all_the_same(
     node = await restarted(bucket, tmp_path, kept)
     bucket.faults.lose_writes = 10**9
     async with node.running(claim_stands=False):
-        await until(lambda: node.membership.failure)
+        await until(lambda: node.membership.doubt.failure)
         put(bucket, record("10.0.0.96/28", THIRD_KEY))
         bucket.write(OTHER.key, None)
         await node.reconciler.reconcile()
@@ -55,7 +42,7 @@ async def test_a_node_that_can_not_write_its_record_follows_all_the_same(
         assert not node.stands()
         bucket.faults.lose_writes = 0
         await until(node.stands)
-        await until(lambda: not node.membership.failure)
+        await until(lambda: not node.membership.doubt.failure)
 
 
 async def test_a_record_of_ours_that_nobody_remembers_writing_is_no_copy_of_us_at_the_start(
@@ -111,7 +98,7 @@ async def test_an_address_that_another_takes_while_we_can_not_write_leaves_the_d
     node = await restarted(bucket, tmp_path, kept)
     bucket.faults.lose_writes = 10**9
     async with node.running(claim_stands=False):
-        await until(lambda: node.membership.failure)
+        await until(lambda: node.membership.doubt.failure)
         bucket.faults.fail_reads = 10**9  # the leader does not answer us, yet pushes arrive
         put(bucket, record(SUBNET, THIRD_KEY))
         assert node.membership.record is None

@@ -13,7 +13,7 @@ from structlog.typing import EventDict
 from ikto_core.errors import ConfigError
 from ikto_core.smallfile import replace_small_file
 from ikto_core.state import INSTANCES_KEPT, Claim, KeptState, StateFile
-from tests.unprivileged import as_nobody
+from ikto_core.testing.unprivileged import as_nobody
 
 CLAIM = Claim(
     private_address="fd10:1::1", mesh_cidr="fd10::/16", subnet_prefix=48, public_key="our key", bucket="ikto-mesh"

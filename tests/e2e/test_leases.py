@@ -44,11 +44,13 @@ def test_the_dead_go_and_an_outage_longer_than_every_lease_takes_nobody_else(lon
     before = mesh.on_bucket(lambda bucket: bucket.info())
     eventually(lambda: mesh.read(subnet(dead)) is None)
     assert mesh.on_bucket(lambda bucket: bucket.info()).last_revision == before.last_revision + 1
+    eventually(lambda: sum(agent.admin.status().counters.lease.records_removed for agent in alive) == 1)
     for agent in alive:
         eventually(partial(lets_go, agent, dead))
         lease = agent.admin.status().lease
         assert lease
         assert (lease.failure, lease.refusal) == ("", "")
+        assert time.time() - LEASE_S < (lease.renewed_at or 0) <= time.time()
         assert str(unleased.public_key) in shown(agent)
 
 

@@ -199,14 +199,26 @@ def test_a_node_that_may_read_but_not_write_any_more_follows_after_a_reboot(lone
     lonely_mesh.assert_formed(agent, other, third)
 
 
-def test_held_removals_are_an_alarm_until_they_are_released(mesh: Mesh) -> None:
-    agent = mesh.agent()
+def come_and_go(mesh: Mesh, agent: AgentProcess) -> None:
+    """Have thirty nodes join, and leave again at once."""
     records = [peer_record(number) for number in range(2, 32)]
     for record in records:
         mesh.write(record.key, encode_record(record))
     eventually(lambda: len(device(agent).peers) == 30)
     for record in records:
         mesh.write(record.key, None)
+
+
+def test_with_a_limit_of_100_percent_nobody_is_held(mesh: Mesh) -> None:
+    agent = mesh.agent(removal_limit=100)
+    come_and_go(mesh, agent)
+    eventually(lambda: agent.admin.status().accepted == 0 and not device(agent).peers)
+    assert "removals held back" not in agent.log_text()
+
+
+def test_held_removals_are_an_alarm_until_they_are_released(mesh: Mesh) -> None:
+    agent = mesh.agent()
+    come_and_go(mesh, agent)
     held = eventually(lambda: (status := agent.admin.status()).accepted == 0 and len(status.held))
     assert len(device(agent).peers) == held > 15
     assert f"\nikto_held_removals {float(held)}\n" in answer(agent, "/metrics").replace("\r", "")

@@ -9,27 +9,32 @@ from signal import Signals
 
 import msgspec
 
-from ikto_core.errors import IktoError
+from ikto_backends.fake import state_file
+from ikto_core.errors import AddressInUseError, IktoError, NatsError
 from ikto_core.records import encode_record, record_key
+from ikto_core.state import StateFile
 from ikto_core.store.bucket import Bucket
 from ikto_core.testing.agent_process import AgentProcess
 from ikto_core.testing.nats_proxy import Frame, NatsProxy
 from ikto_core.testing.nats_server import NatsServer
-from tests.faults.harness import FaultMesh, stranger, subnet
+from tests.faults.harness import IFNAME, FaultMesh, stranger, subnet
+from tests.faults.logins import ADMIN, AGENT, DENIED, users
 from tests.faults.plan import Kind, Step
 from tests.faults.watch import Watch
 from tests.raw_nats import READER_KILLERS, publish_raw
 
-LOST_ITS_ADDRESS = 4
+LONGEST_JUMP_S = 400 * 86_400
 HARM = {
     Kind.AGENT_KILLED,
     Kind.AGENT_STOPPED,
     Kind.AGENT_FROZEN,
+    Kind.REBOOTED,
+    Kind.CLOCK_JUMPED,
     Kind.PARTITIONED,
     Kind.CUT,
     Kind.PUSHES_DROPPED,
 }
-"""What is done to one agent, and ends."""
+"""What is done to one agent, and ends (but for the clock)."""
 
 
 class Chaos:
@@ -39,10 +44,12 @@ class Chaos:
         self.mesh = mesh
         self.server = server
         self.watch = Watch(lambda: list(mesh.agents))
+        self._directory = directory
         self._backup = directory / "backup"
         self._stack = stack
         self._random = random
         self._proxies: dict[AgentProcess, NatsProxy] = {}
+        self._clocks: dict[AgentProcess, Path] = {}  # how far each is off, in seconds
         self._harmed: dict[Step, AgentProcess] = {}
         self._killed: set[AgentProcess] = set()  # by us
         self._strangers: list[str] = []  # their keys in the bucket
@@ -52,8 +59,13 @@ class Chaos:
         """Start a node with a network of its own; `like`: with the private key of that one."""
         proxy = self._stack.enter_context(NatsProxy(self.server.url))
         key = like.private_key if like else None
-        agent = self.mesh.agent(key=key, nats_url=proxy.url, private_address=private_address)
+        clock = self._directory / f"clock-{len(self._proxies)}"
+        clock.write_text("0")
+        program = ("tests.faults.shifted_clock", str(clock))
+        members = AGENT | {"nats_url": proxy.url, "private_address": private_address}
+        agent = self.mesh.agent(key=key, program=program, **members)
         self._proxies[agent] = proxy
+        self._clocks[agent] = clock
         return agent
 
     # -- a round ---------------------------------------------------------------------------------------------------
@@ -74,6 +86,7 @@ class Chaos:
 
     def _heal(self) -> None:
         self._start_server()
+        self._grant(users())
         for agent in self.mesh.agents:
             agent.send(Signals.SIGCONT)
             self._pass_on(agent)
@@ -82,9 +95,12 @@ class Chaos:
         self._killed.clear()
 
     def bury(self) -> None:
-        """Forget the agents that ended because they lost their address; no other may have ended."""
+        """Forget the agents that ended as they must: they lost their address, or NATS before they ever had one."""
         for agent in [agent for agent in self.mesh.agents if not agent.running]:
-            assert agent.wait() == LOST_ITS_ADDRESS, f"{agent.name} ended: {agent.log_text()[-2000:]}"
+            code = agent.wait()
+            unclaimed = StateFile(agent.directory / "state").load().claim is None
+            expected = code == AddressInUseError.exit_code or (code == NatsError.exit_code and unclaimed)
+            assert expected, f"{agent.name} ended with {code}: {agent.log_text()[-2000:]}"
             self.mesh.agents.remove(agent)
 
     # -- what goes wrong -------------------------------------------------------------------------------------------
@@ -100,6 +116,8 @@ class Chaos:
         elif step.kind is Kind.SERVER_FROZEN:
             self._reachable = False
             self.server.send(Signals.SIGSTOP)
+        elif step.kind is Kind.REVOKED:
+            self._grant(users(DENIED))
         elif step.kind in HARM:
             self._harmed[step] = agent
             self._harm(step.kind, agent)
@@ -112,6 +130,12 @@ class Chaos:
             case Kind.AGENT_KILLED:
                 self._killed.add(agent)
                 agent.kill()
+            case Kind.REBOOTED:
+                self._killed.add(agent)
+                agent.kill()
+                state_file(agent.directory / "state", IFNAME).unlink(missing_ok=True)
+            case Kind.CLOCK_JUMPED:
+                self._clocks[agent].write_text(str(self._random.uniform(-LONGEST_JUMP_S, LONGEST_JUMP_S)))
             case Kind.AGENT_STOPPED:
                 self._killed.add(agent)
                 agent.send(Signals.SIGCONT)
@@ -128,6 +152,8 @@ class Chaos:
     def _end(self, step: Step) -> None:
         if step.kind in {Kind.SERVER_KILLED, Kind.SERVER_FROZEN}:
             self._start_server()
+        elif step.kind is Kind.REVOKED:
+            self._grant(users())
         elif agent := self._harmed.pop(step, None):
             agent.send(Signals.SIGCONT)
             self._pass_on(agent)
@@ -142,6 +168,11 @@ class Chaos:
     def _admit_few(self, frame: Frame) -> bool:
         return not frame.subject.startswith(b"ikto.") or self._random.random() > 0.3
 
+    def _grant(self, config: str) -> None:
+        """Have the server know its users by this configuration; a dead one will when it starts."""
+        self.server.config = config
+        self.server.reload()
+
     def _start_server(self) -> None:
         self.server.send(Signals.SIGCONT)
         if not self.server.pid:
@@ -153,7 +184,8 @@ class Chaos:
     def _touch_bucket(self, kind: Kind, agent: AgentProcess) -> None:
         if kind is Kind.JUNK:
             subject = f"ikto.{self.mesh.name}".encode()
-            publish_raw(self.server, b"".join(junk % subject for junk in READER_KILLERS.values()))
+            junk = b"".join(operation % subject for operation in READER_KILLERS.values())
+            publish_raw(self.server, junk, {"user": ADMIN["nats_user"], "pass": ADMIN["nats_password"]})
         elif kind is Kind.STRANGER_ADDED:
             self._strangers.append(self.mesh.add_stranger())
         elif kind is Kind.WIPED:

@@ -16,9 +16,12 @@ class Kind(Enum):
 
     SERVER_KILLED = "nats-server killed"
     SERVER_FROZEN = "nats-server frozen"
+    REVOKED = "agents' rights revoked"
     AGENT_KILLED = "agent killed"
     AGENT_STOPPED = "agent stopped in order"
     AGENT_FROZEN = "agent frozen"
+    REBOOTED = "agent's host rebooted: it is killed, and its device gone"
+    CLOCK_JUMPED = "agent's clock jumps"
     PARTITIONED = "agent's packets lost"
     CUT = "agent's connections reset"
     PUSHES_DROPPED = "agent's pushes dropped"

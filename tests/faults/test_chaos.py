@@ -12,6 +12,7 @@ from ikto_core.testing.nats_server import NatsServer
 from tests.faults.chaos import Chaos
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh
+from tests.faults.logins import ADMIN, users
 from tests.faults.plan import plan
 
 SEED = int(os.environ.get("CHAOS_SEED") or SystemRandom().randrange(10_000))
@@ -24,10 +25,15 @@ of the leader and of the device, and a machine that has other things to do."""
 
 @pytest.mark.fault("all of it at once, at random")
 @pytest.mark.timeout(SECONDS + 2 * QUIET_S)
-def test_chaos(mesh: FaultMesh, server: NatsServer, directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
+def test_chaos(directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
     """No subnet has two users, no error removes a peer, and after quiet every device equals the bucket."""
     print(f"chaos: SEED={SEED} SECONDS={SECONDS:g}")  # noqa: T201 - shown if it fails
     random = Random(SEED)
+    server = NatsServer(directory / "nats", users())
+    stack.callback(server.kill)
+    mesh = FaultMesh(server.start(), directory, stack)
+    mesh.login = ADMIN
+    mesh.create_bucket()
     chaos = Chaos(mesh, server, directory, stack, random)
     for _ in range(AGENTS):
         chaos.add()

@@ -12,21 +12,10 @@ from ikto_core.testing.nats_server import NatsServer
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh, shown
+from tests.faults.logins import ADMIN, AGENT, DENIED, users
 from tests.store.credentials import Operator
 
-PASSWORD = "p4ssword"
-DENIALS = {
-    "the pushes": 'subscribe: { deny: ["ikto.>"] }',
-    "everything": 'publish: { deny: [">"] }, subscribe: { deny: [">"] }',
-}
-
-
-def users(restriction: str = "") -> str:
-    """A server's configuration in which the user `node` is restricted."""
-    node = f'{{ user: node, password: {PASSWORD}, permissions: {{ publish: [">"], subscribe: [">"] }} }}'
-    if restriction:
-        node = f"{{ user: node, password: {PASSWORD}, permissions: {{ {restriction} }} }}"
-    return f"authorization {{ users: [ {{ user: admin, password: {PASSWORD} }}, {node} ] }}"
+DENIALS = {"the pushes": 'subscribe: { deny: ["ikto.>"] }', "everything": DENIED}
 
 
 def make(directory: Path, stack: ExitStack, config: str, **login: str) -> tuple[NatsServer, FaultMesh]:
@@ -51,8 +40,8 @@ def is_pushed_to(mesh: FaultMesh, agent: AgentProcess) -> None:
 @pytest.mark.parametrize("what", DENIALS)
 def test_revoked(directory: Path, stack: ExitStack, converging: Stopwatch, what: str) -> None:
     """It says that it is denied, and keeps every peer; given back, it follows by push as before."""
-    server, mesh = make(directory, stack, users(), nats_user="admin", nats_password=PASSWORD)
-    denied = mesh.agent(nats_user="node", nats_password=PASSWORD)
+    server, mesh = make(directory, stack, users(), **ADMIN)
+    denied = mesh.agent(**AGENT)
     mesh.formed(2, **mesh.login)
     server.config = users(DENIALS[what])
     server.reload()
@@ -70,8 +59,8 @@ def test_revoked(directory: Path, stack: ExitStack, converging: Stopwatch, what:
 @pytest.mark.fault("a user's password changed, and the agent's never")
 def test_locked_out(directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
     """It keeps every peer and knocks until it is let in again."""
-    server, mesh = make(directory, stack, users(), nats_user="admin", nats_password=PASSWORD)
-    denied = mesh.agent(nats_user="node", nats_password=PASSWORD)
+    server, mesh = make(directory, stack, users(), **ADMIN)
+    denied = mesh.agent(**AGENT)
     others = mesh.formed(2, **mesh.login)[1:]
     server.config = users().replace("user: node", "user: nobody")
     server.reload()

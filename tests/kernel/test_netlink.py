@@ -16,8 +16,8 @@ from ikto_backends.netlink.namespace import inside
 from ikto_core.backend import Backend, BackendPlugin, DeviceEvent, DeviceEventKind
 from ikto_core.errors import BackendError
 from ikto_core.model import DevicePatch, PeerState
+from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import becomes, fresh, shown, spec_of
-from tests.backends.linux_contract import LinuxContract
 
 ONE, TWO = "ikto-kit0", "ikto-kit1"
 

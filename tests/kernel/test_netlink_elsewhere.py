@@ -20,10 +20,10 @@ from ikto_core.backend import Backend, BackendContext, DeviceEvent, DeviceEventK
 from ikto_core.errors import BackendError
 from ikto_core.model import DevicePatch, PeerSpec
 from ikto_core.testing.devices import becomes, create, fresh, is_told, private_key_of, public_key_of, shown, spec_of
-from tests.backends.linux_contract import FAR
 
 NETNS = f"ikto-{os.getpid()}"
 WG = "ikto-kit0"
+FAR = "ikto-far0"
 PORT, FAR_PORT = 42020, 42021
 SPEC = spec_of(3, listen_port=PORT)
 

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, Phase, settings
 
 from ikto_backends.wgtool import ikto_register_backends
 from ikto_core.backend import Backend, BackendPlugin
+from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import fresh
 from ikto_core.testing.network import run
-from tests.backends.linux_contract import LinuxContract
 
 
 class TestWgToolContract(LinuxContract):

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from signal import SIGINT
+from tempfile import TemporaryFile
+from typing import IO
 
 from ikto_core.testing.network import Host
 
@@ -24,14 +26,17 @@ with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as speaker:
 class Pings:
     """Pings in a steady stream, one every 20 ms, that are counted when the block ends."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", said: IO[str]) -> None:
         self._process = process
+        self._said = said
         self.sent = self.lost = 0
 
     def stop(self) -> None:
         """End the stream; `lost` are those without an answer, but for the very last, which may be on its way."""
         self._process.send_signal(SIGINT)
-        said, _ = self._process.communicate(timeout=10)
+        self._process.wait(timeout=10)
+        self._said.seek(0)
+        said = self._said.read()
         answered = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", said)}
         (transmitted,) = re.findall(r"(\d+) packets transmitted", said)
         self.sent = int(transmitted)
@@ -52,8 +57,11 @@ def shouting(host: Host, address: str) -> Iterator[None]:
 def pings(host: Host, address: str) -> Iterator[Pings]:
     """Ping an address from a host for the length of a block."""
     command = [*host.within, "ping", "-i", "0.02", address]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        stream = Pings(process)
+    with (
+        TemporaryFile("w+") as said,  # a pipe that nobody reads is full after 1000 of them, and the stream stands still
+        subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, text=True) as process,
+    ):
+        stream = Pings(process, said)
         try:
             yield stream
             stream.stop()

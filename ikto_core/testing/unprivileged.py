@@ -1,4 +1,4 @@
-"""Tests run as root in containers, where no file is unreadable; this takes root's rights away for a while."""
+"""To take root's rights away for a while: tests run as root in containers, where no file is unreadable."""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ _NOBODY = 65534
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
+    """Act as nobody for as long as the block lasts; as whoever we are if that is not root."""
     if os.geteuid() != 0:
         yield
         return

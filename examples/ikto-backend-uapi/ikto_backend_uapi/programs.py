@@ -1,0 +1,40 @@
+"""Programs run to their end; the one place where what they complain of becomes a BackendError."""
+
+import os
+import subprocess
+from tempfile import TemporaryFile
+
+from ikto_core.errors import BackendError
+
+TIMEOUT_S = 60.0
+RIGHTS = "Run as root: this needs CAP_NET_ADMIN, /dev/net/tun and /var/run/wireguard."
+_PACKAGES = {"ip": "iproute2"}
+
+
+def run(*argv: str, stdin: str = "") -> str:
+    """Run a program and return what it printed. Raises BackendError if it fails, is missing, or takes a minute.
+
+    It knows nothing of the agent's environment, and what it leaves in the background outlives the agent.
+    """
+    with TemporaryFile("w+") as said:  # no pipe: the process that wireguard-go leaves behind would keep it open
+        try:
+            done = subprocess.run(  # noqa: S603 - no shell, and arguments of our own
+                argv,
+                input=stdin, text=True, stdout=said, stderr=said, check=False, timeout=TIMEOUT_S,
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}, cwd="/", start_new_session=True,
+            )  # fmt: skip
+        except FileNotFoundError:
+            package = _PACKAGES.get(argv[0], argv[0])
+            raise BackendError(f"there is no program {argv[0]!r}", hint=f"Install the package {package}.") from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BackendError(f"{argv[0]} can't be run: {error}") from None
+        said.seek(0)
+        if done.returncode:
+            raise _complaint(argv[0], said.read())
+        return said.read()
+
+
+def _complaint(program: str, said: str) -> BackendError:
+    denied = any(words in said.lower() for words in ("not permitted", "permission denied"))
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("Command failed")]
+    return BackendError(f"{program}: {lines[-1] if lines else 'it failed'}", hint=RIGHTS if denied else "")

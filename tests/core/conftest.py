@@ -1,0 +1,27 @@
+"""A bucket with two peers, and what a run of ours kept of it."""
+
+from pathlib import Path
+
+import pytest
+
+from ikto_core.kept_mesh import KeptMesh
+from ikto_core.testing.memory_bucket import MemoryBucket
+from tests.nodes import kept_by_a_run, put
+from tests.samples import KEY, OTHER_KEY, record
+
+PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
+
+
+@pytest.fixture
+def bucket() -> MemoryBucket:
+    """The records of `PEER` and `OTHER`."""
+    bucket = MemoryBucket()
+    put(bucket, PEER)
+    put(bucket, OTHER)
+    return bucket
+
+
+@pytest.fixture
+async def kept(bucket: MemoryBucket, tmp_path: Path) -> KeptMesh:
+    """What the state directory holds after a run on that bucket."""
+    return await kept_by_a_run(bucket, tmp_path)

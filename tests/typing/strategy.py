@@ -1,0 +1,36 @@
+"""An IPAM strategy as its author writes it, and plugins as an orchestrator finds them."""
+
+from collections.abc import Iterable, Iterator
+from random import Random
+from typing import assert_type
+
+from ikto_core.addressing import Prefix
+from ikto_core.backend import BackendPlugin
+from ikto_core.hookspecs import hookimpl
+from ikto_core.ipam.contract import IpamPlugin, IpamRequest, IpamStrategy
+from ikto_core.keys import PublicKey
+from ikto_core.plugins import Plugins, PluginStatus, load_plugins
+
+
+class Mine:
+    def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
+        assert_type(request.mesh_cidr, Prefix)
+        assert_type(request.subnet_prefix, int)
+        assert_type(request.public_key, PublicKey)
+        assert_type(request.name, str)
+        assert_type(request.taken, frozenset[Prefix])
+        assert_type(request.random, Random)
+        yield request.mesh_cidr
+
+
+@hookimpl
+def ikto_register_ipam_strategies() -> Iterable[IpamPlugin]:
+    return (IpamPlugin(name="mine", summary="by my rules", make=Mine),)
+
+
+def found() -> None:
+    plugins = load_plugins()
+    assert_type(plugins, Plugins)
+    assert_type(plugins.backend("mine"), BackendPlugin)
+    assert_type(plugins.ipam("mine").make(), IpamStrategy)
+    assert_type(plugins.listing(), tuple[PluginStatus, ...])

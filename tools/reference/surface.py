@@ -1,0 +1,101 @@
+"""What is public: a few places to begin at, and whatever their signatures lead to."""
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from tools.reference.source import Definition, Library
+from tools.reference.wording import unquoted
+
+BEGINNINGS = (
+    "ikto_core.hookspecs",
+    "ikto_core.plugins:load_plugins",
+    "ikto_core.model:NO_PRESHARED_KEY",
+    "ikto_core.errors",
+    "ikto_core.testing",
+    "ikto_core.testing.devices:private_key_of",
+)
+"""`module:name` is one name; a module stands for its hooks, its errors, or else for what its `__all__` lists."""
+
+_TYPE_VARIABLES = {"TypeVar", "ParamSpec", "TypeVarTuple"}
+_KITS = "ikto_core.testing"
+
+
+def surface(library: Library, beginnings: Iterable[str] = BEGINNINGS) -> list[Definition]:
+    """Return every public definition, each once, in the order in which the beginnings lead to it."""
+    found: dict[tuple[str, str], Definition] = {}
+    waiting = [definition for beginning in beginnings for definition in begun(library, beginning)]
+    while waiting:
+        definition = waiting.pop(0)
+        if definition.place in found or not is_public(definition):
+            continue
+        found[definition.place] = definition
+        nexts = (library.find(definition.module.name, name) for name in mentioned(definition))
+        waiting += [leads for leads in nexts if leads]
+    return list(found.values())
+
+
+def begun(library: Library, beginning: str) -> list[Definition]:
+    """Return the definitions that a beginning stands for; LookupError if it has moved or is misspelt."""
+    place, _, name = beginning.partition(":")
+    module = library.module(place)
+    every = [Definition(module, *item) for item in module.definitions.items()]
+    names = [name] if name else [*module.exported, *(one.name for one in every if is_hook(one) or is_error(one))]
+    if any(is_hook(one) for one in every):
+        names.append("hookimpl")
+    found = [library.find(place, name) for name in names]
+    if not found or None in found:
+        raise LookupError(f"{beginning}: nothing of that name is public")
+    return [definition for definition in found if definition]
+
+
+def is_hook(definition: Definition) -> bool:
+    """Whether it is a hook's specification."""
+    return isinstance(definition.node, ast.FunctionDef) and any(
+        "hookspec" in ast.unparse(mark) for mark in definition.node.decorator_list
+    )
+
+
+def is_error(definition: Definition) -> bool:
+    """Whether it is an error: by its name, which a lint rule keeps."""
+    return isinstance(definition.node, ast.ClassDef) and definition.name.endswith("Error")
+
+
+def is_kit(definition: Definition) -> bool:
+    """Whether it is for tests: such a class is inherited, and its bases are its own affair."""
+    return definition.module.name.startswith(_KITS)
+
+
+def is_public(definition: Definition) -> bool:
+    """Whether a name that a signature mentions is one to import: neither private nor a type variable."""
+    node = definition.node
+    value = node.value if isinstance(node, ast.Assign) else None
+    variable = isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in _TYPE_VARIABLES
+    return not definition.name.startswith("_") and not variable
+
+
+def mentioned(definition: Definition) -> list[str]:
+    """Return the names that a definition's signature mentions, in order."""
+    nodes = (node for expression in _expressions(definition) for node in ast.walk(unquoted(expression)))
+    return [node.id for node in nodes if isinstance(node, ast.Name)]
+
+
+def _expressions(definition: Definition) -> Iterator[ast.expr]:
+    node = definition.node
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield from annotations(node)
+    elif isinstance(node, ast.ClassDef):
+        yield from () if is_kit(definition) else node.bases
+        for member in node.body:
+            if isinstance(member, ast.AnnAssign) and not ast.unparse(member.target).startswith("_"):
+                yield member.annotation
+            elif isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and not member.name.startswith("_"):
+                yield from annotations(member)
+    elif node.value:
+        yield node.value
+
+
+def annotations(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:
+    """Yield the annotations of a function: its arguments', then what it returns."""
+    given = [*node.args.posonlyargs, *node.args.args, node.args.vararg, *node.args.kwonlyargs, node.args.kwarg]
+    every = [*(argument.annotation for argument in given if argument), node.returns]
+    yield from (annotation for annotation in every if annotation)

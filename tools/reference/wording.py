@@ -1,0 +1,103 @@
+"""Source to words: signatures as they are called, docstrings as Markdown."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+_CLAUSE = re.compile(r"^([A-Z]\d+)\. ")
+_LABEL = re.compile(r"^(?:Args|Raises|Returns|Yields):$")
+_ARGUMENT = re.compile(r"^ {4}(\w+): ")
+
+
+class _Unquoted(ast.NodeTransformer):
+    """Names in quotes are names: the quotes are Python's affair. Those of a `Literal` are values."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        try:
+            return ast.parse(node.value, mode="eval").body if isinstance(node.value, str) else node
+        except SyntaxError:  # text, not a name
+            return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        return node if ast.unparse(node.value).endswith("Literal") else self.generic_visit(node)
+
+
+def unquoted(node: ast.expr) -> ast.expr:
+    """Return an annotation in which names that were quoted are names."""
+    copy: ast.expr = _Unquoted().visit(ast.parse(ast.unparse(node), mode="eval").body)
+    return copy
+
+
+def type_text(node: ast.expr | None) -> str:
+    """Return an annotation as text; empty: there is none."""
+    return ast.unparse(unquoted(node)) if node else ""
+
+
+def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Return how a function is called, without `self`; for a property, what it is."""
+    if "property" in map(ast.unparse, node.decorator_list):
+        return f"{node.name}: {type_text(node.returns)}"
+    arguments = [text for text in _arguments(node.args) if text not in {"self", "cls"}]
+    word = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
+    returns = f" -> {type_text(node.returns)}" if node.returns else ""
+    return f"{word}{node.name}({', '.join(arguments)}){returns}"
+
+
+def _arguments(arguments: ast.arguments) -> Iterator[str]:
+    by_place = [*arguments.posonlyargs, *arguments.args]
+    required = len(by_place) - len(arguments.defaults)
+    yield from (_argument(one, None) for one in by_place[:required])
+    yield from map(_argument, by_place[required:], arguments.defaults)
+    if arguments.vararg or arguments.kwonlyargs:
+        yield f"*{_argument(arguments.vararg, None)}" if arguments.vararg else "*"
+    yield from map(_argument, arguments.kwonlyargs, arguments.kw_defaults)
+    if arguments.kwarg:
+        yield f"**{_argument(arguments.kwarg, None)}"
+
+
+def _argument(one: ast.arg, default: ast.expr | None) -> str:
+    typed = f"{one.arg}: {type_text(one.annotation)}" if one.annotation else one.arg
+    return f"{typed} = {ast.unparse(default)}" if default else typed
+
+
+def default_text(node: ast.expr | None) -> str:
+    """Return a default as text; empty: there is none. A default that is made anew each time is shown as its call."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("field"):
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        if "default_factory" in given:
+            return f"{ast.unparse(given['default_factory'])}()"
+        return default_text(given.get("default"))
+    return ast.unparse(node) if node else ""
+
+
+def docstring(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Return a docstring's lines as Markdown: clauses and arguments become lists."""
+    return list(_marked_up((ast.get_docstring(node) or "").splitlines()))
+
+
+def first_line(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Return what a docstring promises."""
+    return (ast.get_docstring(node) or "").partition("\n")[0]
+
+
+def _marked_up(lines: list[str]) -> Iterator[str]:
+    code = arguments = item = False
+    for before, line in zip(["", *lines], lines, strict=False):
+        arguments = bool(_LABEL.match(line)) or (arguments and (not line or line.startswith(" ")))
+        code = not arguments and line.startswith("    ") and (code or not before)
+        item = item and bool(line)
+        if begins := _CLAUSE.match(line) or (arguments and _ARGUMENT.match(line)):
+            item = True
+            yield f"- {'`' + begins[1] + '`:' if arguments else '**' + begins[1] + '.**'} {line[begins.end() :]}"
+        elif not _LABEL.match(line):
+            yield line if code else f"{'  ' if item else ''}{line.strip()}"
+
+
+def cell(text: str) -> str:
+    """Return text for a cell of a table."""
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def code_cell(text: str) -> str:
+    """Return code for a cell of a table; empty stays empty."""
+    return f"`{cell(text)}`" if text else ""
