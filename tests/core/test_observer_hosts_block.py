@@ -54,6 +54,7 @@ def test_only_what_is_beside_it_gives_names_to_others(content: bytes, lines: lis
 def test_a_new_block_comes_last_or_before_a_line_that_has_no_end() -> None:
     assert with_block(b"1 a\n", "wg0", ["fd10::1 a"]) == b"1 a\n" + BLOCK
     assert with_block(b"1 a\n2 b", "wg0", ["fd10::1 a"]) == b"1 a\n" + BLOCK + b"2 b"
+    assert with_block(b"1 a\r2 b", "wg0", ["fd10::1 a"]) == BLOCK + b"1 a\r2 b"
     assert with_block(b"", "wg0", ["fd10::1 a"]) == BLOCK
 
 

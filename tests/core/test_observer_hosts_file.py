@@ -10,6 +10,7 @@ from stat import S_IMODE
 import pytest
 
 from ikto_core.errors import IktoError
+from ikto_core.observers.builtin import shared_file
 from ikto_core.observers.builtin.shared_file import MAX_BYTES, FileBusyError, change_file
 
 ROOT = Path(__file__).parents[2]
@@ -88,14 +89,18 @@ def test_while_another_agent_writes_it_is_left_alone(path: Path) -> None:
     change_file(path, append)
 
 
-def test_the_lock_of_a_file_that_has_lost_its_name_counts_for_nothing(path: Path) -> None:
-    def meanwhile(content: bytes) -> bytes:
-        with pytest.raises(FileBusyError):
-            change_file(path, append)
-        return content + b"first"
+def test_the_lock_of_a_file_that_has_lost_its_name_counts_for_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lock_too_late(file: int, how: int) -> None:
+        path.with_name("other").write_bytes(b"old\n")
+        path.with_name("other").replace(path)
+        flock(file, how)
 
-    change_file(path, meanwhile)
-    assert path.read_bytes() == b"old\nfirst"
+    monkeypatch.setattr(shared_file, "flock", lock_too_late)
+    with pytest.raises(FileBusyError):
+        change_file(path, append)
+    assert path.read_bytes() == b"old\n"
 
 
 def test_what_an_editor_wrote_meanwhile_is_not_lost(path: Path) -> None:
@@ -137,6 +142,7 @@ def test_what_is_too_large_is_not_read(path: Path) -> None:
 CHANGE = """
 import sys
 from pathlib import Path
+from ikto_core.observers.builtin import shared_file
 from ikto_core.observers.builtin.shared_file import change_file
 try:
     change_file(Path(sys.argv[1]), lambda content: eval(sys.argv[2]))
