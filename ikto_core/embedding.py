@@ -15,7 +15,7 @@ from ikto_core.addressing import Prefix
 from ikto_core.admin.views import StatusView
 from ikto_core.agent import Agent, Terms, beside, run_agent
 from ikto_core.backend import BackendPlugin
-from ikto_core.config import Config, config_of
+from ikto_core.config import Config
 from ikto_core.course import Course
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keyfile import load_private_key
@@ -29,7 +29,7 @@ from ikto_core.plugins import load_plugins
 from ikto_core.proof import unproved
 from ikto_core.provoking import provoke
 
-__all__ = ["RunningAgent", "config_of", "running_agent"]
+__all__ = ["RunningAgent", "running_agent"]
 
 LOOK_EVERY_S = 0.25
 PROVOKE_EVERY_S = 1.0

@@ -13,7 +13,7 @@ PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
 
 
 @pytest.fixture
-def bucket() -> MemoryBucket:
+def two_peers() -> MemoryBucket:
     """The records of `PEER` and `OTHER`."""
     bucket = MemoryBucket()
     put(bucket, PEER)
@@ -22,6 +22,6 @@ def bucket() -> MemoryBucket:
 
 
 @pytest.fixture
-async def kept(bucket: MemoryBucket, tmp_path: Path) -> KeptMesh:
+async def kept(two_peers: MemoryBucket, tmp_path: Path) -> KeptMesh:
     """What the state directory holds after a run on that bucket."""
-    return await kept_by_a_run(bucket, tmp_path)
+    return await kept_by_a_run(two_peers, tmp_path)

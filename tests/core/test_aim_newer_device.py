@@ -19,10 +19,10 @@ ROAMED = Endpoint.parse("198.51.100.7:7")
 
 
 async def test_a_kept_peer_takes_nothing_from_one_that_followed_it(
-    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+    two_peers: MemoryBucket, tmp_path: Path, kept: KeptMesh
 ) -> None:
     """The device shares no key with what was kept: the peers have rotated theirs meanwhile, or were replaced."""
-    node = await restarted(bucket, tmp_path, kept)
+    node = await restarted(two_peers, tmp_path, kept)
     successor = replace(create(900), allowed_ips=frozenset({PEER.subnet}))
     node.host.tamper(WG, DevicePatch(peers=(successor,), remove_peers=frozenset({KEY, OTHER_KEY})))
     before = node.host.device(WG)
@@ -32,9 +32,9 @@ async def test_a_kept_peer_takes_nothing_from_one_that_followed_it(
 
 
 async def test_a_device_with_a_foreign_peer_alone_gets_the_kept_ones(
-    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+    two_peers: MemoryBucket, tmp_path: Path, kept: KeptMesh
 ) -> None:
-    node = await restarted(bucket, tmp_path, kept, keep_foreign_peers=True)
+    node = await restarted(two_peers, tmp_path, kept, keep_foreign_peers=True)
     foreign = replace(create(900), allowed_ips=frozenset({Prefix.parse("0.0.0.0/0"), Prefix.parse("10.0.1.0/24")}))
     node.host.tamper(WG, DevicePatch(peers=(foreign,), remove_peers=frozenset({KEY, OTHER_KEY})))
     node.membership.recall(kept)
@@ -44,14 +44,14 @@ async def test_a_device_with_a_foreign_peer_alone_gets_the_kept_ones(
 
 @pytest.mark.parametrize("moved", [True, False])
 async def test_a_peer_that_we_come_upon_is_where_it_roamed_unless_its_record_has_changed_since(
-    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh, moved: bool
+    two_peers: MemoryBucket, tmp_path: Path, kept: KeptMesh, moved: bool
 ) -> None:
-    node = await restarted(bucket, tmp_path, kept)
+    node = await restarted(two_peers, tmp_path, kept)
     node.host.roam(WG, KEY, ROAMED)
     node.host.handshake(WG, KEY, 1000.0)
     if moved:
-        put(bucket, record("10.0.0.64/28", KEY, port=4711))
-    again = Node(bucket, tmp_path, seed=3, host=node.host)
+        put(two_peers, record("10.0.0.64/28", KEY, port=4711))
+    again = Node(two_peers, tmp_path, seed=3, host=node.host)
     again.membership.recall(kept)
     await again.reconciler.reconcile()
     assert shown(again)[KEY] == ROAMED

@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 
-from ikto_core.embedding import config_of, running_agent
+from ikto_core.config import config_of
+from ikto_core.embedding import running_agent
 
 TIMEOUT_S = 15.0
 

@@ -11,6 +11,9 @@ BEGINNINGS = (
     "ikto_core.plugins:load_plugins",
     "ikto_core.model:NO_PRESHARED_KEY",
     "ikto_core.errors",
+    "ikto_core.config:config_of",
+    "ikto_core.embedding",
+    "ikto_core.observers.replay:Replay",
     "ikto_core.testing",
     "ikto_core.testing.devices:private_key_of",
 )

@@ -16,8 +16,8 @@ from ikto_backends.fake import FakeHost
 from ikto_core import embedding, rotation
 from ikto_core.addressing import Prefix
 from ikto_core.backend import BackendPlugin
-from ikto_core.config import Config
-from ikto_core.embedding import RunningAgent, config_of, running_agent
+from ikto_core.config import Config, config_of
+from ikto_core.embedding import RunningAgent, running_agent
 from ikto_core.errors import AddressInUseError, BackendError, ConfigError, IktoError, NatsError, PluginError
 from ikto_core.keyfile import load_private_key, write_private_key
 from ikto_core.keys import PrivateKey, PublicKey
