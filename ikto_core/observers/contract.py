@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 
-class PeerFacts(msgspec.Struct, frozen=True, kw_only=True):
+class PeerFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What there is to know of an accepted peer. One public key is one peer, however many subnets it has."""
 
     public_key: str  # base64, as `wg` shows it: what to know a peer by
