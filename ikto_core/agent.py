@@ -1,8 +1,11 @@
 """The agent: puts the rooms together and is the only place that starts tasks."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from random import Random, SystemRandom
+from typing import Any
 
 import msgspec
 import structlog
@@ -16,8 +19,9 @@ from ikto_core.brake import BrakeLimits
 from ikto_core.candidates import Candidates
 from ikto_core.claims import Claims
 from ikto_core.config import Config
-from ikto_core.egress import advertise_address, fitting_mtu, has_route, host_name
-from ikto_core.errors import AddressInUseError, BackendError, ConfigError, NatsError, first_cause
+from ikto_core.device_events import watch_device
+from ikto_core.egress import has_route, host_name
+from ikto_core.errors import AddressInUseError, BackendError, first_cause
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keeper import Keeper
 from ikto_core.kept_mesh import KeptMesh, MeshFile
@@ -25,6 +29,10 @@ from ikto_core.keyfile import load_private_key
 from ikto_core.keys import PrivateKey
 from ikto_core.lease_keeper import LeaseKeeper
 from ikto_core.membership import Membership
+from ikto_core.model import DeviceSpec
+from ikto_core.observers.newsroom import Newsroom
+from ikto_core.observers.runner import ObserverRun
+from ikto_core.observers.telling import readiness
 from ikto_core.ourselves import nats_settings
 from ikto_core.peer_endpoints import EndpointBook
 from ikto_core.reconcile import Reconciler
@@ -32,89 +40,122 @@ from ikto_core.rotation import Rotation
 from ikto_core.state import StateFile
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.cancelling import cancellation_kept
-from ikto_core.store.hints import Hints
+from ikto_core.store.hints import listen
 from ikto_core.store.link import Link
 from ikto_core.store.session import Session
-
-EVENTS_RETRY_S = 5.0
+from ikto_core.surroundings import Surroundings
 
 log = structlog.get_logger(__name__)
 
 
-async def run_agent(
-    config: Config, private_key: PrivateKey, backend: BackendPlugin, ipam: IpamPlugin, socket: Path
-) -> None:
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent is to be; the same for all its keys."""
+
+    config: Config  # checked
+    backend: BackendPlugin
+    ipam: IpamPlugin  # proposes subnets when the private address is "auto"
+    observers: Sequence[ObserverRun] = ()
+    key_path: Path | None = None  # where the next key is found after a rotation; None: the key is never rotated
+    socket: Path | None = None  # where it answers; None: nowhere
+    service_manager: bool = False  # whether systemd is told how we fare
+    random: Random = SystemRandom()  # chance of every kind
+    news: Newsroom = msgspec.field(default_factory=Newsroom)
+    on_agent: Callable[["Agent"], None] = lambda _: None  # called with the agent whenever there is another
+    on_standing: Callable[[str], None] = lambda _: None  # called with our record's KV key: it stands; empty: no more
+
+
+async def run_agent(terms: Terms, private_key: PrivateKey) -> None:
     """Open the backend and take part in the mesh until cancelled, whatever keys come. Raises as `Agent.run`."""
+    config = terms.config
     context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
-    async with backend.open(context) as opened:
+    async with terms.backend.open(context) as backend, _task_group() as tasks:
+        for observer in terms.observers:
+            tasks.create_task(observer.run(terms.news))
+        if terms.service_manager:
+            tasks.create_task(systemd.tell(terms.news.until_ready()))
         while True:
             with cancellation_kept():  # which a TaskGroup that ends with a rotation may forget, up to Python 3.12
-                await Agent(config, private_key, backend_name=backend.name, backend=opened, ipam=ipam).run(socket)
-            private_key = load_private_key(Path(config.private_key_path))
+                agent = Agent(terms, private_key, backend)
+                terms.on_agent(agent)
+                await agent.run()
+            private_key = load_private_key(terms.key_path) if terms.key_path else private_key
+
+
+@asynccontextmanager
+async def beside(running: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run something for as long as the block lasts. If it ends with an error, so does the block, and raises that."""
+    raised: BaseException | None = None
+    with cancellation_kept():
+        async with _task_group(lambda: raised) as tasks:
+            task = tasks.create_task(running)
+            try:
+                yield
+            except BaseException as error:
+                raised = None if task.done() or isinstance(error, asyncio.CancelledError) else error
+                raise
+            task.cancel()
+            await asyncio.wait([task])  # here: a TaskGroup that is being left does not undo its cancelling of us
+
+
+@asynccontextmanager
+async def _task_group(cause: Callable[[], BaseException | None] = lambda: None) -> AsyncIterator[asyncio.TaskGroup]:
+    """Make a TaskGroup that raises the one error that says most, or `cause`, and no group."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            yield tasks
+    except BaseExceptionGroup as group:
+        raise cause() or first_cause(group) from group
 
 
 class Agent:
-    """One node of a mesh.
+    """One node of a mesh, as long as it has one key."""
 
-    Args:
-        config: A checked configuration.
-        private_key: The device's key.
-        backend_name: The backend's name, for status.
-        backend: What drives the device.
-        ipam: What proposes subnets when the private address is "auto".
-        random: Chance of every kind.
-
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        private_key: PrivateKey,
-        *,
-        backend_name: str,
-        backend: Backend,
-        ipam: IpamPlugin,
-        random: Random | None = None,
-    ) -> None:
-        random = random or SystemRandom()
-        name = config.name or host_name()
-        self._config = config
-        self._backend = backend
-        self._found_address = ""  # that peers reach this host at; empty: not found yet
+    def __init__(self, terms: Terms, private_key: PrivateKey, backend: Backend) -> None:
+        config, random = terms.config, terms.random
+        name, ifname = config.name or host_name(), config.wg_dev_name
+        self._terms = terms
+        self._ifname = ifname
+        self.backend = backend
+        self._surroundings = Surroundings(config)
         book = EndpointBook(private_key.public(), persistent_keepalive=config.persistent_keepalive, has_route=has_route)
         limits = BrakeLimits(share=config.removal_limit / 100)
-        self._reconciler = Reconciler(backend, config.wg_dev_name, endpoints=book, limits=limits)
+        self._reconciler = Reconciler(backend, ifname, endpoints=book, limits=limits)
+        self._reconciler.on_pass = self._tell_ready
         self._state = StateFile(config.state_path())
         self._keeper = Keeper(MeshFile(config.state_path()))
         claims = Claims(config, private_key.public(), self._state)
-        self._membership = Membership(
+        self.membership = member = Membership(
             config,
             name=name,
             public_key=private_key.public(),
-            aim=Aim(config, private_key, self._reconciler, self._keeper.changed),
+            aim=Aim(config, private_key, self._reconciler, self._keeper.changed, terms.news),
             claims=claims,
-            candidates=Candidates(config, name, claims, ipam.make(), random),
+            candidates=Candidates(config, name, claims, terms.ipam.make(), random),
             random=random,
+            on_standing=terms.on_standing,
         )
-        self._rotation = Rotation(Path(config.private_key_path), self._membership, self._reconciler, claims)
-        member = self._membership
+        self._rotation = Rotation(terms.key_path, member, self._reconciler, claims)
         self._leases = LeaseKeeper(config.lease_s, lambda: member.record, member.follower, random)
-        self._link = Link(nats_settings(config, name), random, patient=self._membership.had_claim)
-        self.report = Report(
-            config,
+        self._link = Link(nats_settings(config, name), random, patient=member.had_claim)
+        self.report = self._report(name)
+
+    def _report(self, name: str) -> Report:
+        return Report(
+            self._terms.config,
             name,
-            backend_name=backend_name,
-            membership=self._membership,
+            backend_name=self._terms.backend.name,
+            membership=self.membership,
             reconciler=self._reconciler,
             link=self._link,
-            backend=backend,
+            backend=self.backend,
             keeper=self._keeper,
             state=self._state,
             rotation=self._rotation,
             leases=self._leases,
+            observers=self._terms.observers,
         )
 
-    async def run(self, socket: Path) -> None:
+    async def run(self) -> None:
         """Take part in the mesh until cancelled, and answer on the unix socket; return when another key is to be used.
 
         Stopping leaves device and record in place; but a device whose address is not ours any more goes.
@@ -127,21 +168,21 @@ class Agent:
             IktoError: The socket can't be had.
 
         """
+        answering = serve(self.report, self._terms.socket) if self._terms.socket else nullcontext()
         try:
-            async with serve(self.report, socket), asyncio.TaskGroup() as tasks:
+            async with answering, asyncio.TaskGroup() as tasks:
                 self._rotation.resume()
                 await self._recall()
                 tasks.create_task(self._keeper.run(self._to_keep))
                 tasks.create_task(self._link.run(self._follow))
                 tasks.create_task(self._reconciler.run())
-                tasks.create_task(self._watch_device())
-                tasks.create_task(self._tell_service_manager())
+                tasks.create_task(watch_device(self.backend, self._ifname, self._reconciler.distrust))
                 await self._until_the_end()
         except BaseExceptionGroup as group:
             if self._rotation.done.is_set():
                 return
             cause = first_cause(group)
-            if isinstance(cause, AddressInUseError) and self._membership.had_claim:
+            if isinstance(cause, AddressInUseError) and self.membership.had_claim:
                 await self._let_go()
             raise cause from group
 
@@ -153,94 +194,49 @@ class Agent:
 
     async def _recall(self) -> None:
         """Have the device show what was kept, before NATS is dialled; what fails now is tried again later."""
-        self._membership.recall(kept := self._keeper.load())
+        self.membership.recall(kept := self._keeper.load())
         if kept and kept.mtu:  # what fits the way to peers is found again when there is a way
             self._reconciler.fit(kept.mtu)
         try:
             await self._reconciler.reconcile()
         except BackendError as error:
-            log.warning("the device does not show what was kept", ifname=self._config.wg_dev_name, error=str(error))
+            log.warning("the device does not show what was kept", ifname=self._ifname, error=str(error))
 
     def _to_keep(self, now: float) -> KeptMesh | None:
         self._state.mend()
-        kept = self._membership.to_keep(now)
+        kept = self.membership.to_keep(now)
         return msgspec.structs.replace(kept, mtu=self._reconciler.mtu) if kept else None
+
+    def _tell_ready(self, shown: DeviceSpec) -> None:
+        subnet, revision = self.membership.aim.subnet, self._reconciler.shown_revision
+        if ready := readiness(subnet, shown.addresses, self._ifname, revision):
+            self._terms.news.shows(ready)
 
     async def _follow(self, session: Session) -> None:
         """Follow the bucket and keep our record for as long as the session lives."""
-        bucket = Bucket(session, self._config.nats_kv)
-        advertised = self._config.advertised or await self._find_address(session.server)
-        if mtu := await fitting_mtu(session.server, self._config.mesh, self._config.wg_dev_name):
+        member, bucket = self.membership, Bucket(session, self._terms.config.nats_kv)
+        advertised = await self._surroundings.address(session.server, patient=member.had_claim)
+        if mtu := await self._surroundings.mtu(session.server):
             self._reconciler.fit(mtu)
             self._keeper.changed()
-        await self._listen(session, bucket)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(session.closed())
-                tasks.create_task(self._membership.follower.run(bucket))
-                tasks.create_task(self._membership.keep(bucket, advertised, self._claimed))
-                tasks.create_task(self._rotation.run(bucket))
-                if self._leases.lease_s:
-                    tasks.create_task(self._leases.run(bucket, bucket.renewals()))
-        except BaseExceptionGroup as group:
-            raise first_cause(group) from group
+        await listen(session, bucket, member.follower)
+        async with _task_group() as tasks:
+            tasks.create_task(session.closed())
+            tasks.create_task(member.follower.run(bucket))
+            tasks.create_task(member.keep(bucket, advertised, self._claimed))
+            tasks.create_task(self._rotation.run(bucket))
+            if self._leases.lease_s:
+                tasks.create_task(self._leases.run(bucket, bucket.renewals()))
 
     def _claimed(self) -> None:
         self._link.settled()
         self._leases.claimed.set()
 
-    async def _find_address(self, server: str) -> str:
-        """Find the address to advertise; the last one found stays good when none can be found any more."""
-        try:
-            self._found_address = await advertise_address(server, self._config.mesh, self._config.wg_dev_name)
-        except ConfigError as error:
-            if not self._found_address and self._membership.had_claim:  # at boot, routes may come later than we do
-                raise NatsError(str(error), hint=error.hint) from None
-            if not self._found_address:
-                raise
-            log.warning("still advertising the last address", advertise_address=self._found_address, because=str(error))
-        return self._found_address
-
-    async def _listen(self, session: Session, bucket: Bucket) -> None:
-        """Have writes to the bucket pushed to the follower: with their revision, or else as a mere hint."""
-        follower = self._membership.follower
-        if await bucket.is_pushed():
-            await session.subscribe(bucket.pushes, lambda pushed: follower.receive(bucket.message(pushed)))
-        else:
-            log.warning("the bucket does not republish: following by hints", upgrade="ikto bucket upgrade")
-            hints = Hints(follower.wake, follower.hint_delay_s)
-            await session.subscribe(bucket.writes, lambda _: hints.hint())
-
-    async def _watch_device(self) -> None:
-        """Have the device read again whenever its backend says that somebody touched it.
-
-        Events only make it sooner than the next whole pass: a backend that fails to tell ends nothing.
-        """
-        while True:
-            try:
-                async for event in self._backend.events():
-                    if event.ifname == self._config.wg_dev_name:
-                        self._reconciler.distrust()
-            except BackendError as error:
-                log.warning("device events were missed", ifname=self._config.wg_dev_name, error=str(error))
-                await asyncio.sleep(EVENTS_RETRY_S)
-                self._reconciler.distrust()  # for what happened meanwhile, too
-            else:
-                return  # this backend can't tell
-
-    async def _tell_service_manager(self) -> None:
-        """Tell systemd when the device shows the mesh, and that we live for as long as it asks."""
-        await self._reconciler.in_step.wait()
-        systemd.notify("READY=1")
-        while (interval_s := systemd.watchdog_interval_s()) is not None:
-            systemd.notify("WATCHDOG=1")
-            await asyncio.sleep(interval_s)
-
     async def _let_go(self) -> None:
         """Stop using an address that is not ours, at once and for good."""
-        log.error("letting go of the address: the device goes", ifname=self._config.wg_dev_name)
-        self._membership.forget()
+        log.error("letting go of the address: the device goes", ifname=self._ifname)
+        self.membership.forget()
         try:
-            await self._backend.delete(self._config.wg_dev_name)
+            await self.backend.delete(self._ifname)
         except BackendError as error:
-            log.error("the device could not be removed", ifname=self._config.wg_dev_name, error=str(error))
+            log.error("the device could not be removed", ifname=self._ifname, error=str(error))

@@ -10,6 +10,7 @@ from ikto_core.config import Config
 from ikto_core.kept_mesh import KeptMesh
 from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.mesh import Entry, MeshView
+from ikto_core.observers.newsroom import Newsroom
 from ikto_core.ourselves import mesh_rules, own_device, own_subnet
 from ikto_core.reconcile import Reconciler
 from ikto_core.state import Claim
@@ -26,11 +27,17 @@ class Aim:
         private_key: The device's key.
         reconciler: What drives the device; it keeps its hands off until there is an address or a view to aim at.
         on_change: Called when the accepted mesh may have changed.
+        news: Who is told of it.
 
     """
 
     def __init__(
-        self, config: Config, private_key: PrivateKey, reconciler: Reconciler, on_change: Callable[[], None]
+        self,
+        config: Config,
+        private_key: PrivateKey,
+        reconciler: Reconciler,
+        on_change: Callable[[], None],
+        news: Newsroom | None = None,
     ) -> None:
         self.view = MeshView(mesh_rules(config, private_key.public()))
         self.recalled = False  # the view is what was kept, for the bucket was not in view since the start
@@ -38,6 +45,7 @@ class Aim:
         self._private_key = private_key
         self._reconciler = reconciler
         self._on_change = on_change
+        self._news = news or Newsroom()
 
     @property
     def subnet(self) -> Prefix | None:
@@ -52,6 +60,8 @@ class Aim:
         """Show the mesh as it was kept (None: nothing was), from our address, until `at_bucket` is called."""
         self.recalled = True
         self._see(kept.entries if kept else {}, address)
+        if kept:  # else nothing is known
+            self._news.sees(self.view)
         revision = kept.revision if kept else None
         log.info("NATS is asked later: the device gets what was kept", peers=len(self.view.peers), revision=revision)
         self._target(address, revision)
@@ -60,6 +70,7 @@ class Aim:
         """Show what the bucket holds at this revision; `address` None: none is ours, and the device gets none."""
         self.recalled = False
         self._see(table, address)
+        self._news.sees(self.view)
         self._target(address, revision)
         self._on_change()
 
@@ -69,6 +80,7 @@ class Aim:
             return
         touched = self.view.update(changes)
         self._reconciler.changed(touched, revision)
+        self._news.changed(touched, (*changes, *self.view.irregular))
         if touched:
             self._on_change()
 

@@ -38,6 +38,14 @@ class KeeperCounters(msgspec.Struct, kw_only=True):
     failures: int = 0
 
 
+class ObserverCounters(msgspec.Struct, kw_only=True):
+    """What telling one observer took."""
+
+    calls: int = 0
+    events: int = 0  # told by these calls
+    failures: int = 0  # how often it ended, or could not be opened
+
+
 class LeaseCounters(msgspec.Struct, kw_only=True):
     """What leases took; all 0 where the node has none."""
 

@@ -47,6 +47,7 @@ class Membership:
         claims: Claims,
         candidates: Candidates,
         random: Random,
+        on_standing: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.record: PeerRecord | None = None
         self.doubt = Doubt()
@@ -61,7 +62,7 @@ class Membership:
         self.identity = draw_identity(public_key, claims.instances, random, other_keys=claims.other_keys)
         self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
         self._newcomer = True  # no claim of this run has stood yet
-        self._standing = Standing()
+        self._standing = Standing(on_standing)
         aim.own(claims.other_keys)
 
     @property

@@ -133,6 +133,11 @@ class MeshView:
         """The KV keys of the records that are accepted, but for our own."""
         return self._accepted.keys()
 
+    @property
+    def irregular(self) -> Collection[str]:
+        """The KV keys of valid records in other forms, which any change may accept or quarantine."""
+        return self._irregular.keys()
+
     def subnets(self) -> frozenset[Prefix]:
         """Every subnet that an accepted record holds."""
         return frozenset(accepted.subnet for accepted in self._accepted.values())

@@ -5,7 +5,7 @@ from ipaddress import ip_interface
 from random import Random
 
 from ikto_core import __version__
-from ikto_core.addressing import Prefix, parse_address
+from ikto_core.addressing import Prefix, format_address, parse_address
 from ikto_core.config import Config
 from ikto_core.ipam.contract import IpamRequest
 from ikto_core.keys import PrivateKey, PublicKey
@@ -65,6 +65,7 @@ def own_record(config: Config, name: str, identity: Identity, address: str, adve
         agent=f"ikto {__version__}",
         next_public_key=identity.next_key,
         lease=config.lease_s,
+        address=format_address(parse_address(address)),
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 
 import msgspec
@@ -46,6 +46,7 @@ class Reconciler:
         self.brake = RemovalBrake(limits or BrakeLimits())
         self.shown_revision: int | None = None
         self.in_step = asyncio.Event()  # the device has shown a complete view at least once
+        self.on_pass: Callable[[DeviceSpec], None] = lambda _: None  # called with what the device shows, but its peers
         self.failure = ""  # why the device is not what it should be; empty: it is, as far as we know
         self.stats = ReconcileCounters()
         self._backend = backend
@@ -166,6 +167,7 @@ class Reconciler:
             self.shown_revision, self.failure = revision, ""
             if revision is not None:
                 self.in_step.set()
+                self.on_pass(base)
 
     async def _whole(self, base: DeviceSpec, *, expecting: bool) -> None:
         """Read the device, and write whatever is not as it should be."""

@@ -44,6 +44,7 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     agent: str = ""  # program and version that wrote it
     next_public_key: PublicKey | None = None  # that it will have soon (docs/rotation.md); None: none announced
     lease: int = 0  # seconds that the record outlives its node, which renews them (leases.py); 0: for ever
+    address: str = ""  # of its device, inside allowed_ip, in RFC 5952 form; empty: not told
 
     @property
     def subnet(self) -> Prefix:
@@ -54,6 +55,11 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         """The KV key that the record belongs under."""
         return record_key(self.allowed_ip)
+
+    @property
+    def device_address(self) -> str:
+        """The address of the peer's device. 0.3.0 does not tell it apart: it is the one in `allowed_ip`, as written."""
+        return self.address or format_address(parse_address(self.allowed_ip.partition("/")[0]))
 
     @property
     def candidates(self) -> tuple[Endpoint, ...]:
@@ -75,6 +81,7 @@ class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
     agent: str = ""
     next_public_key: str = ""
     lease: int = 0
+    address: str = ""
 
 
 class _Owner(msgspec.Struct):
@@ -102,6 +109,14 @@ def allowed_ip_of_key(key: str) -> str:
     return text
 
 
+def subnet_of_key(key: str) -> str | None:
+    """Return the subnet that a KV key stands for, as written there; None if it stands for none."""
+    with suppress(ValueError):
+        Prefix.parse(text := allowed_ip_of_key(key))
+        return text
+    return None
+
+
 def encode_record(record: PeerRecord) -> bytes:
     """Return the record's JSON; without the optional members, the very bytes that 0.3.0 writes."""
     text = _encode(
@@ -117,6 +132,7 @@ def encode_record(record: PeerRecord) -> bytes:
             agent=record.agent,
             next_public_key=record.next_public_key.text if record.next_public_key else "",
             lease=record.lease,
+            address=record.address,
         )
     ).decode()
     for character, escape in _GO_ESCAPES.items():
@@ -150,7 +166,7 @@ def owner_of(value: bytes) -> tuple[str, str] | None:
 
 def _typed(wire: _Wire) -> PeerRecord:
     try:
-        Prefix.parse(wire.allowed_ip)
+        subnet = Prefix.parse(wire.allowed_ip)
         return PeerRecord(
             name=wire.name,
             public_key=_member("public_key", PublicKey.parse, wire.public_key),
@@ -163,6 +179,7 @@ def _typed(wire: _Wire) -> PeerRecord:
             agent=wire.agent,
             next_public_key=_readable_key(wire.next_public_key),
             lease=wire.lease,
+            address=_address_inside(subnet, wire.address),
         )
     except ValueError as error:
         raise RecordError(str(error)) from None
@@ -180,6 +197,15 @@ def _readable_key(text: str) -> PublicKey | None:
     with suppress(ValueError):
         return PublicKey.parse(text)
     return None
+
+
+def _address_inside(subnet: Prefix, text: str) -> str:
+    """Skip what is no address of the subnet: a record tells of nobody else's."""
+    with suppress(ValueError):
+        address = parse_address(text)
+        if subnet.covers(Prefix.of(address, len(address) * 8)):
+            return format_address(address)
+    return ""
 
 
 def _readable_endpoints(texts: list[str]) -> Iterator[Endpoint]:

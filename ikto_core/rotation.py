@@ -51,9 +51,12 @@ class KeyRotatedError(Exception):
 
 
 class Rotation:
-    """Rotates the key once it was told to `begin`, or an earlier run was; `done` when the agent is to start anew."""
+    """Rotates the key once it was told to `begin`, or an earlier run was; `done` when the agent is to start anew.
 
-    def __init__(self, key_path: Path, membership: Membership, reconciler: Reconciler, claims: Claims) -> None:
+    Without a key file (`key_path` None) the key was given by a program, and is that program's to replace.
+    """
+
+    def __init__(self, key_path: Path | None, membership: Membership, reconciler: Reconciler, claims: Claims) -> None:
         self.next_key: PublicKey | None = None  # None: no rotation is under way
         self.due_at: float | None = None  # when the key will be switched, seconds since the epoch; None: not known yet
         self.done = asyncio.Event()
@@ -66,26 +69,29 @@ class Rotation:
 
     def resume(self) -> None:
         """Go on with what an earlier run has begun. A next key that can't be used is reported, and not used."""
-        if not next_key_file(self._path).exists():
+        if self._path is None or not next_key_file(self._path).exists():
             return
         try:
-            self._begin()
+            self._begin(self._path)
         except IktoError as error:
             log.error("the rotation of the key can't go on", error=str(error), hint=error.hint)
 
     def begin(self) -> PublicKey:
         """Draw the next key, and have our record announce it; return it. One that was begun goes on.
 
-        Raises ConfigError if key or state can't be written, IktoError if we have no place in the mesh yet.
+        Raises ConfigError if key or state can't be written, IktoError if we have no place in the mesh yet, or no file.
         """
+        if self._path is None:
+            hint = "start the agent anew with another key"
+            raise IktoError("the key was given by a program, and is in no file that could be rotated", hint=hint)
         if self._membership.record is None and self.next_key is None:
             raise IktoError("no subnet is claimed yet, so there is no record to announce a key in", hint="try later")
-        return self._begin()
+        return self._begin(self._path)
 
-    def _begin(self) -> PublicKey:
+    def _begin(self, path: Path) -> PublicKey:
         if self.next_key:
             return self.next_key
-        private_key = draw_next_key(self._path)
+        private_key = draw_next_key(path)
         public_key = private_key.public()
         if not self._claims.announce(public_key):
             raise ConfigError(
@@ -127,7 +133,7 @@ class Rotation:
         """
         record, private_key = self._membership.record, self._private_key
         entry = await store.get(record.key) if record else None
-        if record is None or private_key is None or entry is None or not self._stands(record, entry):
+        if not (self._path and record and private_key and entry and self._stands(record, entry)):
             return False
         try:
             promote_next_key(self._path)

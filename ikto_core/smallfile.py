@@ -53,7 +53,7 @@ def create_small_file(path: Path, content: bytes) -> None:
         raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
     try:
         _fill(descriptor, content)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)
         raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
@@ -73,13 +73,13 @@ def replace_small_file(path: Path, content: bytes) -> None:
     except OSError:
         beside.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def move_small_file(old: Path, new: Path) -> None:
     """Give a file the name of another, which goes: at once, and for good when this returns. Raises OSError."""
     old.replace(new)
-    _sync_directory(new.parent)
+    sync_directory(new.parent)
 
 
 def _fill(descriptor: int, content: bytes) -> None:
@@ -89,7 +89,7 @@ def _fill(descriptor: int, content: bytes) -> None:
         os.fsync(descriptor)
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make a new name in the directory outlive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,5 +1,7 @@
 """Our claim as it stands: since when, and what of the bucket speaks against it. No I/O."""
 
+from collections.abc import Callable
+
 from ikto_core.errors import AddressInUseError
 from ikto_core.mesh import Entry, MeshView
 from ikto_core.own_record import Identity, elsewhere
@@ -8,9 +10,15 @@ from ikto_core.store.claim import ClonedError
 
 
 class Standing:
-    """Where our record stands, and since which revision of which stream."""
+    """Where our record stands, and since which revision of which stream.
 
-    def __init__(self) -> None:
+    Args:
+        on_change: Called with the key whenever that is another one; empty: the record stands nowhere.
+
+    """
+
+    def __init__(self, on_change: Callable[[str], None] = lambda _: None) -> None:
+        self._on_change = on_change
         self._key = ""  # empty: no claim of this run has stood yet, or it fell
         self._revision = 0  # of the record as it stands
         self._claimed_at = 0  # the revision of our record when it first stood
@@ -21,11 +29,14 @@ class Standing:
         moved = self._key != key
         self._claimed_at = revision if moved else min(revision, self._claimed_at)
         self._key, self._revision, self._stream = key, revision, stream
+        if moved:
+            self._on_change(key)
         return moved
 
     def falls(self) -> None:
         """Note that our record is ours no more."""
         self._key = ""
+        self._on_change("")
 
     def precedes(self, entry: Entry, stream: str) -> bool:
         """Whether our record is older than an entry of this stream; revisions of two streams can't be compared."""

@@ -1,7 +1,8 @@
 """Tells systemd how the service fares (sd_notify(3)). Without systemd nothing happens."""
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from socket import AF_UNIX, SOCK_DGRAM, socket
 
@@ -31,3 +32,12 @@ def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None
     if pid not in ("", str(os.getpid())) or not (timeout_us.isascii() and timeout_us.isdigit()):
         return None
     return int(timeout_us) / 2 / 1_000_000 or None
+
+
+async def tell(ready: Awaitable[object]) -> None:
+    """Tell the service manager once we are `ready`, and then that we live for as long as it asks."""
+    await ready
+    notify("READY=1")
+    while (interval_s := watchdog_interval_s()) is not None:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(interval_s)

@@ -14,6 +14,7 @@ from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.link import open_session
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.testing.nats_server import NatsServer, running_server
+from tests.plugin_site import Site
 
 hypothesis.settings.register_profile("shared machine", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("shared machine")
@@ -26,6 +27,12 @@ def _log_as_by_default() -> Iterator[None]:
     """Undo what a command that ran in this process did to the log: its stderr is gone."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """A place for plugins of others, gone after the test."""
+    return Site(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from ikto_core.ipam.builtin import RandomStrategy
 from ikto_core.kept_mesh import KeptMesh
 from ikto_core.keys import PrivateKey, PublicKey
 from ikto_core.membership import Membership
+from ikto_core.observers.newsroom import Newsroom
 from ikto_core.reconcile import Reconciler
 from ikto_core.records import PeerRecord, RecordError, decode_record, encode_record, record_key
 from ikto_core.state import StateFile
@@ -45,6 +46,7 @@ def membership(  # noqa: PLR0917 - the parts of an agent, put together for tests
     state: StateFile,
     random: Random,
     on_change: Callable[[], None] = lambda: None,
+    news: Newsroom | None = None,
 ) -> Membership:
     """Put a membership together as the agent does."""
     claims = Claims(config, private_key.public(), state)
@@ -52,7 +54,7 @@ def membership(  # noqa: PLR0917 - the parts of an agent, put together for tests
         config,
         name=name,
         public_key=private_key.public(),
-        aim=Aim(config, private_key, reconciler, on_change),
+        aim=Aim(config, private_key, reconciler, on_change, news),
         claims=claims,
         candidates=Candidates(config, name, claims, RandomStrategy(), random),
         random=random,
@@ -77,9 +79,17 @@ class Node:
         self.host = host or FakeHost()
         self.reconciler = Reconciler(FakeBackend(self.host), "wg0")
         self.state = StateFile(state_dir)
+        self.room = Newsroom()
         self.news = 0  # how often there was something new to keep
         self.membership = membership(
-            Config(**defaults | config), "ours", private_key, self.reconciler, self.state, Random(seed), self._news
+            Config(**defaults | config),
+            "ours",
+            private_key,
+            self.reconciler,
+            self.state,
+            Random(seed),
+            self._news,
+            self.room,
         )
 
     def _news(self) -> None:

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ikto_core.admin.views import AgentState, DeviceView, LeaseView, StatusView
+from ikto_core.admin.views import AgentState, DeviceView, LeaseView, ObserverView, StatusView
 from ikto_core.endpoints import HANDSHAKE_RECENT_S
 
 COUNTERS = {
@@ -63,6 +63,8 @@ class _StatusCollector(Collector):
         if self._status.lease:
             yield from _lease(self._status.lease)
         yield from _counters(msgspec.to_builtins(self._status.counters))
+        if self._status.observers:
+            yield from _observers(self._status.observers)
 
 
 def _identity(status: StatusView) -> Iterator[Metric]:
@@ -98,6 +100,18 @@ def _device(device: DeviceView, now: float) -> Iterable[Metric]:
     alive = [p for p in device.peers if p.last_handshake is not None and now - p.last_handshake < HANDSHAKE_RECENT_S]
     yield GaugeMetricFamily("ikto_device_peers", "Peers on the device.", len(device.peers))
     yield GaugeMetricFamily("ikto_device_peers_alive", "Peers with a handshake in the last 180 s.", len(alive))
+
+
+def _observers(observers: Iterable[ObserverView]) -> Iterator[Metric]:
+    told = CounterMetricFamily("ikto_observer_events", "Events that an observer was told.", labels=("observer",))
+    failed = CounterMetricFamily("ikto_observer_failures", "Times that an observer failed.", labels=("observer",))
+    waiting_help = "Peers and records that an observer was not told of yet, at most."
+    waiting = GaugeMetricFamily("ikto_observer_waiting", waiting_help, labels=("observer",))
+    for observer in observers:
+        told.add_metric((observer.name,), observer.counters.events)
+        failed.add_metric((observer.name,), observer.counters.failures)
+        waiting.add_metric((observer.name,), observer.waiting)
+    yield from (told, failed, waiting)
 
 
 def _lease(lease: LeaseView) -> Iterable[Metric]:

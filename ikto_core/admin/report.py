@@ -1,39 +1,33 @@
 """What the agent knows of itself, as the views of its socket. Reads the device; does no other I/O."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 
 import msgspec
 
 from ikto_core import __version__
-from ikto_core.addressing import Prefix
 from ikto_core.admin.leasing import lease_view
+from ikto_core.admin.observing import observer_views
 from ikto_core.admin.rotating import rotation_view
+from ikto_core.admin.showing import device_view, peer_view, quarantined_view, record_view
 from ikto_core.admin.views import (
     AgentState,
     CountersView,
-    DevicePeerView,
-    DeviceView,
     InfoView,
     KeptView,
     NatsView,
     PeersView,
-    PeerView,
-    QuarantinedView,
-    RecordView,
     StatusView,
 )
 from ikto_core.backend import Backend
 from ikto_core.config import Config
 from ikto_core.errors import BackendError
 from ikto_core.keeper import Keeper
-from ikto_core.keys import PublicKey
 from ikto_core.lease_keeper import LeaseKeeper
 from ikto_core.membership import Membership
-from ikto_core.mesh import MeshPeer, Quarantined
-from ikto_core.model import DeviceState, PeerState
+from ikto_core.model import DeviceState
+from ikto_core.observers.runner import ObserverRun
 from ikto_core.reconcile import Reconciler
-from ikto_core.records import PeerRecord, RecordError, allowed_ip_of_key
 from ikto_core.rotation import Rotation
 from ikto_core.state import StateFile
 from ikto_core.store.link import Link
@@ -59,6 +53,7 @@ class Report:
         state: StateFile,
         rotation: Rotation,
         leases: LeaseKeeper,
+        observers: Sequence[ObserverRun] = (),
     ) -> None:
         self.rotation = rotation
         self._config = config
@@ -71,6 +66,7 @@ class Report:
         self._keeper = keeper
         self._state_file = state
         self._leases = leases
+        self._observers = observers
 
     @property
     def state(self) -> AgentState:
@@ -87,8 +83,8 @@ class Report:
         accepted = [a for peer in self._membership.aim.view.peers.values() for a in peer.records]
         record = self._membership.record
         return InfoView(
-            own=_record_view(record) if record else None,
-            peers=tuple(_record_view(a.record) for a in sorted(accepted, key=lambda a: a.subnet)),
+            own=record_view(record) if record else None,
+            peers=tuple(record_view(a.record) for a in sorted(accepted, key=lambda a: a.subnet)),
         )
 
     async def status(self) -> StatusView:
@@ -112,11 +108,12 @@ class Report:
             revision=self._reconciler.shown_revision,
             bucket_revision=follower.bucket_revision,
             accepted=len(view.peers),
-            quarantined=tuple(_quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
+            quarantined=tuple(quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
             held=tuple(key.text for key in sorted(self._reconciler.brake.held)),
-            device=_device_view(device, view.on_device) if device else None,
+            device=device_view(device, view.on_device) if device else None,
             device_failure=failure or None,
             rotation=rotation_view(self.rotation),
+            observers=observer_views(self._observers),
             counters=self._counters(),
         )
 
@@ -125,7 +122,7 @@ class Report:
         device, unread = await self._read()
         shown = None if unread else device.peers if device else {}
         accepted = sorted(self._membership.aim.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
-        return PeersView(peers=tuple(_peer_view(peer, shown) for peer in accepted), device_failure=unread or None)
+        return PeersView(peers=tuple(peer_view(peer, shown) for peer in accepted), device_failure=unread or None)
 
     def release(self) -> int:
         """Let every removal that is held back go through, soon; return how many there are."""
@@ -183,68 +180,3 @@ class Report:
             keeper=msgspec.structs.replace(self._keeper.stats),
             lease=msgspec.structs.replace(self._leases.stats),
         )
-
-
-def _record_view(record: PeerRecord) -> RecordView:
-    return RecordView(
-        name=record.name,
-        public_key=record.public_key.text,
-        advertise_address=record.advertise_address,
-        allowed_ip=record.allowed_ip,
-        wg_port=record.wg_port,
-        endpoints=tuple(str(endpoint) for endpoint in record.endpoints),
-    )
-
-
-def _quarantined_view(quarantined: Quarantined) -> QuarantinedView:
-    try:
-        allowed_ip = allowed_ip_of_key(quarantined.key)
-        Prefix.parse(allowed_ip)
-    except (RecordError, ValueError):
-        allowed_ip = None
-    return QuarantinedView(
-        key=quarantined.key, allowed_ip=allowed_ip, revision=quarantined.revision, reason=quarantined.reason
-    )
-
-
-def _device_view(device: DeviceState, accepted: Mapping[PublicKey, MeshPeer]) -> DeviceView:
-    addresses = sorted(device.addresses, key=lambda interface: (interface.version, int(interface.ip)))
-    return DeviceView(
-        listen_port=device.listen_port,
-        mtu=device.mtu,
-        up=device.up,
-        addresses=tuple(str(interface) for interface in addresses),
-        fwmark=device.fwmark,
-        peers=tuple(_device_peer_view(device.peers[key], accepted.get(key)) for key in sorted(device.peers)),
-    )
-
-
-def _device_peer_view(peer: PeerState, accepted: MeshPeer | None) -> DevicePeerView:
-    return DevicePeerView(
-        public_key=peer.public_key.text,
-        name=accepted.name if accepted else None,
-        endpoint=str(peer.endpoint) if peer.endpoint else None,
-        allowed_ips=_ascending(peer.allowed_ips),
-        last_handshake=peer.last_handshake,
-        rx_bytes=peer.rx_bytes,
-        tx_bytes=peer.tx_bytes,
-    )
-
-
-def _peer_view(peer: MeshPeer, shown: Mapping[PublicKey, PeerState] | None) -> PeerView:
-    """Return a peer and what is `shown` of it; None: the device can't be read."""
-    state = (shown or {}).get(peer.public_key)
-    return PeerView(
-        public_key=peer.public_key.text,
-        name=peer.name,
-        allowed_ips=_ascending(peer.allowed_ips),
-        endpoints=tuple(str(endpoint) for endpoint in peer.endpoints),
-        on_device=None if shown is None else state is not None,
-        endpoint=str(state.endpoint) if state and state.endpoint else None,
-        last_handshake=state.last_handshake if state else None,
-    )
-
-
-def _ascending(subnets: Iterable[Prefix]) -> tuple[str, ...]:
-    """Return subnets as text, by number, IPv4 first."""
-    return tuple(str(subnet) for subnet in sorted(subnets, key=lambda subnet: (subnet.bits, subnet)))

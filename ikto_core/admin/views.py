@@ -8,7 +8,14 @@ from enum import Enum
 
 import msgspec
 
-from ikto_core.counters import FollowerCounters, KeeperCounters, LeaseCounters, LinkCounters, ReconcileCounters
+from ikto_core.counters import (
+    FollowerCounters,
+    KeeperCounters,
+    LeaseCounters,
+    LinkCounters,
+    ObserverCounters,
+    ReconcileCounters,
+)
 
 
 class AgentState(Enum):
@@ -104,6 +111,15 @@ class RotationView(msgspec.Struct, frozen=True, kw_only=True):
     due_at: float | None  # when it will be switched, seconds since the epoch; null: our record does not tell of it yet
 
 
+class ObserverView(msgspec.Struct, frozen=True, kw_only=True):
+    """One observer, as the configuration asks for it."""
+
+    name: str  # NAME or NAME=ARGUMENT
+    failure: str | None  # why it is told nothing at present; null: it is
+    waiting: int  # peers and records that may be other than it was told, at most
+    counters: ObserverCounters
+
+
 class CountersView(msgspec.Struct, frozen=True, kw_only=True):
     """Counts since the agent's start."""
 
@@ -136,6 +152,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     device: DeviceView | None  # null: it is absent, or can't be read: see device_failure
     device_failure: str | None  # why the device is not what it should be, or can't be read
     rotation: RotationView | None = None  # null: none is under way
+    observers: tuple[ObserverView, ...] = ()  # in the configuration's order
     counters: CountersView
 
 

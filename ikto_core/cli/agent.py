@@ -8,13 +8,19 @@ from pathlib import Path
 from signal import SIGINT, SIGTERM
 
 import click
+import msgspec
+import structlog
 
-from ikto_core.agent import run_agent
+from ikto_core.agent import Terms, run_agent
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_members, member_options, socket_option
+from ikto_core.cli.printing import printable
 from ikto_core.config import load_config
 from ikto_core.keyfile import load_private_key
-from ikto_core.plugins import load_plugins
+from ikto_core.observers.runner import observer_runs
+from ikto_core.plugins import Plugins, load_plugins
+
+log = structlog.get_logger(__name__)
 
 
 @click.command()
@@ -31,10 +37,26 @@ def agent(config_path: Path, socket: Path, log_level: str, log_json: bool, **mem
     log_to_stderr(log_level, as_json=log_json)
     config = load_config(config_path, environ=os.environ, overrides=given_members(members))
     private_key = load_private_key(Path(config.private_key_path))
-    plugins = load_plugins()
-    backend, ipam = plugins.backend(config.backend), plugins.ipam(config.ipam)
+    plugins = load_plugins(blocked=config.blocked_plugins)
+    _warn_of(plugins)
+    terms = Terms(
+        config=config,
+        backend=plugins.backend(config.backend),
+        ipam=plugins.ipam(config.ipam),
+        observers=observer_runs(config, plugins.observer),
+        key_path=Path(config.private_key_path),
+        socket=socket,
+        service_manager=True,
+    )
     with suppress(asyncio.CancelledError):  # stopped in order
-        asyncio.run(_until_stopped(run_agent(config, private_key, backend, ipam, socket)))
+        asyncio.run(_until_stopped(run_agent(terms, private_key)))
+
+
+def _warn_of(plugins: Plugins) -> None:
+    """Log each plugin that can't be used, whoever asked for it: once, as plugins are loaded once."""
+    for row in plugins.troubles():
+        told = {name: printable(text) for name, text in msgspec.to_builtins(row).items()}
+        log.warning("a plugin can't be used", **told)
 
 
 async def _until_stopped(running: Coroutine[None, None, None]) -> None:

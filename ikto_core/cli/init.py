@@ -35,7 +35,7 @@ def init(output: Path | None, **members: str | None) -> None:
     else:
         config = _with_address(given)
     if "ipam" in given:
-        load_plugins().ipam(config.ipam)  # it may be unknown, or broken
+        load_plugins(blocked=config.blocked_plugins).ipam(config.ipam)  # it may be unknown, or broken
     text = _document(config, given) + "\n"
     if output:
         create_small_file(output, text.encode())

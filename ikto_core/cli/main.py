@@ -11,49 +11,52 @@ from importlib import import_module
 import click
 
 from ikto_core import __version__
+from ikto_core.builtin_commands import COMMANDS as COMMANDS  # noqa: PLC0414 - they are known by this place, too
+from ikto_core.cli.brought import Brought
 from ikto_core.cli.printing import printable
-from ikto_core.errors import ConfigError, IktoError, first_cause
-
-COMMANDS = {
-    "init": ("ikto_core.cli.init:init", "Print a configuration with a random private address."),
-    "config": ("ikto_core.cli.config:config", "Check a configuration, or describe its members."),
-    "key": ("ikto_core.cli.key:key", "Make a private key, show its public one, or rotate an agent's."),
-    "bucket": ("ikto_core.cli.bucket:bucket", "Create, show or upgrade the mesh's bucket."),
-    "agent": ("ikto_core.cli.agent:agent", "Take part in the mesh: claim, follow, keep the device equal."),
-    "info": ("ikto_core.cli.info:info", "Show this host's record and its peers."),
-    "status": ("ikto_core.cli.status:status", "Show what the agent sees and does."),
-    "peers": ("ikto_core.cli.peers:peers", "List the peers, and let removals go that are held back."),
-    "plugins": ("ikto_core.cli.plugins:plugins", "List backends and IPAM strategies, and who brings them."),
-    "demo": ("ikto_core.cli.demo:demo", "Watch a mesh form on this machine."),
-}
-"""Each command's place, `module:attribute`, and its line of help."""
-
-
-class LazyGroup(click.Group):
-    """A group whose commands are imported when one of them is run."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the commands' names, in the order of their use."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        """Import a command; None if there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+from ikto_core.errors import ConfigError, IktoError, PluginError, first_cause
 
 
 class Run:
-    """What the command line says about the run itself."""
+    """What the command line says about the run itself, and whose command it is."""
 
-    debug = False
+    def __init__(self) -> None:
+        self.debug = False
+        self.brought = Brought()
+        self.whose = ""  # a plugin's command, and who brings it; empty: one of our own
+
+    def blamed(self, error: BaseException) -> BaseException:
+        """Return an error that nobody expected of a plugin's command as one that says whose it is."""
+        if not self.whose or isinstance(error, IktoError):
+            return error
+        return PluginError(f"{self.whose} failed: {_what(error)}", hint="run `ikto --debug …` for the traceback")
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when one of them is run; plugins bring more, and can't replace any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands' names, in the order of their use; then those that plugins bring."""
+        return [*COMMANDS, *(name for name, _ in ctx.ensure_object(Run).brought.rows())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None if there is none of that name. Raises PluginError for one that can't be had."""
+        if cmd_name in COMMANDS:
+            module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+            command: click.Command = getattr(import_module(module), attribute)
+            return command
+        run = ctx.ensure_object(Run)
+        if theirs := run.brought.command(cmd_name):
+            run.whose = f"`ikto {cmd_name}` of {run.brought.provider(cmd_name)}"
+        return theirs
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them; then those that plugins bring, with who brings them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        if rows := ctx.ensure_object(Run).brought.rows():
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, printable(summary)) for name, summary in rows])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,7 +86,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the one place that turns what nobody expected into a line
         if this_run.debug:
             click.echo(_traceback(error), err=True)
-        return _tell(first_cause(error))
+        return _tell(this_run.blamed(first_cause(error)))
     return code if isinstance(code, int) else 0
 
 
@@ -99,8 +102,11 @@ def _lines(error: BaseException) -> Sequence[str]:
         return error.problems
     if isinstance(error, IktoError):
         return [f"{error} ({error.hint})" if error.hint else str(error)]
-    what = ": ".join(filter(None, (type(error).__name__, str(error))))
-    return [f"internal error: {what}; run `ikto --debug …` for the traceback"]
+    return [f"internal error: {_what(error)}; run `ikto --debug …` for the traceback"]
+
+
+def _what(error: BaseException) -> str:
+    return ": ".join(filter(None, (type(error).__name__, str(error))))
 
 
 def _traceback(error: BaseException) -> str:

@@ -1,24 +1,39 @@
 """`ikto plugins`: what is installed, by whom, and what is wrong with it."""
 
 import json
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import msgspec
 
 from ikto_core.cli.printing import printable
+from ikto_core.config import blocked_plugins
 from ikto_core.plugins import PluginStatus, load_plugins
 
 _COLUMNS = PluginStatus.__struct_fields__
-_COLOURS = {"ok": "green", "failed": "red", "conflict": "red"}
+_COLOURS = {"ok": "green", "failed": "red", "conflict": "red", "blocked": "yellow"}
 
 
 @click.command()
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The configuration file; its `blocked_plugins` are listed as such.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
-def plugins(*, as_json: bool) -> None:
-    """List the plugins: kind, name, distribution, version, status and reason."""
-    statuses = load_plugins().listing()
+def plugins(config_path: Path | None, *, as_json: bool) -> None:
+    """List the plugins: kind, name, distribution, version, status and reason.
+
+    The status is ok; failed: the reason says why; conflict: somebody else offers one of that name, and neither can be
+    had; or blocked: by the configuration, or by IKTO_BLOCKED_PLUGINS in the environment.
+    """
+    statuses = load_plugins(blocked=blocked_plugins(config_path, environ=os.environ)).listing()
     if as_json:
         click.echo(_json(statuses))
         return

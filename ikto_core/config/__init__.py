@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 
-from ikto_core.config.checking import make_config
+from ikto_core.config.checking import Given, make_config
+from ikto_core.config.forms import AUTO
 from ikto_core.config.kinds import MEMBERS
 from ikto_core.config.model import Config
-from ikto_core.config.sources import Source, from_environ, from_file, from_flags
+from ikto_core.config.sources import Source, from_environ, from_file, from_flags, from_program
 
-__all__ = ["MEMBERS", "Config", "config_from_flags", "config_schema", "load_config"]
+__all__ = ["MEMBERS", "Config", "blocked_plugins", "config_from_flags", "config_of", "config_schema", "load_config"]
 
 
 def load_config(path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
@@ -35,6 +36,19 @@ def load_config(path: Path | None, *, environ: Mapping[str, str], overrides: Map
 def config_from_flags(overrides: Mapping[str, str]) -> Config:
     """Return the checked configuration that flags alone make; ConfigError with every problem found."""
     source = from_flags(overrides)
+    return make_config(source, problems=source.problems)
+
+
+def blocked_plugins(path: Path | None, *, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return which plugins are off, whatever the other members are; ConfigError if this one can't be had."""
+    sources = (from_file(path) if path else Source(), from_environ(environ))
+    given = {member: value for source in sources for member, value in source.items() if member == "blocked_plugins"}
+    return make_config({"private_address": Given(AUTO, ""), **given}).blocked_plugins  # which has no default
+
+
+def config_of(**members: object) -> Config:
+    """Return the checked configuration that a program gives, member by member; ConfigError with every problem found."""
+    source = from_program(members)
     return make_config(source, problems=source.problems)
 
 

@@ -96,6 +96,11 @@ def _check_lease(text: str) -> None:
         raise ValueError(text)
 
 
+def _check_no_repeats(texts: tuple[str, ...]) -> None:
+    if len(set(texts)) < len(texts):
+        raise ValueError(texts)
+
+
 def _check_ifname(text: str) -> None:
     if text in (".", "..") or len(text.encode()) > 15:
         raise ValueError(text)
@@ -122,6 +127,21 @@ KeyPath = Annotated[str, Meta(min_length=1), Form("a path", 'the path of a file 
 Secret = Annotated[str, Form("a text", "a text in quotes", show=hidden)]
 PluginName = Annotated[
     str, Meta(pattern="^[a-z0-9-]+$"), Form("a plugin's name", "lower case letters, digits and -; see `ikto plugins`")
+]
+PluginNames = Annotated[
+    tuple[
+        Annotated[str, Meta(pattern=r"^[^\s,]+\Z"), Form("a plugin's name", "a name that `ikto plugins` lists")], ...
+    ],
+    Form("a list of plugins' names", 'a list such as ["acme-ikto"]; see `ikto plugins`'),
+]
+ObserverText = Annotated[
+    str,
+    Meta(pattern=r"^[a-z0-9-]+(=.*)?\Z"),
+    Form("an observer", 'a plugin\'s name, and what it asks for after "=", such as "exec=/usr/local/bin/hook"'),
+]
+ObserverTexts = Annotated[
+    tuple[ObserverText, ...],
+    Form("a list of observers, none twice", 'a list such as ["hosts", "exec=/usr/local/bin/hook"]', _check_no_repeats),
 ]
 
 Port = Annotated[int, Meta(ge=1, le=65535), Form("a port", "1 to 65535")]

@@ -51,6 +51,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ipam_reserved: Annotated[
         forms.Networks, Meta(description="Networks in the mesh that the IPAM strategy never proposes a subnet of.")
     ] = ()
+    observers: Annotated[
+        forms.ObserverTexts,
+        Meta(description="Who is told of the mesh's peers, each a plugin's name or NAME=ARGUMENT; see `ikto plugins`."),
+    ] = ()
+    blocked_plugins: Annotated[
+        forms.PluginNames,
+        Meta(description="Distributions and plugins that are off, by any name that `ikto plugins` lists."),
+    ] = ()
     state_dir: Annotated[
         forms.FilePath,
         Meta(description="Directory for what outlives the agent; empty: one of its own under /var/lib or the home."),

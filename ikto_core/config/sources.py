@@ -1,4 +1,4 @@
-"""Where members come from: the file, the environment, the command line. Each tells of names it does not know."""
+"""Where members come from: file, environment, command line, a program. Each tells of names it does not know."""
 
 import json
 from collections import Counter
@@ -65,6 +65,14 @@ def from_flags(overrides: Mapping[str, str]) -> Source:
         {name: Given(text, f"from {flags[name]}", is_text=True) for name, text in overrides.items() if name in MEMBERS}
     )
     source.problems = tuple(_unknown(name, f"from {flags[name]}") for name in overrides if name not in MEMBERS)
+    return source
+
+
+def from_program(members: Mapping[str, object]) -> Source:
+    """Return the members that a program gives as values."""
+    origin = "as given"
+    source = Source({name: Given(value, origin) for name, value in members.items() if name in MEMBERS})
+    source.problems = tuple(_unknown(name, origin) for name in members if name not in MEMBERS)
     return source
 
 

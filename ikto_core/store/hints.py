@@ -1,7 +1,25 @@
-"""Following a bucket that does not republish: many hints that something was written become few looks."""
+"""Having writes to a bucket pushed; of one that does not republish, many hints become few looks."""
 
 import asyncio
 from collections.abc import Callable
+
+import structlog
+
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.follower import Follower
+from ikto_core.store.session import Session
+
+log = structlog.get_logger(__name__)
+
+
+async def listen(session: Session, bucket: Bucket, follower: Follower) -> None:
+    """Have writes to the bucket pushed to the follower: with their revision, or else as a mere hint."""
+    if await bucket.is_pushed():
+        await session.subscribe(bucket.pushes, lambda pushed: follower.receive(bucket.message(pushed)))
+    else:
+        log.warning("the bucket does not republish: following by hints", upgrade="ikto bucket upgrade")
+        hints = Hints(follower.wake, follower.hint_delay_s)
+        await session.subscribe(bucket.writes, lambda _: hints.hint())
 
 
 class Hints:

@@ -9,6 +9,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
+from msgspec.structs import replace
 
 from ikto_core.addressing import Endpoint, Prefix, format_address
 from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
@@ -158,7 +159,7 @@ def _shown(spec: PeerSpec) -> PeerState:
 def peer_records(subnet: SearchStrategy[Prefix] | None = None) -> SearchStrategy[PeerRecord]:
     """Draw a record in canonical form; its subnet from `subnet`, or any."""
     texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-    return st.builds(
+    plain = st.builds(
         PeerRecord,
         name=texts,
         public_key=public_keys(),
@@ -172,3 +173,14 @@ def peer_records(subnet: SearchStrategy[Prefix] | None = None) -> SearchStrategy
         next_public_key=st.none() | public_keys(),
         lease=st.integers(0, 2**40),
     )
+    return st.builds(_with_address, plain, st.none() | st.integers(0))
+
+
+def _with_address(record: PeerRecord, number: int | None) -> PeerRecord:
+    """Return a record that tells one of its subnet's addresses, or (None) does not tell any."""
+    if number is None:
+        return record
+    subnet = record.subnet
+    offset = number % (1 << subnet.bits - subnet.length)
+    address = (int.from_bytes(subnet.address, "big") + offset).to_bytes(len(subnet.address), "big")
+    return replace(record, address=format_address(address))

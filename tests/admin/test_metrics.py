@@ -8,8 +8,8 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from ikto_core.admin.metrics import render
-from ikto_core.admin.views import AgentState, LeaseView, StatusView
-from ikto_core.counters import LeaseCounters
+from ikto_core.admin.views import AgentState, LeaseView, ObserverView, StatusView
+from ikto_core.counters import LeaseCounters, ObserverCounters
 from ikto_core.records import PEER_KEYS
 from ikto_core.testing.devices import public_key_of
 from tests.admin.node import WG, converged_node, peer_record
@@ -85,3 +85,20 @@ def test_a_lease_is_told_where_there_is_one(status: StatusView) -> None:
 def test_the_global_registry_is_left_alone(status: StatusView) -> None:
     render(status)
     assert not any(family.name.startswith("ikto") for family in REGISTRY.collect())
+
+
+def test_observers_are_told_apart_whatever_their_arguments_are(status: StatusView) -> None:
+    counters = ObserverCounters(calls=2, events=7, failures=1)
+    views = [ObserverView(name=name, failure=None, waiting=3, counters=counters) for name in ("hosts", 'exec=/"\\\n')]
+    text = render(replace(status, observers=tuple(views)), now=NOW).decode()
+    found = {
+        (s.name, s.labels["observer"]): s.value
+        for f in text_string_to_metric_families(text)
+        for s in f.samples
+        if "observer" in s.labels
+    }
+    for view in views:
+        assert found["ikto_observer_events_total", view.name] == 7
+        assert found["ikto_observer_failures_total", view.name] == 1
+        assert found["ikto_observer_waiting", view.name] == 3
+    assert "observer" not in render(status, now=NOW).decode()

@@ -41,6 +41,8 @@ VALUES = {
     "backend": "fake",
     "ipam": "hash",
     "ipam_reserved": "10.0.0.0/16,10.255.0.0/16",
+    "observers": "hosts,exec=/usr/local/bin/hook",
+    "blocked_plugins": "acme-ikto,fast",
     "state_dir": "/s",
     "mtu": "1400",
     "persistent_keepalive": "25",

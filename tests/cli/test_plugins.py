@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from ikto_core import __version__
 from ikto_core.cli.plugins import plugins
+from ikto_core.errors import ConfigError
 
 EVIL = "\x1b[31m[bold]boo\x07\x7f\x9b"
 
@@ -64,6 +65,31 @@ def test_a_broken_plugin_is_listed_and_its_reason_moves_no_cursor(option: tuple[
     assert "failed" in output
     assert "[bold]boo" in output
     assert all(character.isprintable() for character in output.replace("\n", ""))
+
+
+def blocked(*arguments: str) -> list[str]:
+    rows = json.loads(run("--json", *arguments))
+    return [row["name"] for row in rows if row["status"] == "blocked"]
+
+
+def test_those_that_a_configuration_blocks_are_listed_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"blocked_plugins": ["fake", "random"], "wg_port": "of no concern here"}')
+    assert blocked("-c", str(path)) == ["random", "fake"]  # an entry point comes last: its kind is "plugin"
+    assert blocked() == []
+
+
+def test_those_that_the_environment_blocks_are_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IKTO_BLOCKED_PLUGINS", "ikto")
+    assert set(blocked()) >= {"fake", "netlink", "wgtool", "ipam"}
+
+
+def test_a_list_of_names_that_is_none_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"blocked_plugins": ["a b"]}')
+    result = CliRunner().invoke(plugins, ["-c", str(path)])
+    assert isinstance(result.exception, ConfigError)
+    assert 'blocked_plugins: "a b" is not a plugin\'s name' in str(result.exception)
 
 
 def test_a_json_reason_reads_back_as_it_was(broken: Path) -> None:

@@ -71,6 +71,7 @@ def test_members_left_out_have_the_defaults_of_0_3_0(tmp_path: Path) -> None:
         {"ipam": "static", "private_address": "fd10:7::"},
         {"ipam_reserved": ["fd10::/32", "fd10:ff00::/24"]},
         {"endpoints": ["192.0.2.1:51820", "[2001:db8::1]:51820", "[fe80::1%eth0]:1"]},
+        {"observers": ["hosts", "exec=/usr/local/bin/hook", "exec=another, with = and ,"]},
         {"wg_dev_name": "a" * 15, "name": "näme"},
     ],
     ids=str,
@@ -112,6 +113,7 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     *(("fwmark", number) for number in (-1, 2**32)),
     *(("endpoints", [text]) for text in ("h.example:1", "192.0.2.1", "2001:db8::1:51820", "192.0.2.1:0", "0.0.0.0:1")),
     ("endpoints", ["192.0.2.1:1"] * 17),
+    *(("observers", texts) for texts in (["Hosts"], ["=x"], [""], ["hosts", "hosts"], ["exec=/a\n"])),
 ]
 
 
@@ -203,7 +205,9 @@ def test_text_becomes_a_value_of_its_members_type(tmp_path: Path) -> None:
         IKTO_KEEP_FOREIGN_PEERS="1",
         IKTO_ENDPOINTS="192.0.2.1:1, 192.0.2.2:2",
         IKTO_NAME="5",
+        IKTO_OBSERVERS="hosts,exec=/hook",
     )
+    assert config.observers == ("hosts", "exec=/hook")
     assert (config.wg_port, config.mtu, config.keep_foreign_peers, config.name) == (7, 1400, True, "5")
     assert config.endpoints == ("192.0.2.1:1", "192.0.2.2:2")
 

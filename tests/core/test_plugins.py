@@ -1,9 +1,6 @@
 """Plugins are loaded one by one: a broken one harms no other, and whoever asks for it is told why."""
 
-import sys
 from importlib.metadata import EntryPoint
-from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
@@ -11,43 +8,13 @@ from ikto_core.backend import BackendPlugin
 from ikto_core.errors import PluginError
 from ikto_core.hookspecs import hookimpl
 from ikto_core.plugins import Plugins, PluginStatus, load_plugins
+from tests.plugin_site import Site
 
-HEADER = """
-from ikto_core.hookspecs import hookimpl
-from ikto_core.backend import BackendPlugin
-from ikto_core.ipam.contract import IpamPlugin
-
-def backend(name):
-    return BackendPlugin(name=name, summary="third party", open=print)
-"""
 GOOD = """
 @hookimpl
 def ikto_register_backends():
     yield backend("{name}")
 """
-
-
-class Site:
-    """A directory of installed distributions that Python finds, as pip leaves them."""
-
-    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.path = path
-        self.monkeypatch = monkeypatch
-
-    def install(self, distribution: str, code: str, *, entry: str | None = None, target: str | None = None) -> None:
-        module = distribution.replace("-", "_") + "_module"
-        (self.path / f"{module}.py").write_text(HEADER + dedent(code))
-        info = self.path / f"{distribution.replace('-', '_')}-1.5.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n")
-        (info / "entry_points.txt").write_text(f"[ikto]\n{entry or distribution} = {target or module}\n")
-        self.monkeypatch.syspath_prepend(str(self.path))
-        self.monkeypatch.delitem(sys.modules, module, raising=False)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    return Site(tmp_path, monkeypatch)
 
 
 def status_of(plugins: Plugins, distribution: str) -> PluginStatus:
@@ -81,6 +48,19 @@ BROKEN = [
     ("@hookimpl\ndef unheard_of(): return ()", "plugin", "unheard_of is no hook of Ikto"),
     ("def ikto_register_backends(): return ()", "plugin", "ikto_register_backends lacks the mark @hookimpl"),
     ("@hookimpl\ndef ikto_register_backends(wanted): return ()", "plugin", "PluginValidationError"),
+    ("@hookimpl\nasync def ikto_register_backends(): return ()", "plugin", "a hook of Ikto is a plain function"),
+    ("@hookimpl(wrapper=True)\ndef ikto_register_backends(): return (yield)", "plugin", "is a wrapper or async"),
+    (
+        "@hookimpl\ndef ikto_register_backends(*, a): return ()",
+        "backend",
+        "backends raised TypeError",
+    ),
+    ("class Out(BaseException): pass\nraise Out", "plugin", "loading it raised Out"),
+    (
+        "class Mute(Exception):\n    def __str__(self): 1 / 0\nraise Mute",
+        "plugin",
+        "loading it raised Mute: (it can't be told)",
+    ),
     ("@hookimpl\ndef ikto_register_backends(): return 1 / 0", "backend", "ikto_register_backends raised ZeroDivisionE"),
     ("@hookimpl\ndef ikto_register_backends(): yield backend('a'); 1 / 0", "backend", "raised ZeroDivisionError"),
     ("@hookimpl\ndef ikto_register_backends(): return None", "backend", "returned NoneType, not an iterable of Backe"),
@@ -93,6 +73,26 @@ BROKEN = [
         "offered the name 'Wg 0', not lower",
     ),
     ("@hookimpl\ndef ikto_register_backends(): return [backend(None)]", "backend", "offered the name None, not lower"),
+    (
+        "@hookimpl\ndef ikto_register_backends(): return [backend('a', summary='two\\nlines')]",
+        "backend",
+        "offered 'a', whose `summary` is not one line of text",
+    ),
+    (
+        "@hookimpl\ndef ikto_register_backends(): return [backend('a', summary=None)]",
+        "backend",
+        "whose `summary` is not one line of text",
+    ),
+    (
+        "import itertools\n@hookimpl\ndef ikto_register_backends(): return map(backend, map(str, itertools.count()))",
+        "backend",
+        "ikto_register_backends offers more than 100",
+    ),
+    (
+        "@hookimpl\ndef ikto_register_observers(): return [ObserverPlugin(name='a', summary='', open=7)]",
+        "observer",
+        "offered 'a', whose `open` can't be called",
+    ),
     (
         "@hookimpl\ndef ikto_register_ipam_strategies(): return [IpamPlugin(name='a', summary='', make=7)]",
         "ipam",
@@ -112,7 +112,7 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_harms_no_other(
     assert reason in status.reason
     assert "\n" not in status.reason
     assert plugins.backend("fake").name == "fake"
-    ask = plugins.ipam if kind == "ipam" else plugins.backend
+    ask = {"ipam": plugins.ipam, "observer": plugins.observer}.get(kind, plugins.backend)
     with pytest.raises(PluginError, match=r"'acme' of acme-ikto 1\.5 .* is broken") as caught:
         ask("acme")
     assert status.reason in str(caught.value)
@@ -132,7 +132,7 @@ def test_a_mistake_in_one_hook_leaves_what_the_other_hook_offers(site: Site) -> 
 
 
 def test_a_hook_of_a_later_ikto_can_be_marked_optional(site: Site) -> None:
-    later = "@hookimpl(optionalhook=True)\ndef ikto_register_observers(): return ()\n"
+    later = "@hookimpl(optionalhook=True)\ndef ikto_register_dreams(): return ()\n"
     site.install("acme-ikto", later + GOOD.format(name="acme"))
     assert status_of(load_plugins(), "acme-ikto").status == "ok"
 

@@ -69,7 +69,7 @@ def test_a_record_reads_as_it_was_written(record: PeerRecord) -> None:
 
 @given(peer_records())
 def test_without_the_optional_members_there_is_no_trace_of_them(record: PeerRecord) -> None:
-    plain = replace(record, endpoints=(), instance="", nonce="", agent="", next_public_key=None, lease=0)
+    plain = replace(record, endpoints=(), instance="", nonce="", agent="", next_public_key=None, lease=0, address="")
     assert [*json.loads(encode_record(plain))] == ["name", "public_key", "advertise_address", "allowed_ip", "wg_port"]
 
 
@@ -127,6 +127,24 @@ def test_an_announced_key_comes_last_and_leaves_the_rest_as_it_was() -> None:
     announcing = encode_record(replace(plain, next_public_key=PublicKey(bytes([2] * 32))))
     member = f',"next_public_key":"{b64encode(bytes([2] * 32)).decode()}"}}'
     assert announcing.decode() == encode_record(plain).decode().removesuffix("}") + member
+
+
+@pytest.mark.parametrize(
+    ("written", "allowed_ip"), [("fd10:0:1::", "fd10:0:1::/48"), ("fd10:0:1::7", "fd10:0:1::7/48")]
+)
+def test_the_address_of_a_device_of_0_3_0_is_the_allowed_ip_as_written(written: str, allowed_ip: str) -> None:
+    assert decode_record(record_key(allowed_ip), value(allowed_ip=allowed_ip)).device_address == written
+
+
+def test_the_address_of_a_device_is_what_its_record_tells() -> None:
+    assert decode_record(KEY, value(address="FD10:0:1:0::9")).device_address == "fd10:0:1::9"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "127.0.0.1", "fd10:0:2::9", "fd10:0:1::9%eth0", "fd10:0:1::9\n::1 bank", "no address"]
+)
+def test_an_address_that_is_not_the_subnets_is_skipped(text: str) -> None:
+    assert decode_record(KEY, value(address=text)) == decode_record(KEY, value())
 
 
 def test_no_more_than_so_many_endpoints_are_read() -> None:

@@ -1,0 +1,77 @@
+"""What the agent works with, as the views of its socket. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+from ikto_core.addressing import Prefix
+from ikto_core.admin.views import DevicePeerView, DeviceView, PeerView, QuarantinedView, RecordView
+from ikto_core.keys import PublicKey
+from ikto_core.mesh import MeshPeer, Quarantined
+from ikto_core.model import DeviceState, PeerState
+from ikto_core.records import PeerRecord, subnet_of_key
+
+
+def record_view(record: PeerRecord) -> RecordView:
+    """Return a record as `info` shows it."""
+    return RecordView(
+        name=record.name,
+        public_key=record.public_key.text,
+        advertise_address=record.advertise_address,
+        allowed_ip=record.allowed_ip,
+        wg_port=record.wg_port,
+        endpoints=tuple(str(endpoint) for endpoint in record.endpoints),
+    )
+
+
+def quarantined_view(quarantined: Quarantined) -> QuarantinedView:
+    """Return why a record is not accepted."""
+    return QuarantinedView(
+        key=quarantined.key,
+        allowed_ip=subnet_of_key(quarantined.key),
+        revision=quarantined.revision,
+        reason=quarantined.reason,
+    )
+
+
+def device_view(device: DeviceState, accepted: Mapping[PublicKey, MeshPeer]) -> DeviceView:
+    """Return a device, its peers with the names of those that are accepted."""
+    addresses = sorted(device.addresses, key=lambda interface: (interface.version, int(interface.ip)))
+    return DeviceView(
+        listen_port=device.listen_port,
+        mtu=device.mtu,
+        up=device.up,
+        addresses=tuple(str(interface) for interface in addresses),
+        fwmark=device.fwmark,
+        peers=tuple(device_peer_view(device.peers[key], accepted.get(key)) for key in sorted(device.peers)),
+    )
+
+
+def device_peer_view(peer: PeerState, accepted: MeshPeer | None) -> DevicePeerView:
+    """Return a peer of a device; `accepted` None: the bucket has none of it."""
+    return DevicePeerView(
+        public_key=peer.public_key.text,
+        name=accepted.name if accepted else None,
+        endpoint=str(peer.endpoint) if peer.endpoint else None,
+        allowed_ips=_ascending(peer.allowed_ips),
+        last_handshake=peer.last_handshake,
+        rx_bytes=peer.rx_bytes,
+        tx_bytes=peer.tx_bytes,
+    )
+
+
+def peer_view(peer: MeshPeer, shown: Mapping[PublicKey, PeerState] | None) -> PeerView:
+    """Return a peer and what is `shown` of it; None: the device can't be read."""
+    state = (shown or {}).get(peer.public_key)
+    return PeerView(
+        public_key=peer.public_key.text,
+        name=peer.name,
+        allowed_ips=_ascending(peer.allowed_ips),
+        endpoints=tuple(str(endpoint) for endpoint in peer.endpoints),
+        on_device=None if shown is None else state is not None,
+        endpoint=str(state.endpoint) if state and state.endpoint else None,
+        last_handshake=state.last_handshake if state else None,
+    )
+
+
+def _ascending(subnets: Iterable[Prefix]) -> tuple[str, ...]:
+    """Return subnets as text, by number, IPv4 first."""
+    return tuple(str(subnet) for subnet in sorted(subnets, key=lambda subnet: (subnet.bits, subnet)))

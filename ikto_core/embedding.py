@@ -1,0 +1,163 @@
+"""Running an agent inside a program of one's own: in its event loop, by its configuration, several beside each other.
+
+No file is needed, no signal handler is set, no log is configured and nothing is global (docs/embedding.md).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from ikto_core.addressing import Prefix
+from ikto_core.admin.views import StatusView
+from ikto_core.agent import Agent, Terms, beside, run_agent
+from ikto_core.backend import BackendPlugin
+from ikto_core.config import Config
+from ikto_core.course import Course
+from ikto_core.ipam.contract import IpamPlugin
+from ikto_core.keyfile import load_private_key
+from ikto_core.keys import PrivateKey, PublicKey
+from ikto_core.mesh import MeshPeer
+from ikto_core.model import PeerState
+from ikto_core.observers.contract import MeshEvent, MeshReady, PeerFacts
+from ikto_core.observers.runner import observer_runs
+from ikto_core.observers.telling import facts
+from ikto_core.plugins import load_plugins
+from ikto_core.proof import unproved
+from ikto_core.provoking import provoke
+
+__all__ = ["RunningAgent", "running_agent"]
+
+LOOK_EVERY_S = 0.25
+PROVOKE_EVERY_S = 1.0
+
+
+@asynccontextmanager
+async def running_agent(
+    config: Config,
+    *,
+    private_key: PrivateKey | None = None,
+    backend: BackendPlugin | None = None,
+    ipam: IpamPlugin | None = None,
+    socket: Path | None = None,
+) -> AsyncIterator["RunningAgent"]:
+    """Run an agent for as long as the block lasts; afterwards device and record stay as they are.
+
+    The block is entered at once; what it waits for is up to it. If the agent ends with an error, the block is cancelled
+    and the error is raised here. One task enters and leaves it.
+
+    Args:
+        config: As `config_of` makes one.
+        private_key: The device's key, which is never rotated then; None: it is in the configuration's file.
+        backend: What drives WireGuard; None: the installed one that the configuration names.
+        ipam: What proposes subnets; None: as `backend`.
+        socket: Where the agent answers `ikto status` and its like; None: nowhere.
+
+    Raises:
+        ConfigError: Key or state can't be read; or as `ikto_core.agent.Agent.run`.
+        PluginError: A plugin that the configuration names is missing or broken.
+        IktoError: As `ikto_core.agent.Agent.run`; AddressInUseError, NatsError and BackendError among them.
+
+    """
+    course = Course()
+    key_path = None if private_key else Path(config.private_key_path)
+    terms = replace(_terms(course, config, backend, ipam), key_path=key_path, socket=socket)
+    key = private_key.clamped() if private_key else load_private_key(Path(config.private_key_path))
+    try:
+        async with beside(run_agent(terms, key)):
+            yield RunningAgent(config, course)
+    finally:
+        course.ends()
+
+
+class RunningAgent:
+    """An agent that runs; who waits here for one that has ended gets IktoError."""
+
+    def __init__(self, config: Config, course: Course) -> None:
+        self.config = config
+        self._course = course
+
+    async def claimed(self) -> Prefix:
+        """Wait until the bucket has our record, and return the subnet that is ours."""
+        return (await self._course.until(lambda: self._course.claim)).subnet
+
+    async def ready(self) -> MeshReady:
+        """Wait until our device shows the mesh, with an address of our subnet, and return how."""
+        return await self._course.news.until_ready()
+
+    async def shown(self, *, timeout_s: float = 10.0) -> tuple[PeerFacts, ...]:
+        """Wait until the devices of all peers are known to show us, and return those of whom that is not known.
+
+        A handshake with a peer is the proof, for its device answers nobody else; where no traffic is, a datagram to
+        the peer's subnet provokes one. Peers that come meanwhile are not waited for: they learn of us as they come.
+
+        Args:
+            timeout_s: How long to wait once we are `claimed` and `ready`, which take as long as they take.
+
+        Raises BackendError if our device can't be read.
+        """
+        await self.claimed()
+        ready, loop = await self.ready(), asyncio.get_running_loop()
+        asked, before = self._peers(), await self._device_peers()
+        give_up_at, provoke_at = loop.time() + timeout_s, 0.0
+        while missing := await self._unproved(asked, before):
+            if loop.time() >= give_up_at:
+                break
+            if loop.time() >= provoke_at:
+                provoke_at = loop.time() + PROVOKE_EVERY_S
+                provoke(ready.address, [peer.records[0].record.device_address for peer in missing], self.config.netns)
+            await asyncio.sleep(LOOK_EVERY_S)
+        return tuple(facts(peer) for peer in missing)
+
+    async def events(self) -> AsyncIterator[MeshEvent]:
+        """Yield what an observer is told, event by event, from `Resync` on; ends with the agent."""
+        with self._course.news.reader() as reader:
+            async for events in reader:
+                for event in events:
+                    yield event
+
+    async def status(self) -> StatusView:
+        """Return what `ikto status` shows."""
+        return await (await self._agent()).report.status()
+
+    async def rotate_key(self) -> PublicKey:
+        """Have the key rotated, make before break, and return the next one; it is used some time later.
+
+        Raises IktoError if the key was given, or no subnet is claimed yet; ConfigError if its file can't be written.
+        """
+        return (await self._agent()).report.rotation.begin()
+
+    async def _agent(self) -> Agent:
+        return await self._course.until(lambda: self._course.agent)
+
+    def _peers(self) -> dict[PublicKey, MeshPeer]:
+        agent = self._course.agent
+        return dict(agent.membership.aim.view.peers) if agent else {}
+
+    async def _device_peers(self) -> Mapping[PublicKey, PeerState]:
+        device = await (await self._agent()).backend.read(self.config.wg_dev_name)
+        return device.peers if device else {}
+
+    async def _unproved(
+        self, asked: Mapping[PublicKey, MeshPeer], before: Mapping[PublicKey, PeerState]
+    ) -> list[MeshPeer]:
+        """Return who of those asked is still in the mesh, and not known to show us."""
+        claim = await self._course.until(lambda: self._course.claim)
+        now, peers = await self._device_peers(), self._peers()
+        return unproved([peers[key] for key in asked if key in peers], now, before, claim.since)
+
+
+def _terms(course: Course, config: Config, backend: BackendPlugin | None, ipam: IpamPlugin | None) -> Terms:
+    installed = cache(lambda: load_plugins(blocked=config.blocked_plugins))  # only if something of them is needed
+    return Terms(
+        config=config,
+        backend=backend or installed().backend(config.backend),
+        ipam=ipam or installed().ipam(config.ipam),
+        observers=observer_runs(config, lambda name: installed().observer(name)),
+        news=course.news,
+        on_agent=course.begins,
+        on_standing=course.stands,
+    )

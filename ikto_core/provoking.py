@@ -1,0 +1,45 @@
+"""Provoking handshakes: WireGuard shakes hands with a peer when there is something to send to it."""
+
+import ctypes
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_NONBLOCK, socket
+
+DISCARD_PORT = 9
+"""RFC 863: whoever listens there throws away what comes."""
+
+NAMESPACES = Path("/run/netns")
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+
+
+def provoke(source: str, addresses: Iterable[str], netns: str = "") -> None:
+    """Send an empty datagram from one of our addresses to each of these; what can't be sent is not. Never fails.
+
+    Args:
+        source: The device's address in the mesh; where it is no address of this host, nothing is sent.
+        addresses: Addresses in the mesh.
+        netns: The device's network namespace, by name or path; empty: our own.
+
+    """
+    if not netns:
+        _send(source, addresses)
+        return
+    with ThreadPoolExecutor(max_workers=1) as thread:  # a thread has a network of its own, and ends with it
+        thread.submit(_send_within, netns, source, list(addresses)).exception()
+
+
+def _send_within(netns: str, source: str, addresses: Iterable[str]) -> None:
+    with (NAMESPACES / netns).open() as namespace:
+        if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), f"can't enter the namespace {netns}")
+    _send(source, addresses)
+
+
+def _send(source: str, addresses: Iterable[str]) -> None:
+    with socket(AF_INET6 if ":" in source else AF_INET, SOCK_DGRAM | SOCK_NONBLOCK) as sender, suppress(OSError):
+        sender.bind((source, 0))
+        for address in addresses:
+            with suppress(OSError):  # a peer without an endpoint, a device that is down
+                sender.sendto(b"", (address, DISCARD_PORT))

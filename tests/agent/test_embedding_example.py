@@ -1,0 +1,47 @@
+"""The orchestrator that docs/embedding.md shows does what it says."""
+
+import asyncio
+import runpy
+from pathlib import Path
+
+from ikto_core.keyfile import write_private_key
+from ikto_core.records import encode_record
+from ikto_core.store.bucket import Bucket
+from ikto_core.testing.devices import private_key_of
+from ikto_core.testing.nats_server import NatsServer
+from tests.core.reconciling import record
+from tests.nodes import until
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "embedding" / "orchestrator.py"
+
+
+async def test_it_tells_of_its_subnet_and_of_the_hosts_that_come_and_go(
+    shared_server: NatsServer, bucket: Bucket, tmp_path: Path
+) -> None:
+    orchestrate = runpy.run_path(str(EXAMPLE))["orchestrate"]
+    write_private_key(tmp_path / "key", private_key_of(1))
+    members = {
+        "private_address": "fd10:1::1",
+        "advertise_address": "192.0.2.1",
+        "private_key_path": str(tmp_path / "key"),
+        "state_dir": str(tmp_path),
+        "nats_url": shared_server.url,
+        "nats_kv": bucket.name,
+        "backend": "fake",
+    }
+    peer = record(2)
+    revision = await bucket.put(peer.key, encode_record(peer), expected=0)
+    told: list[str] = []
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(orchestrate(members, told.append, patience_s=0))
+        await until(lambda: len(told) == 4)
+        await bucket.put(peer.key, None, expected=revision)
+        await until(lambda: len(told) == 5)
+        running.cancel()
+    assert told == [
+        "VMs get addresses of fd10:1::/48",
+        "VMs may start; not reached yet: ['node-2']",
+        "other hosts: 1",
+        "'node-2' has fd10:2::/48",
+        "'node-2' is gone",
+    ]

@@ -1,0 +1,48 @@
+"""Distributions of plugins, installed for a test as pip leaves them."""
+
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+HEADER = """
+import click
+from ikto_core.hookspecs import hookimpl
+from ikto_core.backend import BackendPlugin
+from ikto_core.errors import IktoError
+from ikto_core.ipam.contract import IpamPlugin
+from ikto_core.observers.contract import ObserverPlugin
+
+def backend(name, summary="third party"):
+    return BackendPlugin(name=name, summary=summary, open=print)
+"""
+
+
+class Site:
+    """A directory of installed distributions that Python finds; `site` makes one."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path = path
+        self.monkeypatch = monkeypatch
+        monkeypatch.syspath_prepend(str(path))
+
+    def install(self, distribution: str, code: str, *, entry: str | None = None, target: str | None = None) -> None:
+        """Install version 1.5 of a distribution with one entry point; it is imported anew when it is asked for."""
+        module = distribution.replace("-", "_") + "_module"
+        (self.path / f"{module}.py").write_text(HEADER + dedent(code))
+        self.describe(distribution, f"[ikto]\n{entry or distribution} = {target or module}\n")
+        self.monkeypatch.delitem(sys.modules, module, raising=False)
+
+    def describe(self, distribution: str, entry_points: str, *, metadata: bytes | None = b"") -> None:
+        """Install a distribution's description alone: with usual metadata, with these, or (None) without any."""
+        info = self.path / f"{distribution.replace('-', '_')}-1.5.dist-info"
+        info.mkdir()
+        if metadata is not None:
+            usual = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n"
+            (info / "METADATA").write_bytes(metadata or usual.encode())
+        (info / "entry_points.txt").write_text(entry_points)
+
+    def imported(self, distribution: str) -> bool:
+        """Whether the module of a distribution has been imported since it was installed."""
+        return distribution.replace("-", "_") + "_module" in sys.modules
