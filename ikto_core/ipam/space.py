@@ -64,16 +64,18 @@ class Space:
 
     def _free_runs(self, taken: Iterable[Prefix]) -> Iterator[Run]:
         """Yield the free subnets, lowest first."""
-        at = 1
-        for first, last in sorted(self._numbers(prefix) for prefix in taken if prefix.overlaps(self._mesh)):
-            if first > at:
-                yield Run(at, first)
+        at, end = 1, self.total + 1
+        ours = (prefix for prefix in taken if len(prefix.address) == len(self._mesh.address))
+        for first, last in sorted(map(self._numbers, ours)):
+            if at < min(first, end):
+                yield Run(at, min(first, end))
             at = max(at, last + 1)
-        if at <= self.total:
-            yield Run(at, self.total + 1)
+        if at < end:
+            yield Run(at, end)
 
     def _numbers(self, taken: Prefix) -> tuple[int, int]:
-        """Return the first and the last number that `taken` shares addresses with; they may lie beyond the mesh."""
-        first, last = int.from_bytes(taken.address, "big"), int.from_bytes(taken.last, "big")
+        """Return the first and the last number that `taken` would have a share of; both may lie outside the mesh."""
+        first = int.from_bytes(taken.address, "big")
+        last = first | (1 << taken.bits - taken.length) - 1
         host_bits = self._mesh.bits - self._length
         return first - self._origin >> host_bits, last - self._origin >> host_bits
