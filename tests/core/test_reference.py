@@ -48,6 +48,17 @@ PACKAGE = {
                 twice.
             P2. It ends.
             """
+            @asynccontextmanager
+            async def aimed(self) -> Iterator[int]:
+                """Aim.
+
+                Args:
+                    at: It.
+
+                Raises:
+                    OSError: Never.
+
+                """
             async def look(self, at: Place, *, long: bool = False) -> "Sight": ...
             def _peek(self) -> "Secret": ...
         NAMES = "no expression"
@@ -114,6 +125,10 @@ def test_what_a_hook_leads_to_is_found_and_shown(tmp_path: Path) -> None:
         "  twice.",
         "- **P2.** It ends.",
         "- `async look(at: Place, *, long: bool = False) -> Sight`: ",
+        "- `async with aimed() -> Iterator[int]`: Aim.",
+        "  - `at`: It.",
+        "  Raises:",
+        "  - `OSError`: Never.",
         "`Sight = str | bytes`",
         "What was seen.",
     ):
