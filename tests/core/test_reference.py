@@ -72,7 +72,7 @@ PACKAGE = {
             """What was seen, all of it."""
             def __init__(self) -> None:
                 self.seen: list[Sight] = []  # oldest first
-                self._secret: Secret = Secret()
+                self.inner: Secret = Secret()
         class Secret: ...
     ''',
 }

@@ -104,7 +104,7 @@ def _title(one: Definition) -> str:
 
 def _members(one: Definition) -> Iterator[str]:
     """Yield the table of a record's members or of an enumeration's values; nothing if there are none."""
-    found = members(one.node)
+    found = members(one)
     typed = any(member.annotation for member in found)
     if typed:
         yield from ("| member | type | default | |", "|---|---|---|---|")
@@ -145,7 +145,7 @@ def _kit_members(classes: Iterable[Definition]) -> Iterator[str]:
 
 
 def _rows(one: Definition) -> Iterator[str]:
-    for member in members(one.node):
+    for member in members(one):
         columns = (member.name, type_text(member.annotation), default_text(member.value))
         yield f"| {' | '.join(map(code_cell, columns))} | {cell(one.module.comment(member.node))} |"
     for node in one.node.body if isinstance(one.node, ast.ClassDef) else []:

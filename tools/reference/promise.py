@@ -75,10 +75,10 @@ def _class_lines(thing: str, one: Definition) -> Iterator[str]:
     if is_error(one):
         yield from (f"offers {thing} is a {base}" for base in bases)
     if "NamedTuple" in bases:  # it is unpacked
-        yield f"offers {thing} as {', '.join(member.name for member in members(node))}"
+        yield f"offers {thing} as {', '.join(member.name for member in members(one))}"
     clauses = map(CLAUSE.match, (ast.get_docstring(node) or "").splitlines())
     yield from (f"offers {thing} {clause[1]}" for clause in clauses if clause)
-    for member in members(node):
+    for member in members(one):
         yield from _member_lines(thing, member)
     for method in node.body:
         if isinstance(method, _Function) and _is_called(method.name, one):

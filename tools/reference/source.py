@@ -117,15 +117,17 @@ class Member(NamedTuple):
     node: ast.stmt
 
 
-def members(node: Statement) -> list[Member]:
+def members(one: Definition) -> list[Member]:
     """Return the public members of a class, in order; nothing for what is no class.
 
-    Those that `__init__` sets are members where it gives them a type: `self.peers: dict[str, Peer] = {}  # by key`.
+    Those that `__init__` sets are members where it says so, by a type and a comment: `self.at: int = 0  # in bytes`.
     """
-    found = [_member(one, "") for one in node.body] if isinstance(node, ast.ClassDef) else []
-    for one in node.body if isinstance(node, ast.ClassDef) else []:
-        if isinstance(one, ast.FunctionDef) and one.name == "__init__":
-            found += [_member(inner, "self.") for inner in one.body if isinstance(inner, ast.AnnAssign)]
+    body = one.node.body if isinstance(one.node, ast.ClassDef) else []
+    found = [_member(node, "") for node in body]
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            said = (inner for inner in node.body if isinstance(inner, ast.AnnAssign) and one.module.comment(inner))
+            found += [_member(inner, "self.") for inner in said]
     return [member for member in found if member and not member.name.startswith("_")]
 
 

@@ -103,7 +103,7 @@ def _expressions(definition: Definition) -> Iterator[ast.expr]:
         yield from annotations(node)
     elif isinstance(node, ast.ClassDef):
         yield from () if is_kit(definition) else node.bases
-        yield from (member.annotation for member in members(node) if member.annotation)
+        yield from (member.annotation for member in members(definition) if member.annotation)
         for method in node.body:
             if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and not method.name.startswith("_"):
                 yield from annotations(method)
