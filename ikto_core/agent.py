@@ -70,7 +70,7 @@ async def run_agent(terms: Terms, private_key: PrivateKey) -> None:
     context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     async with terms.backend.open(context) as backend, _task_group() as tasks:
         for observer in terms.observers:
-            tasks.create_task(observer.run(terms.news))
+            tasks.create_task(observe(observer, terms.news))
         if terms.service_manager:
             tasks.create_task(systemd.tell(terms.news.until_ready()))
         while True:
@@ -81,20 +81,27 @@ async def run_agent(terms: Terms, private_key: PrivateKey) -> None:
             private_key = load_private_key(terms.key_path) if terms.key_path else private_key
 
 
+async def observe(observer: ObserverRun, news: Newsroom) -> None:
+    """Tell an observer what is new, until cancelled; one that fails is opened anew."""
+    while True:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(observer.attempt(news))
+        await asyncio.sleep(observer.failed())
+
+
 @asynccontextmanager
 async def beside(running: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run something for as long as the block lasts. If it ends with an error, so does the block, and raises that."""
-    raised: BaseException | None = None
-    with cancellation_kept():
-        async with _task_group(lambda: raised) as tasks:
-            task = tasks.create_task(running)
-            try:
-                yield
-            except BaseException as error:
-                raised = None if task.done() or isinstance(error, asyncio.CancelledError) else error
-                raise
+    raised: BaseException | None = None  # not because of what runs
+    async with _task_group(lambda: raised) as tasks:
+        task = tasks.create_task(running)
+        try:
+            yield
             task.cancel()
             await asyncio.wait([task])  # here: a TaskGroup that is being left does not undo its cancelling of us
+        except BaseException as error:
+            raised = None if task.done() else error
+            raise
 
 
 @asynccontextmanager

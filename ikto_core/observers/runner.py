@@ -1,4 +1,4 @@
-"""Runs one observer, whatever it does: it is opened, told, and after a failure opened anew."""
+"""Tells one observer what is new, whatever it does with that."""
 
 import asyncio
 import time
@@ -13,7 +13,6 @@ from ikto_core.egress import host_name
 from ikto_core.errors import IktoError
 from ikto_core.observers.contract import Observer, ObserverContext, ObserverPlugin
 from ikto_core.observers.newsroom import Newsroom, Reader
-from ikto_core.store.cancelling import cancellation_kept
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
@@ -40,42 +39,44 @@ class ObserverRun:
         self._plugin = plugin
         self._context = context
         self._reader: Reader | None = None
+        self._began_at = 0.0
+        self._ended_by = ""
+        self._next_pause_s = FIRST_RETRY_S
 
     @property
     def waiting(self) -> int:
         """How many peers and records wait to be told of, at most."""
         return self._reader.telling.waiting if self._reader else 0
 
-    async def run(self, news: Newsroom) -> None:
-        """Tell the observer what is new, until cancelled. Whatever it raises ends nothing but this telling."""
-        retry_s = FIRST_RETRY_S
-        while True:
-            began_at = time.monotonic()
-            self.failure = await self._attempt(news)
-            self.stats.failures += 1
-            if time.monotonic() - began_at > LONGEST_RETRY_S:
-                retry_s = FIRST_RETRY_S
-            log.error("an observer failed", observer=self.asked, error=self.failure, next_try_in_s=retry_s)
-            await asyncio.sleep(retry_s)
-            retry_s = min(retry_s * 2, LONGEST_RETRY_S)
+    async def attempt(self, news: Newsroom) -> None:
+        """Open the observer and tell it everything, then what is new; returns when it fails, whatever it raises.
 
-    async def _attempt(self, news: Newsroom) -> str:
-        """Open the observer and tell it everything, then what is new; return why that ended."""
+        To be run as a task of its own: what it does with cancellations ends nothing else (up to Python 3.12 an
+        asyncio.TaskGroup that fails may leave one behind). Then `failed` is to be called.
+        """
+        self._began_at = time.monotonic()
+        self._ended_by = "it was cancelled"
         try:
-            with cancellation_kept(), news.reader() as self._reader:
+            with news.reader() as self._reader:
                 async with self._opened() as observer:
                     await self._tell(observer, self._reader)
-        except asyncio.CancelledError:
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise
-            return "it raised CancelledError"
+            self._ended_by = "it ended"
         except IktoError as error:
-            return str(error)
-        except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - a plugin may raise anything, and must harm no other
-            return f"{type(error).__name__}: {error}"
+            self._ended_by = str(error)
+        except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - a plugin may raise anything
+            self._ended_by = f"{type(error).__name__}: {error}"
         finally:
             self._reader = None
-        return "it ended"
+
+    def failed(self) -> float:
+        """Report how the last attempt ended; return how long to wait before the next, in seconds."""
+        self.failure = self._ended_by
+        self.stats.failures += 1
+        lasted = time.monotonic() - self._began_at > LONGEST_RETRY_S
+        pause_s = FIRST_RETRY_S if lasted else min(self._next_pause_s, LONGEST_RETRY_S)
+        self._next_pause_s = pause_s * 2
+        log.error("an observer failed", observer=self.asked, error=self.failure, next_try_in_s=pause_s)
+        return pause_s
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Observer]:
@@ -87,12 +88,19 @@ class ObserverRun:
                 limit.reschedule(asyncio.get_running_loop().time() + CLOSE_TIMEOUT_S)
 
     async def _tell(self, observer: Observer, reader: Reader) -> None:
+        _stop_if_cancelled()
         async for events in reader:
-            with cancellation_kept():
-                await observer.see(events)
+            await observer.see(events)
+            _stop_if_cancelled()
             self.failure = ""
             self.stats.calls += 1
             self.stats.events += len(events)
+
+
+def _stop_if_cancelled() -> None:
+    """Raise CancelledError if this task was cancelled, although what it awaited went on."""
+    if (task := asyncio.current_task()) and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def observer_runs(config: Config, find: Callable[[str], ObserverPlugin]) -> tuple[ObserverRun, ...]:

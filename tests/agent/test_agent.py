@@ -108,6 +108,18 @@ async def test_what_a_block_raises_comes_before_what_fails_because_of_it() -> No
     assert raised.value is mine
 
 
+async def test_tasks_of_the_block_that_fail_are_its_own_affair() -> None:
+    """Up to Python 3.12 they leave a cancellation behind that nobody asked for."""
+
+    async def block() -> None:
+        async with beside(_fails_when_it_is_stopped()), asyncio.TaskGroup() as tasks:
+            tasks.create_task(_fails())
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await asyncio.create_task(block())
+    assert [str(error) for error in raised.value.exceptions] == ["no"]
+
+
 async def test_a_stop_of_the_block_is_one_whatever_fails_meanwhile() -> None:
     block = asyncio.create_task(_beside(_fails_when_it_is_stopped(), None))
     await asyncio.sleep(0)

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from ikto_core.agent import observe
 from ikto_core.config import Config
 from ikto_core.errors import ConfigError, PluginError
 from ikto_core.mesh import MeshView
@@ -95,7 +96,7 @@ async def _nothing() -> None:
 @asynccontextmanager
 async def told(mesh: Mesh, *runs: ObserverRun) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(run.run(mesh.news)) for run in runs]
+        running = [tasks.create_task(observe(run, mesh.news)) for run in runs]
         yield
         for task in running:
             task.cancel()
@@ -174,12 +175,21 @@ async def _raise_group() -> None:
     raise BaseExceptionGroup("several", [SystemExit(1), ValueError("x")])
 
 
+async def _raise_from_tasks() -> None:
+    """Up to Python 3.12 this leaves the task with a cancellation that nobody asked for."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_raise_error())
+
+
 async def _raise_refusal() -> None:
     raise ConfigError("no such program", hint="give one")
 
 
+FAILURES = [_raise_error, _raise_exit, _raise_cancelled, _raise_group, _raise_from_tasks, _raise_refusal]
+
+
 @pytest.mark.usefixtures("hurry")
-@pytest.mark.parametrize("failure", [_raise_error, _raise_exit, _raise_cancelled, _raise_group, _raise_refusal])
+@pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("where", ["opens", "does", "closes"])
 async def test_one_that_fails_is_told_everything_anew_and_named_in_the_log(
     mesh: Mesh, where: str, failure: Callable[[], Awaitable[object]]
@@ -220,7 +230,7 @@ async def test_one_that_ignores_its_end_or_takes_too_long_over_it_ends_all_the_s
     mesh: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "CLOSE_TIMEOUT_S", 0.01)
-    deaf, hanging = Notes(), Notes()
+    deaf, unopened, hanging = Notes(), Notes(), Notes()
 
     async def ignore() -> None:
         try:
@@ -228,11 +238,11 @@ async def test_one_that_ignores_its_end_or_takes_too_long_over_it_ends_all_the_s
         except asyncio.CancelledError:
             mesh.rename("there is more to tell")
 
-    deaf.does = ignore
+    deaf.does = unopened.opens = ignore
     hanging.closes = asyncio.Event().wait
-    async with asyncio.timeout(5), told(mesh, deaf.run(), hanging.run()):
+    async with asyncio.timeout(5), told(mesh, deaf.run(), unopened.run(), hanging.run()):
         await until(lambda: deaf.calls and hanging.calls)
-    assert len(deaf.calls) == 1
+    assert (len(deaf.calls), unopened.calls) == (1, [])
     assert hanging.closed == 1
 
 
