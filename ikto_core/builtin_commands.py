@@ -9,7 +9,7 @@ COMMANDS = {
     "info": ("ikto_core.cli.info:info", "Show this host's record and its peers."),
     "status": ("ikto_core.cli.status:status", "Show what the agent sees and does."),
     "peers": ("ikto_core.cli.peers:peers", "List the peers, and let removals go that are held back."),
-    "plugins": ("ikto_core.cli.plugins:plugins", "List backends and IPAM strategies, and who brings them."),
+    "plugins": ("ikto_core.cli.plugins:plugins", "List what plugins bring, and what is wrong with them."),
     "demo": ("ikto_core.cli.demo:demo", "Watch a mesh form on this machine."),
 }
 """Each command's place, `module:attribute`, and its line of help."""

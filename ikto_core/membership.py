@@ -19,7 +19,7 @@ from ikto_core.mesh_settings import MESH_KEY, MeshSettings, check_settings
 from ikto_core.ourselves import own_record
 from ikto_core.own_record import Identity, Verdict, draw_identity, judge_own
 from ikto_core.records import PeerRecord
-from ikto_core.standing import Standing, check_for_clones, none_left, refuse_overlap
+from ikto_core.standing import Standing, check_for_clones, refuse_overlap
 from ikto_core.store.claim import Claimant, ClonedError
 from ikto_core.store.follower import Follower
 from ikto_core.store.port import RecordStore
@@ -165,7 +165,7 @@ class Membership:
             else:
                 await self._settle_in(store, address, record, revision)
                 return
-        raise refusal or none_left(self._config)
+        raise self._candidates.none_left(self.aim.view, refusal)
 
     async def _claim_one(self, store: RecordStore, record: PeerRecord) -> int:
         """Claim one subnet; return the revision."""

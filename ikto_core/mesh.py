@@ -124,6 +124,10 @@ class MeshView:
         others = holder and not self.rules.ours(holder.record.public_key) and not holder.regular
         return holder if others else None
 
+    def is_free(self, subnet: Prefix) -> bool:
+        """Whether neither an accepted record nor our own holds any of `subnet`."""
+        return self._held.holder(subnet) is None
+
     @property
     def accepted(self) -> Collection[str]:
         """The KV keys of the records that are accepted, but for our own."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from ikto_core.config import Config
 from ikto_core.errors import AddressInUseError
 from ikto_core.mesh import Entry, MeshView
 from ikto_core.own_record import Identity, elsewhere
@@ -53,14 +52,6 @@ def check_for_clones(elsewhere: list[str]) -> None:
     """Let a copy of this machine be that claimed another address, under such a key, later than we claimed ours."""
     for key in elsewhere:
         raise ClonedError(f"a copy of this machine runs with our private key (its record: {key})")
-
-
-def none_left(config: Config) -> AddressInUseError:
-    """Return the error of who has nothing to ask for any more."""
-    return AddressInUseError(
-        f"the mesh {config.mesh_cidr} has no subnet of length {config.subnet_prefix} left",
-        hint="withdraw nodes that are gone, or use a larger mesh",
-    )
 
 
 def refuse_overlap(view: MeshView, record: PeerRecord) -> None:

@@ -1,13 +1,17 @@
 """The pages that are made from the source, wholly or in part: each as it should be."""
 
+import re
 from pathlib import Path
 
 from tools.excerpts import with_excerpts
 from tools.reference.pages import public_list, reference
+from tools.reference.promise import promise
 from tools.reference.source import Library
 from tools.reference.surface import surface
 
 ROOT = Path(__file__).parents[1]
+PROMISED = ROOT / "docs/promised"
+"""What each minor version promises. The file of the version in development is written anew; older ones are kept."""
 _BEGIN, _END = "<!-- public: written by `make reference` -->\n", "<!-- end of public -->\n"
 
 
@@ -16,8 +20,17 @@ def documents() -> dict[Path, str]:
     docs, library = ROOT / "docs", Library(ROOT)
     definitions = surface(library)
     pages = {page: with_excerpts(page.read_text(), ROOT) for page in sorted(docs.glob("*.md"))}
-    promise = docs / "compatibility.md"
-    before, _, after = pages[promise].partition(_BEGIN)
-    pages[promise] = before + _BEGIN + public_list(library, definitions) + _END + after.partition(_END)[2]
+    words = docs / "compatibility.md"
+    before, _, after = pages[words].partition(_BEGIN)
+    pages[words] = before + _BEGIN + public_list(library, definitions) + _END + after.partition(_END)[2]
     pages[docs / "reference.md"] = reference(library, definitions)
+    pages[PROMISED / f"{version(library)}.txt"] = "".join(f"{line}\n" for line in promise(library, definitions))
     return pages
+
+
+def version(library: Library) -> str:
+    """Return the minor version that this source is of, as in "0.4"."""
+    found = re.search(r'^__version__ = "(\d+\.\d+)', library.module("ikto_core").text, re.MULTILINE)
+    if not found:
+        raise LookupError("ikto_core has no __version__")
+    return found[1]

@@ -159,6 +159,7 @@ Fwmark = Annotated[int, Meta(ge=0, le=2**32 - 1), Form("a firewall mark", f"0 (o
 Mtu = Annotated[Annotated[int, Meta(ge=1280, le=65535)] | Literal["auto"], Form("an MTU", '1280 to 65535, or "auto"')]
 
 Network = Annotated[str, Form("a network", 'an address and a length such as "fd10::/16"', _check_network)]
+Networks = Annotated[tuple[Network, ...], Form("a list of networks", 'a list such as ["fd10::/32", "fd10:ff00::/24"]')]
 MeshAddress = Annotated[str, Form("an IP address", 'an address inside the mesh, or "auto"', _check_own_address)]
 PublicAddress = Annotated[
     str, Form("an IP address that peers can reach", 'one such as "203.0.113.10", or "auto"', _check_advertised)

@@ -48,6 +48,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ipam: Annotated[
         forms.PluginName, Meta(description='Strategy that proposes subnets for private_address "auto".')
     ] = "random"
+    ipam_reserved: Annotated[
+        forms.Networks, Meta(description="Networks in the mesh that the IPAM strategy never proposes a subnet of.")
+    ] = ()
     observers: Annotated[
         forms.ObserverTexts,
         Meta(description="Who is told of the mesh's peers, each a plugin's name or NAME=ARGUMENT; see `ikto plugins`."),
@@ -95,6 +98,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def mesh(self) -> Prefix:
         """The mesh's network."""
         return Prefix.parse(self.mesh_cidr)
+
+    @property
+    def reserved(self) -> frozenset[Prefix]:
+        """The networks in which no strategy may propose a subnet."""
+        return frozenset(map(Prefix.parse, self.ipam_reserved))
 
     @property
     def subnet(self) -> Prefix | None:

@@ -9,6 +9,9 @@ from ikto_core.addressing import Prefix, parse_address
 from ikto_core.config.forms import AUTO, shown
 from ikto_core.config.model import Config
 
+STATIC = "static"
+"""The IPAM strategy of who wants no address but the configured one."""
+
 
 class Fault(NamedTuple):
     """What is wrong with a member, and what would be right."""
@@ -34,6 +37,18 @@ def _private_address_is_in_mesh(config: Config) -> Iterator[Fault]:
     address = config.private_address
     if address not in ("", AUTO) and not _holds(config.mesh, address):
         yield Fault("private_address", f"{shown(address)} is outside the mesh", f"give one inside {config.mesh}")
+
+
+def _something_chooses(config: Config) -> Iterator[Fault]:
+    if config.private_address == AUTO and config.ipam == STATIC:
+        advice = 'give the address to use here, or another ipam such as "random"'
+        yield Fault("private_address", f'{shown(AUTO)} lets ipam "{STATIC}" choose, which never does', advice)
+
+
+def _reserved_is_in_mesh(config: Config) -> Iterator[Fault]:
+    for network in config.ipam_reserved:
+        if not config.mesh.overlaps(Prefix.parse(network)):
+            yield Fault("ipam_reserved", f"{shown(network)} is outside the mesh", f"give networks inside {config.mesh}")
 
 
 def _subnet_fits_mesh(config: Config) -> Iterator[Fault]:
@@ -90,7 +105,9 @@ _WAYS = frozenset({"nats_creds", "nats_user", "nats_password", "nats_token", "na
 RULES = (
     Rule(frozenset({"private_address"}), _private_address_is_given),
     Rule(frozenset({"mesh_cidr", "private_address"}), _private_address_is_in_mesh),
+    Rule(frozenset({"private_address", "ipam"}), _something_chooses),
     Rule(frozenset({"mesh_cidr", "subnet_prefix"}), _subnet_fits_mesh),
+    Rule(frozenset({"mesh_cidr", "ipam_reserved"}), _reserved_is_in_mesh),
     Rule(frozenset({"mesh_cidr", "advertise_address", "endpoints"}), _advertised_is_outside_mesh),
     Rule(_WAYS, _one_way_to_authenticate),
     _pair("nats_user", "nats_password"),

@@ -5,8 +5,11 @@ from itertools import islice
 
 from ikto_core.addressing import Prefix, format_address
 
-PROPOSALS_TRIED = 64
-"""Of a strategy's proposals, so many are tried in a row; each that fails was taken since we last looked."""
+PROPOSALS_TRIED = 4096
+"""Of a strategy's proposals, so many are tried in a row; each that fails was taken since we last looked.
+
+More than any crowd of nodes that start at once should need: who gives up in a mesh with room is not started again.
+"""
 
 
 def addresses_to_try(configured: str | None, kept: str | None, proposals: Iterable[Prefix]) -> Iterator[str]:

@@ -1,14 +1,14 @@
-"""The IPAM strategies that come with Ikto."""
+"""The IPAM strategies that come with Ikto; docs/ipam.md says which is for whom."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from hashlib import sha256
 from random import Random
-from typing import NamedTuple
 
 from ikto_core.addressing import Prefix
 from ikto_core.hookspecs import hookimpl
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest
+from ikto_core.ipam.space import Space
+from ikto_core.keys import PublicKey
 
 
 class RandomStrategy:
@@ -20,46 +20,39 @@ class RandomStrategy:
         Each costs one draw, however full the mesh is and however large: what is drawn is a place among the free
         subnets, and memory grows with the candidates that were taken, not with the mesh.
         """
-        runs = list(free_runs(request))
-        ends = list(accumulate(run.size for run in runs))
-        host_bits = request.mesh_cidr.bits - request.subnet_prefix
-        origin = int.from_bytes(request.mesh_cidr.address, "big")
-        width = len(request.mesh_cidr.address)
-        for place in shuffled(ends[-1] if ends else 0, request.random):
-            run = bisect_right(ends, place)
-            number = runs[run].first + place - (ends[run] - runs[run].size)
-            yield Prefix((origin + (number << host_bits)).to_bytes(width, "big"), request.subnet_prefix)
+        space = Space.of(request)
+        for place in shuffled(space.free, request.random):
+            yield space.subnet(space.nth_free(place))
 
 
-class Run(NamedTuple):
-    """Subnets next to each other, by their number in the mesh; the mesh's first subnet is number 0."""
+class SequentialStrategy:
+    """The lowest free subnet first: who reads the addresses sees the order in which nodes came."""
 
-    first: int
-    size: int
-
-
-def free_runs(request: IpamRequest) -> Iterator[Run]:
-    """Yield the free subnets as runs, lowest first. Number 0 is never free: see `IpamStrategy`."""
-    mesh = request.mesh_cidr
-    if request.subnet_prefix < mesh.length:
-        return
-    total = 1 << request.subnet_prefix - mesh.length
-    at = 1
-    for first, last in sorted(_numbers(request, taken) for taken in request.taken if taken.overlaps(mesh)):
-        if first > at:
-            yield Run(at, first - at)
-        at = max(at, last + 1)
-    if at < total:
-        yield Run(at, total - at)
+    def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
+        """Yield all free subnets in ascending order."""
+        space = Space.of(request)
+        for run in space.runs:
+            yield from map(space.subnet, range(run.first, run.end))
 
 
-def _numbers(request: IpamRequest, taken: Prefix) -> tuple[int, int]:
-    """Return the first and the last subnet that `taken` shares addresses with; the last may lie beyond the mesh."""
-    mesh = request.mesh_cidr
-    low = max(taken.address, mesh.address)
-    first, last, origin = (int.from_bytes(address, "big") for address in (low, taken.last, mesh.address))
-    host_bits = mesh.bits - request.subnet_prefix
-    return first - origin >> host_bits, last - origin >> host_bits
+class HashStrategy:
+    """A node finds its subnet again by its public key alone, with neither a kept claim nor a record."""
+
+    def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
+        """Yield all free subnets by their distance from the one that the public key stands for.
+
+        The key decides the order of all subnets; what is taken is left out of it, and changes nothing else.
+        """
+        space = Space.of(request)
+        yield from map(space.subnet, nearest(space, spot_of(request.public_key, space.number_bits)))
+
+
+class StaticStrategy:
+    """No address but the configured one."""
+
+    def candidates(self, request: IpamRequest) -> Iterator[Prefix]:  # noqa: ARG002 - nothing of it matters
+        """Yield nothing: with a configured address no strategy is asked, and "auto" beside it is refused."""
+        yield from ()
 
 
 def shuffled(count: int, random: Random) -> Iterator[int]:
@@ -71,7 +64,37 @@ def shuffled(count: int, random: Random) -> Iterator[int]:
         moved[pick] = moved.pop(last, last)
 
 
+def spot_of(public_key: PublicKey, number_bits: int) -> int:
+    """Return the number that a public key stands for: the first bits of its SHA-256."""
+    digest = sha256(public_key).digest()
+    return int.from_bytes(digest, "big") >> len(digest) * 8 - number_bits
+
+
+def nearest(space: Space, spot: int) -> Iterator[int]:
+    """Yield the free numbers n by ascending n XOR `spot`, as Kademlia orders nodes around a key.
+
+    Halves of the mesh, of its halves and so on, are entered on the spot's side first, and left out where nothing is
+    free: a candidate costs O(bits · log runs), however full the mesh is.
+    """
+    ahead = [(0, space.number_bits)]  # numbers that begin here and differ in so many last bits; the next one last
+    while ahead:
+        first, bits = ahead.pop()
+        if not space.any_free(first, 1 << bits):
+            continue
+        if bits == 0:
+            yield first
+            continue
+        half = 1 << bits - 1
+        near = first | spot & half
+        ahead += [(near ^ half, bits - 1), (near, bits - 1)]
+
+
 @hookimpl
 def ikto_register_ipam_strategies() -> Iterable[IpamPlugin]:
     """Offer the built-in strategies."""
-    return (IpamPlugin(name="random", summary="any free subnet, in random order", make=RandomStrategy),)
+    return (
+        IpamPlugin(name="random", summary="any free subnet, in random order", make=RandomStrategy),
+        IpamPlugin(name="sequential", summary="the lowest free subnet first", make=SequentialStrategy),
+        IpamPlugin(name="hash", summary="the free subnet nearest to a hash of the public key", make=HashStrategy),
+        IpamPlugin(name="static", summary="the configured address and no other", make=StaticStrategy),
+    )

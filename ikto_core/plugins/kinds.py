@@ -1,9 +1,9 @@
 """What plugins may offer, and what makes an offer sound."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -13,6 +13,7 @@ from ikto_core.backend import BackendPlugin
 from ikto_core.builtin_commands import COMMANDS as BUILTIN_COMMANDS
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin
+from ikto_core.plugins.guarding import guarded_make, guarded_open
 
 MAX_OFFERS = 100
 """A hook that returns more than this is broken: an iterator may never end."""
@@ -38,11 +39,12 @@ class Kind(NamedTuple, Generic[T]):
     hook: str
     record: type[T]
     maker: str  # the record's member that is called
+    guard: Callable[[Callable[..., Any], str], Callable[..., Any]] = lambda maker, _: maker  # blames whose it is
 
 
-BACKENDS = Kind("backend", hookspecs.ikto_register_backends.__name__, BackendPlugin, "open")
-IPAM = Kind("ipam", hookspecs.ikto_register_ipam_strategies.__name__, IpamPlugin, "make")
-OBSERVERS = Kind("observer", hookspecs.ikto_register_observers.__name__, ObserverPlugin, "open")
+BACKENDS = Kind("backend", hookspecs.ikto_register_backends.__name__, BackendPlugin, "open", guarded_open)
+IPAM = Kind("ipam", hookspecs.ikto_register_ipam_strategies.__name__, IpamPlugin, "make", guarded_make)
+OBSERVERS = Kind("observer", hookspecs.ikto_register_observers.__name__, ObserverPlugin, "open", guarded_open)
 COMMANDS = Kind("command", hookspecs.ikto_register_commands.__name__, CommandPlugin, "command")
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint
 
 import click
 import pluggy
+from msgspec import structs
 
 from ikto_core import hookspecs
 from ikto_core.plugin_sources import PROJECT, Source, Unreadable, installed
@@ -103,7 +104,8 @@ class _Loader:
         with self._isolated(kind.hook, kind.name, source):
             records = [record for hook in self._hooks_of(plugin, kind.hook) for record in checked(kind, hook())]
             for record in records:
-                self._offer(shelf, record, source)
+                guarded = kind.guard(getattr(record, kind.maker), f"{kind.name} {record.name!r} of {source}")
+                self._offer(shelf, structs.replace(record, **{kind.maker: guarded}), source)
 
     def _ask_for_commands(self, plugin: object, source: Source) -> None:
         """Have a plugin add its commands to a group of its own; one that can't be used spoils no other."""

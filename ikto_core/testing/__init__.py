@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ikto_core.testing.backend_contract import BackendContract
+    from ikto_core.testing.ipam_contract import IpamContract
     from ikto_core.testing.linux_contract import LinuxContract
 
-__all__ = ["BackendContract", "LinuxContract"]
+__all__ = ["BackendContract", "IpamContract", "LinuxContract"]
 
-_ROOMS = {"BackendContract": "backend_contract", "LinuxContract": "linux_contract"}
+_ROOMS = {"BackendContract": "backend_contract", "IpamContract": "ipam_contract", "LinuxContract": "linux_contract"}
 
 if not TYPE_CHECKING:  # else any name would be fine with a type checker
 

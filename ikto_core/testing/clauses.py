@@ -11,10 +11,10 @@ from ikto_core.backend import Backend
 P = ParamSpec("P")
 
 
-def clauses_in(text: str) -> dict[str, str]:
+def clauses_in(text: str, letter: str = "C") -> dict[str, str]:
     """Return the clauses that a text lists, by name: paragraphs of `C1. …`, however they are wrapped or marked up."""
     plain = re.sub(r"\s+", " ", text.replace("*", ""))
-    parts = re.split(r" ?\b(C\d+)\. ", plain)
+    parts = re.split(rf" ?\b({letter}\d+)\. ", plain)
     return dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))
 
 

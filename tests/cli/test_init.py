@@ -40,6 +40,7 @@ VALUES = {
     "nats_kv": "other",
     "backend": "fake",
     "ipam": "hash",
+    "ipam_reserved": "10.0.0.0/16,10.255.0.0/16",
     "observers": "hosts,exec=/usr/local/bin/hook",
     "blocked_plugins": "acme-ikto,fast",
     "state_dir": "/s",
@@ -113,6 +114,49 @@ def test_other_ways_to_authenticate_are_options(capsys: pytest.CaptureFixture[st
 def test_an_address_given_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     for address in ("auto", "fd10:7::1"):
         assert json.loads(printed(capsys, "--private-address", address))["private_address"] == address
+
+
+@pytest.mark.parametrize("name", ["random", "sequential", "hash"])
+def test_a_strategy_given_is_written_with_an_address_that_it_chooses(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    document = json.loads(printed(capsys, "--ipam", name))
+    assert list(document) == [*ORDER_OF_0_3_0, "ipam"]
+    assert (document["private_address"], document["ipam"]) == ("auto", name)
+
+
+@pytest.mark.parametrize("name", ["random", "static"])
+def test_an_address_given_is_kept_beside_a_strategy(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    document = json.loads(printed(capsys, "--ipam", name, "--private-address", "fd10:7::1"))
+    assert (document["private_address"], document["ipam"]) == ("fd10:7::1", name)
+
+
+def test_static_gets_an_address_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    document = json.loads(printed(capsys, "--ipam", "static"))
+    assert document["ipam"] == "static"
+    assert document["private_address"].startswith("fd10:")
+    assert run(["init", "--ipam", "static", "--private-address", "auto"]) == 3
+    assert 'private_address: "auto" lets ipam "static" choose' in capsys.readouterr().err
+
+
+def test_an_unknown_strategy_is_answered_with_those_on_offer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "ikto.json"
+    assert run(["init", "-o", str(path), "--ipam", "rendom"]) == 7
+    said = capsys.readouterr().err
+    assert said == (
+        "ikto: there is no ipam 'rendom'; on offer: hash, random, sequential, static (did you mean 'random'?)\n"
+    )
+    assert not path.exists()
+
+
+def test_what_is_reserved_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
+    halves = ["--ipam-reserved", "10.0.0.0/17,10.0.192.0/18"]
+    documents = [json.loads(printed(capsys, "-m", "10.0.0.0/16", "-p", "18", *halves)) for _ in range(5)]
+    assert {document["private_address"] for document in documents} == {"10.0.128.0"}
+    assert run(["init", "--ipam-reserved", "fd10::/16"]) == 3
+    assert "ipam_reserved: leaves no subnet of the mesh" in capsys.readouterr().err
 
 
 def test_the_environment_has_no_say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

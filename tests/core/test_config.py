@@ -68,6 +68,8 @@ def test_members_left_out_have_the_defaults_of_0_3_0(tmp_path: Path) -> None:
         {"nats_creds": "/c", "nats_tls_cert": "/x", "nats_tls_key": "/y"},
         *({"lease": text} for text in ("", "10m", "600s", "36h", "30d")),
         {"mtu": 1280},
+        {"ipam": "static", "private_address": "fd10:7::"},
+        {"ipam_reserved": ["fd10::/32", "fd10:ff00::/24"]},
         {"endpoints": ["192.0.2.1:51820", "[2001:db8::1]:51820", "[fe80::1%eth0]:1"]},
         {"observers": ["hosts", "exec=/usr/local/bin/hook", "exec=another, with = and ,"]},
         {"wg_dev_name": "a" * 15, "name": "näme"},
@@ -147,6 +149,21 @@ def test_a_bad_value_is_one_problem_that_names_member_file_and_remedy(tmp_path: 
         (
             {"advertise_address": "fd10::1"},
             'advertise_address: "fd10::1" is inside the mesh (in {}); give one that peers reach without the mesh',
+        ),
+        (
+            {"ipam": "static"},
+            (
+                'private_address: "auto" lets ipam "static" choose, which never does (in {}); '
+                'give the address to use here, or another ipam such as "random"'
+            ),
+        ),
+        (
+            {"ipam_reserved": ["fd10:1::/32", "fd11::/32"]},
+            'ipam_reserved: "fd11::/32" is outside the mesh (in {}); give networks inside fd10::/16',
+        ),
+        (
+            {"ipam_reserved": ["fd10:1::/32", "fd10:1::1/32"]},
+            'ipam_reserved: "fd10:1::1/32" is not a network (in {}); give fd10:1::/32',
         ),
         (
             {"endpoints": ["192.0.2.1:1", "[fd10::1]:1"]},

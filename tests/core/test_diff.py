@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -147,6 +147,27 @@ def test_peers_that_gain_a_prefix_come_first(
         for patch in diff_peers(wanted.values(), states)
     ]
     assert gains == sorted(gains, reverse=True)
+
+
+@EXAMPLES
+@given(PEERS, st.data())
+def test_a_prefix_that_moves_is_never_without_an_owner(
+    present: Mapping[PublicKey, PeerSpec], data: st.DataObject
+) -> None:
+    holders = [peer for peer in present.values() if peer.allowed_ips]
+    assume(holders and len(present) > 1)
+    before = data.draw(st.sampled_from(holders))
+    moving = data.draw(st.sampled_from(sorted(before.allowed_ips)))
+    after = data.draw(st.sampled_from([peer for peer in present.values() if peer is not before]))
+    moved = {
+        before.public_key: replace(before, allowed_ips=before.allowed_ips - {moving}),
+        after.public_key: replace(after, allowed_ips=after.allowed_ips | {moving}),
+    }
+    device = FakeDevice(DeviceState(peers={key: shown(peer) for key, peer in present.items()}))
+    everything = in_use(device.state)
+    for _ in device.write(diff(replace(spec_of(0, listen_port=1), peers={**present, **moved}), device.state)):
+        assert in_use(device.state) == everything
+    assert moving in device.state.peers[after.public_key].allowed_ips
 
 
 @EXAMPLES

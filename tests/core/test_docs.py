@@ -13,12 +13,22 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 
 
-def test_every_test_that_a_promise_names_exists() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/promises.md").read_text())
-    assert len(named) > 15
-    for path, function in named:
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
+    for path, function in NAMED_TEST.findall(page.read_text()):
         assert (ROOT / path).exists(), path
-        assert f"def {function}" in (ROOT / path).read_text(), f"{path}::{function}"
+        assert not function or f"def {function}(" in (ROOT / path).read_text(), f"{path}::{function}"
+
+
+def test_promises_and_lessons_name_tests() -> None:
+    assert len(NAMED_TEST.findall((ROOT / "docs/promises.md").read_text())) > 15
+    rows = re.findall(r"^\| (?!what happened).+ \|$", (ROOT / "docs/lessons.md").read_text(), re.MULTILINE)
+    assert len(rows) > 20
+    for row in rows:
+        assert any(function for _, function in NAMED_TEST.findall(row)), row
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from ikto_core import doubt
 from ikto_core import membership as membership_module
 from ikto_core.addressing import Prefix
 from ikto_core.errors import AddressInUseError, ConfigError, NatsError
+from ikto_core.keys import PrivateKey
 from ikto_core.mesh_settings import MESH_KEY, MeshSettings
 from ikto_core.records import PeerRecord, encode_record
 from ikto_core.testing.memory_bucket import MemoryBucket
@@ -74,6 +76,22 @@ async def test_an_automatic_claim_takes_no_subnet_that_overlaps_another(bucket: 
     taken = [Prefix.parse("10.0.0.18/32"), Prefix.parse("10.0.0.128/25")]
     async with Node(bucket, tmp_path, private_address="auto").running() as node:
         assert not any(subnet.overlaps(node.record.subnet) for subnet in taken)
+
+
+async def test_two_nodes_that_propose_the_same_subnets_at_one_moment_get_one_each(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    first = Node(bucket, tmp_path / "first", private_address="auto", seed=7)
+    second = Node(bucket, tmp_path / "second", private_address="auto", seed=7, private_key=PrivateKey(bytes([8] * 32)))
+    await second.membership.follower.resync(bucket)
+    with capture_logs() as logs:
+        async with first.running(), second.running(resync=False):  # who has not heard of the first
+            assert first.stands()
+            assert second.stands()
+            assert first.record.subnet != second.record.subnet
+    refused = [log for log in logs if log["event"] == "address is not ours"]
+    assert len(refused) == 1
+    assert first.record.subnet.covers(Prefix.parse(f"{refused[0]['private_address']}/32"))
 
 
 @pytest.mark.parametrize("found", [record(SUBNET, KEY, "theirs"), record("10.0.0.17/32", KEY, "theirs")])

@@ -116,6 +116,27 @@ def test_a_record_of_ours_is_nobody_elses_whichever_of_our_keys_it_has(own_key: 
     assert view.own_records.keys() == {record_key("10.0.0.65/32")}
 
 
+ALIKE = [("fd10::/12", "fd10::/120"), ("fd10:1::/48", "fd10:1:2::/48")]
+
+
+@pytest.mark.parametrize(("goes", "stays"), ALIKE + [pair[::-1] for pair in ALIKE])
+def test_a_deletion_takes_the_record_that_it_names_and_none_whose_key_begins_alike(goes: str, stays: str) -> None:
+    rules = MeshRules(cidr=Prefix.parse("fd00::/8"), subnet_prefix=48, own_key=OWN_KEY)
+    view = seeing(record(goes), record(stays, OTHER_KEY), rules=rules)
+    view.update({record_key(goes): Entry(3, None)})
+    assert view.accepted == {record_key(stays)}
+    assert view.peers.keys() == {OTHER_KEY}
+    assert not view.quarantined
+
+
+@pytest.mark.parametrize("name", ["", ".", "../../etc/hosts", "a b", "a\nb", "\x1b[2J", "\u202e", "no\0", "x" * 9999])
+def test_no_name_is_a_reason_to_leave_a_peer_out(name: str) -> None:
+    """Nothing hangs on names: subnets and keys are what tells nodes apart."""
+    view = seeing(record("10.0.0.64/28", name=name), record("10.0.0.32/28", OTHER_KEY, name=name))
+    assert view.peers.keys() == {KEY, OTHER_KEY}
+    assert view.peers[KEY].name == name
+
+
 def test_one_more_record_touches_none_of_ten_thousand_others() -> None:
     rules = MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=OWN_KEY)
     keys = [PublicKey(number.to_bytes(32, "big")) for number in range(1, 10_002)]

@@ -1,5 +1,10 @@
 """The block that an agent keeps in a file of others: everything else stays as it is, byte for byte."""
 
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +12,7 @@ from hypothesis import strategies as st
 from ikto_core.errors import IktoError
 from ikto_core.observers.builtin.block import names_beside, with_block
 
+ROOT = Path(__file__).parents[2]
 PARTS = [
     b"127.0.0.1 localhost",
     b"::1\tLocalhost # node-z",
@@ -81,3 +87,11 @@ def test_a_block_without_an_end_is_left_alone_and_told(after: bytes) -> None:
 
 def test_the_names_of_a_hosts_file_are_all_that_stand_behind_an_address() -> None:
     assert names_beside(b"1 a B\tc # d\n#2 e\n\n \xff\n3\n", "wg0") == {"a", "b", "c"}
+
+
+def test_the_command_that_the_docs_give_takes_it_out(tmp_path: Path) -> None:
+    (command,) = re.findall(r"^    sed -i (.*) /etc/hosts$", (ROOT / "docs/observers.md").read_text(), re.MULTILINE)
+    path = tmp_path / "hosts"
+    path.write_bytes(b"1 a\n" + BLOCK + BLOCK.replace(b"wg0", b"wg1") + b"2 b")
+    subprocess.run(["sed", "-i", *shlex.split(command), str(path)], check=True)
+    assert path.read_bytes() == b"1 a\n" + BLOCK.replace(b"wg0", b"wg1") + b"2 b"

@@ -170,7 +170,7 @@ def test_an_unknown_name_lists_those_on_offer_and_suggests_the_nearest(asked: st
 def test_an_unknown_name_points_to_plugins_that_failed(site: Site) -> None:
     site.install("acme-ikto", "1 / 0", entry="acme")
     with pytest.raises(PluginError) as caught:
-        load_plugins().ipam("hash")
+        load_plugins().ipam("nowhere")
     assert "`ikto plugins` says what is wrong with 'acme'" in caught.value.hint
 
 

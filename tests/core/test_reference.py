@@ -8,7 +8,6 @@ import pluggy
 import pytest
 
 from ikto_core import hookspecs
-from ikto_core.plugin_sources import PROJECT
 from tools.documents import ROOT, documents
 from tools.excerpts import excerpt, with_excerpts
 from tools.reference.pages import public_list, reference
@@ -24,14 +23,15 @@ PACKAGE = {
     "ikto_core/hookspecs.py": '''
         import pluggy
         from ikto_core.probes import ProbePlugin
-        hookspec = pluggy.HookspecMarker("ikto")
-        hookimpl = pluggy.HookimplMarker("ikto")
+        PROJECT = "ikto"
+        hookspec = pluggy.HookspecMarker(PROJECT)
+        hookimpl = pluggy.HookimplMarker(PROJECT)
         @hookspec
         def ikto_register_probes(most: int = 3) -> list[ProbePlugin]:
             """Return the probes that this plugin offers."""
     ''',
     "ikto_core/probes.py": '''
-        from typing import Protocol, TypeVar
+        from typing import Literal, NamedTuple, Protocol, TypeVar
         import msgspec
         T = TypeVar("T")
         class ProbePlugin(msgspec.Struct, frozen=True):
@@ -39,6 +39,7 @@ PACKAGE = {
             name: str  # one | two
             made: "Probe | None" = None  # noqa: X001 - for tools
             seen: list[str] = msgspec.field(default_factory=list)
+            of: Literal["a", "b"] = "a"
             _hidden: "Secret" = None
         class Probe(Protocol):
             """Look.
@@ -47,9 +48,12 @@ PACKAGE = {
                 twice.
             P2. It ends.
             """
-            async def look(self, at: T, *, long: bool = False) -> "Sight": ...
+            async def look(self, at: Place, *, long: bool = False) -> "Sight": ...
             def _peek(self) -> "Secret": ...
         NAMES = "no expression"
+        class Place(NamedTuple):
+            """Where."""
+            x: int = 0
         Sight = str | bytes
         """What was seen."""
         class Secret: ...
@@ -71,7 +75,7 @@ def test_no_page_is_stale(page: Path) -> None:
 
 
 def test_every_hook_that_pluggy_knows_is_in_the_reference() -> None:
-    parse = pluggy.PluginManager(PROJECT).parse_hookspec_opts
+    parse = pluggy.PluginManager("ikto").parse_hookspec_opts
     hooks = {name for name in dir(hookspecs) if parse(hookspecs, name) is not None}
     assert hooks
     assert hooks == {name for _, name in PUBLIC if name.startswith("ikto_")}
@@ -100,7 +104,7 @@ def test_what_a_hook_leads_to_is_found_and_shown(tmp_path: Path) -> None:
     library = library_of(PACKAGE, tmp_path)
     found = surface(library, ["ikto_core.hookspecs"])
     page = reference(library, found)
-    assert {one.name for one in found} == {"ikto_register_probes", "hookimpl", "ProbePlugin", "Probe", "Sight"}
+    assert {one.name for one in found} == {"ikto_register_probes", "hookimpl", "ProbePlugin", "Probe", "Place", "Sight"}
     for line in (
         "### `ikto_register_probes(most: int = 3) -> list[ProbePlugin]`",
         "| `name` | `str` |  | one \\| two |",
@@ -109,12 +113,12 @@ def test_what_a_hook_leads_to_is_found_and_shown(tmp_path: Path) -> None:
         "- **P1.** It looks",
         "  twice.",
         "- **P2.** It ends.",
-        "- `async look(at: T, *, long: bool = False) -> Sight`: ",
+        "- `async look(at: Place, *, long: bool = False) -> Sight`: ",
         "`Sight = str | bytes`",
         "What was seen.",
     ):
         assert line in page.splitlines()
-    assert "| `ikto_core.probes` | `ProbePlugin`, `Probe`, `Sight` |" in public_list(library, found)
+    assert "| `ikto_core.probes` | `ProbePlugin`, `Probe`, `Place`, `Sight` |" in public_list(library, found)
 
 
 def test_a_package_that_exports_a_name_is_where_to_import_it_from(tmp_path: Path) -> None:

@@ -106,6 +106,15 @@ def test_stopping_the_unit_stops_the_agent_alone() -> None:
     assert setting("ExecStop") == setting("ExecStopPost") == []
 
 
+def test_the_unit_stops_before_the_network_and_leaves_what_the_device_needs() -> None:
+    """What is ordered after something at the start is stopped before it; a shutdown needs the mesh until its end."""
+    [order] = setting("After")
+    assert {"network-online.target", "time-set.target"} <= set(order.split())
+    assert setting("Wants") == ["network-online.target"]
+    assert setting("RuntimeDirectoryPreserve") == ["yes"]
+    assert "wireguard" in setting("RuntimeDirectory")[0].split(), "where the socket of a userspace device is"
+
+
 def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
     if not which("systemd-analyze"):
         pytest.skip("needs systemd-analyze")

@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 import pytest
 
+from ikto_backends.fake import load_device, state_file
 from ikto_core.keys import PrivateKey
 from ikto_core.records import PeerRecord, decode_record, encode_record, record_key
 from ikto_core.testing.agent_process import AgentProcess
@@ -59,6 +60,21 @@ def test_five_agents_join_restart_conflict_and_leave(mesh: Mesh) -> None:
     fourth.stop()
     mesh.write(record_key(subnet), None)
     mesh.assert_formed(first, second, third, fifth)
+
+
+def test_a_stopped_agent_leaves_device_and_record_as_they_are(mesh: Mesh) -> None:
+    """A machine that shuts down talks to the last; a restart is not felt."""
+    agent, other = mesh.agent(), mesh.agent()
+    mesh.assert_formed()
+    eventually(partial(has_endpoints, agent))
+    device = load_device(state_file(agent.directory / "state", "wg0"))
+    record, written = mesh.read("fd10:1::/48"), writes_of(other)
+    assert device.peers.keys() == {other.public_key}
+    assert agent.stop() == 0
+    mesh.write("peers.AAAA", b"later")
+    eventually(lambda: other.admin.status().quarantined)  # it had the time to hear of what else was written
+    assert load_device(state_file(agent.directory / "state", "wg0")) == device
+    assert (mesh.read("fd10:1::/48"), writes_of(other)) == (record, written)
 
 
 def test_the_claimed_address_is_reused_at_every_start(mesh: Mesh) -> None:

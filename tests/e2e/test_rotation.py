@@ -1,5 +1,6 @@
 """`ikto key rotate` gives a running agent another key, and whoever is killed on the way goes on at the next start."""
 
+import shutil
 import subprocess
 import sys
 from signal import SIGKILL
@@ -77,6 +78,36 @@ def test_an_agent_that_is_killed_on_the_way_goes_on_at_its_next_start(mesh: Mesh
     assert (found.public_key, found.next_public_key) == (agent.public_key, None)
     assert device_of(agent).private_key == agent.private_key
     assert [str(prefix) for prefix in device_of(peer).peers[agent.public_key].allowed_ips] == [subnet]
+
+
+@pytest.mark.parametrize("meanwhile", ["it runs on", "it is killed"])
+def test_a_backup_from_before_two_rotations_takes_neither_address_nor_key(lonely_mesh: Mesh, meanwhile: str) -> None:
+    mesh, server = lonely_mesh, lonely_mesh.server
+    agent, peer = (mesh.agent(program=IMPATIENT) for _ in range(2))
+    status, _ = mesh.assert_formed()
+    subnet, first = str(status.allowed_ip), key_in(agent)
+    server.stop()
+    backup = shutil.copytree(server.directory, server.directory.with_name("backup"))
+    server.start()
+    for _ in range(2):
+        eventually(lambda: rotate(agent).returncode == 0)
+        agent.private_key = load_private_key(agent.directory / "key")
+        mesh.assert_formed()
+    if meanwhile != "it runs on":
+        agent.kill()
+    server.kill()
+    shutil.rmtree(server.directory)
+    shutil.copytree(backup, server.directory)
+    server.start()
+    if meanwhile != "it runs on":
+        eventually(lambda: first in device_of(peer).peers)  # so the peers of who is not there believe the backup
+        agent.start()
+    status, _ = mesh.assert_formed()
+    assert (status.public_key, status.allowed_ip) == (str(agent.public_key), subnet)
+    assert record(mesh, subnet).public_key == agent.public_key == key_in(agent) != first
+    seen = device_of(peer).peers
+    assert seen.keys() == {agent.public_key}
+    assert [str(prefix) for prefix in seen[agent.public_key].allowed_ips] == [subnet]
 
 
 def test_without_an_agent_there_is_nothing_to_rotate(mesh: Mesh) -> None:

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ikto_core.records import encode_record, record_key
 from ikto_core.testing.agent_process import AgentProcess
 from ikto_core.testing.nats_server import NatsServer
 from tests.admin.node import peer_record
+from tests.agent_mesh import has_endpoints
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
 
 pytestmark = pytest.mark.e2e
@@ -107,6 +109,25 @@ def test_a_device_that_outlived_the_agent_is_not_touched_before_the_bucket_is_in
     assert answer(agent, "/readyz").startswith("HTTP/1.0 200")
     lonely_mesh.server.start()
     lonely_mesh.assert_formed(agent, other)
+
+
+def connected_again(agents: list[AgentProcess], sessions: int) -> bool:
+    """Whether each has had so many connections."""
+    return all(agent.admin.status().counters.link.sessions >= sessions for agent in agents)
+
+
+def test_a_server_that_comes_and_goes_is_felt_by_no_device(lonely_mesh: Mesh) -> None:
+    agents = [lonely_mesh.agent(program=IMPATIENT) for _ in range(2)]
+    lonely_mesh.assert_formed()
+    for agent in agents:
+        eventually(partial(has_endpoints, agent))
+    before = {agent: device_file(agent).stat().st_mtime_ns for agent in agents}
+    for sessions in range(2, 6):
+        lonely_mesh.server.kill()
+        lonely_mesh.server.start()
+        eventually(partial(connected_again, agents, sessions))
+        lonely_mesh.assert_formed()
+    assert {agent: device_file(agent).stat().st_mtime_ns for agent in agents} == before
 
 
 UNUSABLE = {

@@ -1,8 +1,8 @@
-"""`python -m tools.reference`: write docs/reference.md, the list in docs/compatibility.md, and the excerpts in docs."""
+"""`python -m tools.reference`: write what the docs show of the source, and what this version promises."""
 
 from tools.documents import documents
 
 for path, text in documents().items():
-    if path.read_text() != text:
+    if not path.exists() or path.read_text() != text:
         path.write_text(text)
         print(f"written anew: {path}")  # noqa: T201 - a command

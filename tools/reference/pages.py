@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from tools.reference.source import Definition, Library
-from tools.reference.surface import is_error, is_hook, is_kit
+from tools.reference.surface import family, is_error, is_hook, is_kit
 from tools.reference.wording import cell, code_cell, default_text, docstring, first_line, signature, type_text
 
 _HEAD = """\
@@ -141,26 +141,14 @@ def _methods(one: Definition) -> Iterator[str]:
 def _kit(library: Library, one: Definition, every: Iterable[Definition]) -> Iterator[str]:
     """Yield what a kit has beyond another public one that it inherits."""
     node = one.node
-    yield from (f"### {_title(one)}", "", *(docstring(node) if isinstance(node, ast.ClassDef) else ()), "")
     bases = {base.place for base in family(library, one)} - {one.place}
     inherited = [other for other in every if other.place in bases]
+    title = f"`{one.name}`" + "".join(f", a `{other.name}`" for other in inherited)
+    yield from (f"### {title}", "", *(docstring(node) if isinstance(node, ast.ClassDef) else ()), "")
     theirs = {base.place for other in inherited for base in family(library, other)}
     own = [base for base in family(library, one) if base.place not in theirs]
     yield from _kit_members(own)
     yield from _proofs(own)
-
-
-def family(library: Library, one: Definition) -> Iterator[Definition]:
-    """Yield a class and those it inherits from, as far as they are ours; each once, and bases first."""
-    bases = one.node.bases if isinstance(one.node, ast.ClassDef) else []
-    seen = set()
-    for base in bases:
-        found = library.find(one.module.name, ast.unparse(base))
-        for member in family(library, found) if found else ():
-            if member.place not in seen:
-                seen.add(member.place)
-                yield member
-    yield one
 
 
 def _kit_members(classes: Iterable[Definition]) -> Iterator[str]:

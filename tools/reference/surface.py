@@ -16,6 +16,8 @@ BEGINNINGS = (
     "ikto_core.observers.replay:Replay",
     "ikto_core.testing",
     "ikto_core.testing.devices:private_key_of",
+    "ikto_core.ipam.space:Space",
+    "ikto_core.testing.ipam_requests:ask",
 )
 """`module:name` is one name; a module stands for its hooks, its errors, or else for what its `__all__` lists."""
 
@@ -76,6 +78,19 @@ def is_public(definition: Definition) -> bool:
     return not definition.name.startswith("_") and not variable
 
 
+def family(library: Library, one: Definition) -> Iterator[Definition]:
+    """Yield a class and those it inherits from, as far as they are ours; each once, and bases first."""
+    bases = one.node.bases if isinstance(one.node, ast.ClassDef) else []
+    seen = set()
+    for base in bases:
+        found = library.find(one.module.name, ast.unparse(base))
+        for member in family(library, found) if found else ():
+            if member.place not in seen:
+                seen.add(member.place)
+                yield member
+    yield one
+
+
 def mentioned(definition: Definition) -> list[str]:
     """Return the names that a definition's signature mentions, in order."""
     nodes = (node for expression in _expressions(definition) for node in ast.walk(unquoted(expression)))
@@ -93,7 +108,7 @@ def _expressions(definition: Definition) -> Iterator[ast.expr]:
                 yield member.annotation
             elif isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and not member.name.startswith("_"):
                 yield from annotations(member)
-    elif node.value:
+    elif isinstance(node.value, ast.BinOp):  # a union
         yield node.value
 
 

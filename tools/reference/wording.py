@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-_CLAUSE = re.compile(r"^([A-Z]\d+)\. ")
+CLAUSE = re.compile(r"^([A-Z]\d+)\. ")  # how a numbered clause of a contract begins
 _LABEL = re.compile(r"^(?:Args|Raises|Returns|Yields):$")
 _ARGUMENT = re.compile(r"^ {4}(\w+): ")
 
@@ -86,7 +86,7 @@ def _marked_up(lines: list[str]) -> Iterator[str]:
         arguments = bool(_LABEL.match(line)) or (arguments and (not line or line.startswith(" ")))
         code = not arguments and line.startswith("    ") and (code or not before)
         item = item and bool(line)
-        if begins := _CLAUSE.match(line) or (arguments and _ARGUMENT.match(line)):
+        if begins := CLAUSE.match(line) or (arguments and _ARGUMENT.match(line)):
             item = True
             yield f"- {'`' + begins[1] + '`:' if arguments else '**' + begins[1] + '.**'} {line[begins.end() :]}"
         elif not _LABEL.match(line):

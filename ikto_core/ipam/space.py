@@ -1,0 +1,81 @@
+"""The subnets of a mesh as numbers, and which of them are free: arithmetic, however many there are."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import NamedTuple, Self
+
+from ikto_core.addressing import Prefix
+from ikto_core.ipam.contract import IpamRequest
+
+
+class Run(NamedTuple):
+    """Free subnets next to each other, by number: `first` to `end` - 1."""
+
+    first: int
+    end: int
+
+
+class Space:
+    """Where a subnet may be found. The mesh's first subnet is number 0, and never free: clause I3.
+
+    `runs` are the free numbers, lowest first; there are 2 to the power of `number_bits` numbers, free or not. It costs
+    O(n log n) for n taken subnets, once; each question then O(log n), and memory O(n), whatever the mesh's size.
+    """
+
+    def __init__(self, mesh: Prefix, subnet_prefix: int, taken: Iterable[Prefix]) -> None:
+        self.number_bits = max(subnet_prefix - mesh.length, 0)
+        self._mesh = mesh
+        self._length = subnet_prefix
+        self._origin = int.from_bytes(mesh.address, "big")
+        self.runs = tuple(self._free_runs(taken)) if subnet_prefix >= mesh.length else ()
+        self._ends = [run.end for run in self.runs]
+        self._free_up_to = list(accumulate(run.end - run.first for run in self.runs))
+
+    @classmethod
+    def of(cls, request: IpamRequest) -> Self:
+        """Return where a request may find a subnet."""
+        return cls(request.mesh_cidr, request.subnet_prefix, request.taken)
+
+    @property
+    def total(self) -> int:
+        """How many subnets the mesh has to give: all but the first."""
+        return (1 << self.number_bits) - 1
+
+    @property
+    def free(self) -> int:
+        """How many of them can be had."""
+        return self._free_up_to[-1] if self.runs else 0
+
+    def subnet(self, number: int) -> Prefix:
+        """Return the subnet of a number."""
+        address = self._origin + (number << self._mesh.bits - self._length)
+        return Prefix(address.to_bytes(len(self._mesh.address), "big"), self._length)
+
+    def any_free(self, first: int, count: int = 1) -> bool:
+        """Whether one of the numbers `first` to `first + count - 1` is free."""
+        at = bisect_right(self._ends, first)
+        return at < len(self.runs) and self.runs[at].first < first + count
+
+    def nth_free(self, place: int) -> int:
+        """Return the number of the free subnet that has `place` free ones before it."""
+        at = bisect_right(self._free_up_to, place)
+        return self.runs[at].end - (self._free_up_to[at] - place)
+
+    def _free_runs(self, taken: Iterable[Prefix]) -> Iterator[Run]:
+        """Yield the free subnets, lowest first."""
+        at, end = 1, self.total + 1
+        ours = (prefix for prefix in taken if len(prefix.address) == len(self._mesh.address))
+        for first, last in sorted(map(self._numbers, ours)):
+            if at < min(first, end):
+                yield Run(at, min(first, end))
+            at = max(at, last + 1)
+        if at < end:
+            yield Run(at, end)
+
+    def _numbers(self, taken: Prefix) -> tuple[int, int]:
+        """Return the first and the last number that `taken` would have a share of; both may lie outside the mesh."""
+        first = int.from_bytes(taken.address, "big")
+        last = first | (1 << taken.bits - taken.length) - 1
+        host_bits = self._mesh.bits - self._length
+        return first - self._origin >> host_bits, last - self._origin >> host_bits

@@ -1,0 +1,83 @@
+"""What the IPAM kit asks of a strategy: meshes of every size and family, empty, full and in between."""
+
+from collections.abc import Iterable
+from random import Random
+
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from ikto_core.addressing import Prefix
+from ikto_core.ipam.contract import IpamRequest
+from ikto_core.keys import PublicKey
+from ikto_core.testing.strategies import prefixes, public_keys, subnets_of
+
+HUGE = (("fd10::/16", 48), ("fd00::/8", 64), ("::/0", 128), ("10.0.0.0/8", 32), ("0.0.0.0/0", 32))
+"""Meshes, with the length of their subnets, that nobody can list: 2**24 to 2**128 of them."""
+
+
+def ask(
+    mesh: Prefix | str,
+    subnet_prefix: int,
+    taken: Iterable[Prefix] = (),
+    *,
+    name: str = "node-7",
+    public_key: PublicKey | None = None,
+    seed: int | None = 0,
+) -> IpamRequest:
+    """Return a request; its chance begins at `seed`."""
+    return IpamRequest(
+        mesh_cidr=Prefix.parse(mesh) if isinstance(mesh, str) else mesh,
+        subnet_prefix=subnet_prefix,
+        public_key=public_key or PublicKey(bytes(range(32))),
+        name=name,
+        taken=frozenset(taken),
+        random=Random(seed),  # noqa: S311 - a test is to be repeatable
+    )
+
+
+@st.composite
+def small_requests(draw: DrawFn) -> IpamRequest:
+    """Draw a request in a mesh of at most 256 subnets, of which some are taken, whole or in part or with neighbours."""
+    mesh = draw(prefixes())
+    length = min(mesh.length + draw(st.integers(0, 8)), mesh.bits)
+    taken = draw(st.frozensets(subnets_of(mesh) | subnets_of(mesh, length) | prefixes(), max_size=12))
+    seed = draw(st.integers(0, 2**32))
+    return ask(mesh, length, taken, name=draw(st.text(max_size=9)), public_key=draw(public_keys()), seed=seed)
+
+
+def every_subnet(mesh: Prefix, length: int) -> list[Prefix]:
+    """Return every subnet of a small mesh, the first one too, in their order."""
+    first = int.from_bytes(mesh.address, "big")
+    numbers = range(1 << length - mesh.length)
+    return [
+        Prefix((first + (number << mesh.bits - length)).to_bytes(len(mesh.address), "big"), length)
+        for number in numbers
+    ]
+
+
+def middle(mesh: Prefix) -> bytes:
+    """Return an address in the middle of a mesh, where its upper half begins."""
+    return halves(mesh)[1].address
+
+
+def halves(prefix: Prefix) -> tuple[Prefix, Prefix]:
+    """Return the lower and the upper half of a prefix that is longer than nothing."""
+    low = Prefix(prefix.address, prefix.length + 1)
+    upper = int.from_bytes(prefix.last, "big") >> prefix.bits - low.length << prefix.bits - low.length
+    return low, Prefix(upper.to_bytes(len(prefix.address), "big"), low.length)
+
+
+def crowd(mesh: Prefix, *, at_the_end: bool = False) -> list[Prefix]:
+    """Return prefixes that take nine tenths of a mesh: the first ones, or the last."""
+    pieces = every_subnet(mesh, mesh.length + 8)
+    return pieces[-230:] if at_the_end else pieces[:230]
+
+
+def all_but(mesh: Prefix, spared: Prefix) -> frozenset[Prefix]:
+    """Return the largest prefixes that together are the mesh without `spared`."""
+    taken = set()
+    while mesh != spared:
+        low, high = halves(mesh)
+        mesh, other = (low, high) if low.covers(spared) else (high, low)
+        taken.add(other)
+    return frozenset(taken)
