@@ -98,6 +98,12 @@ class Reader:
         self.wake.set()
         self._room = room
 
+    @property
+    def waiting(self) -> int:
+        """How many peers and records wait to be told of, at most."""
+        sight = self._room.sight
+        return self.telling.waiting(sight) if sight else 0
+
     def __aiter__(self) -> "Reader":
         return self
 

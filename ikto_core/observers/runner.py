@@ -46,7 +46,7 @@ class ObserverRun:
     @property
     def waiting(self) -> int:
         """How many peers and records wait to be told of, at most."""
-        return self._reader.telling.waiting if self._reader else 0
+        return self._reader.waiting if self._reader else 0
 
     async def attempt(self, news: Newsroom) -> None:
         """Open the observer and tell it everything, then what is new; returns when it fails, whatever it raises.

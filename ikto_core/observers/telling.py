@@ -1,6 +1,6 @@
 """What is to be told next to one who was told this much: the difference of two views, as events. Pure."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -49,45 +49,49 @@ class Telling:
         self._unsettled_peers: set[PublicKey] = set()
         self._unsettled_records: set[str] = set()
 
-    @property
-    def waiting(self) -> int:
-        """How many peers and records wait to be told of, at most."""
-        return len(self._unsettled_peers) + len(self._unsettled_records)
+    def waiting(self, now: Sight) -> int:
+        """Return how many peers and records wait to be told of, at most."""
+        peers, records = self._unsettled(now)
+        return len(peers) + len(records)
 
     def doubt(self) -> None:
         """Note that anything may be other than it was told."""
         self._whole = True
+        self._unsettled_peers, self._unsettled_records = set(), set()
 
     def touch(self, peers: Iterable[PublicKey], records: Iterable[str], now: Sight) -> None:
         """Note that these may be other than they were told; it costs nothing for all others."""
-        _note(self._unsettled_peers, peers, self._peers, now.peers)
-        _note(self._unsettled_records, records, self._quarantined, now.quarantined)
+        if not self._whole:
+            _note(self._unsettled_peers, peers, self._peers, now.peers)
+            _note(self._unsettled_records, records, self._quarantined, now.quarantined)
 
     def news(self, now: Sight) -> tuple[MeshEvent, ...]:
         """Return what makes what was told what there is now, and take it for told."""
         events: list[MeshEvent] = []
         if not self._begun:
             events.append(Resync(peers=len(now.peers), quarantined=len(now.quarantined)))
-        if self._whole:
-            self._unsettled_peers = self._peers.keys() | now.peers.keys()
-            self._unsettled_records = self._quarantined.keys() | now.quarantined.keys()
-        events += sorted((*self._of_peers(now), *self._of_records(now)), key=_turn)
+        peers, records = self._unsettled(now)
+        events += sorted((*self._of_peers(peers, now), *self._of_records(records, now)), key=_turn)
         if now.ready and (self._ready is None or _place(now.ready) != _place(self._ready)):
             self._ready = now.ready
             events.append(now.ready)
         self._begun, self._whole = True, False
+        self._unsettled_peers, self._unsettled_records = set(), set()
         return tuple(events)
 
-    def _of_peers(self, now: Sight) -> Iterator[MeshEvent]:
-        keys, self._unsettled_peers = self._unsettled_peers, set()
+    def _unsettled(self, now: Sight) -> tuple[Set[PublicKey], Set[str]]:
+        if not self._whole:
+            return self._unsettled_peers, self._unsettled_records
+        return self._peers.keys() | now.peers.keys(), self._quarantined.keys() | now.quarantined.keys()
+
+    def _of_peers(self, keys: Set[PublicKey], now: Sight) -> Iterator[MeshEvent]:
         for key in keys:
             before, after = self._peers.get(key), now.peers.get(key)
             if before != after and (event := _peer_event(before, after)):
                 _put(self._peers, key, after)
                 yield event
 
-    def _of_records(self, now: Sight) -> Iterator[MeshEvent]:
-        keys, self._unsettled_records = self._unsettled_records, set()
+    def _of_records(self, keys: Set[str], now: Sight) -> Iterator[MeshEvent]:
         for key in keys:
             before, after = self._quarantined.get(key), now.quarantined.get(key)
             if (before and before.reason) != (after and after.reason):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -23,7 +23,7 @@ from ikto_core.observers.contract import (
 from ikto_core.observers.newsroom import Newsroom
 from ikto_core.observers.replay import Replay
 from ikto_core.observers.telling import Sight, Telling, facts
-from ikto_core.records import PeerRecord, record_key
+from ikto_core.records import PeerRecord, encode_record, record_key
 from tests.core.test_mesh_properties import BATCHES, EXAMPLES, RULES, SOME_RULES, Change, numbered
 from tests.samples import KEY, OTHER_KEY, THIRD_KEY, record, standing
 
@@ -59,7 +59,13 @@ def assert_in_order(replay: Replay, events: tuple[MeshEvent, ...]) -> None:
     assert len(subnets) == len(set(subnets))
 
 
+SUBNET = record_key("10.0.0.32/28")
+COMES = [(SUBNET, encode_record(record("10.0.0.32/28", KEY)))]
+GOES = [(SUBNET, None)]
+
+
 @EXAMPLES
+@example(RULES, [COMES, GOES], set(), {1})  # it waited to be told of, and the next view did not have it
 @given(SOME_RULES, BATCHES, st.sets(st.integers(0, 8)), st.sets(st.integers(0, 8)))
 def test_whenever_a_reader_comes_what_it_was_told_is_the_mesh(
     rules: MeshRules, batches: list[list[Change]], reads: set[int], new_views: set[int]
@@ -80,7 +86,7 @@ def test_whenever_a_reader_comes_what_it_was_told_is_the_mesh(
             if number in reads:
                 assert_in_order(replay, reader.telling.news(seen(view)))
                 assert_told(replay, view)
-            assert reader.telling.waiting <= len(replay.peers) + len(replay.quarantined) + len(view.peers) + len(
+            assert reader.waiting <= len(replay.peers) + len(replay.quarantined) + len(view.peers) + len(
                 view.quarantined
             )
         assert_in_order(replay, reader.telling.news(seen(view)))
