@@ -17,9 +17,7 @@ class IpamRequest(msgspec.Struct, frozen=True, kw_only=True):
     subnet_prefix: int  # length of the subnets to propose
     public_key: PublicKey  # who asks
     name: str  # the node's name; may be empty
-    taken: frozenset[
-        Prefix
-    ]  # subnets that can't be had, of any length: others hold them, or the operator reserves them
+    taken: frozenset[Prefix]  # what can't be had, of any length: others hold it, or the operator reserves it
     random: Random  # the only source of chance
 
 

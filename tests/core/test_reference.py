@@ -48,14 +48,31 @@ PACKAGE = {
                 twice.
             P2. It ends.
             """
+            @asynccontextmanager
+            async def aimed(self) -> Iterator[int]:
+                """Aim.
+
+                Args:
+                    at: It.
+
+                Raises:
+                    OSError: Never.
+
+                """
             async def look(self, at: Place, *, long: bool = False) -> "Sight": ...
             def _peek(self) -> "Secret": ...
         NAMES = "no expression"
         class Place(NamedTuple):
             """Where."""
             x: int = 0
+            def watched(self) -> Watch: ...
         Sight = str | bytes
         """What was seen."""
+        class Watch:
+            """What was seen, all of it."""
+            def __init__(self) -> None:
+                self.seen: list[Sight] = []  # oldest first
+                self.inner: Secret = Secret()
         class Secret: ...
     ''',
 }
@@ -104,7 +121,15 @@ def test_what_a_hook_leads_to_is_found_and_shown(tmp_path: Path) -> None:
     library = library_of(PACKAGE, tmp_path)
     found = surface(library, ["ikto_core.hookspecs"])
     page = reference(library, found)
-    assert {one.name for one in found} == {"ikto_register_probes", "hookimpl", "ProbePlugin", "Probe", "Place", "Sight"}
+    assert {one.name for one in found} == {
+        "ikto_register_probes",
+        "hookimpl",
+        "ProbePlugin",
+        "Probe",
+        "Place",
+        "Sight",
+        "Watch",
+    }
     for line in (
         "### `ikto_register_probes(most: int = 3) -> list[ProbePlugin]`",
         "| `name` | `str` |  | one \\| two |",
@@ -114,11 +139,16 @@ def test_what_a_hook_leads_to_is_found_and_shown(tmp_path: Path) -> None:
         "  twice.",
         "- **P2.** It ends.",
         "- `async look(at: Place, *, long: bool = False) -> Sight`: ",
+        "- `async with aimed() -> Iterator[int]`: Aim.",
+        "  - `at`: It.",
+        "| `seen` | `list[Sight]` | `[]` | oldest first |",
+        "  Raises:",
+        "  - `OSError`: Never.",
         "`Sight = str | bytes`",
         "What was seen.",
     ):
         assert line in page.splitlines()
-    assert "| `ikto_core.probes` | `ProbePlugin`, `Probe`, `Place`, `Sight` |" in public_list(library, found)
+    assert "| `ikto_core.probes` | `ProbePlugin`, `Probe`, `Place`, `Sight`, `Watch` |" in public_list(library, found)
 
 
 def test_a_package_that_exports_a_name_is_where_to_import_it_from(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import ClassVar, assert_type
 import pytest
 
 from ikto_core.backend import Backend, BackendPlugin
+from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keys import PrivateKey
-from ikto_core.testing import BackendContract, LinuxContract
+from ikto_core.testing import BackendContract, IpamContract, LinuxContract
 
 
 class TestMine(BackendContract):
@@ -28,3 +29,12 @@ class TestMine(BackendContract):
 
 class TestOnLinux(LinuxContract):
     programs = ("wg", "wireguard-go")
+
+
+class TestMyStrategy(IpamContract):
+    deterministic = True
+    names = ("rack-1", "rack-2")
+
+    @pytest.fixture
+    def plugin(self) -> IpamPlugin:
+        raise NotImplementedError

@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 
 from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent
+from ikto_core.config import Config
+from ikto_core.embedding import running_agent
 from ikto_core.hookspecs import hookimpl
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
 from ikto_core.model import DevicePatch, DeviceState, PeerPatch
+from ikto_core.observers.contract import Observer, ObserverContext, ObserverPlugin, PeerFacts
 from ikto_core.plugins import load_plugins
 from ikto_core.testing import BackendContract, NoSuchKit  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 
@@ -65,6 +68,23 @@ def records(patch: DevicePatch) -> None:
     PresharedKey("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     IpamPlugin(name="mine", summary="of no strategy", make=Proposes)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     load_plugins().backend(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class SeesOne:
+    async def see(self, events: PeerFacts) -> None: ...
+
+
+@asynccontextmanager
+async def watching(context: ObserverContext) -> AsyncGenerator[Observer, None]:
+    yield SeesOne()  # type: ignore[misc]  # pyright: ignore[reportReturnType]
+
+
+async def embedded() -> None:
+    ObserverPlugin(name="mine", summary="no context", open=not_a_context)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with running_agent({"private_address": "auto"}):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        pass
+    async with running_agent(Config(), private_key=KEY) as agent:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await agent.shown(10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 class TestMine(BackendContract):

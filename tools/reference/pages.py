@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from tools.reference.source import Definition, Library
+from tools.reference.source import Definition, Library, members
 from tools.reference.surface import family, is_error, is_hook, is_kit
 from tools.reference.wording import cell, code_cell, default_text, docstring, first_line, signature, type_text
 
@@ -104,30 +104,16 @@ def _title(one: Definition) -> str:
 
 def _members(one: Definition) -> Iterator[str]:
     """Yield the table of a record's members or of an enumeration's values; nothing if there are none."""
-    body = one.node.body if isinstance(one.node, ast.ClassDef) else []
-    members = [
-        node for node in body if isinstance(node, ast.AnnAssign) and not ast.unparse(node.target).startswith("_")
-    ]
-    values = [
-        node for node in body if isinstance(node, ast.Assign) and not ast.unparse(node.targets[0]).startswith("_")
-    ]
-    if members:
+    found = members(one)
+    typed = any(member.annotation for member in found)
+    if typed:
         yield from ("| member | type | default | |", "|---|---|---|---|")
-        for node in members:
-            default = default_text(node.value)
-            columns = (ast.unparse(node.target), type_text(node.annotation), default)
-            yield f"| {' | '.join(map(code_cell, columns))} | {cell(one.module.comment(node))} |"
-    elif values:
+    elif found:
         yield from ("| name | value | |", "|---|---|---|")
-        for value in values:
-            named = (ast.unparse(value.targets[0]), ast.unparse(value.value))
-            yield f"| {' | '.join(map(code_cell, named))} | {cell(one.module.comment(value))} |"
-    if members or values:
-        yield ""
-
-
-def _is_public(target: ast.expr) -> bool:
-    return not ast.unparse(target).startswith("_")
+    for member in found:
+        columns = [member.name, *([type_text(member.annotation)] if typed else []), default_text(member.value)]
+        yield f"| {' | '.join(map(code_cell, columns))} | {cell(one.module.comment(member.node))} |"
+    yield ""
 
 
 def _methods(one: Definition) -> Iterator[str]:
@@ -159,11 +145,11 @@ def _kit_members(classes: Iterable[Definition]) -> Iterator[str]:
 
 
 def _rows(one: Definition) -> Iterator[str]:
+    for member in members(one):
+        columns = (member.name, type_text(member.annotation), default_text(member.value))
+        yield f"| {' | '.join(map(code_cell, columns))} | {cell(one.module.comment(member.node))} |"
     for node in one.node.body if isinstance(one.node, ast.ClassDef) else []:
-        if isinstance(node, ast.AnnAssign) and _is_public(node.target):
-            columns = (ast.unparse(node.target), type_text(node.annotation), default_text(node.value))
-            yield f"| {' | '.join(map(code_cell, columns))} | {cell(one.module.comment(node))} |"
-        elif isinstance(node, _Function) and not node.name.startswith(("_", "test_")):
+        if isinstance(node, _Function) and not node.name.startswith(("_", "test_")):
             kind = "fixture" if "pytest.fixture" in map(ast.unparse, node.decorator_list) else "method"
             yield f"| {code_cell(signature(node))} | {kind} | | {cell(first_line(node))} |"
 

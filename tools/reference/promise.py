@@ -8,7 +8,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Set
 
-from tools.reference.source import Definition, Library
+from tools.reference.source import Definition, Library, Member, members
 from tools.reference.surface import family, is_error, is_hook, is_kit
 from tools.reference.wording import CLAUSE, signature, type_text
 
@@ -75,34 +75,32 @@ def _class_lines(thing: str, one: Definition) -> Iterator[str]:
     if is_error(one):
         yield from (f"offers {thing} is a {base}" for base in bases)
     if "NamedTuple" in bases:  # it is unpacked
-        yield f"offers {thing} as {', '.join(_member_names(node))}"
+        yield f"offers {thing} as {', '.join(member.name for member in members(one))}"
     clauses = map(CLAUSE.match, (ast.get_docstring(node) or "").splitlines())
     yield from (f"offers {thing} {clause[1]}" for clause in clauses if clause)
-    for member in node.body:
-        if isinstance(member, _Function) and not member.name.startswith(("_", "test_")):
-            yield from _call_lines(f"{thing}.{member.name}", member, asks=not is_kit(one))
+    for member in members(one):
+        yield from _member_lines(thing, member)
+    for method in node.body:
+        if isinstance(method, _Function) and _is_called(method.name, one):
+            yield from _call_lines(f"{thing}.{method.name}", method, asks=not is_kit(one))
             if "Protocol" in bases:
-                yield f"asks {thing}: {signature(member)}"
-        elif isinstance(member, ast.AnnAssign | ast.Assign):
-            yield from _member_lines(thing, member)
+                yield f"asks {thing}: {signature(method)}"
 
 
-def _member_names(node: ast.ClassDef) -> Iterator[str]:
-    yield from (ast.unparse(member.target) for member in node.body if isinstance(member, ast.AnnAssign))
+def _is_called(method: str, one: Definition) -> bool:
+    """Whether others call a method of a class; they make errors too."""
+    return not method.startswith(("_", "test_")) or (is_error(one) and method == "__init__")
 
 
-def _member_lines(thing: str, member: ast.AnnAssign | ast.Assign) -> Iterator[str]:
-    name = ast.unparse(member.target if isinstance(member, ast.AnnAssign) else member.targets[0])
-    if name.startswith("_"):
-        return
-    if isinstance(member, ast.AnnAssign):
+def _member_lines(thing: str, member: Member) -> Iterator[str]:
+    if member.annotation:
         kind, literal, values = type_text(member.annotation).partition("Literal[")
-        yield f"offers {thing}.{name}: {kind}{literal}"  # of which there may be more values
-        yield from (f"offers {thing}.{name} of {value}" for value in values.rstrip("]").split(", ") if value)
+        yield f"offers {thing}.{member.name}: {kind}{literal}"  # of which there may be more values
+        yield from (f"offers {thing}.{member.name} of {value}" for value in values.rstrip("]").split(", ") if value)
         if member.value is None:
-            yield f"asks {thing}.{name}"
-    else:
-        yield f"offers {thing}.{name} = {ast.unparse(member.value)}"
+            yield f"asks {thing}.{member.name}"
+    elif member.value:
+        yield f"offers {thing}.{member.name} = {ast.unparse(member.value)}"
 
 
 def _call_lines(thing: str, node: _Function, *, asks: bool) -> Iterator[str]:

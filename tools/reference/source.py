@@ -108,6 +108,37 @@ class Library:
         return definition.module.name
 
 
+class Member(NamedTuple):
+    """Something that a class has: of a record, of an enumeration, or of an object once it is made."""
+
+    name: str
+    annotation: ast.expr | None  # None: it is only assigned, as an enumeration's values are
+    value: ast.expr | None  # None: it has no default
+    node: ast.stmt
+
+
+def members(one: Definition) -> list[Member]:
+    """Return the public members of a class, in order; nothing for what is no class.
+
+    Those that `__init__` sets are members where it says so, by a type and a comment: `self.at: int = 0  # in bytes`.
+    """
+    body = one.node.body if isinstance(one.node, ast.ClassDef) else []
+    found = [_member(node, "") for node in body]
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            said = (inner for inner in node.body if isinstance(inner, ast.AnnAssign) and one.module.comment(inner))
+            found += [_member(inner, "self.") for inner in said]
+    return [member for member in found if member and not member.name.startswith("_")]
+
+
+def _member(node: ast.stmt, prefix: str) -> Member | None:
+    if isinstance(node, ast.AnnAssign):
+        return Member(ast.unparse(node.target).removeprefix(prefix), node.annotation, node.value, node)
+    if isinstance(node, ast.Assign):
+        return Member(ast.unparse(node.targets[0]), None, node.value, node)
+    return None
+
+
 def _names(node: ast.stmt) -> Iterator[str]:
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         yield node.name

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 
-from tools.reference.source import Definition, Library
+from tools.reference.source import Definition, Library, members
 from tools.reference.wording import unquoted
 
 BEGINNINGS = (
@@ -103,11 +103,10 @@ def _expressions(definition: Definition) -> Iterator[ast.expr]:
         yield from annotations(node)
     elif isinstance(node, ast.ClassDef):
         yield from () if is_kit(definition) else node.bases
-        for member in node.body:
-            if isinstance(member, ast.AnnAssign) and not ast.unparse(member.target).startswith("_"):
-                yield member.annotation
-            elif isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef) and not member.name.startswith("_"):
-                yield from annotations(member)
+        yield from (member.annotation for member in members(definition) if member.annotation)
+        for method in node.body:
+            if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and not method.name.startswith("_"):
+                yield from annotations(method)
     elif isinstance(node.value, ast.BinOp):  # a union
         yield node.value
 

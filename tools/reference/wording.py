@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 CLAUSE = re.compile(r"^([A-Z]\d+)\. ")  # how a numbered clause of a contract begins
-_LABEL = re.compile(r"^(?:Args|Raises|Returns|Yields):$")
+_LABEL = re.compile(r"^(Args|Raises|Returns|Yields):$")
 _ARGUMENT = re.compile(r"^ {4}(\w+): ")
 
 
@@ -39,6 +39,8 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
         return f"{node.name}: {type_text(node.returns)}"
     arguments = [text for text in _arguments(node.args) if text not in {"self", "cls"}]
     word = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
+    if any(ast.unparse(mark).endswith("contextmanager") for mark in node.decorator_list):
+        word += "with "
     returns = f" -> {type_text(node.returns)}" if node.returns else ""
     return f"{word}{node.name}({', '.join(arguments)}){returns}"
 
@@ -89,7 +91,9 @@ def _marked_up(lines: list[str]) -> Iterator[str]:
         if begins := CLAUSE.match(line) or (arguments and _ARGUMENT.match(line)):
             item = True
             yield f"- {'`' + begins[1] + '`:' if arguments else '**' + begins[1] + '.**'} {line[begins.end() :]}"
-        elif not _LABEL.match(line):
+        elif label := _LABEL.match(line):
+            yield from () if label[1] == "Args" else (line, "")
+        else:
             yield line if code else f"{'  ' if item else ''}{line.strip()}"
 
 

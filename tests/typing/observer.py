@@ -1,0 +1,81 @@
+"""An observer and a command as authors write them, and a program that runs an agent in its own event loop."""
+
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import assert_never, assert_type
+
+import click
+
+from ikto_core.addressing import Prefix
+from ikto_core.config import Config, config_of
+from ikto_core.embedding import RunningAgent, running_agent
+from ikto_core.hookspecs import hookimpl
+from ikto_core.keys import PublicKey
+from ikto_core.observers.contract import (
+    MeshEvent,
+    MeshReady,
+    Observer,
+    ObserverContext,
+    ObserverPlugin,
+    PeerAccepted,
+    PeerChanged,
+    PeerFacts,
+    PeerRemoved,
+    QuarantineEnded,
+    RecordQuarantined,
+    Resync,
+)
+from ikto_core.observers.replay import Replay
+from ikto_core.plugins import load_plugins
+
+
+class Mine:
+    async def see(self, events: Sequence[MeshEvent]) -> None:
+        for event in events:
+            match event:
+                case Resync():
+                    assert_type(event.peers, int)
+                case PeerAccepted() | PeerRemoved():
+                    assert_type(event.peer, PeerFacts)
+                case PeerChanged(before=before):
+                    assert_type(before, PeerFacts)
+                case RecordQuarantined() | QuarantineEnded():
+                    assert_type(event.allowed_ip, str | None)
+                case MeshReady():
+                    assert_type(event.revision, int)
+                case _:
+                    assert_never(event)  # until there is another kind: its author is told
+
+
+@asynccontextmanager
+async def open_mine(context: ObserverContext) -> AsyncGenerator[Observer, None]:
+    assert_type(context.argument, str)
+    assert_type(context.state_dir, Path)
+    yield Mine()
+
+
+@hookimpl
+def ikto_register_observers() -> Iterable[ObserverPlugin]:
+    return [ObserverPlugin(name="mine", summary="sees", open=open_mine)]
+
+
+@hookimpl
+def ikto_register_commands(cli: click.Group) -> None:
+    cli.add_command(click.Command("mine"))
+
+
+async def embedded() -> None:
+    config = config_of(private_address="auto")
+    assert_type(config, Config)
+    async with running_agent(config, backend=load_plugins().backend("fake")) as agent:
+        assert_type(agent, RunningAgent)
+        assert_type(await agent.claimed(), Prefix)
+        assert_type(await agent.ready(), MeshReady)
+        assert_type(await agent.shown(timeout_s=1.0), tuple[PeerFacts, ...])
+        assert_type(await agent.rotate_key(), PublicKey)
+        replay = Replay()
+        async for event in agent.events():
+            assert_type(event, MeshEvent)
+            replay.see([event])
+        assert_type(replay.peers, dict[str, PeerFacts])
