@@ -1,10 +1,8 @@
 """The agent: puts the rooms together and is the only place that starts tasks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, nullcontext
-from pathlib import Path
-from random import Random, SystemRandom
 from typing import Any
 
 import msgspec
@@ -14,15 +12,13 @@ from ikto_core import systemd
 from ikto_core.admin.report import Report
 from ikto_core.admin.server import serve
 from ikto_core.aim import Aim
-from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.backend import Backend, BackendContext
 from ikto_core.brake import BrakeLimits
 from ikto_core.candidates import Candidates
 from ikto_core.claims import Claims
-from ikto_core.config import Config
 from ikto_core.device_events import watch_device
 from ikto_core.egress import has_route, host_name
 from ikto_core.errors import AddressInUseError, BackendError, first_cause
-from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keeper import Keeper
 from ikto_core.kept_mesh import KeptMesh, MeshFile
 from ikto_core.keyfile import load_private_key
@@ -44,24 +40,9 @@ from ikto_core.store.hints import listen
 from ikto_core.store.link import Link
 from ikto_core.store.session import Session
 from ikto_core.surroundings import Surroundings
+from ikto_core.terms import Terms
 
 log = structlog.get_logger(__name__)
-
-
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent is to be; the same for all its keys."""
-
-    config: Config  # checked
-    backend: BackendPlugin
-    ipam: IpamPlugin  # proposes subnets when the private address is "auto"
-    observers: Sequence[ObserverRun] = ()
-    key_path: Path | None = None  # where the next key is found after a rotation; None: the key is never rotated
-    socket: Path | None = None  # where it answers; None: nowhere
-    service_manager: bool = False  # whether systemd is told how we fare
-    random: Random = SystemRandom()  # chance of every kind
-    news: Newsroom = msgspec.field(default_factory=Newsroom)
-    on_agent: Callable[["Agent"], None] = lambda _: None  # called with the agent whenever there is another
-    on_standing: Callable[[str], None] = lambda _: None  # called with our record's KV key: it stands; empty: no more
 
 
 async def run_agent(terms: Terms, private_key: PrivateKey) -> None:
@@ -76,7 +57,7 @@ async def run_agent(terms: Terms, private_key: PrivateKey) -> None:
         while True:
             with cancellation_kept():  # which a TaskGroup that ends with a rotation may forget, up to Python 3.12
                 agent = Agent(terms, private_key, backend)
-                terms.on_agent(agent)
+                terms.on_agent(agent.report)
                 await agent.run()
             private_key = load_private_key(terms.key_path) if terms.key_path else private_key
 
@@ -122,7 +103,7 @@ class Agent:
         name, ifname = config.name or host_name(), config.wg_dev_name
         self._terms = terms
         self._ifname = ifname
-        self.backend = backend
+        self._backend = backend
         self._surroundings = Surroundings(config)
         book = EndpointBook(private_key.public(), persistent_keepalive=config.persistent_keepalive, has_route=has_route)
         limits = BrakeLimits(share=config.removal_limit / 100)
@@ -131,7 +112,7 @@ class Agent:
         self._state = StateFile(config.state_path())
         self._keeper = Keeper(MeshFile(config.state_path()))
         claims = Claims(config, private_key.public(), self._state)
-        self.membership = member = Membership(
+        self._membership = member = Membership(
             config,
             name=name,
             public_key=private_key.public(),
@@ -151,10 +132,10 @@ class Agent:
             self._terms.config,
             name,
             backend_name=self._terms.backend.name,
-            membership=self.membership,
+            membership=self._membership,
             reconciler=self._reconciler,
             link=self._link,
-            backend=self.backend,
+            backend=self._backend,
             keeper=self._keeper,
             state=self._state,
             rotation=self._rotation,
@@ -183,13 +164,13 @@ class Agent:
                 tasks.create_task(self._keeper.run(self._to_keep))
                 tasks.create_task(self._link.run(self._follow))
                 tasks.create_task(self._reconciler.run())
-                tasks.create_task(watch_device(self.backend, self._ifname, self._reconciler.distrust))
+                tasks.create_task(watch_device(self._backend, self._ifname, self._reconciler.distrust))
                 await self._until_the_end()
         except BaseExceptionGroup as group:
             if self._rotation.done.is_set():
                 return
             cause = first_cause(group)
-            if isinstance(cause, AddressInUseError) and self.membership.had_claim:
+            if isinstance(cause, AddressInUseError) and self._membership.had_claim:
                 await self._let_go()
             raise cause from group
 
@@ -201,7 +182,7 @@ class Agent:
 
     async def _recall(self) -> None:
         """Have the device show what was kept, before NATS is dialled; what fails now is tried again later."""
-        self.membership.recall(kept := self._keeper.load())
+        self._membership.recall(kept := self._keeper.load())
         if kept and kept.mtu:  # what fits the way to peers is found again when there is a way
             self._reconciler.fit(kept.mtu)
         try:
@@ -211,17 +192,17 @@ class Agent:
 
     def _to_keep(self, now: float) -> KeptMesh | None:
         self._state.mend()
-        kept = self.membership.to_keep(now)
+        kept = self._membership.to_keep(now)
         return msgspec.structs.replace(kept, mtu=self._reconciler.mtu) if kept else None
 
     def _tell_ready(self, shown: DeviceSpec) -> None:
-        subnet, revision = self.membership.aim.subnet, self._reconciler.shown_revision
+        subnet, revision = self._membership.aim.subnet, self._reconciler.shown_revision
         if ready := readiness(subnet, shown.addresses, self._ifname, revision):
             self._terms.news.shows(ready)
 
     async def _follow(self, session: Session) -> None:
         """Follow the bucket and keep our record for as long as the session lives."""
-        member, bucket = self.membership, Bucket(session, self._terms.config.nats_kv)
+        member, bucket = self._membership, Bucket(session, self._terms.config.nats_kv)
         advertised = await self._surroundings.address(session.server, patient=member.had_claim)
         if mtu := await self._surroundings.mtu(session.server):
             self._reconciler.fit(mtu)
@@ -242,8 +223,8 @@ class Agent:
     async def _let_go(self) -> None:
         """Stop using an address that is not ours, at once and for good."""
         log.error("letting go of the address: the device goes", ifname=self._ifname)
-        self.membership.forget()
+        self._membership.forget()
         try:
-            await self.backend.delete(self._ifname)
+            await self._backend.delete(self._ifname)
         except BackendError as error:
             log.error("the device could not be removed", ifname=self._ifname, error=str(error))

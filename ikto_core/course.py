@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from ikto_core.addressing import Prefix
-from ikto_core.agent import Agent
+from ikto_core.admin.report import Report
 from ikto_core.errors import IktoError
 from ikto_core.observers.newsroom import Newsroom
 from ikto_core.records import allowed_ip_of_key
@@ -26,14 +26,14 @@ class Course:
 
     def __init__(self) -> None:
         self.news = Newsroom()
-        self.agent: Agent | None = None  # None: it has not begun yet
+        self.report: Report | None = None  # of the present agent; None: none has begun yet
         self.claim: StandingClaim | None = None  # None: no claim of the present agent stands
         self._over = False
         self._moved = asyncio.Event()
 
-    def begins(self, agent: Agent) -> None:
-        """Note that this is the agent from now on: the first, or one with another key."""
-        self.agent, self.claim = agent, None
+    def begins(self, report: Report) -> None:
+        """Note that an agent begins, of which this tells: the first, or one with another key."""
+        self.report, self.claim = report, None
         self._moves()
 
     def stands(self, key: str) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from ikto_core.addressing import Prefix
+from ikto_core.admin.report import Report
 from ikto_core.admin.views import StatusView
-from ikto_core.agent import Agent, Terms, beside, run_agent
+from ikto_core.agent import beside, run_agent
 from ikto_core.backend import BackendPlugin
 from ikto_core.config import Config
 from ikto_core.course import Course
@@ -28,6 +29,7 @@ from ikto_core.observers.telling import facts
 from ikto_core.plugins import load_plugins
 from ikto_core.proof import unproved
 from ikto_core.provoking import provoke
+from ikto_core.terms import Terms
 
 __all__ = ["RunningAgent", "running_agent"]
 
@@ -101,7 +103,7 @@ class RunningAgent:
         """
         await self.claimed()
         ready, loop = await self.ready(), asyncio.get_running_loop()
-        asked, before = self._peers(), await self._device_peers()
+        asked, before = await self._peers(), await self._device_peers()
         give_up_at, provoke_at = loop.time() + timeout_s, 0.0
         while missing := await self._unproved(asked, before):
             if loop.time() >= give_up_at:
@@ -121,24 +123,23 @@ class RunningAgent:
 
     async def status(self) -> StatusView:
         """Return what `ikto status` shows."""
-        return await (await self._agent()).report.status()
+        return await (await self._report()).status()
 
     async def rotate_key(self) -> PublicKey:
         """Have the key rotated, make before break, and return the next one; it is used some time later.
 
         Raises IktoError if the key was given, or no subnet is claimed yet; ConfigError if its file can't be written.
         """
-        return (await self._agent()).report.rotation.begin()
+        return (await self._report()).rotation.begin()
 
-    async def _agent(self) -> Agent:
-        return await self._course.until(lambda: self._course.agent)
+    async def _report(self) -> Report:
+        return await self._course.until(lambda: self._course.report)
 
-    def _peers(self) -> dict[PublicKey, MeshPeer]:
-        agent = self._course.agent
-        return dict(agent.membership.aim.view.peers) if agent else {}
+    async def _peers(self) -> dict[PublicKey, MeshPeer]:
+        return dict((await self._report()).membership.aim.view.peers)
 
     async def _device_peers(self) -> Mapping[PublicKey, PeerState]:
-        device = await (await self._agent()).backend.read(self.config.wg_dev_name)
+        device = await (await self._report()).backend.read(self.config.wg_dev_name)
         return device.peers if device else {}
 
     async def _unproved(
@@ -146,7 +147,7 @@ class RunningAgent:
     ) -> list[MeshPeer]:
         """Return who of those asked is still in the mesh, and not known to show us."""
         claim = await self._course.until(lambda: self._course.claim)
-        now, peers = await self._device_peers(), self._peers()
+        now, peers = await self._device_peers(), await self._peers()
         return unproved([peers[key] for key in asked if key in peers], now, before, claim.since)
 
 

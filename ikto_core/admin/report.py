@@ -59,10 +59,10 @@ class Report:
         self._config = config
         self._name = name
         self._backend_name = backend_name
-        self._membership = membership
+        self.membership = membership
         self._reconciler = reconciler
         self._link = link
-        self._backend = backend
+        self.backend = backend
         self._keeper = keeper
         self._state_file = state
         self._leases = leases
@@ -80,8 +80,8 @@ class Report:
 
     def info(self) -> InfoView:
         """Return our own record and every accepted one of others."""
-        accepted = [a for peer in self._membership.aim.view.peers.values() for a in peer.records]
-        record = self._membership.record
+        accepted = [a for peer in self.membership.aim.view.peers.values() for a in peer.records]
+        record = self.membership.record
         return InfoView(
             own=record_view(record) if record else None,
             peers=tuple(record_view(a.record) for a in sorted(accepted, key=lambda a: a.subnet)),
@@ -91,7 +91,7 @@ class Report:
         """Return everything there is to say; a device that can't be read is a part of it."""
         device, unread = await self._read()
         failure = self._reconciler.failure or unread
-        follower, aim = self._membership.follower, self._membership.aim
+        follower, aim = self.membership.follower, self.membership.aim
         view = aim.view
         return StatusView(
             state=self._state(failure),
@@ -121,7 +121,7 @@ class Report:
         """Return every accepted peer, with what the device knows of it."""
         device, unread = await self._read()
         shown = None if unread else device.peers if device else {}
-        accepted = sorted(self._membership.aim.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
+        accepted = sorted(self.membership.aim.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
         return PeersView(peers=tuple(peer_view(peer, shown) for peer in accepted), device_failure=unread or None)
 
     def release(self) -> int:
@@ -133,14 +133,14 @@ class Report:
 
     def resync(self) -> None:
         """Have the whole bucket and the whole device read again, soon."""
-        self._membership.follower.distrust()
+        self.membership.follower.distrust()
         self._reconciler.distrust()
 
     async def _read(self) -> tuple[DeviceState | None, str]:
         """Return the device, and why it can't be read."""
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                return await self._backend.read(self._config.wg_dev_name), ""
+                return await self.backend.read(self._config.wg_dev_name), ""
         except BackendError as error:
             return None, str(error)
         except TimeoutError:
@@ -148,11 +148,11 @@ class Report:
 
     def _state(self, device_failure: str) -> AgentState:
         if self._reconciler.in_step.is_set():
-            cut_off = not self._link.server or self._membership.aim.recalled
+            cut_off = not self._link.server or self.membership.aim.recalled
             return AgentState.DEGRADED if device_failure or cut_off else AgentState.READY
-        if self._membership.record:
+        if self.membership.record:
             return AgentState.APPLYING
-        in_view = self._link.server and self._membership.follower.synced.is_set()
+        in_view = self._link.server and self.membership.follower.synced.is_set()
         return AgentState.CLAIMING if in_view else AgentState.CONNECTING
 
     def _private_address(self) -> str | None:
@@ -160,13 +160,13 @@ class Report:
         return next((str(address.ip) for address in self._reconciler.addresses), None)
 
     def _nats(self) -> NatsView:
-        failure = self._link.failure or self._membership.doubt.failure
+        failure = self._link.failure or self.membership.doubt.failure
         return NatsView(connected=bool(self._link.server), server=self._link.server or None, failure=failure or None)
 
     def _kept(self) -> KeptView:
         latest, failure = self._keeper.latest, self._state_file.failure or self._keeper.failure
         return KeptView(
-            shown=self._membership.aim.recalled,
+            shown=self.membership.aim.recalled,
             revision=latest.revision if latest else None,
             saved_at=latest.saved_at if latest else None,
             failure=failure or None,
@@ -174,7 +174,7 @@ class Report:
 
     def _counters(self) -> CountersView:
         return CountersView(
-            follower=msgspec.structs.replace(self._membership.follower.stats),
+            follower=msgspec.structs.replace(self.membership.follower.stats),
             reconcile=msgspec.structs.replace(self._reconciler.stats),
             link=msgspec.structs.replace(self._link.stats),
             keeper=msgspec.structs.replace(self._keeper.stats),

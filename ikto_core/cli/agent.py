@@ -11,7 +11,7 @@ import click
 import msgspec
 import structlog
 
-from ikto_core.agent import Terms, run_agent
+from ikto_core.agent import run_agent
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_members, member_options, socket_option
 from ikto_core.cli.printing import printable
@@ -19,6 +19,7 @@ from ikto_core.config import load_config
 from ikto_core.keyfile import load_private_key
 from ikto_core.observers.runner import observer_runs
 from ikto_core.plugins import Plugins, load_plugins
+from ikto_core.terms import Terms
 
 log = structlog.get_logger(__name__)
 

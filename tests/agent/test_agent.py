@@ -10,7 +10,8 @@ import pytest
 
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core import rotation
-from ikto_core.agent import Agent, Terms, beside, run_agent
+from ikto_core.admin.report import Report
+from ikto_core.agent import beside, run_agent
 from ikto_core.backend import BackendContext, BackendPlugin, DeviceEvent
 from ikto_core.config import Config
 from ikto_core.errors import BackendError
@@ -18,6 +19,7 @@ from ikto_core.ipam.builtin import RandomStrategy
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keyfile import draw_next_key, load_private_key, write_private_key
 from ikto_core.store.bucket import Bucket
+from ikto_core.terms import Terms
 from ikto_core.testing.nats_server import NatsServer
 from tests.core.test_observers import Notes
 from tests.nodes import OWN_PRIVATE_KEY, until
@@ -139,13 +141,13 @@ async def test_an_agents_observers_are_told_shown_in_its_status_and_closed_when_
         nats_kv=bucket.name,
     )
     plugin = BackendPlugin(name="fake", summary="", open=FakeHost().open)
-    told, failing, agents = Notes(), Notes(), list[Agent]()
+    told, failing, agents = Notes(), Notes(), list[Report]()
     failing.opens = _fails
     runs = (told.run("told"), failing.run("failing=x"))
     terms = Terms(config=config, backend=plugin, ipam=IPAM, observers=runs, on_agent=agents.append)
     async with asyncio.timeout(20), beside(run_agent(terms, OWN_PRIVATE_KEY)):
         await until(lambda: told.mesh.ready and runs[1].failure)
-        shown = (await agents[0].report.status()).observers
+        shown = (await agents[0].status()).observers
         assert [(view.name, view.failure) for view in shown] == [("told", None), ("failing=x", "no")]
         assert shown[0].counters.events == sum(len(call) for call in told.calls)
     assert (told.opened, told.closed) == (1, 1)
