@@ -167,6 +167,23 @@ async def _raise_exit() -> None:
     raise SystemExit(3)
 
 
+class _Panic(BaseException):
+    """As extensions that are written in Rust raise."""
+
+
+async def _raise_panic() -> None:
+    raise _Panic
+
+
+class _MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+async def _raise_mute() -> None:
+    raise _MuteError
+
+
 async def _raise_cancelled() -> None:
     raise asyncio.CancelledError
 
@@ -185,7 +202,16 @@ async def _raise_refusal() -> None:
     raise ConfigError("no such program", hint="give one")
 
 
-FAILURES = [_raise_error, _raise_exit, _raise_cancelled, _raise_group, _raise_from_tasks, _raise_refusal]
+FAILURES = [
+    _raise_error,
+    _raise_exit,
+    _raise_panic,
+    _raise_mute,
+    _raise_cancelled,
+    _raise_group,
+    _raise_from_tasks,
+    _raise_refusal,
+]
 
 
 @pytest.mark.usefixtures("hurry")
