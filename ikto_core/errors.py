@@ -81,6 +81,15 @@ def first_cause(error: BaseException) -> BaseException:
     return (final or passing or leaves)[0]
 
 
+def described(error: BaseException) -> str:
+    """Return an error's type and text on one line; others wrote both, and an error may even fail to tell its text."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - whatever an exception of others does
+        text = "(it can't be told)"
+    return ": ".join(filter(None, (type(error).__name__, text)))
+
+
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:

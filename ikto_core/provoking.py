@@ -38,7 +38,7 @@ def _send_within(netns: str, source: str, addresses: Iterable[str]) -> None:
 
 
 def _send(source: str, addresses: Iterable[str]) -> None:
-    with socket(AF_INET6 if ":" in source else AF_INET, SOCK_DGRAM | SOCK_NONBLOCK) as sender, suppress(OSError):
+    with suppress(OSError), socket(AF_INET6 if ":" in source else AF_INET, SOCK_DGRAM | SOCK_NONBLOCK) as sender:
         sender.bind((source, 0))
         for address in addresses:
             with suppress(OSError):  # a peer without an endpoint, a device that is down

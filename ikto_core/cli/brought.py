@@ -1,4 +1,4 @@
-"""Commands that plugins bring. No plugin is imported for a command of Ikto's own, nor is what imports plugins."""
+"""Commands that plugins bring. No plugin is imported to find a command of Ikto's own, nor is what imports plugins."""
 
 import os
 from functools import cached_property

@@ -68,6 +68,13 @@ def cli(run: Run, debug: bool) -> None:
     run.debug = debug
 
 
+@cli.result_callback()
+@click.pass_obj
+def _exit_code(run: Run, /, returned: object, **_: object) -> object:
+    """Return what a command of ours returns; a plugin's is click's, to which that is no exit code."""
+    return None if run.whose else returned
+
+
 def main() -> None:
     """Run the program and exit: 2 for a wrong command line, an IktoError's own code, 130 when interrupted."""
     sys.exit(run(sys.argv[1:]))

@@ -10,7 +10,7 @@ import structlog
 from ikto_core.config import Config
 from ikto_core.counters import ObserverCounters
 from ikto_core.egress import host_name
-from ikto_core.errors import IktoError
+from ikto_core.errors import IktoError, described
 from ikto_core.observers.contract import Observer, ObserverContext, ObserverPlugin
 from ikto_core.observers.newsroom import Newsroom, Reader
 
@@ -61,10 +61,12 @@ class ObserverRun:
                 async with self._opened() as observer:
                     await self._tell(observer, self._reader)
             self._ended_by = "it ended"
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise
         except IktoError as error:
             self._ended_by = str(error)
-        except (Exception, SystemExit, BaseExceptionGroup) as error:  # noqa: BLE001 - a plugin may raise anything
-            self._ended_by = f"{type(error).__name__}: {error}"
+        except BaseException as error:  # noqa: BLE001 - a panic of an extension is no Exception
+            self._ended_by = described(error)
         finally:
             self._reader = None
 

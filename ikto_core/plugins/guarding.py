@@ -1,18 +1,19 @@
 """What a plugin's own code raises when it is called later on: told as its fault, with who brings it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from ikto_core.errors import IktoError, PluginError
+from ikto_core.errors import IktoError, PluginError, described
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def guarded_make(make: Callable[P, R], whose: str) -> Callable[P, R]:
-    """Return a maker that raises PluginError where this one raises anything but an IktoError."""
+    """Return a maker that raises PluginError where this one raises anything but an IktoError, an exit too."""
 
     @wraps(make)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -41,8 +42,7 @@ def guarded_open(
 def _blamed(whose: str) -> Iterator[None]:
     try:
         yield
-    except IktoError:
+    except (IktoError, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
         raise
-    except Exception as error:
-        what = ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
-        raise PluginError(f"{whose} failed: {what}", hint="this is a mistake in that plugin") from error
+    except BaseException as error:  # an exit, too: the agent would end, and nobody know why
+        raise PluginError(f"{whose} failed: {described(error)}", hint="this is a mistake in that plugin") from error

@@ -12,6 +12,7 @@ import pluggy
 from msgspec import structs
 
 from ikto_core import hookspecs
+from ikto_core.errors import described
 from ikto_core.plugin_sources import PROJECT, Source, Unreadable, installed
 from ikto_core.plugins.facade import ANY_KIND, Fault, Offer, Plugins, Shelf
 from ikto_core.plugins.kinds import COMMANDS, NotUsableError, T, checked, command_of
@@ -76,7 +77,7 @@ class _Loader:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, even an exit, and must harm no other
-            reason = f"{doing} raised {type(error).__name__}: {_text(error)}"
+            reason = f"{doing} raised {described(error)}"
         else:
             return
         self.plugins.faults.append(Fault(kind, name or source.entry_point, source, "failed", " ".join(reason.split())))
@@ -127,10 +128,3 @@ class _Loader:
             self._block(shelf.kind.name, record.name, source, record.name)
         else:
             shelf.append(Offer(record, source))
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - whatever a plugin's own exceptions do
-        return "(it can't be told)"

@@ -19,9 +19,12 @@ def ikto_register_commands(cli):
         "Show who talks\x1b most."
         if fail == "ours":
             raise IktoError("no agent answers", hint="start one")
+        if fail == "code":
+            click.get_current_context().exit(3)
         if fail:
             raise ValueError(fail)
         click.echo("node-b")
+        return 1  # so many
 """
 
 
@@ -46,6 +49,7 @@ def test_it_runs_like_one_of_ours(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["top", "--nonsense"]) == 2
     assert "Usage: ikto top" in capsys.readouterr().err
     assert run(["top", "--help"]) == 0
+    assert run(["top", "--fail", "code"]) == 3
 
 
 @pytest.mark.usefixtures("acme")

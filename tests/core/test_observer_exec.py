@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,7 +68,8 @@ async def test_one_that_neither_reads_nor_keeps_quiet_is_no_trouble() -> None:
     [
         ("import sys; print('no'); sys.stderr.write('noise\\nno route\\n\\n'); sys.exit(3)", "exit code 3: no route"),
         ("import sys; sys.exit(3)", "exit code 3: it did not say why"),
-        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL: it did not say why"),
+        ("import os; os.kill(os.getpid(), 9)", "was ended by signal 9 (Killed): it did not say why"),
+        ("import os; os.kill(os.getpid(), 40)", "was ended by signal 40 (Real-time signal 6): it did not say why"),
         ("import sys; sys.stderr.write('x' * 10**6); sys.exit(1)", "exit code 1: " + "x" * 200),
         ("import sys; sys.stderr.buffer.write(b'\\xff'); sys.exit(1)", "exit code 1: \ufffd"),
     ],
@@ -108,6 +110,20 @@ async def test_when_the_agent_ends_it_does_and_is_no_zombie(tmp_path: Path) -> N
         await until(lambda: path.exists() and path.read_text() != "")
         seeing.cancel()
     assert not entry_of(path).exists()
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+async def test_when_the_agent_ends_as_it_starts_what_it_started_does_too(tmp_path: Path, turns: int) -> None:
+    path = tmp_path / "pid"
+    script = ["/bin/sh", "-c", f"sleep 1000 & printf $! > {path}.new; mv {path}.new {path}; wait"]
+    async with asyncio.TaskGroup() as tasks:
+        seeing = tasks.create_task(Program(script).see(EVENTS))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        while not path.exists():  # the loop is busy meanwhile: nothing else has a turn
+            time.sleep(0.01)  # noqa: ASYNC251
+        seeing.cancel()
+    await until(lambda: not alive(path))
 
 
 async def test_nothing_of_our_environment_reaches_it_but_what_every_program_needs(

@@ -171,15 +171,25 @@ def test_one_that_is_mounted_by_itself_is_written_in_place(path: Path, content: 
     assert done.stdout.split() == ["hosts", "outside"]
 
 
+READ_ONLY_DIRECTORY = (
+    "mkdir etc; mv hosts outside; touch etc/hosts; mount --bind etc etc; mount --bind outside etc/hosts; "
+    "mount -o remount,bind,ro etc; "
+)
+
+
 @needs_mounts
 def test_in_a_directory_that_is_read_only_it_is_written_in_place(path: Path) -> None:
-    script = (
-        "mkdir etc; mv hosts outside; touch etc/hosts; mount --bind etc etc; mount --bind outside etc/hosts; "
-        "mount -o remount,bind,ro etc; change etc/hosts \"b'new'\""
-    )
-    done = in_mount_namespace(script, path.parent)
+    done = in_mount_namespace(READ_ONLY_DIRECTORY + "change etc/hosts \"b'new'\"", path.parent)
     assert (done.returncode, done.stderr) == (0, "")
     assert path.with_name("outside").read_bytes() == b"new"
+
+
+@needs_mounts
+def test_what_an_editor_wrote_meanwhile_is_not_lost_there_either(path: Path) -> None:
+    edited = "Path(sys.argv[1]).write_bytes(b'edited') and b'new'"
+    done = in_mount_namespace(f'{READ_ONLY_DIRECTORY} change etc/hosts "{edited}"', path.parent)
+    assert "somebody else is writing it" in done.stderr
+    assert path.with_name("outside").read_bytes() == b"edited"
 
 
 @needs_mounts

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from ikto_core.addressing import Prefix
 from ikto_core.agent import observe
 from ikto_core.config import Config
 from ikto_core.errors import ConfigError, PluginError
@@ -167,6 +168,23 @@ async def _raise_exit() -> None:
     raise SystemExit(3)
 
 
+class _Panic(BaseException):
+    """As extensions that are written in Rust raise."""
+
+
+async def _raise_panic() -> None:
+    raise _Panic
+
+
+class _MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+async def _raise_mute() -> None:
+    raise _MuteError
+
+
 async def _raise_cancelled() -> None:
     raise asyncio.CancelledError
 
@@ -185,7 +203,16 @@ async def _raise_refusal() -> None:
     raise ConfigError("no such program", hint="give one")
 
 
-FAILURES = [_raise_error, _raise_exit, _raise_cancelled, _raise_group, _raise_from_tasks, _raise_refusal]
+FAILURES = [
+    _raise_error,
+    _raise_exit,
+    _raise_panic,
+    _raise_mute,
+    _raise_cancelled,
+    _raise_group,
+    _raise_from_tasks,
+    _raise_refusal,
+]
 
 
 @pytest.mark.usefixtures("hurry")
@@ -226,6 +253,20 @@ async def test_after_each_failure_the_pause_is_longer(mesh: Mesh, monkeypatch: p
     assert [entry["next_try_in_s"] for entry in logged][:4] == [0.001, 0.002, 0.004, 0.004]
 
 
+async def test_after_one_that_lasted_the_pause_is_short_again(mesh: Mesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "FIRST_RETRY_S", 0.001)
+    notes = Notes()
+    notes.opens = _raise_error
+    run = notes.run()
+    with capture_logs() as logged:
+        async with told(mesh, run):
+            await until(lambda: run.stats.failures >= 3)
+            monkeypatch.setattr(runner, "LONGEST_RETRY_S", 0.0)  # whatever lasted, lasted long
+            seen = run.stats.failures
+            await until(lambda: run.stats.failures > seen)
+    assert (logged[2]["next_try_in_s"], logged[seen]["next_try_in_s"]) == (0.004, 0.001)
+
+
 async def test_one_that_ignores_its_end_or_takes_too_long_over_it_ends_all_the_same(
     mesh: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +302,21 @@ async def test_an_agents_next_view_tells_only_what_differs(mesh: Mesh) -> None:
         await until(lambda: notes.names() == {"first", "another"})
     assert [type(event) for event in notes.calls[-1]] == [PeerAccepted]
     assert notes.opened == 1
+
+
+async def test_with_another_subnet_the_mesh_is_ready_once_the_device_shows_that_one(mesh: Mesh) -> None:
+    mesh.news.shows(READY)
+    other = replace(READY, subnet="10.0.0.48/28", address="10.0.0.50")
+    with mesh.news.reader() as reader:
+        assert (await anext(reader))[-1] == READY
+        mesh.news.sees(MeshView(replace(RULES, own_subnet=Prefix.parse(other.subnet))))
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(mesh.news.until_ready())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            mesh.news.shows(other)
+        assert waiting.result() == other
+        assert (await anext(reader))[-1] == other
 
 
 async def test_readers_end_with_the_room(mesh: Mesh) -> None:

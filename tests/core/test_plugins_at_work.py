@@ -27,6 +27,11 @@ async def bad(context):
     yield
 
 @asynccontextmanager
+async def leaving(context):
+    raise SystemExit
+    yield
+
+@asynccontextmanager
 async def refusing(context):
     raise BackendError("no permission", hint="be root")
     yield
@@ -38,7 +43,7 @@ opened = []
 
 @hookimpl
 def ikto_register_backends():
-    for open_ in (good, bad, refusing, print):
+    for open_ in (good, bad, leaving, refusing, print):
         yield BackendPlugin(name=open_.__name__, summary="", open=open_)
 
 @hookimpl
@@ -79,6 +84,7 @@ async def make_strategy(plugins: Plugins, name: str) -> None:
     ("use", "name", "told"),
     [
         (open_backend, "bad", "backend 'bad' of acme-ikto 1.5 (entry point 'acme-ikto') failed: ZeroDivisionError"),
+        (open_backend, "leaving", "backend 'leaving' of acme-ikto 1.5 (entry point 'acme-ikto') failed: SystemExit"),
         (open_backend, "print", "backend 'print' of acme-ikto 1.5 (entry point 'acme-ikto') failed: TypeError"),
         (open_observer, "bad", "observer 'bad' of acme-ikto 1.5 (entry point 'acme-ikto') failed: ZeroDivisionError"),
         (make_strategy, "bad", "ipam 'bad' of acme-ikto 1.5 (entry point 'acme-ikto') failed: KeyError: 'key'"),

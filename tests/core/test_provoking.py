@@ -31,3 +31,13 @@ def test_without_the_address_nothing_is_sent_and_nothing_fails(receiver: socket)
     receiver.setblocking(False)
     with pytest.raises(BlockingIOError):
         receiver.recv(10)
+
+
+def test_without_a_socket_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As without IPv6, or with too many open files."""
+
+    def refused(*_: object) -> socket:
+        raise OSError
+
+    monkeypatch.setattr(provoking, "socket", refused)
+    provoke("127.0.0.1", ["127.0.0.1"])

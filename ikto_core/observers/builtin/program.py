@@ -4,10 +4,10 @@ import asyncio
 import os
 import shlex
 import signal
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 from tempfile import TemporaryFile
 from typing import IO
 
@@ -37,7 +37,7 @@ async def open_exec(context: ObserverContext) -> AsyncIterator[Observer]:
 class Program:
     """Runs a command for each event, one after another, and has it read the event's JSON on standard input.
 
-    Whatever it leaves running in its session is ended with it.
+    Whatever it leaves running in its process group is ended with it.
     """
 
     def __init__(self, command: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> None:
@@ -56,19 +56,21 @@ class Program:
 
     async def _run(self, event_file: IO[bytes], said: IO[bytes]) -> int:
         """Run it and return its status as `subprocess` has it. Raises IktoError if it can't be, or takes too long."""
-        process = await self._start(event_file, said)
+        process = self._start(event_file, said)
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await process.wait()
+                await _ended(process)
         except TimeoutError:
             raise IktoError(f"{self._command[0]} has not ended after {self._timeout_s:g} s") from None
         finally:
             await _end(process)
+        return process.wait()
 
-    async def _start(self, event_file: IO[bytes], said: IO[bytes]) -> Process:
+    def _start(self, event_file: IO[bytes], said: IO[bytes]) -> Popen[bytes]:
+        """Start it at once: asyncio, cancelled as it starts a program, leaves running what that started meanwhile."""
         try:
-            return await asyncio.create_subprocess_exec(
-                *self._command,
+            return Popen(  # noqa: S603 - what the configuration names
+                self._command,
                 stdin=event_file, stdout=DEVNULL, stderr=said,
                 env=environment(os.environ), cwd="/", start_new_session=True,
             )  # fmt: skip
@@ -81,15 +83,30 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     return {"LC_ALL": "C.UTF-8"} | {name: ours[name] for name in KEPT_OF_ENVIRONMENT if name in ours}
 
 
-async def _end(process: Process) -> None:
-    """End what is left of a program and of what it started; no zombie stays."""
+async def _ended(process: Popen[bytes]) -> None:
+    """Wait until a program has ended. It stays a zombie: until its group is ended, nobody else may get its number."""
+    loop, descriptor = asyncio.get_running_loop(), os.pidfd_open(process.pid)
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+async def _end(process: Popen[bytes]) -> None:
+    """End what is left of a program and of its process group; no zombie stays."""
     with suppress(ProcessLookupError, PermissionError):  # nothing is left; or it has become another user's
         os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
+    await _ended(process)
+    process.wait()
 
 
 def _ending(status: int) -> str:
-    return f"ended with exit code {status}" if status > 0 else f"was ended by {signal.Signals(-status).name}"
+    if status > 0:
+        return f"ended with exit code {status}"
+    return f"was ended by signal {-status} ({signal.strsignal(-status)})"
 
 
 def _last_line(said: IO[bytes]) -> str:
