@@ -104,6 +104,7 @@ class ObserverContext(msgspec.Struct, frozen=True, kw_only=True):
     mesh_cidr: str  # the whole mesh, ADDRESS/LENGTH
     name: str  # what peers see us as
     state_dir: Path  # a directory of the agent's own, for what must outlive it
+    nats_hosts: tuple[str, ...] = ()  # by what names or addresses NATS is reached, in lower case
 
 
 class ObserverPlugin(msgspec.Struct, frozen=True, kw_only=True):

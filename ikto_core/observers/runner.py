@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -118,5 +119,6 @@ def _observer_run(config: Config, asked: str, find: Callable[[str], ObserverPlug
         mesh_cidr=config.mesh_cidr,
         name=config.name or host_name(),
         state_dir=config.state_path(),
+        nats_hosts=tuple(urlsplit(server).hostname or "" for server in config.nats_servers),
     )
     return ObserverRun(asked, find(name), context)

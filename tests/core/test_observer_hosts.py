@@ -113,17 +113,23 @@ async def test_two_meshes_on_one_host_have_a_block_each_and_a_name_once(path: Pa
 
 def context(argument: str, directory: Path) -> ObserverContext:
     return ObserverContext(
-        argument=argument, ifname="wg0", mesh_cidr="fd10::/16", name="Me.example", state_dir=directory
+        argument=argument,
+        ifname="wg0",
+        mesh_cidr="fd10::/16",
+        name="Me.example",
+        state_dir=directory,
+        nats_hosts=("bus", "nats.example.net"),
     )
 
 
-async def test_it_opens_the_file_that_is_named_and_knows_what_this_host_is_called(
+async def test_it_opens_the_file_that_is_named_and_knows_what_this_host_and_its_nats_are_called(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosts, "gethostname", lambda: "Host7.lan")
     async with open_hosts(context(str(path), path.parent)) as observer:
-        await observer.see([PeerAccepted(peer=facts(n, name)) for n, name in enumerate(["me", "host7", "node-b"], 1)])
-    assert read(path) == block(b"fd10:0:3::1 node-b")  # which stays
+        names = ["me", "host7", "BUS", "node-b", "nats"]
+        await observer.see([PeerAccepted(peer=facts(n, name)) for n, name in enumerate(names, 1)])
+    assert read(path) == block(b"fd10:0:5::1 nats", b"fd10:0:4::1 node-b")  # which stays
 
 
 async def test_a_path_that_is_not_absolute_is_refused(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_what_is_no_host_name_is_refused(name: str) -> None:
         ("LocalHost", "this host's own"),
         ("localhost.example", "this host's own"),
         ("ip6-localhost", "this host's own"),
+        ("ip6-allnodes", "this host's own"),
         ("me", "this host's own"),
         ("ME.example", "this host's own"),
         ("wpad", "programs trust"),

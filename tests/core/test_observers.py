@@ -328,13 +328,22 @@ async def test_readers_end_with_the_room(mesh: Mesh) -> None:
 
 
 async def test_the_configuration_says_who_is_told_and_with_which_argument(mesh: Mesh, tmp_path: Path) -> None:
-    config = Config(observers=("hosts", "exec=/a=b"), state_dir=str(tmp_path), name="ours")
+    config = Config(
+        observers=("hosts", "exec=/a=b"), state_dir=str(tmp_path), name="ours", nats_url="nats://Bus,tls://u:p@[::1]:7"
+    )
     found = {"hosts": Notes(), "exec": Notes()}
     runs = observer_runs(config, lambda name: ObserverPlugin(name=name, summary="", open=found[name].open))
     assert [run.asked for run in runs] == ["hosts", "exec=/a=b"]
     async with told(mesh, *runs):
         await until(lambda: all(notes.calls for notes in found.values()))
-    context = ObserverContext(argument="/a=b", ifname="wg0", mesh_cidr="fd10::/16", name="ours", state_dir=tmp_path)
+    context = ObserverContext(
+        argument="/a=b",
+        ifname="wg0",
+        mesh_cidr="fd10::/16",
+        name="ours",
+        state_dir=tmp_path,
+        nats_hosts=("bus", "::1"),
+    )
     assert found["exec"].contexts == [context]
     assert found["hosts"].contexts == [replace(context, argument="")]
 

@@ -30,6 +30,7 @@ async def open_hosts(context: ObserverContext) -> AsyncIterator[Observer]:
     if not path.is_absolute():
         raise IktoError(f"the observer hosts needs an absolute path, not {context.argument!r}", hint="hosts=/etc/hosts")
     ours = {name for called in (gethostname(), context.name) for name in (called.lower(), short_name(called))}
+    ours |= set(context.nats_hosts)  # or whoever is called so is given our next login
     yield Hosts(path, context.ifname, ours)
 
 
@@ -39,7 +40,7 @@ class Hosts:
     Args:
         path: The file.
         ifname: Our device, whose name the block bears: several meshes on a host have a block each.
-        ours: What this host is called, in lower case: no peer may be.
+        ours: What this host and its NATS are called, in lower case: no peer may be.
 
     """
 

@@ -11,10 +11,24 @@ _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # which resolvers take for an IPv4 address: inet_aton(3)
 _MOST_CHARACTERS = 253
 
-RESERVED = frozenset({"localhost", "localhost4", "localhost6", "ip6-localhost", "ip6-loopback", "broadcasthost"})
-"""Names of this host, wherever it is."""
+RESERVED = frozenset(
+    [
+        "localhost",
+        "localhost4",
+        "localhost6",
+        "loopback",
+        "broadcasthost",
+        "ip6-localhost",
+        "ip6-loopback",
+        "ip6-localnet",
+        "ip6-mcastprefix",
+        "ip6-allnodes",
+        "ip6-allrouters",
+    ]
+)
+"""Names of this host, wherever it is, and others that systems come with."""
 
-LOOKED_FOR = frozenset({"wpad", "isatap"})
+LOOKED_FOR = frozenset({"wpad", "isatap", "metadata", "gateway"})
 """Names that programs look up by themselves, to obey whoever has them."""
 
 
@@ -33,7 +47,7 @@ def host_names(peers: Iterable[PeerFacts], *, ours: Collection[str], others: Col
 
     Args:
         peers: The peers.
-        ours: What this host is called, in lower case.
+        ours: What this host and its NATS are called, in lower case.
         others: Names that the rest of the file gives, in lower case; its owner's word comes first.
 
     """
@@ -63,7 +77,7 @@ def _fault(name: str, ours: Collection[str], others: Collection[str]) -> str | N
     if _NUMBER.fullmatch(short):
         return "it may be taken for an address"
     if short in RESERVED or short in ours:
-        return "it is this host's own"
+        return "it is this host's own, or its NATS's"
     if short in LOOKED_FOR:
         return "programs trust whoever is called so"
     if short in others:
