@@ -8,10 +8,13 @@ from contextlib import asynccontextmanager
 
 from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent
+from ikto_core.config import config_of
+from ikto_core.embedding import running_agent
 from ikto_core.hookspecs import hookimpl
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
 from ikto_core.model import DevicePatch, DeviceState, PeerPatch
+from ikto_core.observers.contract import ObserverPlugin
 from ikto_core.plugins import load_plugins
 from ikto_core.testing import BackendContract, NoSuchKit  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 
@@ -64,7 +67,15 @@ def records(patch: DevicePatch) -> None:
     Endpoint("192.0.2.1", "51820")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PresharedKey("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     IpamPlugin(name="mine", summary="of no strategy", make=Proposes)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ObserverPlugin(name="mine", summary="yields no observer", open=opened)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     load_plugins().backend(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def embedding() -> None:
+    async with running_agent("config.json"):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        pass
+    async with running_agent(config_of()) as agent:
+        await agent.shown(3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 class TestMine(BackendContract):
