@@ -48,7 +48,7 @@ check_types() {
   mkdir "$there/types"
   cp -r tests/typing "$there/types/ikto"
   mv "$there/types/ikto/pyrightconfig.json" "$there/types"
-  for example in $examples; do cp -r "examples/$example" "$there/types"; done
+  for example in $examples embedding; do cp -r "examples/$example" "$there/types"; done
   for project in "$there"/types/*/; do
     (cd "$project" && "$bin/mypy" --strict --cache-dir "$there/cache" --python-executable "$there/venv/bin/python" .)
   done

@@ -39,7 +39,8 @@ class Backend(Protocol):
     C7. A peer patch without `create` for an absent peer, and the removal of an absent peer, do nothing.
     C8. Failures raise BackendError (or a subclass), nothing else, with a hint where the operator can do something, and
         may leave a part applied: read again.
-    C9. `events` tells of a device that another hand changed or deleted; or it ends at once, if the system can't tell.
+    C9. `read` shows what another hand did. `events` tells of a device that another hand changed or deleted; or it ends
+        at once, if the system can't tell.
     C10. A cancelled call may be carried out in part or whole, but not after what is called later; read, diff and
         apply mend what it left.
     C11. A `read` during an `apply` shows a device on the way: no peer that stays is missing, none shows what it

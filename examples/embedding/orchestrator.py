@@ -33,6 +33,8 @@ async def follow(agent: RunningAgent, tell: Tell) -> None:
                 tell(f"{peer.name!r} has {', '.join(peer.subnets)}")  # others chose the name: never print it as it is
             case PeerRemoved(peer=peer):
                 tell(f"{peer.name!r} is gone")
+            case _:  # later versions tell of more
+                pass
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def init(output: Path | None, **members: str | None) -> None:
         config = config_from_flags({"private_address": AUTO, **given})
     else:
         config = _with_address(given)
-    if "ipam" in given:
+    if "ipam" in given or config.private_address == AUTO:
         load_plugins(blocked=config.blocked_plugins).ipam(config.ipam)  # it may be unknown, or broken
     text = _document(config, given) + "\n"
     if output:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
 from ikto_core.errors import BackendError
@@ -93,6 +94,17 @@ class CallClauses(ContractBase):
         async with asyncio.timeout(self.patience_s):
             if await is_told(backend.events(), change, DeviceEvent(ifname, DeviceEventKind.CHANGED)):
                 await is_told(backend.events(), lose, DeviceEvent(ifname, DeviceEventKind.GONE), or_end=False)
+
+    @clause("C9")
+    async def test_what_another_hand_did_is_read(self, backend: Backend, another: Backend, ifname: str) -> None:
+        """Of the device and of its peers, told of or not: nothing is read from what the backend wrote itself."""
+        before = await self._become(backend, ifname, 2)
+        gone = DevicePatch(mtu=1300, remove_peers=frozenset({public_key_of(1)}))
+        await another.apply(ifname, gone)
+        stays = {key: peer for key, peer in before.peers.items() if key not in gone.remove_peers}
+        equal(await shown(backend, ifname), replace(before, mtu=1300, peers=stays))
+        await another.delete(ifname)
+        equal(await backend.read(ifname), None)
 
     @clause("C10")
     @pytest.mark.usefixtures("backend")  # it removes the device

@@ -7,9 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.addressing import Prefix
-from ikto_core.ipam.contract import IpamPlugin
+from ikto_core.ipam.contract import IpamPlugin, IpamRequest
 from ikto_core.testing.ipam_base import IpamBase, drawn, refusal
 from ikto_core.testing.ipam_clauses import ipam_clause
+from ikto_core.testing.ipam_elsewhere import answers, answers_elsewhere
 from ikto_core.testing.ipam_requests import HUGE, all_but, ask, crowd, every_subnet, middle
 
 ODD_NAMES = ("", " ", "näme", "\0", "-1", "r-1-u-1", "1" * 255, "x" * 255)
@@ -42,6 +43,19 @@ class ConductClauses(IpamBase):
                 drawn(maker, ask("10.0.0.0/8", 24, name=name, seed=5), 3, patience=10)
                 if again != known:
                     raise AssertionError(f"{name!r} got {list(map(str, known[:3]))}, then {list(map(str, again[:3]))}")
+
+    @ipam_clause("I7")
+    def test_another_process_has_the_same_candidates(self, plugin: IpamPlugin) -> None:
+        """Whose `hash()` of text, bytes and sets is another: an agent that starts again asks for what it had."""
+        taken = every_subnet(Prefix.parse("fd10:8000::/28"), 34)
+
+        def asked() -> list[IpamRequest]:  # anew: whoever draws from `random` moves it on
+            return [ask("fd10::/16", 48, taken, name=name) for name in self.names]
+
+        here, there = answers(plugin.make, asked(), 20), answers_elsewhere(plugin, asked(), 20)
+        for name, known, again in zip(self.names, here, there, strict=True):
+            if again != known:
+                raise AssertionError(f"{name!r} got {list(map(str, known[:3]))}, then {list(map(str, again[:3]))}")
 
     @ipam_clause("I8")
     def test_a_deterministic_strategy_draws_nothing(self, plugin: IpamPlugin) -> None:

@@ -137,6 +137,33 @@ class LeavesTheOperatorAlone(FakeBackend):
             raise
 
 
+class ReadsItsOwnBooks(FakeBackend):
+    """Knows the device from the last time that it wrote to it; sessions and counters it asks for."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(host)
+        self.books: dict[str, DeviceState | None] = {}
+
+    async def create(self, ifname: str) -> None:
+        await super().create(ifname)
+        self.books.pop(ifname, None)
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        try:
+            await super().apply(ifname, patch)
+        finally:
+            self.books.pop(ifname, None)
+
+    async def delete(self, ifname: str) -> None:
+        await super().delete(ifname)
+        self.books.pop(ifname, None)
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        state = await super().read(ifname)
+        known = self.books.setdefault(ifname, state)
+        return known and replace(known, peers=state.peers if state else {})
+
+
 class TellsNothing(FakeBackend):
     def events(self) -> AsyncIterator[DeviceEvent]:
         return _silence()

@@ -68,6 +68,7 @@ async def complaints(kind: type[FakeBackend], clause: str, tmp_path: Path) -> li
         (broken.LeaksNativeErrors, "C8"),
         (broken.SharesPorts, "C8"),
         (broken.LeavesTheOperatorAlone, "C8"),
+        (broken.ReadsItsOwnBooks, "C9"),
         (broken.TellsNothing, "C9"),
         (broken.TellsNoEnd, "C9"),
         (broken.WritesOnWhenCancelled, "C10"),

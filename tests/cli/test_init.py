@@ -151,6 +151,14 @@ def test_an_unknown_strategy_is_answered_with_those_on_offer(
     assert not path.exists()
 
 
+@pytest.mark.parametrize("asked", [("--ipam", "random"), ("--private-address", "auto")])
+def test_a_strategy_that_would_be_asked_and_is_blocked_is_an_error(
+    capsys: pytest.CaptureFixture[str], asked: tuple[str, str]
+) -> None:
+    assert run(["init", *asked, "--blocked-plugins", "random"]) == 7
+    assert "`blocked_plugins` names 'random'" in capsys.readouterr().err
+
+
 def test_what_is_reserved_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     halves = ["--ipam-reserved", "10.0.0.0/17,10.0.192.0/18"]
     documents = [json.loads(printed(capsys, "-m", "10.0.0.0/16", "-p", "18", *halves)) for _ in range(5)]

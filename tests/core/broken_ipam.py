@@ -125,6 +125,16 @@ class HasItsOwnChance:
             yield from (space.subnet(space.nth_free((start + place) % space.free)) for place in range(space.free))
 
 
+class TrustsHash:
+    """Python's own, which is salted anew in each process."""
+
+    def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
+        space = Space.of(request)
+        if space.free:
+            start = hash(request.public_key) % space.free
+            yield from (space.subnet(space.nth_free((start + place) % space.free)) for place in range(space.free))
+
+
 class Remembers(SequentialStrategy):
     """Never offers anything again, to whomever."""
 

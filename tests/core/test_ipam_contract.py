@@ -60,6 +60,7 @@ def complaints(make: Callable[[], IpamStrategy], clause: str) -> list[str]:
         (broken.BeginsAnew, "I5"),
         (broken.GivesUp, "I6"),
         (broken.HasItsOwnChance, "I7"),
+        (broken.TrustsHash, "I7"),
         (broken.Remembers, "I7"),
         (broken.FlipsACoin, "I8"),
         (broken.ListsTheMesh, "I9"),

@@ -1,0 +1,54 @@
+"""A strategy in another process: its `hash()` of text and bytes is another, as it is after each restart of an agent."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from inspect import unwrap
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from ikto_core.addressing import Prefix
+from ikto_core.errors import IktoError
+from ikto_core.ipam.contract import IpamPlugin, IpamRequest, IpamStrategy
+
+_PROGRAM = """
+import pickle, sys
+path, sent = pickle.load(sys.stdin.buffer)
+sys.path[:] = path
+from ikto_core.testing.ipam_elsewhere import answers
+sys.stdout.buffer.write(pickle.dumps(answers(*pickle.loads(sent))))
+"""
+
+
+def answers(make: Callable[[], IpamStrategy], requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
+    """Return the first candidates of each request; none for who is not served."""
+    return [_first(make(), asked, count) for asked in requests]
+
+
+def _first(strategy: IpamStrategy, asked: IpamRequest, count: int) -> list[Prefix]:
+    try:
+        return list(islice(strategy.candidates(asked), count))
+    except IktoError:
+        return []
+
+
+def answers_elsewhere(plugin: IpamPlugin, requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
+    """Return the `answers` of a new process; skip the test, aloud, if the strategy can't be found from there."""
+    try:
+        sent = pickle.dumps((unwrap(plugin.make), list(requests), count))  # an installed plugin's is guarded
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        pytest.skip(f"I7: `make` is no name of a module, so another process can't have it: {error}")
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    path = [str(Path(entry or ".").resolve()) for entry in sys.path]
+    ran = subprocess.run(  # noqa: S603 - this Python, and a program of our own
+        [sys.executable, "-c", _PROGRAM], input=pickle.dumps((path, sent)), capture_output=True,
+        check=False, timeout=60, env={**os.environ, "PYTHONHASHSEED": seed},
+    )  # fmt: skip
+    if ran.returncode:
+        raise AssertionError(f"in another process: {ran.stderr.decode(errors='replace')[-500:]}")
+    found: list[list[Prefix]] = pickle.loads(ran.stdout)  # noqa: S301 - what we have just made
+    return found

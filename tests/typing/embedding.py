@@ -1,0 +1,32 @@
+"""An orchestrator that runs an agent itself."""
+
+from collections.abc import Iterable
+from typing import assert_type
+
+from ikto_core.addressing import Prefix
+from ikto_core.config import Config, config_of
+from ikto_core.embedding import RunningAgent, running_agent
+from ikto_core.ipam.contract import IpamPlugin, IpamRequest
+from ikto_core.ipam.space import Space
+from ikto_core.keys import PrivateKey
+from ikto_core.observers.contract import MeshEvent, MeshReady, PeerFacts
+
+
+class Mine:
+    def candidates(self, request: IpamRequest) -> Iterable[Prefix]:
+        space = Space.of(request)
+        assert_type(space.free, int)
+        return [space.subnet(space.nth_free(0))]
+
+
+async def orchestrate() -> None:
+    config = config_of(private_address="auto", backend="fake")
+    assert_type(config, Config)
+    ipam = IpamPlugin(name="mine", summary="the lowest", make=Mine)
+    async with running_agent(config, private_key=PrivateKey.generate(), ipam=ipam) as agent:
+        assert_type(agent, RunningAgent)
+        assert_type(await agent.claimed(), Prefix)
+        assert_type(await agent.ready(), MeshReady)
+        assert_type(await agent.shown(timeout_s=3), tuple[PeerFacts, ...])
+        async for event in agent.events():
+            assert_type(event, MeshEvent)
