@@ -46,6 +46,11 @@ class Prefix(NamedTuple):
         host_bits = self.bits - self.length
         return (int.from_bytes(self.address, "big") | (1 << host_bits) - 1).to_bytes(len(self.address), "big")
 
+    @property
+    def broadcast(self) -> bytes | None:
+        """The address that stands for everybody in an IPv4 network; None where no address does (RFC 919, RFC 3021)."""
+        return self.last if self.bits == 32 and self.length <= 30 else None
+
     def covers(self, other: "Prefix") -> bool:
         """Whether `other` lies wholly inside this subnet."""
         same_family = len(other.address) == len(self.address)

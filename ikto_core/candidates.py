@@ -48,7 +48,8 @@ class Candidates:
         return _nothing_proposed(self._config, space, refusal) if space.free else _full(self._config, space)
 
     def _proposals(self, view: MeshView) -> Iterator[Prefix]:
-        """Yield what the strategy proposes, but for what was taken while others were tried."""
+        """Yield what the strategy proposes, but for what is nobody's, and what was taken while others were tried."""
+        nobodys = {Prefix(self._config.mesh.address, self._config.subnet_prefix), *self._config.reserved}
         name, mesh, length = self._config.ipam, self._config.mesh, self._config.subnet_prefix
         try:
             for subnet in self._strategy.candidates(self._request(view)):
@@ -56,7 +57,7 @@ class Candidates:
                     raise PluginError(
                         f"ipam {name!r} proposed {subnet}, which is no subnet of {mesh} of length {length}"
                     )
-                if view.is_free(subnet):
+                if view.is_free(subnet) and not any(map(subnet.overlaps, nobodys)):
                     yield subnet
         except IktoError:
             raise

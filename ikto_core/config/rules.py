@@ -39,6 +39,13 @@ def _private_address_is_in_mesh(config: Config) -> Iterator[Fault]:
         yield Fault("private_address", f"{shown(address)} is outside the mesh", f"give one inside {config.mesh}")
 
 
+def _private_address_is_one_hosts(config: Config) -> Iterator[Fault]:
+    address = config.private_address
+    if address not in ("", AUTO) and parse_address(address) == config.mesh.broadcast:
+        wrong = f"{shown(address)} is the broadcast address of {config.mesh}"
+        yield Fault("private_address", wrong, "give another one")
+
+
 def _something_chooses(config: Config) -> Iterator[Fault]:
     if config.private_address == AUTO and config.ipam == STATIC:
         advice = 'give the address to use here, or another ipam such as "random"'
@@ -105,6 +112,7 @@ _WAYS = frozenset({"nats_creds", "nats_user", "nats_password", "nats_token", "na
 RULES = (
     Rule(frozenset({"private_address"}), _private_address_is_given),
     Rule(frozenset({"mesh_cidr", "private_address"}), _private_address_is_in_mesh),
+    Rule(frozenset({"mesh_cidr", "private_address"}), _private_address_is_one_hosts),
     Rule(frozenset({"private_address", "ipam"}), _something_chooses),
     Rule(frozenset({"mesh_cidr", "subnet_prefix"}), _subnet_fits_mesh),
     Rule(frozenset({"mesh_cidr", "ipam_reserved"}), _reserved_is_in_mesh),

@@ -27,7 +27,8 @@ class IpamStrategy(Protocol):
     I1. Every candidate is a subnet of `request.subnet_prefix` bits inside the mesh; its host bits are zero.
     I2. No candidate comes twice.
     I3. The mesh's first subnet is never a candidate: its first address is the subnet-router anycast address of the
-    whole mesh (RFC 4291 section 2.6.1).
+    whole mesh (RFC 4291 section 2.6.1). Nor is the last one if a device in it would have the mesh's IPv4 broadcast
+    address: if it is a /31 or a /32.
     I4. No candidate overlaps any of `request.taken`, whatever the length of that.
     I5. Candidates end; in a mesh that is full there is none.
     I6. Every free subnet is a candidate in the end.

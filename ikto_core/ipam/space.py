@@ -17,7 +17,7 @@ class Run(NamedTuple):
 
 
 class Space:
-    """Where a subnet may be found. The mesh's first subnet is number 0, and never free: clause I3.
+    """Where a subnet may be found. The mesh's first subnet is number 0; it and a last one of clause I3 are never free.
 
     `runs` are the free numbers, lowest first; there are 2 to the power of `number_bits` numbers, free or not. It costs
     O(n log n) for n taken subnets, once; each question then O(log n), and memory O(n), whatever the mesh's size.
@@ -39,8 +39,9 @@ class Space:
 
     @property
     def total(self) -> int:
-        """How many subnets the mesh has to give: all but the first."""
-        return (1 << self.number_bits) - 1
+        """How many subnets the mesh has to give, free or not; also the highest number among them."""
+        broadcast = self._mesh.broadcast is not None and self._length >= 31
+        return (1 << self.number_bits) - (2 if broadcast else 1)
 
     @property
     def free(self) -> int:

@@ -8,7 +8,7 @@ from ikto_core.addressing import Prefix
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest
 from ikto_core.testing.ipam_base import IpamBase, drawn
 from ikto_core.testing.ipam_clauses import ipam_clause
-from ikto_core.testing.ipam_requests import HUGE, all_but, ask, every_subnet, halves, middle
+from ikto_core.testing.ipam_requests import HUGE, all_but, ask, every_subnet, halves, middle, to_give
 
 
 class OfferClauses(IpamBase):
@@ -46,6 +46,16 @@ class OfferClauses(IpamBase):
                 raise AssertionError(f"the first subnet of {asked.mesh_cidr} was a candidate")
 
         self._on_every_mesh(plugin, check)
+
+    @ipam_clause("I3")
+    def test_the_broadcast_address_is_nobodys(self, plugin: IpamPlugin) -> None:
+        """Of an IPv4 mesh whose subnets are one or two addresses; in a /31 there is none, nor in IPv6."""
+        for mesh, length in (("10.0.0.0/29", 32), ("10.0.0.0/29", 31), ("10.0.0.0/30", 31), ("10.0.0.0/31", 32)):
+            for name in self.names:
+                asked = ask(mesh, length, name=name)
+                offered = drawn(plugin.make(), asked, 300)
+                if left := [str(s) for s in offered if s not in to_give(asked.mesh_cidr, length)]:
+                    raise AssertionError(f"{left} came, with the broadcast address of {mesh}")
 
     @ipam_clause("I4")
     def test_what_is_taken_is_no_candidate(self, plugin: IpamPlugin) -> None:
@@ -100,7 +110,7 @@ class OfferClauses(IpamBase):
         """In a small mesh, whose candidates can all be drawn."""
 
         def check(asked: IpamRequest, offered: Sequence[Prefix]) -> None:
-            every = every_subnet(asked.mesh_cidr, asked.subnet_prefix)[1:]
+            every = to_give(asked.mesh_cidr, asked.subnet_prefix)
             free = {subnet for subnet in every if not any(map(subnet.overlaps, asked.taken))}
             if left_out := sorted(map(str, free.difference(offered))):
                 raise AssertionError(f"these are free, and never came: {left_out[:5]}")

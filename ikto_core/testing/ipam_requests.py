@@ -11,8 +11,8 @@ from ikto_core.ipam.contract import IpamRequest
 from ikto_core.keys import PublicKey
 from ikto_core.testing.strategies import prefixes, public_keys, subnets_of
 
-HUGE = (("fd10::/16", 48), ("fd00::/8", 64), ("::/0", 128), ("10.0.0.0/8", 32), ("0.0.0.0/0", 32))
-"""Meshes, with the length of their subnets, that nobody can list: 2**24 to 2**128 of them."""
+HUGE = (("fd10::/16", 48), ("fd00::/8", 64), ("::/0", 128), ("10.0.0.0/8", 30), ("0.0.0.0/0", 30))
+"""Meshes, with the length of their subnets, that nobody can list: 2**22 to 2**128 of them."""
 
 
 def ask(
@@ -53,6 +53,14 @@ def every_subnet(mesh: Prefix, length: int) -> list[Prefix]:
         Prefix((first + (number << mesh.bits - length)).to_bytes(len(mesh.address), "big"), length)
         for number in numbers
     ]
+
+
+def to_give(mesh: Prefix, length: int) -> list[Prefix]:
+    """Return every subnet of a small mesh that is somebody's or may be, in their order: clause I3."""
+    subnets = every_subnet(mesh, length)[1:]
+    if mesh.broadcast and length >= 31:
+        subnets.pop()
+    return subnets
 
 
 def middle(mesh: Prefix) -> bytes:

@@ -69,6 +69,16 @@ class BeginsAtZero(SequentialStrategy):
         yield from super().candidates(request)
 
 
+class EndsAtBroadcast(SequentialStrategy):
+    """Knows nothing of the address that stands for everybody."""
+
+    def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
+        yield from super().candidates(request)
+        last = Prefix.of(request.mesh_cidr.last, request.subnet_prefix)
+        if request.mesh_cidr.broadcast and last.length >= 31 and not any(map(last.overlaps, request.taken)):
+            yield last
+
+
 class SeesEqualSubnetsOnly:
     """Takes a set of subnets for the answer to what overlaps."""
 

@@ -68,6 +68,12 @@ def test_reserved_networks_are_taken(candidates: Make) -> None:
     assert list(found) == ["10.0.0.65", "10.0.0.81", "10.0.0.97", "10.0.0.113"]
 
 
+def test_what_is_nobodys_is_not_tried_whatever_a_strategy_says(candidates: Make) -> None:
+    proposed = map(Prefix.parse, ("10.0.0.0/28", "10.0.0.48/28", "10.0.0.64/28"))
+    found = candidates(Proposes(*proposed), ipam_reserved=("10.0.0.32/27",)).addresses(view_of())
+    assert list(found) == ["10.0.0.65"]
+
+
 def test_a_configured_address_may_be_reserved(candidates: Make) -> None:
     found = candidates(SequentialStrategy(), ipam_reserved=("10.0.0.0/24",), private_address="10.0.0.18")
     assert list(found.addresses(view_of())) == ["10.0.0.18"]

@@ -135,6 +135,10 @@ def test_a_bad_value_is_one_problem_that_names_member_file_and_remedy(tmp_path: 
             'private_address: "fd11::" is outside the mesh (in {}); give one inside fd10::/16',
         ),
         (
+            {"mesh_cidr": "10.0.0.0/8", "subnet_prefix": 24, "private_address": "10.255.255.255"},
+            'private_address: "10.255.255.255" is the broadcast address of 10.0.0.0/8 (in {}); give another one',
+        ),
+        (
             {"mesh_cidr": "10.0.0.0/8"},
             "subnet_prefix: 48 is longer than an address of the mesh (the default); give 8 to 32 for 10.0.0.0/8",
         ),

@@ -20,7 +20,7 @@ from ikto_core.ipam.space import Space
 from ikto_core.keys import PublicKey
 from ikto_core.plugins import load_plugins
 from ikto_core.testing import IpamContract
-from ikto_core.testing.ipam_requests import ask, crowd, every_subnet, small_requests
+from ikto_core.testing.ipam_requests import ask, crowd, small_requests, to_give
 from ikto_core.testing.strategies import public_keys
 
 
@@ -82,9 +82,9 @@ def test_hash_offers_what_is_free_in_the_keys_own_order(asked: IpamRequest) -> N
     bits = asked.subnet_prefix - asked.mesh_cidr.length
     digest = "".join(f"{byte:08b}" for byte in hashlib.sha256(asked.public_key).digest())
     spot = int("0" + digest[:bits], 2)
-    every = every_subnet(asked.mesh_cidr, asked.subnet_prefix)
-    order = sorted(range(1, 2**bits), key=lambda number: number ^ spot)
-    free = [every[number] for number in order if not any(map(every[number].overlaps, asked.taken))]
+    given = dict(enumerate(to_give(asked.mesh_cidr, asked.subnet_prefix), start=1))
+    order = sorted(given, key=lambda number: number ^ spot)
+    free = [given[number] for number in order if not any(map(given[number].overlaps, asked.taken))]
     assert list(HashStrategy().candidates(asked)) == free
 
 

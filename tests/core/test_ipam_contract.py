@@ -54,6 +54,7 @@ def complaints(make: Callable[[], IpamStrategy], clause: str) -> list[str]:
         (broken.WalksOutOfTheMesh, "I1"),
         (broken.DrawsWithReplacement, "I2"),
         (broken.BeginsAtZero, "I3"),
+        (broken.EndsAtBroadcast, "I3"),
         (broken.SeesEqualSubnetsOnly, "I4"),
         (broken.SeesNothingSmaller, "I4"),
         (broken.TriesForEver, "I5"),

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 from ikto_core.addressing import Prefix
 from ikto_core.ipam.contract import IpamRequest
 from ikto_core.ipam.space import Space
-from ikto_core.testing.ipam_requests import ask, every_subnet, small_requests
+from ikto_core.testing.ipam_requests import ask, every_subnet, small_requests, to_give
 
 
 def free_numbers(asked: IpamRequest) -> list[int]:
-    every = list(enumerate(every_subnet(asked.mesh_cidr, asked.subnet_prefix)))[1:]
+    every = enumerate(to_give(asked.mesh_cidr, asked.subnet_prefix), start=1)
     return [number for number, subnet in every if not any(map(subnet.overlaps, asked.taken))]
 
 
@@ -18,7 +18,7 @@ def free_numbers(asked: IpamRequest) -> list[int]:
 def test_it_counts_what_is_free(asked: IpamRequest) -> None:
     space, free = Space.of(asked), free_numbers(asked)
     assert space.free == len(free)
-    assert space.total == len(every_subnet(asked.mesh_cidr, asked.subnet_prefix)) - 1
+    assert space.total == len(to_give(asked.mesh_cidr, asked.subnet_prefix))
     assert [number for run in space.runs for number in range(run.first, run.end)] == free
 
 

@@ -12,8 +12,8 @@ from tests.e2e.conftest import Mesh, eventually
 
 pytestmark = pytest.mark.e2e
 
-CIDR, LENGTH = "10.9.0.0/30", 32
-FULL = "ikto: the mesh 10.9.0.0/30 has no subnet of length 32 left: 3 of 3 are taken (delete the records of nodes"
+CIDR, LENGTH = "10.9.0.0/28", 30
+FULL = "ikto: the mesh 10.9.0.0/28 has no subnet of length 30 left: 3 of 3 are taken (delete the records of nodes"
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_who_comes_last_is_told_how_full_it_is_and_leaves_nothing(tiny: Mesh) ->
         agent.start()
         eventually(partial(subnets_of, [agent]))
     before = tiny.assert_formed(*agents)[0].bucket_revision
-    assert subnets_of(agents) == {"10.9.0.1/32", "10.9.0.2/32", "10.9.0.3/32"}
+    assert subnets_of(agents) == {"10.9.0.4/30", "10.9.0.8/30", "10.9.0.12/30"}
 
     late = joining(tiny, "random")
     late.start()
@@ -67,7 +67,7 @@ def test_of_five_that_start_at_once_three_have_room(tiny: Mesh, ipam: str) -> No
     eventually(lambda: sum(agent.running for agent in agents) == 3)
     inside = [agent for agent in agents if agent.running]
     tiny.assert_formed(*inside)
-    assert subnets_of(inside) == {"10.9.0.1/32", "10.9.0.2/32", "10.9.0.3/32"}
+    assert subnets_of(inside) == {"10.9.0.4/30", "10.9.0.8/30", "10.9.0.12/30"}
     for agent in set(agents).difference(inside):
         assert agent.wait() == 4
         assert FULL in agent.log_text()
