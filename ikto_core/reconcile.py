@@ -203,7 +203,8 @@ class Reconciler:
         self.stats.quick_passes += 1
         wanted = dirty & self._peers.keys()
         self._ours.update(wanted)
-        choices = self._choose(self._peers[key] for key in wanted - self._shown.keys())
+        new = [key for key in wanted if key not in self._shown]  # a set less a dict's keys walks through all of these
+        choices = self._choose(self._peers[key] for key in new)
         specs = [self._endpoints.spec(self._peers[key], choices.get(key)) for key in wanted]
         gone = dirty & self._ours | self.brake.held
         surplus = {key for key in gone if key in self._shown and key not in self._peers}
