@@ -1,5 +1,6 @@
 """The backend `uapi`: WireGuard outside the kernel, by the socket on which it answers."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,8 +19,11 @@ async def open_uapi(context: BackendContext) -> AsyncGenerator[Backend, None]:
             f"uapi drives no device in another network namespace ({context.netns})",
             hint="run the agent in that namespace: ip netns exec",
         )
-    with ThreadPoolExecutor(max_workers=1) as thread:
+    thread = ThreadPoolExecutor(max_workers=1)
+    try:
         yield UapiBackend(thread)
+    finally:
+        await asyncio.to_thread(thread.shutdown)  # waits for what is under way, beside the event loop
 
 
 @hookimpl

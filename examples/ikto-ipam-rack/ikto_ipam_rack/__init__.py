@@ -1,4 +1,4 @@
-"""Subnets by rack and position: node `r12-u07` gets the seventh subnet of the twelfth block of 64.
+"""Subnets by rack and position: node `r12-u07` gets subnet 7 of block 12, counted from 0, of 64 each.
 
 An IPAM strategy sees nothing but its request (ikto_core.ipam.contract), so the place must be in there: it is in the
 node's name. Whoever looks at an address then knows where the machine stands, and one prefix covers a rack.
@@ -42,7 +42,7 @@ class RackStrategy:
         """
         place, space = place_of(request.name), Space.of(request)
         if place.number > space.total:
-            racks = (space.total + 1) // POSITIONS
+            racks = space.total // POSITIONS + 1
             raise ConfigError(
                 f"name: {request.name!r} is beyond the mesh {request.mesh_cidr}, which has room for {racks} racks",
                 hint="build a mesh with a longer subnet_prefix or a larger mesh_cidr, or another ipam",

@@ -75,6 +75,8 @@ def test_a_rack_beyond_the_mesh_is_said() -> None:
     assert subnets_of("r3-u63", "10.0.0.0/16", 24) == ["10.0.255.0/24"]
     with pytest.raises(ConfigError, match=r"name: 'r4-u01' is beyond the mesh 10.0.0.0/16, which has room for 4 racks"):
         subnets_of("r4-u01", "10.0.0.0/16", 24)
+    with pytest.raises(ConfigError, match="room for 1 racks"):
+        subnets_of("r0-u16", "10.0.0.0/16", 20)
 
 
 def test_a_name_without_a_place_is_said_with_what_to_do() -> None:
