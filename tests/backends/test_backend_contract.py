@@ -16,6 +16,7 @@ from ikto_core.testing import BackendContract
 from ikto_core.testing.clauses import CLAUSES, clause_of
 from tests.backends import broken
 from tests.backends.fake_contract import AnotherHand, FakeContract, plugin_of
+from tests.third_party import PLUGIN, says
 
 WG = "wg0"
 
@@ -111,29 +112,7 @@ def test_the_clauses_are_numbered() -> None:
 
 
 def third_party(directory: Path, body: str) -> str:
-    """Run the kit as the author of a backend would; return what pytest says."""
-    (directory / "test_mine.py").write_text(
-        "import pytest\n"
-        "from hypothesis import settings\n"
-        "from ikto_backends.fake import ikto_register_backends\n"
-        "from ikto_core.testing import BackendContract\n"
-        "class TestMine(BackendContract):\n"
-        "    examples = settings(max_examples=2)\n"
-        f"{body}"
-    )
-    options = ["-rs", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--rootdir", str(directory)]
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(directory)],
-        capture_output=True, text=True, check=False, timeout=60, cwd=directory,
-    )  # fmt: skip
-    return ran.stdout + ran.stderr
-
-
-PLUGIN = """
-    @pytest.fixture
-    def plugin(self):
-        return next(iter(ikto_register_backends()))
-"""
+    return says(directory, "BackendContract", "ikto_backends.fake:ikto_register_backends", body)
 
 
 def test_a_third_party_gives_its_plugin_and_is_told_what_is_half_shown(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import inspect
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from ikto_core.testing.clauses import clause_of, clauses_in
 from ikto_core.testing.ipam_clauses import IPAM_CLAUSES
 from ikto_core.testing.ipam_effort import TooMuchWorkError, bounded
 from tests.core import broken_ipam as broken
+from tests.third_party import PLUGIN, says
 
 PAGE = Path(__file__).parents[2] / "docs/ipam-contract.md"
 
@@ -122,28 +121,7 @@ def test_work_is_bounded_wherever_it_is_done() -> None:
 
 
 def third_party(directory: Path, body: str) -> str:
-    """Run the kit as the author of a strategy would; return what pytest says."""
-    (directory / "test_mine.py").write_text(
-        "import pytest\n"
-        "from hypothesis import settings\n"
-        "from ikto_core.ipam.builtin import ikto_register_ipam_strategies\n"
-        "from ikto_core.testing import IpamContract\n"
-        "class TestMine(IpamContract):\n"
-        "    examples = settings(max_examples=2)\n"
-        f"{body}"
-    )
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "--rootdir", str(directory), str(directory)],
-        capture_output=True, text=True, check=False, timeout=60, cwd=directory,
-    )  # fmt: skip
-    return ran.stdout + ran.stderr
-
-
-PLUGIN = """
-    @pytest.fixture
-    def plugin(self):
-        return next(iter(ikto_register_ipam_strategies()))
-"""
+    return says(directory, "IpamContract", "ikto_core.ipam.builtin:ikto_register_ipam_strategies", body)
 
 
 def test_a_third_party_gives_its_plugin_and_is_told_what_is_not_shown(tmp_path: Path) -> None:
