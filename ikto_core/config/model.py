@@ -78,7 +78,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = False
     removal_limit: Annotated[
         forms.Percent,
-        Meta(description="Percent of the peers that may be removed from the device within a minute; 100: all."),
+        Meta(description="Percent of the peers that may go from the device within a minute, five at least; 100: all."),
     ] = 30
     lease: Annotated[
         forms.Lease,

@@ -9,7 +9,7 @@ from ikto_core.testing.memory_bucket import MemoryBucket
 from tests.nodes import kept_by_a_run, put
 from tests.samples import KEY, OTHER_KEY, record
 
-PEER, OTHER = record("10.0.0.64/28", KEY), record("10.0.0.80/28", OTHER_KEY)
+PEER, OTHER = record("10.0.0.64/28", KEY, "one"), record("10.0.0.80/28", OTHER_KEY, "other")
 
 
 @pytest.fixture

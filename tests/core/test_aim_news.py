@@ -2,29 +2,13 @@
 
 from pathlib import Path
 
-import pytest
-
 from ikto_core.kept_mesh import KeptMesh
 from ikto_core.observers.newsroom import Reader
 from ikto_core.observers.replay import Replay
 from ikto_core.testing.memory_bucket import MemoryBucket
-from tests.nodes import Node, kept_by_a_run, put, restarted
-from tests.samples import KEY, OTHER_KEY, THIRD_KEY, record
-
-PEER, OTHER = record("10.0.0.64/28", KEY, "one"), record("10.0.0.80/28", OTHER_KEY, "other")
-
-
-@pytest.fixture
-def bucket() -> MemoryBucket:
-    bucket = MemoryBucket()
-    put(bucket, PEER)
-    put(bucket, OTHER)
-    return bucket
-
-
-@pytest.fixture
-async def kept(bucket: MemoryBucket, tmp_path: Path) -> KeptMesh:
-    return await kept_by_a_run(bucket, tmp_path)
+from tests.core.conftest import OTHER
+from tests.nodes import Node, put, restarted
+from tests.samples import KEY, THIRD_KEY, record
 
 
 def told(node: Node, reader: Reader, replay: Replay) -> set[str]:
@@ -36,38 +20,38 @@ def told(node: Node, reader: Reader, replay: Replay) -> set[str]:
 
 
 async def test_nothing_is_told_before_the_bucket_is_in_view_or_without_a_kept_mesh(
-    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+    two_peers: MemoryBucket, tmp_path: Path, kept: KeptMesh
 ) -> None:
-    assert Node(bucket, tmp_path / "new").room.sight is None
-    assert (await restarted(bucket, tmp_path, None)).room.sight is None
-    assert (await restarted(bucket, tmp_path, kept)).room.sight is not None
+    assert Node(two_peers, tmp_path / "new").room.sight is None
+    assert (await restarted(two_peers, tmp_path, None)).room.sight is None
+    assert (await restarted(two_peers, tmp_path, kept)).room.sight is not None
 
 
 async def test_the_kept_mesh_is_told_and_then_what_the_bucket_has_otherwise(
-    bucket: MemoryBucket, tmp_path: Path, kept: KeptMesh
+    two_peers: MemoryBucket, tmp_path: Path, kept: KeptMesh
 ) -> None:
-    bucket.write(OTHER.key, None)
-    node, replay = await restarted(bucket, tmp_path, kept), Replay()
+    two_peers.write(OTHER.key, None)
+    node, replay = await restarted(two_peers, tmp_path, kept), Replay()
     with node.room.reader() as reader:
         assert told(node, reader, replay) == {"one", "other"}
         async with node.running():
             assert told(node, reader, replay) == {"one"}
-            put(bucket, record("10.0.0.96/28", THIRD_KEY, "third"))
+            put(two_peers, record("10.0.0.96/28", THIRD_KEY, "third"))
             assert told(node, reader, replay) == {"one", "third"}
 
 
 async def test_a_record_of_another_form_is_told_of_whenever_its_winner_comes_or_goes(
-    bucket: MemoryBucket, tmp_path: Path
+    two_peers: MemoryBucket, tmp_path: Path
 ) -> None:
     """Nobody wrote it again: the change of another record decides over it."""
     odd, replay = record("10.0.0.97/32", THIRD_KEY, "odd"), Replay()
-    put(bucket, odd)
-    async with Node(bucket, tmp_path).running() as node:
+    put(two_peers, odd)
+    async with Node(two_peers, tmp_path).running() as node:
         with node.room.reader() as reader:
             assert told(node, reader, replay) == {"one", "other", "odd"}
-            put(bucket, record("10.0.0.96/28", KEY, "one"))
+            put(two_peers, record("10.0.0.96/28", KEY, "one"))
             assert told(node, reader, replay) == {"one", "other"}
             assert replay.quarantined[odd.key].allowed_ip == odd.allowed_ip
-            bucket.write(record("10.0.0.96/28").key, None)
+            two_peers.write(record("10.0.0.96/28").key, None)
             assert told(node, reader, replay) == {"one", "other", "odd"}
             assert replay.quarantined == {}
