@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
-from itertools import count
 from pathlib import Path
 from statistics import median
 
@@ -88,10 +87,11 @@ async def _beside_many(backend: Backend, context: BackendContext) -> list[Findin
     def dump() -> Awaitable[None]:
         return _wg("show", OURS, "dump")
 
-    numbers = count(PEERS + 1)
+    more = [_peer(number) for number in range(PEERS + 1, PEERS + 1 + 2 * ADDED)]
+    patches, words = iter([DevicePatch(peers=(peer,)) for peer in more[::2]]), iter(map(_words, more[1::2]))
     one_s, wg_set_s = await _side_by_side(
-        lambda: backend.apply(OURS, DevicePatch(peers=(_peer(next(numbers)),))),
-        lambda: _wg("set", OURS, *_words(next(numbers))),
+        lambda: backend.apply(OURS, next(patches)),
+        lambda: _wg("set", OURS, *next(words)),
         rounds=ADDED,
     )
     async with AsyncExitStack() as opened:
@@ -145,8 +145,7 @@ def _config(directory: Path, peers: Iterable[PeerPatch]) -> Path:
     return path
 
 
-def _words(number: int) -> tuple[str, ...]:
-    peer = _peer(number)
+def _words(peer: PeerPatch) -> tuple[str, ...]:
     allowed_ips = ",".join(map(str, peer.allowed_ips or ()))
     return ("peer", peer.public_key.text, "allowed-ips", allowed_ips, "endpoint", str(peer.endpoint),
             "persistent-keepalive", str(peer.persistent_keepalive))  # fmt: skip

@@ -1,8 +1,6 @@
 """Where the devices live: a thread in their network namespace does what blocks, and opens sockets there."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from errno import EINVAL, ENODEV, EPERM
 from fcntl import ioctl
@@ -15,6 +13,7 @@ from typing import Any, TypeVar
 from pyroute2 import AsyncIPRoute
 from pyroute2.netns import setns
 
+from ikto_backends.netlink.worker import Worker, working
 from ikto_core.errors import BackendError
 
 T = TypeVar("T")
@@ -29,14 +28,14 @@ _NAMED = Path("/var/run/netns")  # where `ip netns` keeps them
 class Namespace:
     """A thread inside one network namespace. One: what a cancelled call began is over before the next call begins."""
 
-    def __init__(self, executor: ThreadPoolExecutor, path: Path | None, outside: socket) -> None:
+    def __init__(self, worker: Worker, path: Path | None, outside: socket) -> None:
         self.path = path  # None: the agent's own namespace
-        self._executor = executor
+        self._worker = worker
         self._outside = outside  # a socket of the agent's own namespace
 
     async def run(self, call: Callable[[], T]) -> T:
         """Run what blocks where it stops nobody else, inside the namespace."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        return await self._worker.run(call)
 
     async def route(self, **options: int) -> AsyncIPRoute:
         """Return a socket of pyroute2 that belongs to the namespace: to enter it by pyroute2 forks a process."""
@@ -72,15 +71,12 @@ async def inside(netns: str | None) -> AsyncIterator[Namespace]:
     Raises BackendError if there is none such, or if it may not be entered.
     """
     path = None if netns is None else _NAMED / netns  # an absolute path stays what it is
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wireguard")
     with socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC) as outside:
-        try:
-            namespace = Namespace(executor, path, outside)
+        async with working() as worker:
+            namespace = Namespace(worker, path, outside)
             if path is not None:
                 await namespace.run(partial(_enter, path))
             yield namespace
-        finally:
-            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
 
 
 def _enter(path: Path) -> None:
