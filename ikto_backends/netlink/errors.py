@@ -1,8 +1,6 @@
 """The kernel's errors as Ikto's: mapped here, once."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from errno import EACCES, EADDRINUSE, EAFNOSUPPORT, ENODEV, ENOENT, EOPNOTSUPP, EPERM
 from pathlib import Path
@@ -42,15 +40,25 @@ _PERMISSION = "run as root, or with the capability CAP_NET_ADMIN (systemd: Ambie
 _PORT = "`ss -ulnp` shows who has it; or choose another `wg_port`"
 
 
-@contextmanager
-def mapped(ifname: str, task: Task) -> Iterator[None]:
+class mapped:  # noqa: N801 - reads as what it does
     """Turn what the kernel says inside the block into a BackendError that names the device and what to do."""
-    try:
-        yield
-    except NetlinkError as error:
-        raise _backend_error(ifname, task, error.code, str(error.args[1])) from error
-    except OSError as error:
-        raise _backend_error(ifname, task, error.errno or 0, error.strerror or str(error)) from error
+
+    __slots__ = ("_ifname", "_task")
+
+    def __init__(self, ifname: str, task: Task) -> None:
+        self._ifname = ifname
+        self._task = task
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """End the block; raises BackendError in place of an error of the kernel."""
+        if isinstance(error, NetlinkError):
+            raise _backend_error(self._ifname, self._task, error.code, str(error.args[1])) from error
+        if isinstance(error, OSError):
+            text = error.strerror or str(error)
+            raise _backend_error(self._ifname, self._task, error.errno or 0, text) from error
 
 
 def wrong_kind(ifname: str) -> BackendError:

@@ -1,6 +1,6 @@
 """Where the devices live: a thread in their network namespace does what blocks, and opens sockets there."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from errno import EINVAL, ENODEV, EPERM
 from fcntl import ioctl
@@ -33,9 +33,9 @@ class Namespace:
         self._worker = worker
         self._outside = outside  # a socket of the agent's own namespace
 
-    async def run(self, call: Callable[[], T]) -> T:
+    def run(self, call: Callable[[], T]) -> Awaitable[T]:
         """Run what blocks where it stops nobody else, inside the namespace."""
-        return await self._worker.run(call)
+        return self._worker.run(call)
 
     async def route(self, **options: int) -> AsyncIPRoute:
         """Return a socket of pyroute2 that belongs to the namespace: to enter it by pyroute2 forks a process."""
