@@ -61,7 +61,8 @@ class Prefix(NamedTuple):
         return self.covers(other) or other.covers(self)
 
     def __str__(self) -> str:
-        return f"{format_address(self.address)}/{self.length}"
+        address, length = self
+        return f"{inet_ntop(AF_INET if len(address) == 4 else AF_INET6, address)}/{length}"
 
 
 class Endpoint(NamedTuple):
@@ -83,7 +84,8 @@ class Endpoint(NamedTuple):
         return cls(normalise_host(host), int(port))
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        host, port = self
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_address(text: str) -> bytes:

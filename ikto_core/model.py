@@ -91,6 +91,11 @@ class DevicePatch(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is anything to write."""
         return self != _NOTHING
 
+    @property
+    def changes_link(self) -> bool:
+        """Whether it names what is the link's, and not WireGuard's: MTU, addresses, up or down."""
+        return bool(self.mtu is not None or self.up is not None or self.add_addresses or self.remove_addresses)
+
 
 _NOTHING = DevicePatch()
 NO_PRESHARED_KEY = PresharedKey(bytes(32))

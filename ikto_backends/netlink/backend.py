@@ -67,7 +67,7 @@ class NetlinkBackend:
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         """Write what the patch names, and nothing else."""
-        if patch.mtu is not None or patch.up is not None or patch.add_addresses or patch.remove_addresses:
+        if patch.changes_link:
             await self._write(ifname, replace(patch, peers=(), remove_peers=frozenset()))
             await self._change_link(ifname, patch)
             patch = DevicePatch(peers=patch.peers, remove_peers=patch.remove_peers)

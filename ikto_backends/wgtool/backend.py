@@ -1,7 +1,8 @@
 """Drive WireGuard devices by `wg` and `ip`: the contract of `ikto_core.backend.Backend`."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
+from socket import if_nametoindex
 
 from msgspec.structs import replace
 
@@ -12,7 +13,6 @@ from ikto_backends.wgtool.programs import Command, UnsupportedError, run, runnin
 from ikto_backends.wgtool.userspace import socket_of, start_userspace, until_ended
 from ikto_core.backend import DeviceEvent
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.keys import PublicKey
 from ikto_core.model import DevicePatch, DeviceState, PeerPatch
 
 
@@ -45,15 +45,13 @@ class WgToolBackend:
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         """Write what the patch names, and nothing else."""
-        link = await _find(ifname)
-        if link is None:
-            raise NoSuchDeviceError(f"there is no device {ifname!r}")
         check(ifname, patch)
+        if not _is_there(ifname):  # `wg` would look for its socket, which may be of another network namespace
+            raise _absent(ifname)
         await _run_all(ifname, interface_commands(ifname, patch))
-        if batch := link_batch(ifname, patch, link):
-            await run(Command(("ip", "-batch", "-"), batch), ifname)
-        peers = effective(patch.peers, await _present(ifname, patch.peers))
-        await _run_all(ifname, peer_commands(ifname, peers))
+        if patch.changes_link:
+            await _change_link(ifname, patch)
+        await _run_all(ifname, peer_commands(ifname, await _effective(ifname, patch.peers)))
         await _run_all(ifname, removal_commands(ifname, patch.remove_peers))
 
     async def delete(self, ifname: str) -> None:
@@ -79,6 +77,26 @@ class WgToolBackend:
         raise BackendError("ip monitor has ended: events may be lost", hint="the agent starts it again")
 
 
+def _is_there(ifname: str) -> bool:
+    """Whether there is a link of that name, of whatever kind; asked of the system, for `ip` costs as much as `wg`."""
+    try:
+        return bool(if_nametoindex(ifname))
+    except OSError:
+        return False
+
+
+def _absent(ifname: str) -> NoSuchDeviceError:
+    return NoSuchDeviceError(f"there is no device {ifname!r}")
+
+
+async def _change_link(ifname: str, patch: DevicePatch) -> None:
+    link = await _find(ifname)
+    if link is None:
+        raise _absent(ifname)
+    if batch := link_batch(ifname, patch, link):
+        await run(Command(("ip", "-batch", "-"), [batch]), ifname)
+
+
 async def _find(ifname: str) -> Link | None:
     """Return the link if it is there; BackendError if it is not WireGuard's, so that nobody's else is touched."""
     check_ifname(ifname)
@@ -95,11 +113,12 @@ async def _find(ifname: str) -> Link | None:
     return link
 
 
-async def _present(ifname: str, patches: Iterable[PeerPatch]) -> frozenset[PublicKey]:
-    """Return the peers of the device, if any patch depends on that: `wg` has no way to say "only if it is there"."""
+async def _effective(ifname: str, patches: Sequence[PeerPatch]) -> Sequence[PeerPatch]:
+    """Return the patches that are to be carried out: `wg` has no way to say "only if the peer is there"."""
     if all(patch.create for patch in patches):
-        return frozenset()
-    return parse_keys(await run(Command(("wg", "show", ifname, "peers")), ifname))
+        return patches
+    present = parse_keys(await run(Command(("wg", "show", ifname, "peers")), ifname))
+    return effective(patches, present)
 
 
 async def _run_all(ifname: str, commands: Iterable[Command]) -> None:

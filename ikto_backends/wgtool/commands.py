@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Set
 from itertools import groupby
 from typing import TypeVar
 
+from ikto_backends.wgtool.link import check_ifname
 from ikto_backends.wgtool.programs import Command
-from ikto_core.addressing import Endpoint, parse_address
+from ikto_backends.wgtool.sections import section
+from ikto_core.addressing import parse_address
 from ikto_core.errors import BackendError
 from ikto_core.keys import PublicKey
 from ikto_core.model import DevicePatch, PeerPatch
@@ -22,25 +24,23 @@ _LIMITS = {"listen_port": 0xFFFF, "fwmark": 0xFFFF_FFFF, "mtu": 0x7FFF_FFFF}
 
 
 def check(ifname: str, patch: DevicePatch) -> None:
-    """Refuse values that no device takes, with BackendError: `wg` cuts a port of 70000 down to 4464."""
+    """Refuse a name and values that no device takes, with BackendError: `wg` cuts a port of 70000 down to 4464."""
+    check_ifname(ifname)
     for member, limit in _LIMITS.items():
         value = getattr(patch, member)
         if value is not None and not 0 <= value <= limit:
             raise BackendError(f"{ifname}: {member} {value} is not 0 to {limit}")
     for peer in patch.peers:
-        if not 0 <= (peer.persistent_keepalive or 0) <= 0xFFFF:
-            raise BackendError(f"{ifname}: persistent_keepalive {peer.persistent_keepalive} is not 0 to {0xFFFF}")
-        if peer.endpoint is not None:
-            _check_endpoint(ifname, peer.endpoint)
-
-
-def _check_endpoint(ifname: str, endpoint: Endpoint) -> None:
-    try:
-        parse_address(endpoint.host.partition("%")[0])
-    except ValueError as error:  # a name: `wg` would wait for DNS
-        raise BackendError(f"{ifname}: {error}") from None
-    if not 1 <= endpoint.port <= 0xFFFF:
-        raise BackendError(f"{ifname}: the endpoint {endpoint} has a port that is not 1 to 65535")
+        if (keepalive_s := peer.persistent_keepalive) is not None and not 0 <= keepalive_s <= 0xFFFF:
+            raise BackendError(f"{ifname}: persistent_keepalive {keepalive_s} is not 0 to {0xFFFF}")
+        if (endpoint := peer.endpoint) is not None:
+            host, port = endpoint
+            if not 1 <= port <= 0xFFFF:
+                raise BackendError(f"{ifname}: the endpoint {endpoint} has a port that is not 1 to 65535")
+            try:
+                parse_address(host.partition("%")[0])
+            except ValueError as error:  # a name: `wg` would wait for DNS
+                raise BackendError(f"{ifname}: {error}") from None
 
 
 def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
@@ -50,9 +50,9 @@ def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
         "ListenPort": patch.listen_port,
         "FwMark": patch.fwmark,
     }
-    section = [f"{name} = {value}\n" for name, value in lines.items() if value is not None]
-    if section:
-        yield _addconf(ifname, ["[Interface]\n", *section])
+    named = [f"{name} = {value}\n" for name, value in lines.items() if value is not None]
+    if named:
+        yield _addconf(ifname, ["[Interface]\n", *named])
 
 
 def effective(patches: Iterable[PeerPatch], present: Set[PublicKey]) -> list[PeerPatch]:
@@ -69,7 +69,7 @@ def peer_commands(ifname: str, patches: Iterable[PeerPatch]) -> Iterator[Command
     """Yield what writes the peers, in their order; whichever is absent is made."""
     for replaces, group in groupby(patches, key=lambda patch: patch.allowed_ips is not None):
         if replaces:
-            yield _addconf(ifname, map(_section, group))
+            yield _addconf(ifname, map(section, list(group)))
         else:
             yield from _set(ifname, list(group))
 
@@ -81,20 +81,7 @@ def removal_commands(ifname: str, peers: Set[PublicKey]) -> Iterator[Command]:
 
 
 def _addconf(ifname: str, sections: Iterable[str]) -> Command:
-    return Command(("wg", "addconf", ifname, "/dev/stdin"), "".join(sections))
-
-
-def _section(patch: PeerPatch) -> str:
-    text = f"[Peer]\nPublicKey = {patch.public_key.text}\n"
-    if patch.preshared_key is not None:
-        text += f"PresharedKey = {patch.preshared_key.text}\n"
-    if patch.allowed_ips:  # without any, the section takes away those that the peer has
-        text += f"AllowedIPs = {', '.join(map(str, sorted(patch.allowed_ips)))}\n"
-    if patch.endpoint is not None:
-        text += f"Endpoint = {patch.endpoint}\n"
-    if patch.persistent_keepalive is not None:
-        text += f"PersistentKeepalive = {patch.persistent_keepalive}\n"
-    return text
+    return Command(("wg", "addconf", ifname, "/dev/stdin"), sections)
 
 
 def _set(ifname: str, patches: list[PeerPatch]) -> Iterator[Command]:
@@ -105,7 +92,7 @@ def _set(ifname: str, patches: list[PeerPatch]) -> Iterator[Command]:
     for patch in patches:
         if patch.preshared_key is not None:
             words = (*_words(patch), "preshared-key", "/dev/stdin")
-            yield Command(("wg", "set", ifname, *words), f"{patch.preshared_key.text}\n")
+            yield Command(("wg", "set", ifname, *words), (f"{patch.preshared_key.text}\n",))
 
 
 def _words(patch: PeerPatch) -> Iterator[str]:

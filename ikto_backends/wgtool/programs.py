@@ -4,13 +4,18 @@ import asyncio
 import os
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from fcntl import F_SETPIPE_SZ, fcntl
+from itertools import islice
 from typing import NamedTuple
 
 from ikto_core.errors import BackendError, NoSuchDeviceError
 
 TIMEOUT_S = 60.0  # ten thousand peers take about a second; a stopped userspace process never answers
+
+_PIPE_BYTES = 1 << 20  # the most that a user may ask for by default
+_PIECES = 200  # peers written at once: about 30 KB
 
 _PACKAGES = {"wg": "wireguard-tools", "ip": "iproute2"}
 
@@ -19,7 +24,7 @@ class Command(NamedTuple):
     """A program, its arguments, and what it reads on standard input. Secrets are only ever in the latter."""
 
     argv: tuple[str, ...]
-    stdin: str = ""
+    stdin: Iterable[str] = ()  # in pieces, each made when it is about to be read
 
 
 class UnsupportedError(BackendError):
@@ -100,10 +105,12 @@ async def run(command: Command, ifname: str) -> str:
 
     Cancelled, it is stopped, and what it did by then stays done.
     """
-    process = await start(command.argv, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    process = await start(command.argv, stdin=PIPE if command.stdin else DEVNULL, stdout=PIPE, stderr=PIPE)
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            out, err = await process.communicate(command.stdin.encode())
+            if process.stdin:
+                await _feed(process.stdin, command.stdin)
+            out, err = await process.communicate()
     except TimeoutError:
         raise BackendError(f"{ifname}: {command.argv[0]} has not ended after {TIMEOUT_S:.0f} s") from None
     finally:
@@ -111,6 +118,18 @@ async def run(command: Command, ifname: str) -> str:
     if process.returncode:
         raise explain(command.argv[0], ifname, err.decode(errors="replace"))
     return out.decode(errors="replace")
+
+
+async def _feed(stdin: asyncio.StreamWriter, pieces: Iterable[str]) -> None:
+    """Write what the program reads, while it is as busy with that: so it must not say much before it has read all."""
+    with suppress(OSError, ValueError):  # the user has too many large pipes; the program has ended
+        fcntl(stdin.get_extra_info("pipe"), F_SETPIPE_SZ, _PIPE_BYTES)
+    pieces = iter(pieces)
+    with suppress(BrokenPipeError, ConnectionResetError):  # it has ended, and says why
+        while written := "".join(islice(pieces, _PIECES)):
+            stdin.write(written.encode())
+            await stdin.drain()
+    stdin.close()
 
 
 @asynccontextmanager

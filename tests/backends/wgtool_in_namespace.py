@@ -18,7 +18,7 @@ from hypothesis import Phase, settings
 from ikto_backends.wgtool import WgToolBackend, ikto_register_backends, open_wgtool, userspace
 from ikto_backends.wgtool.userspace import socket_of
 from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
-from ikto_core.errors import BackendError
+from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.model import DevicePatch
 from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import becomes, create, fresh, shown, spec_of
@@ -182,6 +182,8 @@ async def test_a_name_served_in_another_namespace_is_refused(backend: Backend, m
         with pytest.raises(BackendError, match="answers for it, has no device here"):
             await backend.create(WG)
         assert await backend.read(WG) is None
+        with pytest.raises(NoSuchDeviceError):  # `wg` would write to it
+            await backend.apply(WG, DevicePatch(peers=(create(1),)))
         await backend.delete(WG)
         run("ip", "-n", THERE, "link", "show", "dev", WG)
     finally:

@@ -10,6 +10,7 @@ cache=${IKTO_VM_CACHE:-${HOME:-/tmp}/.cache/ikto-vm}
 # Not Debian's cloud kernel (it has no 9p), not the rt kernel (it removes peers 100 times slower).
 kernel_package=${IKTO_VM_KERNEL:-}
 memory=${IKTO_VM_MEMORY:-1G}
+processors=${IKTO_VM_PROCESSORS:-1}  # two panicked now and then
 boot_timeout_s=${IKTO_VM_BOOT_TIMEOUT_S:-180}
 timeout_s=${IKTO_VM_TIMEOUT_S:-2400}
 
@@ -101,9 +102,9 @@ GUEST
 # Emulated even where there is /dev/kvm: on nested hosts it may be there in name only, and the kernel hangs half-way.
 boot() {
     local kernels=("$cache"/kernel/boot/vmlinuz-*)
-    # One processor: two panicked now and then. A pipe, not a file: qemu opens standard output again, and truncates it.
+    # A pipe, not a file: qemu opens standard output again, and truncates it.
     timeout --kill-after=10 "$timeout_s" vng --run "${kernels[0]}" \
-        --disable-kvm --user root --force-9p --memory "$memory" --cpus 1 --rwdir="$run" \
+        --disable-kvm --user root --force-9p --memory "$memory" --cpus "$processors" --rwdir="$run" \
         -o="-fsdev local,id=loose,path=/,security_model=none,readonly=on,multidevs=remap" \
         -o="-device virtio-9p-pci,fsdev=loose,mount_tag=loose" \
         -- "bash $run/guest.sh" </dev/null > >(cat >"$run/console") 2>&1 &

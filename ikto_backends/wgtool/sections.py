@@ -1,0 +1,42 @@
+"""Peers as `wg addconf` reads them. Pure."""
+
+from binascii import b2a_base64
+from socket import AF_INET, AF_INET6, inet_ntop
+
+from ikto_core.model import PeerPatch
+
+
+def section(patch: PeerPatch) -> str:
+    """Return the section that writes a peer; without any allowed IP it takes away those that the peer has."""
+    return usual_section(patch) or any_section(patch)
+
+
+def usual_section(patch: PeerPatch) -> str | None:
+    """Return a peer with one allowed IP, an IPv4 endpoint and no preshared key, in one go; None if it is any other."""
+    allowed_ips, endpoint = patch.allowed_ips, patch.endpoint
+    if allowed_ips is None or endpoint is None or len(allowed_ips) != 1 or patch.preshared_key is not None:
+        return None
+    host, port = endpoint
+    keepalive_s = patch.persistent_keepalive
+    if ":" in host or keepalive_s is None:
+        return None
+    ((address, length),) = allowed_ips
+    return (
+        f"[Peer]\nPublicKey = {b2a_base64(patch.public_key).decode()}"
+        f"AllowedIPs = {inet_ntop(AF_INET if len(address) == 4 else AF_INET6, address)}/{length}\n"
+        f"Endpoint = {host}:{port}\nPersistentKeepalive = {keepalive_s}\n"
+    )
+
+
+def any_section(patch: PeerPatch) -> str:
+    """Return the section of whatever peer."""
+    text = f"[Peer]\nPublicKey = {patch.public_key.text}\n"
+    if patch.preshared_key is not None:
+        text += f"PresharedKey = {patch.preshared_key.text}\n"
+    if patch.allowed_ips:
+        text += f"AllowedIPs = {', '.join(map(str, sorted(patch.allowed_ips)))}\n"
+    if patch.endpoint is not None:
+        text += f"Endpoint = {patch.endpoint}\n"
+    if patch.persistent_keepalive is not None:
+        text += f"PersistentKeepalive = {patch.persistent_keepalive}\n"
+    return text

@@ -1,0 +1,180 @@
+"""What the wgtool backend tells `wg` and `ip`."""
+
+from ipaddress import ip_interface
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from ikto_backends.wgtool.commands import (
+    BATCH,
+    check,
+    effective,
+    interface_commands,
+    peer_commands,
+    removal_commands,
+)
+from ikto_backends.wgtool.link import Link, link_batch
+from ikto_backends.wgtool.programs import Command
+from ikto_backends.wgtool.sections import any_section, section, usual_section
+from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.errors import BackendError
+from ikto_core.keys import PresharedKey, PublicKey
+from ikto_core.model import DevicePatch, PeerPatch
+from ikto_core.testing.devices import create, peer_of, private_key_of, public_key_of
+from ikto_core.testing.strategies import endpoints, peer_specs, preshared_keys
+
+WG = "wg0"
+KEYS = st.sampled_from([public_key_of(number) for number in range(1, 9)])
+PATCHES = st.lists(
+    st.builds(
+        PeerPatch,
+        public_key=KEYS,
+        create=st.booleans(),
+        allowed_ips=st.none() | peer_specs().map(lambda spec: spec.allowed_ips),
+        endpoint=st.none() | endpoints(),
+        persistent_keepalive=st.none() | st.integers(0, 65535),
+        preshared_key=st.none() | preshared_keys(),
+    ),
+    max_size=12,
+)
+LINK = Link("wireguard", 1420, False, frozenset())
+
+
+@given(PATCHES, preshared_keys())
+def test_no_secret_is_an_argument(patches: list[PeerPatch], preshared: PresharedKey) -> None:
+    patches = [replace(patch, preshared_key=preshared) for patch in patches]
+    patch = DevicePatch(private_key=private_key_of(7), peers=tuple(patches))
+    commands = [*interface_commands(WG, patch), *peer_commands(WG, patches)]
+    words = {word for command in commands for word in command.argv}
+    assert not words & {preshared.text, private_key_of(7).text}
+    assert private_key_of(7).text in "".join(commands[0].stdin)
+    assert all(preshared.text in "".join(command.stdin) for command in commands[1:])
+
+
+@given(PATCHES)
+def test_allowed_ips_are_replaced_where_the_patch_says_so_and_nowhere_else(patches: list[PeerPatch]) -> None:
+    replaced = []
+    for command in peer_commands(WG, patches):
+        if command.argv[1] == "addconf":
+            replaced += [line[12:] for line in "".join(command.stdin).splitlines() if line.startswith("PublicKey")]
+        else:
+            assert "allowed-ips" not in command.argv
+    assert replaced == [patch.public_key.text for patch in patches if patch.allowed_ips is not None]
+
+
+@given(PATCHES, st.frozensets(KEYS))
+def test_only_a_peer_that_is_there_by_then_is_updated(patches: list[PeerPatch], present: frozenset[PublicKey]) -> None:
+    known, wanted = set(present), []
+    for patch in patches:
+        if patch.create:
+            known.add(patch.public_key)
+        if patch.public_key in known:
+            wanted.append(patch)
+    assert effective(patches, present) == wanted
+
+
+def test_a_peer_is_written_with_all_that_is_named() -> None:
+    patch = replace(create(3), persistent_keepalive=25)
+    [command] = peer_commands(WG, [patch])
+    assert command.argv == ("wg", "addconf", WG, "/dev/stdin")
+    assert "".join(command.stdin).splitlines() == [
+        "[Peer]",
+        f"PublicKey = {public_key_of(3).text}",
+        f"PresharedKey = {patch.preshared_key.text if patch.preshared_key else ''}",
+        "AllowedIPs = 10.77.0.3/32, fd77:0:0:3::/64",
+        "Endpoint = [2001:db8::3]:51820",
+        "PersistentKeepalive = 25",
+    ]
+
+
+@given(PATCHES)
+def test_a_usual_peer_reads_as_any_other(patches: list[PeerPatch]) -> None:
+    for patch in patches:
+        assert usual_section(patch) in {None, any_section(patch)}
+        assert section(patch) == any_section(patch)
+
+
+@pytest.mark.parametrize("subnet", ["fd10:1::/48", "10.1.0.0/16", "::/0"])
+@pytest.mark.parametrize("keepalive_s", [0, 25])
+def test_a_peer_as_meshes_have_them_is_a_usual_one(subnet: str, keepalive_s: int) -> None:
+    patch = PeerPatch(
+        public_key=public_key_of(1),
+        create=True,
+        allowed_ips=frozenset({Prefix.parse(subnet)}),
+        endpoint=Endpoint("192.0.2.1", 51820),
+        persistent_keepalive=keepalive_s,
+    )
+    assert usual_section(patch) == any_section(patch)
+
+
+def test_what_replaces_no_allowed_ips_is_set_by_name() -> None:
+    first = PeerPatch(public_key=public_key_of(1), endpoint=Endpoint("fe80::1%eth0", 7), persistent_keepalive=0)
+    second = PeerPatch(public_key=public_key_of(2), preshared_key=PresharedKey(bytes([5] * 32)))
+    one, two = public_key_of(1).text, public_key_of(2).text
+    assert list(peer_commands(WG, [first, second])) == [
+        Command(("wg", "set", WG, "peer", one, "endpoint", "[fe80::1%eth0]:7", "persistent-keepalive", "0")),
+        Command(
+            ("wg", "set", WG, "peer", two, "preshared-key", "/dev/stdin"),
+            (PresharedKey(bytes([5] * 32)).text + "\n",),
+        ),
+    ]
+
+
+def test_nothing_to_write_runs_nothing() -> None:
+    assert not [*interface_commands(WG, DevicePatch()), *peer_commands(WG, ()), *removal_commands(WG, frozenset())]
+    assert link_batch(WG, DevicePatch(), LINK) == ""
+
+
+def test_many_removals_are_a_few_calls() -> None:
+    keys = frozenset(public_key_of(number) for number in range(1, 2 * BATCH + 2))
+    commands = list(removal_commands(WG, keys))
+    assert len(commands) == 3
+    assert {word for command in commands for word in command.argv[3:]} == {"peer", "remove", *(k.text for k in keys)}
+    assert max(len(command.argv) for command in commands) == 3 + 3 * BATCH
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        DevicePatch(listen_port=65536),
+        DevicePatch(fwmark=-1),
+        DevicePatch(mtu=1 << 31),
+        DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), persistent_keepalive=65536),)),
+        DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), endpoint=Endpoint("host.example", 1)),)),
+        DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), endpoint=Endpoint("::1\n[Peer]", 1)),)),
+    ],
+)
+def test_what_no_device_takes_is_refused(patch: DevicePatch) -> None:
+    with pytest.raises(BackendError, match=f"{WG}: "):
+        check(WG, patch)
+
+
+def test_addresses_that_stay_are_written_again_behind_a_removal() -> None:
+    first, second, third = (ip_interface(f"10.0.0.{number}/24") for number in (1, 2, 3))
+    link = replace(LINK, addresses=frozenset({first, second}))
+    patch = DevicePatch(add_addresses=frozenset({third}), remove_addresses=frozenset({first}), mtu=1400, up=True)
+    assert link_batch(WG, patch, link).splitlines() == [
+        "link set dev wg0 mtu 1400",
+        "address replace 10.0.0.3/24 dev wg0",
+        "address replace 10.0.0.1/24 dev wg0",
+        "address delete 10.0.0.1/24 dev wg0",
+        "address replace 10.0.0.2/24 dev wg0",
+        "address replace 10.0.0.3/24 dev wg0",
+        "link set dev wg0 up",
+    ]
+
+
+def test_addresses_as_they_should_be_are_not_written() -> None:
+    there, absent = frozenset({ip_interface("fd00::1/8")}), frozenset({ip_interface("10.0.0.1/8")})
+    patch = DevicePatch(add_addresses=there, remove_addresses=absent)
+    assert link_batch(WG, patch, replace(LINK, addresses=there)) == ""
+
+
+def test_every_peer_of_a_large_patch_is_in_one_call() -> None:
+    [command] = peer_commands(WG, map(create, range(1, 1001)))
+    text = "".join(command.stdin)
+    assert text.count("[Peer]") == 1000
+    assert str(Prefix.parse("10.77.3.232/32")) in text
+    assert peer_of(1000).public_key.text in text

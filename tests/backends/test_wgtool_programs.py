@@ -1,0 +1,93 @@
+"""How the wgtool backend runs programs, feeds them, and explains what they say."""
+
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from operator import length_hint
+from pathlib import Path
+
+import pytest
+
+from ikto_backends.wgtool.programs import Command, UnsupportedError, explain, run
+from ikto_core.errors import BackendError, NoSuchDeviceError
+
+WG = "wg0"
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "words"),
+    [
+        ("Unable to access interface: No such device", NoSuchDeviceError, "no such device"),
+        ('Cannot find device "wg0"\nCommand failed -:1', NoSuchDeviceError, 'Cannot find device "wg0"'),
+        ('Device "wg0" does not exist.', NoSuchDeviceError, "no such device"),
+        ("RTNETLINK answers: Operation not permitted", BackendError, "no permission"),
+        ("ERROR: (wg1) Failed to create TUN device: permission denied", BackendError, "no permission"),
+        ("RTNETLINK answers: Permission denied", BackendError, "no permission"),
+        ("Unable to modify interface: Address already in use", BackendError, "port is in use"),
+        ("Error: Unknown device type.", UnsupportedError, "the kernel has no WireGuard"),
+        ("Unable to access interface: Protocol not supported", UnsupportedError, "no WireGuard device"),
+        ('CreateTUN("wg0") failed; /dev/net/tun does not exist', BackendError, "no tun device"),
+        ("a banner\nFailed: unix socket in use", BackendError, "of this name already"),
+        ("Something new\nCommand failed -:3", BackendError, "x failed: Something new"),
+        ("", BackendError, "did not say why"),
+    ],
+)
+def test_what_a_program_says_is_an_error_of_ours(said: str, error: type[BackendError], words: str) -> None:
+    explained = explain("x", WG, said)
+    assert type(explained) is error
+    assert words in str(explained)
+    assert str(explained).startswith(f"{WG}: ")
+
+
+async def test_a_missing_program_is_an_error_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BackendError, match="no program 'wg'") as caught:
+        await run(Command(("wg", "show")), WG)
+    assert "wireguard-tools" in caught.value.hint
+
+
+async def test_a_program_gets_none_of_the_agents_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IKTO_NATS_PASSWORD", "secret")
+    out = await run(Command(("env",)), WG)
+    assert {line.partition("=")[0] for line in out.splitlines()} == {"PATH", "LC_ALL"}
+
+
+async def test_no_shell_reads_what_a_program_is_given() -> None:
+    words = ("$(id)", "`id`", ";id", "$PATH", "*", "a b", "'\"")
+    assert await run(Command(("printf", "%s\n", *words)), WG) == "".join(f"{word}\n" for word in words)
+
+
+LINE = "one line of a hundred thousand\n"
+LINES = 100_000  # more than any pipe takes
+
+
+async def test_a_program_reads_all_that_it_is_given() -> None:
+    assert await run(Command(("wc", "-c"), repeat(LINE, LINES)), WG) == f"{LINES * len(LINE)}\n"
+    assert await run(Command(("cat",), ["a", "", "b"]), WG) == "ab"
+    assert await run(Command(("cat",)), WG) == ""
+
+
+async def test_what_a_program_reads_is_made_while_it_reads() -> None:
+    left = repeat(LINE, LINES)
+    with pytest.raises(BackendError, match="had enough"):
+        await run(Command(("sh", "-c", "head -n 1; echo had enough >&2; exit 1"), left), WG)
+    assert length_hint(left) > 0
+
+
+@pytest.mark.parametrize("stdin", [(), repeat(LINE, LINES)])
+async def test_a_program_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch, stdin: Iterable[str]) -> None:
+    monkeypatch.setattr("ikto_backends.wgtool.programs.TIMEOUT_S", 0.05)
+    with pytest.raises(BackendError, match="has not ended"):
+        await run(Command(("sleep", "1000"), stdin), WG)
+
+
+async def test_a_program_is_stopped_before_it_could_take_half_for_all(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    done.touch()
+
+    def pieces() -> Iterator[str]:
+        yield from repeat(LINE, LINES // 2)
+        raise RuntimeError("the other half can't be made")
+
+    with pytest.raises(RuntimeError):
+        await run(Command(("sort", "-o", str(done)), pieces()), WG)
+    assert not done.stat().st_size

@@ -1,0 +1,123 @@
+"""What the wgtool backend reads from `wg` and `ip`."""
+
+from ipaddress import ip_interface
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from ikto_backends.wgtool.dump import parse_dump, parse_keys
+from ikto_backends.wgtool.link import Link, check_ifname, parse_event, parse_link
+from ikto_core.backend import DeviceEvent, DeviceEventKind
+from ikto_core.errors import BackendError
+from ikto_core.model import DeviceState, PeerState
+from ikto_core.testing.devices import private_key_of, public_key_of
+from ikto_core.testing.strategies import device_states
+
+WG = "wg0"
+
+
+def dumped(state: DeviceState) -> str:
+    """Write a device as `wg show dump` does."""
+    own = (state.private_key.text, state.private_key.public().text) if state.private_key else ("(none)", "(none)")
+    rows: list[tuple[object, ...]] = [(*own, state.listen_port, hex(state.fwmark) if state.fwmark else "off")]
+    rows += [
+        (
+            peer.public_key.text,
+            peer.preshared_key.text if peer.preshared_key else "(none)",
+            peer.endpoint or "(none)",
+            ",".join(map(str, peer.allowed_ips)) or "(none)",
+            int(peer.last_handshake or 0),
+            peer.rx_bytes,
+            peer.tx_bytes,
+            peer.persistent_keepalive or "off",
+        )
+        for peer in state.peers.values()
+    ]
+    return "".join("\t".join(map(str, row)) + "\n" for row in rows)
+
+
+@given(device_states(), st.integers(0, 1 << 40), st.integers(0, 1 << 64))
+def test_a_dump_reads_as_what_was_dumped(state: DeviceState, handshake: int, rx_bytes: int) -> None:
+    peers = {
+        key: replace(peer, last_handshake=float(handshake) or None, rx_bytes=rx_bytes)
+        for key, peer in state.peers.items()
+    }
+    shown = replace(state, peers=peers)
+    link = DeviceState()
+    assert parse_dump(dumped(shown)) == replace(shown, mtu=link.mtu, up=link.up, addresses=link.addresses)
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [(0, "short"), (1, "(hidden)"), (2, "host.example:1"), (2, ""), (3, "10.0.0.0"), (4, "-1"), (5, "1.5"), (7, "on")],
+)
+def test_a_strange_column_of_a_peer_is_an_error_that_names_its_line(column: int, text: str) -> None:
+    first, peer = dumped(DeviceState(peers={public_key_of(1): PeerState(public_key=public_key_of(1))})).splitlines()
+    columns = peer.split("\t")
+    columns[column] = text
+    with pytest.raises(ValueError, match="line 2: "):
+        parse_dump(f"{first}\n" + "\t".join(columns) + "\n")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a\tb\tc\n", "(none)\t(none)\tx\toff\n", "(none)\t(none)\t1\ton\n"])
+def test_a_strange_first_line_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="line 1: "):
+        parse_dump(text)
+
+
+def test_no_error_about_a_dump_shows_a_key() -> None:
+    with pytest.raises(ValueError, match="columns") as caught:
+        parse_dump(f"{private_key_of(7).text}\tmore\n")
+    assert private_key_of(7).text not in str(caught.value)
+
+
+def test_peers_are_keys_one_a_line() -> None:
+    keys = [public_key_of(1), public_key_of(2)]
+    assert parse_keys("".join(f"{key.text}\n" for key in keys)) == set(keys)
+    assert parse_keys("") == frozenset()
+
+
+def test_a_link_is_read_without_what_the_system_added() -> None:
+    entry = (
+        '[{},{"ifname":"wg0","flags":["POINTOPOINT","UP"],"mtu":1280,"linkinfo":{"info_kind":"tun"},"addr_info":['
+        '{"family":"inet","local":"10.0.0.1","prefixlen":16,"scope":"global"},{"broadcast":"x"},'
+        '{"family":"inet6","local":"fd00::1","prefixlen":16,"scope":"global"},'
+        '{"family":"inet6","local":"fe80::1","prefixlen":64,"scope":"link"}]}]'
+    )
+    addresses = frozenset(map(ip_interface, ("10.0.0.1/16", "fd00::1/16")))
+    assert parse_link(entry, WG) == Link("tun", 1280, True, addresses)
+    assert parse_link(entry, "wg1") is None
+    assert parse_link("", WG) is None
+
+
+@pytest.mark.parametrize("text", ["{", '[{"ifname":"wg0"}]', '[{"ifname":"wg0","flags":[],"mtu":"x","addr_info":[]}]'])
+def test_what_ip_never_said_is_a_backend_error(text: str) -> None:
+    with pytest.raises(BackendError, match="can't read what ip says"):
+        parse_link(text, WG)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "-all", "a/b", "a b", "a:b", "a\nlink", "a@b", "sixteen-letters!", '"']
+)
+def test_a_name_that_could_be_read_otherwise_is_refused(name: str) -> None:
+    with pytest.raises(BackendError, match="can't be the name of an interface"):
+        check_ifname(name)
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        ("2: wg0    inet 10.9.9.9/32 scope global wg0\\  valid_lft forever", DeviceEventKind.CHANGED),
+        ("Deleted 2: wg0    inet6 fd00::1/16 scope global \\  valid_lft forever", DeviceEventKind.CHANGED),
+        ("2: wg0: <POINTOPOINT,NOARP> mtu 1400 qdisc noop state DOWN", DeviceEventKind.CHANGED),
+        ("Deleted 2: wg0: <POINTOPOINT,NOARP> mtu 1400 qdisc noop", DeviceEventKind.GONE),
+        ("Deleted 7: wg0@if3: <BROADCAST> mtu 1500", DeviceEventKind.GONE),
+        ("7: wg0@eth0: <BROADCAST> mtu 1500", DeviceEventKind.CHANGED),
+        ("    valid_lft forever preferred_lft forever", None),
+        ("", None),
+    ],
+)
+def test_a_line_of_the_monitor_is_an_event(line: str, event: DeviceEventKind | None) -> None:
+    assert parse_event(line) == (event and DeviceEvent(WG, event))
