@@ -18,8 +18,7 @@ _OWN_SOCKETS = 'mkdir -p /var/run/wireguard && mount -t tmpfs ikto /var/run/wire
 _PLACES = {  # each with how a program is run there, and what is to be known of it
     "emulated": (
         ("env", "IKTO_VM_PROCESSORS=2", str(ROOT / "tests/kernel/vm.sh")),
-        "the kernel's WireGuard in the machine of tests/kernel/vm.sh, with two processors, as hosts of ten thousand "
-        "peers have; they are emulated, which slows Python down most.",
+        "the kernel's WireGuard in the machine of tests/kernel/vm.sh; its two processors are emulated, Python is slow.",
     ),
     "namespace": (
         ("unshare", "--net", "--mount", "sh", "-c", _OWN_SOCKETS, "sh"),
