@@ -4,8 +4,11 @@
 hashes and compares in C and is what netlink and the routing table want anyway.
 """
 
+import re
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple, Self
+
+_SCOPE = re.compile(r"[^\s/:%\[\]]{1,15}")  # what the kernel takes for an interface's name, or its number
 
 
 class Prefix(NamedTuple):
@@ -104,6 +107,6 @@ def format_address(packed: bytes) -> str:
 def normalise_host(host: str) -> str:
     """Return an endpoint's IP literal in RFC 5952 form, keeping a link-local address's `%scope`."""
     address, percent, scope = host.partition("%")
-    if percent and (not scope or ":" not in address):
+    if percent and not (":" in address and _SCOPE.fullmatch(scope)):
         raise ValueError(f"{host[:64]!r} is not an IP address")
     return format_address(parse_address(address)) + percent + scope

@@ -58,18 +58,21 @@ def encode_patch(
         limit: How many bytes a payload may have.
         scope_id: Gives the number of the interface that a link-local endpoint's scope names.
 
-    Raises BackendError if a number is out of its range or a scope is no interface.
+    Raises BackendError if a number is out of its range, a host is a name, or a scope is no interface.
 
     """
     limit = min(max(limit, SMALLEST_MESSAGE_BYTES), LARGEST_MESSAGE_BYTES)
     name = attribute(Device.IFNAME, ifname.encode() + b"\0")
     head = name + _device_attributes(patch)
     messages, peers = [], bytearray()
-    for fragment in _fragments(patch, limit - len(name) - HEADER.size, scope_id):
-        if len(head) + HEADER.size + len(peers) + len(fragment) > limit:
-            messages.append(_message(head, peers))
-            head, peers = name, bytearray()
-        peers += fragment
+    try:
+        for fragment in _fragments(patch, limit - len(name) - HEADER.size, scope_id):
+            if len(head) + HEADER.size + len(peers) + len(fragment) > limit:
+                messages.append(_message(head, peers))
+                head, peers = name, bytearray()
+            peers += fragment
+    except ValueError as error:
+        raise BackendError(f"the endpoint of a peer: {error}") from None
     if peers or head != name:
         messages.append(_message(head, peers))
     return messages

@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from ikto_backends.wgtool.link import check_ifname
 from ikto_backends.wgtool.programs import Command
-from ikto_backends.wgtool.sections import section
-from ikto_core.addressing import parse_address
+from ikto_backends.wgtool.sections import literal, section
 from ikto_core.errors import BackendError
 from ikto_core.keys import PublicKey
 from ikto_core.model import DevicePatch, PeerPatch
@@ -24,7 +23,7 @@ _LIMITS = {"listen_port": 0xFFFF, "fwmark": 0xFFFF_FFFF, "mtu": 0x7FFF_FFFF}
 
 
 def check(ifname: str, patch: DevicePatch) -> None:
-    """Refuse a name and values that no device takes, with BackendError: `wg` cuts a port of 70000 down to 4464."""
+    """Refuse a name and numbers that no device takes, with BackendError: `wg` cuts a port of 70000 down to 4464."""
     check_ifname(ifname)
     for member, limit in _LIMITS.items():
         value = getattr(patch, member)
@@ -33,14 +32,8 @@ def check(ifname: str, patch: DevicePatch) -> None:
     for peer in patch.peers:
         if (keepalive_s := peer.persistent_keepalive) is not None and not 0 <= keepalive_s <= 0xFFFF:
             raise BackendError(f"{ifname}: persistent_keepalive {keepalive_s} is not 0 to {0xFFFF}")
-        if (endpoint := peer.endpoint) is not None:
-            host, port = endpoint
-            if not 1 <= port <= 0xFFFF:
-                raise BackendError(f"{ifname}: the endpoint {endpoint} has a port that is not 1 to 65535")
-            try:
-                parse_address(host.partition("%")[0])
-            except ValueError as error:  # a name: `wg` would wait for DNS
-                raise BackendError(f"{ifname}: {error}") from None
+        if (endpoint := peer.endpoint) is not None and not 1 <= endpoint[1] <= 0xFFFF:
+            raise BackendError(f"{ifname}: the endpoint {endpoint} has a port that is not 1 to 65535")
 
 
 def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
@@ -98,7 +91,7 @@ def _set(ifname: str, patches: list[PeerPatch]) -> Iterator[Command]:
 def _words(patch: PeerPatch) -> Iterator[str]:
     yield from ("peer", patch.public_key.text)
     if patch.endpoint is not None:
-        yield from ("endpoint", str(patch.endpoint))
+        yield from ("endpoint", literal(patch.endpoint))
     if patch.persistent_keepalive is not None:
         yield from ("persistent-keepalive", str(patch.persistent_keepalive))
 

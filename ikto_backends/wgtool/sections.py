@@ -1,8 +1,10 @@
 """Peers as `wg addconf` reads them. Pure."""
 
 from binascii import b2a_base64
-from socket import AF_INET, AF_INET6, inet_ntop
+from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
+from ikto_core.addressing import Endpoint, normalise_host
+from ikto_core.errors import BackendError
 from ikto_core.model import PeerPatch
 
 
@@ -18,7 +20,11 @@ def usual_section(patch: PeerPatch) -> str | None:
         return None
     host, port = endpoint
     keepalive_s = patch.persistent_keepalive
-    if ":" in host or keepalive_s is None:
+    if keepalive_s is None:
+        return None
+    try:
+        inet_pton(AF_INET, host)
+    except (OSError, ValueError):
         return None
     ((address, length),) = allowed_ips
     return (
@@ -36,7 +42,15 @@ def any_section(patch: PeerPatch) -> str:
     if patch.allowed_ips:
         text += f"AllowedIPs = {', '.join(map(str, sorted(patch.allowed_ips)))}\n"
     if patch.endpoint is not None:
-        text += f"Endpoint = {patch.endpoint}\n"
+        text += f"Endpoint = {literal(patch.endpoint)}\n"
     if patch.persistent_keepalive is not None:
         text += f"PersistentKeepalive = {patch.persistent_keepalive}\n"
     return text
+
+
+def literal(endpoint: Endpoint) -> str:
+    """Return an endpoint as `wg` reads it; BackendError if its host is a name, for which `wg` would ask DNS."""
+    try:
+        return str(Endpoint(normalise_host(endpoint.host), endpoint.port))
+    except ValueError as error:
+        raise BackendError(f"the endpoint of a peer: {error}") from None

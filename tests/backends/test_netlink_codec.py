@@ -201,6 +201,16 @@ def test_a_scope_that_is_no_interface_is_an_error() -> None:
         encode_patch("wg0", patch)
 
 
+@pytest.mark.parametrize("host", ["host.example", "192.0.2", "fe80::g%eth0"])
+@pytest.mark.parametrize("usual", [True, False])
+def test_a_host_that_is_no_address_is_an_error(host: str, usual: bool) -> None:
+    peer = replace(create(1), endpoint=Endpoint(host, 1))
+    if usual:
+        peer = replace(peer, preshared_key=None, allowed_ips=frozenset({Prefix.parse("10.0.0.1/32")}))
+    with pytest.raises(BackendError, match="is not an IP address"):
+        encode_patch("wg0", DevicePatch(peers=(peer,)))
+
+
 @pytest.mark.parametrize(
     "patch",
     [

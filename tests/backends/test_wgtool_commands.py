@@ -142,13 +142,24 @@ def test_many_removals_are_a_few_calls() -> None:
         DevicePatch(fwmark=-1),
         DevicePatch(mtu=1 << 31),
         DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), persistent_keepalive=65536),)),
-        DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), endpoint=Endpoint("host.example", 1)),)),
-        DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), endpoint=Endpoint("::1\n[Peer]", 1)),)),
+        DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), endpoint=Endpoint("::1", 0)),)),
+        DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), endpoint=Endpoint("::1", 65536)),)),
     ],
 )
 def test_what_no_device_takes_is_refused(patch: DevicePatch) -> None:
     with pytest.raises(BackendError, match=f"{WG}: "):
         check(WG, patch)
+
+
+@pytest.mark.parametrize("host", ["host.example", "::1\n[Peer]", "192.0.2.1\n", "192.0.2", "fe80::1%a\nb", "fe80::1%"])
+@pytest.mark.parametrize("allowed_ips", [None, frozenset(), frozenset({Prefix.parse("10.0.0.1/32")})])
+def test_a_host_that_is_no_address_is_not_written(host: str, allowed_ips: frozenset[Prefix] | None) -> None:
+    """`wg` would ask DNS for a name; and a line may hold no other."""
+    patch = PeerPatch(
+        public_key=public_key_of(1), allowed_ips=allowed_ips, endpoint=Endpoint(host, 1), persistent_keepalive=25
+    )
+    with pytest.raises(BackendError, match="is not an IP address"):
+        ["".join(command.stdin) for command in peer_commands(WG, [patch])]
 
 
 def test_addresses_that_stay_are_written_again_behind_a_removal() -> None:
