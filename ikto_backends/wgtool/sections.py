@@ -9,23 +9,18 @@ from ikto_core.model import PeerPatch
 
 
 def section(patch: PeerPatch) -> str:
-    """Return the section that writes a peer; without any allowed IP it takes away those that the peer has."""
-    return usual_section(patch) or any_section(patch)
+    """Return the section that writes a peer: one with one allowed IP, an IPv4 endpoint and no preshared key in one go.
 
-
-def usual_section(patch: PeerPatch) -> str | None:
-    """Return a peer with one allowed IP, an IPv4 endpoint and no preshared key, in one go; None if it is any other."""
-    allowed_ips, endpoint = patch.allowed_ips, patch.endpoint
-    if allowed_ips is None or endpoint is None or len(allowed_ips) != 1 or patch.preshared_key is not None:
-        return None
+    Without any allowed IP, it takes away those that the peer has. Raises BackendError as `literal` does.
+    """
+    allowed_ips, endpoint, keepalive_s = patch.allowed_ips, patch.endpoint, patch.persistent_keepalive
+    if allowed_ips is None or len(allowed_ips) != 1 or endpoint is None or keepalive_s is None or patch.preshared_key:
+        return any_section(patch)
     host, port = endpoint
-    keepalive_s = patch.persistent_keepalive
-    if keepalive_s is None:
-        return None
     try:
         inet_pton(AF_INET, host)
     except (OSError, ValueError):
-        return None
+        return any_section(patch)
     ((address, length),) = allowed_ips
     return (
         f"[Peer]\nPublicKey = {b2a_base64(patch.public_key).decode()}"
@@ -35,7 +30,7 @@ def usual_section(patch: PeerPatch) -> str | None:
 
 
 def any_section(patch: PeerPatch) -> str:
-    """Return the section of whatever peer."""
+    """Return the section that writes a peer, whatever it has: what `section` says, in plain words."""
     text = f"[Peer]\nPublicKey = {patch.public_key.text}\n"
     if patch.preshared_key is not None:
         text += f"PresharedKey = {patch.preshared_key.text}\n"

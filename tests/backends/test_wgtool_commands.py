@@ -17,7 +17,7 @@ from ikto_backends.wgtool.commands import (
 )
 from ikto_backends.wgtool.link import Link, link_batch
 from ikto_backends.wgtool.programs import Command
-from ikto_backends.wgtool.sections import any_section, section, usual_section
+from ikto_backends.wgtool.sections import any_section, section
 from ikto_core.addressing import Endpoint, Prefix
 from ikto_core.errors import BackendError
 from ikto_core.keys import PresharedKey, PublicKey
@@ -90,15 +90,16 @@ def test_a_peer_is_written_with_all_that_is_named() -> None:
 
 
 @given(PATCHES)
-def test_a_usual_peer_reads_as_any_other(patches: list[PeerPatch]) -> None:
+def test_a_section_written_in_one_go_is_that_of_any_peer(patches: list[PeerPatch]) -> None:
     for patch in patches:
-        assert usual_section(patch) in {None, any_section(patch)}
         assert section(patch) == any_section(patch)
 
 
 @pytest.mark.parametrize("subnet", ["fd10:1::/48", "10.1.0.0/16", "::/0"])
 @pytest.mark.parametrize("keepalive_s", [0, 25])
-def test_a_peer_as_meshes_have_them_is_a_usual_one(subnet: str, keepalive_s: int) -> None:
+def test_a_peer_as_meshes_have_them_is_written_in_one_go(
+    subnet: str, keepalive_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     patch = PeerPatch(
         public_key=public_key_of(1),
         create=True,
@@ -106,7 +107,9 @@ def test_a_peer_as_meshes_have_them_is_a_usual_one(subnet: str, keepalive_s: int
         endpoint=Endpoint("192.0.2.1", 51820),
         persistent_keepalive=keepalive_s,
     )
-    assert usual_section(patch) == any_section(patch)
+    expected = any_section(patch)
+    monkeypatch.delattr("ikto_backends.wgtool.sections.any_section")
+    assert section(patch) == expected
 
 
 def test_what_replaces_no_allowed_ips_is_set_by_name() -> None:
