@@ -15,10 +15,13 @@ ROOT = Path(__file__).parent.parent
 MEASURE = (sys.executable, "-m", "benchmarks.wireguard")
 
 _OWN_SOCKETS = 'mkdir -p /var/run/wireguard && mount -t tmpfs ikto /var/run/wireguard && exec "$@"'
+_EMULATED = """\
+the kernel's WireGuard in the machine of tests/kernel/vm.sh. Its processors are emulated, which slows Python down
+  most, and two: wgtool writes on one what `wg` reads on the other (docs/decisions/0015-speed-of-writing.md)."""
 _PLACES = {  # each with how a program is run there, and what is to be known of it
     "emulated": (
         ("env", "IKTO_VM_PROCESSORS=2", str(ROOT / "tests/kernel/vm.sh")),
-        "the kernel's WireGuard in the machine of tests/kernel/vm.sh; its two processors are emulated, Python is slow.",
+        _EMULATED,
     ),
     "namespace": (
         ("unshare", "--net", "--mount", "sh", "-c", _OWN_SOCKETS, "sh"),

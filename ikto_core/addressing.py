@@ -8,7 +8,7 @@ import re
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple, Self
 
-_SCOPE = re.compile(r"[^\s/:%\[\]]{1,15}")  # what the kernel takes for an interface's name, or its number
+_SCOPE = re.compile(r"[^\s/:%]{1,15}")  # what the kernel takes for an interface's name, or its number
 
 
 class Prefix(NamedTuple):

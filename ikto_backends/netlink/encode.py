@@ -174,7 +174,8 @@ def _endpoint(endpoint: Endpoint, scope_id: Callable[[str], int]) -> bytes:
     if ":" not in host:
         return _SOCKADDR_IN.pack(_ENDPOINT_IPV4, port, parse_address(host))
     address, _, scope = host.partition("%")
-    return _SOCKADDR_IN6.pack(_ENDPOINT_IPV6, port, parse_address(address), _U32.pack(_scope_number(scope, scope_id)))
+    number = _number("an endpoint's scope", _U32, _scope_number(scope, scope_id))
+    return _SOCKADDR_IN6.pack(_ENDPOINT_IPV6, port, parse_address(address), number)
 
 
 def _scope_number(scope: str, scope_id: Callable[[str], int]) -> int:

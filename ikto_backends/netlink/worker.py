@@ -19,10 +19,13 @@ class Worker:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._ended = False
         self._asked: SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = SimpleQueue()
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Return what the call returns, or raise what it raises."""
+        """Return what the call returns, or raise what it raises; RuntimeError after the end."""
+        if self._ended:
+            raise RuntimeError("the thread has ended, or is about to")
         done: asyncio.Future[T] = self._loop.create_future()
         self._asked.put((done, call))
         return await done
@@ -35,6 +38,7 @@ class Worker:
 
     def end(self) -> None:
         """Let the thread end once it has done what it was asked for before."""
+        self._ended = True
         self._asked.put(None)
 
     def _do(self, done: "asyncio.Future[T]", call: Callable[[], T]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
-from socket import if_nametoindex
+from socket import if_indextoname, if_nametoindex
 
 from msgspec.structs import replace
 
@@ -46,11 +46,10 @@ class WgToolBackend:
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         """Write what the patch names, and nothing else."""
         check(ifname, patch)
-        if not _is_there(ifname):  # `wg` would look for its socket, which may be of another network namespace
-            raise _absent(ifname)
+        link = await _looked_at(ifname, patch)
         await _run_all(ifname, interface_commands(ifname, patch))
-        if patch.changes_link:
-            await _change_link(ifname, patch)
+        if link and (batch := link_batch(ifname, patch, link)):
+            await run(Command(("ip", "-batch", "-"), [batch]), ifname)
         await _run_all(ifname, peer_commands(ifname, await _effective(ifname, patch.peers)))
         await _run_all(ifname, removal_commands(ifname, patch.remove_peers))
 
@@ -77,24 +76,30 @@ class WgToolBackend:
         raise BackendError("ip monitor has ended: events may be lost", hint="the agent starts it again")
 
 
-def _is_there(ifname: str) -> bool:
-    """Whether there is a link of that name, of whatever kind; asked of the system, for `ip` costs as much as `wg`."""
+async def _looked_at(ifname: str, patch: DevicePatch) -> Link | None:
+    """Return the link if `ip` was asked; NoSuchDeviceError if it is not there.
+
+    Asking costs as much as adding a peer. It must be where the patch is about the link, and where there is a socket,
+    which may serve another network namespace's device: `wg` would write to it. Else `wg` goes to the kernel, which
+    refuses a link that is not WireGuard's.
+    """
+    link = None
+    if patch.changes_link or socket_of(ifname).exists():
+        link = await _find(ifname)
+        there = link is not None
+    else:
+        there = _is_a_name(ifname)
+    if not there:
+        raise NoSuchDeviceError(f"there is no device {ifname!r}")
+    return link
+
+
+def _is_a_name(ifname: str) -> bool:
+    """Whether a link has that name, and not as one of its other names."""
     try:
-        return bool(if_nametoindex(ifname))
+        return if_indextoname(if_nametoindex(ifname)) == ifname
     except OSError:
         return False
-
-
-def _absent(ifname: str) -> NoSuchDeviceError:
-    return NoSuchDeviceError(f"there is no device {ifname!r}")
-
-
-async def _change_link(ifname: str, patch: DevicePatch) -> None:
-    link = await _find(ifname)
-    if link is None:
-        raise _absent(ifname)
-    if batch := link_batch(ifname, patch, link):
-        await run(Command(("ip", "-batch", "-"), [batch]), ifname)
 
 
 async def _find(ifname: str) -> Link | None:

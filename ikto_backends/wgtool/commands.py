@@ -91,7 +91,7 @@ def _set(ifname: str, patches: list[PeerPatch]) -> Iterator[Command]:
 def _words(patch: PeerPatch) -> Iterator[str]:
     yield from ("peer", patch.public_key.text)
     if patch.endpoint is not None:
-        yield from ("endpoint", literal(patch.endpoint))
+        yield from ("endpoint", literal(patch.public_key, patch.endpoint))
     if patch.persistent_keepalive is not None:
         yield from ("persistent-keepalive", str(patch.persistent_keepalive))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -105,7 +106,8 @@ async def run(command: Command, ifname: str) -> str:
 
     Cancelled, it is stopped, and what it did by then stays done.
     """
-    process = await start(command.argv, stdin=PIPE if command.stdin else DEVNULL, stdout=PIPE, stderr=PIPE)
+    stdin = PIPE if command.stdin else DEVNULL
+    process = await start(command.argv, stdin=stdin, stdout=PIPE, stderr=PIPE, limit=sys.maxsize)
     try:
         async with asyncio.timeout(TIMEOUT_S):
             if process.stdin:
@@ -121,7 +123,7 @@ async def run(command: Command, ifname: str) -> str:
 
 
 async def _feed(stdin: asyncio.StreamWriter, pieces: Iterable[str]) -> None:
-    """Write what the program reads, while it is as busy with that: so it must not say much before it has read all."""
+    """Write what the program reads, while it is as busy with that."""
     with suppress(OSError, ValueError):  # the user has too many large pipes; the program has ended
         fcntl(stdin.get_extra_info("pipe"), F_SETPIPE_SZ, _PIPE_BYTES)
     pieces = iter(pieces)
@@ -161,14 +163,24 @@ async def run_daemon(program: str, ifname: str, settings: Mapping[str, str]) -> 
 
 
 async def start(
-    argv: tuple[str, ...], *, stdin: int, stdout: int, stderr: int, settings: Mapping[str, str] | None = None
+    argv: tuple[str, ...],
+    *,
+    stdin: int,
+    stdout: int,
+    stderr: int,
+    settings: Mapping[str, str] | None = None,
+    limit: int = 1 << 16,
 ) -> Process:
-    """Start a program in a session of its own, so that Ctrl-C is for the agent to handle; BackendError if missing."""
+    """Start a program in a session of its own, so that Ctrl-C is for the agent to handle; BackendError if missing.
+
+    Who does not read what it says while it runs gives no `limit`: a reader that is full stops the program, and is
+    waited for even when that is killed.
+    """
     try:
         return await asyncio.create_subprocess_exec(
             *argv,
             stdin=stdin, stdout=stdout, stderr=stderr,
-            env=environment(settings), cwd="/", start_new_session=True,
+            env=environment(settings), cwd="/", start_new_session=True, limit=limit,
         )  # fmt: skip
     except FileNotFoundError:
         package = _PACKAGES.get(argv[0], argv[0])

@@ -5,6 +5,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
 from ikto_core.addressing import Endpoint, normalise_host
 from ikto_core.errors import BackendError
+from ikto_core.keys import PublicKey
 from ikto_core.model import PeerPatch
 
 
@@ -37,15 +38,15 @@ def any_section(patch: PeerPatch) -> str:
     if patch.allowed_ips:
         text += f"AllowedIPs = {', '.join(map(str, sorted(patch.allowed_ips)))}\n"
     if patch.endpoint is not None:
-        text += f"Endpoint = {literal(patch.endpoint)}\n"
+        text += f"Endpoint = {literal(patch.public_key, patch.endpoint)}\n"
     if patch.persistent_keepalive is not None:
         text += f"PersistentKeepalive = {patch.persistent_keepalive}\n"
     return text
 
 
-def literal(endpoint: Endpoint) -> str:
-    """Return an endpoint as `wg` reads it; BackendError if its host is a name, for which `wg` would ask DNS."""
+def literal(public_key: PublicKey, endpoint: Endpoint) -> str:
+    """Return a peer's endpoint as `wg` reads it; BackendError if its host is a name, for which `wg` would ask DNS."""
     try:
         return str(Endpoint(normalise_host(endpoint.host), endpoint.port))
     except ValueError as error:
-        raise BackendError(f"the endpoint of a peer: {error}") from None
+        raise BackendError(f"the endpoint of the peer {public_key}: {error}") from None

@@ -219,6 +219,7 @@ def test_a_host_that_is_no_address_is_an_error(host: str, usual: bool) -> None:
         DevicePatch(fwmark=1 << 32),
         DevicePatch(peers=(replace(create(1), persistent_keepalive=65536),)),
         DevicePatch(peers=(replace(create(1), endpoint=Endpoint("192.0.2.1", 70000)),)),
+        DevicePatch(peers=(replace(create(1), endpoint=Endpoint("fe80::1%99999999999", 1)),)),
     ],
 )
 def test_a_number_out_of_range_is_an_error(patch: DevicePatch) -> None:

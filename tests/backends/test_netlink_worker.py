@@ -111,6 +111,13 @@ async def test_the_context_ends_once_the_last_call_is_over() -> None:
     assert not any(thread.name == "wireguard" for thread in threading.enumerate())
 
 
+async def test_what_is_asked_for_after_the_end_is_an_error() -> None:
+    async with working() as worker:
+        pass
+    with pytest.raises(RuntimeError, match="has ended"):
+        await worker.run(int)
+
+
 async def test_a_waiting_thread_holds_no_results() -> None:
     async with working() as worker:
         seen = weakref.ref(await worker.run(Gate))

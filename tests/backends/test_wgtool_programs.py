@@ -1,13 +1,14 @@
 """How the wgtool backend runs programs, feeds them, and explains what they say."""
 
+import asyncio
+from asyncio.subprocess import Process
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from operator import length_hint
-from pathlib import Path
 
 import pytest
 
-from ikto_backends.wgtool.programs import Command, UnsupportedError, explain, run
+from ikto_backends.wgtool.programs import Command, UnsupportedError, explain, run, stop
 from ikto_core.errors import BackendError, NoSuchDeviceError
 
 WG = "wg0"
@@ -63,6 +64,7 @@ LINES = 100_000  # more than any pipe takes
 async def test_a_program_reads_all_that_it_is_given() -> None:
     assert await run(Command(("wc", "-c"), repeat(LINE, LINES)), WG) == f"{LINES * len(LINE)}\n"
     assert await run(Command(("cat",), ["a", "", "b"]), WG) == "ab"
+    assert await run(Command(("cat",), repeat(LINE, LINES)), WG) == LINE * LINES  # it says much before it has read all
     assert await run(Command(("cat",)), WG) == ""
 
 
@@ -80,14 +82,25 @@ async def test_a_program_that_does_not_end_is_stopped(monkeypatch: pytest.Monkey
         await run(Command(("sleep", "1000"), stdin), WG)
 
 
-async def test_a_program_is_stopped_before_it_could_take_half_for_all(tmp_path: Path) -> None:
-    done = tmp_path / "done"
-    done.touch()
+@pytest.mark.parametrize("why", [RuntimeError, TimeoutError])
+async def test_a_program_is_stopped_before_its_input_ends(
+    why: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it could take half of it for all."""
+    stopped = []
+
+    async def stop_fed(process: Process) -> None:
+        assert process.stdin
+        stopped.append(not process.stdin.is_closing())
+        await stop(process)
 
     def pieces() -> Iterator[str]:
-        yield from repeat(LINE, LINES // 2)
-        raise RuntimeError("the other half can't be made")
+        yield from repeat(LINE, LINES)
+        raise RuntimeError("there is more, but it can't be made")
 
-    with pytest.raises(RuntimeError):
-        await run(Command(("sort", "-o", str(done)), pieces()), WG)
-    assert not done.stat().st_size
+    monkeypatch.setattr("ikto_backends.wgtool.programs.stop", stop_fed)
+    program = ("cat",) if why is RuntimeError else ("sleep", "1000")
+    with pytest.raises(why):
+        async with asyncio.timeout(0.05 if why is TimeoutError else 60):
+            await run(Command(program, pieces()), WG)
+    assert stopped == [True]

@@ -18,10 +18,10 @@ from hypothesis import Phase, settings
 from ikto_backends.wgtool import WgToolBackend, ikto_register_backends, open_wgtool, userspace
 from ikto_backends.wgtool.userspace import socket_of
 from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
-from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.errors import BackendError
 from ikto_core.model import DevicePatch
 from ikto_core.testing import LinuxContract
-from ikto_core.testing.devices import becomes, create, fresh, shown, spec_of
+from ikto_core.testing.devices import becomes, create, fresh, public_key_of, shown, spec_of
 from ikto_core.testing.unprivileged import as_nobody
 
 THERE = os.environ["IKTO_TEST_THERE"]  # the namespace at the cable's other end; here is 192.0.2.1
@@ -46,8 +46,8 @@ class TestWgTool(LinuxContract):
         return plugin
 
 
-def run(*argv: str) -> None:
-    subprocess.run(argv, check=True, timeout=60, stdout=subprocess.DEVNULL)
+def run(*argv: str) -> str:
+    return subprocess.run(argv, check=True, timeout=60, stdout=subprocess.PIPE, text=True).stdout
 
 
 def processes() -> list[int]:
@@ -119,6 +119,9 @@ async def test_a_device_of_another_kind_is_refused_and_left_alone(backend: Backe
             backend.read("ikto-tun0"),
             backend.create("ikto-tun0"),
             backend.apply("ikto-tun0", DevicePatch(up=True)),
+            backend.apply("ikto-tun0", DevicePatch(peers=(create(1),))),
+            backend.apply("ikto-tun0", DevicePatch(remove_peers=frozenset({public_key_of(1)}))),
+            backend.apply("ikto-tun0", DevicePatch(listen_port=4444)),
             backend.delete("lo"),
             backend.delete("ikto-tun0"),
         ):
@@ -182,10 +185,35 @@ async def test_a_name_served_in_another_namespace_is_refused(backend: Backend, m
         with pytest.raises(BackendError, match="answers for it, has no device here"):
             await backend.create(WG)
         assert await backend.read(WG) is None
-        with pytest.raises(NoSuchDeviceError):  # `wg` would write to it
-            await backend.apply(WG, DevicePatch(peers=(create(1),)))
         await backend.delete(WG)
         run("ip", "-n", THERE, "link", "show", "dev", WG)
+    finally:
+        run("ip", "-n", THERE, "link", "delete", WG)
+
+
+@pytest.mark.parametrize("here", ["nothing", "a link of another kind", "another name of a link"])
+async def test_a_device_served_in_another_namespace_is_not_written_to(backend: Backend, here: str) -> None:
+    """`wg` finds its socket, and would."""
+    patches = (
+        DevicePatch(peers=(create(1),)),
+        DevicePatch(remove_peers=frozenset({public_key_of(2)})),
+        DevicePatch(listen_port=4444, mtu=1300),
+    )
+    run("ip", "netns", "exec", THERE, "wireguard-go", WG)
+    try:
+        run("wg", "set", WG, "listen-port", "4321", "peer", public_key_of(2).text)
+        link = {"nothing": "ikto-other", "a link of another kind": WG, "another name of a link": "ikto-other"}[here]
+        run("ip", "link", "add", link, "type", "veth")
+        if here == "another name of a link":
+            run("ip", "link", "property", "add", "dev", link, "altname", WG)
+        try:
+            for patch in patches:
+                with pytest.raises(BackendError, match=r"no device|is no WireGuard device"):
+                    await backend.apply(WG, patch)
+        finally:
+            run("ip", "link", "delete", link)
+        assert run("wg", "show", WG, "peers").split() == [public_key_of(2).text]
+        assert run("wg", "show", WG, "listen-port").strip() == "4321"
     finally:
         run("ip", "-n", THERE, "link", "delete", WG)
 

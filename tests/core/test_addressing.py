@@ -75,7 +75,7 @@ def test_an_endpoint_is_kept_in_canonical_form(text: str, host: str, port: int) 
     "text",
     ["", ":", "1.2.3.4", "1.2.3.4:", "1.2.3.4:0", "1.2.3.4:65536", "1.2.3.4:+1", "1.2.3.4:1e1", "fd00::1:51820",
      "[fd00::1]", "[fd00::1:51820", "example.org:51820", "[1.2.3.4%eth0]:1", "[fd00::1%]:1", "1.2.3.4:²", "1.2.3.4: 1",
-     "[fe80::1%a b]:1", "[fe80::1%a\n]:1", "[fe80::1%a]b]:1", "[fe80::1%a%b]:1", f"[fe80::1%{'x' * 16}]:1"],
+     "[fe80::1%a b]:1", "[fe80::1%a\n]:1", "[fe80::1%a%b]:1", f"[fe80::1%{'x' * 16}]:1"],
 )  # fmt: skip
 def test_what_is_no_endpoint_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):

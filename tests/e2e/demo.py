@@ -11,6 +11,7 @@ from pathlib import Path
 from ikto_core.testing.network import namespaces
 
 DEMO = [sys.executable, "-m", "ikto_core", "demo"]
+_HEARING = ["env", "--default-signal=HUP"]  # whoever runs the tests may have had it ignored
 SOCKETS = Path("/var/run/wireguard")
 
 
@@ -80,7 +81,7 @@ def running_demo(
     """Start a demo; killed with the block, if it still runs."""
     settings = os.environ | {"TMPDIR": str(directory), "COLUMNS": "80", **(environ or {})}
     with subprocess.Popen(
-        [*within, *DEMO, *shlex.split(arguments)],
+        [*within, *_HEARING, *DEMO, *shlex.split(arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
