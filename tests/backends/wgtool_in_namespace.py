@@ -18,7 +18,7 @@ from hypothesis import Phase, settings
 from ikto_backends.wgtool import WgToolBackend, ikto_register_backends, open_wgtool, userspace
 from ikto_backends.wgtool.userspace import socket_of
 from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
-from ikto_core.errors import BackendError
+from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.model import DevicePatch
 from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import becomes, create, fresh, public_key_of, shown, spec_of
@@ -189,6 +189,17 @@ async def test_a_name_served_in_another_namespace_is_refused(backend: Backend, m
         run("ip", "-n", THERE, "link", "show", "dev", WG)
     finally:
         run("ip", "-n", THERE, "link", "delete", WG)
+
+
+async def test_another_name_of_a_link_is_not_its_name(backend: Backend) -> None:
+    run("ip", "link", "add", "ikto-other", "type", "veth")
+    try:
+        run("ip", "link", "property", "add", "dev", "ikto-other", "altname", WG)
+        for patch in (DevicePatch(peers=(create(1),)), DevicePatch(up=True)):
+            with pytest.raises(NoSuchDeviceError):
+                await backend.apply(WG, patch)
+    finally:
+        run("ip", "link", "delete", "ikto-other")
 
 
 @pytest.mark.parametrize("here", ["nothing", "a link of another kind", "another name of a link"])
