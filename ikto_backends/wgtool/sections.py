@@ -1,4 +1,8 @@
-"""Peers as `wg addconf` reads them. Pure."""
+"""Peers as `wg addconf` reads them. Pure.
+
+A section ends with its key, without which `wg` takes nothing at all: so an input that is cut short, such as that of an
+agent which is killed, writes whole peers or none, but never what the beginning of a line could mean.
+"""
 
 from binascii import b2a_base64
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
@@ -24,15 +28,15 @@ def section(patch: PeerPatch) -> str:
         return any_section(patch)
     ((address, length),) = allowed_ips
     return (
-        f"[Peer]\nPublicKey = {b2a_base64(patch.public_key).decode()}"
-        f"AllowedIPs = {inet_ntop(AF_INET if len(address) == 4 else AF_INET6, address)}/{length}\n"
+        f"[Peer]\nAllowedIPs = {inet_ntop(AF_INET if len(address) == 4 else AF_INET6, address)}/{length}\n"
         f"Endpoint = {host}:{port}\nPersistentKeepalive = {keepalive_s}\n"
+        f"PublicKey = {b2a_base64(patch.public_key).decode()}"
     )
 
 
 def any_section(patch: PeerPatch) -> str:
     """Return the section that writes a peer, whatever it has: what `section` says, in plain words."""
-    text = f"[Peer]\nPublicKey = {patch.public_key.text}\n"
+    text = "[Peer]\n"
     if patch.preshared_key is not None:
         text += f"PresharedKey = {patch.preshared_key.text}\n"
     if patch.allowed_ips:
@@ -41,7 +45,7 @@ def any_section(patch: PeerPatch) -> str:
         text += f"Endpoint = {literal(patch.public_key, patch.endpoint)}\n"
     if patch.persistent_keepalive is not None:
         text += f"PersistentKeepalive = {patch.persistent_keepalive}\n"
-    return text
+    return f"{text}PublicKey = {patch.public_key.text}\n"
 
 
 def literal(public_key: PublicKey, endpoint: Endpoint) -> str:

@@ -1,6 +1,8 @@
 """What the wgtool backend tells `wg` and `ip`."""
 
+import subprocess
 from ipaddress import ip_interface
+from shutil import which
 
 import pytest
 from hypothesis import given
@@ -81,12 +83,27 @@ def test_a_peer_is_written_with_all_that_is_named() -> None:
     assert command.argv == ("wg", "addconf", WG, "/dev/stdin")
     assert "".join(command.stdin).splitlines() == [
         "[Peer]",
-        f"PublicKey = {public_key_of(3).text}",
         f"PresharedKey = {patch.preshared_key.text if patch.preshared_key else ''}",
         "AllowedIPs = 10.77.0.3/32, fd77:0:0:3::/64",
         "Endpoint = [2001:db8::3]:51820",
         "PersistentKeepalive = 25",
+        f"PublicKey = {public_key_of(3).text}",
     ]
+
+
+@pytest.mark.skipif(not which("wg"), reason="needs the program wg")
+@pytest.mark.parametrize(
+    "patch", [create(3), replace(create(3), preshared_key=None, endpoint=Endpoint("192.0.2.1", 7))]
+)
+def test_wg_takes_no_section_that_is_cut_short(patch: PeerPatch) -> None:
+    """It reads all before it looks for the device, which is not there."""
+    text = section(replace(patch, allowed_ips=frozenset({Prefix.parse("fd10:1::/48")}), persistent_keepalive=25))
+    command = ("wg", "addconf", "no-such-device", "/dev/stdin")
+    for end in range(1, len(text) + 1):
+        ran = subprocess.run(command, input=text[:end], capture_output=True, text=True, timeout=30, check=False)
+        assert ran.returncode
+        taken = "Unable to modify interface" in ran.stderr
+        assert taken == (end >= len(text.rstrip())), (text[:end], ran.stderr)
 
 
 @given(PATCHES)
