@@ -14,19 +14,19 @@ from benchmarks.machines import wireguard
 from benchmarks.notice import notice
 from benchmarks.report import Finding, write
 from ikto_backends.fake import FakeHost
-from ikto_core.addressing import Prefix
-from ikto_core.keys import PrivateKey, PublicKey
-from ikto_core.mesh import Entry, MeshRules, MeshView
-from ikto_core.mesh_settings import MeshSettings
-from ikto_core.model import DeviceSpec
-from ikto_core.reconcile import Reconciler
-from ikto_core.records import PeerRecord, encode_record, record_key
+from ikto_core.device.model import DeviceSpec
+from ikto_core.device.reconciler import Reconciler
+from ikto_core.lab.nats_server import NatsServer, running_server
+from ikto_core.mesh.records import PeerRecord, encode_record, record_key
+from ikto_core.mesh.settings import MeshSettings
+from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
+from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.link import open_session
 from ikto_core.store.session import NatsSettings
-from ikto_core.testing.nats_server import NatsServer, running_server
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PrivateKey, PublicKey
 
 PEERS = 10_000
 

@@ -7,15 +7,15 @@ from random import Random
 from statistics import median
 
 from benchmarks.report import Finding
-from ikto_core.addressing import Prefix
-from ikto_core.keys import PrivateKey
-from ikto_core.mesh import Entry, MeshRules, MeshView
-from ikto_core.records import PeerRecord, encode_record
+from ikto_core.lab.nats_server import NatsServer
+from ikto_core.mesh.records import PeerRecord, encode_record
+from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.store.bucket import Bucket
+from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.link import open_session
 from ikto_core.store.session import NatsSettings
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PrivateKey
 
 WRITES = 1000
 

@@ -19,11 +19,11 @@ import msgspec
 from benchmarks.report import Finding, finding
 from ikto_backends.netlink import open_netlink
 from ikto_backends.wgtool import open_wgtool
-from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.backend import Backend, BackendContext
+from ikto_core.device.backend import Backend, BackendContext
+from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
-from ikto_core.keys import PublicKey
-from ikto_core.model import DevicePatch, PeerPatch
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PublicKey
 
 PEERS, ROUNDS, ADDED = 10_000, 8, 26
 SETTLED_S = 0.3  # by then the kernel has freed the peers of a device that was deleted

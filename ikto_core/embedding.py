@@ -11,25 +11,25 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from ikto_core.addressing import Prefix
-from ikto_core.admin.report import Report
 from ikto_core.admin.views import StatusView
-from ikto_core.agent import beside, run_agent
-from ikto_core.backend import BackendPlugin
+from ikto_core.agent.agent import beside, run_agent
+from ikto_core.agent.options import Terms
+from ikto_core.agent.progress import Course
+from ikto_core.agent.report import Report
 from ikto_core.config import Config
-from ikto_core.course import Course
+from ikto_core.device.backend import BackendPlugin
+from ikto_core.device.model import PeerState
+from ikto_core.device.reachability import unproved
+from ikto_core.disk.key_file import load_private_key
 from ikto_core.ipam.contract import IpamPlugin
-from ikto_core.keyfile import load_private_key
-from ikto_core.keys import PrivateKey, PublicKey
-from ikto_core.mesh import MeshPeer
-from ikto_core.model import PeerState
+from ikto_core.mesh.view import MeshPeer
 from ikto_core.observers.contract import MeshEvent, MeshReady, PeerFacts
+from ikto_core.observers.event_diff import facts
 from ikto_core.observers.runner import observer_runs
-from ikto_core.observers.telling import facts
 from ikto_core.plugins import load_plugins
-from ikto_core.proof import unproved
-from ikto_core.provoking import provoke
-from ikto_core.terms import Terms
+from ikto_core.underlay.handshake_probe import provoke
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PrivateKey, PublicKey
 
 __all__ = ["RunningAgent", "running_agent"]
 
@@ -59,9 +59,9 @@ async def running_agent(
         socket: Where the agent answers `ikto status` and its like; None: nowhere.
 
     Raises:
-        ConfigError: Key or state can't be read; or as `ikto_core.agent.Agent.run`.
+        ConfigError: Key or state can't be read; or as `ikto_core.agent.agent.Agent.run`.
         PluginError: A plugin that the configuration names is missing or broken.
-        IktoError: As `ikto_core.agent.Agent.run`; AddressInUseError, NatsError and BackendError among them.
+        IktoError: As `ikto_core.agent.agent.Agent.run`; AddressInUseError, NatsError and BackendError among them.
 
     """
     course = Course()

@@ -12,17 +12,17 @@ from random import Random
 from typing import Any, TypeVar
 
 from ikto_core.admin.views import AgentState, StatusView
+from ikto_core.claim.local_node import nats_settings
 from ikto_core.config import config_from_flags
 from ikto_core.errors import IktoError
-from ikto_core.keys import PrivateKey
-from ikto_core.mesh_settings import MeshSettings
-from ikto_core.ourselves import nats_settings
-from ikto_core.records import record_key
+from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
+from ikto_core.lab.nats_server import NatsServer
+from ikto_core.mesh.records import record_key
+from ikto_core.mesh.settings import MeshSettings
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
-from ikto_core.store.link import open_session
-from ikto_core.testing.agent_process import AgentProcess, stopped_at_exit
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.store.connection import open_session
+from ikto_core.values.keys import PrivateKey
 
 SLOWNESS = 10 if "IKTO_TEST_VM" in os.environ else 1  # the virtual machine is emulated
 T = TypeVar("T")

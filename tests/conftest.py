@@ -8,12 +8,12 @@ import hypothesis
 import pytest
 import structlog
 
-from ikto_core.mesh_settings import MeshSettings
+from ikto_core.lab.nats_server import NatsServer, running_server
+from ikto_core.mesh.settings import MeshSettings
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
-from ikto_core.store.link import open_session
+from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings, Session
-from ikto_core.testing.nats_server import NatsServer, running_server
 from tests.plugin_site import Site
 
 hypothesis.settings.register_profile("shared machine", deadline=None, print_blob=True)

@@ -8,10 +8,11 @@ import signal
 import sys
 from pathlib import Path
 
-from ikto_core import keeper, rotation
+from ikto_core.agent import key_rotation as rotation
 from ikto_core.cli.main import main
-from ikto_core.config import forms
-from ikto_core.store import link
+from ikto_core.config import types as forms
+from ikto_core.disk import snapshot_writer as keeper
+from ikto_core.store import connection as link
 
 
 def hurry(longest_s: float) -> None:

@@ -10,21 +10,21 @@ from typing import Any
 from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.addressing import Endpoint
-from ikto_core.aim import Aim
-from ikto_core.candidates import Candidates
-from ikto_core.claims import Claims
+from ikto_core.builtin.ipam import RandomStrategy
+from ikto_core.claim.address_candidates import Candidates
+from ikto_core.claim.controller import Membership
+from ikto_core.claim.desired_state import Aim
+from ikto_core.claim.saved_claim import Claims
 from ikto_core.config import Config
+from ikto_core.device.reconciler import Reconciler
+from ikto_core.disk.mesh_snapshot import KeptMesh
+from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import first_cause
-from ikto_core.ipam.builtin import RandomStrategy
-from ikto_core.kept_mesh import KeptMesh
-from ikto_core.keys import PrivateKey, PublicKey
-from ikto_core.membership import Membership
-from ikto_core.observers.newsroom import Newsroom
-from ikto_core.reconcile import Reconciler
-from ikto_core.records import PeerRecord, RecordError, decode_record, encode_record, record_key
-from ikto_core.state import StateFile
-from ikto_core.testing.memory_bucket import MemoryBucket
+from ikto_core.lab.memory_bucket import MemoryBucket
+from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, encode_record, record_key
+from ikto_core.observers.event_hub import Newsroom
+from ikto_core.values.addressing import Endpoint
+from ikto_core.values.keys import PrivateKey, PublicKey
 
 OWN_PRIVATE_KEY = PrivateKey(bytes([64] * 32))
 OWN_KEY = OWN_PRIVATE_KEY.public()

@@ -8,8 +8,8 @@ import pytest
 
 HEADER = """
 import click
-from ikto_core.hookspecs import hookimpl
-from ikto_core.backend import BackendPlugin
+from ikto_core.plugins.hookspecs import hookimpl
+from ikto_core.device.backend import BackendPlugin
 from ikto_core.errors import IktoError
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from types import MappingProxyType
 
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.lab.nats_server import NatsServer
 
 READER_KILLERS = {
     "a subject that is not UTF-8": b"PUB %s.\xff\xfe 1\r\nx\r\n",

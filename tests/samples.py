@@ -1,9 +1,9 @@
 """Records of a small IPv4 mesh, and a bucket's content that is made of them."""
 
-from ikto_core.addressing import Prefix
-from ikto_core.keys import PublicKey
-from ikto_core.mesh import Entry
-from ikto_core.records import PeerRecord, encode_record
+from ikto_core.mesh.records import PeerRecord, encode_record
+from ikto_core.mesh.view import Entry
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PublicKey
 
 MESH = Prefix.parse("10.0.0.0/24")
 OWN_SUBNET = Prefix.parse("10.0.0.16/28")

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from ikto_backends.fake.device import FakeDevice
 from ikto_backends.fake.storage import load_devices, remove_device, save_device
-from ikto_core.addressing import Endpoint
-from ikto_core.backend import BackendContext, DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import BackendContext, DeviceEvent, DeviceEventKind
+from ikto_core.device.model import DevicePatch, DeviceState
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.keys import PublicKey
-from ikto_core.model import DevicePatch, DeviceState
+from ikto_core.values.addressing import Endpoint
+from ikto_core.values.keys import PublicKey
 
 Operation = Literal["read", "create", "apply", "delete"]
 
@@ -173,7 +173,7 @@ class FakeHost:
 
 
 class FakeBackend:
-    """Drive the devices of a `FakeHost`: the contract of `ikto_core.backend.Backend`, to the letter."""
+    """Drive the devices of a `FakeHost`: the contract of `ikto_core.device.backend.Backend`, to the letter."""
 
     def __init__(self, host: FakeHost) -> None:
         self.host = host

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
-from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.device.model import DeviceState, PeerState
+from ikto_core.disk.atomic_file import replace_small_file
 from ikto_core.errors import BackendError
-from ikto_core.keys import Key, PresharedKey, PrivateKey, PublicKey
-from ikto_core.model import DeviceState, PeerState
-from ikto_core.smallfile import replace_small_file
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import Key, PresharedKey, PrivateKey, PublicKey
 
 
 class _Peer(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 
-from ikto_core.backend import Backend, BackendContext, BackendPlugin
-from ikto_core.hookspecs import hookimpl
+from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.plugins.hookspecs import hookimpl
 
 __all__ = ["open_netlink"]
 

@@ -1,4 +1,4 @@
-"""Drive WireGuard devices by `wg` and `ip`: the contract of `ikto_core.backend.Backend`."""
+"""Drive WireGuard devices by `wg` and `ip`: the contract of `ikto_core.device.backend.Backend`."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
@@ -11,9 +11,9 @@ from ikto_backends.wgtool.dump import parse_dump, parse_keys
 from ikto_backends.wgtool.link import KERNEL, USERSPACE, Link, check_ifname, link_batch, parse_event, parse_link
 from ikto_backends.wgtool.programs import Command, UnsupportedError, run, running
 from ikto_backends.wgtool.userspace import socket_of, start_userspace, until_ended
-from ikto_core.backend import DeviceEvent
+from ikto_core.device.backend import DeviceEvent
+from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.model import DevicePatch, DeviceState, PeerPatch
 
 
 class WgToolBackend:

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from ikto_core.backend import DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import DeviceEvent, DeviceEventKind
+from ikto_core.device.model import DevicePatch, Interface
 from ikto_core.errors import BackendError
-from ikto_core.model import DevicePatch, Interface
 
 KERNEL = "wireguard"
 USERSPACE = "tun"

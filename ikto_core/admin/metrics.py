@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ikto_core.admin.views import AgentState, DeviceView, LeaseView, ObserverView, StatusView
-from ikto_core.endpoints import HANDSHAKE_RECENT_S
+from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
 
 COUNTERS = {
     "ikto_follower_pushes": "Messages that NATS pushed to the agent.",

@@ -12,9 +12,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from ikto_core.admin.listener import bound
 from ikto_core.admin.metrics import render
-from ikto_core.admin.report import Report
-from ikto_core.admin.rotating import rotation_view
 from ikto_core.admin.views import ErrorView, ReleasedView
+from ikto_core.agent.report import Report
+from ikto_core.agent.rotation_view import rotation_view
 from ikto_core.errors import IktoError
 
 SHUTDOWN_TIMEOUT_S = 2.0

@@ -2,12 +2,24 @@
 
 from collections.abc import Iterable, Mapping
 
-from ikto_core.addressing import Prefix
-from ikto_core.admin.views import DevicePeerView, DeviceView, PeerView, QuarantinedView, RecordView
-from ikto_core.keys import PublicKey
-from ikto_core.mesh import MeshPeer, Quarantined
-from ikto_core.model import DeviceState, PeerState
-from ikto_core.records import PeerRecord, subnet_of_key
+import msgspec
+
+from ikto_core.admin.views import (
+    DevicePeerView,
+    DeviceView,
+    LeaseView,
+    ObserverView,
+    PeerView,
+    QuarantinedView,
+    RecordView,
+)
+from ikto_core.device.model import DeviceState, PeerState
+from ikto_core.lease.renewer import LeaseKeeper
+from ikto_core.mesh.records import PeerRecord, subnet_of_key
+from ikto_core.mesh.view import MeshPeer, Quarantined
+from ikto_core.observers.runner import ObserverRun
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PublicKey
 
 
 def record_view(record: PeerRecord) -> RecordView:
@@ -69,6 +81,28 @@ def peer_view(peer: MeshPeer, shown: Mapping[PublicKey, PeerState] | None) -> Pe
         on_device=None if shown is None else state is not None,
         endpoint=str(state.endpoint) if state and state.endpoint else None,
         last_handshake=state.last_handshake if state else None,
+    )
+
+
+def lease_view(leases: LeaseKeeper) -> LeaseView | None:
+    """Return what there is to say of our lease; None if we have none."""
+    if not leases.lease_s:
+        return None
+    return LeaseView(
+        lease_s=leases.lease_s, renewed_at=leases.renewed_at, failure=leases.failure, refusal=leases.refusal
+    )
+
+
+def observer_views(observers: Iterable[ObserverRun]) -> tuple[ObserverView, ...]:
+    """Return what there is to say of each observer."""
+    return tuple(
+        ObserverView(
+            name=observer.asked,
+            failure=observer.failure or None,
+            waiting=observer.waiting,
+            counters=msgspec.structs.replace(observer.stats),
+        )
+        for observer in observers
     )
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 
 import msgspec
 
-from ikto_core.counters import (
+from ikto_core.values.counters import (
     FollowerCounters,
     KeeperCounters,
     LeaseCounters,

@@ -11,15 +11,15 @@ import click
 import msgspec
 import structlog
 
-from ikto_core.agent import run_agent
+from ikto_core.agent.agent import run_agent
+from ikto_core.agent.options import Terms
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_members, member_options, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.config import load_config
-from ikto_core.keyfile import load_private_key
+from ikto_core.disk.key_file import load_private_key
 from ikto_core.observers.runner import observer_runs
 from ikto_core.plugins import Plugins, load_plugins
-from ikto_core.terms import Terms
 
 log = structlog.get_logger(__name__)
 

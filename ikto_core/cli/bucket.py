@@ -11,19 +11,19 @@ from typing import TypeVar
 import click
 import msgspec
 
+from ikto_core.claim.local_node import nats_settings
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import given_members, json_option, member_options
 from ikto_core.config import Config, load_config
-from ikto_core.leases import WATCHED_SHARE, leased_records
-from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
-from ikto_core.ourselves import nats_settings
-from ikto_core.records import PEER_KEYS, allowed_ip_of_key
+from ikto_core.lease.policy import WATCHED_SHARE, leased_records
+from ikto_core.lease.reaper import Sweeper
+from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
+from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import RENEWALS, Bucket
 from ikto_core.store.bucket_admin import create_bucket, create_renewals, upgrade_bucket
+from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.link import open_session
 from ikto_core.store.session import DEFAULT_INBOX
-from ikto_core.sweeper import Sweeper
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])

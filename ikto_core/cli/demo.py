@@ -11,15 +11,15 @@ from rich.live import Live
 
 from ikto_core.admin.views import StatusView
 from ikto_core.cli.logs import log_to_stderr
+from ikto_core.demo.capabilities import BACKENDS, choose
+from ikto_core.demo.capabilities import look as look_at_machine
 from ikto_core.demo.commands import ikto, look_around
-from ikto_core.demo.ground import BACKENDS, choose
-from ikto_core.demo.ground import look as look_at_machine
 from ikto_core.demo.leftovers import remove_leftovers
 from ikto_core.demo.mesh import first_claim, look, running_mesh
 from ikto_core.demo.pings import Pair, ping, rounds
 from ikto_core.demo.screen import console, matrix, progress, summary
 from ikto_core.errors import IktoError
-from ikto_core.testing.hosted import HostedMesh, converged
+from ikto_core.lab.hosted import HostedMesh, converged
 
 LOOK_EVERY_S = 0.05
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from ikto_core.admin.client import AdminClient
 from ikto_core.admin.views import InfoView, RecordView
 from ikto_core.cli.answers import json_text
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.printing import printable
+from ikto_core.client import AdminClient
 
 
 @click.command()

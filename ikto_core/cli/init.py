@@ -7,15 +7,15 @@ from random import Random, SystemRandom
 import click
 import msgspec
 
-from ikto_core.addressing import Prefix, format_address
 from ikto_core.cli.options import given_members, member_options
 from ikto_core.config import MEMBERS, Config, config_from_flags
-from ikto_core.config.forms import AUTO
 from ikto_core.config.rules import STATIC
+from ikto_core.config.types import AUTO
+from ikto_core.disk.atomic_file import create_small_file
 from ikto_core.errors import ConfigError
 from ikto_core.ipam.space import Space
 from ikto_core.plugins import load_plugins
-from ikto_core.smallfile import create_small_file
+from ikto_core.values.addressing import Prefix, format_address
 
 MEMBERS_OF_0_3_0 = tuple(MEMBERS)[:11]
 """Always written, in this order; members of our own only when they are given."""

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from ikto_core.admin.client import AdminClient
 from ikto_core.admin.views import StatusView
 from ikto_core.cli.options import socket_option
+from ikto_core.client import AdminClient
+from ikto_core.disk.key_file import load_private_key, write_private_key
 from ikto_core.errors import IktoError
-from ikto_core.keyfile import load_private_key, write_private_key
-from ikto_core.keys import PrivateKey
+from ikto_core.values.keys import PrivateKey
 
 ASK_EVERY_S = 0.5
 SILENT_S = 30.0

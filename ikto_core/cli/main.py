@@ -11,10 +11,10 @@ from importlib import import_module
 import click
 
 from ikto_core import __version__
-from ikto_core.builtin_commands import COMMANDS as COMMANDS  # noqa: PLC0414 - they are known by this place, too
-from ikto_core.cli.brought import Brought
+from ikto_core.cli.plugin_commands import Brought
 from ikto_core.cli.printing import printable
 from ikto_core.errors import ConfigError, IktoError, PluginError, first_cause
+from ikto_core.plugins.reserved_commands import COMMANDS as COMMANDS  # noqa: PLC0414 - they are known by this place, too
 
 
 class Run:

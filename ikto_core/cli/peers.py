@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from ikto_core.admin.client import AdminClient
 from ikto_core.admin.views import PeersView, PeerView
 from ikto_core.cli.answers import age, json_text
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.tables import Row, Section, line, show
+from ikto_core.client import AdminClient
 
 _HEADER = ("peer", "allowed IPs", "endpoint", "handshake", "public key")
 _NOT_KNOWN = {None: "the device can't be read", False: "not on the device"}

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from ikto_core.admin.client import AdminClient
 from ikto_core.admin.views import (
     AgentState,
     DevicePeerView,
@@ -20,7 +19,8 @@ from ikto_core.admin.views import (
 from ikto_core.cli.answers import age, json_text, size
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.tables import Row, Section, line, listing, show
-from ikto_core.counters import LeaseCounters
+from ikto_core.client import AdminClient
+from ikto_core.values.counters import LeaseCounters
 
 _COLOURS = {AgentState.READY: "green", AgentState.DEGRADED: "red"}
 

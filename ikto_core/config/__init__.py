@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from ikto_core.config.checking import Given, make_config
-from ikto_core.config.forms import AUTO
 from ikto_core.config.kinds import MEMBERS
 from ikto_core.config.model import Config
 from ikto_core.config.sources import Source, from_environ, from_file, from_flags, from_program
+from ikto_core.config.types import AUTO
 
 __all__ = ["MEMBERS", "Config", "blocked_plugins", "config_from_flags", "config_of", "config_schema", "load_config"]
 

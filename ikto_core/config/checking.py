@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ikto_core.config.forms import BetterFormError
 from ikto_core.config.kinds import MEMBERS, Kind
 from ikto_core.config.model import Config
 from ikto_core.config.rules import RULES, Fault
+from ikto_core.config.types import BetterFormError
 from ikto_core.errors import ConfigError
 
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and halves of characters

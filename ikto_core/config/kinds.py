@@ -5,8 +5,8 @@ from typing import NamedTuple, Self, get_args, get_origin
 
 import msgspec
 
-from ikto_core.config.forms import Form, split_list
 from ikto_core.config.model import Config
+from ikto_core.config.types import Form, split_list
 
 
 class Kind(NamedTuple):

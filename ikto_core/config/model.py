@@ -9,10 +9,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ikto_core.addressing import Endpoint, Prefix, format_address, parse_address
-from ikto_core.config import forms
+from ikto_core.config import types as forms
+from ikto_core.device.model import Interface
 from ikto_core.errors import ConfigError
-from ikto_core.model import Interface
+from ikto_core.values.addressing import Endpoint, Prefix, format_address, parse_address
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,9 +5,9 @@ from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ikto_core.addressing import Prefix, parse_address
-from ikto_core.config.forms import AUTO, shown
 from ikto_core.config.model import Config
+from ikto_core.config.types import AUTO, shown
+from ikto_core.values.addressing import Prefix, parse_address
 
 STATIC = "static"
 """The IPAM strategy of who wants no address but the configured one."""

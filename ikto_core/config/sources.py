@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 
 from ikto_core.config.checking import Given
-from ikto_core.config.forms import shown
 from ikto_core.config.kinds import MEMBERS
+from ikto_core.config.types import shown
+from ikto_core.disk.atomic_file import read_small_file
 from ikto_core.errors import ConfigError
-from ikto_core.smallfile import read_small_file
 
 MAX_FILE_BYTES = 1024 * 1024
 ENV_PREFIX = "IKTO_"

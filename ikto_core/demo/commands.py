@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ikto_core.testing.hosted import HostedNode
+from ikto_core.lab.hosted import HostedNode
 
 
 def look_around(nodes: Sequence[HostedNode]) -> list[str]:

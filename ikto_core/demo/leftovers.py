@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ikto_core.errors import IktoError
-from ikto_core.testing.hosted import ifnames_of
-from ikto_core.testing.network import namespaces, remove_namespace
+from ikto_core.lab.hosted import ifnames_of
+from ikto_core.lab.network import namespaces, remove_namespace
 
 SOCKETS = Path("/var/run/wireguard")
 """Where userspace WireGuard has its sockets, whatever the network namespace."""

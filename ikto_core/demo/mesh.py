@@ -12,10 +12,10 @@ import msgspec
 from ikto_core.admin.views import StatusView
 from ikto_core.demo.leftovers import prefix, remove_sockets
 from ikto_core.errors import IktoError
-from ikto_core.records import PEER_KEYS
-from ikto_core.testing.agent_process import AgentProcess
-from ikto_core.testing.hosted import HostedMesh, hosted_mesh
-from ikto_core.testing.network import THIS_MACHINE, Host, network, run
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.lab.hosted import HostedMesh, hosted_mesh
+from ikto_core.lab.network import THIS_MACHINE, Host, network, run
+from ikto_core.mesh.records import PEER_KEYS
 
 ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import combinations
 from threading import Event
 
-from ikto_core.testing.network import Host
+from ikto_core.lab.network import Host
 
 Pair = tuple[str, str]
 """Source and target."""

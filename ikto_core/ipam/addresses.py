@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from ikto_core.addressing import Prefix, format_address
+from ikto_core.values.addressing import Prefix, format_address
 
 PROPOSALS_TRIED = 4096
 """Of a strategy's proposals, so many are tried in a row; each that fails was taken since we last looked.

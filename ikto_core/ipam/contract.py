@@ -6,8 +6,8 @@ from typing import Protocol
 
 import msgspec
 
-from ikto_core.addressing import Prefix
-from ikto_core.keys import PublicKey
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PublicKey
 
 
 class IpamRequest(msgspec.Struct, frozen=True, kw_only=True):

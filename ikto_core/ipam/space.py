@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import NamedTuple, Self
 
-from ikto_core.addressing import Prefix
 from ikto_core.ipam.contract import IpamRequest
+from ikto_core.values.addressing import Prefix
 
 
 class Run(NamedTuple):

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import structlog
 
 from ikto_core.config import Config
-from ikto_core.counters import ObserverCounters
-from ikto_core.egress import host_name
 from ikto_core.errors import IktoError, described
 from ikto_core.observers.contract import Observer, ObserverContext, ObserverPlugin
-from ikto_core.observers.newsroom import Newsroom, Reader
+from ikto_core.observers.event_hub import Newsroom, Reader
+from ikto_core.underlay.paths import host_name
+from ikto_core.values.counters import ObserverCounters
 
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0

@@ -6,12 +6,12 @@ from typing import Generic, Literal, NamedTuple
 
 import msgspec
 
-from ikto_core.backend import BackendPlugin
+from ikto_core.device.backend import BackendPlugin
 from ikto_core.errors import PluginError
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin
-from ikto_core.plugin_sources import Source
 from ikto_core.plugins.kinds import BACKENDS, COMMANDS, IPAM, OBSERVERS, CommandPlugin, Kind, T
+from ikto_core.plugins.sources import Source
 
 ANY_KIND = "plugin"
 """The kind of a plugin that could not even be asked what it offers."""

@@ -8,12 +8,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import click
 import msgspec
 
-from ikto_core import hookspecs
-from ikto_core.backend import BackendPlugin
-from ikto_core.builtin_commands import COMMANDS as BUILTIN_COMMANDS
+from ikto_core.device.backend import BackendPlugin
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin
+from ikto_core.plugins import hookspecs
 from ikto_core.plugins.guarding import guarded_make, guarded_open
+from ikto_core.plugins.reserved_commands import COMMANDS as BUILTIN_COMMANDS
 
 MAX_OFFERS = 100
 """A hook that returns more than this is broken: an iterator may never end."""

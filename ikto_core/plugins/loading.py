@@ -11,11 +11,11 @@ import click
 import pluggy
 from msgspec import structs
 
-from ikto_core import hookspecs
 from ikto_core.errors import described
-from ikto_core.plugin_sources import PROJECT, Source, Unreadable, installed
+from ikto_core.plugins import hookspecs
 from ikto_core.plugins.facade import ANY_KIND, Fault, Offer, Plugins, Shelf
 from ikto_core.plugins.kinds import COMMANDS, NotUsableError, T, checked, command_of
+from ikto_core.plugins.sources import PROJECT, Source, Unreadable, installed
 
 
 def load_plugins(entry_points: Iterable[EntryPoint] | None = None, *, blocked: Collection[str] = ()) -> Plugins:
@@ -95,7 +95,7 @@ class _Loader:
             nearest = get_close_matches(hook, self._hooks, n=1)
             raise NotUsableError(f"{hook} is no hook of Ikto" + (f"; did it mean {nearest[0]}?" if nearest else ""))
         if mark is None:
-            raise NotUsableError(f"{name} lacks the mark @hookimpl of ikto_core.hookspecs")
+            raise NotUsableError(f"{name} lacks the mark @hookimpl of ikto_core.plugins.hookspecs")
         if mark["wrapper"] or mark["hookwrapper"] or inspect.iscoroutinefunction(getattr(plugin, name)):
             raise NotUsableError(f"{name} is a wrapper or async; a hook of Ikto is a plain function")
 

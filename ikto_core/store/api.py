@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ikto_core.errors import NatsError
-from ikto_core.store.port import Message
+from ikto_core.store.interfaces import Message
 
 DELETIONS = ("KV-Operation", "Nats-Marker-Reason")
 """A message with one of these headers says that its key is gone: deleted, purged or expired."""

@@ -8,7 +8,7 @@ import msgspec
 from nats.aio.msg import Msg
 
 from ikto_core.errors import BucketMissingError, NatsError, RevisionConflictError, WriteUnknownError
-from ikto_core.mesh import Entry
+from ikto_core.mesh.view import Entry
 from ikto_core.store.api import (
     Reply,
     StreamInfo,
@@ -19,7 +19,7 @@ from ikto_core.store.api import (
     read_stream_info,
     unpack,
 )
-from ikto_core.store.port import BucketInfo, Message, Page
+from ikto_core.store.interfaces import BucketInfo, Message, Page
 from ikto_core.store.session import NoAnswerError, Session, SessionClosedError
 
 PAGE_SIZE = 1000

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ikto_core.errors import BucketMissingError, ConfigError, IktoError
-from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
+from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import Bucket
 
 MAX_VALUE_BYTES = 32 * 1024

@@ -14,10 +14,10 @@ from random import Random
 
 import structlog
 
-from ikto_core.counters import FollowerCounters
 from ikto_core.errors import NatsError
-from ikto_core.mesh import Entry
-from ikto_core.store.port import BucketInfo, BucketReader, Message
+from ikto_core.mesh.view import Entry
+from ikto_core.store.interfaces import BucketInfo, BucketReader, Message
+from ikto_core.values.counters import FollowerCounters
 
 CHECK_EVERY_S = 20.0
 """How often the leader is asked whether the stream is still the one we know, ± 20 %."""

@@ -16,8 +16,8 @@ from msgspec import Meta
 from nats.aio.client import RawCredentials
 from nats.errors import SecureConnWantedError
 
+from ikto_core.disk.atomic_file import read_small_file
 from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
-from ikto_core.smallfile import read_small_file
 from ikto_core.store.session import NatsSettings
 
 MAX_FILE_BYTES = 2**20

@@ -10,7 +10,7 @@
             return my_plugin
 
 The tests are async: set `asyncio_mode = "auto"` of pytest-asyncio. Each belongs to a clause of
-`ikto_core.backend.Backend`, which it names when it fails; docs/reference.md lists them.
+`ikto_core.device.backend.Backend`, which it names when it fails; docs/reference.md lists them.
 """
 
 from ikto_core.testing.contract_calls import CallClauses

@@ -1,4 +1,4 @@
-"""The numbered clauses of `ikto_core.backend.Backend`, and the mark that ties a test to one."""
+"""The numbered clauses of `ikto_core.device.backend.Backend`, and the mark that ties a test to one."""
 
 import inspect
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import wraps
 from typing import Any, ParamSpec
 
-from ikto_core.backend import Backend
+from ikto_core.device.backend import Backend
 
 P = ParamSpec("P")
 

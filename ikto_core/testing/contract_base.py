@@ -8,11 +8,11 @@ from typing import ClassVar
 import pytest
 from hypothesis import settings
 
-from ikto_core.backend import Backend, BackendContext, BackendPlugin
-from ikto_core.keys import PrivateKey
-from ikto_core.model import DeviceState
+from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.device.model import DeviceState
 from ikto_core.testing.clauses import CLAUSES, clause_of
 from ikto_core.testing.devices import becomes, fresh, spec_of
+from ikto_core.values.keys import PrivateKey
 
 
 class ContractBase:

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.model import DevicePatch
 from ikto_core.errors import BackendError
-from ikto_core.model import DevicePatch
 from ikto_core.testing.clauses import clause
 from ikto_core.testing.contract_base import ContractBase
 from ikto_core.testing.devices import (

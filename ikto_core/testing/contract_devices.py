@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from ikto_core.addressing import Prefix
-from ikto_core.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.device.model import DevicePatch, DeviceSpec
 from ikto_core.errors import NoSuchDeviceError
-from ikto_core.model import DevicePatch, DeviceSpec
 from ikto_core.testing.clauses import clause
 from ikto_core.testing.contract_base import ContractBase
 from ikto_core.testing.devices import (
@@ -26,6 +25,7 @@ from ikto_core.testing.devices import (
     spec_of,
     spec_pairs,
 )
+from ikto_core.values.addressing import Prefix
 
 
 class DeviceClauses(ContractBase):

@@ -4,14 +4,14 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.backend import Backend
-from ikto_core.diff import patched
-from ikto_core.keys import PresharedKey
-from ikto_core.model import NO_PRESHARED_KEY, DevicePatch, PeerPatch, PeerState
+from ikto_core.device.backend import Backend
+from ikto_core.device.diff import patched
+from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, PeerPatch, PeerState
 from ikto_core.testing.clauses import clause
 from ikto_core.testing.contract_base import ContractBase
 from ikto_core.testing.devices import create, equal, owned, peer_of, private_key_of, public_key_of, session_of, shown
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PresharedKey
 
 
 class PeerClauses(ContractBase):

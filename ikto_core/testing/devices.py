@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from msgspec.structs import asdict, replace
 
-from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.backend import Backend, DeviceEvent
-from ikto_core.diff import diff
-from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
-from ikto_core.model import DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
+from ikto_core.device.backend import Backend, DeviceEvent
+from ikto_core.device.diff import diff
+from ikto_core.device.model import DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 from ikto_core.testing.strategies import device_specs, peer_maps, prefixes, public_keys
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
 
 E = TypeVar("E", bound=Exception)
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from ikto_core.addressing import Prefix
 from ikto_core.errors import IktoError
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest, IpamStrategy
 from ikto_core.testing.clauses import clause_of
 from ikto_core.testing.ipam_clauses import IPAM_CLAUSES
 from ikto_core.testing.ipam_effort import bounded
 from ikto_core.testing.ipam_requests import HUGE, ask, crowd, small_requests
+from ikto_core.values.addressing import Prefix
 
 Check = Callable[[IpamRequest, Sequence[Prefix]], None]
 

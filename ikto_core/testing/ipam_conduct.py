@@ -6,12 +6,12 @@ from typing import NoReturn
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.addressing import Prefix
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest
 from ikto_core.testing.ipam_base import IpamBase, drawn, refusal
 from ikto_core.testing.ipam_clauses import ipam_clause
 from ikto_core.testing.ipam_elsewhere import answers, answers_elsewhere
 from ikto_core.testing.ipam_requests import HUGE, all_but, ask, crowd, every_subnet, middle
+from ikto_core.values.addressing import Prefix
 
 ODD_NAMES = ("", " ", "näme", "\0", "-1", "r-1-u-1", "1" * 255, "x" * 255)
 

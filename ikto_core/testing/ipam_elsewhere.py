@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.addressing import Prefix
 from ikto_core.errors import IktoError
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest, IpamStrategy
+from ikto_core.values.addressing import Prefix
 
 _PROGRAM = """
 import pickle, sys

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ikto_core.addressing import Prefix
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest
 from ikto_core.testing.ipam_base import IpamBase, drawn
 from ikto_core.testing.ipam_clauses import ipam_clause
 from ikto_core.testing.ipam_requests import HUGE, all_but, ask, every_subnet, halves, middle, to_give
+from ikto_core.values.addressing import Prefix
 
 
 class OfferClauses(IpamBase):

@@ -6,10 +6,10 @@ from random import Random
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from ikto_core.addressing import Prefix
 from ikto_core.ipam.contract import IpamRequest
-from ikto_core.keys import PublicKey
 from ikto_core.testing.strategies import prefixes, public_keys, subnets_of
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PublicKey
 
 HUGE = (("fd10::/16", 48), ("fd00::/8", 64), ("::/0", 128), ("10.0.0.0/8", 30), ("0.0.0.0/0", 30))
 """Meshes, with the length of their subnets, that nobody can list: 2**22 to 2**128 of them."""

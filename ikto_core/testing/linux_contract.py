@@ -22,14 +22,14 @@ from typing import ClassVar
 
 import pytest
 
-from ikto_core.backend import Backend
+from ikto_core.device.backend import Backend
 from ikto_core.errors import IktoError
-from ikto_core.keys import PrivateKey, PublicKey
+from ikto_core.lab.network import run
+from ikto_core.lab.own_network import own_network, why_no_network
+from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.testing.backend_contract import BackendContract
 from ikto_core.testing.devices import private_key_of
-from ikto_core.testing.network import run
-from ikto_core.testing.own_network import own_network, why_no_network
-from ikto_core.testing.unprivileged import as_nobody
+from ikto_core.values.keys import PrivateKey, PublicKey
 
 FAR = f"ikto-far{os.getpid()}"  # userspace devices share their names with all network namespaces
 

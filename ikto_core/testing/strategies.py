@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 from msgspec.structs import replace
 
-from ikto_core.addressing import Endpoint, Prefix, format_address
-from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
-from ikto_core.model import DeviceSpec, DeviceState, Interface, PeerSpec, PeerState
-from ikto_core.records import PeerRecord
+from ikto_core.device.model import DeviceSpec, DeviceState, Interface, PeerSpec, PeerState
+from ikto_core.mesh.records import PeerRecord
+from ikto_core.values.addressing import Endpoint, Prefix, format_address
+from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
 
 _KEY_BYTES = st.binary(min_size=32, max_size=32).filter(any)
 _PORTS = st.integers(1, 65535)

@@ -8,21 +8,21 @@ from pathlib import Path
 from random import Random
 
 from ikto_backends.fake import FakeHost
-from ikto_core.admin.report import Report
-from ikto_core.claims import Claims
+from ikto_core.agent.key_rotation import Rotation
+from ikto_core.agent.report import Report
+from ikto_core.claim.controller import Membership
+from ikto_core.claim.saved_claim import Claims
 from ikto_core.config import config_from_flags
-from ikto_core.keeper import Keeper
-from ikto_core.kept_mesh import MeshFile
-from ikto_core.lease_keeper import LeaseKeeper
-from ikto_core.membership import Membership
-from ikto_core.reconcile import Reconciler
-from ikto_core.records import PeerRecord, encode_record
-from ikto_core.rotation import Rotation
-from ikto_core.state import StateFile
-from ikto_core.store.link import Link
+from ikto_core.device.reconciler import Reconciler
+from ikto_core.disk.mesh_snapshot import MeshFile
+from ikto_core.disk.snapshot_writer import Keeper
+from ikto_core.disk.state_file import StateFile
+from ikto_core.lab.memory_bucket import MemoryBucket
+from ikto_core.lease.renewer import LeaseKeeper
+from ikto_core.mesh.records import PeerRecord, encode_record
+from ikto_core.store.connection import Link
 from ikto_core.store.session import NatsSettings
 from ikto_core.testing.devices import private_key_of, public_key_of
-from ikto_core.testing.memory_bucket import MemoryBucket
 from tests.nodes import membership
 
 SERVER = "nats://127.0.0.1:4222"

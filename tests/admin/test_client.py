@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.admin.client import AdminClient
+from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
-from ikto_core.testing.unprivileged import as_nobody
+from ikto_core.lab.unprivileged import as_nobody
 
 
 @contextmanager

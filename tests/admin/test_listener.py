@@ -16,7 +16,7 @@ import pytest
 from ikto_core.admin import listener as listener_module
 from ikto_core.admin.listener import bound
 from ikto_core.errors import IktoError
-from ikto_core.testing.unprivileged import as_nobody
+from ikto_core.lab.unprivileged import as_nobody
 
 HOLDER = """
 import socket, sys

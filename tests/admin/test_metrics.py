@@ -9,9 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ikto_core.admin.metrics import render
 from ikto_core.admin.views import AgentState, LeaseView, ObserverView, StatusView
-from ikto_core.counters import LeaseCounters, ObserverCounters
-from ikto_core.records import PEER_KEYS
+from ikto_core.mesh.records import PEER_KEYS
 from ikto_core.testing.devices import public_key_of
+from ikto_core.values.counters import LeaseCounters, ObserverCounters
 from tests.admin.node import WG, converged_node, peer_record
 
 NOW = 1_700_000_000.0

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 
 from ikto_core import __version__
-from ikto_core.admin import report as report_module
 from ikto_core.admin import server as server_module
-from ikto_core.admin.client import AdminClient
 from ikto_core.admin.server import serve
 from ikto_core.admin.views import AgentState
+from ikto_core.agent import report as report_module
+from ikto_core.client import AdminClient
+from ikto_core.disk.key_file import load_private_key, next_key_file
 from ikto_core.errors import IktoError
-from ikto_core.keyfile import load_private_key, next_key_file
 from ikto_core.testing.devices import public_key_of
 from tests.admin.node import OWN_SUBNET, Node, converged_node, fresh_node, peer_record
 

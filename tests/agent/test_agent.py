@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core import rotation
-from ikto_core.admin.report import Report
-from ikto_core.agent import beside, run_agent
-from ikto_core.backend import BackendContext, BackendPlugin, DeviceEvent
+from ikto_core.agent.agent import beside, run_agent
+from ikto_core.agent import key_rotation as rotation
+from ikto_core.agent.options import Terms
+from ikto_core.agent.report import Report
+from ikto_core.builtin.ipam import RandomStrategy
 from ikto_core.config import Config
+from ikto_core.device.backend import BackendContext, BackendPlugin, DeviceEvent
+from ikto_core.disk.key_file import draw_next_key, load_private_key, write_private_key
 from ikto_core.errors import BackendError
-from ikto_core.ipam.builtin import RandomStrategy
 from ikto_core.ipam.contract import IpamPlugin
-from ikto_core.keyfile import draw_next_key, load_private_key, write_private_key
+from ikto_core.lab.nats_server import NatsServer
 from ikto_core.store.bucket import Bucket
-from ikto_core.terms import Terms
-from ikto_core.testing.nats_server import NatsServer
-from tests.core.test_observers import Notes
 from tests.nodes import OWN_PRIVATE_KEY, until
+from tests.observers.test_runner import Notes
 
 IPAM = IpamPlugin(name="random", summary="", make=RandomStrategy)
 

@@ -13,20 +13,21 @@ import pytest
 import structlog
 
 from ikto_backends.fake import FakeHost
-from ikto_core import embedding, rotation
-from ikto_core.addressing import Prefix
-from ikto_core.backend import BackendPlugin
+from ikto_core import embedding
+from ikto_core.agent import key_rotation as rotation
 from ikto_core.config import Config, config_of
+from ikto_core.device.backend import BackendPlugin
+from ikto_core.disk.key_file import load_private_key, write_private_key
 from ikto_core.embedding import RunningAgent, running_agent
 from ikto_core.errors import AddressInUseError, BackendError, ConfigError, IktoError, NatsError, PluginError
-from ikto_core.keyfile import load_private_key, write_private_key
-from ikto_core.keys import PrivateKey, PublicKey
+from ikto_core.lab.nats_server import NatsServer
+from ikto_core.mesh.records import encode_record, record_key
 from ikto_core.observers.contract import MeshEvent, MeshReady, PeerAccepted, PeerRemoved, Resync
-from ikto_core.records import encode_record, record_key
 from ikto_core.store.bucket import Bucket
 from ikto_core.testing.devices import private_key_of, public_key_of
-from ikto_core.testing.nats_server import NatsServer
-from tests.core.reconciling import record
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PrivateKey, PublicKey
+from tests.device.reconciling import record
 from tests.nodes import until
 
 WG = "wg0"

@@ -4,12 +4,12 @@ import asyncio
 import runpy
 from pathlib import Path
 
-from ikto_core.keyfile import write_private_key
-from ikto_core.records import encode_record
+from ikto_core.disk.key_file import write_private_key
+from ikto_core.lab.nats_server import NatsServer
+from ikto_core.mesh.records import encode_record
 from ikto_core.store.bucket import Bucket
 from ikto_core.testing.devices import private_key_of
-from ikto_core.testing.nats_server import NatsServer
-from tests.core.reconciling import record
+from tests.device.reconciling import record
 from tests.nodes import until
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "embedding" / "orchestrator.py"

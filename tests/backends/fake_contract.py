@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.backend import Backend, BackendContext, BackendPlugin
-from ikto_core.keys import PrivateKey
-from ikto_core.model import DevicePatch
+from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
+from ikto_core.device.model import DevicePatch
 from ikto_core.testing import BackendContract
+from ikto_core.values.keys import PrivateKey
 
 
 class AnotherHand(FakeBackend):

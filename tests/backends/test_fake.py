@@ -12,13 +12,13 @@ from hypothesis import settings
 from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost, ikto_register_backends, load_device, open_fake, state_file
-from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch
 from ikto_core.errors import BackendError
-from ikto_core.keys import PrivateKey
-from ikto_core.model import DevicePatch, DeviceState, PeerPatch
 from ikto_core.testing import BackendContract
 from ikto_core.testing.devices import becomes, create, fresh, peer_of, private_key_of, public_key_of, spec_of
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PrivateKey
 from tests.backends.fake_contract import FakeContract
 
 WG = "wg0"

@@ -12,11 +12,11 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from ikto_backends.netlink import open_netlink
 from ikto_backends.netlink.errors import Task, mapped
-from ikto_core.backend import Backend, BackendContext
+from ikto_core.device.backend import Backend, BackendContext
+from ikto_core.device.model import DevicePatch
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.model import DevicePatch
+from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.testing.devices import create
-from ikto_core.testing.unprivileged import as_nobody
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: nobody else may ask the kernel for this")
 LOWER_MTU = DevicePatch(mtu=1400)

@@ -12,13 +12,13 @@ from ikto_backends.netlink.decode import decode
 from ikto_backends.netlink.encode import SMALLEST_MESSAGE_BYTES, encode_clear, encode_patch
 from ikto_backends.netlink.seen import Seen
 from ikto_backends.netlink.usual_write import usual_peer
-from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.diff import diff, patched
+from ikto_core.device.diff import diff, patched
+from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, DeviceSpec, DeviceState, PeerPatch
 from ikto_core.errors import BackendError
-from ikto_core.keys import PresharedKey, PrivateKey
-from ikto_core.model import NO_PRESHARED_KEY, DevicePatch, DeviceSpec, DeviceState, PeerPatch
 from ikto_core.testing.devices import create, peer_of, public_key_of, settled, spec_of, spec_pairs
 from ikto_core.testing.strategies import preshared_keys, private_keys
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PresharedKey, PrivateKey
 from tests.backends.kernel_model import REMOVE_ME, REPLACE_ALLOWEDIPS, UPDATE_ONLY, KernelModel, attr
 
 SCOPES = {"eth0": 2, "wlan-of-15-byte": 3}

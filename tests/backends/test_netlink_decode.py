@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from ikto_backends.netlink.decode import decode
 from ikto_backends.netlink.seen import Seen
 from ikto_backends.netlink.usual_read import usual_peers
-from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.diff import diff
+from ikto_core.device.diff import diff
+from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerState
 from ikto_core.errors import BackendError
-from ikto_core.keys import PublicKey
-from ikto_core.model import DevicePatch, DeviceSpec, DeviceState, PeerState
 from ikto_core.testing.devices import create, public_key_of, spec_of, spec_pairs
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PublicKey
 from tests.backends.kernel_model import KernelModel, attr, parse
 from tests.backends.test_netlink_codec import NAMES, SCOPES, write
 

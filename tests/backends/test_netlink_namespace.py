@@ -12,9 +12,9 @@ from ikto_backends.fake import open_fake
 from ikto_backends.netlink import open_netlink
 from ikto_backends.netlink.namespace import inside
 from ikto_backends.wgtool import open_wgtool
-from ikto_core.backend import BackendContext
+from ikto_core.device.backend import BackendContext
 from ikto_core.errors import BackendError
-from ikto_core.testing.unprivileged import as_nobody
+from ikto_core.lab.unprivileged import as_nobody
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: nobody else may make a network namespace")
 NETNS = f"ikto-{os.getpid()}-elsewhere"

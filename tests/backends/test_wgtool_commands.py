@@ -20,12 +20,12 @@ from ikto_backends.wgtool.commands import (
 from ikto_backends.wgtool.link import Link, link_batch
 from ikto_backends.wgtool.programs import Command
 from ikto_backends.wgtool.sections import any_section, section
-from ikto_core.addressing import Endpoint, Prefix
+from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
-from ikto_core.keys import PresharedKey, PublicKey
-from ikto_core.model import DevicePatch, PeerPatch
 from ikto_core.testing.devices import create, peer_of, private_key_of, public_key_of
 from ikto_core.testing.strategies import endpoints, peer_specs, preshared_keys
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PresharedKey, PublicKey
 
 WG = "wg0"
 KEYS = st.sampled_from([public_key_of(number) for number in range(1, 9)])

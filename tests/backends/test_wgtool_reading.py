@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from ikto_backends.wgtool.dump import parse_dump, parse_keys
 from ikto_backends.wgtool.link import Link, check_ifname, parse_event, parse_link
-from ikto_core.backend import DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import DeviceEvent, DeviceEventKind
+from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.errors import BackendError
-from ikto_core.model import DeviceState, PeerState
 from ikto_core.testing.devices import private_key_of, public_key_of
 from ikto_core.testing.strategies import device_states
 

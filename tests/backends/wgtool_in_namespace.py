@@ -17,12 +17,12 @@ from hypothesis import Phase, settings
 
 from ikto_backends.wgtool import WgToolBackend, ikto_register_backends, open_wgtool, userspace
 from ikto_backends.wgtool.userspace import socket_of
-from ikto_core.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.model import DevicePatch
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.model import DevicePatch
+from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import becomes, create, fresh, public_key_of, shown, spec_of
-from ikto_core.testing.unprivileged import as_nobody
 
 THERE = os.environ["IKTO_TEST_THERE"]  # the namespace at the cable's other end; here is 192.0.2.1
 WG = "ikto-wg0"

@@ -13,10 +13,10 @@ import msgspec
 
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.config import Config
-from ikto_core.counters import FollowerCounters
-from ikto_core.keys import PrivateKey
-from ikto_core.reconcile import Reconciler
-from ikto_core.state import StateFile
+from ikto_core.device.reconciler import Reconciler
+from ikto_core.disk.state_file import StateFile
+from ikto_core.values.counters import FollowerCounters
+from ikto_core.values.keys import PrivateKey
 from tests.claim_model.kv import Kv
 
 PLAIN = (int, str, bytes, type, types.NoneType, Enum, Kv, PrivateKey)

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import msgspec
 
 from ikto_core.config import Config
+from ikto_core.disk.state_file import KeptState
 from ikto_core.errors import NatsError
-from ikto_core.keys import PrivateKey
-from ikto_core.mesh import Entry
-from ikto_core.records import PeerRecord
-from ikto_core.state import KeptState
+from ikto_core.mesh.records import PeerRecord
+from ikto_core.mesh.view import Entry
+from ikto_core.values.keys import PrivateKey
 from tests.claim_model.kv import Get, Kv, Put
 
 A, B, C = "10.0.0.17", "10.0.0.33", "10.0.0.49"

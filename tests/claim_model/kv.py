@@ -3,10 +3,10 @@
 from functools import cache
 from typing import NamedTuple
 
-from ikto_core.keys import PublicKey
-from ikto_core.mesh import Entry
-from ikto_core.records import PeerRecord, decode_record
-from ikto_core.store.port import BucketInfo, Message, Page
+from ikto_core.mesh.records import PeerRecord, decode_record
+from ikto_core.mesh.view import Entry
+from ikto_core.store.interfaces import BucketInfo, Message, Page
+from ikto_core.values.keys import PublicKey
 
 
 class Get(NamedTuple):

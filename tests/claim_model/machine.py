@@ -4,18 +4,18 @@ from collections.abc import Iterator
 from functools import partial
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.addressing import Prefix
-from ikto_core.aim import Aim
-from ikto_core.candidates import Candidates
-from ikto_core.claims import Claims
+from ikto_core.claim.address_candidates import Candidates
+from ikto_core.claim.controller import Membership
+from ikto_core.claim.desired_state import Aim
+from ikto_core.claim.local_node import own_subnet
+from ikto_core.claim.saved_claim import Claims
+from ikto_core.device.reconciler import Reconciler
+from ikto_core.disk.state_file import KeptState, StateFile
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.ipam.contract import IpamRequest
-from ikto_core.membership import Membership
-from ikto_core.mesh import Entry
-from ikto_core.ourselves import own_subnet
-from ikto_core.reconcile import Reconciler
-from ikto_core.records import PeerRecord, record_key
-from ikto_core.state import KeptState, StateFile
+from ikto_core.mesh.records import PeerRecord, record_key
+from ikto_core.mesh.view import Entry
+from ikto_core.values.addressing import Prefix
 from tests.claim_model.digest import Dice
 from tests.claim_model.events import IFNAME, PUBLIC_KEYS, Answer, Event, Happening, Hear, Look, Phase, Spec, Start
 from tests.claim_model.kv import Get, Kv, Put, read

@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from ikto_core import membership, own_record
-from ikto_core.membership import Membership
-from ikto_core.state import KeptState
-from ikto_core.store import claim
-from ikto_core.store.claim import Claimant
+from ikto_core.claim import claimant as claim
+from ikto_core.claim import controller as membership
+from ikto_core.claim import policy as own_record
+from ikto_core.claim.claimant import Claimant
+from ikto_core.claim.controller import Membership
+from ikto_core.disk.state_file import KeptState
 from tests.claim_model.scenarios import COPIES, COPY_ELSEWHERE, LOST_DISK, MIXED, MOVING, RACE, RESTARTED
 from tests.claim_model.world import Fault, Scenario
 

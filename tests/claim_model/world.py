@@ -7,11 +7,11 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from ikto_core.disk.state_file import KeptState
 from ikto_core.errors import NatsError, RevisionConflictError, WriteUnknownError
-from ikto_core.state import KeptState
-from tests.claim_model.course import Course
 from tests.claim_model.events import Answer, Happening, Hear, Look, Phase, Spec, Start
 from tests.claim_model.kv import Get, Kv, Put
+from tests.claim_model.state_tree import Course
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.testing.agent_process import AgentProcess, stopped_at_exit
+from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
 from tests.plugin_site import Site
 
 CONFIG = {"private_address": "auto", "nats_url": "nats://127.0.0.1:1", "advertise_address": "192.0.2.1"}

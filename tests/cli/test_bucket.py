@@ -9,11 +9,11 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.cli.main import run
-from ikto_core.records import encode_record
+from ikto_core.lab.nats_server import NatsServer
+from ikto_core.mesh.records import encode_record
 from ikto_core.store.bucket import Bucket
-from ikto_core.store.link import open_session
+from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings
-from ikto_core.testing.nats_server import NatsServer
 from tests.samples import record as sample
 
 

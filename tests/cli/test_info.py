@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.addressing import Endpoint
 from ikto_core.admin.server import serve
 from ikto_core.cli.main import run
 from ikto_core.testing.devices import public_key_of
+from ikto_core.values.addressing import Endpoint
 from tests.admin.node import OWN_KEY, Node, converged_node, fresh_node, peer_record
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.addressing import Prefix, parse_address
 from ikto_core.cli.init import random_private_address
 from ikto_core.cli.main import run
 from ikto_core.config import MEMBERS, Config, load_config
+from ikto_core.values.addressing import Prefix, parse_address
 
 ORDER_OF_0_3_0 = [
     "name",

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ikto_core.admin.views import NatsView, RotationView
 from ikto_core.cli.key import progress
 from ikto_core.cli.main import run
-from ikto_core.keyfile import load_private_key
+from ikto_core.disk.key_file import load_private_key
 from tests.cli.test_status import NOW, STATUS, plain
 
 # RFC 7748 section 6.1: Alice's keys.

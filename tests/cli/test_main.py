@@ -58,7 +58,7 @@ def test_help_lists_every_command_and_imports_none() -> None:
     imported = set(done.stderr.split())
     assert not imported & HEAVY
     assert {name for name in imported if name.startswith("ikto_core.cli.")} == {
-        "ikto_core.cli.brought",
+        "ikto_core.cli.plugin_commands",
         "ikto_core.cli.main",
         "ikto_core.cli.printing",
     }

@@ -31,8 +31,8 @@ from ikto_core.admin.views import (
 from ikto_core.cli.status import sections
 from ikto_core.cli.status import status as status_command
 from ikto_core.cli.tables import MOST_SHOWN
-from ikto_core.counters import FollowerCounters, KeeperCounters, LinkCounters, ReconcileCounters
 from ikto_core.testing.devices import public_key_of
+from ikto_core.values.counters import FollowerCounters, KeeperCounters, LinkCounters, ReconcileCounters
 
 NOW = 1_700_000_000.0
 

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from ikto_core.admin.views import AgentState, KeptView, LeaseView
-from ikto_core.counters import LeaseCounters
+from ikto_core.values.counters import LeaseCounters
 from tests.cli.test_status import NOW, STATUS, plain
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.lab.nats_server import NatsServer
 from tests.agent_mesh import IMPATIENT, SLOWNESS, Mesh, eventually
 
 __all__ = ["IMPATIENT", "SLOWNESS", "Mesh", "eventually"]

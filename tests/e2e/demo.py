@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ikto_core.testing.network import namespaces
+from ikto_core.lab.network import namespaces
 
 DEMO = [sys.executable, "-m", "ikto_core", "demo"]
 _HEARING = ["env", "--default-signal=HUP"]  # whoever runs the tests may have had it ignored

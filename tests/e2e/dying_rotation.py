@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from ikto_core import rotation
-from ikto_core.claims import Claims
+from ikto_core.agent import key_rotation as rotation
+from ikto_core.agent.key_rotation import Rotation
+from ikto_core.claim.saved_claim import Claims
 from ikto_core.cli.main import main
-from ikto_core.rotation import Rotation
 from tests.impatient import hurry
 
 PLACES: dict[str, Any] = {

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ikto_core.mesh_settings import MESH_KEY
-from ikto_core.testing.agent_process import AgentProcess
-from ikto_core.testing.nats_server import running_server
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.lab.nats_server import running_server
+from ikto_core.mesh.settings import MESH_KEY
 from tests.e2e.conftest import Mesh, eventually
 
 pytestmark = pytest.mark.e2e

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.keys import PrivateKey
-from ikto_core.records import PeerRecord, encode_record, record_key
-from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.mesh.records import PeerRecord, encode_record, record_key
+from ikto_core.values.keys import PrivateKey
 from tests.e2e.conftest import Mesh, eventually
 
 pytestmark = pytest.mark.e2e

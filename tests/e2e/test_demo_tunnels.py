@@ -9,8 +9,8 @@ from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 
-from ikto_core.demo.ground import look, obstacle
-from ikto_core.testing.network import Host, remove_namespace, run
+from ikto_core.demo.capabilities import look, obstacle
+from ikto_core.lab.network import Host, remove_namespace, run
 from tests.e2e.conftest import eventually
 from tests.e2e.demo import Demo, running_demo
 

@@ -4,10 +4,10 @@ from functools import partial
 
 import pytest
 
-from ikto_core.mesh_settings import MESH_KEY, MeshSettings
-from ikto_core.records import record_key
-from ikto_core.state import StateFile
-from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.disk.state_file import StateFile
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.mesh.records import record_key
+from ikto_core.mesh.settings import MESH_KEY, MeshSettings
 from tests.e2e.conftest import Mesh, eventually
 
 pytestmark = pytest.mark.e2e

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.addressing import Prefix
-from ikto_core.ipam.builtin import HashStrategy
-from ikto_core.records import record_key
+from ikto_core.builtin.ipam import HashStrategy
+from ikto_core.mesh.records import record_key
 from ikto_core.testing.ipam_requests import ask
+from ikto_core.values.addressing import Prefix
 from tests.e2e.conftest import Mesh
 
 pytestmark = pytest.mark.e2e

@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 
-from ikto_core.records import record_key
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.mesh.records import record_key
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_renewals
-from ikto_core.testing.agent_process import AgentProcess
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
 
 LEASE_S = 6

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from ikto_backends.fake import load_device, state_file
-from ikto_core.keys import PrivateKey
-from ikto_core.records import PeerRecord, decode_record, encode_record, record_key
-from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.mesh.records import PeerRecord, decode_record, encode_record, record_key
+from ikto_core.values.keys import PrivateKey
 from tests.agent_mesh import has_endpoints
 from tests.e2e.conftest import Mesh, eventually
 

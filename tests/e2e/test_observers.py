@@ -10,10 +10,10 @@ import pytest
 
 from ikto_core.admin.views import ObserverView
 from ikto_core.errors import PluginError
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.mesh.records import record_key
 from ikto_core.observers.contract import MeshEvent, MeshReady, PeerAccepted, PeerChanged, PeerRemoved, Resync
 from ikto_core.observers.replay import Replay
-from ikto_core.records import record_key
-from ikto_core.testing.agent_process import AgentProcess
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
 
 pytestmark = pytest.mark.e2e

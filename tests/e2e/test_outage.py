@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import pytest
 
-from ikto_core.testing.agent_process import AgentProcess
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.lab.nats_server import NatsServer
 from tests.e2e.conftest import Mesh, eventually
 
 OUTAGE_S = float(os.environ.get("OUTAGE_S", "0"))

@@ -8,11 +8,11 @@ from signal import SIGKILL
 import pytest
 
 from ikto_backends.fake import load_device, state_file
-from ikto_core.keyfile import load_private_key, next_key_file
-from ikto_core.keys import PublicKey
-from ikto_core.model import DeviceState
-from ikto_core.records import PeerRecord, decode_record, record_key
-from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.device.model import DeviceState
+from ikto_core.disk.key_file import load_private_key, next_key_file
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.mesh.records import PeerRecord, decode_record, record_key
+from ikto_core.values.keys import PublicKey
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
 from tests.e2e.dying_rotation import STEPS
 

@@ -10,11 +10,11 @@ import pytest
 
 from ikto_backends.fake import load_device, state_file
 from ikto_core.admin.views import AgentState, StatusView
-from ikto_core.kept_mesh import MeshFile
-from ikto_core.model import DeviceState
-from ikto_core.records import encode_record, record_key
-from ikto_core.testing.agent_process import AgentProcess
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.device.model import DeviceState
+from ikto_core.disk.mesh_snapshot import MeshFile
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.lab.nats_server import NatsServer
+from ikto_core.mesh.records import encode_record, record_key
 from tests.admin.node import peer_record
 from tests.agent_mesh import has_endpoints
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually

@@ -10,13 +10,13 @@ from signal import Signals
 import msgspec
 
 from ikto_backends.fake import state_file
+from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import AddressInUseError, IktoError, NatsError
-from ikto_core.records import encode_record, record_key
-from ikto_core.state import StateFile
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.lab.nats_proxy import Frame, NatsProxy
+from ikto_core.lab.nats_server import NatsServer
+from ikto_core.mesh.records import encode_record, record_key
 from ikto_core.store.bucket import Bucket
-from ikto_core.testing.agent_process import AgentProcess
-from ikto_core.testing.nats_proxy import Frame, NatsProxy
-from ikto_core.testing.nats_server import NatsServer
 from tests.faults.harness import IFNAME, FaultMesh, stranger, subnet
 from tests.faults.logins import ADMIN, AGENT, DENIED, users
 from tests.faults.plan import Kind, Step

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.testing.nats_cluster import NatsCluster, running_cluster
-from ikto_core.testing.nats_proxy import NatsProxy
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.lab.nats_cluster import NatsCluster, running_cluster
+from ikto_core.lab.nats_proxy import NatsProxy
+from ikto_core.lab.nats_server import NatsServer
 from tests.agent_mesh import eventually
 from tests.faults.figures import Figure, keep
 from tests.faults.harness import FaultMesh

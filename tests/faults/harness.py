@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ikto_backends.fake import load_device, state_file
-from ikto_core.addressing import Prefix
 from ikto_core.admin.views import AgentState
-from ikto_core.keys import PrivateKey, PublicKey
-from ikto_core.mesh import Entry, MeshRules, MeshView
-from ikto_core.model import DeviceState
-from ikto_core.records import PeerRecord, RecordError, decode_record, encode_record, record_key
+from ikto_core.device.model import DeviceState
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, encode_record, record_key
+from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.store.bucket import Bucket
-from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PrivateKey, PublicKey
 from tests.agent_mesh import SETTINGS, Mesh, eventually, has_endpoints
 
 IFNAME = "wg0"  # by default

@@ -8,7 +8,7 @@ from random import Random, SystemRandom
 
 import pytest
 
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.lab.nats_server import NatsServer
 from tests.faults.chaos import Chaos
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh

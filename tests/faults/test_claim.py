@@ -6,8 +6,8 @@ import pytest
 
 from ikto_core.admin.views import AgentState
 from ikto_core.errors import IktoError
-from ikto_core.testing.nats_proxy import Frame, NatsProxy
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.lab.nats_proxy import Frame, NatsProxy
+from ikto_core.lab.nats_server import NatsServer
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh, subnet

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ikto_core.errors import NatsError
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.lab.nats_cluster import NatsCluster
+from ikto_core.lab.nats_server import NatsServer
 from ikto_core.store.bucket import Bucket
-from ikto_core.testing.agent_process import AgentProcess
-from ikto_core.testing.nats_cluster import NatsCluster
-from ikto_core.testing.nats_server import NatsServer
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.testing.agent_process import AgentProcess
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.lab.nats_server import NatsServer
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh, shown

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.keys import PrivateKey
+from ikto_core.values.keys import PrivateKey
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import PATIENCE_S

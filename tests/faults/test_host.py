@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.lab.agent_process import AgentProcess
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh, device, shown, subnet

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from ikto_core.records import encode_record, record_key
+from ikto_core.mesh.records import encode_record, record_key
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh, device, own_key, stranger, subnet

@@ -8,8 +8,8 @@ from functools import partial
 
 import pytest
 
-from ikto_core.keyfile import load_private_key
-from ikto_core.testing.network import run
+from ikto_core.disk.key_file import load_private_key
+from ikto_core.lab.network import run
 from tests.e2e.conftest import IMPATIENT, eventually
 from tests.faults.conftest import Stopwatch
 from tests.netns.mesh import USERSPACE, Mesh, Node, mesh

@@ -5,7 +5,7 @@ from signal import Signals
 
 import pytest
 
-from ikto_core.testing.nats_server import NatsServer
+from ikto_core.lab.nats_server import NatsServer
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ikto_backends.fake import FakeHost
-from ikto_core.keys import PrivateKey, PublicKey
-from ikto_core.model import DevicePatch, PeerPatch
-from ikto_core.testing.agent_process import AgentProcess, stopped_at_exit
+from ikto_core.device.model import DevicePatch, PeerPatch
+from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
+from ikto_core.values.keys import PrivateKey, PublicKey
 from tests.faults.harness import IFNAME
 from tests.faults.watch import DETECTION_S, Watch
 

@@ -7,8 +7,8 @@ from threading import Event, Thread
 from typing import Self
 
 from ikto_core.errors import BackendError
-from ikto_core.keys import PublicKey
-from ikto_core.testing.agent_process import AgentProcess
+from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.values.keys import PublicKey
 from tests.faults.harness import Peers, has_device, shown, subnet
 
 DETECTION_S = 45.0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ikto_backends.netlink import open_netlink
-from ikto_core.backend import Backend, BackendContext
+from ikto_core.device.backend import Backend, BackendContext
 
 HERE = Path(__file__).parent
 

@@ -1,6 +1,6 @@
 """`wg showconf`, WireGuard's own configuration format, as values to compare."""
 
-from ikto_core.testing.network import run
+from ikto_core.lab.network import run
 
 Section = dict[str, str]
 

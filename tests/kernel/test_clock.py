@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.keys import PrivateKey
-from ikto_core.testing.network import Host, network
+from ikto_core.lab.network import Host, network
+from ikto_core.values.keys import PrivateKey
 
 WG = "ikto-wg0"
 AN_HOUR = 3600.0

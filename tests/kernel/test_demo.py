@@ -1,7 +1,7 @@
 """The demo finds the kernel's WireGuard, and takes it."""
 
-from ikto_core.demo.ground import choose, look
-from ikto_core.testing.network import namespaces
+from ikto_core.demo.capabilities import choose, look
+from ikto_core.lab.network import namespaces
 
 
 def test_the_demo_takes_the_kernels_wireguard_and_its_look_leaves_nothing_behind() -> None:

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, settings
 from ikto_backends.netlink import ikto_register_backends
 from ikto_backends.netlink.events import watch
 from ikto_backends.netlink.namespace import inside
-from ikto_core.backend import Backend, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import Backend, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.model import DevicePatch, PeerState
 from ikto_core.errors import BackendError
-from ikto_core.model import DevicePatch, PeerState
 from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import becomes, fresh, shown, spec_of
 

@@ -15,11 +15,11 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_backends.netlink import open_netlink
-from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.backend import Backend, BackendContext, DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import Backend, BackendContext, DeviceEvent, DeviceEventKind
+from ikto_core.device.model import DevicePatch, PeerSpec
 from ikto_core.errors import BackendError
-from ikto_core.model import DevicePatch, PeerSpec
 from ikto_core.testing.devices import becomes, create, fresh, is_told, private_key_of, public_key_of, shown, spec_of
+from ikto_core.values.addressing import Endpoint, Prefix
 
 NETNS = f"ikto-{os.getpid()}"
 WG = "ikto-kit0"
@@ -154,7 +154,7 @@ async def test_a_host_without_ipv6_says_so(elsewhere: Backend) -> None:
 MAKES_A_DEVICE = f"""
     import asyncio, pathlib
     from ikto_backends.netlink import open_netlink
-    from ikto_core.backend import BackendContext
+    from ikto_core.device.backend import BackendContext
     from ikto_core.errors import BackendError
     from ikto_core.testing.devices import becomes, fresh, spec_of
     async def main():

@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
-from ikto_core.keys import PrivateKey
-from ikto_core.records import PeerRecord, encode_record
+from ikto_core.mesh.records import PeerRecord, encode_record
+from ikto_core.values.keys import PrivateKey
 from tests.e2e.conftest import eventually
 from tests.netns.mesh import mesh
 

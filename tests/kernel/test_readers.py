@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from ikto_backends.netlink import open_netlink
 from ikto_backends.wgtool import open_wgtool
-from ikto_core.backend import Backend, BackendContext
-from ikto_core.model import DeviceSpec, PeerSpec
+from ikto_core.device.backend import Backend, BackendContext
+from ikto_core.device.model import DeviceSpec, PeerSpec
 from ikto_core.testing.devices import becomes, fresh, private_key_of, spec_of
 from tests.kernel.showconf import Section, showconf
 

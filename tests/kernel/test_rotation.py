@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from ikto_core.keyfile import load_private_key
+from ikto_core.disk.key_file import load_private_key
 from tests.e2e.conftest import IMPATIENT, eventually
 from tests.netns.mesh import Mesh, Node, mesh
 from tests.netns.traffic import pings

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from ikto_backends.wgtool import ikto_register_backends
-from ikto_core.backend import Backend, BackendPlugin
+from ikto_core.device.backend import Backend, BackendPlugin
+from ikto_core.lab.network import run
 from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import fresh
-from ikto_core.testing.network import run
 
 
 class TestWgToolContract(LinuxContract):

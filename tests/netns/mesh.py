@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from ikto_core.admin.views import AgentState, StatusView
-from ikto_core.records import record_key
+from ikto_core.lab.hosted import HostedMesh, HostedNode, hosted_mesh
+from ikto_core.lab.network import Host, network
+from ikto_core.mesh.records import record_key
 from ikto_core.store.bucket import Bucket
-from ikto_core.testing.hosted import HostedMesh, HostedNode, hosted_mesh
-from ikto_core.testing.network import Host, network
 from tests.e2e.conftest import eventually
 from tests.netns.nat import behind
 

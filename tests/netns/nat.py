@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ikto_core.testing.network import Host, remove_namespace, run
+from ikto_core.lab.network import Host, remove_namespace, run
 
 ROUTER, INSIDE = "192.168.77.1", "192.168.77.2"
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from ikto_core.keys import PrivateKey
+from ikto_core.values.keys import PrivateKey
 from tests.e2e.conftest import eventually
 from tests.netns.mesh import USERSPACE, Mesh, Node, mesh
 

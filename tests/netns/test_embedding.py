@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ikto_core import provoking
-from ikto_core.testing.network import network
+from ikto_core.lab.network import network
+from ikto_core.underlay import handshake_probe as provoking
 from tests.netns.mesh import USERSPACE, Mesh, Node, mesh
 
 pytestmark = USERSPACE

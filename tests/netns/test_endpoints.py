@@ -10,7 +10,7 @@ from shutil import which
 
 import pytest
 
-from ikto_core.testing.network import Host
+from ikto_core.lab.network import Host
 from tests.e2e.conftest import eventually
 from tests.netns.mesh import USERSPACE, Mesh, Node, mesh, mesh_with_nat
 from tests.netns.nat import INSIDE

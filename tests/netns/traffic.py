@@ -9,7 +9,7 @@ from signal import SIGINT
 from tempfile import TemporaryFile
 from typing import IO
 
-from ikto_core.testing.network import Host
+from ikto_core.lab.network import Host
 
 SHOUT = """
 import socket, sys, time

@@ -13,10 +13,10 @@ from typing import Any
 import nkeys  # type: ignore[import-untyped]
 import pytest
 
+from ikto_core.claim.local_node import nats_settings
 from ikto_core.config import config_from_flags
 from ikto_core.errors import IktoError
-from ikto_core.ourselves import nats_settings
-from ikto_core.store.link import open_session
+from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings
 
 PASSWORD = "p4ss:w@rd/%"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ikto_core.store import api
 from ikto_core.store.api import UnreadableError
-from ikto_core.store.hints import Hints
+from ikto_core.store.pushes import Hints
 
 JUNK = [b"", b"junk", b"[]", b"{", b"\xff", b'{"seq":"x"}', b"[" * 100_000, b'{"created":1}']
 

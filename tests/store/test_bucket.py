@@ -15,15 +15,15 @@ from ikto_core.errors import (
     RevisionConflictError,
     WriteUnknownError,
 )
-from ikto_core.mesh import Entry
-from ikto_core.mesh_settings import MESH_KEY, MeshSettings, read_settings
+from ikto_core.lab.nats_server import NatsServer, running_server
+from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
+from ikto_core.mesh.view import Entry
 from ikto_core.store import bucket as bucket_module
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
-from ikto_core.store.link import open_session
-from ikto_core.store.port import Message, Page
+from ikto_core.store.connection import open_session
+from ikto_core.store.interfaces import Message, Page
 from ikto_core.store.session import NatsSettings, Session
-from ikto_core.testing.nats_server import NatsServer, running_server
 
 MESH = MeshSettings("fd10::/16", 48)
 

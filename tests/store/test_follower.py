@@ -8,11 +8,11 @@ from random import Random
 import pytest
 
 from ikto_core.errors import NatsError
-from ikto_core.mesh import Entry
+from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
+from ikto_core.mesh.view import Entry
 from ikto_core.store import follower as follower_module
 from ikto_core.store.follower import Follower, StaleReadError
-from ikto_core.store.port import Message, Page
-from ikto_core.testing.memory_bucket import Delivery, MemoryBucket
+from ikto_core.store.interfaces import Message, Page
 from tests.store.test_following import until
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ikto_core.errors import NatsError
-from ikto_core.mesh import Entry
+from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
+from ikto_core.mesh.view import Entry
 from ikto_core.store.follower import Follower
-from ikto_core.testing.memory_bucket import Delivery, MemoryBucket
 
 KEYS = st.sampled_from(["peers.a", "peers.b", "mesh"])
 VALUES = st.one_of(st.none(), st.binary(min_size=1, max_size=1))

@@ -9,15 +9,15 @@ from signal import Signals
 import pytest
 
 from ikto_core.errors import NatsError
-from ikto_core.mesh_settings import MeshSettings
+from ikto_core.lab.nats_server import NatsServer
+from ikto_core.mesh.settings import MeshSettings
 from ikto_core.store import session as session_module
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
+from ikto_core.store.connection import Link, open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.hints import Hints
-from ikto_core.store.link import Link, open_session
+from ikto_core.store.pushes import Hints
 from ikto_core.store.session import NatsSettings, Session
-from ikto_core.testing.nats_server import NatsServer
 from tests.raw_nats import READER_KILLERS, publish_raw
 
 MESH = MeshSettings("fd10::/16", 48)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ikto_core.records import record_key
+from ikto_core.mesh.records import record_key
 from ikto_core.store.bucket import Bucket
 
 ALIKE = [("fd10::/12", "fd10::/120"), ("10.1.0.0/2", "10.1.0.0/24"), ("fd10:1::/48", "fd10:1:2::/48")]

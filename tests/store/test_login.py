@@ -10,10 +10,10 @@ import pytest
 
 from ikto_core.cli.main import run
 from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
+from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
+from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.store import dial as dial_module
 from ikto_core.store.session import NatsSettings
-from ikto_core.testing.agent_process import AgentProcess, stopped_at_exit
-from ikto_core.testing.nats_server import NatsServer, running_server
 from tests.store.credentials import (
     ACCOUNT,
     PASSWORD,

@@ -10,10 +10,10 @@ from random import Random
 import pytest
 
 from ikto_core.errors import ConfigError, NatsDeniedError
-from ikto_core.store import link as link_module
-from ikto_core.store.link import Link, open_session
+from ikto_core.lab.nats_server import NatsServer, running_server
+from ikto_core.store import connection as link_module
+from ikto_core.store.connection import Link, open_session
 from ikto_core.store.session import NatsSettings, Session, SessionClosedError
-from ikto_core.testing.nats_server import NatsServer, running_server
 from tests.store.credentials import Operator, refusal, settings
 
 pytestmark = pytest.mark.usefixtures("untold")

@@ -13,10 +13,10 @@ from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
 from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
+from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.store import dial as dial_module
-from ikto_core.store.link import open_session
+from ikto_core.store.connection import open_session
 from ikto_core.store.session import Session
-from ikto_core.testing.nats_server import NatsServer, running_server
 from tests.store.credentials import PASSWORD, Authority, Pem, enter, refusal, settings
 
 pytestmark = [

@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from ikto_core.errors import NatsDeniedError
-from ikto_core.store.link import open_session
+from ikto_core.lab.nats_server import running_server
+from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings, SessionClosedError
-from ikto_core.testing.nats_server import running_server
 
 ALLOWED = 'authorization { users: [ { user: u, password: p, permissions: { subscribe: [">"] } } ] }'
 REVOKED = ALLOWED.replace('[">"]', '{ deny: ["Ikto.>"] }')

@@ -7,9 +7,9 @@ from tools.reference.source import Definition, Library, members
 from tools.reference.wording import unquoted
 
 BEGINNINGS = (
-    "ikto_core.hookspecs",
+    "ikto_core.plugins.hookspecs",
     "ikto_core.plugins:load_plugins",
-    "ikto_core.model:NO_PRESHARED_KEY",
+    "ikto_core.device.model:NO_PRESHARED_KEY",
     "ikto_core.errors",
     "ikto_core.config:config_of",
     "ikto_core.embedding",

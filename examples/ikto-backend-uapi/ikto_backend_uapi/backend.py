@@ -1,4 +1,4 @@
-"""The five methods of `ikto_core.backend.Backend`."""
+"""The five methods of `ikto_core.device.backend.Backend`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from ikto_backend_uapi import devices
 from ikto_backend_uapi.monitor import monitored
-from ikto_core.backend import DeviceEvent
-from ikto_core.model import DevicePatch, DeviceState
+from ikto_core.device.backend import DeviceEvent
+from ikto_core.device.model import DevicePatch, DeviceState
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from ikto_backend_uapi.conversation import ask, socket_of, wait_until_ended
 from ikto_backend_uapi.link import Link, find_link, link_batch
 from ikto_backend_uapi.programs import run
 from ikto_backend_uapi.protocol import device_of, interface_lines, peer_lines
+from ikto_core.device.model import DevicePatch, DeviceState
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.model import DevicePatch, DeviceState
 
 
 def read(ifname: str) -> DeviceState | None:

@@ -7,8 +7,8 @@ from ipaddress import ip_interface
 from typing import Any, NamedTuple
 
 from ikto_backend_uapi.programs import run
+from ikto_core.device.model import DevicePatch, Interface
 from ikto_core.errors import BackendError
-from ikto_core.model import DevicePatch, Interface
 
 
 class Link(NamedTuple):

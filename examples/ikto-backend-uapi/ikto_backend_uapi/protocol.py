@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from ikto_core.addressing import Endpoint, Prefix
-from ikto_core.keys import PresharedKey, PrivateKey, PublicKey
-from ikto_core.model import DevicePatch, DeviceState, PeerPatch, PeerState
+from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch, PeerState
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
 
 Pairs = Iterable[tuple[str, str]]
 """The `name=value` lines of an answer."""

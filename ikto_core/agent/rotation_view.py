@@ -1,0 +1,11 @@
+"""The rotation of the key, as the agent's socket shows it."""
+
+from ikto_core.admin.views import RotationView
+from ikto_core.agent.key_rotation import Rotation
+
+
+def rotation_view(rotation: Rotation) -> RotationView | None:
+    """Return what there is to say of a rotation; None if none is under way."""
+    if rotation.next_key is None:
+        return None
+    return RotationView(next_public_key=rotation.next_key.text, due_at=rotation.due_at)

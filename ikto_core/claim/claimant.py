@@ -1,0 +1,99 @@
+"""Claiming our subnet and keeping the claim: the only writer of our own record."""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+import msgspec
+import structlog
+
+from ikto_core.claim.policy import Identity, Judgement, Verdict, judge_own
+from ikto_core.errors import AddressInUseError, NatsError, RevisionConflictError, WriteUnknownError
+from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, encode_record
+from ikto_core.mesh.view import Entry
+from ikto_core.store.interfaces import RecordStore
+
+ATTEMPTS = 8
+"""Lost races and lost answers in a row after which a claim gives up for now."""
+
+log = structlog.get_logger(__name__)
+
+
+class ClonedError(AddressInUseError):
+    """Another installation runs with our private key and has taken our record over."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="give each machine a private key of its own (ikto key generate)")
+
+
+class Claimant:
+    """Writes and withdraws our own records, and never anybody else's.
+
+    Args:
+        identity: Returns who we are at this moment.
+        draw_nonce: Returns a new random text at each call; it tells whether a write whose answer was lost happened.
+
+    """
+
+    def __init__(self, identity: Callable[[], Identity], draw_nonce: Callable[[], str]) -> None:
+        self._identity = identity
+        self._draw_nonce = draw_nonce
+
+    async def claim(self, store: RecordStore, record: PeerRecord, *, newcomer: bool, held: bool = False) -> int:
+        """See to it that `record` stands in the bucket; return its revision.
+
+        All is decided on what the leader holds, afresh after every lost race and lost answer. `newcomer` and `held` as
+        in `judge_own`. Raises AddressInUseError (ClonedError) if the key is not ours to write, NatsError if the
+        bucket can't be read or written.
+        """
+        written: set[str] = set()
+        for _ in range(ATTEMPTS):
+            entry = await store.get(record.key)
+            if entry and _nonce(record.key, entry) in written:
+                return entry.revision  # the answer was lost, the write was not
+            judgement = judge_own(entry, record, self._identity(), newcomer=newcomer, held=held)
+            if entry and judgement.verdict is Verdict.KEEP:
+                return entry.revision
+            if judgement.verdict is not Verdict.WRITE:
+                _refuse(record, judgement)
+            nonce = self._draw_nonce()
+            written.add(nonce)
+            try:
+                value = encode_record(msgspec.structs.replace(record, nonce=nonce))
+                return await store.put(record.key, value, expected=entry.revision if entry else 0)
+            except (RevisionConflictError, WriteUnknownError) as error:
+                log.info("claim: looking again", allowed_ip=record.allowed_ip, because=str(error))
+        raise NatsError(f"could not claim {record.allowed_ip} in {ATTEMPTS} attempts", hint="see the log; try again")
+
+    async def withdraw(self, store: RecordStore, key: str) -> bool:
+        """Delete the record under `key` if it carries a public key of ours; return whether it is gone.
+
+        A record that somebody writes meanwhile stays. Raises NatsError if the bucket can't be read or written.
+        """
+        entry = await store.get(key)
+        if entry is None or entry.value is None:
+            return True
+        try:
+            if not self._identity().owns(decode_record(key, entry.value).public_key):
+                return False
+            await store.put(key, None, expected=entry.revision)
+        except (RecordError, RevisionConflictError):
+            return False
+        return True
+
+
+def _nonce(key: str, entry: Entry) -> str | None:
+    try:
+        return decode_record(key, entry.value or b"").nonce
+    except RecordError:
+        return None
+
+
+def _refuse(record: PeerRecord, judgement: Judgement) -> NoReturn:
+    if judgement.verdict is Verdict.CLONED:
+        raise ClonedError(
+            f"our record for {record.allowed_ip} was taken over by {judgement.holder}: a copy of this machine"
+        )
+    raise AddressInUseError(
+        f"{record.allowed_ip} is in use by {judgement.holder}",
+        hint='choose another private_address, or "auto"',
+    )

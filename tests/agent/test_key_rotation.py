@@ -1,0 +1,275 @@
+"""A rotation goes step by step, each of which may be the last of a run; the next run goes on from what the disk has."""
+
+import asyncio
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+
+from ikto_core.agent import key_rotation as rotation_module
+from ikto_core.agent.key_rotation import Rotation, learning_s
+from ikto_core.claim import controller as membership_module
+from ikto_core.disk.key_file import draw_next_key, load_private_key, next_key_file, promote_next_key, write_private_key
+from ikto_core.errors import ConfigError, IktoError, NatsError
+from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
+from ikto_core.mesh.records import decode_record
+from ikto_core.mesh.view import Entry
+from ikto_core.store.follower import CHECK_EVERY_S, Follower
+from ikto_core.values.keys import PrivateKey
+from tests.nodes import OWN, OWN_KEY, OWN_PRIVATE_KEY, SUBNET, Node, put, until
+from tests.samples import KEY, OTHER_KEY, record
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership_module, "RECLAIM_JITTER_S", 0.0)
+    monkeypatch.setattr(rotation_module, "learning_s", lambda _: 0.0)
+    monkeypatch.setattr(rotation_module, "RETRY_S", 0.0)
+
+
+@pytest.fixture
+def bucket() -> MemoryBucket:
+    return MemoryBucket()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The key file."""
+    write_private_key(tmp_path / "key", OWN_PRIVATE_KEY)
+    return tmp_path / "key"
+
+
+def rotation_of(node: Node, path: Path) -> Rotation:
+    return Rotation(path, node.membership, node.reconciler, node.membership._claims)
+
+
+def written(bucket: MemoryBucket) -> tuple[Any, Any]:
+    """Return the public key of our record as the bucket has it, and the one that it announces."""
+    found = decode_record(OWN, bucket.live[OWN])
+    return found.public_key, found.next_public_key
+
+
+async def device_key(node: Node) -> PrivateKey | None:
+    device = node.host.device("wg0")
+    assert device
+    return device.private_key
+
+
+# -- what the disk has -------------------------------------------------------------------------------------------------
+
+
+def test_a_next_key_is_drawn_once_and_promoted_as_a_whole(path: Path) -> None:
+    next_key = draw_next_key(path)
+    assert draw_next_key(path) == next_key
+    assert load_private_key(path) == OWN_PRIVATE_KEY
+    assert next_key_file(path).stat().st_mode & 0o7777 == 0o600
+    promote_next_key(path)
+    assert load_private_key(path) == next_key
+    assert [file.name for file in path.parent.iterdir()] == ["key"], "the old key is nowhere"
+
+
+def test_a_key_file_that_is_a_link_stays_one(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere"
+    link.symlink_to(path)
+    assert next_key_file(link) == next_key_file(path)
+    next_key = draw_next_key(link)
+    promote_next_key(link)
+    assert link.is_symlink()
+    assert load_private_key(path) == load_private_key(link) == next_key
+
+
+def test_a_directory_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    for write in (draw_next_key, promote_next_key):
+        with pytest.raises(ConfigError, match=r"key\.next: can't be written") as caught:
+            write(tmp_path / "missing" / "key")
+        assert "must be allowed to write" in caught.value.hint
+
+
+# -- how long peers get ------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 3000), st.randoms(use_true_random=False))
+def test_peers_get_longer_than_any_of_them_takes_to_ask_the_leader(keys: int, random: Random) -> None:
+    follower = Follower(lambda _: None, random)
+    follower.table = dict.fromkeys(map(str, range(keys)), Entry(1, None))
+    assert learning_s(keys) > follower.check_interval_s() + 1
+    assert learning_s(keys) > 1.2 * CHECK_EVERY_S
+
+
+# -- step by step ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_rotation_is_announced_and_then_switches_file_device_and_record(
+    bucket: MemoryBucket, path: Path
+) -> None:
+    async with Node(bucket, path.parent).running() as node, asyncio.TaskGroup() as tasks:
+        await node.reconciler.reconcile()
+        rotation = rotation_of(node, path)
+        running = tasks.create_task(rotation.run(bucket))
+        next_key = rotation.begin()
+        assert rotation.begin() == next_key, "begun once"
+        await until(lambda: written(bucket) == (OWN_KEY, next_key))
+        assert await device_key(node) == load_private_key(path) == OWN_PRIVATE_KEY
+        await running
+        assert rotation.done.is_set()
+        assert written(bucket) == (next_key, None)
+        assert load_private_key(path).public() == next_key
+        assert await device_key(node) == load_private_key(path)
+        await node.reconciler.reconcile()
+        assert await device_key(node) == load_private_key(path), "the reconciler does not undo it"
+        await asyncio.sleep(0)
+        assert written(bucket) == (next_key, None), "nor does the guard"
+
+
+async def test_a_node_of_0_3_0_sees_a_record_whose_key_changes_and_nothing_else(
+    bucket: MemoryBucket, path: Path
+) -> None:
+    seen: list[dict[str, Any]] = []
+    bucket.subscribe(lambda message: seen.append(json.loads(message.value or b"{}")) if message.key == OWN else None)
+    async with Node(bucket, path.parent).running() as node:
+        rotation = rotation_of(node, path)
+        next_key = rotation.begin()
+        await rotation.run(bucket)
+    assert [members["public_key"] for members in seen] == [str(OWN_KEY), str(OWN_KEY), str(next_key)]
+    assert [members.get("next_public_key") for members in seen] == [None, str(next_key), None]
+    for member in ("name", "advertise_address", "allowed_ip", "wg_port"):
+        assert len({members[member] for members in seen}) == 1
+
+
+@pytest.mark.parametrize("step", ["drawn", "announced", "file switched", "device switched", "record switched"])
+async def test_the_next_run_goes_on_from_wherever_the_last_one_died(
+    bucket: MemoryBucket, path: Path, step: str
+) -> None:
+    next_key = await die_at(step, bucket, path)
+    private_key = load_private_key(path)
+    assert (private_key.public() == next_key) is ("switched" in step)
+    async with Node(bucket, path.parent, seed=2, private_key=private_key).running() as node:
+        rotation = rotation_of(node, path)
+        rotation.resume()
+        assert (rotation.next_key is None) is ("switched" in step)
+        if rotation.next_key:
+            await rotation.run(bucket)
+        await until(lambda: written(bucket) == (next_key, None))
+        await node.reconciler.reconcile()
+        assert await device_key(node) == load_private_key(path)
+        assert load_private_key(path).public() == next_key
+        assert node.membership.had_claim
+    assert bucket.live.keys() == {OWN}
+
+
+async def die_at(step: str, bucket: MemoryBucket, path: Path) -> Any:
+    """Let a run make a rotation up to a step and no further; return the next key."""
+    async with Node(bucket, path.parent).running() as node:
+        await node.reconciler.reconcile()
+        if step == "drawn":
+            return draw_next_key(path).public()
+        rotation = rotation_of(node, path)
+        next_key = rotation.begin()
+        await until(lambda: written(bucket)[1])
+        if step == "file switched":
+            promote_next_key(path)
+        elif step == "device switched":
+            promote_next_key(path)
+            await node.reconciler.rekey(load_private_key(path))
+        elif step == "record switched":
+            await rotation.run(bucket)
+        return next_key
+
+
+# -- what stands in its way --------------------------------------------------------------------------------------------
+
+
+async def test_without_a_claim_there_is_nothing_to_announce_in(bucket: MemoryBucket, path: Path) -> None:
+    rotation = rotation_of(Node(bucket, path.parent), path)
+    with pytest.raises(IktoError, match="no subnet is claimed yet"):
+        rotation.begin()
+    assert not next_key_file(path).exists()
+
+
+async def test_a_state_that_can_not_be_kept_stops_it_before_anybody_hears_of_it(
+    bucket: MemoryBucket, path: Path
+) -> None:
+    async with Node(bucket, path.parent / "state").running() as node:
+        node.state.path.unlink()
+        node.state.path.mkdir()
+        rotation = rotation_of(node, path)
+        with pytest.raises(ConfigError, match="state file can't be written"):
+            rotation.begin()
+        assert rotation.next_key is None
+        assert written(bucket) == (OWN_KEY, None)
+
+
+async def test_an_unusable_next_key_is_told_and_ends_nothing(bucket: MemoryBucket, path: Path) -> None:
+    next_key_file(path).write_text("no key")
+    next_key_file(path).chmod(0o600)
+    rotation = rotation_of(Node(bucket, path.parent), path)
+    with capture_logs() as logs:
+        rotation.resume()
+    assert rotation.next_key is None
+    (told,) = logs
+    assert "holds no private key" in told["error"]
+
+
+async def test_nothing_is_switched_unless_the_leader_answers(bucket: MemoryBucket, path: Path) -> None:
+    async with Node(bucket, path.parent).running() as node:
+        rotation = rotation_of(node, path)
+        rotation.begin()
+        await until(node.membership.announced.is_set)
+        bucket.faults.fail_reads = 1
+        with pytest.raises(NatsError):
+            await rotation.run(bucket)
+        assert load_private_key(path) == OWN_PRIVATE_KEY
+        assert not rotation.done.is_set()
+        await rotation.run(bucket)  # as in the next session
+        assert rotation.done.is_set()
+
+
+async def test_nothing_is_switched_as_long_as_the_bucket_lacks_the_announcement(
+    bucket: MemoryBucket, path: Path
+) -> None:
+    async with Node(bucket, path.parent).running() as node, asyncio.TaskGroup() as tasks:
+        rotation = rotation_of(node, path)
+        rotation.begin()
+        await until(node.membership.announced.is_set)
+        bucket.faults.delivery = Delivery.DROPPED  # the guard does not see it
+        before = bucket.live[OWN]
+        bucket.write(OWN, None)
+        tasks.create_task(rotation.run(bucket))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert load_private_key(path) == OWN_PRIVATE_KEY
+        bucket.write(OWN, before)
+        await until(rotation.done.is_set)
+
+
+async def test_a_record_whose_write_fails_is_written_by_the_next_run(bucket: MemoryBucket, path: Path) -> None:
+    async with Node(bucket, path.parent).running() as node:
+        rotation = rotation_of(node, path)
+        next_key = rotation.begin()
+        await until(node.membership.announced.is_set)
+        bucket.faults.lose_writes = 1
+        await rotation.run(bucket)
+        assert rotation.done.is_set()
+    async with Node(bucket, path.parent, seed=2, private_key=load_private_key(path)).running():
+        assert written(bucket) == (next_key, None)
+
+
+async def test_others_that_announce_or_have_our_next_key_are_no_peers(bucket: MemoryBucket, path: Path) -> None:
+    async with Node(bucket, path.parent).running() as node:
+        rotation = rotation_of(node, path)
+        next_key = rotation.begin()
+        await until(node.membership.announced.is_set)
+        put(bucket, record("10.0.0.64/28", next_key))
+        put(bucket, record("10.0.0.80/28", KEY))
+        assert node.membership.aim.view.on_device.keys() == {KEY}
+
+
+async def test_somebody_elses_record_is_not_ours_because_it_announces_our_key(bucket: MemoryBucket, path: Path) -> None:
+    put(bucket, record(SUBNET, OTHER_KEY))
+    with pytest.raises(IktoError, match="is in use by"):
+        await Node(bucket, path.parent).ends()

@@ -1,0 +1,219 @@
+"""What the agent tells of itself is what its parts are."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.admin.views import AgentState, DevicePeerView
+from ikto_core.agent import report as report_module
+from ikto_core.device.model import DevicePatch, PeerPatch
+from ikto_core.errors import BackendError
+from ikto_core.mesh.records import PEER_KEYS, record_key
+from ikto_core.store.connection import Link
+from ikto_core.store.session import NatsSettings
+from ikto_core.testing.devices import public_key_of
+from ikto_core.values.addressing import Endpoint
+from tests.admin.node import NODE, OWN_KEY, OWN_SUBNET, SERVER, WG, converged_node, fresh_node, peer_record
+
+
+async def test_info_is_our_record_and_every_accepted_one_by_subnet(tmp_path: Path) -> None:
+    moved = replace(peer_record(2), allowed_ip="fd10:aaaa::/48", wg_port=7)
+    async with converged_node(tmp_path, peer_record(0x10), moved, peer_record(2)) as node:
+        node.bucket.write(f"{PEER_KEYS}garbage", b"{")
+        await node.converge()
+        told = msgspec.to_builtins(node.report.info())
+    assert list(told) == ["self", "peers"]
+    assert told["self"] == {
+        "name": NODE,
+        "public_key": OWN_KEY.public().text,
+        "advertise_address": "192.0.2.1",
+        "allowed_ip": OWN_SUBNET,
+        "wg_port": 51820,
+    }
+    assert [peer["allowed_ip"] for peer in told["peers"]] == ["fd10:2::/48", "fd10:10::/48", "fd10:aaaa::/48"]
+    assert [peer["wg_port"] for peer in told["peers"]] == [51820, 51820, 7]
+
+
+async def test_a_records_endpoints_are_told_when_there_are_any(tmp_path: Path) -> None:
+    endpoints = (Endpoint.parse("[2001:db8::1]:1"), Endpoint.parse("192.0.2.9:2"))
+    async with converged_node(tmp_path, replace(peer_record(2), endpoints=endpoints)) as node:
+        told = msgspec.to_builtins(node.report.info())
+    assert told["peers"][0]["endpoints"] == ("[2001:db8::1]:1", "192.0.2.9:2")
+
+
+async def test_the_state_says_how_far_the_agent_has_come(tmp_path: Path) -> None:
+    seen: list[tuple[str, bool]] = []
+    async with fresh_node(tmp_path) as node:
+
+        async def see() -> None:
+            assert (await node.report.status()).state is node.report.state
+            seen.append((node.report.state.value, node.report.ready))
+
+        await see()
+        node.link.server = SERVER
+        await see()
+        await node.see()
+        await see()
+        await node.claim()
+        await see()
+        await node.converge()
+        await see()
+    states = ["connecting", "connecting", "claiming", "applying", "ready"]
+    assert seen == [(state, state == "ready") for state in states]
+
+
+async def test_a_lost_session_degrades_but_the_device_still_shows_the_mesh(tmp_path: Path) -> None:
+    async with converged_node(tmp_path) as node:
+        node.link.server, node.link.failure = "", "no answer"
+        status = await node.report.status()
+        assert (status.state, status.nats.connected, status.nats.server) == (AgentState.DEGRADED, False, None)
+        assert status.nats.failure == "no answer"
+        assert node.report.ready
+
+
+async def test_a_record_that_can_not_be_kept_is_told(tmp_path: Path) -> None:
+    async with converged_node(tmp_path) as node:
+        node.membership.doubt.failure = "NATS denied a write"
+        status = await node.report.status()
+        assert (status.nats.connected, status.nats.failure) == (True, "NATS denied a write")
+
+
+async def test_a_device_that_can_not_be_written_degrades(tmp_path: Path) -> None:
+    async with converged_node(tmp_path) as node:
+        node.put(peer_record(2))
+        node.host.fail_next("apply", BackendError("no buffer space"))
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(node.reconciler.run())
+            await node.membership.follower.resync(node.bucket)
+            while not node.reconciler.failure:
+                await asyncio.sleep(0)
+            status = await node.report.status()
+            running.cancel()
+        assert (status.state, status.device_failure) == (AgentState.DEGRADED, "no buffer space")
+        assert not node.report.ready
+
+
+async def test_status_shows_identity_revisions_and_the_device_without_its_keys(tmp_path: Path) -> None:
+    async with converged_node(tmp_path, peer_record(3), peer_record(2), private_address="fd10:1::9") as node:
+        node.host.handshake(WG, public_key_of(2), 1_700_000_000.5, rx_bytes=10, tx_bytes=20)
+        status = await node.report.status()
+        text = msgspec.json.encode(status).decode()
+    assert (status.name, status.public_key, status.ifname, status.backend) == (NODE, OWN_KEY.public().text, WG, "fake")
+    assert (status.private_address, status.allowed_ip) == ("fd10:1::9", OWN_SUBNET)
+    assert (status.nats.connected, status.nats.server, status.nats.failure) == (True, SERVER, None)
+    assert (status.revision, status.bucket_revision, status.accepted) == (3, 3, 2)
+    assert (status.quarantined, status.held, status.device_failure) == ((), (), None)
+    assert status.device
+    assert (status.device.listen_port, status.device.up, status.device.fwmark) == (51820, True, 0)
+    assert status.device.addresses == ("fd10:1::9/16",)
+    assert status.device.peers[0] == DevicePeerView(
+        public_key=public_key_of(2).text,
+        name="peer-2",
+        endpoint="192.0.2.2:51820",
+        allowed_ips=("fd10:2::/48",),
+        last_handshake=1_700_000_000.5,
+        rx_bytes=10,
+        tx_bytes=20,
+    )
+    assert status.device.peers[1].last_handshake is None
+    assert OWN_KEY.text not in text
+
+
+async def test_a_quarantined_record_is_told_with_its_subnet_and_the_reason(tmp_path: Path) -> None:
+    async with converged_node(tmp_path, peer_record(2), peer_record(3, allowed_ip="fd10:2:0:1::/64")) as node:
+        for key in (f"{PEER_KEYS}%%", record_key("no subnet")):
+            node.bucket.write(key, b"{}")
+        await node.converge()
+        status = await node.report.status()
+    assert status.accepted == 1
+    by_subnet = {quarantined.allowed_ip: quarantined for quarantined in status.quarantined}
+    assert by_subnet.keys() == {"fd10:2:0:1::/64", None}
+    assert by_subnet["fd10:2:0:1::/64"].reason == "fd10:2:0:1::/64 overlaps fd10:2::/48 of 'peer-2'"
+    assert by_subnet["fd10:2:0:1::/64"].revision == 2
+    assert len(status.quarantined) == 3
+
+
+async def test_removals_held_by_the_brake_are_told(tmp_path: Path) -> None:
+    records = [peer_record(number) for number in range(2, 12)]
+    async with converged_node(tmp_path, *records) as node:
+        for record in records:
+            node.bucket.write(record.key, None)
+        await node.converge()
+        status = await node.report.status()
+    assert (status.accepted, len(status.held)) == (0, 5)
+    assert status.device
+    assert set(status.held) == {peer.public_key for peer in status.device.peers}
+
+
+async def test_a_device_that_can_not_be_read_is_part_of_the_status(tmp_path: Path) -> None:
+    async with converged_node(tmp_path, peer_record(2)) as node:
+        node.host.fail_next("read", BackendError("netlink: no buffer space"))
+        status = await node.report.status()
+        assert (status.device, status.device_failure) == (None, "netlink: no buffer space")
+        assert status.state is AgentState.DEGRADED
+        node.host.fail_next("read", BackendError("netlink: no buffer space"))
+        peers = await node.report.peers()
+        assert (peers.device_failure, [peer.on_device for peer in peers.peers]) == ("netlink: no buffer space", [None])
+        assert (await node.report.status()).state is AgentState.READY
+
+
+async def test_a_backend_that_hangs_is_part_of_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_module, "READ_TIMEOUT_S", 0.01)
+    async with converged_node(tmp_path) as node:
+        node.host.delay = timedelta(hours=1)
+        status = await node.report.status()
+    assert status.device_failure == "the backend did not read wg0 within 0.01 s"
+
+
+async def test_peers_tell_candidates_and_what_the_device_uses(tmp_path: Path) -> None:
+    moved = replace(peer_record(2), allowed_ip="fd10:1111::/48", advertise_address="192.0.2.77")
+    async with converged_node(tmp_path, peer_record(3), peer_record(2), moved) as node:
+        node.host.roam(WG, public_key_of(2), Endpoint.parse("198.51.100.1:9"))
+        node.host.handshake(WG, public_key_of(2), 5.0)
+        gone = DevicePatch(remove_peers=frozenset({public_key_of(3)}))
+        node.host.tamper(WG, gone)
+        first, second = (await node.report.peers()).peers
+    assert (first.name, first.allowed_ips) == ("peer-2", ("fd10:2::/48", "fd10:1111::/48"))
+    assert first.endpoints == ("192.0.2.77:51820", "192.0.2.2:51820")
+    assert (first.on_device, first.endpoint, first.last_handshake) == (True, "198.51.100.1:9", 5.0)
+    assert (second.name, second.on_device, second.endpoint, second.last_handshake) == ("peer-3", False, None, None)
+
+
+async def test_resync_reads_the_whole_bucket_and_the_whole_device(tmp_path: Path) -> None:
+    async with converged_node(tmp_path, peer_record(2)) as node:
+        stray = PeerPatch(public_key=public_key_of(9), create=True, allowed_ips=frozenset())
+        node.host.tamper(WG, DevicePatch(peers=(stray,)))
+        before = await node.report.status()
+        node.report.resync()
+        await node.converge()
+        after = await node.report.status()
+    assert before.device
+    assert after.device
+    assert len(before.device.peers) == 2
+    assert [peer.public_key for peer in after.device.peers] == [public_key_of(2).text]
+    assert after.counters.follower.whole_walks == before.counters.follower.whole_walks + 1
+
+
+async def test_status_never_shows_the_password_of_a_url(tmp_path: Path) -> None:
+    async with fresh_node(tmp_path) as node:
+        settings = NatsSettings(servers=("nats://user:geheim@127.0.0.1:1",))
+        link = Link(settings, Random(1), patient=True)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(link.run(_never))
+            while not link.failure:
+                await asyncio.sleep(0.01)
+            running.cancel()
+        node.link.failure = link.failure
+        status = await node.report.status()
+    assert status.nats.failure
+    assert "127.0.0.1:1" in status.nats.failure
+    assert "geheim" not in status.nats.failure
+
+
+async def _never(_: object) -> None:
+    raise AssertionError

@@ -1,0 +1,118 @@
+"""A file that holds no configuration is one clear line, whatever is in it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ikto_core.config import MEMBERS, load_config
+from ikto_core.errors import ConfigError
+from ikto_core.lab.unprivileged import as_nobody
+
+MEBIBYTE = 1024 * 1024
+
+
+def error_of(path: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, environ={}, overrides={})
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b" \n\t", "is empty"),
+        (b'{"name": "a",\n "wg_po', "is not JSON: Unterminated string starting at line 2, column 2"),
+        (b'{"name": "a",\n', "is not JSON: Expecting property name enclosed in double quotes at line 2, column 1"),
+        (b"name: a\n", "is not JSON: Expecting value at line 1, column 1"),
+        (b"{} {}", "is not JSON: Extra data at line 1, column 4"),
+        (b'{"name": "\xff"}', "is not UTF-8 text: see byte 11"),
+        ("{}".encode("utf-16"), "is not UTF-8 text: see byte 1"),
+        (b"[" * 100_000, "is nested too deeply; a configuration is one flat object"),
+        (b'{"a":' * 100_000, "is nested too deeply; a configuration is one flat object"),
+        (b"[]", "is not a JSON object, as a configuration is"),
+        (b"null", "is not a JSON object, as a configuration is"),
+        (b'{"wg_port": NaN}', "holds a number that is none in JSON, or has thousands of digits"),
+        (b'{"wg_port": ' + b"9" * 5000 + b"}", "holds a number that is none in JSON, or has thousands of digits"),
+        (b" " * (MEBIBYTE + 1), f"is larger than {MEBIBYTE} bytes"),
+        (b'{"name": "' + b"a" * 10 * MEBIBYTE + b'"}', f"is larger than {MEBIBYTE} bytes"),
+    ],
+    ids=lambda value: repr(value[:24]),
+)
+def test_what_is_no_json_object_is_one_clear_line(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "ikto.json"
+    path.write_bytes(content)
+    assert error_of(path) == f"{path}: {words}"
+
+
+def test_a_missing_file_is_told_with_the_command_that_writes_one(tmp_path: Path) -> None:
+    path = tmp_path / "ikto.json"
+    with pytest.raises(ConfigError, match="there is no such file") as caught:
+        load_config(path, environ={}, overrides={})
+    assert caught.value.hint == f"`ikto init -o {path}` writes one"
+
+
+def test_a_directory_is_no_configuration(tmp_path: Path) -> None:
+    assert error_of(tmp_path) == f"{tmp_path}: is a directory, not a file"
+
+
+def test_a_file_that_may_not_be_read_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "ikto.json"
+    path.touch(mode=0)
+    with as_nobody():
+        assert error_of(path) == f"{path}: can't be read: permission denied"
+
+
+def test_a_name_that_no_file_can_have_is_told_as_such(tmp_path: Path) -> None:
+    assert "can't be read: File name too long" in error_of(tmp_path / ("a" * 300))
+
+
+def test_an_endless_file_is_never_read_whole() -> None:
+    assert error_of(Path("/dev/zero")) == f"/dev/zero: is larger than {MEBIBYTE} bytes"
+
+
+def test_a_member_given_twice_is_a_problem_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "ikto.json"
+    path.write_text('{"private_address": "auto", "name": "a", "name": "b", "wg_port": {"a": 1, "a": 2}}')
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, environ={}, overrides={})
+    assert caught.value.problems == (
+        f"name: is there more than once (in {path}); give it once",
+        f"wg_port: an object is not a port (in {path}); give 1 to 65535",
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def loads_or_says_why(path: Path) -> None:
+    try:
+        told = [repr(load_config(path, environ={}, overrides={}))]
+    except ConfigError as error:
+        told = [str(error), *error.problems]
+    assert all(line.isprintable() for line in told)
+
+
+@given(document=st.dictionaries(st.sampled_from(list(MEMBERS)) | st.text(), JSON))
+def test_any_json_is_a_configuration_or_a_config_error(
+    tmp_path_factory: pytest.TempPathFactory, document: dict[str, object]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_text(json.dumps({"private_address": "auto", **document}))
+    loads_or_says_why(path)
+
+
+@given(content=st.binary() | st.text(alphabet='{}[]":,\\u0an1.-e ').map(str.encode))
+def test_any_bytes_are_a_configuration_or_a_config_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_bytes(content)
+    loads_or_says_why(path)

@@ -1,0 +1,71 @@
+"""The demo takes the best WireGuard there is, and tells why it is no better one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ikto_core.demo.capabilities import BACKENDS, PROGRAMS, Machine, choose, look, obstacle
+from ikto_core.demo.leftovers import prefix
+from ikto_core.errors import IktoError
+from ikto_core.lab.network import namespaces
+
+MACHINES = st.builds(
+    Machine,
+    root=st.booleans(),
+    missing=st.frozensets(st.sampled_from(PROGRAMS)),
+    ipv6=st.booleans(),
+    no_namespaces=st.sampled_from(["", "Operation not permitted"]),
+    kernel_wireguard=st.booleans(),
+    tun=st.booleans(),
+)
+COMPLETE = Machine(root=True, kernel_wireguard=True, tun=True)
+
+
+@given(MACHINES)
+def test_the_best_that_can_be_had_is_taken_and_each_better_one_is_explained(machine: Machine) -> None:
+    ground = choose(machine, None)
+    better = BACKENDS[: BACKENDS.index(ground.backend)]
+    assert not obstacle(machine, ground.backend)
+    assert all(obstacle(machine, backend) in ground.said for backend in better)
+    assert all(obstacle(machine, backend) for backend in better)
+    assert "\n" not in ground.said
+    assert ground.real is ("Real tunnels" in ground.said)
+
+
+@given(MACHINES, st.sampled_from(BACKENDS))
+def test_the_one_that_is_asked_for_is_taken_or_refused_but_never_replaced(machine: Machine, wanted: str) -> None:
+    why = obstacle(machine, wanted)
+    if not why:
+        assert choose(machine, wanted).backend == wanted
+    else:
+        with pytest.raises(IktoError) as refused:
+            choose(machine, wanted)
+        assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("machine", "backend"),
+    [
+        (COMPLETE, "netlink"),
+        (COMPLETE._replace(missing=frozenset({"wg", "wireguard-go"}), tun=False), "netlink"),
+        (COMPLETE._replace(kernel_wireguard=False), "wgtool"),
+        (COMPLETE._replace(kernel_wireguard=False, tun=False), "fake"),
+        (COMPLETE._replace(kernel_wireguard=False, missing=frozenset({"wireguard-go"})), "fake"),
+        (COMPLETE._replace(missing=frozenset({"ip"})), "fake"),
+        (COMPLETE._replace(missing=frozenset({"ping"})), "fake"),
+        (COMPLETE._replace(ipv6=False), "fake"),
+        (COMPLETE._replace(no_namespaces="Operation not permitted"), "fake"),
+        (COMPLETE._replace(root=False), "fake"),
+    ],
+)
+def test_what_each_machine_gets(machine: Machine, backend: str) -> None:
+    assert choose(machine, None).backend == backend
+
+
+def test_the_programs_alone_are_wanted_where_the_kernel_has_wireguard() -> None:
+    assert not obstacle(COMPLETE._replace(missing=frozenset({"wireguard-go"}), tun=False), "wgtool")
+
+
+def test_a_look_at_this_machine_leaves_nothing_behind() -> None:
+    choose(look(), None)
+    assert not [name for name in namespaces() if name.startswith(prefix())]

@@ -1,0 +1,169 @@
+"""A mesh as its view says it is, a reconciler, and a fake host: a hand on each."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core.device.endpoint_tracker import EndpointBook
+from ikto_core.device.model import DevicePatch, DeviceState, PeerState
+from ikto_core.device.reconciler import Reconciler
+from ikto_core.device.removal_brake import BrakeLimits
+from ikto_core.errors import BackendError
+from ikto_core.mesh.records import PeerRecord, encode_record, record_key
+from ikto_core.mesh.view import Entry, MeshRules, MeshView
+from ikto_core.testing.devices import private_key_of, public_key_of, spec_of
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PublicKey
+
+WG = "wg0"
+BASE = spec_of(0, listen_port=51820)
+WIDE = BrakeLimits(share=1.0)
+LOWEST, HIGHEST = PublicKey(bytes(32)), PublicKey(bytes([255] * 32))
+"""Of a node that speaks first to new peers, and of one to whom they do."""
+
+RULES = MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=private_key_of(1).public())
+
+
+def subnet(number: int) -> str:
+    """Return the canonical subnet of that number."""
+    return f"fd10:{number:x}::/48"
+
+
+def record(number: int, *, key: int | None = None, endpoints: Iterable[str] = ()) -> PeerRecord:
+    """Return the record of subnet `number`, by the peer of that number or of another."""
+    return PeerRecord(
+        name=f"node-{number}",
+        public_key=public_key_of(key or number),
+        advertise_address=f"192.0.2.{number & 127}",
+        allowed_ip=subnet(number),
+        wg_port=51820,
+        endpoints=tuple(Endpoint.parse(text) for text in endpoints),
+    )
+
+
+def mesh(count: int) -> list[PeerRecord]:
+    """Return the records of the peers 1 to `count`, a subnet each."""
+    return [record(number) for number in range(1, count + 1)]
+
+
+class InterruptedBackend(FakeBackend):
+    """Lets things happen at the end of a call, before its caller goes on."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(host)
+        self.meanwhile: deque[Callable[[], None]] = deque()  # one a call
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        state = await super().read(ifname)
+        self._interrupt()
+        return state
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        await super().apply(ifname, patch)
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self.meanwhile:
+            self.meanwhile.popleft()()
+
+
+class Scene:
+    """One node's way from bucket to device, driven pass by pass."""
+
+    def __init__(
+        self, *, limits: BrakeLimits = WIDE, keep_foreign_peers: bool = False, own_key: PublicKey = LOWEST
+    ) -> None:
+        self.host = FakeHost()
+        self.backend = InterruptedBackend(self.host)
+        self.reconciler = Reconciler(self.backend, WG, endpoints=EndpointBook(own_key), limits=limits)
+        self.revision = 0
+        self.base = replace(BASE, keep_foreign_peers=keep_foreign_peers)
+        self.view = MeshView(RULES)
+        self.aim()
+
+    def aim(self) -> None:
+        self.reconciler.target(self.base, self.view.on_device, self.revision)
+
+    def put(self, *records: PeerRecord) -> None:
+        """Have the bucket hold these records, all in one push."""
+        self._change({record.key: encode_record(record) for record in records})
+
+    def delete(self, *numbers: int) -> None:
+        """Have the bucket hold nothing for these subnets, all in one push."""
+        self._change({record_key(subnet(number)): None for number in numbers})
+
+    def _change(self, values: dict[str, bytes | None]) -> None:
+        first = self.revision + 1
+        self.revision += len(values)
+        changes = {key: Entry(first + n, value) for n, (key, value) in enumerate(values.items())}
+        self.reconciler.changed(self.view.update(changes), self.revision)
+
+    def tamper(self, patch: DevicePatch) -> None:
+        """Change the device by another hand; nobody is told."""
+        self.host.tamper(WG, patch)
+
+    async def reconcile(self) -> None:
+        await self.reconciler.reconcile()
+
+    async def reconcile_whole(self) -> None:
+        self.reconciler.distrust()
+        await self.reconcile()
+
+    async def come_to_rest(self) -> None:
+        """Let everything happen that waits for a call; then reconcile until there is nothing left to do."""
+        while self.backend.meanwhile or not await self._rests():
+            if self.backend.meanwhile:
+                self.backend.meanwhile.popleft()()
+
+    async def _rests(self) -> bool:
+        """Make a pass; return whether it had nothing to do."""
+        calls = self.host.calls.total()
+        with suppress(BackendError):
+            await self.reconcile()
+        return self.host.calls.total() == calls
+
+    @property
+    def device(self) -> DeviceState:
+        state = self.host.device(WG)
+        assert state is not None, "the device is absent"
+        return state
+
+    @property
+    def shown(self) -> dict[PublicKey, frozenset[Prefix]]:
+        """The allowed IPs that the device shows."""
+        return {key: peer.allowed_ips for key, peer in self.device.peers.items()}
+
+    @property
+    def wanted(self) -> dict[PublicKey, frozenset[Prefix]]:
+        """The allowed IPs that the mesh has."""
+        return {key: peer.allowed_ips for key, peer in self.view.peers.items()}
+
+    @property
+    def patches(self) -> list[DevicePatch]:
+        """Every patch written since the last `forget`."""
+        return [patch for _, patch in self.host.writes]
+
+    def forget(self) -> None:
+        """Count writes and calls from here."""
+        self.host.writes.clear()
+        self.host.calls.clear()
+
+    def peer(self, number: int) -> PeerState:
+        return self.device.peers[public_key_of(number)]
+
+    @property
+    def drift(self) -> int:
+        return self.reconciler.stats.drift_repaired
+
+
+async def settled(*records: PeerRecord, limits: BrakeLimits = WIDE, keep_foreign_peers: bool = False) -> Scene:
+    """Return a scene whose device shows these records, its counters at zero."""
+    scene = Scene(limits=limits, keep_foreign_peers=keep_foreign_peers)
+    if records:
+        scene.put(*records)
+    await scene.reconcile()
+    scene.forget()
+    return scene

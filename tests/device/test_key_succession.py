@@ -1,0 +1,88 @@
+"""A key that a record announces is a peer without allowed IPs, until the record has it; it takes nobody's place."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.mesh.records import PeerRecord
+from ikto_core.mesh.view import Entry, MeshRules, MeshView
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PublicKey
+from tests.samples import KEY, KEYS, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, record, standing
+
+NEXT = KEYS[4]
+RULES = MeshRules(
+    cidr=MESH,
+    subnet_prefix=28,
+    own_key=OWN_KEY,
+    own_subnet=OWN_SUBNET,
+    other_own_keys=frozenset({THIRD_KEY}),
+)
+
+
+def announcing(next_key: PublicKey | None = NEXT, **changes: Any) -> PeerRecord:
+    return replace(record("10.0.0.64/28", KEY), next_public_key=next_key, **changes)
+
+
+def seeing(*records: PeerRecord) -> MeshView:
+    view = MeshView(RULES)
+    view.update(standing(*records))
+    return view
+
+
+def test_an_announced_key_is_on_the_device_without_allowed_ips_and_no_peer_of_its_own() -> None:
+    view = seeing(announcing())
+    assert view.peers.keys() == {KEY}
+    assert view.on_device.keys() == {KEY, NEXT}
+    announced = view.on_device[NEXT]
+    assert announced.predecessor == KEY
+    assert announced.allowed_ips == frozenset()
+    assert announced.endpoints == (Endpoint("192.0.2.1", 51820),)
+    assert view.peers[KEY].predecessor is None
+    assert view.subnets() == {Prefix.parse("10.0.0.64/28")}
+
+
+def test_the_prefixes_move_as_the_record_gets_the_key() -> None:
+    view = seeing(announcing())
+    assert view.update(standing(record("10.0.0.64/28", NEXT), since=2)) == {KEY, NEXT}
+    assert view.on_device == view.peers
+    assert view.peers[NEXT].allowed_ips == {Prefix.parse("10.0.0.64/28")}
+
+
+@pytest.mark.parametrize("after", [None, announcing(None), announcing(OTHER_KEY)])
+def test_an_announcement_that_is_taken_back_leaves_nothing(after: PeerRecord | None) -> None:
+    view = seeing(announcing())
+    key = announcing().key
+    touched = view.update(standing(after, since=2) if after else {key: Entry(2, None)})
+    assert NEXT in touched
+    assert NEXT not in view.on_device
+    if after is None:
+        assert view.on_device == {}
+
+
+@pytest.mark.parametrize("ours", [OWN_KEY, THIRD_KEY], ids=str)
+def test_who_announces_a_key_of_ours_is_a_peer_and_no_more(ours: PublicKey) -> None:
+    view = seeing(announcing(ours))
+    assert view.on_device.keys() == view.peers.keys() == {KEY}
+
+
+def test_who_announces_another_peers_key_takes_nothing_from_it() -> None:
+    other = record("10.0.0.80/28", OTHER_KEY)
+    view = seeing(other)
+    before = view.on_device[OTHER_KEY]
+    assert view.update(standing(announcing(OTHER_KEY), since=2)) == {KEY}
+    assert view.on_device[OTHER_KEY] == before
+    assert view.update({other.key: Entry(3, None)}) == {OTHER_KEY}  # nobody's now
+    assert view.on_device[OTHER_KEY].allowed_ips == frozenset()
+
+
+def test_a_quarantined_record_announces_nothing() -> None:
+    view = seeing(announcing(), replace(record("10.0.0.65/32", OTHER_KEY), next_public_key=KEYS[3]))
+    assert view.on_device.keys() == {KEY, NEXT}
+
+
+def test_of_two_that_announce_one_key_the_latest_counts() -> None:
+    other = replace(record("10.0.0.80/28", OTHER_KEY), next_public_key=NEXT)
+    assert seeing(announcing(), other).on_device[NEXT].predecessor == OTHER_KEY
+    assert seeing(other, announcing()).on_device[NEXT].predecessor == KEY

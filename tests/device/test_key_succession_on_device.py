@@ -1,0 +1,121 @@
+"""What a peer's next key is on our device: beside the present one, and in its place as soon as it is in use."""
+
+from msgspec.structs import replace
+
+from ikto_core.device.endpoint_tracker import EndpointBook
+from ikto_core.device.model import DevicePatch, PeerPatch
+from ikto_core.device.reconciler import Reconciler
+from ikto_core.device.removal_brake import BrakeLimits
+from ikto_core.mesh.records import PeerRecord
+from ikto_core.testing.devices import public_key_of
+from ikto_core.values.addressing import Endpoint, Prefix
+from tests.device.reconciling import WG, Scene, mesh, record, settled, subnet
+
+NEXT = 200
+KEY, NEXT_KEY = public_key_of(2), public_key_of(NEXT)
+SUBNETS = frozenset({Prefix.parse(subnet(2))})
+NONE: frozenset[Prefix] = frozenset()
+ROAMED = Endpoint("192.0.2.99", 7)
+NOW = 2_000_000_000.0
+
+
+def announcing(number: int = 2, next_key: int = NEXT) -> PeerRecord:
+    return replace(record(number), next_public_key=public_key_of(next_key))
+
+
+async def announced(*, limits: BrakeLimits | None = None) -> Scene:
+    """Return a scene in which a peer that has roamed tells of its next key."""
+    scene = await settled(*mesh(4)) if limits is None else await settled(*mesh(4), limits=limits)
+    scene.host.roam(WG, KEY, ROAMED)
+    scene.host.handshake(WG, KEY, NOW)
+    await scene.reconcile_whole()
+    scene.forget()
+    scene.put(announcing())
+    await scene.reconcile()
+    return scene
+
+
+async def test_a_next_key_stands_beside_the_present_one_where_that_one_is_and_is_kept_so() -> None:
+    scene = await announced()
+    assert scene.patches == [
+        DevicePatch(
+            peers=(PeerPatch(public_key=NEXT_KEY, create=True, allowed_ips=NONE, endpoint=ROAMED),),
+        )
+    ]
+    assert (scene.shown[KEY], scene.shown[NEXT_KEY]) == (SUBNETS, NONE)
+    elsewhere = Endpoint("192.0.2.98", 8)
+    scene.host.roam(WG, KEY, elsewhere)
+    await scene.reconcile_whole()
+    assert scene.device.peers[NEXT_KEY].endpoint == elsewhere
+    scene.forget()
+    await scene.reconcile_whole()
+    assert scene.patches == []
+    assert scene.drift == 0
+
+
+async def test_a_next_key_is_not_kept_alive() -> None:
+    scene = Scene()
+    scene.reconciler = Reconciler(scene.backend, WG, endpoints=EndpointBook(persistent_keepalive=25))
+    scene.aim()
+    scene.put(announcing())
+    await scene.reconcile()
+    assert scene.device.peers[KEY].persistent_keepalive == 25
+    assert scene.device.peers[NEXT_KEY].persistent_keepalive == 0
+    scene.put(record(2, key=NEXT))
+    await scene.reconcile()
+    assert scene.device.peers[NEXT_KEY].persistent_keepalive == 25
+
+
+async def test_a_record_with_the_next_key_is_one_patch_and_no_look_at_the_device() -> None:
+    scene = await announced()
+    scene.forget()
+    scene.put(record(2, key=NEXT))
+    await scene.reconcile()
+    assert scene.patches == [
+        DevicePatch(
+            peers=(PeerPatch(public_key=NEXT_KEY, allowed_ips=SUBNETS),),
+            remove_peers=frozenset({KEY}),
+        )
+    ]
+    assert scene.host.calls.total() == 1
+
+
+async def test_a_next_key_that_is_heard_of_last_takes_the_prefixes_before_the_bucket_tells() -> None:
+    scene = await announced()
+    scene.host.handshake(WG, NEXT_KEY, NOW - 1)
+    await scene.reconcile_whole()
+    assert (scene.shown[KEY], scene.shown[NEXT_KEY]) == (SUBNETS, NONE)
+    scene.host.handshake(WG, NEXT_KEY, NOW + 1)
+    await scene.reconcile_whole()
+    assert (scene.shown[KEY], scene.shown[NEXT_KEY]) == (NONE, SUBNETS)
+    assert scene.drift == 0, "nobody else did it"
+    scene.forget()
+    await scene.reconcile_whole()
+    assert scene.patches == []
+    scene.host.handshake(WG, KEY, NOW + 2)  # it has gone back
+    await scene.reconcile_whole()
+    assert (scene.shown[KEY], scene.shown[NEXT_KEY]) == (SUBNETS, NONE)
+    assert scene.drift == 0
+
+
+async def test_who_announces_the_key_that_another_has_keeps_its_prefixes() -> None:
+    scene = await announced()
+    scene.host.handshake(WG, NEXT_KEY, NOW + 1)
+    await scene.reconcile_whole()
+    scene.put(record(2, key=NEXT), announcing(3))
+    await scene.reconcile_whole()
+    assert scene.shown == scene.wanted
+    assert scene.shown[public_key_of(3)] == {Prefix.parse(subnet(3))}
+
+
+async def test_keys_that_were_replaced_go_at_once_however_many_they_are() -> None:
+    scene = await settled(*mesh(4), limits=BrakeLimits(at_least=0, share=0.0))
+    scene.put(*(announcing(number, NEXT + number) for number in range(1, 5)))
+    await scene.reconcile()
+    scene.put(*(record(number, key=NEXT + number) for number in range(1, 5)))
+    await scene.reconcile()
+    assert scene.shown == scene.wanted
+    assert not scene.reconciler.brake.held
+    scene.put(record(1, key=NEXT + 9))  # never announced
+    await scene.reconcile()
+    assert scene.reconciler.brake.held == {public_key_of(NEXT + 1)}

@@ -1,0 +1,209 @@
+"""The device becomes what the bucket says, by the smallest writes, whatever another hand or a failure did to it."""
+
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.device.model import DevicePatch, PeerPatch
+from ikto_core.errors import BackendError
+from ikto_core.testing.devices import create, public_key_of
+from tests.device.reconciling import BASE, WG, Scene, mesh, record, settled
+
+A, B, C = public_key_of(1), public_key_of(2), public_key_of(3)
+FOREIGN = public_key_of(900)
+
+
+async def test_the_first_pass_makes_the_device_and_shows_every_peer() -> None:
+    scene = Scene()
+    scene.put(*mesh(3))
+    await scene.reconcile()
+    assert scene.shown == scene.wanted
+    assert (scene.device.listen_port, scene.device.addresses, scene.device.up) == (51820, BASE.addresses, True)
+    assert scene.reconciler.shown_revision == 3
+    assert scene.reconciler.in_step.is_set()
+
+
+async def test_a_target_without_a_revision_is_shown_but_is_no_complete_view() -> None:
+    scene = Scene()
+    scene.reconciler.target(BASE, scene.view.peers, None)
+    await scene.reconcile()
+    assert scene.device.up
+    assert scene.reconciler.shown_revision is None
+    assert not scene.reconciler.in_step.is_set()
+
+
+async def test_without_a_target_the_device_is_let_be() -> None:
+    scene = Scene()
+    reconciler = type(scene.reconciler)(scene.backend, WG)
+    reconciler.changed({A}, 7)
+    await reconciler.reconcile()
+    assert not scene.host.calls
+    assert reconciler.shown_revision is None
+
+
+async def test_one_peer_added_beside_a_thousand_is_one_small_write_and_no_read() -> None:
+    scene = await settled(*mesh(1000))
+    scene.put(record(1001))
+    await scene.reconcile()
+    (patch,) = scene.patches
+    assert [peer.public_key for peer in patch.peers] == [public_key_of(1001)]
+    assert patch == DevicePatch(peers=patch.peers)
+    assert scene.host.calls == {"apply": 1}
+    assert scene.shown == scene.wanted
+
+
+async def test_a_peer_that_gains_a_subnet_has_its_allowed_ips_written_alone() -> None:
+    scene = await settled(*mesh(3))
+    scene.put(record(9, key=2))
+    await scene.reconcile()
+    wanted = scene.view.peers[B].allowed_ips
+    assert len(wanted) == 2
+    assert [replace(peer, endpoint=None) for peer in scene.patches[0].peers] == [
+        PeerPatch(public_key=B, allowed_ips=wanted)
+    ]
+    assert scene.shown == scene.wanted
+
+
+async def test_a_deleted_record_removes_its_peer_and_touches_no_other() -> None:
+    scene = await settled(*mesh(3))
+    scene.delete(2)
+    await scene.reconcile()
+    assert scene.patches == [DevicePatch(remove_peers=frozenset({B}))]
+    assert scene.host.calls == {"apply": 1}
+    assert scene.shown == scene.wanted
+
+
+async def test_a_peer_that_was_removed_comes_back_by_one_write_without_a_read() -> None:
+    scene = await settled(*mesh(3))
+    scene.delete(2)
+    await scene.reconcile()
+    scene.put(record(2))
+    await scene.reconcile()
+    assert scene.host.calls == {"apply": 2}
+    assert scene.shown == scene.wanted
+
+
+async def test_a_peer_with_a_new_key_is_added_and_the_old_one_removed_in_one_patch() -> None:
+    scene = await settled(*mesh(2))
+    scene.put(record(2, key=3))
+    await scene.reconcile()
+    (patch,) = scene.patches
+    assert [(peer.public_key, peer.create) for peer in patch.peers] == [(C, True)]
+    assert patch.remove_peers == {B}
+    assert scene.shown == scene.wanted
+
+
+async def test_a_hundred_changes_before_a_pass_are_one_patch() -> None:
+    scene = await settled()
+    for one in mesh(100):
+        scene.put(one)
+    scene.delete(50)
+    await scene.reconcile()
+    assert [len(patch.peers) for patch in scene.patches] == [99]
+    assert scene.shown == scene.wanted
+    assert scene.reconciler.shown_revision == 101
+
+
+async def test_where_nothing_changed_nothing_is_written() -> None:
+    scene = await settled(*mesh(3))
+    await scene.reconcile_whole()
+    scene.put(record(2))
+    await scene.reconcile()
+    assert scene.patches == []
+    assert scene.drift == 0
+
+
+async def test_a_revision_that_changes_no_peer_is_shown_without_a_call() -> None:
+    scene = await settled(*mesh(3))
+    scene.reconciler.changed((), 17)
+    await scene.reconcile()
+    assert scene.reconciler.shown_revision == 17
+    assert not scene.host.calls
+
+
+async def test_an_mtu_that_fits_is_for_a_target_without_one_and_is_no_drift() -> None:
+    scene = await settled(*mesh(1))
+    scene.reconciler.fit(1320)
+    await scene.reconcile()
+    assert (scene.device.mtu, scene.patches) == (1400, [])
+    scene.base = replace(scene.base, mtu=None)
+    scene.aim()
+    await scene.reconcile()
+    assert scene.device.mtu == 1320
+    scene.reconciler.fit(1370)
+    await scene.reconcile()
+    assert (scene.device.mtu, scene.drift) == (1370, 0)
+    scene.forget()
+    scene.reconciler.fit(1370)
+    await scene.reconcile()
+    assert not scene.host.calls
+
+
+# -- another hand -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        DevicePatch(remove_peers=frozenset({B})),
+        DevicePatch(peers=(PeerPatch(public_key=B, allowed_ips=frozenset()),)),
+        DevicePatch(peers=(PeerPatch(public_key=B, persistent_keepalive=9),)),
+        DevicePatch(peers=(create(900),)),
+        DevicePatch(listen_port=1),
+        DevicePatch(up=False),
+    ],
+)
+async def test_what_another_hand_changed_is_repaired_once_and_counted(tampering: DevicePatch) -> None:
+    scene = await settled(*mesh(3))
+    before = scene.device
+    scene.tamper(tampering)
+    assert scene.device != before
+    await scene.reconcile_whole()
+    assert replace(scene.device, peers={}) == replace(before, peers={})
+    assert scene.shown == scene.wanted
+    await scene.reconcile_whole()
+    assert scene.drift == 1
+
+
+async def test_a_deleted_device_is_made_again_with_all_of_it() -> None:
+    scene = await settled(*mesh(3))
+    before = scene.device
+    scene.host.remove_device(WG)
+    await scene.reconcile_whole()
+    assert scene.device == before
+    assert scene.drift == 1
+
+
+async def test_a_device_deleted_unnoticed_fails_the_next_write_and_is_made_again() -> None:
+    scene = await settled(*mesh(3))
+    scene.host.remove_device(WG)
+    scene.put(record(4))
+    with pytest.raises(BackendError):
+        await scene.reconcile()
+    await scene.reconcile()
+    assert scene.shown == scene.wanted
+
+
+async def test_a_foreign_peer_goes_at_the_next_whole_pass() -> None:
+    scene = await settled(*mesh(2))
+    scene.tamper(DevicePatch(peers=(create(900),)))
+    await scene.reconcile_whole()
+    assert scene.shown == scene.wanted
+
+
+async def test_a_foreign_peer_that_shall_be_kept_stays_whatever_the_bucket_does() -> None:
+    scene = await settled(*mesh(2), keep_foreign_peers=True)
+    scene.tamper(DevicePatch(peers=(create(900),)))
+    await scene.reconcile_whole()
+    scene.put(record(9, key=900))
+    scene.delete(9)  # gone again before a pass: never ours
+    scene.delete(2)
+    await scene.reconcile()
+    assert set(scene.shown) == {A, FOREIGN}
+    assert scene.drift == 0
+
+
+async def test_a_peer_of_ours_goes_even_where_foreign_ones_are_kept() -> None:
+    scene = await settled(*mesh(2), keep_foreign_peers=True)
+    scene.delete(2)
+    await scene.reconcile_whole()
+    assert set(scene.shown) == {A}

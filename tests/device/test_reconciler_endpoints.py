@@ -1,0 +1,175 @@
+"""The device is looked at when a peer's endpoint is in question, and no oftener."""
+
+import time
+from math import inf
+
+import pytest
+
+from ikto_core.device import endpoint_policy as endpoints
+from ikto_core.device import reconciler as reconcile
+from ikto_core.device.endpoint_tracker import EndpointBook
+from ikto_core.device.model import DevicePatch, PeerPatch
+from ikto_core.device.removal_brake import BrakeLimits
+from ikto_core.testing.devices import public_key_of
+from ikto_core.values.addressing import Endpoint
+from tests.device.reconciling import HIGHEST, LOWEST, WG, Scene, mesh, record
+from tests.device.test_reconciler_run import running, until
+
+A = public_key_of(1)
+ROAMED = Endpoint.parse("198.51.100.7:7")
+TWO = ["192.0.2.98:8", "192.0.2.99:9"]
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "START_WAIT_S", 0.05)
+    monkeypatch.setattr(endpoints, "TURN_S", 0.05)
+
+
+def waiting() -> Scene:
+    """Return the scene of a node whose new peers are to speak first."""
+    return Scene(own_key=HIGHEST)
+
+
+async def test_a_new_peer_that_is_to_speak_first_is_one_small_write_without_an_endpoint() -> None:
+    scene = waiting()
+    scene.put(*mesh(100))
+    await scene.reconcile()
+    scene.forget()
+    scene.put(record(101))
+    await scene.reconcile()
+    (patch,) = scene.patches
+    assert [(peer.public_key, peer.endpoint) for peer in patch.peers] == [(public_key_of(101), None)]
+    assert scene.host.calls == {"apply": 1}
+
+
+async def test_a_new_peer_to_whom_we_speak_first_has_its_endpoint_at_once_and_needs_no_second_look() -> None:
+    scene = Scene(own_key=LOWEST)
+    scene.put(record(2))
+    await scene.reconcile()
+    assert scene.peer(2).endpoint == scene.view.peers[public_key_of(2)].endpoints[0]
+    assert scene.reconciler._endpoints.look_at == inf
+
+
+@pytest.mark.usefixtures("short_waits")
+async def test_a_peer_that_does_not_speak_is_given_its_endpoint_soon_by_one_write() -> None:
+    scene = waiting()
+    scene.put(*mesh(2))
+    async with running(scene):
+        await scene.reconciler.in_step.wait()
+        await until(lambda: all(peer.endpoint for peer in scene.device.peers.values()))
+        first, second = scene.patches
+        assert {peer.public_key for peer in second.peers} == {peer.public_key for peer in first.peers}
+        assert second == DevicePatch(
+            peers=tuple(PeerPatch(public_key=peer.public_key, endpoint=peer.endpoint) for peer in second.peers)
+        )
+        await until(lambda: scene.reconciler._endpoints.look_at == inf)
+    assert scene.drift == 0
+
+
+@pytest.mark.usefixtures("short_waits")
+async def test_a_peer_that_spoke_first_keeps_where_it_spoke_from() -> None:
+    scene = waiting()
+    scene.put(record(1))
+    await scene.reconcile()
+    scene.host.roam(WG, A, ROAMED)
+    scene.host.handshake(WG, A, time.time())
+    async with running(scene):
+        await until(lambda: scene.reconciler._endpoints.look_at == inf)
+    assert scene.peer(1).endpoint == ROAMED
+    assert len(scene.patches) == 1
+
+
+@pytest.mark.usefixtures("short_waits")
+async def test_the_candidates_of_a_silent_peer_have_their_turns_as_long_as_it_is_asked() -> None:
+    scene = Scene(own_key=LOWEST)
+    scene.put(record(2, endpoints=TWO))
+    tried: list[str] = []
+
+    def asked() -> bool:
+        """Let a handshake be tried, unanswered."""
+        peer = scene.device.peers.get(public_key_of(2))
+        if peer and str(peer.endpoint) not in tried[-1:]:
+            tried.append(str(peer.endpoint))
+            scene.host.ask(WG, peer.public_key)
+        return len(tried) == 4
+
+    async with running(scene):
+        await scene.reconciler.in_step.wait()
+        await until(asked)
+        await until(lambda: scene.reconciler._endpoints.look_at == inf)  # nobody asks any more
+    assert tried == TWO * 2
+
+
+async def test_a_peer_that_goes_before_it_spoke_is_no_reason_to_look_again_though_its_removal_is_held() -> None:
+    scene = Scene(own_key=HIGHEST, limits=BrakeLimits(share=0.0, at_least=1))
+    scene.put(*mesh(2))
+    await scene.reconcile()
+    scene.delete(1, 2)
+    await scene.reconcile_whole()
+    assert len(scene.reconciler.brake.held) == 1
+    assert scene.reconciler._endpoints.look_at == inf
+
+
+async def test_a_peer_that_went_and_comes_back_is_new() -> None:
+    scene = waiting()
+    scene.put(record(1))
+    await scene.reconcile()
+    scene.delete(1)
+    await scene.reconcile()
+    scene.put(record(1))
+    await scene.reconcile()
+    assert scene.peer(1).endpoint is None
+
+
+async def test_without_a_look_no_endpoint_is_written_to_a_peer_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "START_WAIT_S", 0.0)
+    scene = waiting()
+    scene.put(record(1))
+    await scene.reconcile()
+    scene.host.roam(WG, A, ROAMED)
+    scene.put(record(9, key=1, endpoints=["192.0.2.1:51820"]))
+    await scene.reconcile()
+    assert scene.peer(1).endpoint == ROAMED
+    assert scene.host.calls["read"] == 2, "the first pass made the device"
+    assert scene.shown == scene.wanted
+
+
+@pytest.mark.parametrize(("keepalive_s", "written"), [(0, TWO[1]), (25, TWO[0])])
+async def test_keepalives_are_no_question_to_a_living_session(
+    monkeypatch: pytest.MonkeyPatch, keepalive_s: int, written: str
+) -> None:
+    monkeypatch.setattr(endpoints, "TURN_S", 0.0)
+    scene = Scene()
+    scene.reconciler = reconcile.Reconciler(scene.backend, WG, endpoints=EndpointBook(persistent_keepalive=keepalive_s))
+    scene.aim()
+    scene.put(record(1, endpoints=TWO))
+    await scene.reconcile()
+    scene.host.handshake(WG, A, time.time())
+    await scene.reconcile_whole()
+    scene.host.ask(WG, A, tx_bytes=300)
+    await scene.reconcile_whole()
+    assert str(scene.peer(1).endpoint) == written
+    assert scene.peer(1).persistent_keepalive == keepalive_s
+
+
+class Clock:
+    """A clock that stands still."""
+
+    def monotonic(self) -> float:
+        return 1000.0
+
+    time = monotonic
+
+
+@pytest.mark.parametrize(("peers", "rest_s"), [(10, endpoints.START_WAIT_S), (10_000, 5.0)])
+async def test_the_larger_the_device_the_longer_it_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, peers: int, rest_s: float
+) -> None:
+    monkeypatch.setattr(reconcile, "time", Clock())
+    scene = waiting()
+    scene.reconciler._whole_at = inf
+    scene.put(*mesh(peers))
+    await scene.reconcile()
+    await scene.reconcile_whole()
+    assert scene.reconciler._look_at == 1000.0 + rest_s

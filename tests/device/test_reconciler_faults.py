@@ -1,0 +1,105 @@
+"""A pass that fails, or that is overtaken by events, loses nothing and claims nothing."""
+
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.errors import BackendError
+from ikto_core.mesh.records import encode_record
+from ikto_core.mesh.view import Entry, MeshView
+from tests.device.reconciling import RULES, Scene, mesh, record, settled
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("after", [None, 1, 2, 3])
+async def test_after_a_failed_write_the_device_is_read_and_becomes_right(whole: bool, after: int | None) -> None:
+    scene = await settled(*mesh(2))
+    if whole:
+        scene.reconciler.distrust()
+    if after is None:
+        scene.host.fail_next("apply")
+    else:
+        scene.host.fail_midway(after=after)
+    scene.put(record(2, key=3), record(4))
+    with pytest.raises(BackendError):
+        await scene.reconcile()
+    assert scene.reconciler.shown_revision == 2
+    assert scene.reconciler.failure.startswith("injected")
+    await scene.reconcile()
+    assert scene.host.calls["read"] == 1 + whole
+    assert scene.shown == scene.wanted
+    assert scene.reconciler.shown_revision == 4
+    assert scene.reconciler.failure == ""
+    assert (scene.drift, scene.reconciler.stats.failures) == (0, 1)
+
+
+@pytest.mark.parametrize("operation", ["read", "create"])
+async def test_no_view_is_claimed_to_be_shown_before_it_is(operation: str) -> None:
+    scene = Scene()
+    scene.put(*mesh(2))
+    scene.host.fail_next("read" if operation == "read" else "create")
+    with pytest.raises(BackendError):
+        await scene.reconcile()
+    assert scene.reconciler.shown_revision is None
+    assert not scene.reconciler.in_step.is_set()
+    await scene.reconcile()
+    assert scene.shown == scene.wanted
+    assert scene.reconciler.in_step.is_set()
+
+
+# -- what happens while a pass is under way ---------------------------------------------------------------------------
+
+
+async def test_an_update_while_the_device_is_read_is_shown_and_is_no_drift() -> None:
+    scene = await settled(*mesh(2))
+    scene.backend.meanwhile.append(lambda: scene.put(record(3)))
+    await scene.reconcile_whole()
+    await scene.reconcile()
+    assert scene.shown == scene.wanted
+    assert (scene.reconciler.shown_revision, scene.drift) == (3, 0)
+
+
+async def test_an_update_while_the_device_is_written_waits_for_the_next_pass() -> None:
+    scene = await settled(*mesh(2))
+    scene.backend.meanwhile.append(lambda: scene.put(record(4)))
+    scene.put(record(3))
+    await scene.reconcile()
+    assert scene.reconciler.shown_revision == 3
+    await scene.reconcile()
+    assert scene.shown == scene.wanted
+    assert scene.reconciler.shown_revision == 4
+
+
+async def test_a_peer_that_goes_while_it_is_written_goes_from_the_device_too() -> None:
+    scene = await settled(*mesh(2))
+    scene.backend.meanwhile.append(lambda: scene.delete(3))
+    scene.put(record(3))
+    await scene.reconcile()
+    await scene.reconcile()
+    assert scene.shown == scene.wanted
+    assert len(scene.shown) == 2
+
+
+async def test_an_endpoint_that_changes_while_the_peer_is_written_is_written_too() -> None:
+    scene = await settled(*mesh(2))
+    scene.backend.meanwhile.append(lambda: scene.put(record(3, endpoints=["192.0.2.99:9"])))
+    scene.put(record(3))
+    await scene.reconcile()
+    await scene.reconcile()
+    assert str(scene.peer(3).endpoint) == "192.0.2.99:9"
+
+
+async def test_a_target_set_while_a_pass_is_under_way_is_reached_and_is_no_drift() -> None:
+    scene = await settled(*mesh(2))
+
+    def moved() -> None:
+        scene.base = replace(scene.base, listen_port=4000)
+        scene.view = MeshView(RULES)
+        scene.view.update({one.key: Entry(1, encode_record(one)) for one in (record(3), record(4))})
+        scene.aim()
+
+    scene.backend.meanwhile.append(moved)
+    await scene.reconcile_whole()
+    await scene.reconcile()
+    assert scene.device.listen_port == 4000
+    assert scene.shown == scene.wanted
+    assert scene.drift == 0

@@ -1,0 +1,115 @@
+"""Whatever happens to bucket, device and backend, and whenever: the device ends up as the bucket says."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from ikto_core.device.model import DevicePatch, PeerPatch
+from ikto_core.device.removal_brake import BrakeLimits
+from ikto_core.errors import BackendError
+from ikto_core.testing.devices import create, public_key_of
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PublicKey
+from tests.device.reconciling import HIGHEST, LOWEST, WG, WIDE, Scene, record, subnet
+
+Step = Callable[[Scene], None]
+
+NUMBERS = st.integers(1, 4)
+ENDPOINTS = st.lists(st.sampled_from(["192.0.2.1:1", "192.0.2.2:2", "192.0.2.3:3"]), max_size=2, unique=True)
+RECORDS = st.lists(
+    st.builds(lambda number, key, endpoints: record(number, key=key, endpoints=endpoints), NUMBERS, NUMBERS, ENDPOINTS),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda one: one.key,
+)
+NARROW = BrakeLimits(share=0.0, at_least=1)
+
+
+def _tampered(patch: DevicePatch) -> Step:
+    return lambda scene: scene.tamper(patch) if scene.host.device(WG) else None
+
+
+def _peer(number: int, subnets: frozenset[int]) -> DevicePatch:
+    allowed_ips = frozenset(Prefix.parse(subnet(one)) for one in subnets)
+    return DevicePatch(peers=(PeerPatch(public_key=public_key_of(number), create=True, allowed_ips=allowed_ips),))
+
+
+PUTS: SearchStrategy[Step] = RECORDS.map(lambda records: lambda scene: scene.put(*records))
+DELETIONS: SearchStrategy[Step] = st.sets(NUMBERS, min_size=1).map(lambda gone: lambda scene: scene.delete(*gone))
+UPDATES = PUTS | DELETIONS
+TAMPERING: SearchStrategy[Step] = st.one_of(
+    st.builds(_peer, NUMBERS, st.frozensets(NUMBERS)).map(_tampered),
+    NUMBERS.map(lambda number: _tampered(DevicePatch(remove_peers=frozenset({public_key_of(number)})))),
+    st.sampled_from([DevicePatch(peers=(create(900),)), DevicePatch(listen_port=9), DevicePatch(up=False)]).map(
+        _tampered
+    ),
+    st.just(lambda scene: scene.host.remove_device(WG)),
+)
+FAILURES: SearchStrategy[Step] = st.one_of(
+    st.integers(1, 5).map(lambda after: lambda scene: scene.host.fail_midway(after=after)),
+    st.sampled_from(["read", "create", "apply"]).map(lambda name: lambda scene: scene.host.fail_next(name)),
+)
+RELEASES: SearchStrategy[Step] = st.just(lambda scene: scene.reconciler.brake.release())
+
+
+def schedules(steps: SearchStrategy[Step]) -> SearchStrategy[list[tuple[Step, str]]]:
+    """Draw steps, and when each happens: beside the last one, before a pass, or while a call of one is under way."""
+    return st.lists(st.tuples(steps, st.sampled_from(["beside", "pass", "call"])), max_size=12)
+
+
+async def play(scene: Scene, schedule: list[tuple[Step, str]]) -> None:
+    for step, when in schedule:
+        if when == "call":
+            scene.backend.meanwhile.append(partial(step, scene))
+            continue
+        step(scene)
+        if when == "pass":
+            try:
+                await scene.reconcile()
+            except BackendError:
+                assert scene.reconciler.failure
+    await scene.come_to_rest()
+
+
+def ends_as_the_bucket_says(scene: Scene) -> None:
+    held = scene.reconciler.brake.held
+    assert {key: shown for key, shown in scene.shown.items() if key not in held} == scene.wanted
+    assert held == scene.shown.keys() - scene.wanted.keys()
+    assert scene.reconciler.shown_revision == scene.revision
+    assert scene.reconciler.failure == ""
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([WIDE, NARROW]), st.sampled_from([LOWEST, HIGHEST]), schedules(UPDATES | FAILURES | RELEASES))
+def test_no_update_is_lost_without_a_look_at_the_whole_device(
+    limits: BrakeLimits, own_key: PublicKey, schedule: list[tuple[Step, str]]
+) -> None:
+    """Nobody else touches the device: what changed and what failed is all that is looked at, and nothing is drift."""
+    scene = Scene(limits=limits, own_key=own_key)
+    asyncio.run(play(scene, schedule))
+    ends_as_the_bucket_says(scene)
+    for key, peer in scene.view.peers.items():
+        endpoint = scene.device.peers[key].endpoint
+        assert endpoint in peer.endpoints or (endpoint is None and own_key == HIGHEST), "it may be its part to speak"
+    assert scene.drift == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([WIDE, NARROW]), schedules(UPDATES | FAILURES | RELEASES | TAMPERING))
+def test_one_whole_pass_after_all_that_happened_makes_the_device_right(
+    limits: BrakeLimits, schedule: list[tuple[Step, str]]
+) -> None:
+    async def scenario() -> None:
+        await play(scene, schedule)
+        scene.reconciler.distrust()
+        await scene.come_to_rest()
+
+    scene = Scene(limits=limits)
+    asyncio.run(scenario())
+    ends_as_the_bucket_says(scene)
+    assert (scene.device.listen_port, scene.device.up) == (scene.base.listen_port, True)
+    assert limits is NARROW or scene.shown == scene.wanted

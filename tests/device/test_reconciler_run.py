@@ -1,0 +1,128 @@
+"""The loop wakes for what happens, looks anew every minute, and outlives every failure."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ikto_core.device import reconciler as reconcile
+from ikto_core.device.model import DevicePatch
+from ikto_core.testing.devices import create
+from tests.device.reconciling import WG, Scene, mesh, record
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, looking often."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def running(scene: Scene) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        loop = tasks.create_task(scene.reconciler.run())
+        yield
+        loop.cancel()
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "FIRST_RETRY_S", 0.001)
+    monkeypatch.setattr(reconcile, "LONGEST_RETRY_S", 0.004)
+
+
+async def test_it_wakes_for_a_target_for_a_change_and_for_distrust() -> None:
+    scene = Scene()
+    scene.put(*mesh(2))
+    async with running(scene):
+        await until(lambda: scene.reconciler.shown_revision == 2)
+        scene.put(record(3))
+        await until(lambda: scene.reconciler.shown_revision == 3)
+        assert scene.shown == scene.wanted
+        scene.host.remove_device(WG)
+        scene.reconciler.distrust()
+        await until(lambda: scene.drift == 1)
+        await until(lambda: scene.host.device(WG) is not None and scene.shown == scene.wanted)
+
+
+async def test_a_pass_that_nothing_woke_finds_what_another_hand_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "WHOLE_EVERY_S", 0.02)
+    scene = Scene()
+    scene.put(*mesh(2))
+    async with running(scene):
+        await scene.reconciler.in_step.wait()
+        scene.tamper(DevicePatch(peers=(create(900),)))
+        await until(lambda: scene.shown == scene.wanted)
+
+
+async def test_a_mesh_that_never_rests_does_not_put_off_the_whole_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "WHOLE_EVERY_S", 0.05)
+    scene = Scene()
+    async with running(scene):
+        await scene.reconciler.in_step.wait()
+        scene.tamper(DevicePatch(peers=(create(900),)))
+
+        def busy() -> bool:
+            scene.put(record(1 + scene.revision % 2))
+            return scene.shown == scene.wanted
+
+        await until(busy)
+
+
+async def test_without_a_target_it_neither_calls_the_backend_nor_spins(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    idle = reconcile.Reconciler(scene.backend, WG)
+    looks = 0
+
+    async def counted() -> None:
+        nonlocal looks
+        looks += 1
+
+    monkeypatch.setattr(idle, "reconcile", counted)
+    scene.reconciler = idle
+    async with running(scene):
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert looks <= 1
+    assert not scene.host.calls
+
+
+@pytest.mark.usefixtures("quick_retries")
+async def test_it_tries_again_until_the_backend_works() -> None:
+    scene = Scene()
+    scene.put(*mesh(3))
+    for _ in range(10):
+        scene.host.fail_next("read")
+        scene.host.fail_next("apply")
+        scene.host.fail_midway()
+    async with running(scene):
+        await until(lambda: scene.reconciler.failure != "")
+        assert not scene.reconciler.in_step.is_set()
+        await until(scene.reconciler.in_step.is_set)
+        assert scene.reconciler.failure == ""
+    assert scene.reconciler.stats.failures == 30
+    assert scene.shown == scene.wanted
+
+
+async def test_retries_come_ever_later_and_begin_anew_after_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    pause = asyncio.sleep
+
+    async def noted(delay: float) -> None:
+        waits.extend([delay] if delay else [])
+        await pause(0)
+
+    monkeypatch.setattr("ikto_core.device.reconciler.asyncio.sleep", noted)
+    scene = Scene()
+    for _ in range(8):
+        scene.host.fail_next("read")
+    async with running(scene):
+        await scene.reconciler.in_step.wait()
+        scene.host.fail_next("read")
+        scene.reconciler.distrust()
+        async with asyncio.timeout(10):
+            while len(waits) < 9:
+                await pause(0)
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 0.5]

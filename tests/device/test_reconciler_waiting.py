@@ -1,0 +1,183 @@
+"""What a pass leaves for later: removals that the brake holds, and endpoints of living sessions."""
+
+import time
+
+import pytest
+
+from ikto_core.device.model import DevicePatch, PeerPatch
+from ikto_core.device.removal_brake import BrakeLimits
+from ikto_core.errors import BackendError
+from ikto_core.testing.devices import create, public_key_of
+from ikto_core.values.addressing import Endpoint
+from tests.device.reconciling import WG, Scene, mesh, record, settled
+
+A = public_key_of(1)
+ROAMED = Endpoint.parse("198.51.100.7:7")
+NARROW = BrakeLimits(share=0.0, at_least=1)
+
+
+class Clock:
+    """The clocks of a reconciler, put forward by hand."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def time(self) -> float:
+        return time.time() + self.ahead_s
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("ikto_core.device.reconciler.time", clock)
+    return clock
+
+
+async def hundred_vanish() -> Scene:
+    scene = await settled(*mesh(100), limits=BrakeLimits())
+    scene.delete(*range(1, 101))
+    await scene.reconcile()
+    return scene
+
+
+async def test_when_all_peers_vanish_a_few_go_and_the_others_are_held() -> None:
+    scene = await hundred_vanish()
+    assert len(scene.shown) == 70
+    assert scene.reconciler.brake.held == scene.shown.keys()
+    await scene.reconcile_whole()
+    assert len(scene.shown) == 70
+
+
+async def test_held_peers_go_once_they_are_released() -> None:
+    scene = await hundred_vanish()
+    scene.reconciler.brake.release()
+    await scene.reconcile_whole()
+    assert scene.shown == {}
+    assert scene.drift == 0
+
+
+async def test_held_peers_go_when_they_were_held_long_enough(clock: Clock) -> None:
+    scene = await hundred_vanish()
+    clock.ahead_s = 599
+    await scene.reconcile_whole()
+    assert len(scene.shown) == 70
+    clock.ahead_s = 601
+    await scene.reconcile_whole()
+    assert scene.shown == {}
+    assert scene.drift == 0
+
+
+async def test_a_release_outlives_a_failing_write() -> None:
+    scene = await hundred_vanish()
+    scene.reconciler.brake.release()
+    scene.reconciler.distrust()
+    scene.host.fail_next("apply")
+    with pytest.raises(BackendError):
+        await scene.reconcile()
+    await scene.reconcile()
+    assert scene.shown == {}
+
+
+async def test_a_held_peer_that_comes_back_is_held_no_longer_and_stays() -> None:
+    scene = await hundred_vanish()
+    back = int.from_bytes(min(scene.shown), "big")
+    scene.put(record(back))
+    await scene.reconcile()
+    assert public_key_of(back) not in scene.reconciler.brake.held
+    scene.reconciler.brake.release()
+    await scene.reconcile_whole()
+    assert scene.shown == scene.wanted
+
+
+async def test_a_held_peer_that_comes_back_gets_again_what_another_had_taken() -> None:
+    scene = await settled(*mesh(3), limits=NARROW)
+    scene.delete(2, 3)
+    await scene.reconcile()
+    (held,) = scene.reconciler.brake.held
+    number = int.from_bytes(held, "big")
+    scene.put(record(number, key=9))
+    await scene.reconcile()
+    assert scene.shown[held] == frozenset()
+    scene.put(record(number))
+    await scene.reconcile()
+    assert scene.shown[held] == scene.wanted[held]
+
+
+async def test_foreign_peers_in_number_are_held_too() -> None:
+    scene = await settled(*mesh(2), limits=NARROW)
+    scene.tamper(DevicePatch(peers=(create(900), create(901))))
+    await scene.reconcile_whole()
+    assert len(scene.reconciler.brake.held) == 1
+    scene.put(record(3))
+    await scene.reconcile()
+    assert len(scene.reconciler.brake.held) == 1
+
+
+# -- endpoints --------------------------------------------------------------------------------------------------------
+
+
+def roam(scene: Scene, *, handshake_age_s: float | None) -> None:
+    """Let peer 1 be seen elsewhere; its handshake was so long ago, or there was none."""
+    scene.host.roam(WG, A, ROAMED)
+    if handshake_age_s is not None:
+        scene.host.handshake(WG, A, time.time() - handshake_age_s)
+
+
+@pytest.mark.parametrize("handshake_age_s", [1.0, 9999.0, None])
+async def test_a_roamed_endpoint_is_let_be_as_long_as_the_record_is_the_same(handshake_age_s: float | None) -> None:
+    scene = await settled(*mesh(2))
+    roam(scene, handshake_age_s=handshake_age_s)
+    await scene.reconcile_whole()
+    scene.put(record(1))
+    await scene.reconcile()
+    assert scene.peer(1).endpoint == ROAMED
+    assert scene.patches == []
+
+
+async def test_a_roamed_endpoint_of_a_living_session_outlives_a_change_of_the_record(clock: Clock) -> None:
+    scene = await settled(*mesh(2))
+    roam(scene, handshake_age_s=1)
+    scene.put(record(1, endpoints=["192.0.2.99:9", str(ROAMED)]))
+    await scene.reconcile()
+    assert scene.peer(1).endpoint == ROAMED
+    clock.ahead_s = 200  # the session is over
+    await scene.reconcile_whole()
+    assert str(scene.peer(1).endpoint) == "192.0.2.99:9"
+    assert scene.drift == 0
+
+
+async def test_a_changed_record_moves_a_peer_without_a_session() -> None:
+    scene = await settled(*mesh(2))
+    roam(scene, handshake_age_s=200)
+    scene.put(record(1, endpoints=["192.0.2.99:9"]))
+    await scene.reconcile()
+    wanted = Endpoint.parse("192.0.2.99:9")
+    assert scene.patches == [DevicePatch(peers=(PeerPatch(public_key=A, endpoint=wanted),))]
+
+
+async def test_an_endpoint_found_among_the_records_own_counts_as_written() -> None:
+    """After a restart of the agent the device has its endpoints already: a later change of the record is one."""
+    scene = await settled(record(1, endpoints=["192.0.2.99:9"]))
+    restarted = Scene()
+    restarted.reconciler = type(scene.reconciler)(scene.backend, WG)
+    restarted.aim()
+    restarted.put(record(1, endpoints=["192.0.2.99:9"]))
+    await restarted.reconcile()
+    assert scene.patches == []
+    restarted.put(record(1, endpoints=["192.0.2.98:8", "192.0.2.99:9"]))
+    await restarted.reconcile()
+    assert str(scene.peer(1).endpoint) == "192.0.2.98:8"
+
+
+async def test_an_endpoint_that_roaming_had_learned_before_the_record_counts_as_written() -> None:
+    scene = await settled(*mesh(2))
+    scene.host.roam(WG, A, ROAMED)
+    scene.put(record(1, endpoints=[str(ROAMED)]))
+    await scene.reconcile()
+    elsewhere = Endpoint.parse("198.51.100.8:8")
+    scene.host.roam(WG, A, elsewhere)
+    await scene.reconcile_whole()
+    assert scene.peer(1).endpoint == elsewhere

@@ -1,0 +1,147 @@
+"""Few peers leave at once, the rest wait, and in the end all that is surplus goes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ikto_core.device.removal_brake import BrakeLimits, RemovalBrake
+from ikto_core.testing.devices import public_key_of
+from ikto_core.values.keys import PublicKey
+
+Peers = frozenset[PublicKey]
+HUNDRED = frozenset(public_key_of(number) for number in range(1, 101))
+LIMITS = st.builds(
+    BrakeLimits,
+    share=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+    at_least=st.integers(0, 4),
+    window_s=st.just(60.0),
+    hold_s=st.sampled_from([0.0, 30.0, 600.0]),
+)
+
+
+def first(count: int) -> Peers:
+    return frozenset(sorted(HUNDRED)[:count])
+
+
+def braked(surplus: int) -> RemovalBrake:
+    """Return a brake that was asked for `surplus` of a hundred peers at time 0."""
+    brake = RemovalBrake(BrakeLimits())
+    brake.admit(first(surplus), present=100, now=0)
+    return brake
+
+
+def test_of_a_hundred_peers_thirty_go_and_seventy_are_held() -> None:
+    brake = RemovalBrake(BrakeLimits())
+    gone = brake.admit(HUNDRED, present=100, now=0)
+    assert (len(gone), len(brake.held)) == (30, 70)
+    assert gone | brake.held == HUNDRED
+
+
+def test_of_a_small_mesh_five_may_go() -> None:
+    brake = RemovalBrake(BrakeLimits())
+    assert len(brake.admit(first(7), present=7, now=0)) == 5
+
+
+def test_one_by_one_no_more_go_than_at_once() -> None:
+    brake = RemovalBrake(BrakeLimits())
+    left = HUNDRED
+    for second, key in enumerate(sorted(HUNDRED)[:40]):
+        left -= brake.admit(brake.held | {key}, present=len(left), now=second)
+    assert (len(left), len(brake.held)) == (70, 10)
+
+
+def test_when_the_window_has_passed_others_may_go_and_those_held_stay() -> None:
+    brake = braked(100)
+    early, late = public_key_of(200), public_key_of(201)
+    assert brake.admit(brake.held | {early}, present=71, now=59.9) == frozenset()
+    assert brake.admit(brake.held | {late}, present=72, now=60) == {late}
+    assert len(brake.held) == 71
+
+
+def test_a_held_removal_goes_when_its_time_is_over_and_not_before() -> None:
+    brake = braked(100)
+    held = frozenset(brake.held)
+    assert brake.admit(held, present=70, now=599.9) == frozenset()
+    assert brake.admit(held, present=70, now=600) == held
+    assert not brake.held
+
+
+def test_released_removals_go_at_once_and_later_ones_are_held_again() -> None:
+    brake = braked(100)
+    held = frozenset(brake.held)
+    brake.release()
+    late = frozenset(public_key_of(number) for number in range(200, 240))
+    assert brake.admit(held | late, present=110, now=1) >= held
+    assert brake.held < late
+
+
+def test_released_removals_take_nothing_from_the_allowance_of_others() -> None:
+    brake = braked(31)
+    brake.release()
+    brake.admit(frozenset(brake.held), present=70, now=61)
+    assert len(brake.admit(first(69) - first(31), present=69, now=62)) == 20
+
+
+def test_a_held_peer_that_comes_back_is_held_no_longer_and_begins_anew() -> None:
+    brake = braked(100)
+    back = max(brake.held)
+    brake.admit(brake.held - {back}, present=70, now=300)
+    assert back not in brake.held
+    brake.admit(brake.held | {back, *first(100)}, present=100, now=301)
+    assert back in brake.held
+    assert back not in brake.admit(frozenset(brake.held), present=70, now=601)
+
+
+def test_what_could_not_be_removed_is_admitted_again_released_or_not() -> None:
+    brake = RemovalBrake(BrakeLimits())
+    gone = brake.admit(HUNDRED, present=100, now=0)
+    assert brake.admit(HUNDRED, present=100, now=1) == gone
+    brake.release()
+    assert brake.admit(HUNDRED, present=100, now=2) == HUNDRED
+    assert brake.admit(HUNDRED, present=100, now=90) == HUNDRED
+
+
+@given(
+    LIMITS, st.lists(st.tuples(st.frozensets(st.sampled_from(sorted(first(12)))), st.sampled_from([0, 1, 29, 31, 61])))
+)
+def test_no_window_sees_more_than_the_limit_go_but_for_those_that_were_held(
+    limits: BrakeLimits, steps: list[tuple[Peers, int]]
+) -> None:
+    """The surplus only grows by what vanishes; the device loses what is admitted."""
+    brake, device, surplus, now = RemovalBrake(limits), set(first(12)), set[PublicKey](), 0.0
+    sizes: list[tuple[float, int]] = []
+    passed: list[tuple[float, PublicKey]] = []
+    for vanished, seconds in steps:
+        now += seconds
+        surplus |= vanished & device
+        sizes.append((now, len(device)))
+        held = frozenset(brake.held)
+        gone = brake.admit(surplus, present=len(device), now=now)
+        passed += [(now, key) for key in gone - held]
+        device -= gone
+        surplus -= gone
+        at_start = max(size for at, size in sizes if at > now - limits.window_s)
+        recent = [key for at, key in passed if at > now - limits.window_s]
+        assert len(recent) <= max(limits.at_least, int(limits.share * at_start))
+        assert brake.held == surplus
+
+
+def test_what_could_not_be_removed_counts_once_in_the_window_in_which_it_goes_at_last() -> None:
+    brake = RemovalBrake(BrakeLimits())
+    gone = brake.admit(first(30), present=100, now=0)
+    assert brake.admit(first(35), present=100, now=1) == gone
+    brake = RemovalBrake(BrakeLimits())
+    brake.admit(first(30), present=100, now=0)
+    assert brake.admit(first(35), present=100, now=61) == gone
+
+
+@given(LIMITS, st.lists(st.frozensets(st.sampled_from(sorted(first(12)))), max_size=5))
+def test_everything_surplus_is_removed_in_the_end_and_nothing_else_ever(
+    limits: BrakeLimits, surpluses: list[Peers]
+) -> None:
+    brake = RemovalBrake(limits)
+    for now, surplus in enumerate(surpluses):
+        gone = brake.admit(surplus, present=12, now=now)
+        assert gone | brake.held == surplus
+        assert not gone & brake.held
+    left = frozenset(brake.held)
+    assert brake.admit(left, present=12, now=len(surpluses) + limits.hold_s) == left

@@ -1,0 +1,191 @@
+"""The mesh on disk is read back whole or not at all, and whatever is there instead never stops an agent."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from ikto_core.disk.mesh_snapshot import KeptMesh, MeshFile
+from ikto_core.disk.state_file import Claim
+from ikto_core.lab.unprivileged import as_nobody
+from ikto_core.mesh.view import Entry, MeshRules, MeshView
+from tests.mesh.test_view_properties import BATCHES, SOME_RULES, Change, numbered
+from tests.samples import KEY, OWN_KEY, record, standing
+
+CLAIM = Claim(
+    private_address="10.0.0.18", mesh_cidr="10.0.0.0/24", subnet_prefix=28, public_key=OWN_KEY.text, bucket="ikto-mesh"
+)
+KEPT = KeptMesh(
+    claim=CLAIM, stream="2026-01-01", revision=7, saved_at=1.5e9, entries=standing(record("10.0.0.64/28", KEY))
+)
+BOMB = b"[" * 100_000
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> MeshFile:
+    return MeshFile(tmp_path / "state")
+
+
+@pytest.fixture
+def logs() -> Iterator[list[EventDict]]:
+    with capture_logs() as logs:
+        yield logs
+
+
+def whole(body: bytes, version: int = 1) -> bytes:
+    """Return a file of this body, in order but for it."""
+    return b'{"version":%d,"sha256":"%s"}\n%s' % (version, hashlib.sha256(body).hexdigest().encode(), body)
+
+
+def changed(**members: object) -> bytes:
+    return whole(msgspec.json.encode({**msgspec.to_builtins(KEPT), **members}))
+
+
+BODY = msgspec.json.encode(KEPT)
+GOOD = whole(BODY)
+
+
+def test_what_was_saved_is_loaded_by_the_next_run(file: MeshFile) -> None:
+    file.save(replace(KEPT, entries={}))
+    assert file.save(KEPT) == file.path.stat().st_size == len(GOOD)
+    assert MeshFile(file.path.parent).load() == KEPT
+    assert [path.name for path in file.path.parent.iterdir()] == ["mesh"]
+    assert file.path.stat().st_mode & 0o7777 == 0o600
+
+
+def test_where_nothing_was_kept_nothing_is_loaded_made_or_reported(file: MeshFile, logs: list[EventDict]) -> None:
+    assert file.load() is None
+    assert not file.path.parent.exists()
+    assert logs == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(GOOD[:-9], id="truncated"),
+        pytest.param(bytes(4096), id="zeros, as after a power cut"),
+        pytest.param(GOOD[:-200] + bytes(200), id="zeros at the end"),
+        pytest.param(GOOD.replace(b'"revision":7', b'"revision":8'), id="one digit is another"),
+        pytest.param(GOOD + b" ", id="more than there was"),
+        pytest.param(BODY, id="without a head"),
+        pytest.param(whole(BODY, version=2), id="a newer version"),
+        pytest.param(b'{"version":2}\nwhatever', id="a newer version of another form"),
+        pytest.param(whole(b"[]"), id="not an object"),
+        pytest.param(whole(BOMB), id="a nested bomb"),
+        pytest.param(BOMB, id="a nested bomb as head"),
+        pytest.param(changed(entries=[]), id="entries of a wrong type"),
+        pytest.param(changed(entries={"a": {"revision": 1, "value": "!"}}), id="a value that is not base64"),
+        pytest.param(changed(claim={**msgspec.to_builtins(CLAIM), "subnet_prefix": 129}), id="an impossible claim"),
+    ],
+)
+def test_an_unusable_file_is_set_aside_and_reported(file: MeshFile, logs: list[EventDict], content: bytes) -> None:
+    file.save(KEPT)
+    file.path.write_bytes(content)
+    assert file.load() is None
+    (aside,) = file.path.parent.iterdir()
+    assert aside.name.startswith("mesh.unreadable-")
+    assert aside.read_bytes() == content
+    (report,) = logs
+    assert (report["log_level"], report["path"]) == ("error", str(file.path))
+    assert report["error"]
+    file.save(KEPT)
+    assert file.load() == KEPT
+
+
+def test_a_directory_in_the_files_place_is_set_aside(file: MeshFile) -> None:
+    file.path.mkdir(parents=True)
+    assert file.load() is None
+    file.save(KEPT)
+    assert file.load() == KEPT
+
+
+def test_a_file_that_is_closed_to_us_is_reported_and_stays(file: MeshFile, logs: list[EventDict]) -> None:
+    file.save(KEPT)
+    file.path.parent.chmod(0o000)
+    with as_nobody():
+        assert file.load() is None
+        with pytest.raises(PermissionError):
+            file.save(replace(KEPT, revision=8))
+    file.path.parent.chmod(0o700)
+    assert file.load() == KEPT
+    (report,) = logs
+    assert "Permission denied" in report["error"]
+
+
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace", "os.open"])
+def test_a_disk_that_is_full_leaves_what_was_kept(file: MeshFile, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    file.save(KEPT)
+    with monkeypatch.context() as broken:
+        broken.setattr(call, full)
+        with pytest.raises(OSError, match="No space left"):
+            file.save(replace(KEPT, revision=8))
+    assert file.load() == KEPT
+    assert [path.name for path in file.path.parent.iterdir()] == ["mesh"]
+
+
+ON_A_SMALL_DISK = """
+import sys
+from errno import ENOSPC
+from pathlib import Path
+from tests.disk.test_mesh_snapshot import KEPT, MeshFile, larger
+directory = Path(sys.argv[1])
+file = MeshFile(directory)
+file.save(KEPT)
+try:
+    file.save(larger(KEPT))
+except OSError as error:
+    assert error.errno == ENOSPC, error
+else:
+    raise SystemExit("64 KB fit on a disk of 16 KB")
+assert file.load() == KEPT
+assert [path.name for path in directory.iterdir()] == ["mesh"]
+"""
+
+
+def larger(kept: KeptMesh) -> KeptMesh:
+    return replace(kept, entries={str(number): Entry(number, bytes(1024)) for number in range(64)})
+
+
+def test_a_disk_that_is_really_full_leaves_what_was_kept(tmp_path: Path) -> None:
+    """A tmpfs of four pages, in a mount namespace that ends with the test."""
+    mounted = ["unshare", "--mount", "sh", "-ec", f'mount -t tmpfs -o size=16k none {tmp_path}; exec "$@"', "sh"]
+    if subprocess.run([*mounted, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no mount namespace can be made here: it takes root")
+    command = [*mounted, sys.executable, "-c", ON_A_SMALL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(SOME_RULES, BATCHES)
+def test_the_kept_records_are_accepted_again_and_make_the_same_peers(
+    rules: MeshRules, batches: list[list[Change]]
+) -> None:
+    view, table = MeshView(rules), dict[str, Entry]()
+    for changes in numbered(batches):
+        view.update(changes)
+        table |= changes
+    kept = replace(KEPT, entries={key: table[key] for key in view.accepted})
+    again = MeshView(rules)
+    again.update(msgspec.json.decode(msgspec.json.encode(kept), type=KeptMesh).entries)
+    assert again.peers == view.peers
+    assert again.quarantined == {}
+
+
+def test_the_same_mesh_at_another_revision_is_no_news() -> None:
+    assert replace(KEPT, revision=8, saved_at=2e9).says_the_same_as(KEPT)
+    assert not KEPT.says_the_same_as(None)
+    assert not replace(KEPT, entries={}).says_the_same_as(KEPT)
+    assert not replace(KEPT, claim=replace(CLAIM, bucket="other")).says_the_same_as(KEPT)

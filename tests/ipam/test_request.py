@@ -1,0 +1,117 @@
+"""The `random` strategy proposes every free subnet, none twice, in an order that nobody can foresee."""
+
+from collections import Counter
+from ipaddress import ip_network
+from itertools import islice
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from ikto_core.builtin.ipam import RandomStrategy, shuffled
+from ikto_core.ipam.contract import IpamRequest
+from ikto_core.plugins import load_plugins
+from ikto_core.testing.strategies import prefixes, subnets_of
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PublicKey
+
+
+def request(mesh: Prefix, subnet_prefix: int, taken: frozenset[Prefix] = frozenset(), seed: int = 0) -> IpamRequest:
+    return IpamRequest(
+        mesh_cidr=mesh,
+        subnet_prefix=subnet_prefix,
+        public_key=PublicKey(bytes([1] * 32)),
+        name="",
+        taken=taken,
+        random=Random(seed),
+    )
+
+
+@st.composite
+def small_meshes(draw: DrawFn) -> IpamRequest:
+    """A mesh of at most 256 subnets, some taken: larger ones, smaller ones, some elsewhere."""
+    mesh = draw(prefixes())
+    length = min(mesh.length + draw(st.integers(0, 8)), mesh.bits)
+    taken = draw(st.frozensets(subnets_of(mesh) | subnets_of(mesh, length) | prefixes(), max_size=12))
+    return request(mesh, length, taken, draw(st.integers()))
+
+
+def subnets(asked: IpamRequest) -> list[Prefix]:
+    """Every subnet that may be given, by another implementation."""
+    network = ip_network(str(asked.mesh_cidr))
+    every = [Prefix.parse(str(subnet)) for subnet in network.subnets(new_prefix=asked.subnet_prefix)][1:]
+    return every[:-1] if network.version == 4 and network.prefixlen < 31 <= asked.subnet_prefix else every
+
+
+@given(small_meshes())
+def test_every_free_subnet_is_proposed_once_and_nothing_else(asked: IpamRequest) -> None:
+    free = [subnet for subnet in subnets(asked) if not any(subnet.overlaps(taken) for taken in asked.taken)]
+    assert sorted(RandomStrategy().candidates(asked)) == free
+
+
+@given(prefixes().filter(lambda mesh: mesh.length > 0), st.integers())
+def test_a_prefix_shorter_than_the_meshs_has_no_candidates(mesh: Prefix, seed: int) -> None:
+    assert list(RandomStrategy().candidates(request(mesh, mesh.length - 1, seed=seed))) == []
+
+
+@given(small_meshes())
+def test_the_same_chance_proposes_the_same(asked: IpamRequest) -> None:
+    again = request(asked.mesh_cidr, asked.subnet_prefix, asked.taken, seed=5)
+    once = request(asked.mesh_cidr, asked.subnet_prefix, asked.taken, seed=5)
+    assert list(RandomStrategy().candidates(again)) == list(RandomStrategy().candidates(once))
+
+
+@pytest.mark.parametrize(("mesh", "length"), [("fd10::/16", 48), ("fd10::/16", 128), ("::/0", 128), ("10.0.0.0/8", 32)])
+def test_a_huge_mesh_is_never_listed(mesh: str, length: int) -> None:
+    cidr = Prefix.parse(mesh)
+    half = frozenset({Prefix.of(cidr.address, cidr.length + 1)})
+    proposed = list(islice(RandomStrategy().candidates(request(cidr, length, half)), 1000))
+    assert len(set(proposed)) == 1000
+    assert all(cidr.covers(subnet) and subnet.length == length for subnet in proposed)
+    assert not any(taken.overlaps(subnet) for taken in half for subnet in proposed)
+
+
+def test_a_mesh_that_is_nearly_full_costs_one_draw_a_candidate() -> None:
+    cidr = Prefix.parse("10.0.0.0/8")
+    taken = frozenset(Prefix(bytes([10, high, low, 0]), 24) for high in range(256) for low in range(256) if low % 64)
+    asked = request(cidr, 24, taken)
+    draws = CountingRandom(1)
+    asked = IpamRequest(**{field: getattr(asked, field) for field in asked.__struct_fields__} | {"random": draws})
+    first = next(iter(RandomStrategy().candidates(asked)))
+    assert first not in taken
+    assert draws.calls == 1
+
+
+class CountingRandom(Random):
+    """Counts how often it is asked."""
+
+    calls = 0
+
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+        self.calls += 1
+        return super().randrange(start, stop, step)
+
+
+def test_every_free_subnet_is_as_likely_to_come_first() -> None:
+    cidr = Prefix.parse("fd10::/124")
+    taken = frozenset({Prefix.parse("fd10::4/126"), Prefix.parse("fd10::9/128")})
+    chance = Random(2)
+    requests = (request(cidr, 128, taken, chance.getrandbits(64)) for _ in range(10_000))
+    firsts = Counter(next(iter(RandomStrategy().candidates(asked))) for asked in requests)
+    assert len(firsts) == 10
+    assert all(850 < count < 1150 for count in firsts.values())  # 1000 each, five standard deviations
+
+
+def test_a_shuffle_of_nothing_is_nothing() -> None:
+    assert list(shuffled(0, Random())) == []
+
+
+@given(st.integers(0, 200), st.randoms(use_true_random=False))
+def test_a_shuffle_is_a_permutation(count: int, chance: Random) -> None:
+    assert sorted(shuffled(count, chance)) == list(range(count))
+
+
+def test_the_strategy_is_registered_as_random() -> None:
+    assert isinstance(load_plugins().ipam("random").make(), RandomStrategy)

@@ -1,0 +1,275 @@
+"""Records are those of Ikto 0.3.0 byte for byte, and whatever is none is refused with a reason."""
+
+import json
+from base64 import b64encode, urlsafe_b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from ikto_core.mesh.records import (
+    MAX_ENDPOINTS,
+    MAX_RECORD_BYTES,
+    PeerRecord,
+    RecordError,
+    allowed_ip_of_key,
+    decode_record,
+    encode_record,
+    record_key,
+)
+from ikto_core.testing.strategies import endpoints, peer_records
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PublicKey
+
+VECTORS = json.loads((Path(__file__).parent.parent / "data" / "vectors.json").read_text(encoding="utf-8"))
+SUBNET = "fd10:0:1::/48"
+KEY = record_key(SUBNET)
+MEMBERS = {
+    "name": "a",
+    "public_key": b64encode(bytes([1] * 32)).decode(),
+    "advertise_address": "192.0.2.1",
+    "allowed_ip": SUBNET,
+    "wg_port": 51820,
+}
+
+
+def value(**changes: object) -> bytes:
+    """A good record's value with some members changed; None takes one away."""
+    members = MEMBERS | changes
+    return json.dumps({name: value for name, value in members.items() if value is not None}).encode()
+
+
+# -- the bytes of 0.3.0 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["record"]["name"] or "nameless")
+def test_golden_pairs_are_read_and_written_byte_for_byte(vector: dict[str, Any]) -> None:
+    record = decode_record(vector["key"], vector["value"].encode())
+    expected = vector["record"]
+    assert record == PeerRecord(**expected | {"public_key": PublicKey.parse(expected["public_key"])})
+    assert record.key == vector["key"]
+    assert allowed_ip_of_key(vector["key"]) == expected["allowed_ip"]
+    assert encode_record(record) == vector["value"].encode()
+
+
+def test_the_five_escapes_of_go_are_written_and_read() -> None:
+    name = "<>&\u2028\u2029"
+    record = replace(decode_record(KEY, value()), name=name)
+    assert encode_record(record).startswith(rb'{"name":"\u003c\u003e\u0026\u2028\u2029",')
+    assert decode_record(KEY, encode_record(record)).name == name
+
+
+@given(peer_records())
+def test_a_record_reads_as_it_was_written(record: PeerRecord) -> None:
+    assert decode_record(record.key, encode_record(record)) == record
+
+
+@given(peer_records())
+def test_without_the_optional_members_there_is_no_trace_of_them(record: PeerRecord) -> None:
+    plain = replace(record, endpoints=(), instance="", nonce="", agent="", next_public_key=None, lease=0, address="")
+    assert [*json.loads(encode_record(plain))] == ["name", "public_key", "advertise_address", "allowed_ip", "wg_port"]
+
+
+@given(peer_records())
+def test_the_value_is_what_any_json_reader_takes_it_for(record: PeerRecord) -> None:
+    members = json.loads(encode_record(record))
+    assert members["name"] == record.name
+    assert members["allowed_ip"] == record.allowed_ip
+    assert members.get("endpoints", []) == [str(endpoint) for endpoint in record.endpoints]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_key_is_base64url_with_padding_of_the_text(text: str) -> None:
+    assert record_key(text) == "peers." + urlsafe_b64encode(text.encode()).decode()
+    assert allowed_ip_of_key(record_key(text)) == text
+
+
+# -- what is read although it is not written so ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("unknown", [1, None, "text", [[[]]], {"a": {"b": []}}, 1e300, 10**400])
+def test_unknown_members_are_ignored(unknown: object) -> None:
+    extended = json.dumps(MEMBERS | {"flags": unknown}).encode()
+    assert decode_record(KEY, extended) == decode_record(KEY, value())
+
+
+def test_of_a_member_given_twice_the_last_counts_as_in_0_3_0() -> None:
+    doubled = value().replace(b'"wg_port": 51820', b'"wg_port": 1, "wg_port": 51821')
+    assert decode_record(KEY, doubled).wg_port == 51821
+
+
+def test_an_advertise_address_in_another_spelling_is_normalised() -> None:
+    assert decode_record(KEY, value(advertise_address="2001:DB8:0::1")).advertise_address == "2001:db8::1"
+
+
+def test_host_bits_in_the_allowed_ip_stay_in_the_key_and_not_in_the_subnet() -> None:
+    text = "fd10:0:1::7/48"
+    record = decode_record(record_key(text), value(allowed_ip=text))
+    assert (record.allowed_ip, record.subnet) == (text, Prefix.parse(SUBNET))
+
+
+def test_endpoints_that_can_not_be_read_are_skipped() -> None:
+    texts = ["name.example:1", "192.0.2.1:0", "", "[fd00::1]:2", "quic:192.0.2.9:443", "192.0.2.2:3"]
+    record = decode_record(KEY, value(endpoints=texts))
+    assert record.candidates == (Endpoint("fd00::1", 2), Endpoint("192.0.2.2", 3))
+
+
+@pytest.mark.parametrize("text", ["", "no key", b64encode(bytes(32)).decode(), "\0" * 44])
+def test_an_announced_key_that_can_not_be_read_is_skipped(text: str) -> None:
+    assert decode_record(KEY, value(next_public_key=text)) == decode_record(KEY, value())
+
+
+def test_an_announced_key_comes_last_and_leaves_the_rest_as_it_was() -> None:
+    plain = decode_record(KEY, value())
+    announcing = encode_record(replace(plain, next_public_key=PublicKey(bytes([2] * 32))))
+    member = f',"next_public_key":"{b64encode(bytes([2] * 32)).decode()}"}}'
+    assert announcing.decode() == encode_record(plain).decode().removesuffix("}") + member
+
+
+@pytest.mark.parametrize(
+    ("written", "allowed_ip"), [("fd10:0:1::", "fd10:0:1::/48"), ("fd10:0:1::7", "fd10:0:1::7/48")]
+)
+def test_the_address_of_a_device_of_0_3_0_is_the_allowed_ip_as_written(written: str, allowed_ip: str) -> None:
+    assert decode_record(record_key(allowed_ip), value(allowed_ip=allowed_ip)).device_address == written
+
+
+def test_the_address_of_a_device_is_what_its_record_tells() -> None:
+    assert decode_record(KEY, value(address="FD10:0:1:0::9")).device_address == "fd10:0:1::9"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "127.0.0.1", "fd10:0:2::9", "fd10:0:1::9%eth0", "fd10:0:1::9\n::1 bank", "no address"]
+)
+def test_an_address_that_is_not_the_subnets_is_skipped(text: str) -> None:
+    assert decode_record(KEY, value(address=text)) == decode_record(KEY, value())
+
+
+def test_no_more_than_so_many_endpoints_are_read() -> None:
+    record = decode_record(KEY, value(endpoints=[f"192.0.2.1:{port}" for port in range(1, 100)]))
+    assert [endpoint.port for endpoint in record.endpoints] == [*range(1, MAX_ENDPOINTS + 1)]
+
+
+@given(peer_records(), st.lists(endpoints(), max_size=3))
+def test_a_peer_can_always_be_tried_somewhere(record: PeerRecord, listed: list[Endpoint]) -> None:
+    fallback = Endpoint(record.advertise_address, record.wg_port)
+    assert replace(record, endpoints=tuple(listed)).candidates == (tuple(listed) or (fallback,))
+
+
+# -- what is refused, and why ------------------------------------------------------------------------------------------
+
+ZERO_KEY = b64encode(bytes(32)).decode()
+SECOND_SPELLING = b64encode(bytes(32)).decode()[:-2] + "B="
+BOMB = MAX_RECORD_BYTES // 2 - 200
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"", "not a peer record"),
+        (b"\x00\xff\xfe", "not a peer record"),
+        (value()[:-1], "not a peer record"),
+        (value() + b"x", "not a peer record"),
+        (b"[]", "Expected `object`"),
+        (b"null", "Expected `object`"),
+        (b'"text"', "Expected `object`"),
+        (value(name=None), "missing required field `name`"),
+        (value(public_key=None), "missing required field `public_key`"),
+        (value(advertise_address=None), "missing required field `advertise_address`"),
+        (value(allowed_ip=None), "missing required field `allowed_ip`"),
+        (value(wg_port=None), "missing required field `wg_port`"),
+        (value(name=7), "Expected `str`, got `int` - at `$.name`"),
+        (value(public_key=[]), "Expected `str`"),
+        (value(endpoints="192.0.2.1:1"), "Expected `array`"),
+        (value(endpoints=[1]), "Expected `str`"),
+        (value(instance={}), "Expected `str`"),
+        (value().replace(b'"a"', b'"\xff\xfe"'), "not a peer record"),
+        (value().replace(b'"a"', rb'"\ud800"'), "not a peer record"),
+        (value(name="x" * MAX_RECORD_BYTES), "larger than 16384"),
+        (value()[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "larger than 16384"),
+        (value()[:-1] + b',"x":' + b"[" * BOMB + b"]" * BOMB + b"}", "not a peer record"),
+        (value()[:-1] + b',"x":' + b"[" * 2 * BOMB, "not a peer record"),
+        (value(wg_port=0), "wg_port 0 is not 1 to 65535"),
+        (value(wg_port=-1), "wg_port -1 is not"),
+        (value(wg_port=65536), "wg_port 65536 is not"),
+        (value(wg_port=10**100), "not"),
+        (value(wg_port=True), "Expected `int`, got `bool`"),
+        (value(wg_port=1.5), "Expected `int`, got `float`"),
+        (value(wg_port="51820"), "Expected `int`, got `str`"),
+        (value(public_key=""), "32 bytes, not 0"),
+        (value(public_key=ZERO_KEY), "all-zero"),
+        (value(public_key=SECOND_SPELLING), "canonical base64"),
+        (value(public_key=b64encode(bytes([1] * 31)).decode()), "32 bytes, not 31"),
+        (value(public_key="!" * 44), "44 characters of base64"),
+        (value(advertise_address=""), "not an IP address"),
+        (value(advertise_address="node.example"), "not an IP address"),
+        (value(advertise_address="192.0.2.1/24"), "not an IP address"),
+        (value(advertise_address="fe80::1%eth0"), "not an IP address"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_reason(bad: bytes, reason: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        decode_record(KEY, bad)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("text", ["", "fd10::", "fd10::/129", "10.0.0.0/33", "/48", "fd10::/-1", "name/48", "::1%lo/8"])
+def test_an_allowed_ip_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(RecordError, match=r"form ADDRESS/LENGTH|prefix length here|not an IP address"):
+        decode_record(record_key(text), value(allowed_ip=text))
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("", "canonical"),
+        ("mesh", "canonical|not base64url"),
+        ("peers", "not base64url"),
+        ("peers.", "its key says ''"),
+        (KEY.rstrip("="), "not base64url"),
+        (KEY + "=", "canonical"),
+        (KEY + "\n", "canonical"),
+        ("peers.!" + KEY.removeprefix("peers."), "canonical"),
+        (KEY.removeprefix("peers."), "canonical|not base64url"),
+        ("peers.fd10:0:1::/48", "base64url"),
+        ("peers.é", "not base64url"),
+        ("peers.\ud800", "not base64url"),
+        ("peers._w==", "not base64url"),  # one byte, 0xff
+        ("peers.YQ==", "its key says 'a'"),
+        ("peers.YR==", "canonical"),  # the same byte, other unused bits
+        (record_key("fd10:0:1:0::/48"), "its key says"),  # the same subnet, another text
+    ],
+)
+def test_a_key_that_is_not_that_of_the_value_is_refused(key: str, reason: str) -> None:
+    assert KEY.endswith("=")
+    with pytest.raises(RecordError, match=reason):
+        decode_record(key, value())
+
+
+JSONISH = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+CHANGED = st.dictionaries(st.sampled_from([*MEMBERS, "endpoints", "nonce"]), JSONISH, max_size=3)
+ANY_VALUES = st.one_of(
+    st.binary(max_size=300),
+    CHANGED.map(lambda changes: json.dumps(MEMBERS | changes).encode()),
+    st.tuples(st.integers(0, 200), st.binary(max_size=3)).map(
+        lambda cut: value()[: cut[0]] + cut[1] + value()[cut[0] :]
+    ),
+)
+
+
+@given(st.just(KEY) | st.text(max_size=40) | st.text(max_size=40).map("peers.".__add__), ANY_VALUES)
+def test_nothing_under_any_key_does_worse_than_be_refused(key: str, anything: bytes) -> None:
+    try:
+        record = decode_record(key, anything)
+    except RecordError:
+        return
+    assert record.key == key
+    assert decode_record(key, encode_record(record)) == record

@@ -1,0 +1,148 @@
+"""Every node accepts the same records, whatever it saw first, and one bad record harms nobody."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.mesh.records import PeerRecord, encode_record, record_key
+from ikto_core.mesh.view import Entry, MeshRules, MeshView
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PublicKey
+from tests.samples import KEY, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, record, standing
+
+RULES = MeshRules(cidr=MESH, subnet_prefix=28, own_key=OWN_KEY, own_subnet=OWN_SUBNET)
+
+
+def seeing(*records: PeerRecord, rules: MeshRules = RULES) -> MeshView:
+    view = MeshView(rules)
+    view.update(standing(*records))
+    return view
+
+
+def test_removing_an_overlaps_winner_gives_the_subnet_to_the_loser() -> None:
+    winner, loser = record("10.0.0.32/28"), record("10.0.0.33/32", OTHER_KEY)
+    view = seeing(winner, loser)
+    assert view.quarantined[loser.key].reason == "10.0.0.33/32 overlaps 10.0.0.32/28 of 'peer'"
+    assert view.update({winner.key: Entry(3, None)}) == {KEY, OTHER_KEY}
+    assert view.quarantined == {}
+    assert view.peers.keys() == {OTHER_KEY}
+
+
+def test_a_canonical_record_takes_its_subnet_from_others_that_came_before() -> None:
+    earlier = record("10.0.0.33/32"), record("10.0.0.47/32", OTHER_KEY)
+    view = seeing(*earlier)
+    canonical = record("10.0.0.32/28", THIRD_KEY)
+    assert view.update(standing(canonical, since=3)) == {KEY, OTHER_KEY, THIRD_KEY}
+    assert view.peers.keys() == {THIRD_KEY}
+    assert view.quarantined.keys() == {r.key for r in earlier}
+
+
+def test_what_overlaps_our_own_subnet_is_quarantined_and_says_so() -> None:
+    view = seeing(record("10.0.0.16/28"), record("10.0.0.17/32", OTHER_KEY))
+    assert view.peers == {}
+    assert {q.reason.partition(" overlaps ")[2] for q in view.quarantined.values()} == {"our own subnet 10.0.0.16/28"}
+
+
+def test_two_records_with_one_key_are_one_peer_with_the_latest_records_endpoints_first() -> None:
+    view = seeing(record("10.0.0.64/28", port=1), record("10.0.0.32/28", port=2, name="later"))
+    [peer] = view.peers.values()
+    assert peer.allowed_ips == {Prefix.parse("10.0.0.64/28"), Prefix.parse("10.0.0.32/28")}
+    assert peer.endpoints == (Endpoint("192.0.2.1", 2), Endpoint("192.0.2.1", 1))
+    assert peer.name == "later"
+
+
+def test_a_peer_that_gives_up_one_of_two_subnets_keeps_the_other() -> None:
+    kept, left = record("10.0.0.64/28"), record("10.0.0.32/28")
+    view = seeing(kept, left)
+    assert view.update({left.key: Entry(3, None)}) == {KEY}
+    assert view.peers[KEY].allowed_ips == {kept.subnet}
+
+
+def test_our_own_records_are_no_peer_but_hold_their_subnets_as_they_do_on_other_nodes() -> None:
+    moved, irregular = record("10.0.0.64/28", OWN_KEY), record("10.0.0.65/32")
+    view = seeing(record(str(OWN_SUBNET), OWN_KEY), moved, irregular)
+    assert view.peers == {}
+    assert view.quarantined.keys() == {irregular.key}
+    assert view.own_records.keys() == {record_key(str(OWN_SUBNET)), moved.key}
+    assert view.subnets() == {moved.subnet}
+
+
+def test_a_record_outside_the_mesh_is_quarantined_with_that_reason() -> None:
+    view = seeing(record("0.0.0.0/0"), record("fd10::/48"))
+    assert [q.reason for q in view.quarantined.values()] == [
+        "0.0.0.0/0 lies outside the mesh 10.0.0.0/24",
+        "fd10::/48 lies outside the mesh 10.0.0.0/24",
+    ]
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda value: value[:-1], lambda value: value * 100, lambda _: b"[" * 9999, lambda _: b"\xff"]
+)
+def test_garbage_beside_good_records_harms_nobody(spoil: Callable[[bytes], bytes]) -> None:
+    good, bad = record("10.0.0.64/28"), record("10.0.0.32/28", OTHER_KEY)
+    view = seeing(good, bad)
+    peer = view.peers[KEY]
+    assert view.update({bad.key: Entry(3, spoil(encode_record(bad))), "peers.???": Entry(4, b"")}) == {OTHER_KEY}
+    assert view.peers == {KEY: peer}
+    assert view.quarantined.keys() == {bad.key, "peers.???"}
+    assert view.update(standing(bad, since=5)) == {OTHER_KEY}  # mended
+
+
+@pytest.mark.parametrize(
+    ("asked", "holder"),
+    [
+        ("10.0.0.64/26", "10.0.0.65/32"),
+        ("10.0.0.65/32", "10.0.0.65/32"),
+        ("10.0.0.96/28", None),
+        ("10.0.0.128/28", None),  # held, by a canonical record: the lock on its key is guard enough
+    ],
+)
+def test_whose_record_of_another_form_holds_some_of_a_subnet_can_be_asked_for(asked: str, holder: str | None) -> None:
+    view = seeing(record("10.0.0.65/32"), record("10.0.0.128/28", OTHER_KEY))
+    held = view.irregular_holder(Prefix.parse(asked))
+    assert (held.record.allowed_ip if held else None) == holder
+
+
+def test_nobody_else_holds_our_own_subnet() -> None:
+    assert seeing(record(str(OWN_SUBNET), OWN_KEY)).irregular_holder(OWN_SUBNET) is None
+
+
+@pytest.mark.parametrize("own_key", [OWN_KEY, OTHER_KEY], ids=str)
+def test_a_record_of_ours_is_nobody_elses_whichever_of_our_keys_it_has(own_key: PublicKey) -> None:
+    view = seeing(record("10.0.0.65/32", own_key), rules=replace(RULES, other_own_keys={OTHER_KEY}))
+    assert view.irregular_holder(Prefix.parse("10.0.0.64/28")) is None
+    assert view.peers == {}
+    assert view.own_records.keys() == {record_key("10.0.0.65/32")}
+
+
+ALIKE = [("fd10::/12", "fd10::/120"), ("fd10:1::/48", "fd10:1:2::/48")]
+
+
+@pytest.mark.parametrize(("goes", "stays"), ALIKE + [pair[::-1] for pair in ALIKE])
+def test_a_deletion_takes_the_record_that_it_names_and_none_whose_key_begins_alike(goes: str, stays: str) -> None:
+    rules = MeshRules(cidr=Prefix.parse("fd00::/8"), subnet_prefix=48, own_key=OWN_KEY)
+    view = seeing(record(goes), record(stays, OTHER_KEY), rules=rules)
+    view.update({record_key(goes): Entry(3, None)})
+    assert view.accepted == {record_key(stays)}
+    assert view.peers.keys() == {OTHER_KEY}
+    assert not view.quarantined
+
+
+@pytest.mark.parametrize("name", ["", ".", "../../etc/hosts", "a b", "a\nb", "\x1b[2J", "\u202e", "no\0", "x" * 9999])
+def test_no_name_is_a_reason_to_leave_a_peer_out(name: str) -> None:
+    """Nothing hangs on names: subnets and keys are what tells nodes apart."""
+    view = seeing(record("10.0.0.64/28", name=name), record("10.0.0.32/28", OTHER_KEY, name=name))
+    assert view.peers.keys() == {KEY, OTHER_KEY}
+    assert view.peers[KEY].name == name
+
+
+def test_one_more_record_touches_none_of_ten_thousand_others() -> None:
+    rules = MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=OWN_KEY)
+    keys = [PublicKey(number.to_bytes(32, "big")) for number in range(1, 10_002)]
+    crowd = [record(f"fd10:{n >> 8:x}:{n & 255:x}::/48", key) for n, key in enumerate(keys, start=1)]
+    view = seeing(*crowd[:-1], rules=rules)
+    before = dict(view.peers)
+    assert len(before) == 10_000
+    assert view.update(standing(crowd[-1], since=10_001)) == {keys[-1]}
+    assert all(view.peers[key] is peer for key, peer in before.items())

@@ -1,0 +1,210 @@
+"""What is told makes the mesh as it is, however much of it was told before and in whatever order it came about."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from hypothesis import example, given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from ikto_core.mesh.records import PeerRecord, encode_record, record_key
+from ikto_core.mesh.view import Entry, MeshPeer, MeshRules, MeshView
+from ikto_core.observers.contract import (
+    MeshEvent,
+    MeshReady,
+    PeerAccepted,
+    PeerChanged,
+    PeerRemoved,
+    QuarantineEnded,
+    RecordQuarantined,
+    Resync,
+)
+from ikto_core.observers.event_diff import Sight, Telling, facts
+from ikto_core.observers.event_hub import Newsroom
+from ikto_core.observers.replay import Replay
+from ikto_core.values.keys import PublicKey
+from tests.mesh.test_view_properties import BATCHES, EXAMPLES, RULES, SOME_RULES, Change, numbered
+from tests.samples import KEY, OTHER_KEY, THIRD_KEY, record, standing
+
+
+def seen(view: MeshView, ready: MeshReady | None = None) -> Sight:
+    return Sight(view.peers, view.quarantined, ready)
+
+
+def assert_told(replay: Replay, view: MeshView) -> None:
+    """What was told is the mesh, but for the revisions of records that say the same again."""
+    told = {key: msgspec.structs.replace(peer, revision=0) for key, peer in replay.peers.items()}
+    assert told == {key.text: msgspec.structs.replace(facts(peer), revision=0) for key, peer in view.peers.items()}
+    reasons = {key: quarantined.reason for key, quarantined in replay.quarantined.items()}
+    assert reasons == {key: quarantined.reason for key, quarantined in view.quarantined.items()}
+
+
+def assert_in_order(replay: Replay, events: tuple[MeshEvent, ...]) -> None:
+    """Every event fits what was told before it, and no subnet has two owners when a call ends."""
+    for event in events:
+        match event:
+            case PeerAccepted(peer=peer):
+                assert peer.public_key not in replay.peers
+            case PeerChanged(peer=peer, before=before):
+                assert replay.peers[peer.public_key] == before != peer
+            case PeerRemoved(peer=peer):
+                assert replay.peers[peer.public_key] == peer
+            case QuarantineEnded(key=key, allowed_ip=allowed_ip):
+                assert replay.quarantined[key].allowed_ip == allowed_ip
+            case _:
+                pass
+        replay.see([event])
+    subnets = [subnet for peer in replay.peers.values() for subnet in peer.subnets]
+    assert len(subnets) == len(set(subnets))
+
+
+SUBNET = record_key("10.0.0.32/28")
+COMES = [(SUBNET, encode_record(record("10.0.0.32/28", KEY)))]
+GOES = [(SUBNET, None)]
+
+
+@EXAMPLES
+@example(RULES, [COMES, GOES], set(), {1})  # it waited to be told of, and the next view did not have it
+@given(SOME_RULES, BATCHES, st.sets(st.integers(0, 8)), st.sets(st.integers(0, 8)))
+def test_whenever_a_reader_comes_what_it_was_told_is_the_mesh(
+    rules: MeshRules, batches: list[list[Change]], reads: set[int], new_views: set[int]
+) -> None:
+    """It may read after each batch, or be far behind; and the view may be made anew, as when a claim is."""
+    view, bucket, room = MeshView(rules), dict[str, Entry](), Newsroom()
+    room.sees(view)
+    replay = Replay()
+    with room.reader() as reader:
+        for number, changes in enumerate(numbered(batches)):
+            bucket |= changes
+            if number in new_views:
+                view = MeshView(rules)
+                view.update(bucket)
+                room.sees(view)
+            else:
+                room.changed(view.update(changes), [*changes, *view.irregular])
+            if number in reads:
+                assert_in_order(replay, reader.telling.news(seen(view)))
+                assert_told(replay, view)
+            assert reader.waiting <= len(replay.peers) + len(replay.quarantined) + len(view.peers) + len(
+                view.quarantined
+            )
+        assert_in_order(replay, reader.telling.news(seen(view)))
+        assert_told(replay, view)
+        assert reader.telling.news(seen(view)) == ()
+
+
+# -- one by one --------------------------------------------------------------------------------------------------------
+
+
+def view_of(*records: PeerRecord, since: int = 1) -> MeshView:
+    view = MeshView(RULES)
+    view.update(standing(*records, since=since))
+    return view
+
+
+def ready(subnet: str = "10.0.0.16/28", address: str = "10.0.0.18", revision: int = 7) -> MeshReady:
+    return MeshReady(subnet=subnet, address=address, ifname="wg0", revision=revision)
+
+
+def told(*records: PeerRecord) -> Telling:
+    """Somebody who knows these, and that the mesh is ready."""
+    telling = Telling()
+    telling.news(seen(view_of(*records), ready()))
+    return telling
+
+
+def news(telling: Telling, view: MeshView, ready: MeshReady | None = None) -> tuple[MeshEvent, ...]:
+    telling.doubt()
+    return telling.news(seen(view, ready))
+
+
+def test_the_first_telling_is_everything_and_says_how_much_that_is() -> None:
+    bad = replace(record("10.0.0.32/28", OTHER_KEY), allowed_ip="10.0.1.0/28")  # outside the mesh
+    events = Telling().news(seen(view_of(record("10.0.0.48/28"), bad), ready()))
+    assert [type(event) for event in events] == [Resync, PeerAccepted, RecordQuarantined, MeshReady]
+    assert events[0] == Resync(peers=1, quarantined=1)
+    assert Telling().news(Sight()) == (Resync(peers=0, quarantined=0),), "that there is nobody is something to tell"
+
+
+def test_a_change_tells_what_was_told_before_and_a_removal_too() -> None:
+    before, after = record("10.0.0.32/28", name="old"), record("10.0.0.48/28", name="new")
+    telling = told(before)
+    [changed] = news(telling, view_of(after, since=5))
+    assert isinstance(changed, PeerChanged)
+    assert (changed.before.name, changed.before.subnets) == ("old", ("10.0.0.32/28",))
+    assert (changed.peer.name, changed.peer.subnets, changed.peer.revision) == ("new", ("10.0.0.48/28",), 5)
+    assert news(telling, view_of()) == (PeerRemoved(peer=changed.peer),)
+
+
+def test_a_peer_with_two_subnets_is_one_and_they_ascend() -> None:
+    [_, event] = Telling().news(seen(view_of(record("10.0.0.128/28"), record("10.0.0.32/28"))))
+    assert isinstance(event, PeerAccepted)
+    assert event.peer.subnets == ("10.0.0.32/28", "10.0.0.128/28")
+
+
+def test_a_record_that_says_the_same_again_is_not_told() -> None:
+    telling = told(record("10.0.0.32/28"))
+    assert news(telling, view_of(record("10.0.0.32/28", instance="another run"), since=9)) == ()
+    assert news(telling, view_of()) != (), "it is known all the same"
+
+
+def test_a_peer_that_takes_another_key_is_removed_and_accepted() -> None:
+    removed, accepted = news(told(record("10.0.0.32/28", KEY)), view_of(record("10.0.0.32/28", OTHER_KEY)))
+    assert isinstance(removed, PeerRemoved)
+    assert isinstance(accepted, PeerAccepted)
+
+
+def test_a_key_that_is_only_announced_is_not_told() -> None:
+    telling = told(record("10.0.0.32/28", KEY))
+    assert news(telling, view_of(replace(record("10.0.0.32/28", KEY), next_public_key=OTHER_KEY))) == ()
+
+
+def test_ready_comes_once_and_again_from_another_subnet() -> None:
+    telling = Telling()
+    assert ready() not in telling.news(Sight())
+    assert telling.news(Sight(ready=ready())) == (ready(),)
+    assert telling.news(Sight(ready=ready(revision=8))) == ()
+    assert telling.news(Sight(ready=None)) == ()
+    assert telling.news(Sight(ready=ready("10.0.0.64/28", "10.0.0.65"))) == (ready("10.0.0.64/28", "10.0.0.65"),)
+
+
+def test_whatever_others_write_is_json_and_reads_back_the_same() -> None:
+    name = "".join(map(chr, range(0x20))) + "\x7f\u202e\ufffe'\"\\\U0001f600" + "x" * 1000
+    bad = {record_key("10.0.0.64/28"): Entry(3, b'{"name": "\xff'), "peers.\x1b]0;": Entry(4, b"")}
+    view = view_of(record("10.0.0.32/28", name=name))
+    view.update(bad)
+    events = Telling().news(seen(view, ready()))
+    assert len(events) == 5
+    for event in events:
+        text = msgspec.json.encode(event)
+        assert not any(byte < 0x20 for byte in text), "a line each"
+        assert msgspec.json.decode(text, type=MeshEvent) == event
+
+
+class Watched(dict[PublicKey, MeshPeer]):
+    """Remembers what was looked at."""
+
+    def __init__(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
+        super().__init__(peers)
+        self.looked_at: list[PublicKey] = []
+
+    def get(self, key: PublicKey, default: Any = None) -> Any:
+        self.looked_at.append(key)
+        return super().get(key, default)
+
+    def __iter__(self) -> Iterator[PublicKey]:
+        raise AssertionError("all of them were looked at")
+
+    keys = items = values = __iter__  # type: ignore[assignment]
+
+
+def test_only_peers_that_changed_are_looked_at() -> None:
+    view = view_of(record("10.0.0.32/28", KEY), record("10.0.0.48/28", OTHER_KEY), record("10.0.0.64/28", THIRD_KEY))
+    telling = Telling()
+    telling.news(seen(view))
+    touched = view.update(standing(record("10.0.0.80/28", KEY), since=9))
+    peers = Watched(view.peers)
+    telling.touch(touched, [], Sight(peers))
+    assert len(telling.news(Sight(peers))) == 1
+    assert peers.looked_at == [KEY]

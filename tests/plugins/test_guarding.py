@@ -1,0 +1,115 @@
+"""What a plugin's code raises when it is used is its own fault, and said to be."""
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ikto_core.device.backend import BackendContext
+from ikto_core.errors import BackendError, PluginError
+from ikto_core.observers.contract import ObserverContext
+from ikto_core.plugins import Plugins, load_plugins
+from tests.plugin_site import Site
+
+PLUGIN = """
+from contextlib import asynccontextmanager
+from ikto_core.errors import BackendError
+
+@asynccontextmanager
+async def good(context):
+    yield "opened"
+    opened.append("closed")
+
+@asynccontextmanager
+async def bad(context):
+    1 / 0
+    yield
+
+@asynccontextmanager
+async def leaving(context):
+    raise SystemExit
+    yield
+
+@asynccontextmanager
+async def refusing(context):
+    raise BackendError("no permission", hint="be root")
+    yield
+
+async def none(context):
+    pass
+
+opened = []
+
+@hookimpl
+def ikto_register_backends():
+    for open_ in (good, bad, leaving, refusing, print):
+        yield BackendPlugin(name=open_.__name__, summary="", open=open_)
+
+@hookimpl
+def ikto_register_observers():
+    yield ObserverPlugin(name="bad", summary="", open=bad)
+
+@hookimpl
+def ikto_register_ipam_strategies():
+    yield IpamPlugin(name="bad", summary="", make=lambda: {}["key"])
+    yield IpamPlugin(name="good", summary="", make=dict)
+"""
+CONTEXT = BackendContext(ifname="wg0", state_dir=Path("/nowhere"))
+
+
+@pytest.fixture
+def plugins(site: Site) -> Plugins:
+    site.install("acme-ikto", PLUGIN)
+    return load_plugins()
+
+
+async def open_backend(plugins: Plugins, name: str) -> None:
+    async with plugins.backend(name).open(CONTEXT):
+        pass
+
+
+async def open_observer(plugins: Plugins, name: str) -> None:
+    directory = Path("/nowhere")
+    context = ObserverContext(argument="", ifname="wg0", mesh_cidr="fd10::/16", name="a", state_dir=directory)
+    async with plugins.observer(name).open(context):
+        pass
+
+
+async def make_strategy(plugins: Plugins, name: str) -> None:
+    plugins.ipam(name).make()
+
+
+@pytest.mark.parametrize(
+    ("use", "name", "told"),
+    [
+        (open_backend, "bad", "backend 'bad' of acme-ikto 1.5 (entry point 'acme-ikto') failed: ZeroDivisionError"),
+        (open_backend, "leaving", "backend 'leaving' of acme-ikto 1.5 (entry point 'acme-ikto') failed: SystemExit"),
+        (open_backend, "print", "backend 'print' of acme-ikto 1.5 (entry point 'acme-ikto') failed: TypeError"),
+        (open_observer, "bad", "observer 'bad' of acme-ikto 1.5 (entry point 'acme-ikto') failed: ZeroDivisionError"),
+        (make_strategy, "bad", "ipam 'bad' of acme-ikto 1.5 (entry point 'acme-ikto') failed: KeyError: 'key'"),
+    ],
+)
+async def test_what_can_not_be_begun_is_a_plugin_error_that_names_its_distribution(
+    plugins: Plugins, use: Callable[[Plugins, str], Coroutine[Any, Any, None]], name: str, told: str
+) -> None:
+    with pytest.raises(PluginError) as caught:
+        await use(plugins, name)
+    assert str(caught.value).startswith(told)
+    assert caught.value.exit_code == 7
+    assert caught.value.__cause__
+
+
+async def test_an_error_of_ours_comes_through_as_it_is(plugins: Plugins) -> None:
+    with pytest.raises(BackendError, match="no permission") as caught:
+        await open_backend(plugins, "refusing")
+    assert caught.value.hint == "be root"
+
+
+async def test_what_is_sound_is_used_as_if_nobody_stood_between(plugins: Plugins) -> None:
+    async with plugins.backend("good").open(CONTEXT) as opened:
+        assert str(opened) == "opened"
+    with pytest.raises(ZeroDivisionError):
+        async with plugins.backend("good").open(CONTEXT):
+            raise ZeroDivisionError
+    assert isinstance(plugins.ipam("good").make(), dict)

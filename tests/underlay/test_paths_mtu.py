@@ -1,0 +1,81 @@
+"""The mesh device's packets fit the way to peers, wrapped as they are, and are no smaller than IPv6 allows."""
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ikto_core.underlay.paths import Candidate, Link, choose_mtu
+from ikto_core.values.addressing import Prefix
+from tests.underlay.lan import BRIDGE, LAN, asked
+
+MESH = Prefix.parse("fd10::/16")
+SOURCE = ip_address("10.1.0.2")
+WAY = Candidate("route to it", SOURCE, 1500)
+ETH0 = Link("eth0", None, frozenset({SOURCE}), 1500)
+
+PROBE = """
+import asyncio, sys
+from ikto_core.values.addressing import Prefix
+from ikto_core.underlay.paths import fitting_mtu
+print(asyncio.run(fitting_mtu(sys.argv[1], Prefix.parse("fd10::/16"), "wg0")))
+"""
+SERVER = "nats://10.9.9.9:4222"
+
+
+@given(st.integers(68, 65535), st.integers(68, 65535))
+def test_it_is_what_both_route_and_link_let_through_less_80_and_at_least_1280(route: int, link: int) -> None:
+    found = choose_mtu([Candidate("", SOURCE, route)], [Link("eth0", None, frozenset({SOURCE}), link)], MESH, "wg0")
+    assert found == max(1280, min(route, link) - 80)
+
+
+@pytest.mark.parametrize(
+    ("source", "link"),
+    [
+        (None, ETH0),
+        ("10.1.0.3", ETH0),
+        ("127.0.0.1", Link("lo", None, frozenset({ip_address("127.0.0.1")}), 65536)),
+        ("10.1.0.4", Link("lo", None, frozenset({ip_address("10.1.0.4")}), 65536)),
+        ("fd10::1", Link("eth0", None, frozenset({ip_address("fd10::1")}), 1400)),
+        ("10.1.0.5", Link("wg0", "wireguard", frozenset({ip_address("10.1.0.5")}), 1400)),
+    ],
+    ids=["no route", "on no link", "this host", "the loopback", "the mesh", "the mesh device"],
+)
+def test_a_route_that_does_not_lead_to_peers_does_not_count(source: str | None, link: Link) -> None:
+    unfit = Candidate("", None if source is None else ip_address(source), 65536)
+    assert choose_mtu([unfit], [link], MESH, "wg0") is None
+    assert choose_mtu([unfit, WAY], [link, ETH0], MESH, "wg0") == 1420
+
+
+@pytest.mark.parametrize(
+    ("change", "server", "mtu"),
+    [
+        ("", SERVER, "1420"),
+        ("ip link set eth0 mtu 1450", SERVER, "1370"),
+        ("ip link set eth0 mtu 9000", SERVER, "8920"),
+        ("ip route replace default via 10.1.0.1 mtu 1400", SERVER, "1320"),
+        ("ip route replace default via 10.1.0.1 mtu 1300", SERVER, "1280"),
+        ("ip route add 10.9.9.0/24 via 10.1.0.1 mtu 1440", SERVER, "1360"),
+        ("ip link set eth0 mtu 1400", "nats://127.0.0.1:4222", "1320"),
+        ("ip link set eth0 mtu 1400", "nats://10.1.0.2:4222", "1320"),
+        ("ip -6 route replace default via 2001:db8:1::1 mtu 1410", "nats://[2001:db8:9::9]:4222", "1330"),
+        (f"{BRIDGE}\nip link set lan1 mtu 1390", "nats://10.7.0.9:4222", "1310"),
+        ("ip link set eth0 down", SERVER, "None"),
+    ],
+    ids=["ethernet", "link", "jumbo", "route", "least", "server's", "local", "own address", "ipv6", "bridge", "none"],
+)
+def test_on_a_host_it_is_the_routes_own(change: str, server: str, mtu: str) -> None:
+    assert asked(PROBE, f"{LAN}\n{change}", server) == mtu
+
+
+def test_a_host_knows_what_it_can_send_to() -> None:
+    probe = """
+from ikto_core.values.addressing import Endpoint
+from ikto_core.underlay.paths import has_route
+for host in ("10.1.0.9", "192.0.2.1", "2001:db8:1::9", "2001:db8:9::9", "fe80::1%eth0", "fe80::1%eth7"):
+    print(has_route(Endpoint(host, 51820)), end=" ")
+"""
+    assert asked(probe, LAN, "") == "True True True True True False "
+    only_near = f"{LAN}\nip route del default\nip -6 route del default"
+    assert asked(probe, only_near, "") == "True False True False True False "

@@ -1,0 +1,118 @@
+"""PyNaCl and python-wireguard make the same keys, and whichever works is used."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from ikto_core.testing.strategies import private_keys
+from ikto_core.values import keys
+from ikto_core.values.keys import PrivateKey, PublicKey
+from ikto_core.values.x25519 import Curve, NaClCurve, WireGuardCurve, curve
+
+# RFC 7748: Alice and Bob of section 6.1, and the first iteration of section 5.2
+VECTORS = [
+    (
+        "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
+        "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a",
+    ),
+    (
+        "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb",
+        "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
+    ),
+    (
+        "0900000000000000000000000000000000000000000000000000000000000000",
+        "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079",
+    ),
+]
+
+
+def wireguard_curve() -> WireGuardCurve:
+    pytest.importorskip("python_wireguard", reason="python-wireguard is not installed", exc_type=ImportError)
+    return WireGuardCurve()
+
+
+@pytest.fixture(params=[NaClCurve, wireguard_curve], ids=["PyNaCl", "python-wireguard"])
+def used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Curve:
+    """The curve that keys are made with."""
+    used: Curve = request.param()
+    monkeypatch.setattr(keys, "curve", lambda: used)
+    return used
+
+
+@pytest.mark.usefixtures("used")
+@pytest.mark.parametrize(("private", "public"), VECTORS)
+def test_the_public_key_is_that_of_the_rfc(private: str, public: str) -> None:
+    assert PrivateKey(bytes.fromhex(private)).public().hex() == public
+
+
+@pytest.mark.usefixtures("used")
+def test_a_generated_key_is_clamped_and_new() -> None:
+    drawn = {PrivateKey.generate() for _ in range(100)}
+    assert len(drawn) == 100
+    for key in drawn:
+        assert key[0] & 7 == 0
+        assert key[31] & 0b1100_0000 == 0b0100_0000
+        assert key.public() == PublicKey(NaClCurve().public(key))
+
+
+@pytest.mark.usefixtures("used")
+@pytest.mark.skipif(not shutil.which("wg"), reason="wg is not installed")
+def test_wg_derives_the_same_public_key() -> None:
+    for key in (PrivateKey.generate(), *(PrivateKey(bytes.fromhex(private)) for private, _ in VECTORS)):
+        said = subprocess.run(("wg", "pubkey"), input=key.text, check=True, capture_output=True, text=True).stdout
+        assert key.public().text == said.strip()
+
+
+@settings(max_examples=50)
+@given(key=private_keys())
+def test_both_derive_the_same_from_any_key(key: PrivateKey) -> None:
+    assert wireguard_curve().public(key) == NaClCurve().public(key)
+
+
+def test_the_zero_key_that_python_wireguard_makes_of_garbage_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = wireguard_curve()
+    zero = made._key("!" * 44)
+    monkeypatch.setattr(made._key, "key_pair", lambda: (zero, zero))
+    with pytest.raises(ValueError, match="zero key"):
+        made.generate()
+
+
+def test_where_python_wireguard_works_it_is_used() -> None:
+    wireguard_curve()
+    assert isinstance(curve(), WireGuardCurve)
+
+
+BROKEN = {
+    "is absent": "raise ModuleNotFoundError('No module named python_wireguard', name='python_wireguard')",
+    "is of another processor": "import ctypes; ctypes.CDLL(__file__)",
+    "is another program": "",
+    "derives wrongly": """
+from types import SimpleNamespace
+from base64 import b64encode, b64decode
+class Key:
+    def __init__(self, text="AAAA"):
+        self.text = text
+    def __str__(self):
+        return self.text
+    def as_bytes(self):
+        return SimpleNamespace(raw=bytes([1] * 33))
+wireguard = SimpleNamespace(c_library=SimpleNamespace(generate_public_key=lambda private, public: None))
+""",
+}
+
+
+@pytest.mark.parametrize("program", BROKEN.values(), ids=BROKEN.keys())
+def test_a_python_wireguard_that_does_not_work_is_done_without(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python_wireguard.py").write_text(program)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "python_wireguard"]:
+        monkeypatch.delitem(sys.modules, name)
+    found = curve.__wrapped__()
+    monkeypatch.delitem(sys.modules, "python_wireguard", raising=False)
+    assert isinstance(found, NaClCurve)
