@@ -9,8 +9,60 @@ from typing import TypeVar
 
 import msgspec
 
-from ikto_core.admin.views import ErrorView, InfoView, PeersView, ReleasedView, RotationView, StatusView
+from ikto_core.admin.views import (
+    AgentState,
+    CountersView,
+    DevicePeerView,
+    DeviceView,
+    ErrorView,
+    InfoView,
+    LeaseView,
+    NatsView,
+    ObserverView,
+    PeersView,
+    PeerView,
+    QuarantinedView,
+    RecordView,
+    ReleasedView,
+    RotationView,
+    SnapshotView,
+    StatusView,
+)
 from ikto_core.errors import IktoError
+from ikto_core.values.counters import (
+    ConnectionCounters,
+    FollowerCounters,
+    LeaseCounters,
+    ObserverCounters,
+    ReconcileCounters,
+    SnapshotCounters,
+)
+
+__all__ = [
+    "AdminClient",
+    "AgentState",
+    "ConnectionCounters",
+    "CountersView",
+    "DevicePeerView",
+    "DeviceView",
+    "FollowerCounters",
+    "InfoView",
+    "LeaseCounters",
+    "LeaseView",
+    "NatsView",
+    "ObserverCounters",
+    "ObserverView",
+    "PeerView",
+    "PeersView",
+    "QuarantinedView",
+    "ReconcileCounters",
+    "RecordView",
+    "ReleasedView",
+    "RotationView",
+    "SnapshotCounters",
+    "SnapshotView",
+    "StatusView",
+]
 
 TIMEOUT_S = 5.0
 

@@ -13,28 +13,28 @@ from msgspec.structs import replace
 
 from ikto_core.admin.views import StatusView
 from ikto_core.agent.agent import beside, run_agent
-from ikto_core.agent.options import Terms
-from ikto_core.agent.progress import Course
+from ikto_core.agent.options import AgentOptions
+from ikto_core.agent.progress import AgentProgress
 from ikto_core.agent.report import Report
-from ikto_core.config import Config
+from ikto_core.config import Config, config_of
 from ikto_core.device.backend import BackendPlugin
 from ikto_core.device.model import PeerState
-from ikto_core.device.reachability import unproved
+from ikto_core.device.reachability import unconfirmed
 from ikto_core.disk.key_file import load_private_key
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.observers.contract import MeshEvent, MeshReady, PeerFacts
 from ikto_core.observers.event_diff import facts
 from ikto_core.observers.runner import observer_runs
-from ikto_core.plugins import load_plugins
-from ikto_core.underlay.handshake_probe import provoke
+from ikto_core.plugins.loading import load_plugins
+from ikto_core.underlay.handshake_probe import probe_handshakes
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PrivateKey, PublicKey
 
-__all__ = ["RunningAgent", "running_agent"]
+__all__ = ["Config", "RunningAgent", "config_of", "running_agent"]
 
 LOOK_EVERY_S = 0.25
-PROVOKE_EVERY_S = 1.0
+PROBE_EVERY_S = 1.0
 
 
 @asynccontextmanager
@@ -64,31 +64,31 @@ async def running_agent(
         IktoError: As `ikto_core.agent.agent.Agent.run`; AddressInUseError, NatsError and BackendError among them.
 
     """
-    course = Course()
+    progress = AgentProgress()
     key_path = None if private_key else Path(config.private_key_path)
-    terms = replace(_terms(course, config, backend, ipam), key_path=key_path, socket=socket)
+    options = replace(_options(progress, config, backend, ipam), key_path=key_path, socket=socket)
     key = private_key.clamped() if private_key else load_private_key(Path(config.private_key_path))
     try:
-        async with beside(run_agent(terms, key)):
-            yield RunningAgent(config, course)
+        async with beside(run_agent(options, key)):
+            yield RunningAgent(config, progress)
     finally:
-        course.ends()
+        progress.agent_ended()
 
 
 class RunningAgent:
     """An agent that runs; who waits here for one that has ended gets IktoError."""
 
-    def __init__(self, config: Config, course: Course) -> None:
+    def __init__(self, config: Config, progress: AgentProgress) -> None:
         self.config = config
-        self._course = course
+        self._progress = progress
 
     async def claimed(self) -> Prefix:
         """Wait until the bucket has our record, and return the subnet that is ours."""
-        return (await self._course.until(lambda: self._course.claim)).subnet
+        return (await self._progress.until(lambda: self._progress.claim)).subnet
 
     async def ready(self) -> MeshReady:
         """Wait until our device shows the mesh, with an address of our subnet, and return how."""
-        return await self._course.news.until_ready()
+        return await self._progress.event_hub.until_ready()
 
     async def shown(self, *, timeout_s: float = 10.0) -> tuple[PeerFacts, ...]:
         """Wait until the devices of all peers are known to show us, and return those of whom that is not known.
@@ -104,19 +104,21 @@ class RunningAgent:
         await self.claimed()
         ready, loop = await self.ready(), asyncio.get_running_loop()
         asked, before = await self._peers(), await self._device_peers()
-        give_up_at, provoke_at = loop.time() + timeout_s, 0.0
-        while missing := await self._unproved(asked, before):
+        give_up_at, probe_at = loop.time() + timeout_s, 0.0
+        while missing := await self._unconfirmed(asked, before):
             if loop.time() >= give_up_at:
                 break
-            if loop.time() >= provoke_at:
-                provoke_at = loop.time() + PROVOKE_EVERY_S
-                provoke(ready.address, [peer.records[0].record.device_address for peer in missing], self.config.netns)
+            if loop.time() >= probe_at:
+                probe_at = loop.time() + PROBE_EVERY_S
+                probe_handshakes(
+                    ready.address, [peer.records[0].record.device_address for peer in missing], self.config.netns
+                )
             await asyncio.sleep(LOOK_EVERY_S)
         return tuple(facts(peer) for peer in missing)
 
     async def events(self) -> AsyncIterator[MeshEvent]:
         """Yield what an observer is told, event by event, from `Resync` on; ends with the agent."""
-        with self._course.news.reader() as reader:
+        with self._progress.event_hub.reader() as reader:
             async for events in reader:
                 for event in events:
                     yield event
@@ -133,32 +135,34 @@ class RunningAgent:
         return (await self._report()).rotation.begin()
 
     async def _report(self) -> Report:
-        return await self._course.until(lambda: self._course.report)
+        return await self._progress.until(lambda: self._progress.report)
 
     async def _peers(self) -> dict[PublicKey, MeshPeer]:
-        return dict((await self._report()).membership.aim.view.peers)
+        return dict((await self._report()).controller.desired_state.view.peers)
 
     async def _device_peers(self) -> Mapping[PublicKey, PeerState]:
         device = await (await self._report()).backend.read(self.config.wg_dev_name)
         return device.peers if device else {}
 
-    async def _unproved(
+    async def _unconfirmed(
         self, asked: Mapping[PublicKey, MeshPeer], before: Mapping[PublicKey, PeerState]
     ) -> list[MeshPeer]:
         """Return who of those asked is still in the mesh, and not known to show us."""
-        claim = await self._course.until(lambda: self._course.claim)
+        claim = await self._progress.until(lambda: self._progress.claim)
         now, peers = await self._device_peers(), await self._peers()
-        return unproved([peers[key] for key in asked if key in peers], now, before, claim.since)
+        return unconfirmed([peers[key] for key in asked if key in peers], now, before, claim.since)
 
 
-def _terms(course: Course, config: Config, backend: BackendPlugin | None, ipam: IpamPlugin | None) -> Terms:
+def _options(
+    progress: AgentProgress, config: Config, backend: BackendPlugin | None, ipam: IpamPlugin | None
+) -> AgentOptions:
     installed = cache(lambda: load_plugins(blocked=config.blocked_plugins))  # only if something of them is needed
-    return Terms(
+    return AgentOptions(
         config=config,
         backend=backend or installed().backend(config.backend),
         ipam=ipam or installed().ipam(config.ipam),
         observers=observer_runs(config, lambda name: installed().observer(name)),
-        news=course.news,
-        on_agent=course.begins,
-        on_standing=course.stands,
+        event_hub=progress.event_hub,
+        on_agent=progress.agent_started,
+        on_claim_change=progress.claim_changed,
     )

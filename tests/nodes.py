@@ -11,18 +11,18 @@ from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.builtin.ipam import RandomStrategy
-from ikto_core.claim.address_candidates import Candidates
-from ikto_core.claim.controller import Membership
-from ikto_core.claim.desired_state import Aim
-from ikto_core.claim.saved_claim import Claims
+from ikto_core.claim.address_candidates import AddressCandidates
+from ikto_core.claim.controller import ClaimController
+from ikto_core.claim.desired_state import DesiredState
+from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.config import Config
 from ikto_core.device.reconciler import Reconciler
-from ikto_core.disk.mesh_snapshot import KeptMesh
+from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import first_cause
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, encode_record, record_key
-from ikto_core.observers.event_hub import Newsroom
+from ikto_core.observers.event_hub import EventHub
 from ikto_core.values.addressing import Endpoint
 from ikto_core.values.keys import PrivateKey, PublicKey
 
@@ -38,7 +38,7 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
-def membership(  # noqa: PLR0917 - the parts of an agent, put together for tests
+def controller(  # noqa: PLR0917 - the parts of an agent, put together for tests
     config: Config,
     name: str,
     private_key: PrivateKey,
@@ -46,17 +46,17 @@ def membership(  # noqa: PLR0917 - the parts of an agent, put together for tests
     state: StateFile,
     random: Random,
     on_change: Callable[[], None] = lambda: None,
-    news: Newsroom | None = None,
-) -> Membership:
+    news: EventHub | None = None,
+) -> ClaimController:
     """Put a membership together as the agent does."""
-    claims = Claims(config, private_key.public(), state)
-    return Membership(
+    saved_claim = SavedClaim(config, private_key.public(), state)
+    return ClaimController(
         config,
         name=name,
         public_key=private_key.public(),
-        aim=Aim(config, private_key, reconciler, on_change, news),
-        claims=claims,
-        candidates=Candidates(config, name, claims, RandomStrategy(), random),
+        desired_state=DesiredState(config, private_key, reconciler, on_change, news),
+        saved_claim=saved_claim,
+        candidates=AddressCandidates(config, name, saved_claim, RandomStrategy(), random),
         random=random,
     )
 
@@ -79,9 +79,9 @@ class Node:
         self.host = host or FakeHost()
         self.reconciler = Reconciler(FakeBackend(self.host), "wg0")
         self.state = StateFile(state_dir)
-        self.room = Newsroom()
+        self.room = EventHub()
         self.news = 0  # how often there was something new to keep
-        self.membership = membership(
+        self.controller = controller(
             Config(**defaults | config),
             "ours",
             private_key,
@@ -98,13 +98,13 @@ class Node:
     @asynccontextmanager
     async def running(self, *, resync: bool = True, claim_stands: bool = True) -> AsyncIterator["Node"]:
         """Keep the membership as the agent does; what ends it is raised here."""
-        follower, claimed = self.membership.follower, asyncio.Event()
+        follower, claimed = self.controller.follower, asyncio.Event()
         self.bucket.subscribe(follower.receive)
         if resync:
             await follower.resync(self.bucket)
         try:
             async with asyncio.TaskGroup() as tasks:
-                keeping = tasks.create_task(self.membership.keep(self.bucket, "192.0.2.1", claimed.set))
+                keeping = tasks.create_task(self.controller.keep(self.bucket, "192.0.2.1", claimed.set))
                 await until(claimed.is_set)
                 if claim_stands:
                     await until(self.stands)
@@ -121,13 +121,13 @@ class Node:
 
     @property
     def record(self) -> PeerRecord:
-        record = self.membership.record
+        record = self.controller.record
         assert record
         return record
 
     def stands(self) -> bool:
         """Whether the bucket holds this run's record as it should be."""
-        if self.membership.record is None:
+        if self.controller.record is None:
             return False
         try:
             found = decode_record(self.record.key, self.bucket.live[self.record.key])
@@ -146,10 +146,10 @@ def put(bucket: MemoryBucket, found: PeerRecord) -> None:
     bucket.write(found.key, encode_record(found))
 
 
-async def kept_by_a_run(bucket: MemoryBucket, state_dir: Path) -> KeptMesh:
+async def kept_by_a_run(bucket: MemoryBucket, state_dir: Path) -> MeshSnapshot:
     """Return what a run of the agent keeps of the mesh."""
     async with Node(bucket, state_dir).running() as node:
-        kept = node.membership.to_keep(7.0)
+        kept = node.controller.snapshot(7.0)
     assert kept
     return kept
 
@@ -160,9 +160,9 @@ def shown(node: Node) -> dict[PublicKey, Endpoint | None]:
     return {key: peer.endpoint for key, peer in device.peers.items()}
 
 
-async def restarted(bucket: MemoryBucket, state_dir: Path, kept: KeptMesh | None, **config: Any) -> Node:
+async def restarted(bucket: MemoryBucket, state_dir: Path, kept: MeshSnapshot | None, **config: Any) -> Node:
     """Return the next run of the agent, on a host without a device, before NATS is dialled."""
     node = Node(bucket, state_dir, seed=2, **config)
-    node.membership.recall(kept)
+    node.controller.restore_snapshot(kept)
     await node.reconciler.reconcile()
     return node

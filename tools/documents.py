@@ -7,7 +7,7 @@ from tools.excerpts import with_excerpts
 from tools.reference.pages import public_list, reference
 from tools.reference.promise import promise
 from tools.reference.source import Library
-from tools.reference.surface import surface
+from tools.reference.surface import DOORS, surface
 
 ROOT = Path(__file__).parents[1]
 PROMISED = ROOT / "docs/promised"
@@ -17,7 +17,7 @@ _BEGIN, _END = "<!-- public: written by `make reference` -->\n", "<!-- end of pu
 
 def documents() -> dict[Path, str]:
     """Return the text that each page should have."""
-    docs, library = ROOT / "docs", Library(ROOT)
+    docs, library = ROOT / "docs", Library(ROOT, DOORS)
     definitions = surface(library)
     pages = {page: with_excerpts(page.read_text(), ROOT) for page in sorted(docs.glob("*.md"))}
     words = docs / "compatibility.md"

@@ -1,4 +1,4 @@
-"""An orchestrator of micro-VMs that runs an Ikto agent itself: `python orchestrator.py MEMBERS.json`."""
+"""An orchestrator of micro-VMs that runs an Ikto agent itself: `python orchestrator.py SETTINGS.json`."""
 
 import asyncio
 import json
@@ -6,10 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ikto_core.config import config_of
-from ikto_core.embedding import RunningAgent, running_agent
-from ikto_core.errors import IktoError
-from ikto_core.observers.contract import PeerAccepted, PeerChanged, PeerRemoved, Resync
+from ikto_core.embedding import RunningAgent, config_of, running_agent
+from ikto_core.plugins import IktoError, PeerAccepted, PeerChanged, PeerRemoved, Resync
 
 Tell = Callable[[str], None]
 

@@ -6,8 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from ikto_backends.fake.device import FakeDevice
 from ikto_backends.fake.host import FakeBackend, FakeHost
 from ikto_backends.fake.storage import load_device, state_file
-from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
-from ikto_core.plugins.hookspecs import hookimpl
+from ikto_core.plugins import Backend, BackendContext, BackendPlugin, hookimpl
 
 __all__ = ["FakeBackend", "FakeDevice", "FakeHost", "load_device", "open_fake", "state_file"]
 

@@ -4,11 +4,17 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from ikto_core.device.diff import patched
-from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch, PeerState
-from ikto_core.errors import BackendError
-from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.keys import PublicKey
+from ikto_core.plugins import (
+    BackendError,
+    DevicePatch,
+    DeviceState,
+    Endpoint,
+    PeerPatch,
+    PeerState,
+    Prefix,
+    PublicKey,
+    patched,
+)
 
 _LIMITS = {"listen_port": 0xFFFF, "fwmark": 0xFFFF_FFFF, "mtu": 0x7FFF_FFFF}
 

@@ -12,11 +12,17 @@ from msgspec.structs import replace
 
 from ikto_backends.fake.device import FakeDevice
 from ikto_backends.fake.storage import load_devices, remove_device, save_device
-from ikto_core.device.backend import BackendContext, DeviceEvent, DeviceEventKind
-from ikto_core.device.model import DevicePatch, DeviceState
-from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.values.addressing import Endpoint
-from ikto_core.values.keys import PublicKey
+from ikto_core.plugins import (
+    BackendContext,
+    BackendError,
+    DeviceEvent,
+    DeviceEventKind,
+    DevicePatch,
+    DeviceState,
+    Endpoint,
+    NoSuchDeviceError,
+    PublicKey,
+)
 
 Operation = Literal["read", "create", "apply", "delete"]
 

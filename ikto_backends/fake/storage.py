@@ -5,11 +5,18 @@ from pathlib import Path
 
 import msgspec
 
-from ikto_core.device.model import DeviceState, PeerState
-from ikto_core.disk.atomic_file import replace_small_file
-from ikto_core.errors import BackendError
-from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.keys import Key, PresharedKey, PrivateKey, PublicKey
+from ikto_core.disk.atomic_file import replace_file
+from ikto_core.plugins import (
+    BackendError,
+    DeviceState,
+    Endpoint,
+    Key,
+    PeerState,
+    Prefix,
+    PresharedKey,
+    PrivateKey,
+    PublicKey,
+)
 
 
 class _Peer(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -66,7 +73,7 @@ def save_device(state_dir: Path | None, ifname: str, state: DeviceState) -> None
         return
     path = state_file(state_dir, ifname)
     try:
-        replace_small_file(path, msgspec.json.encode(_device(state)))
+        replace_file(path, msgspec.json.encode(_device(state)))
     except OSError as error:
         raise BackendError(f"{path}: can't be written: {error.strerror}") from error
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 
-from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
-from ikto_core.plugins.hookspecs import hookimpl
+from ikto_core.plugins import Backend, BackendContext, BackendPlugin, hookimpl
 
 __all__ = ["open_netlink"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from struct import Struct
 
-from ikto_core.errors import BackendError
+from ikto_core.plugins import BackendError
 
 HEADER = Struct("=HH")
 NESTED = 0x8000

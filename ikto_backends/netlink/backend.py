@@ -15,9 +15,7 @@ from ikto_backends.netlink.generic import GenericNetlink
 from ikto_backends.netlink.links import WIREGUARD, Link, Links
 from ikto_backends.netlink.namespace import Namespace, inside
 from ikto_backends.netlink.seen import Seen
-from ikto_core.device.backend import BackendContext, DeviceEvent
-from ikto_core.device.model import DevicePatch, DeviceState
-from ikto_core.errors import NoSuchDeviceError
+from ikto_core.plugins import BackendContext, DeviceEvent, DevicePatch, DeviceState, NoSuchDeviceError
 
 _GET_DEVICE, _SET_DEVICE = 0, 1
 

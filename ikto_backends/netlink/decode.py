@@ -8,9 +8,7 @@ from msgspec.structs import replace
 from ikto_backends.netlink.attributes import HEADER, Device, Peer, attributes
 from ikto_backends.netlink.seen import Seen
 from ikto_backends.netlink.usual_read import usual_peers
-from ikto_core.device.model import DeviceState, PeerState
-from ikto_core.errors import BackendError
-from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
+from ikto_core.plugins import BackendError, DeviceState, PeerState, PresharedKey, PrivateKey, PublicKey
 
 _U16 = Struct("=H")
 _U32 = Struct("=I")

@@ -9,10 +9,7 @@ from struct import Struct
 
 from ikto_backends.netlink.attributes import HEADER, NESTED, REPLACE_PEERS, AllowedIP, Device, Peer, PeerFlag, attribute
 from ikto_backends.netlink.usual_write import usual_peer
-from ikto_core.device.model import DevicePatch, PeerPatch
-from ikto_core.errors import BackendError
-from ikto_core.values.addressing import Endpoint, parse_address
-from ikto_core.values.keys import PublicKey
+from ikto_core.plugins import BackendError, DevicePatch, Endpoint, PeerPatch, PublicKey, parse_address
 
 MESSAGE_BYTES = 16 * 1024
 """How large a message may be: as quick as larger ones, and the kernel's lock is held for less long."""

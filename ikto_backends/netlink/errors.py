@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.plugins import BackendError, NoSuchDeviceError
 
 
 class Task(Enum):

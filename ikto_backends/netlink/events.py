@@ -11,7 +11,7 @@ from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP
 
 from ikto_backends.netlink.links import WIREGUARD, Link
 from ikto_backends.netlink.namespace import Namespace
-from ikto_core.device.backend import DeviceEvent, DeviceEventKind
+from ikto_core.plugins import DeviceEvent, DeviceEventKind
 
 _GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
 

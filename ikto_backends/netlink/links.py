@@ -14,7 +14,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from ikto_backends.netlink.errors import namesake
 from ikto_backends.netlink.namespace import Namespace
-from ikto_core.device.model import Interface
+from ikto_core.plugins import Interface
 
 WIREGUARD = "wireguard"
 _IFF_UP = 1

@@ -14,7 +14,7 @@ from pyroute2 import AsyncIPRoute
 from pyroute2.netns import setns
 
 from ikto_backends.netlink.worker import Worker, working
-from ikto_core.errors import BackendError
+from ikto_core.plugins import BackendError
 
 T = TypeVar("T")
 

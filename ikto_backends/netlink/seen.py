@@ -6,7 +6,7 @@ from socket import AF_INET, AF_INET6, if_indextoname, inet_ntoa, inet_ntop
 from struct import Struct
 
 from ikto_backends.netlink.attributes import HEADER, NESTED, AllowedIP, attribute, attributes
-from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.plugins import Endpoint, Prefix
 
 _FORGET_ABOVE = 1000
 _FAMILY = Struct("=H")

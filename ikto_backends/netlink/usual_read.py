@@ -7,8 +7,7 @@ from struct import Struct
 
 from ikto_backends.netlink.attributes import HEADER, NESTED, Peer
 from ikto_backends.netlink.seen import Seen
-from ikto_core.device.model import PeerState
-from ikto_core.values.keys import PresharedKey, PublicKey
+from ikto_core.plugins import PeerState, PresharedKey, PublicKey
 
 _U16 = Struct("=H")
 _NUMBERS = Struct("=qq4xHxx4xQ4xQ")  # handshake, keepalive, sent, received, and the headers in between

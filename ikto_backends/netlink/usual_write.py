@@ -6,8 +6,7 @@ from socket import AF_INET, AF_INET6
 from struct import Struct
 
 from ikto_backends.netlink.attributes import HEADER, NESTED, AllowedIP, Peer, PeerFlag, attribute
-from ikto_core.device.model import PeerPatch
-from ikto_core.values.addressing import parse_address
+from ikto_core.plugins import PeerPatch, parse_address
 
 _U16 = Struct("=H")
 _FLAGS = Struct("=I")

@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from ikto_backends.wgtool.backend import WgToolBackend
-from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
-from ikto_core.errors import BackendError
-from ikto_core.plugins.hookspecs import hookimpl
+from ikto_core.plugins import Backend, BackendContext, BackendError, BackendPlugin, hookimpl
 
 __all__ = ["WgToolBackend", "open_wgtool"]
 

@@ -11,9 +11,7 @@ from ikto_backends.wgtool.dump import parse_dump, parse_keys
 from ikto_backends.wgtool.link import KERNEL, USERSPACE, Link, check_ifname, link_batch, parse_event, parse_link
 from ikto_backends.wgtool.programs import Command, UnsupportedError, run, running
 from ikto_backends.wgtool.userspace import socket_of, start_userspace, until_ended
-from ikto_core.device.backend import DeviceEvent
-from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch
-from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.plugins import BackendError, DeviceEvent, DevicePatch, DeviceState, NoSuchDeviceError, PeerPatch
 
 
 class WgToolBackend:

@@ -12,9 +12,7 @@ from typing import TypeVar
 from ikto_backends.wgtool.link import check_ifname
 from ikto_backends.wgtool.programs import Command
 from ikto_backends.wgtool.sections import literal, section
-from ikto_core.device.model import DevicePatch, PeerPatch
-from ikto_core.errors import BackendError
-from ikto_core.values.keys import PublicKey
+from ikto_core.plugins import BackendError, DevicePatch, PeerPatch, PublicKey
 
 T = TypeVar("T")
 BATCH = 500  # peers in the arguments of one call: about 50 KiB, and a short while of the kernel's lock

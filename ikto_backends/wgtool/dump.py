@@ -1,8 +1,6 @@
 """Reading `wg show IFNAME dump`: pure, and strict. What it does not know is an error, not a guess."""
 
-from ikto_core.device.model import DeviceState, PeerState
-from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
+from ikto_core.plugins import DeviceState, Endpoint, PeerState, Prefix, PresharedKey, PrivateKey, PublicKey
 
 _NONE = "(none)"
 _OFF = "off"

@@ -6,9 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ikto_core.device.backend import DeviceEvent, DeviceEventKind
-from ikto_core.device.model import DevicePatch, Interface
-from ikto_core.errors import BackendError
+from ikto_core.plugins import BackendError, DeviceEvent, DeviceEventKind, DevicePatch, Interface
 
 KERNEL = "wireguard"
 USERSPACE = "tun"

@@ -11,7 +11,7 @@ from fcntl import F_SETPIPE_SZ, fcntl
 from itertools import islice
 from typing import NamedTuple
 
-from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.plugins import BackendError, NoSuchDeviceError
 
 TIMEOUT_S = 60.0  # ten thousand peers take about a second; a stopped userspace process never answers
 

@@ -7,10 +7,7 @@ agent which is killed, writes whole peers or none, but never what the beginning 
 from binascii import b2a_base64
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
-from ikto_core.device.model import PeerPatch
-from ikto_core.errors import BackendError
-from ikto_core.values.addressing import Endpoint, normalise_host
-from ikto_core.values.keys import PublicKey
+from ikto_core.plugins import BackendError, Endpoint, PeerPatch, PublicKey, normalise_host
 
 
 def section(patch: PeerPatch) -> str:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ikto_backends.wgtool.programs import run_daemon
-from ikto_core.errors import BackendError
+from ikto_core.plugins import BackendError
 
 SOCKETS = Path("/var/run/wireguard")
 ENDS_WITHIN_S = 60.0  # with ten thousand peers, on a busy host

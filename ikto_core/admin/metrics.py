@@ -23,10 +23,10 @@ COUNTERS = {
     "ikto_reconcile_peers_removed": "Peers removed from the device.",
     "ikto_reconcile_drift_repaired": "Whole passes that found what nobody had asked for.",
     "ikto_reconcile_failures": "Passes that failed.",
-    "ikto_link_sessions": "Connections to NATS that were let in.",
-    "ikto_link_failures": "Connections to NATS that ended, and attempts at one that failed.",
-    "ikto_keeper_writes": "Times that the accepted mesh was written to disk.",
-    "ikto_keeper_failures": "Times that the disk could not take it.",
+    "ikto_connection_sessions": "Connections to NATS that were let in.",
+    "ikto_connection_failures": "Connections to NATS that ended, and attempts at one that failed.",
+    "ikto_snapshot_writes": "Times that the snapshot was written.",
+    "ikto_snapshot_failures": "Times that the snapshot could not be written.",
     "ikto_lease_renewals": "Times that our record's lease was renewed.",
     "ikto_lease_failures": "Renewals of our record's lease that failed.",
     "ikto_lease_records_removed": "Records of others that were removed, for their lease had run out.",
@@ -84,14 +84,16 @@ def _gauges(status: StatusView) -> Iterable[Metric]:
     yield gauge("ikto_nats_connected", "1 while the agent has a session with NATS.", status.nats.connected)
     yield gauge("ikto_peers", "Peers that the bucket's accepted records make.", status.accepted)
     yield gauge("ikto_quarantined_records", "Records that are not accepted.", len(status.quarantined))
-    yield gauge("ikto_held_removals", "Peers whose removal the brake holds back.", len(status.held))
+    yield gauge("ikto_pending_removals", "Peers whose removal is pending.", len(status.pending_removals))
     yield gauge("ikto_bucket_revision", "The bucket's latest revision that the agent heard of.", status.bucket_revision)
     yield gauge("ikto_device_revision", "The bucket's revision that the device shows.", status.revision)
-    yield gauge("ikto_kept_mesh_shown", "1 while the device shows the kept mesh, not the bucket.", status.kept.shown)
-    yield gauge("ikto_kept_mesh_failed", "1 while the disk can't take what is new.", status.kept.failure is not None)
-    if status.kept.saved_at is not None:
-        help_text = "When the mesh on disk was new, in seconds since the epoch."
-        yield gauge("ikto_kept_mesh_saved_timestamp_seconds", help_text, status.kept.saved_at)
+    yield gauge(
+        "ikto_snapshot_in_use", "1 while the device shows the snapshot, not the bucket.", status.snapshot.in_use
+    )
+    yield gauge("ikto_snapshot_failed", "1 while the snapshot can't be written.", status.snapshot.failure is not None)
+    if status.snapshot.saved_at is not None:
+        help_text = "When the snapshot was taken, in seconds since the epoch."
+        yield gauge("ikto_snapshot_saved_timestamp_seconds", help_text, status.snapshot.saved_at)
     failed = status.device_failure is not None
     yield gauge("ikto_device_failed", "1 while the device can't be written or read.", failed)
 

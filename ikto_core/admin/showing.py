@@ -14,7 +14,7 @@ from ikto_core.admin.views import (
     RecordView,
 )
 from ikto_core.device.model import DeviceState, PeerState
-from ikto_core.lease.renewer import LeaseKeeper
+from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.records import PeerRecord, subnet_of_key
 from ikto_core.mesh.view import MeshPeer, Quarantined
 from ikto_core.observers.runner import ObserverRun
@@ -84,7 +84,7 @@ def peer_view(peer: MeshPeer, shown: Mapping[PublicKey, PeerState] | None) -> Pe
     )
 
 
-def lease_view(leases: LeaseKeeper) -> LeaseView | None:
+def lease_view(leases: LeaseRenewer) -> LeaseView | None:
     """Return what there is to say of our lease; None if we have none."""
     if not leases.lease_s:
         return None

@@ -9,12 +9,12 @@ from enum import Enum
 import msgspec
 
 from ikto_core.values.counters import (
+    ConnectionCounters,
     FollowerCounters,
-    KeeperCounters,
     LeaseCounters,
-    LinkCounters,
     ObserverCounters,
     ReconcileCounters,
+    SnapshotCounters,
 )
 
 
@@ -54,10 +54,10 @@ class NatsView(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None  # why we are not connected, or why our record can't be kept; null: neither
 
 
-class KeptView(msgspec.Struct, frozen=True, kw_only=True):
+class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
     """The accepted mesh on disk."""
 
-    shown: bool  # it is what the device shows and what is told of the mesh: the bucket was not in view since the start
+    in_use: bool  # the device shows it: the bucket has not been read since the start
     revision: int | None  # of the bucket, that is kept; null: nothing is, or nothing that can be used
     saved_at: float | None  # seconds since the epoch, when that was new; null as above
     failure: str | None  # why what is new can't be kept
@@ -125,8 +125,8 @@ class CountersView(msgspec.Struct, frozen=True, kw_only=True):
 
     follower: FollowerCounters
     reconcile: ReconcileCounters
-    link: LinkCounters
-    keeper: KeeperCounters
+    connection: ConnectionCounters
+    snapshot: SnapshotCounters
     lease: LeaseCounters = msgspec.field(default_factory=LeaseCounters)
 
 
@@ -142,13 +142,13 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     ifname: str
     backend: str  # the backend's name
     nats: NatsView
-    kept: KeptView
+    snapshot: SnapshotView
     lease: LeaseView | None = None  # null: the record stays for ever
     revision: int | None  # of the bucket, that the device shows; null: it has shown none yet
     bucket_revision: int  # the latest that we heard of; 0: none
     accepted: int  # peers, not records
     quarantined: tuple[QuarantinedView, ...]  # by key
-    held: tuple[str, ...]  # public keys of the peers whose removal is held back by the brake
+    pending_removals: tuple[str, ...]  # public keys of the peers whose removal is held back by the brake
     device: DeviceView | None  # null: it is absent, or can't be read: see device_failure
     device_failure: str | None  # why the device is not what it should be, or can't be read
     rotation: RotationView | None = None  # null: none is under way

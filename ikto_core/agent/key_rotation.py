@@ -17,9 +17,9 @@ from typing import NoReturn
 import msgspec
 import structlog
 
-from ikto_core.claim.controller import Membership
-from ikto_core.claim.policy import Verdict, judge_own
-from ikto_core.claim.saved_claim import Claims
+from ikto_core.claim.controller import ClaimController
+from ikto_core.claim.policy import ClaimAction, decide_claim
+from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.key_file import draw_next_key, next_key_file, promote_next_key
 from ikto_core.errors import BackendError, ConfigError, IktoError, NatsError
@@ -50,20 +50,22 @@ class KeyRotatedError(Exception):
     """No failure: it ends the tasks of an agent that is to start anew with another key."""
 
 
-class Rotation:
+class KeyRotation:
     """Rotates the key once it was told to `begin`, or an earlier run was; `done` when the agent is to start anew.
 
     Without a key file (`key_path` None) the key was given by a program, and is that program's to replace.
     """
 
-    def __init__(self, key_path: Path | None, membership: Membership, reconciler: Reconciler, claims: Claims) -> None:
+    def __init__(
+        self, key_path: Path | None, controller: ClaimController, reconciler: Reconciler, saved_claim: SavedClaim
+    ) -> None:
         self.next_key: PublicKey | None = None  # None: no rotation is under way
         self.due_at: float | None = None  # when the key will be switched, seconds since the epoch; None: not known yet
         self.done = asyncio.Event()
         self._path = key_path
-        self._membership = membership
+        self._controller = controller
         self._reconciler = reconciler
-        self._claims = claims
+        self._saved_claim = saved_claim
         self._private_key: PrivateKey | None = None
         self._begun = asyncio.Event()
 
@@ -84,7 +86,7 @@ class Rotation:
         if self._path is None:
             hint = "start the agent anew with another key"
             raise IktoError("the key was given by a program, and is in no file that could be rotated", hint=hint)
-        if self._membership.record is None and self.next_key is None:
+        if self._controller.record is None and self.next_key is None:
             raise IktoError("no subnet is claimed yet, so there is no record to announce a key in", hint="try later")
         return self._begin(self._path)
 
@@ -93,12 +95,12 @@ class Rotation:
             return self.next_key
         private_key = draw_next_key(path)
         public_key = private_key.public()
-        if not self._claims.announce(public_key):
+        if not self._saved_claim.announce(public_key):
             raise ConfigError(
                 "the state file can't be written: the claim would not outlive the key", hint="see the log"
             )
         self.next_key, self._private_key = public_key, private_key
-        self._membership.become(self._membership.identity.announcing(public_key))
+        self._controller.become(self._controller.identity.announcing(public_key))
         self._begun.set()
         log.info("the next key is announced", next_public_key=public_key.text)
         return public_key
@@ -121,8 +123,8 @@ class Rotation:
 
     async def _wait_for_peers(self) -> None:
         self.due_at = None
-        await self._membership.announced.wait()
-        pause_s = learning_s(len(self._membership.follower.table))
+        await self._controller.announced.wait()
+        pause_s = learning_s(len(self._controller.follower.table))
         self.due_at = time.time() + pause_s
         await asyncio.sleep(pause_s)
 
@@ -131,7 +133,7 @@ class Rotation:
 
         From device to record there is nothing slow: what we send meanwhile is not accepted by peers. What they send is.
         """
-        record, private_key = self._membership.record, self._private_key
+        record, private_key = self._controller.record, self._private_key
         entry = await store.get(record.key) if record else None
         if not (self._path and record and private_key and entry and self._stands(record, entry)):
             return False
@@ -142,7 +144,7 @@ class Rotation:
             return False
         try:
             await self._use(private_key)
-            self._membership.become(self._membership.identity.succeeded())
+            self._controller.become(self._controller.identity.succeeded())
             await self._publish(store, entry)
         finally:
             self.done.set()
@@ -150,8 +152,8 @@ class Rotation:
 
     def _stands(self, record: PeerRecord, entry: Entry) -> bool:
         announced = record.next_public_key == self.next_key
-        judgement = judge_own(entry, record, self._membership.identity, newcomer=False)
-        return announced and judgement.verdict is Verdict.KEEP
+        decision = decide_claim(entry, record, self._controller.identity, newcomer=False)
+        return announced and decision.action is ClaimAction.KEEP
 
     async def _use(self, private_key: PrivateKey) -> None:
         try:
@@ -161,7 +163,7 @@ class Rotation:
 
     async def _publish(self, store: RecordStore, entry: Entry) -> None:
         """Write our record with the new key over the announcement; what fails is done after the start that follows."""
-        record = self._membership.record
+        record = self._controller.record
         if record is None:
             return
         value = encode_record(msgspec.structs.replace(record, nonce=record.public_key.text))  # a key comes only once

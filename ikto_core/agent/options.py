@@ -10,11 +10,11 @@ from ikto_core.agent.report import Report
 from ikto_core.config import Config
 from ikto_core.device.backend import BackendPlugin
 from ikto_core.ipam.contract import IpamPlugin
-from ikto_core.observers.event_hub import Newsroom
+from ikto_core.observers.event_hub import EventHub
 from ikto_core.observers.runner import ObserverRun
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent is to be; the same for all its keys."""
 
     config: Config  # checked
@@ -25,6 +25,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     socket: Path | None = None  # where it answers; None: nowhere
     service_manager: bool = False  # whether systemd is told how we fare
     random: Random = SystemRandom()  # chance of every kind
-    news: Newsroom = msgspec.field(default_factory=Newsroom)
+    event_hub: EventHub = msgspec.field(default_factory=EventHub)
     on_agent: Callable[[Report], None] = lambda _: None  # called with the agent's report whenever there is another
-    on_standing: Callable[[str], None] = lambda _: None  # called with our record's KV key: it stands; empty: no more
+    on_claim_change: Callable[[str], None] = lambda _: (
+        None
+    )  # called with our record's KV key: it stands; empty: no more

@@ -8,43 +8,43 @@ from typing import NamedTuple, TypeVar
 from ikto_core.agent.report import Report
 from ikto_core.errors import IktoError
 from ikto_core.mesh.records import allowed_ip_of_key
-from ikto_core.observers.event_hub import Newsroom
+from ikto_core.observers.event_hub import EventHub
 from ikto_core.values.addressing import Prefix
 
 T = TypeVar("T")
 
 
-class StandingClaim(NamedTuple):
+class HeldClaim(NamedTuple):
     """Our record stands in the bucket."""
 
     subnet: Prefix
     since: float  # seconds since the epoch
 
 
-class Course:
+class AgentProgress:
     """How far an agent has come, over all its keys."""
 
     def __init__(self) -> None:
-        self.news = Newsroom()
+        self.event_hub = EventHub()
         self.report: Report | None = None  # of the present agent; None: none has begun yet
-        self.claim: StandingClaim | None = None  # None: no claim of the present agent stands
+        self.claim: HeldClaim | None = None  # None: no claim of the present agent stands
         self._over = False
         self._moved = asyncio.Event()
 
-    def begins(self, report: Report) -> None:
+    def agent_started(self, report: Report) -> None:
         """Note that an agent begins, of which this tells: the first, or one with another key."""
         self.report, self.claim = report, None
         self._moves()
 
-    def stands(self, key: str) -> None:
+    def claim_changed(self, key: str) -> None:
         """Note that our record stands under this KV key; empty: nowhere."""
-        self.claim = StandingClaim(Prefix.parse(allowed_ip_of_key(key)), time.time()) if key else None
+        self.claim = HeldClaim(Prefix.parse(allowed_ip_of_key(key)), time.time()) if key else None
         self._moves()
 
-    def ends(self) -> None:
+    def agent_ended(self) -> None:
         """Note that the agent has ended."""
         self._over = True
-        self.news.close()
+        self.event_hub.close()
         self._moves()
 
     async def until(self, look: Callable[[], T | None]) -> T:

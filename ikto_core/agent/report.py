@@ -11,24 +11,24 @@ from ikto_core.admin.views import (
     AgentState,
     CountersView,
     InfoView,
-    KeptView,
     NatsView,
     PeersView,
+    SnapshotView,
     StatusView,
 )
-from ikto_core.agent.key_rotation import Rotation
+from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
-from ikto_core.claim.controller import Membership
+from ikto_core.claim.controller import ClaimController
 from ikto_core.config import Config
 from ikto_core.device.backend import Backend
 from ikto_core.device.model import DeviceState
 from ikto_core.device.reconciler import Reconciler
-from ikto_core.disk.snapshot_writer import Keeper
+from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError
-from ikto_core.lease.renewer import LeaseKeeper
+from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.observers.runner import ObserverRun
-from ikto_core.store.connection import Link
+from ikto_core.store.connection import Connection
 
 READ_TIMEOUT_S = 3.0
 """A backend that takes longer is reported, so that an answer still reaches who asked (5 s, see client.py)."""
@@ -43,25 +43,25 @@ class Report:
         name: str,
         *,
         backend_name: str,
-        membership: Membership,
+        controller: ClaimController,
         reconciler: Reconciler,
-        link: Link,
+        connection: Connection,
         backend: Backend,
-        keeper: Keeper,
+        snapshot_writer: SnapshotWriter,
         state: StateFile,
-        rotation: Rotation,
-        leases: LeaseKeeper,
+        rotation: KeyRotation,
+        leases: LeaseRenewer,
         observers: Sequence[ObserverRun] = (),
     ) -> None:
         self.rotation = rotation
         self._config = config
         self._name = name
         self._backend_name = backend_name
-        self.membership = membership
+        self.controller = controller
         self._reconciler = reconciler
-        self._link = link
+        self._connection = connection
         self.backend = backend
-        self._keeper = keeper
+        self._snapshot_writer = snapshot_writer
         self._state_file = state
         self._leases = leases
         self._observers = observers
@@ -74,12 +74,12 @@ class Report:
     @property
     def ready(self) -> bool:
         """Whether the device shows the mesh. NATS may be out of reach: tunnels do not depend on it."""
-        return self._reconciler.in_step.is_set() and not self._reconciler.failure
+        return self._reconciler.in_sync.is_set() and not self._reconciler.failure
 
     def info(self) -> InfoView:
         """Return our own record and every accepted one of others."""
-        accepted = [a for peer in self.membership.aim.view.peers.values() for a in peer.records]
-        record = self.membership.record
+        accepted = [a for peer in self.controller.desired_state.view.peers.values() for a in peer.records]
+        record = self.controller.record
         return InfoView(
             own=record_view(record) if record else None,
             peers=tuple(record_view(a.record) for a in sorted(accepted, key=lambda a: a.subnet)),
@@ -89,25 +89,25 @@ class Report:
         """Return everything there is to say; a device that can't be read is a part of it."""
         device, unread = await self._read()
         failure = self._reconciler.failure or unread
-        follower, aim = self.membership.follower, self.membership.aim
-        view = aim.view
+        follower, desired_state = self.controller.follower, self.controller.desired_state
+        view = desired_state.view
         return StatusView(
             state=self._state(failure),
             version=__version__,
             name=self._name,
             public_key=view.rules.own_key.text,
             private_address=self._private_address(),
-            allowed_ip=str(aim.subnet) if aim.subnet else None,
+            allowed_ip=str(desired_state.subnet) if desired_state.subnet else None,
             ifname=self._config.wg_dev_name,
             backend=self._backend_name,
             nats=self._nats(),
-            kept=self._kept(),
+            snapshot=self._snapshot(),
             lease=lease_view(self._leases),
             revision=self._reconciler.shown_revision,
             bucket_revision=follower.bucket_revision,
             accepted=len(view.peers),
             quarantined=tuple(quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
-            held=tuple(key.text for key in sorted(self._reconciler.brake.held)),
+            pending_removals=tuple(key.text for key in sorted(self._reconciler.brake.pending)),
             device=device_view(device, view.on_device) if device else None,
             device_failure=failure or None,
             rotation=rotation_view(self.rotation),
@@ -119,19 +119,19 @@ class Report:
         """Return every accepted peer, with what the device knows of it."""
         device, unread = await self._read()
         shown = None if unread else device.peers if device else {}
-        accepted = sorted(self.membership.aim.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
+        accepted = sorted(self.controller.desired_state.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
         return PeersView(peers=tuple(peer_view(peer, shown) for peer in accepted), device_failure=unread or None)
 
     def release(self) -> int:
-        """Let every removal that is held back go through, soon; return how many there are."""
-        held = len(self._reconciler.brake.held)
+        """Let every removal that is pending back go through, soon; return how many there are."""
+        pending = len(self._reconciler.brake.pending)
         self._reconciler.brake.release()
         self._reconciler.distrust()
-        return held
+        return pending
 
     def resync(self) -> None:
         """Have the whole bucket and the whole device read again, soon."""
-        self.membership.follower.distrust()
+        self.controller.follower.distrust()
         self._reconciler.distrust()
 
     async def _read(self) -> tuple[DeviceState | None, str]:
@@ -145,12 +145,12 @@ class Report:
             return None, f"the backend did not read {self._config.wg_dev_name} within {READ_TIMEOUT_S:g} s"
 
     def _state(self, device_failure: str) -> AgentState:
-        if self._reconciler.in_step.is_set():
-            cut_off = not self._link.server or self.membership.aim.recalled
+        if self._reconciler.in_sync.is_set():
+            cut_off = not self._connection.server or self.controller.desired_state.from_disk
             return AgentState.DEGRADED if device_failure or cut_off else AgentState.READY
-        if self.membership.record:
+        if self.controller.record:
             return AgentState.APPLYING
-        in_view = self._link.server and self.membership.follower.synced.is_set()
+        in_view = self._connection.server and self.controller.follower.synced.is_set()
         return AgentState.CLAIMING if in_view else AgentState.CONNECTING
 
     def _private_address(self) -> str | None:
@@ -158,13 +158,15 @@ class Report:
         return next((str(address.ip) for address in self._reconciler.addresses), None)
 
     def _nats(self) -> NatsView:
-        failure = self._link.failure or self.membership.doubt.failure
-        return NatsView(connected=bool(self._link.server), server=self._link.server or None, failure=failure or None)
+        failure = self._connection.failure or self.controller.recheck.failure
+        return NatsView(
+            connected=bool(self._connection.server), server=self._connection.server or None, failure=failure or None
+        )
 
-    def _kept(self) -> KeptView:
-        latest, failure = self._keeper.latest, self._state_file.failure or self._keeper.failure
-        return KeptView(
-            shown=self.membership.aim.recalled,
+    def _snapshot(self) -> SnapshotView:
+        latest, failure = self._snapshot_writer.latest, self._state_file.failure or self._snapshot_writer.failure
+        return SnapshotView(
+            in_use=self.controller.desired_state.from_disk,
             revision=latest.revision if latest else None,
             saved_at=latest.saved_at if latest else None,
             failure=failure or None,
@@ -172,9 +174,9 @@ class Report:
 
     def _counters(self) -> CountersView:
         return CountersView(
-            follower=msgspec.structs.replace(self.membership.follower.stats),
+            follower=msgspec.structs.replace(self.controller.follower.stats),
             reconcile=msgspec.structs.replace(self._reconciler.stats),
-            link=msgspec.structs.replace(self._link.stats),
-            keeper=msgspec.structs.replace(self._keeper.stats),
+            connection=msgspec.structs.replace(self._connection.stats),
+            snapshot=msgspec.structs.replace(self._snapshot_writer.stats),
             lease=msgspec.structs.replace(self._leases.stats),
         )

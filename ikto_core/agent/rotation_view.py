@@ -1,10 +1,10 @@
 """The rotation of the key, as the agent's socket shows it."""
 
 from ikto_core.admin.views import RotationView
-from ikto_core.agent.key_rotation import Rotation
+from ikto_core.agent.key_rotation import KeyRotation
 
 
-def rotation_view(rotation: Rotation) -> RotationView | None:
+def rotation_view(rotation: KeyRotation) -> RotationView | None:
     """Return what there is to say of a rotation; None if none is under way."""
     if rotation.next_key is None:
         return None

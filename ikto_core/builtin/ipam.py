@@ -4,11 +4,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from random import Random
 
-from ikto_core.ipam.contract import IpamPlugin, IpamRequest
-from ikto_core.ipam.space import Space
-from ikto_core.plugins.hookspecs import hookimpl
-from ikto_core.values.addressing import Prefix
-from ikto_core.values.keys import PublicKey
+from ikto_core.plugins import IpamPlugin, IpamRequest, Prefix, PublicKey, Space, hookimpl
 
 
 class RandomStrategy:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from random import Random
 
 from ikto_core.claim.local_node import own_request, own_subnet
-from ikto_core.claim.saved_claim import Claims
+from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.config import Config
 from ikto_core.errors import AddressInUseError, IktoError, PluginError
 from ikto_core.ipam.addresses import addresses_to_try, device_address
@@ -14,13 +14,15 @@ from ikto_core.mesh.view import MeshView
 from ikto_core.values.addressing import Prefix
 
 
-class Candidates:
+class AddressCandidates:
     """The configured address; or that of an earlier claim, and after it what the strategy proposes."""
 
-    def __init__(self, config: Config, name: str, claims: Claims, strategy: IpamStrategy, random: Random) -> None:
+    def __init__(
+        self, config: Config, name: str, saved_claim: SavedClaim, strategy: IpamStrategy, random: Random
+    ) -> None:
         self._config = config
         self._name = name
-        self._claims = claims
+        self._saved_claim = saved_claim
         self._strategy = strategy
         self._random = random
         self._tried: set[Prefix] = set()
@@ -31,7 +33,7 @@ class Candidates:
         Raises PluginError if the strategy fails, or proposes what is no subnet of the mesh.
         """
         configured = None if self._config.subnet is None else self._config.private_address
-        kept = self._claims.address or _recorded_address(view)
+        kept = self._saved_claim.address or _recorded_address(view)
         self._tried = set()
         for address in addresses_to_try(configured, kept, self._proposals(view)):
             self._tried.add(own_subnet(self._config, address))

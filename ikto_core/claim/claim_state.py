@@ -9,7 +9,7 @@ from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry, MeshView
 
 
-class Standing:
+class ClaimState:
     """Where our record stands, and since which revision of which stream.
 
     Args:
@@ -24,7 +24,7 @@ class Standing:
         self._claimed_at = 0  # the revision of our record when it first stood
         self._stream = ""
 
-    def stands(self, key: str, revision: int, stream: str) -> bool:
+    def held(self, key: str, revision: int, stream: str) -> bool:
         """Note that our record stands; return whether none stood under this key before."""
         moved = self._key != key
         self._claimed_at = revision if moved else min(revision, self._claimed_at)
@@ -33,7 +33,7 @@ class Standing:
             self._on_change(key)
         return moved
 
-    def falls(self) -> None:
+    def released(self) -> None:
         """Note that our record is ours no more."""
         self._key = ""
         self._on_change("")

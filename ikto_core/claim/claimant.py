@@ -6,7 +6,7 @@ from typing import NoReturn
 import msgspec
 import structlog
 
-from ikto_core.claim.policy import Identity, Judgement, Verdict, judge_own
+from ikto_core.claim.policy import ClaimAction, ClaimDecision, Identity, decide_claim
 from ikto_core.errors import AddressInUseError, NatsError, RevisionConflictError, WriteUnknownError
 from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, encode_record
 from ikto_core.mesh.view import Entry
@@ -42,7 +42,7 @@ class Claimant:
         """See to it that `record` stands in the bucket; return its revision.
 
         All is decided on what the leader holds, afresh after every lost race and lost answer. `newcomer` and `held` as
-        in `judge_own`. Raises AddressInUseError (ClonedError) if the key is not ours to write, NatsError if the
+        in `decide_claim`. Raises AddressInUseError (ClonedError) if the key is not ours to write, NatsError if the
         bucket can't be read or written.
         """
         written: set[str] = set()
@@ -50,11 +50,11 @@ class Claimant:
             entry = await store.get(record.key)
             if entry and _nonce(record.key, entry) in written:
                 return entry.revision  # the answer was lost, the write was not
-            judgement = judge_own(entry, record, self._identity(), newcomer=newcomer, held=held)
-            if entry and judgement.verdict is Verdict.KEEP:
+            decision = decide_claim(entry, record, self._identity(), newcomer=newcomer, held=held)
+            if entry and decision.action is ClaimAction.KEEP:
                 return entry.revision
-            if judgement.verdict is not Verdict.WRITE:
-                _refuse(record, judgement)
+            if decision.action is not ClaimAction.WRITE:
+                _refuse(record, decision)
             nonce = self._draw_nonce()
             written.add(nonce)
             try:
@@ -88,12 +88,12 @@ def _nonce(key: str, entry: Entry) -> str | None:
         return None
 
 
-def _refuse(record: PeerRecord, judgement: Judgement) -> NoReturn:
-    if judgement.verdict is Verdict.CLONED:
+def _refuse(record: PeerRecord, decision: ClaimDecision) -> NoReturn:
+    if decision.action is ClaimAction.CLONED:
         raise ClonedError(
-            f"our record for {record.allowed_ip} was taken over by {judgement.holder}: a copy of this machine"
+            f"our record for {record.allowed_ip} was taken over by {decision.holder}: a copy of this machine"
         )
     raise AddressInUseError(
-        f"{record.allowed_ip} is in use by {judgement.holder}",
+        f"{record.allowed_ip} is in use by {decision.holder}",
         hint='choose another private_address, or "auto"',
     )

@@ -56,7 +56,7 @@ def draw_identity(
     return Identity(public_key=public_key, instance=instance, instances=instances, other_keys=other_keys)
 
 
-class Verdict(Enum):
+class ClaimAction(Enum):
     """What to do about the record under our key."""
 
     WRITE = "write"  # nobody's, or ours but not what it should be: write it at the revision seen
@@ -65,16 +65,16 @@ class Verdict(Enum):
     CLONED = "cloned"  # our key, written by another installation: a copy of this machine has taken it over
 
 
-class Judgement(msgspec.Struct, frozen=True):
+class ClaimDecision(msgspec.Struct, frozen=True):
     """A verdict, with the words for it."""
 
-    verdict: Verdict
+    action: ClaimAction
     holder: str = ""  # who has the record, for IN_USE and CLONED
 
 
-def judge_own(
+def decide_claim(
     entry: Entry | None, wanted: PeerRecord, identity: Identity, *, newcomer: bool, held: bool = False
-) -> Judgement:
+) -> ClaimDecision:
     """Decide about what the leader holds under our key.
 
     Args:
@@ -87,19 +87,21 @@ def judge_own(
 
     """
     if entry is None or entry.value is None:
-        return Judgement(Verdict.WRITE)
+        return ClaimDecision(ClaimAction.WRITE)
     try:
         found = decode_record(wanted.key, entry.value)
     except RecordError as error:
-        return _judge_unreadable(entry.value, identity, newcomer=newcomer, held=held, why=str(error))
+        return _decide_unreadable(entry.value, identity, newcomer=newcomer, held=held, why=str(error))
     if not identity.owns(found.public_key):
-        return Judgement(Verdict.IN_USE, f"{found.name!r} (public key {found.public_key})")
+        return ClaimDecision(ClaimAction.IN_USE, f"{found.name!r} (public key {found.public_key})")
     if not newcomer and not identity.knows(found.instance):
-        return Judgement(Verdict.CLONED, f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})")
-    return Judgement(Verdict.KEEP if same_but_nonce(found, wanted) else Verdict.WRITE)
+        return ClaimDecision(
+            ClaimAction.CLONED, f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})"
+        )
+    return ClaimDecision(ClaimAction.KEEP if same_but_nonce(found, wanted) else ClaimAction.WRITE)
 
 
-def _judge_unreadable(value: bytes, identity: Identity, *, newcomer: bool, held: bool, why: str) -> Judgement:
+def _decide_unreadable(value: bytes, identity: Identity, *, newcomer: bool, held: bool, why: str) -> ClaimDecision:
     """Decide about a record that can't be accepted: whose it is may be legible all the same.
 
     What names no owner at all is nobody's, and who held the subnet mends it; any other newcomer leaves it alone.
@@ -107,13 +109,17 @@ def _judge_unreadable(value: bytes, identity: Identity, *, newcomer: bool, held:
     owner = owner_of(value)
     if owner is None:
         stranger = newcomer and not held
-        return Judgement(Verdict.IN_USE, f"an unreadable record ({why})") if stranger else Judgement(Verdict.WRITE)
+        return (
+            ClaimDecision(ClaimAction.IN_USE, f"an unreadable record ({why})")
+            if stranger
+            else ClaimDecision(ClaimAction.WRITE)
+        )
     public_key, instance = owner
     if public_key not in {key.text for key in (identity.public_key, *identity.other_keys)}:
-        return Judgement(Verdict.IN_USE, f"an unreadable record of another public key ({why})")
+        return ClaimDecision(ClaimAction.IN_USE, f"an unreadable record of another public key ({why})")
     if not newcomer and not identity.knows(instance):
-        return Judgement(Verdict.CLONED, f"instance {instance!r}, in an unreadable record ({why})")
-    return Judgement(Verdict.WRITE)
+        return ClaimDecision(ClaimAction.CLONED, f"instance {instance!r}, in an unreadable record ({why})")
+    return ClaimDecision(ClaimAction.WRITE)
 
 
 def same_but_nonce(one: PeerRecord, other: PeerRecord) -> bool:

@@ -14,7 +14,7 @@ LONGEST_RETRY_S = 30.0
 log = structlog.get_logger(__name__)
 
 
-class Doubt:
+class Recheck:
     """Whether the bucket may not hold our record as it should be.
 
     `failure` says why that could not be mended; empty: it could, as far as we know.
@@ -22,32 +22,32 @@ class Doubt:
 
     def __init__(self) -> None:
         self.failure = ""
-        self._cast = asyncio.Event()
+        self._requested = asyncio.Event()
 
     @property
-    def is_cast(self) -> bool:
+    def is_requested(self) -> bool:
         """Whether there is one that nobody has begun to settle."""
-        return self._cast.is_set()
+        return self._requested.is_set()
 
-    def cast(self) -> None:
+    def request(self) -> None:
         """Have the record looked at; many doubts at once are one."""
-        self._cast.set()
+        self._requested.set()
 
-    async def settled_by(self, mend: Callable[[], Awaitable[None]]) -> NoReturn:
+    async def run(self, mend: Callable[[], Awaitable[None]]) -> NoReturn:
         """Call `mend` for every doubt, until cancelled; what NATS fails is tried again, up to half a minute later.
 
         What else `mend` raises ends it.
         """
         retry_s = FIRST_RETRY_S
         while True:
-            await self._cast.wait()
-            self._cast.clear()
+            await self._requested.wait()
+            self._requested.clear()
             try:
                 await mend()
                 self.failure, retry_s = "", FIRST_RETRY_S
             except NatsError as error:
                 self.failure = str(error)
                 log.warning("our record can't be kept", error=str(error), next_try_in_s=retry_s)
-                self._cast.set()
+                self._requested.set()
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LONGEST_RETRY_S)

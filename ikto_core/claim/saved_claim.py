@@ -11,7 +11,7 @@ from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
 
-class Claims:
+class SavedClaim:
     """Reads the state file once, and keeps it up to date from then on."""
 
     def __init__(self, config: Config, public_key: PublicKey, state: StateFile) -> None:

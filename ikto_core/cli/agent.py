@@ -12,14 +12,15 @@ import msgspec
 import structlog
 
 from ikto_core.agent.agent import run_agent
-from ikto_core.agent.options import Terms
+from ikto_core.agent.options import AgentOptions
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_members, member_options, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.config import load_config
 from ikto_core.disk.key_file import load_private_key
 from ikto_core.observers.runner import observer_runs
-from ikto_core.plugins import Plugins, load_plugins
+from ikto_core.plugins.facade import Plugins
+from ikto_core.plugins.loading import load_plugins
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,7 @@ def agent(config_path: Path, socket: Path, log_level: str, log_json: bool, **mem
     private_key = load_private_key(Path(config.private_key_path))
     plugins = load_plugins(blocked=config.blocked_plugins)
     _warn_of(plugins)
-    terms = Terms(
+    options = AgentOptions(
         config=config,
         backend=plugins.backend(config.backend),
         ipam=plugins.ipam(config.ipam),
@@ -50,7 +51,7 @@ def agent(config_path: Path, socket: Path, log_level: str, log_json: bool, **mem
         service_manager=True,
     )
     with suppress(asyncio.CancelledError):  # stopped in order
-        asyncio.run(_until_stopped(run_agent(terms, private_key)))
+        asyncio.run(_until_stopped(run_agent(options, private_key)))
 
 
 def _warn_of(plugins: Plugins) -> None:

@@ -16,7 +16,7 @@ from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import given_members, json_option, member_options
 from ikto_core.config import Config, load_config
 from ikto_core.lease.policy import WATCHED_SHARE, leased_records
-from ikto_core.lease.reaper import Sweeper
+from ikto_core.lease.reaper import LeaseReaper
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
 from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import RENEWALS, Bucket
@@ -102,12 +102,12 @@ def sweep(config_path: Path | None, now: bool, **members: str | None) -> None:
 
 
 async def _sweep(found: Bucket, *, once: bool) -> None:
-    sweeper = Sweeper(found, found.renewals(), slack_s=SWEEP_EVERY_S / 4, share=0 if once else WATCHED_SHARE)
+    reaper = LeaseReaper(found, found.renewals(), slack_s=SWEEP_EVERY_S / 4, share=0 if once else WATCHED_SHARE)
     follower, due_s = Follower(lambda _: None, SystemRandom()), time.monotonic()
     while True:
         await follower.resync(found)
-        await sweeper.write("sweeper", b"")
-        for record in await sweeper.look(leased_records(follower.table), time.monotonic(), due_s):
+        await reaper.write("sweeper", b"")
+        for record in await reaper.look(leased_records(follower.table), time.monotonic(), due_s):
             click.echo(f"{allowed_ip_of_key(record.key)}: removed, its lease of {record.lease_s} s ran out")
         if once:
             return

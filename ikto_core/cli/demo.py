@@ -41,13 +41,13 @@ def demo(nodes: int, timeout: int, backend: str | None, *, keep: bool) -> None:
     stop = _told_to_stop()
     if left := remove_leftovers():
         click.echo(f"Removed what a killed demo had left: {', '.join(left)}")
-    ground = choose(look_at_machine(), backend)
-    click.echo(ground.said)
-    with _unless_stopped(stop), running_mesh(nodes, ground.backend) as mesh:
+    capabilities = choose(look_at_machine(), backend)
+    click.echo(capabilities.said)
+    with _unless_stopped(stop), running_mesh(nodes, capabilities.backend) as mesh:
         statuses = _watch(mesh, time.monotonic() + timeout, stop)
         took_s = time.time() - first_claim(mesh)
         console().print(summary(statuses, took_s, mesh.server.url))
-        lost = _ping(mesh, statuses, stop) if ground.real else []
+        lost = _ping(mesh, statuses, stop) if capabilities.real else []
         if keep:
             _keep(mesh, stop)
         else:

@@ -8,16 +8,16 @@ import click
 import msgspec
 
 from ikto_core.cli.options import given_members, member_options
-from ikto_core.config import MEMBERS, Config, config_from_flags
+from ikto_core.config import SETTINGS, Config, config_from_flags
 from ikto_core.config.rules import STATIC
 from ikto_core.config.types import AUTO
-from ikto_core.disk.atomic_file import create_small_file
+from ikto_core.disk.atomic_file import create_file
 from ikto_core.errors import ConfigError
 from ikto_core.ipam.space import Space
-from ikto_core.plugins import load_plugins
+from ikto_core.plugins.loading import load_plugins
 from ikto_core.values.addressing import Prefix, format_address
 
-MEMBERS_OF_0_3_0 = tuple(MEMBERS)[:11]
+MEMBERS_OF_0_3_0 = tuple(SETTINGS)[:11]
 """Always written, in this order; members of our own only when they are given."""
 
 
@@ -38,7 +38,7 @@ def init(output: Path | None, **members: str | None) -> None:
         load_plugins(blocked=config.blocked_plugins).ipam(config.ipam)  # it may be unknown, or broken
     text = _document(config, given) + "\n"
     if output:
-        create_small_file(output, text.encode())
+        create_file(output, text.encode())
     else:
         click.echo(text, nl=False)
 
@@ -69,5 +69,5 @@ def random_private_address(
 
 def _document(config: Config, given: dict[str, str]) -> str:
     values = msgspec.to_builtins(config)
-    written = {name: values[name] for name in MEMBERS if name in MEMBERS_OF_0_3_0 or name in given}
+    written = {name: values[name] for name in SETTINGS if name in MEMBERS_OF_0_3_0 or name in given}
     return json.dumps(written, indent=2, ensure_ascii=False)

@@ -7,7 +7,7 @@ from typing import TypeVar
 import click
 import msgspec
 
-from ikto_core.config import MEMBERS, Config
+from ikto_core.config import SETTINGS, Config
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -48,7 +48,7 @@ def member_options(*names: str) -> Callable[[Command], Command]:
     """
 
     def decorate(command: Command) -> Command:
-        for name in reversed(names or tuple(MEMBERS)):
+        for name in reversed(names or tuple(SETTINGS)):
             command = _member_option(name)(command)
         return command
 
@@ -64,4 +64,4 @@ def _member_option(name: str) -> Callable[[Command], Command]:
     flags = (*_SHORT.get(name, ()), "--" + name.replace("_", "-"))
     default = _DEFAULTS[name]
     note = f"  [default: {default}]" if isinstance(default, int | str) and default not in ("", False) else ""
-    return click.option(*flags, name, metavar="TEXT", help=MEMBERS[name].description + note)
+    return click.option(*flags, name, metavar="TEXT", help=SETTINGS[name].description + note)

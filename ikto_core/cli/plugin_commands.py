@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from ikto_core.plugins import Plugins
+    from ikto_core.plugins.facade import Plugins
 
 
 class Brought:
@@ -40,6 +40,6 @@ class Brought:
         if not others:
             return None
         from ikto_core.config import blocked_plugins  # noqa: PLC0415 - start-up time
-        from ikto_core.plugins import load_plugins  # noqa: PLC0415 - as above
+        from ikto_core.plugins.loading import load_plugins  # noqa: PLC0415 - as above
 
         return load_plugins(others, blocked=blocked_plugins(None, environ=os.environ))

@@ -11,7 +11,8 @@ import msgspec
 
 from ikto_core.cli.printing import printable
 from ikto_core.config import blocked_plugins
-from ikto_core.plugins import PluginStatus, load_plugins
+from ikto_core.plugins.facade import PluginStatus
+from ikto_core.plugins.loading import load_plugins
 
 _COLUMNS = PluginStatus.__struct_fields__
 _COLOURS = {"ok": "green", "failed": "red", "conflict": "red", "blocked": "yellow"}

@@ -10,10 +10,10 @@ from ikto_core.admin.views import (
     AgentState,
     DevicePeerView,
     DeviceView,
-    KeptView,
     LeaseView,
     NatsView,
     QuarantinedView,
+    SnapshotView,
     StatusView,
 )
 from ikto_core.cli.answers import age, json_text, size
@@ -42,7 +42,7 @@ def sections(view: StatusView, now: float) -> list[Section]:
     found = [
         Section("", list(_facts(view, now))),
         listing("Quarantined records", view.quarantined, _quarantined),
-        listing("Removals held back; `ikto peers release` lets them go", view.held, line),
+        listing("Pending removals; `ikto peers release` applies them now", view.pending_removals, line),
     ]
     if view.device:
         found.append(
@@ -61,13 +61,13 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     yield line("address", claimed if view.allowed_ip else "none claimed yet")
     yield line("NATS", _nats(view.nats), style="" if view.nats.connected else "red")
     shown = "nothing" if view.revision is None else view.revision
-    latest = "the bucket is not in view yet" if view.kept.shown else f"of {view.bucket_revision}"
-    yield line("revision", f"device shows {shown}{'; ' if view.kept.shown else ' '}{latest}")
-    if view.kept.shown or view.kept.failure:
-        yield line("kept mesh", _kept(view.kept, now), style="red")
+    latest = "the bucket is not in view yet" if view.snapshot.in_use else f"of {view.bucket_revision}"
+    yield line("revision", f"device shows {shown}{'; ' if view.snapshot.in_use else ' '}{latest}")
+    if view.snapshot.in_use or view.snapshot.failure:
+        yield line("snapshot", _snapshot(view.snapshot, now), style="red")
     if view.lease:
         yield line("lease", _lease(view.lease, view.counters.lease, now), style="red" if view.lease.failure else "")
-    yield line("peers", _peers(view), style="red" if view.held else "")
+    yield line("peers", _peers(view), style="red" if view.pending_removals else "")
     yield line("device", f"{view.ifname} ({view.backend}): {_device(view.device)}")
     if view.device_failure:
         yield line("failure", view.device_failure, style="red")
@@ -78,14 +78,14 @@ def _nats(nats: NatsView) -> str:
     return f"{text}: {nats.failure}" if nats.failure else text
 
 
-def _kept(kept: KeptView, now: float) -> str:
-    if kept.saved_at is None:
-        parts = ["there is none"]
-    elif kept.shown:
-        parts = [f"shown until NATS is there: revision {kept.revision}, saved {age(kept.saved_at, now)}"]
+def _snapshot(snapshot: SnapshotView, now: float) -> str:
+    if snapshot.saved_at is None:
+        parts = ["none"]
+    elif snapshot.in_use:
+        parts = [f"in use until NATS answers: revision {snapshot.revision}, saved {age(snapshot.saved_at, now)}"]
     else:
-        parts = [f"revision {kept.revision}, saved {age(kept.saved_at, now)}"]
-    return ", ".join(parts + ([f"can't be written: {kept.failure}"] if kept.failure else []))
+        parts = [f"revision {snapshot.revision}, saved {age(snapshot.saved_at, now)}"]
+    return ", ".join(parts + ([f"can't be written: {snapshot.failure}"] if snapshot.failure else []))
 
 
 def _lease(lease: LeaseView, counters: LeaseCounters, now: float) -> str:
@@ -100,7 +100,7 @@ def _peers(view: StatusView) -> str:
     parts = [f"{view.accepted} accepted"]
     if view.device:
         parts.append(f"{len(view.device.peers)} on the device")
-    parts.append(f"{len(view.held)} held")
+    parts.append(f"{len(view.pending_removals)} pending removal")
     if view.quarantined:
         parts.append(f"{len(view.quarantined)} quarantined")
     return ", ".join(parts)

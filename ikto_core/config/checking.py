@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ikto_core.config.kinds import MEMBERS, Kind
+from ikto_core.config.kinds import SETTINGS, Kind
 from ikto_core.config.model import Config
 from ikto_core.config.rules import RULES, Fault
-from ikto_core.config.types import BetterFormError
+from ikto_core.config.types import BetterValueError
 from ikto_core.errors import ConfigError
 
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and halves of characters
@@ -26,7 +26,7 @@ def make_config(given: Mapping[str, Given], *, problems: tuple[str, ...] = ()) -
     faults = [fault for member in given for fault in _faults_of(member, given[member])]
     unsound = {fault.member for fault in faults}
     values: dict[str, Any] = {
-        member: MEMBERS[member].convert(value, is_text=is_text)
+        member: SETTINGS[member].convert(value, is_text=is_text)
         for member, (value, _, is_text) in given.items()
         if member not in unsound
     }
@@ -40,7 +40,7 @@ def make_config(given: Mapping[str, Given], *, problems: tuple[str, ...] = ()) -
 
 
 def _in_order(faults: list[Fault]) -> list[Fault]:
-    order = list(MEMBERS)
+    order = list(SETTINGS)
     return sorted(faults, key=lambda fault: order.index(fault.member))
 
 
@@ -51,7 +51,7 @@ def _problem(fault: Fault, given: Mapping[str, Given]) -> str:
 
 def _faults_of(member: str, given: Given) -> Iterator[Fault]:
     """Yield what keeps a value from being of its member's kind; in a list, what is wrong with each item."""
-    kind = MEMBERS[member]
+    kind = SETTINGS[member]
     value = kind.split(given.value) if given.is_text and isinstance(given.value, str) else given.value
     faults = []
     if kind.item and isinstance(value, list):
@@ -67,7 +67,7 @@ def _fault_in(member: str, value: object, kind: Kind, *, is_text: bool) -> Fault
         return Fault(member, f"{form.show(value)} has a control character", f"give {form.right}")
     try:
         kind.convert(value, is_text=is_text)
-    except BetterFormError as error:
+    except BetterValueError as error:
         return Fault(member, f"{form.show(value)} is not {form.noun}", f"give {error}")
     except ValueError:
         return Fault(member, f"{form.show(value)} is not {form.noun}", f"give {form.right}")

@@ -6,14 +6,14 @@ from typing import NamedTuple, Self, get_args, get_origin
 import msgspec
 
 from ikto_core.config.model import Config
-from ikto_core.config.types import Form, split_list
+from ikto_core.config.types import Info, split_list
 
 
 class Kind(NamedTuple):
     """The kind of value that a member, or an item of one, takes."""
 
     annotation: object  # what msgspec converts to
-    form: Form
+    form: Info
     description: str
     item: "Kind | None"  # of a list's items; None: it is no list
 
@@ -23,7 +23,7 @@ class Kind(NamedTuple):
         bare, *notes = get_args(annotation)
         return cls(
             annotation,
-            next(note for note in notes if isinstance(note, Form)),
+            next(note for note in notes if isinstance(note, Info)),
             next((note.description for note in notes if isinstance(note, msgspec.Meta) and note.description), ""),
             cls.of(get_args(bare)[0]) if get_origin(bare) is tuple else None,
         )
@@ -41,5 +41,5 @@ class Kind(NamedTuple):
         return converted
 
 
-MEMBERS: Mapping[str, Kind] = {field.name: Kind.of(field.type) for field in msgspec.structs.fields(Config)}
+SETTINGS: Mapping[str, Kind] = {field.name: Kind.of(field.type) for field in msgspec.structs.fields(Config)}
 """The members, in the configuration's order."""

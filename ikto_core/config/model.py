@@ -167,7 +167,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 _SHOWS = {
-    field.name: next(note for note in field.type.__metadata__ if isinstance(note, forms.Form)).show
+    field.name: next(note for note in field.type.__metadata__ if isinstance(note, forms.Info)).show
     for field in msgspec.structs.fields(Config)
 }
 """How each member may be printed."""

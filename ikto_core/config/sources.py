@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 
 from ikto_core.config.checking import Given
-from ikto_core.config.kinds import MEMBERS
+from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.types import shown
-from ikto_core.disk.atomic_file import read_small_file
+from ikto_core.disk.atomic_file import read_bounded
 from ikto_core.errors import ConfigError
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -28,10 +28,10 @@ def from_file(path: Path) -> Source:
     """Return the members in a JSON file; ConfigError, in one line, if it holds no JSON object."""
     origin = f"in {path}"
     members = _read_object(path)
-    source = Source({name: Given(value, origin) for name, value in members.items() if name in MEMBERS})
+    source = Source({name: Given(value, origin) for name, value in members.items() if name in SETTINGS})
     source.problems = (
         *_told(f"{_clipped(name)}: is there more than once ({origin}); give it once" for name in members.repeated),
-        *_told(_unknown(name, origin) for name in members if name not in MEMBERS),
+        *_told(_unknown(name, origin) for name in members if name not in SETTINGS),
     )
     return source
 
@@ -41,7 +41,7 @@ def from_environ(environ: Mapping[str, str]) -> Source:
 
     Other variables of that prefix may be somebody else's: only one that is nearly a member's is a problem.
     """
-    names = {ENV_PREFIX + member.upper(): member for member in MEMBERS}
+    names = {ENV_PREFIX + member.upper(): member for member in SETTINGS}
     source = Source(
         {
             member: Given(environ[name], f"from {name}", is_text=True)
@@ -62,22 +62,22 @@ def from_flags(overrides: Mapping[str, str]) -> Source:
     """Return the members that the command line gives."""
     flags = {name: "--" + name.replace("_", "-") for name in overrides}
     source = Source(
-        {name: Given(text, f"from {flags[name]}", is_text=True) for name, text in overrides.items() if name in MEMBERS}
+        {name: Given(text, f"from {flags[name]}", is_text=True) for name, text in overrides.items() if name in SETTINGS}
     )
-    source.problems = tuple(_unknown(name, f"from {flags[name]}") for name in overrides if name not in MEMBERS)
+    source.problems = tuple(_unknown(name, f"from {flags[name]}") for name in overrides if name not in SETTINGS)
     return source
 
 
 def from_program(members: Mapping[str, object]) -> Source:
     """Return the members that a program gives as values."""
     origin = "as given"
-    source = Source({name: Given(value, origin) for name, value in members.items() if name in MEMBERS})
-    source.problems = tuple(_unknown(name, origin) for name in members if name not in MEMBERS)
+    source = Source({name: Given(value, origin) for name, value in members.items() if name in SETTINGS})
+    source.problems = tuple(_unknown(name, origin) for name in members if name not in SETTINGS)
     return source
 
 
 def _unknown(name: str, origin: str) -> str:
-    near = get_close_matches(name[:64].lower(), MEMBERS, n=1)
+    near = get_close_matches(name[:64].lower(), SETTINGS, n=1)
     advice = f"did you mean {near[0]}?" if near else "`ikto config schema` lists the members"
     return f"{_clipped(name)}: is no known member ({origin}); {advice}"
 
@@ -121,7 +121,7 @@ def _read_object(path: Path) -> _Members:
 
 def _read_text(path: Path) -> str:
     hint = f"`ikto init -o {path}` writes one"
-    content = read_small_file(path, limit=MAX_FILE_BYTES, missing_hint=hint).content
+    content = read_bounded(path, limit=MAX_FILE_BYTES, missing_hint=hint).content
     if not content.strip():
         raise ConfigError(f"{path}: is empty", hint="`ikto init` prints a configuration to put there")
     try:

@@ -17,7 +17,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 NATS_SCHEMES = ("nats", "tls", "ws", "wss")
 
 
-class BetterFormError(ValueError):
+class BetterValueError(ValueError):
     """A value is wrong in a way that shows what was meant; the text is the value to give."""
 
 
@@ -50,19 +50,19 @@ def _accept(_value: object) -> None:
     """Ask no more than the type does."""
 
 
-class Form(NamedTuple):
+class Info(NamedTuple):
     """The words for a type in messages, and a check of what the type alone can't say."""
 
     noun: str  # completes "70000 is not …"
     right: str  # completes "give …"
-    check: Callable[[Any], None] = _accept  # raises ValueError, or BetterFormError with what would be right
+    check: Callable[[Any], None] = _accept  # raises ValueError, or BetterValueError with what would be right
     show: Callable[[object], str] = shown  # how a value of it may be printed
 
 
 def _check_network(text: str) -> None:
     prefix = Prefix.parse(text)
     if parse_address(text.partition("/")[0]) != prefix.address:
-        raise BetterFormError(str(prefix))
+        raise BetterValueError(str(prefix))
 
 
 def _check_own_address(text: str) -> None:
@@ -120,83 +120,86 @@ def _check_nats_url(text: str) -> None:
         raise ValueError(text)
 
 
-Flag = Annotated[bool, Form("true or false", "true or false")]
-Text = Annotated[str, Meta(max_length=255), Form("a text of at most 255 characters", "no more than that, in quotes")]
-FilePath = Annotated[str, Form("a path", 'the path of a file, or "" for none')]
-KeyPath = Annotated[str, Meta(min_length=1), Form("a path", 'the path of a file such as "/etc/ikto/private.key"')]
-Secret = Annotated[str, Form("a text", "a text in quotes", show=hidden)]
+Flag = Annotated[bool, Info("true or false", "true or false")]
+Text = Annotated[str, Meta(max_length=255), Info("a text of at most 255 characters", "no more than that, in quotes")]
+FilePath = Annotated[str, Info("a path", 'the path of a file, or "" for none')]
+KeyPath = Annotated[str, Meta(min_length=1), Info("a path", 'the path of a file such as "/etc/ikto/private.key"')]
+Secret = Annotated[str, Info("a text", "a text in quotes", show=hidden)]
 PluginName = Annotated[
-    str, Meta(pattern="^[a-z0-9-]+$"), Form("a plugin's name", "lower case letters, digits and -; see `ikto plugins`")
+    str,
+    Meta(pattern="^[a-z0-9-]+$"),
+    Info("a plugin's name", "lower case letters, digits and -; see `ikto plugins`"),
 ]
 PluginNames = Annotated[
     tuple[
-        Annotated[str, Meta(pattern=r"^[^\s,]+\Z"), Form("a plugin's name", "a name that `ikto plugins` lists")], ...
+        Annotated[str, Meta(pattern=r"^[^\s,]+\Z"), Info("a plugin's name", "a name that `ikto plugins` lists")],
+        ...,
     ],
-    Form("a list of plugins' names", 'a list such as ["acme-ikto"]; see `ikto plugins`'),
+    Info("a list of plugins' names", 'a list such as ["acme-ikto"]; see `ikto plugins`'),
 ]
 ObserverText = Annotated[
     str,
     Meta(pattern=r"^[a-z0-9-]+(=.*)?\Z"),
-    Form("an observer", 'a plugin\'s name, and what it asks for after "=", such as "exec=/usr/local/bin/hook"'),
+    Info("an observer", 'a plugin\'s name, and what it asks for after "=", such as "exec=/usr/local/bin/hook"'),
 ]
 ObserverTexts = Annotated[
     tuple[ObserverText, ...],
-    Form("a list of observers, none twice", 'a list such as ["hosts", "exec=/usr/local/bin/hook"]', _check_no_repeats),
+    Info("a list of observers, none twice", 'a list such as ["hosts", "exec=/usr/local/bin/hook"]', _check_no_repeats),
 ]
 
-Port = Annotated[int, Meta(ge=1, le=65535), Form("a port", "1 to 65535")]
+Port = Annotated[int, Meta(ge=1, le=65535), Info("a port", "1 to 65535")]
 PrefixLength = Annotated[
-    int, Meta(ge=0, le=128), Form("a prefix length", "the mesh's own length up to 32 (IPv4) or 128 (IPv6)")
+    int, Meta(ge=0, le=128), Info("a prefix length", "the mesh's own length up to 32 (IPv4) or 128 (IPv6)")
 ]
-Seconds = Annotated[int, Meta(ge=0, le=65535), Form("a number of seconds", "0 (off) to 65535")]
-Percent = Annotated[int, Meta(ge=0, le=100), Form("a percentage", "0 to 100")]
+Seconds = Annotated[int, Meta(ge=0, le=65535), Info("a number of seconds", "0 (off) to 65535")]
+Percent = Annotated[int, Meta(ge=0, le=100), Info("a percentage", "0 to 100")]
 Lease = Annotated[
     str,
     Meta(pattern=r"^([0-9]{1,7}[smhd])?\Z"),
-    Form("a lease", '10m to 30d, such as "90m", "24h" or "7d"; "" for none', _check_lease),
+    Info("a lease", '10m to 30d, such as "90m", "24h" or "7d"; "" for none', _check_lease),
 ]
-Fwmark = Annotated[int, Meta(ge=0, le=2**32 - 1), Form("a firewall mark", f"0 (off) to {2**32 - 1}")]
-Mtu = Annotated[Annotated[int, Meta(ge=1280, le=65535)] | Literal["auto"], Form("an MTU", '1280 to 65535, or "auto"')]
+Fwmark = Annotated[int, Meta(ge=0, le=2**32 - 1), Info("a firewall mark", f"0 (off) to {2**32 - 1}")]
+Mtu = Annotated[Annotated[int, Meta(ge=1280, le=65535)] | Literal["auto"], Info("an MTU", '1280 to 65535, or "auto"')]
 
-Network = Annotated[str, Form("a network", 'an address and a length such as "fd10::/16"', _check_network)]
-Networks = Annotated[tuple[Network, ...], Form("a list of networks", 'a list such as ["fd10::/32", "fd10:ff00::/24"]')]
-MeshAddress = Annotated[str, Form("an IP address", 'an address inside the mesh, or "auto"', _check_own_address)]
+Network = Annotated[str, Info("a network", 'an address and a length such as "fd10::/16"', _check_network)]
+Networks = Annotated[tuple[Network, ...], Info("a list of networks", 'a list such as ["fd10::/32", "fd10:ff00::/24"]')]
+MeshAddress = Annotated[str, Info("an IP address", 'an address inside the mesh, or "auto"', _check_own_address)]
 PublicAddress = Annotated[
-    str, Form("an IP address that peers can reach", 'one such as "203.0.113.10", or "auto"', _check_advertised)
+    str, Info("an IP address that peers can reach", 'one such as "203.0.113.10", or "auto"', _check_advertised)
 ]
 EndpointText = Annotated[
     str,
-    Form(
+    Info(
         "an endpoint that peers can reach", 'one such as "203.0.113.10:51820" or "[2001:db8::1]:51820"', _check_endpoint
     ),
 ]
 EndpointTexts = Annotated[
     tuple[EndpointText, ...],
     Meta(max_length=MAX_ENDPOINTS),
-    Form(f"a list of at most {MAX_ENDPOINTS} endpoints", 'a list such as ["203.0.113.10:51820"]'),
+    Info(f"a list of at most {MAX_ENDPOINTS} endpoints", 'a list such as ["203.0.113.10:51820"]'),
 ]
 
 # What the kernel's dev_valid_name() takes, without '%', which makes a name a pattern (net/core/dev.c).
 Ifname = Annotated[
     str,
     Meta(pattern=r"^[^\s/:%]{1,15}$"),
-    Form("a name for a network device", '1 to 15 bytes without space, "/", ":" and "%", such as "wg0"', _check_ifname),
+    Info("a name for a network device", '1 to 15 bytes without space, "/", ":" and "%", such as "wg0"', _check_ifname),
 ]
 Netns = Annotated[
     str,
     Meta(pattern=r"^[^\s\x00]*$"),
-    Form(
+    Info(
         "a network namespace",
         'a name that `ip netns` lists, an absolute path, or "" for our own',
         _check_netns,
     ),
 ]
 BucketName = Annotated[
-    str, Meta(pattern="^[A-Za-z0-9_-]+$"), Form("a bucket's name", "letters, digits, _ and - such as ikto-mesh")
+    str, Meta(pattern="^[A-Za-z0-9_-]+$"), Info("a bucket's name", "letters, digits, _ and - such as ikto-mesh")
 ]
 NatsUrl = Annotated[
     str,
-    Form(
+    Info(
         "one or more NATS URLs",
         "nats://, tls://, ws:// or wss:// and a host, separated by commas (ws and wss not beside the others)",
         _check_nats_url,

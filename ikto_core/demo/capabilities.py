@@ -28,7 +28,7 @@ class Machine(NamedTuple):
     tun: bool = False
 
 
-class Ground(NamedTuple):
+class Capabilities(NamedTuple):
     """A backend, and what to say of it in one line."""
 
     backend: str
@@ -40,12 +40,12 @@ class Ground(NamedTuple):
         return self.backend != "fake"
 
 
-def choose(machine: Machine, wanted: str | None) -> Ground:
+def choose(machine: Machine, wanted: str | None) -> Capabilities:
     """Return the best backend, or the wanted one. Raises IktoError if the wanted one can't be had."""
     obstacles: list[str] = []
     for backend in [wanted] if wanted else BACKENDS:
         if not (why := obstacle(machine, backend)):
-            return Ground(backend, _said(machine, backend, obstacles))
+            return Capabilities(backend, _said(machine, backend, obstacles))
         obstacles.append(why)
     raise IktoError(f"no demo with the backend {wanted}: {obstacles[0]}", hint="without --backend it takes the best")
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
 from ikto_core.device.endpoint_policy import Choice, Memory, Moment, choose_endpoint, starts
-from ikto_core.device.key_succession import NextKeys
+from ikto_core.device.key_succession import KeySuccession
 from ikto_core.device.model import PeerSpec, PeerState
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.addressing import Endpoint
 from ikto_core.values.keys import PublicKey
 
 
-class EndpointBook:
+class EndpointTracker:
     """Remembers from look to look, and from write to write, how each peer was tried.
 
     Args:
@@ -31,7 +31,7 @@ class EndpointBook:
         self._own_key = own_key
         self._keepalive_s = persistent_keepalive
         self._has_route = has_route
-        self.next_keys = NextKeys()
+        self.key_succession = KeySuccession()
         self._memories: dict[PublicKey, Memory] = {}
         self._looks: dict[PublicKey, float] = {}  # when to look at a peer again; few have such a time
 
@@ -49,14 +49,14 @@ class EndpointBook:
         self, peers: Iterable[MeshPeer], shown: Mapping[PublicKey, PeerState], at: Moment
     ) -> dict[PublicKey, Choice]:
         """Return what to write for peers that are as just `shown`; `remember` it once that is done."""
-        self.next_keys.turned = False
+        self.key_succession.turned = False
         return {peer.public_key: self._choose(peer, shown, at) for peer in peers}
 
     def spec(self, peer: MeshPeer, choice: Choice | None) -> PeerSpec:
         """Return a peer as it should be on the device; without a choice its endpoint is let be."""
         return PeerSpec(
             public_key=peer.public_key,
-            allowed_ips=self.next_keys.allowed_ips(peer),
+            allowed_ips=self.key_succession.allowed_ips(peer),
             endpoint=choice.endpoint if choice else None,
             persistent_keepalive=0 if peer.predecessor else self._keepalive_s,
         )
@@ -88,11 +88,11 @@ class EndpointBook:
         """Forget all but these peers; one that went unwritten, or whose removal is held, is no reason to look."""
         for key in self._memories.keys() - peers.keys():
             self.forget(key)
-        self.next_keys.forget_others(peers)
+        self.key_succession.forget_others(peers)
 
     def _choose(self, peer: MeshPeer, shown: Mapping[PublicKey, PeerState], at: Moment) -> Choice:
         if peer.predecessor:
-            return self.next_keys.look(peer, peer.predecessor, shown)
+            return self.key_succession.look(peer, peer.predecessor, shown)
         return choose_endpoint(
             peer.endpoints,
             self._memories.get(peer.public_key),

@@ -13,7 +13,7 @@ from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
 
-class NextKeys:
+class KeySuccession:
     """Remembers from look to look which key follows which, and which next keys are in use already."""
 
     def __init__(self) -> None:

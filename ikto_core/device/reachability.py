@@ -7,7 +7,7 @@ from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.keys import PublicKey
 
 
-def unproved(
+def unconfirmed(
     peers: Iterable[MeshPeer],
     now: Mapping[PublicKey, PeerState],
     before: Mapping[PublicKey, PeerState],
@@ -25,10 +25,10 @@ def unproved(
         since: When the claim stood, in seconds since the epoch.
 
     """
-    return [peer for peer in peers if not _is_proof(now.get(peer.public_key), before.get(peer.public_key), since)]
+    return [peer for peer in peers if not _is_confirmed(now.get(peer.public_key), before.get(peer.public_key), since)]
 
 
-def _is_proof(now: PeerState | None, before: PeerState | None, since: float) -> bool:
+def _is_confirmed(now: PeerState | None, before: PeerState | None, since: float) -> bool:
     if now is None:
         return False
     shaken = now.last_handshake is not None and _latest(now.last_handshake) > since

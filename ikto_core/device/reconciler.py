@@ -11,7 +11,7 @@ import structlog
 from ikto_core.device.backend import Backend, read_or_create
 from ikto_core.device.diff import diff, diff_peers, has_lost_peers, patched, restoration, summary, unasked
 from ikto_core.device.endpoint_policy import Choice, Moment
-from ikto_core.device.endpoint_tracker import EndpointBook
+from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, Interface, PeerState
 from ikto_core.device.removal_brake import BrakeLimits, RemovalBrake
 from ikto_core.errors import BackendError
@@ -40,12 +40,17 @@ class Reconciler:
     """
 
     def __init__(
-        self, backend: Backend, ifname: str, *, endpoints: EndpointBook | None = None, limits: BrakeLimits | None = None
+        self,
+        backend: Backend,
+        ifname: str,
+        *,
+        endpoints: EndpointTracker | None = None,
+        limits: BrakeLimits | None = None,
     ) -> None:
         self.ifname = ifname
         self.brake = RemovalBrake(limits or BrakeLimits())
         self.shown_revision: int | None = None
-        self.in_step = asyncio.Event()  # the device has shown a complete view at least once
+        self.in_sync = asyncio.Event()  # the device has shown a complete view at least once
         self.on_pass: Callable[[DeviceSpec], None] = lambda _: None  # called with what the device shows, but its peers
         self.failure = ""  # why the device is not what it should be; empty: it is, as far as we know
         self.stats = ReconcileCounters()
@@ -61,7 +66,7 @@ class Reconciler:
         self._expecting = True  # the next whole pass will find something to do, and that is not drift
         self._shown: dict[PublicKey, PeerState] = {}  # the peers that the device shows, as far as we know
         self._ours: set[PublicKey] = set()  # peers that we put there
-        self._endpoints = endpoints or EndpointBook()
+        self._endpoints = endpoints or EndpointTracker()
         self._wake = asyncio.Event()
         self._passing = asyncio.Lock()
         self._whole_at = 0.0  # the event loop's time at which the whole device is due, whatever happens
@@ -166,7 +171,7 @@ class Reconciler:
                 raise
             self.shown_revision, self.failure = revision, ""
             if revision is not None:
-                self.in_step.set()
+                self.in_sync.set()
                 self.on_pass(base)
 
     async def _whole(self, base: DeviceSpec, *, expecting: bool) -> None:
@@ -183,11 +188,13 @@ class Reconciler:
         if self._restoring:
             await self._restore(spec, state, choices)
             return
-        expecting |= self._expecting or bool(self._dirty) or self._endpoints.next_keys.turned  # known as of this look
-        held = frozenset(self.brake.held)
+        expecting |= (
+            self._expecting or bool(self._dirty) or self._endpoints.key_succession.turned
+        )  # known as of this look
+        pending = frozenset(self.brake.pending)
         patch = diff(spec, state, ours=self._ours)
         patch = msgspec.structs.replace(patch, remove_peers=self._braked(patch.remove_peers))
-        if not expecting and (drift := unasked(patch, held)):
+        if not expecting and (drift := unasked(patch, pending)):
             self.stats.drift_repaired += 1
             log.warning("the device was changed by another hand", ifname=self.ifname, repairing=summary(drift))
         await self._apply(patch, choices)
@@ -206,7 +213,7 @@ class Reconciler:
         new = [key for key in wanted if key not in self._shown]  # a set less a dict's keys walks through all of these
         choices = self._choose(self._peers[key] for key in new)
         specs = [self._endpoints.spec(self._peers[key], choices.get(key)) for key in wanted]
-        gone = dirty & self._ours | self.brake.held
+        gone = dirty & self._ours | self.brake.pending
         surplus = {key for key in gone if key in self._shown and key not in self._peers}
         patch = DevicePatch(peers=diff_peers(specs, self._shown), remove_peers=self._braked(surplus))
         await self._apply(patch, choices)
@@ -232,14 +239,14 @@ class Reconciler:
     def _moved(self, dirty: set[PublicKey]) -> bool:
         """Whether the device must be read before these peers are written.
 
-        One may need another endpoint, and its last handshake tells; or it was held, and lost allowed IPs meanwhile.
+        One may need another endpoint, and its last handshake tells; or it was pending, and lost allowed IPs meanwhile.
         """
         both = dirty & self._peers.keys() & self._shown.keys()
-        return any(key in self.brake.held or self._endpoints.is_news(self._peers[key]) for key in both)
+        return any(key in self.brake.pending or self._endpoints.is_news(self._peers[key]) for key in both)
 
     def _braked(self, surplus: Set[PublicKey]) -> frozenset[PublicKey]:
-        replaced = self._endpoints.next_keys.replaced(surplus, self._peers)
+        replaced = self._endpoints.key_succession.replaced(surplus, self._peers)
         admitted = replaced | self.brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())
-        if self.brake.held:
-            log.warning("removals held back", ifname=self.ifname, held=len(self.brake.held))
+        if self.brake.pending:
+            log.warning("removals pending back", ifname=self.ifname, pending=len(self.brake.pending))
         return admitted

@@ -8,12 +8,12 @@ from ikto_core.values.keys import PublicKey
 
 
 class BrakeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """When removals are held back."""
+    """When removals are pending back."""
 
     share: float = 0.3  # of the peers that the device had at the window's start
     at_least: int = 5  # so many may always go
     window_s: float = 60.0
-    hold_s: float = 600.0  # a held removal goes through after so long
+    hold_s: float = 600.0  # a pending removal goes through after so long
 
 
 class RemovalBrake:
@@ -21,20 +21,20 @@ class RemovalBrake:
 
     def __init__(self, limits: BrakeLimits) -> None:
         self._limits = limits
-        self._passed_at: dict[PublicKey, float] = {}  # what went within the window without having been held
+        self._passed_at: dict[PublicKey, float] = {}  # what went within the window without having been pending
         self._admitted: frozenset[PublicKey] = frozenset()
-        self._held_since: dict[PublicKey, float] = {}
+        self._pending_since: dict[PublicKey, float] = {}
 
     @property
-    def held(self) -> Set[PublicKey]:
+    def pending(self) -> Set[PublicKey]:
         """Peers that are still on the device although the bucket does not have them."""
-        return self._held_since.keys()
+        return self._pending_since.keys()
 
     def admit(self, surplus: Set[PublicKey], *, present: int, now: float) -> frozenset[PublicKey]:
-        """Return which of the `surplus` peers, all there are, may be removed now; the others are held.
+        """Return which of the `surplus` peers, all there are, may be removed now; the others are pending.
 
         A peer that was admitted the last time and is still there could not be removed: it is admitted again. One that
-        is held stays so until its time is over or it is released, however few others go.
+        is pending stays so until its time is over or it is released, however few others go.
 
         Args:
             surplus: Every peer on the device that should not be there.
@@ -43,19 +43,19 @@ class RemovalBrake:
 
         """
         again = surplus & self._admitted
-        held = {key: since for key, since in self._held_since.items() if key in surplus}
-        overdue = {key for key, since in held.items() if since <= now - self._limits.hold_s}
-        fresh = sorted(surplus - again - held.keys())
+        pending = {key: since for key, since in self._pending_since.items() if key in surplus}
+        overdue = {key for key, since in pending.items() if since <= now - self._limits.hold_s}
+        fresh = sorted(surplus - again - pending.keys())
         self._passed_at |= dict.fromkeys(again, now)
         passing = fresh[: self._allowance(present - len(again), now)]
         self._passed_at |= dict.fromkeys(passing, now)
         self._admitted = frozenset(again | overdue).union(passing)
-        self._held_since = {key: held.get(key, now) for key in sorted(surplus - self._admitted)}
+        self._pending_since = {key: pending.get(key, now) for key in sorted(surplus - self._admitted)}
         return self._admitted
 
     def release(self) -> None:
-        """Let every removal that is held now go through at the next `admit`."""
-        self._held_since = dict.fromkeys(self._held_since, float("-inf"))
+        """Let every removal that is pending now go through at the next `admit`."""
+        self._pending_since = dict.fromkeys(self._pending_since, float("-inf"))
 
     def _allowance(self, staying: int, now: float) -> int:
         window = now - self._limits.window_s

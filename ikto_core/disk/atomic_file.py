@@ -7,14 +7,14 @@ from typing import NamedTuple
 from ikto_core.errors import ConfigError
 
 
-class SmallFile(NamedTuple):
+class FileContent(NamedTuple):
     """What a file held, and who may open it."""
 
     content: bytes
     mode: int  # permission bits of st_mode
 
 
-def read_small_file(path: Path, *, limit: int, missing_hint: str = "") -> SmallFile:
+def read_bounded(path: Path, *, limit: int, missing_hint: str = "") -> FileContent:
     """Return a file of at most `limit` bytes; ConfigError says in one line why it can't be had.
 
     A larger file is never read whole, so that `/dev/zero` is an error like any other.
@@ -33,10 +33,10 @@ def read_small_file(path: Path, *, limit: int, missing_hint: str = "") -> SmallF
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
     if len(content) > limit:
         raise ConfigError(f"{path}: is larger than {limit} bytes")
-    return SmallFile(content, mode)
+    return FileContent(content, mode)
 
 
-def create_small_file(path: Path, content: bytes) -> None:
+def create_file(path: Path, content: bytes) -> None:
     """Write a new file that only its owner may open, safely on disk when this returns; ConfigError if it can't be.
 
     An existing file, or whatever else has the name, is never touched; a write that fails leaves no file.
@@ -59,7 +59,7 @@ def create_small_file(path: Path, content: bytes) -> None:
         raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
 
 
-def replace_small_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Give a file new content, safely on disk when this returns; after a power cut it is the old or the new, whole.
 
     Only its owner may open it. Raises OSError; the file is as before then. Two writers at once are not provided for.
@@ -76,7 +76,7 @@ def replace_small_file(path: Path, content: bytes) -> None:
     sync_directory(path.parent)
 
 
-def move_small_file(old: Path, new: Path) -> None:
+def move_file(old: Path, new: Path) -> None:
     """Give a file the name of another, which goes: at once, and for good when this returns. Raises OSError."""
     old.replace(new)
     sync_directory(new.parent)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ikto_core.disk.atomic_file import create_small_file, move_small_file, read_small_file, replace_small_file
+from ikto_core.disk.atomic_file import create_file, move_file, read_bounded, replace_file
 from ikto_core.errors import ConfigError
 from ikto_core.values.keys import PrivateKey
 
@@ -16,7 +16,7 @@ def load_private_key(path: Path) -> PrivateKey:
 
     The file's content never appears in an error.
     """
-    file = read_small_file(path, limit=_MAX_BYTES, missing_hint=f"`ikto key generate {path}` makes one")
+    file = read_bounded(path, limit=_MAX_BYTES, missing_hint=f"`ikto key generate {path}` makes one")
     if file.mode & 0o077:
         raise ConfigError(
             f"{path}: has mode {file.mode:04o}, which opens the private key to others", hint=f"chmod 600 {path}"
@@ -34,7 +34,7 @@ def load_private_key(path: Path) -> PrivateKey:
 
 def write_private_key(path: Path, key: PrivateKey) -> None:
     """Write a key into a new file of mode 0600; ConfigError if the file exists or can't be written."""
-    create_small_file(path, key.text.encode() + b"\n")
+    create_file(path, key.text.encode() + b"\n")
 
 
 def next_key_file(path: Path) -> Path:
@@ -51,7 +51,7 @@ def draw_next_key(path: Path) -> PrivateKey:
     file = next_key_file(path)
     if not file.exists():
         with _told(file):
-            replace_small_file(file, PrivateKey.generate().text.encode() + b"\n")
+            replace_file(file, PrivateKey.generate().text.encode() + b"\n")
     return load_private_key(file)
 
 
@@ -59,7 +59,7 @@ def promote_next_key(path: Path) -> None:
     """Make the next key the key in `path`, at once and for good; the old one is nowhere then. Raises ConfigError."""
     file = next_key_file(path)
     with _told(file):
-        move_small_file(file, path.resolve())
+        move_file(file, path.resolve())
 
 
 @contextmanager

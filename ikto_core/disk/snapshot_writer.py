@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 
 import structlog
 
-from ikto_core.disk.mesh_snapshot import KeptMesh, MeshFile
-from ikto_core.values.counters import KeeperCounters
+from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
+from ikto_core.values.counters import SnapshotCounters
 
 SAVE_EVERY_S = 5.0
 BYTES_PER_S = 200_000
@@ -17,23 +17,23 @@ BYTES_PER_S = 200_000
 
 RETRY_S = 60.0
 
-Take = Callable[[float], KeptMesh | None]
+Take = Callable[[float], MeshSnapshot | None]
 """Returns what to keep as of that time (seconds since the epoch); None: nothing, leave the file as it is."""
 
 log = structlog.get_logger(__name__)
 
 
-class Keeper:
+class SnapshotWriter:
     """Writes what is to be kept whenever it `changed`, in a thread of its own; a disk that fails ends nothing."""
 
-    def __init__(self, file: MeshFile) -> None:
-        self.latest: KeptMesh | None = None  # what the file holds; None: nothing that can be used
+    def __init__(self, file: SnapshotFile) -> None:
+        self.latest: MeshSnapshot | None = None  # what the file holds; None: nothing that can be used
         self.failure = ""  # why it is not up to date; empty: it is, but for a few seconds
-        self.stats = KeeperCounters()
+        self.stats = SnapshotCounters()
         self._file = file
         self._changed = asyncio.Event()
 
-    def load(self) -> KeptMesh | None:
+    def load(self) -> MeshSnapshot | None:
         """Return what an earlier run kept."""
         self.latest = self._file.load()
         return self.latest
@@ -58,7 +58,7 @@ class Keeper:
                 with self._told():
                     self._file.save(kept)
 
-    async def _keep(self, kept: KeptMesh | None, thread: Executor) -> float:
+    async def _keep(self, kept: MeshSnapshot | None, thread: Executor) -> float:
         """Keep this if it is news; return for how many seconds the disk shall have rest."""
         if not (kept := self._news(kept)):
             return 0.0
@@ -72,7 +72,7 @@ class Keeper:
             self._changed.set()
         return pause_s
 
-    def _news(self, kept: KeptMesh | None) -> KeptMesh | None:
+    def _news(self, kept: MeshSnapshot | None) -> MeshSnapshot | None:
         return None if kept is None or kept.says_the_same_as(self.latest) else kept
 
     @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from ikto_core.disk.atomic_file import replace_small_file
+from ikto_core.disk.atomic_file import replace_file
 from ikto_core.errors import ConfigError
 from ikto_core.values.addressing import Prefix, parse_address
 from ikto_core.values.keys import PublicKey
@@ -45,7 +45,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
-class KeptState(msgspec.Struct, frozen=True, kw_only=True):
+class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the state file."""
 
     version: int = VERSION
@@ -60,17 +60,17 @@ class KeptState(msgspec.Struct, frozen=True, kw_only=True):
         for text in self.keys:
             PublicKey.parse(text)
 
-    def begun(self, instance: str) -> "KeptState":
+    def begun(self, instance: str) -> "SavedState":
         """Return what to keep before the run `instance` writes its first record."""
         earlier = [run for run in self.instances if run != instance]
         return msgspec.structs.replace(self, instances=(*earlier, instance)[-INSTANCES_KEPT:])
 
-    def announced(self, *keys: str) -> "KeptState":
+    def announced(self, *keys: str) -> "SavedState":
         """Return what to keep before others are told of the last of these public keys of ours."""
         earlier = [key for key in self.keys if key not in keys]
         return msgspec.structs.replace(self, keys=(*earlier, *keys)[-KEYS_KEPT:])
 
-    def claimed(self, claim: Claim) -> "KeptState":
+    def claimed(self, claim: Claim) -> "SavedState":
         """Return what to keep once the claim stands."""
         return msgspec.structs.replace(self, claim=claim)
 
@@ -81,34 +81,34 @@ class StateFile:
     def __init__(self, directory: Path) -> None:
         self.path = directory / "state.json"
         self.failure = ""  # why the latest state is not kept; empty: it is
-        self._unsaved: KeptState | None = None
+        self._unsaved: SavedState | None = None
 
-    def load(self) -> KeptState:
+    def load(self) -> SavedState:
         """Return what was kept. A file of another form is set aside and reported, and nothing was kept.
 
         Raises ConfigError if the system does not let us read it: it may be whole, and its claim is ours to keep.
         """
         try:
-            kept = msgspec.json.decode(self.path.read_bytes(), type=KeptState)
+            kept = msgspec.json.decode(self.path.read_bytes(), type=SavedState)
             if kept.version != VERSION:
                 raise ValueError(f"version {kept.version} is not {VERSION}")
             kept.check()
         except FileNotFoundError:
-            return KeptState()
+            return SavedState()
         except (IsADirectoryError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
             set_aside(self.path, error)
-            return KeptState()
+            return SavedState()
         except OSError as error:
             hint = "let the agent's user read it; or delete it, and an automatic address may change"
             raise ConfigError(f"state_dir: {self.path} can't be read: {error.strerror}", hint=hint) from None
         return kept
 
-    def save(self, kept: KeptState) -> None:
+    def save(self, kept: SavedState) -> None:
         """Keep this from now on. A disk that can't take it is reported: the mesh works without, until a restart."""
         before, self.failure, self._unsaved = self.failure, "", None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            replace_small_file(self.path, msgspec.json.encode(kept))
+            replace_file(self.path, msgspec.json.encode(kept))
         except OSError as error:
             self._unsaved, self.failure = kept, str(error)
             if self.failure != before:  # told once, not once a minute

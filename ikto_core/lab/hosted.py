@@ -124,10 +124,10 @@ def converged(statuses: Sequence[StatusView | None]) -> bool:
     seen = [status for status in statuses if status is not None]
     everybody = {status.public_key for status in seen}
     latest = max((status.bucket_revision for status in seen), default=0)
-    return len(seen) == len(statuses) == len(everybody) and all(_in_step(s, everybody, latest) for s in seen)
+    return len(seen) == len(statuses) == len(everybody) and all(_in_sync(s, everybody, latest) for s in seen)
 
 
-def _in_step(status: StatusView, everybody: set[str], latest: int) -> bool:
+def _in_sync(status: StatusView, everybody: set[str], latest: int) -> bool:
     on_device = {peer.public_key for peer in status.device.peers} if status.device else None
     return (
         status.state is AgentState.READY

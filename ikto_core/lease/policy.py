@@ -1,4 +1,4 @@
-"""Leases: whose record may be removed, decided on what was seen of it. Pure; `sweeper` and `lease_keeper` act.
+"""Leases: whose record may be removed, decided on what was seen of it. Pure; `reaper` and `lease_renewer` act.
 
 A node with a lease says so in its record, and renews it by writing its run's `instance` under its record's key in a
 bucket of renewals, which nobody follows. Its record goes only if all of this holds (docs/decisions/0012-leases.md):

@@ -12,7 +12,7 @@ from ikto_core.store.interfaces import RecordStore
 log = structlog.get_logger(__name__)
 
 
-class Sweeper:
+class LeaseReaper:
     """Looks at leased records again and again, over one connection, and removes those that expired.
 
     Args:

@@ -9,7 +9,7 @@ import structlog
 
 from ikto_core.errors import NatsDeniedError, NatsError
 from ikto_core.lease.policy import WATCHERS, leased_records, renewal_pause_s, successors
-from ikto_core.lease.reaper import Sweeper
+from ikto_core.lease.reaper import LeaseReaper
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import RecordStore
@@ -22,7 +22,7 @@ SLACK = 0.05
 log = structlog.get_logger(__name__)
 
 
-class LeaseKeeper:
+class LeaseRenewer:
     """Keeps our record from being removed, and removes records whose nodes are gone.
 
     Args:
@@ -51,20 +51,20 @@ class LeaseKeeper:
 
         Whatever fails is told once and tried again: without a lease renewed the mesh goes on.
         """
-        sweeper = Sweeper(records, renewals, self.lease_s * SLACK)
+        reaper = LeaseReaper(records, renewals, self.lease_s * SLACK)
         self.refusal = ""
         await self.claimed.wait()
         due_s = time.monotonic()
         while True:
-            pause_s = await self.turn(sweeper, time.monotonic(), due_s)
+            pause_s = await self.turn(reaper, time.monotonic(), due_s)
             due_s = time.monotonic() + pause_s
             await asyncio.sleep(pause_s)
 
-    async def turn(self, sweeper: Sweeper, now_s: float, due_s: float) -> float:
+    async def turn(self, reaper: LeaseReaper, now_s: float, due_s: float) -> float:
         """Renew, and look after others; return for how many seconds to wait. The times are as in `Watch.begin`."""
         failure, pause_s = "", renewal_pause_s(self.lease_s, self._random.random())
         try:
-            renewed = await self._renew(sweeper, now_s, due_s)
+            renewed = await self._renew(reaper, now_s, due_s)
         except NatsError as error:
             failure, renewed = str(error), False
             self.stats.failures += 1
@@ -72,21 +72,21 @@ class LeaseKeeper:
                 log.warning("our lease is not renewed", error=failure, hint=error.hint)
         self.failure = failure
         if not renewed:
-            sweeper.forget()
+            reaper.forget()
             pause_s = min(LONGEST_RETRY_S, pause_s)
         return pause_s
 
-    async def _renew(self, sweeper: Sweeper, now_s: float, due_s: float) -> bool:
+    async def _renew(self, reaper: LeaseReaper, now_s: float, due_s: float) -> bool:
         """Renew our lease and look after others; return False if we have no record now."""
         record = self._own_record()
         if record is None:
             return False
-        await sweeper.write(record.key, record.instance.encode())
+        await reaper.write(record.key, record.instance.encode())
         self.renewed_at, self.stats.renewals = time.time(), self.stats.renewals + 1
         if self._follower.synced.is_set() and not self.refusal:
             others = successors(record.key, leased_records(self._follower.table))
             try:
-                removed = await sweeper.look(others, now_s, due_s, enough=WATCHERS)
+                removed = await reaper.look(others, now_s, due_s, enough=WATCHERS)
                 self.stats.records_removed += len(removed)
             except NatsDeniedError as error:
                 self.refusal = str(error)

@@ -11,7 +11,7 @@ import msgspec
 from ikto_core.mesh.records import PEER_KEYS, PeerRecord, RecordError, decode_record
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
-from ikto_core.values.prefix_index import SubnetIndex
+from ikto_core.values.prefix_index import PrefixIndex
 
 OURSELVES = ""
 """Who holds our own subnet, in the index of subnets; anybody else is a KV key."""
@@ -98,7 +98,7 @@ class MeshView:
         self._irregular: dict[str, Accepted] = {}  # valid but not canonical, accepted or not
         self._records_of: dict[PublicKey, dict[str, Accepted]] = {}
         self._announcing: dict[PublicKey, dict[str, Accepted]] = {}  # by the next public key
-        self._held = SubnetIndex()
+        self._held = PrefixIndex()
         if rules.own_subnet:
             self._held.add(rules.own_subnet, OURSELVES)
 

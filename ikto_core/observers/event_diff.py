@@ -26,7 +26,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Sight(NamedTuple):
+class MeshContents(NamedTuple):
     """All there is to tell at one moment."""
 
     peers: Mapping[PublicKey, MeshPeer] = {}
@@ -34,7 +34,7 @@ class Sight(NamedTuple):
     ready: MeshReady | None = None  # None: the device does not show the mesh yet
 
 
-class Telling:
+class EventDiff:
     """What one reader was told, and which peers and records may be other than that.
 
     The latter are at most as many as there are, or were told: what came and went meanwhile does not wait.
@@ -49,23 +49,23 @@ class Telling:
         self._unsettled_peers: set[PublicKey] = set()
         self._unsettled_records: set[str] = set()
 
-    def waiting(self, now: Sight) -> int:
+    def waiting(self, now: MeshContents) -> int:
         """Return how many peers and records wait to be told of, at most."""
         peers, records = self._unsettled(now)
         return len(peers) + len(records)
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """Note that anything may be other than it was told."""
         self._whole = True
         self._unsettled_peers, self._unsettled_records = set(), set()
 
-    def touch(self, peers: Iterable[PublicKey], records: Iterable[str], now: Sight) -> None:
+    def touch(self, peers: Iterable[PublicKey], records: Iterable[str], now: MeshContents) -> None:
         """Note that these may be other than they were told; it costs nothing for all others."""
         if not self._whole:
             _note(self._unsettled_peers, peers, self._peers, now.peers)
             _note(self._unsettled_records, records, self._quarantined, now.quarantined)
 
-    def news(self, now: Sight) -> tuple[MeshEvent, ...]:
+    def take(self, now: MeshContents) -> tuple[MeshEvent, ...]:
         """Return what makes what was told what there is now, and take it for told."""
         events: list[MeshEvent] = []
         if not self._begun:
@@ -79,19 +79,19 @@ class Telling:
         self._unsettled_peers, self._unsettled_records = set(), set()
         return tuple(events)
 
-    def _unsettled(self, now: Sight) -> tuple[Set[PublicKey], Set[str]]:
+    def _unsettled(self, now: MeshContents) -> tuple[Set[PublicKey], Set[str]]:
         if not self._whole:
             return self._unsettled_peers, self._unsettled_records
         return self._peers.keys() | now.peers.keys(), self._quarantined.keys() | now.quarantined.keys()
 
-    def _of_peers(self, keys: Set[PublicKey], now: Sight) -> Iterator[MeshEvent]:
+    def _of_peers(self, keys: Set[PublicKey], now: MeshContents) -> Iterator[MeshEvent]:
         for key in keys:
             before, after = self._peers.get(key), now.peers.get(key)
             if before != after and (event := _peer_event(before, after)):
                 _put(self._peers, key, after)
                 yield event
 
-    def _of_records(self, keys: Set[str], now: Sight) -> Iterator[MeshEvent]:
+    def _of_records(self, keys: Set[str], now: MeshContents) -> Iterator[MeshEvent]:
         for key in keys:
             before, after = self._quarantined.get(key), now.quarantined.get(key)
             if (before and before.reason) != (after and after.reason):

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from ikto_core.errors import IktoError
 from ikto_core.mesh.view import MeshView
 from ikto_core.observers.contract import MeshEvent, MeshReady
-from ikto_core.observers.event_diff import Sight, Telling
+from ikto_core.observers.event_diff import EventDiff, MeshContents
 from ikto_core.values.keys import PublicKey
 
 
-class Newsroom:
+class EventHub:
     """The mesh as far as it is known for certain, and who is to be told of it.
 
     It outlives the agents of one run, which differ in their keys: what the next one sees alike is not told again.
@@ -26,24 +26,24 @@ class Newsroom:
 
     # -- what the agent says ---------------------------------------------------------------------------------------
 
-    def sees(self, view: MeshView) -> None:
+    def set_view(self, view: MeshView) -> None:
         """Say that this is the mesh from now on; it may change in place, if `changed` says so."""
         self._view = view
         if self.ready and self.ready.subnet != str(view.rules.own_subnet):
             self.ready = None
             self._is_ready.clear()
         for reader in self._readers:
-            reader.telling.doubt()
+            reader.event_diff.invalidate()
             reader.wake.set()
 
     def changed(self, peers: Iterable[PublicKey], records: Iterable[str]) -> None:
         """Say that these peers may be new, changed or gone, and what lies under these KV keys be quarantined or not."""
-        if sight := self.sight:
+        if contents := self.contents:
             for reader in self._readers:
-                reader.telling.touch(peers, records, sight)
+                reader.event_diff.touch(peers, records, contents)
                 reader.wake.set()
 
-    def shows(self, ready: MeshReady) -> None:
+    def set_ready(self, ready: MeshReady) -> None:
         """Say that the device shows the mesh; what it shows later on need not be said."""
         if self.ready is None and self._view:
             self.ready = ready
@@ -61,9 +61,9 @@ class Newsroom:
     # -- what readers ask ------------------------------------------------------------------------------------------
 
     @property
-    def sight(self) -> Sight | None:
+    def contents(self) -> MeshContents | None:
         """All there is to tell at this moment; None: nothing is known for certain yet."""
-        return Sight(self._view.peers, self._view.quarantined, self.ready) if self._view else None
+        return MeshContents(self._view.peers, self._view.quarantined, self.ready) if self._view else None
 
     @property
     def closed(self) -> bool:
@@ -71,7 +71,7 @@ class Newsroom:
         return self._closed
 
     async def until_ready(self) -> MeshReady:
-        """Wait until the device shows the mesh from a subnet of ours; IktoError once the room is closed."""
+        """Wait until the device shows the mesh from a subnet of ours; IktoError once the hub is closed."""
         while not self._closed:
             if self.ready:
                 return self.ready
@@ -90,19 +90,19 @@ class Newsroom:
 
 
 class Reader:
-    """Iterates over what is new since the last time, in the way of the contract's O1 to O4; ends with the room."""
+    """Iterates over what is new since the last time, in the way of the contract's O1 to O4; ends with the hub."""
 
-    def __init__(self, room: Newsroom) -> None:
-        self.telling = Telling()
+    def __init__(self, hub: EventHub) -> None:
+        self.event_diff = EventDiff()
         self.wake = asyncio.Event()
         self.wake.set()
-        self._room = room
+        self._hub = hub
 
     @property
     def waiting(self) -> int:
         """How many peers and records wait to be told of, at most."""
-        sight = self._room.sight
-        return self.telling.waiting(sight) if sight else 0
+        contents = self._hub.contents
+        return self.event_diff.waiting(contents) if contents else 0
 
     def __aiter__(self) -> "Reader":
         return self
@@ -112,7 +112,7 @@ class Reader:
         while True:
             await self.wake.wait()
             self.wake.clear()
-            if self._room.closed:
+            if self._hub.closed:
                 raise StopAsyncIteration
-            if (sight := self._room.sight) and (events := self.telling.news(sight)):
+            if (contents := self._hub.contents) and (events := self.event_diff.take(contents)):
                 return events

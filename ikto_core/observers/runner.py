@@ -11,7 +11,7 @@ import structlog
 from ikto_core.config import Config
 from ikto_core.errors import IktoError, described
 from ikto_core.observers.contract import Observer, ObserverContext, ObserverPlugin
-from ikto_core.observers.event_hub import Newsroom, Reader
+from ikto_core.observers.event_hub import EventHub, Reader
 from ikto_core.underlay.paths import host_name
 from ikto_core.values.counters import ObserverCounters
 
@@ -49,7 +49,7 @@ class ObserverRun:
         """How many peers and records wait to be told of, at most."""
         return self._reader.waiting if self._reader else 0
 
-    async def attempt(self, news: Newsroom) -> None:
+    async def attempt(self, event_hub: EventHub) -> None:
         """Open the observer and tell it everything, then what is new; returns when it fails, whatever it raises.
 
         To be run as a task of its own: what it does with cancellations ends nothing else (up to Python 3.12 an
@@ -58,7 +58,7 @@ class ObserverRun:
         self._began_at = time.monotonic()
         self._ended_by = "it was cancelled"
         try:
-            with news.reader() as self._reader:
+            with event_hub.reader() as self._reader:
                 async with self._opened() as observer:
                     await self._tell(observer, self._reader)
             self._ended_by = "it ended"

@@ -1,7 +1,203 @@
-"""Plugins: loaded one by one, each asked once. Nothing else touches pluggy's manager."""
+"""The authors' door: all that a plugin imports, and the loader of plugins. Nothing else touches pluggy's manager.
 
-from ikto_core.plugins.facade import Plugins, PluginStatus
-from ikto_core.plugins.kinds import CommandPlugin
-from ikto_core.plugins.loading import load_plugins
+It must never know which plugins exist. Names are imported when they are asked for: `ikto --help` needs none of them.
+"""
 
-__all__ = ["CommandPlugin", "PluginStatus", "Plugins", "load_plugins"]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ikto_core.device.backend import (
+        Backend,
+        BackendContext,
+        BackendPlugin,
+        DeviceEvent,
+        DeviceEventKind,
+    )
+    from ikto_core.device.diff import patched
+    from ikto_core.device.model import (
+        NO_PRESHARED_KEY,
+        DevicePatch,
+        DeviceState,
+        Interface,
+        PeerPatch,
+        PeerState,
+    )
+    from ikto_core.errors import (
+        AddressInUseError,
+        BackendError,
+        BucketMissingError,
+        ConfigError,
+        IktoError,
+        NatsDeniedError,
+        NatsError,
+        NoSuchDeviceError,
+        PluginError,
+        RevisionConflictError,
+        WriteUnknownError,
+    )
+    from ikto_core.ipam.contract import (
+        IpamPlugin,
+        IpamRequest,
+        IpamStrategy,
+    )
+    from ikto_core.ipam.space import Space
+    from ikto_core.observers.contract import (
+        MeshEvent,
+        MeshReady,
+        Observer,
+        ObserverContext,
+        ObserverPlugin,
+        PeerAccepted,
+        PeerChanged,
+        PeerFacts,
+        PeerRemoved,
+        QuarantineEnded,
+        RecordQuarantined,
+        Resync,
+    )
+    from ikto_core.observers.replay import Replay
+    from ikto_core.plugins.facade import (
+        Plugins,
+        PluginStatus,
+    )
+    from ikto_core.plugins.hookspecs import hookimpl
+    from ikto_core.plugins.kinds import CommandPlugin
+    from ikto_core.plugins.loading import load_plugins
+    from ikto_core.values.addressing import (
+        Endpoint,
+        Prefix,
+        normalise_host,
+        parse_address,
+    )
+    from ikto_core.values.keys import (
+        Key,
+        PresharedKey,
+        PrivateKey,
+        PublicKey,
+        SecretKey,
+    )
+
+__all__ = [
+    "NO_PRESHARED_KEY",
+    "AddressInUseError",
+    "Backend",
+    "BackendContext",
+    "BackendError",
+    "BackendPlugin",
+    "BucketMissingError",
+    "CommandPlugin",
+    "ConfigError",
+    "DeviceEvent",
+    "DeviceEventKind",
+    "DevicePatch",
+    "DeviceState",
+    "Endpoint",
+    "IktoError",
+    "Interface",
+    "IpamPlugin",
+    "IpamRequest",
+    "IpamStrategy",
+    "Key",
+    "MeshEvent",
+    "MeshReady",
+    "NatsDeniedError",
+    "NatsError",
+    "NoSuchDeviceError",
+    "Observer",
+    "ObserverContext",
+    "ObserverPlugin",
+    "PeerAccepted",
+    "PeerChanged",
+    "PeerFacts",
+    "PeerPatch",
+    "PeerRemoved",
+    "PeerState",
+    "PluginError",
+    "PluginStatus",
+    "Plugins",
+    "Prefix",
+    "PresharedKey",
+    "PrivateKey",
+    "PublicKey",
+    "QuarantineEnded",
+    "RecordQuarantined",
+    "Replay",
+    "Resync",
+    "RevisionConflictError",
+    "SecretKey",
+    "Space",
+    "WriteUnknownError",
+    "hookimpl",
+    "load_plugins",
+    "normalise_host",
+    "parse_address",
+    "patched",
+]
+
+_HOMES = {
+    "NO_PRESHARED_KEY": "ikto_core.device.model",
+    "AddressInUseError": "ikto_core.errors",
+    "Backend": "ikto_core.device.backend",
+    "BackendContext": "ikto_core.device.backend",
+    "BackendError": "ikto_core.errors",
+    "BackendPlugin": "ikto_core.device.backend",
+    "BucketMissingError": "ikto_core.errors",
+    "CommandPlugin": "ikto_core.plugins.kinds",
+    "ConfigError": "ikto_core.errors",
+    "DeviceEvent": "ikto_core.device.backend",
+    "DeviceEventKind": "ikto_core.device.backend",
+    "DevicePatch": "ikto_core.device.model",
+    "DeviceState": "ikto_core.device.model",
+    "Endpoint": "ikto_core.values.addressing",
+    "IktoError": "ikto_core.errors",
+    "Interface": "ikto_core.device.model",
+    "IpamPlugin": "ikto_core.ipam.contract",
+    "IpamRequest": "ikto_core.ipam.contract",
+    "IpamStrategy": "ikto_core.ipam.contract",
+    "Key": "ikto_core.values.keys",
+    "MeshEvent": "ikto_core.observers.contract",
+    "MeshReady": "ikto_core.observers.contract",
+    "NatsDeniedError": "ikto_core.errors",
+    "NatsError": "ikto_core.errors",
+    "NoSuchDeviceError": "ikto_core.errors",
+    "Observer": "ikto_core.observers.contract",
+    "ObserverContext": "ikto_core.observers.contract",
+    "ObserverPlugin": "ikto_core.observers.contract",
+    "PeerAccepted": "ikto_core.observers.contract",
+    "PeerChanged": "ikto_core.observers.contract",
+    "PeerFacts": "ikto_core.observers.contract",
+    "PeerPatch": "ikto_core.device.model",
+    "PeerRemoved": "ikto_core.observers.contract",
+    "PeerState": "ikto_core.device.model",
+    "PluginError": "ikto_core.errors",
+    "PluginStatus": "ikto_core.plugins.facade",
+    "Plugins": "ikto_core.plugins.facade",
+    "Prefix": "ikto_core.values.addressing",
+    "PresharedKey": "ikto_core.values.keys",
+    "PrivateKey": "ikto_core.values.keys",
+    "PublicKey": "ikto_core.values.keys",
+    "QuarantineEnded": "ikto_core.observers.contract",
+    "RecordQuarantined": "ikto_core.observers.contract",
+    "Replay": "ikto_core.observers.replay",
+    "Resync": "ikto_core.observers.contract",
+    "RevisionConflictError": "ikto_core.errors",
+    "SecretKey": "ikto_core.values.keys",
+    "Space": "ikto_core.ipam.space",
+    "WriteUnknownError": "ikto_core.errors",
+    "hookimpl": "ikto_core.plugins.hookspecs",
+    "load_plugins": "ikto_core.plugins.loading",
+    "normalise_host": "ikto_core.values.addressing",
+    "parse_address": "ikto_core.values.addressing",
+    "patched": "ikto_core.device.diff",
+}
+"""The module that each public name comes from."""
+
+if not TYPE_CHECKING:  # a type checker must report a misspelt name
+
+    def __getattr__(name: str) -> object:
+        """Import a public name from its module when it is first asked for (PEP 562)."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value

@@ -11,7 +11,7 @@ from ikto_core.errors import NatsError
 from ikto_core.store.dial import dial
 from ikto_core.store.login import LoginFileError
 from ikto_core.store.session import NatsSettings, Session
-from ikto_core.values.counters import LinkCounters
+from ikto_core.values.counters import ConnectionCounters
 
 FIRST_BACKOFF_S = 0.25
 LONGEST_BACKOFF_S = 30.0
@@ -57,7 +57,7 @@ class Backoff:
         return longest_s * self._random.uniform(0.5, 1)
 
 
-class Link:
+class Connection:
     """Dials again whenever a session ends, with capped, jittered backoff.
 
     Args:
@@ -70,7 +70,7 @@ class Link:
     def __init__(self, settings: NatsSettings, random: Random, *, patient: bool) -> None:
         self.server = ""  # what we are connected to; empty: nothing
         self.failure = ""  # why we are not; empty: no failure yet
-        self.stats = LinkCounters()
+        self.stats = ConnectionCounters()
         self._settings = settings
         self._random = random
         self._patient = patient

@@ -16,7 +16,7 @@ from msgspec import Meta
 from nats.aio.client import RawCredentials
 from nats.errors import SecureConnWantedError
 
-from ikto_core.disk.atomic_file import read_small_file
+from ikto_core.disk.atomic_file import read_bounded
 from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
 from ikto_core.store.session import NatsSettings
 
@@ -86,7 +86,7 @@ def _shared_secret(settings: NatsSettings, url: SplitResult) -> dict[str, str]:
 
 def _read(path: str, member: str) -> bytes:
     try:
-        return read_small_file(Path(path), limit=MAX_FILE_BYTES).content
+        return read_bounded(Path(path), limit=MAX_FILE_BYTES).content
     except ConfigError as error:
         raise LoginFileError(f"{member}: {error}", hint=error.hint) from None
 
@@ -102,11 +102,11 @@ def _creds(path: str) -> tuple[RawCredentials, float]:
     try:
         if not found:
             raise ValueError
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(found[2] + b"=="), type=_Claims)
+        saved_claim = msgspec.json.decode(base64.urlsafe_b64decode(found[2] + b"=="), type=_Claims)
     except (ValueError, msgspec.MsgspecError):
         raise LoginFileError(f"nats_creds: {path}: holds no user JWT", hint="it is a file as `nsc` writes it") from None
     seed = _seed(content, path, "nats_creds")
-    return RawCredentials(f"BEGIN NATS USER JWT\n{found[1].decode()}\nBEGIN USER NKEY SEED\n{seed}\n"), claims.exp
+    return RawCredentials(f"BEGIN NATS USER JWT\n{found[1].decode()}\nBEGIN USER NKEY SEED\n{seed}\n"), saved_claim.exp
 
 
 def _seed(content: bytes, path: str, member: str) -> str:

@@ -14,7 +14,7 @@ NAMESPACES = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 
 
-def provoke(source: str, addresses: Iterable[str], netns: str = "") -> None:
+def probe_handshakes(source: str, addresses: Iterable[str], netns: str = "") -> None:
     """Send an empty datagram from one of our addresses to each of these; what can't be sent is not. Never fails.
 
     Args:

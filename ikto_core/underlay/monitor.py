@@ -9,7 +9,7 @@ from ikto_core.underlay.paths import advertise_address, fitting_mtu
 log = structlog.get_logger(__name__)
 
 
-class Surroundings:
+class UnderlayMonitor:
     """Looks around whenever there is a session with NATS."""
 
     def __init__(self, config: Config) -> None:

@@ -24,14 +24,14 @@ class ReconcileCounters(msgspec.Struct, kw_only=True):
     failures: int = 0
 
 
-class LinkCounters(msgspec.Struct, kw_only=True):
+class ConnectionCounters(msgspec.Struct, kw_only=True):
     """What staying connected to NATS took."""
 
     sessions: int = 0  # connections that were let in
     failures: int = 0  # attempts, or connections, that ended
 
 
-class KeeperCounters(msgspec.Struct, kw_only=True):
+class SnapshotCounters(msgspec.Struct, kw_only=True):
     """What keeping the mesh on disk took."""
 
     writes: int = 0

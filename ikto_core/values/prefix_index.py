@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from ikto_core.values.addressing import Prefix
 
 
-class SubnetIndex:
+class PrefixIndex:
     """Disjoint subnets and their owners; the caller checks `holder` before it calls `add`."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ _PRIVATE = bytes.fromhex("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fb
 _PUBLIC = bytes.fromhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")
 
 
-class Curve(Protocol):
+class X25519(Protocol):
     """What keys need of X25519 (RFC 7748). Keys are 32 bytes."""
 
     def generate(self) -> bytes:
@@ -25,7 +25,7 @@ class Curve(Protocol):
         ...
 
 
-class NaClCurve:
+class PyNaClX25519:
     """PyNaCl's."""
 
     def generate(self) -> bytes:
@@ -41,7 +41,7 @@ class NaClCurve:
         return crypto_scalarmult_base(private)
 
 
-class WireGuardCurve:
+class PythonWireGuardX25519:
     """python-wireguard's `Key`; it can't be made where that can't be imported, or derives wrongly.
 
     `Key` takes what is no base64 for the zero key, and its C reports no errors: so it is given the base64 of bytes
@@ -75,9 +75,9 @@ def _sound(key: bytes) -> bytes:
 
 
 @cache
-def curve() -> Curve:
+def curve() -> X25519:
     """Return what keys are made with: python-wireguard if it works here, else PyNaCl."""
     try:
-        return WireGuardCurve()
+        return PythonWireGuardX25519()
     except Exception:  # noqa: BLE001 - however an optional package is broken, there is another one
-        return NaClCurve()
+        return PyNaClX25519()

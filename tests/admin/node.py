@@ -8,22 +8,22 @@ from pathlib import Path
 from random import Random
 
 from ikto_backends.fake import FakeHost
-from ikto_core.agent.key_rotation import Rotation
+from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.report import Report
-from ikto_core.claim.controller import Membership
-from ikto_core.claim.saved_claim import Claims
+from ikto_core.claim.controller import ClaimController
+from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.config import config_from_flags
 from ikto_core.device.reconciler import Reconciler
-from ikto_core.disk.mesh_snapshot import MeshFile
-from ikto_core.disk.snapshot_writer import Keeper
+from ikto_core.disk.mesh_snapshot import SnapshotFile
+from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
 from ikto_core.lab.memory_bucket import MemoryBucket
-from ikto_core.lease.renewer import LeaseKeeper
+from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.records import PeerRecord, encode_record
-from ikto_core.store.connection import Link
+from ikto_core.store.connection import Connection
 from ikto_core.store.session import NatsSettings
 from ikto_core.testing.devices import private_key_of, public_key_of
-from tests.nodes import membership
+from tests.nodes import controller
 
 SERVER = "nats://127.0.0.1:4222"
 NODE = "node-a"
@@ -49,10 +49,10 @@ class Node:
 
     bucket: MemoryBucket
     host: FakeHost
-    membership: Membership
+    controller: ClaimController
     reconciler: Reconciler
-    link: Link
-    keeper: Keeper
+    link: Connection
+    snapshot_writer: SnapshotWriter
     report: Report
 
     def put(self, *records: PeerRecord) -> None:
@@ -62,17 +62,17 @@ class Node:
     async def see(self) -> None:
         """Have a session with NATS, and the whole bucket in view."""
         self.link.server = SERVER
-        await self.membership.follower.resync(self.bucket)
+        await self.controller.follower.resync(self.bucket)
 
     async def claim(self) -> None:
         settled = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(self.membership.keep(self.bucket, "192.0.2.1", settled.set))
+            keeping = tasks.create_task(self.controller.keep(self.bucket, "192.0.2.1", settled.set))
             await settled.wait()
             keeping.cancel()
 
     async def converge(self) -> None:
-        await self.membership.follower.resync(self.bucket)
+        await self.controller.follower.resync(self.bucket)
         await self.reconciler.reconcile()
 
 
@@ -85,23 +85,23 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
     host, random = FakeHost(), Random(1)
     async with host.open() as backend:
         reconciler = Reconciler(backend, WG)
-        state, keeper = StateFile(state_dir), Keeper(MeshFile(state_dir))
-        place = membership(config, NODE, OWN_KEY, reconciler, state, random, keeper.changed)
-        link = Link(NatsSettings(servers=(SERVER,)), random, patient=True)
+        state, snapshot_writer = StateFile(state_dir), SnapshotWriter(SnapshotFile(state_dir))
+        place = controller(config, NODE, OWN_KEY, reconciler, state, random, snapshot_writer.changed)
+        link = Connection(NatsSettings(servers=(SERVER,)), random, patient=True)
         report = Report(
             config,
             NODE,
             backend_name="fake",
-            membership=place,
+            controller=place,
             reconciler=reconciler,
-            link=link,
+            connection=link,
             backend=backend,
-            keeper=keeper,
+            snapshot_writer=snapshot_writer,
             state=state,
-            rotation=Rotation(state_dir / "key", place, reconciler, Claims(config, OWN_KEY.public(), state)),
-            leases=LeaseKeeper(0, lambda: place.record, place.follower, random),
+            rotation=KeyRotation(state_dir / "key", place, reconciler, SavedClaim(config, OWN_KEY.public(), state)),
+            leases=LeaseRenewer(0, lambda: place.record, place.follower, random),
         )
-        yield Node(MemoryBucket(), host, place, reconciler, link, keeper, report)
+        yield Node(MemoryBucket(), host, place, reconciler, link, snapshot_writer, report)
 
 
 @asynccontextmanager

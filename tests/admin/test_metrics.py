@@ -42,7 +42,7 @@ def test_gauges_are_the_statuss_numbers(status: StatusView) -> None:
     assert found["ikto_nats_connected"] == 1
     assert found["ikto_peers"] == 2
     assert found["ikto_quarantined_records"] == 1
-    assert found["ikto_held_removals"] == 3
+    assert found["ikto_pending_removals"] == 3
     assert found["ikto_bucket_revision"] == found["ikto_device_revision"] == 20
     assert found["ikto_device_failed"] == 0
     assert (found["ikto_device_peers"], found["ikto_device_peers_alive"]) == (5, 1)

@@ -85,7 +85,7 @@ async def test_info_is_self_and_peers(node: Node, path: Path) -> None:
 async def test_resync_has_everything_read_again(node: Node, path: Path) -> None:
     await asyncio.to_thread(AdminClient(path).resync)
     await node.converge()
-    stats = node.membership.follower.stats, node.reconciler.stats
+    stats = node.controller.follower.stats, node.reconciler.stats
     assert (stats[0].whole_walks, stats[1].whole_passes) == (2, 2)
 
 
@@ -123,7 +123,7 @@ async def test_health_is_that_it_answers_and_readiness_is_the_devices(tmp_path: 
 async def test_metrics_are_prometheus_text(node: Node, path: Path) -> None:
     answer = await ask(path, "/metrics")
     assert (answer.status, answer.kind.split(";")[0]) == (200, "text/plain")
-    assert f"ikto_peers {float(len(node.membership.aim.view.peers))}\n" in answer.body
+    assert f"ikto_peers {float(len(node.controller.desired_state.view.peers))}\n" in answer.body
 
 
 @pytest.mark.usefixtures("node")

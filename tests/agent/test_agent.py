@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.agent.agent import beside, run_agent
 from ikto_core.agent import key_rotation as rotation
-from ikto_core.agent.options import Terms
+from ikto_core.agent.agent import beside, run_agent
+from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.report import Report
 from ikto_core.builtin.ipam import RandomStrategy
 from ikto_core.config import Config
@@ -67,8 +67,10 @@ async def test_a_stop_in_the_middle_of_a_switch_of_keys_ends_the_agent(
     next_key = draw_next_key(tmp_path / "key")  # so the agent goes on with the rotation
     backend = LingeringBackend()
     plugin = BackendPlugin(name="lingering", summary="", open=backend.open)
-    terms = Terms(config=config, backend=plugin, ipam=IPAM, key_path=tmp_path / "key", socket=tmp_path / "socket")
-    agent = asyncio.create_task(run_agent(terms, OWN_PRIVATE_KEY))
+    options = AgentOptions(
+        config=config, backend=plugin, ipam=IPAM, key_path=tmp_path / "key", socket=tmp_path / "socket"
+    )
+    agent = asyncio.create_task(run_agent(options, OWN_PRIVATE_KEY))
     async with asyncio.timeout(20):
         await backend.ending.wait()
     assert load_private_key(tmp_path / "key") == next_key, "it is the switch that ends it"
@@ -144,8 +146,8 @@ async def test_an_agents_observers_are_told_shown_in_its_status_and_closed_when_
     told, failing, agents = Notes(), Notes(), list[Report]()
     failing.opens = _fails
     runs = (told.run("told"), failing.run("failing=x"))
-    terms = Terms(config=config, backend=plugin, ipam=IPAM, observers=runs, on_agent=agents.append)
-    async with asyncio.timeout(20), beside(run_agent(terms, OWN_PRIVATE_KEY)):
+    options = AgentOptions(config=config, backend=plugin, ipam=IPAM, observers=runs, on_agent=agents.append)
+    async with asyncio.timeout(20), beside(run_agent(options, OWN_PRIVATE_KEY)):
         await until(lambda: told.mesh.ready and runs[1].failure)
         shown = (await agents[0].status()).observers
         assert [(view.name, view.failure) for view in shown] == [("told", None), ("failing=x", "no")]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from ikto_core.agent import key_rotation as rotation_module
-from ikto_core.agent.key_rotation import Rotation, learning_s
+from ikto_core.agent.key_rotation import KeyRotation, learning_s
 from ikto_core.claim import controller as membership_module
 from ikto_core.disk.key_file import draw_next_key, load_private_key, next_key_file, promote_next_key, write_private_key
 from ikto_core.errors import ConfigError, IktoError, NatsError
@@ -44,8 +44,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "key"
 
 
-def rotation_of(node: Node, path: Path) -> Rotation:
-    return Rotation(path, node.membership, node.reconciler, node.membership._claims)
+def rotation_of(node: Node, path: Path) -> KeyRotation:
+    return KeyRotation(path, node.controller, node.reconciler, node.controller._saved_claim)
 
 
 def written(bucket: MemoryBucket) -> tuple[Any, Any]:
@@ -158,7 +158,7 @@ async def test_the_next_run_goes_on_from_wherever_the_last_one_died(
         await node.reconciler.reconcile()
         assert await device_key(node) == load_private_key(path)
         assert load_private_key(path).public() == next_key
-        assert node.membership.had_claim
+        assert node.controller.has_saved_claim
     assert bucket.live.keys() == {OWN}
 
 
@@ -219,7 +219,7 @@ async def test_nothing_is_switched_unless_the_leader_answers(bucket: MemoryBucke
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         rotation.begin()
-        await until(node.membership.announced.is_set)
+        await until(node.controller.announced.is_set)
         bucket.faults.fail_reads = 1
         with pytest.raises(NatsError):
             await rotation.run(bucket)
@@ -235,7 +235,7 @@ async def test_nothing_is_switched_as_long_as_the_bucket_lacks_the_announcement(
     async with Node(bucket, path.parent).running() as node, asyncio.TaskGroup() as tasks:
         rotation = rotation_of(node, path)
         rotation.begin()
-        await until(node.membership.announced.is_set)
+        await until(node.controller.announced.is_set)
         bucket.faults.delivery = Delivery.DROPPED  # the guard does not see it
         before = bucket.live[OWN]
         bucket.write(OWN, None)
@@ -251,7 +251,7 @@ async def test_a_record_whose_write_fails_is_written_by_the_next_run(bucket: Mem
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         next_key = rotation.begin()
-        await until(node.membership.announced.is_set)
+        await until(node.controller.announced.is_set)
         bucket.faults.lose_writes = 1
         await rotation.run(bucket)
         assert rotation.done.is_set()
@@ -263,10 +263,10 @@ async def test_others_that_announce_or_have_our_next_key_are_no_peers(bucket: Me
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         next_key = rotation.begin()
-        await until(node.membership.announced.is_set)
+        await until(node.controller.announced.is_set)
         put(bucket, record("10.0.0.64/28", next_key))
         put(bucket, record("10.0.0.80/28", KEY))
-        assert node.membership.aim.view.on_device.keys() == {KEY}
+        assert node.controller.desired_state.view.on_device.keys() == {KEY}
 
 
 async def test_somebody_elses_record_is_not_ours_because_it_announces_our_key(bucket: MemoryBucket, path: Path) -> None:

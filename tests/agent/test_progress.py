@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ikto_core.agent.progress import Course
+from ikto_core.agent.progress import AgentProgress
 from ikto_core.mesh.records import record_key
 from ikto_core.values.addressing import Prefix
 
@@ -11,16 +11,16 @@ ANOTHER: Any = object()  # nothing is asked of it
 
 
 def test_a_claim_stands_until_its_record_does_no_more() -> None:
-    course = Course()
-    course.stands(KEY)
-    assert course.claim
-    assert course.claim.subnet == Prefix.parse("fd10:1::/48")
-    course.stands("")
-    assert course.claim is None
+    progress = AgentProgress()
+    progress.claim_changed(KEY)
+    assert progress.claim
+    assert progress.claim.subnet == Prefix.parse("fd10:1::/48")
+    progress.claim_changed("")
+    assert progress.claim is None
 
 
 def test_an_agent_with_another_key_has_yet_to_claim() -> None:
-    course = Course()
-    course.stands(KEY)
-    course.begins(ANOTHER)
-    assert course.claim is None
+    progress = AgentProgress()
+    progress.claim_changed(KEY)
+    progress.agent_started(ANOTHER)
+    assert progress.claim is None

@@ -14,7 +14,7 @@ from ikto_core.agent import report as report_module
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
 from ikto_core.mesh.records import PEER_KEYS, record_key
-from ikto_core.store.connection import Link
+from ikto_core.store.connection import Connection
 from ikto_core.store.session import NatsSettings
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint
@@ -78,7 +78,7 @@ async def test_a_lost_session_degrades_but_the_device_still_shows_the_mesh(tmp_p
 
 async def test_a_record_that_can_not_be_kept_is_told(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
-        node.membership.doubt.failure = "NATS denied a write"
+        node.controller.recheck.failure = "NATS denied a write"
         status = await node.report.status()
         assert (status.nats.connected, status.nats.failure) == (True, "NATS denied a write")
 
@@ -89,7 +89,7 @@ async def test_a_device_that_can_not_be_written_degrades(tmp_path: Path) -> None
         node.host.fail_next("apply", BackendError("no buffer space"))
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(node.reconciler.run())
-            await node.membership.follower.resync(node.bucket)
+            await node.controller.follower.resync(node.bucket)
             while not node.reconciler.failure:
                 await asyncio.sleep(0)
             status = await node.report.status()
@@ -107,7 +107,7 @@ async def test_status_shows_identity_revisions_and_the_device_without_its_keys(t
     assert (status.private_address, status.allowed_ip) == ("fd10:1::9", OWN_SUBNET)
     assert (status.nats.connected, status.nats.server, status.nats.failure) == (True, SERVER, None)
     assert (status.revision, status.bucket_revision, status.accepted) == (3, 3, 2)
-    assert (status.quarantined, status.held, status.device_failure) == ((), (), None)
+    assert (status.quarantined, status.pending_removals, status.device_failure) == ((), (), None)
     assert status.device
     assert (status.device.listen_port, status.device.up, status.device.fwmark) == (51820, True, 0)
     assert status.device.addresses == ("fd10:1::9/16",)
@@ -145,9 +145,9 @@ async def test_removals_held_by_the_brake_are_told(tmp_path: Path) -> None:
             node.bucket.write(record.key, None)
         await node.converge()
         status = await node.report.status()
-    assert (status.accepted, len(status.held)) == (0, 5)
+    assert (status.accepted, len(status.pending_removals)) == (0, 5)
     assert status.device
-    assert set(status.held) == {peer.public_key for peer in status.device.peers}
+    assert set(status.pending_removals) == {peer.public_key for peer in status.device.peers}
 
 
 async def test_a_device_that_can_not_be_read_is_part_of_the_status(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ async def test_resync_reads_the_whole_bucket_and_the_whole_device(tmp_path: Path
 async def test_status_never_shows_the_password_of_a_url(tmp_path: Path) -> None:
     async with fresh_node(tmp_path) as node:
         settings = NatsSettings(servers=("nats://user:geheim@127.0.0.1:1",))
-        link = Link(settings, Random(1), patient=True)
+        link = Connection(settings, Random(1), patient=True)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(link.run(_never))
             while not link.failure:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.disk.mesh_snapshot import KeptMesh
+from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.lab.memory_bucket import MemoryBucket
 from tests.nodes import kept_by_a_run, put
 from tests.samples import KEY, OTHER_KEY, record
@@ -22,6 +22,6 @@ def two_peers() -> MemoryBucket:
 
 
 @pytest.fixture
-async def kept(two_peers: MemoryBucket, tmp_path: Path) -> KeptMesh:
+async def kept(two_peers: MemoryBucket, tmp_path: Path) -> MeshSnapshot:
     """What the state directory holds after a run on that bucket."""
     return await kept_by_a_run(two_peers, tmp_path)

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.builtin.ipam import SequentialStrategy
-from ikto_core.claim.address_candidates import Candidates
+from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.local_node import mesh_rules
-from ikto_core.claim.saved_claim import Claims
+from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.config import Config
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import AddressInUseError, ConfigError, IktoError, PluginError
@@ -40,10 +40,10 @@ class Proposes:
 
 
 @pytest.fixture
-def candidates(tmp_path: Path) -> Callable[..., Candidates]:
-    def make(strategy: IpamStrategy, **members: Any) -> Candidates:
+def candidates(tmp_path: Path) -> Callable[..., AddressCandidates]:
+    def make(strategy: IpamStrategy, **members: Any) -> AddressCandidates:
         config = Config(**MESH | members)
-        return Candidates(config, "ours", Claims(config, OWN_KEY, StateFile(tmp_path)), strategy, Random(1))
+        return AddressCandidates(config, "ours", SavedClaim(config, OWN_KEY, StateFile(tmp_path)), strategy, Random(1))
 
     return make
 
@@ -59,7 +59,7 @@ def take(view: MeshView, *allowed_ips: str) -> None:
     view.update({found.key: Entry(7, encode_record(found)) for found in records})
 
 
-Make = Callable[..., Candidates]
+Make = Callable[..., AddressCandidates]
 
 
 def test_reserved_networks_are_taken(candidates: Make) -> None:

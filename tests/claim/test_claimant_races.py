@@ -66,17 +66,17 @@ class RaceTrack:
         with suppress(RevisionConflictError, StopIteration):
             self._late.pop(0).send(None)
 
-    def run(self, claims: Sequence[Coroutine[Any, Any, int]], schedule: Iterable[int]) -> list[Outcome]:
+    def run(self, saved_claim: Sequence[Coroutine[Any, Any, int]], schedule: Iterable[int]) -> list[Outcome]:
         """Let each claim take the steps that the schedule gives it (one number more: the network), then all in turn."""
         outcomes: dict[int, Outcome] = {}
-        steps = chain(schedule, cycle(range(len(claims))))
-        while len(outcomes) < len(claims):
+        steps = chain(schedule, cycle(range(len(saved_claim))))
+        while len(outcomes) < len(saved_claim):
             number = next(steps)
-            if number == len(claims) and self._late:
+            if number == len(saved_claim) and self._late:
                 self.deliver_late()
-            if number < len(claims) and number not in outcomes:
+            if number < len(saved_claim) and number not in outcomes:
                 try:
-                    claims[number].send(None)
+                    saved_claim[number].send(None)
                 except StopIteration as finished:
                     outcomes[number] = finished.value
                 except IktoError as error:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from ikto_core.claim import controller as membership_module
-from ikto_core.claim import recheck as doubt
+from ikto_core.claim import recheck
 from ikto_core.errors import AddressInUseError, ConfigError, NatsError
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh.records import PeerRecord, encode_record
@@ -38,7 +38,7 @@ async def test_an_automatic_claim_is_reused_by_the_next_run_even_in_an_empty_buc
         assert first.stands()
     for again, seed in ((bucket, 2), (MemoryBucket(), 3)):
         async with Node(again, tmp_path, private_address="auto", seed=seed).running() as node:
-            assert node.membership.had_claim
+            assert node.controller.has_saved_claim
             assert node.stands()
             assert node.record.key == first.record.key
 
@@ -49,7 +49,7 @@ async def test_a_claim_in_another_mesh_is_not_reused(
 ) -> None:
     async with Node(bucket, tmp_path, private_address="auto").running():
         pass
-    assert not Node(bucket, tmp_path, **{"private_address": "auto"} | changed).membership.had_claim
+    assert not Node(bucket, tmp_path, **{"private_address": "auto"} | changed).controller.has_saved_claim
 
 
 async def test_a_kept_claim_of_another_address_is_no_claim_of_the_configured_one(
@@ -57,8 +57,8 @@ async def test_a_kept_claim_of_another_address_is_no_claim_of_the_configured_one
 ) -> None:
     async with Node(bucket, tmp_path).running():
         pass
-    assert Node(bucket, tmp_path).membership.had_claim
-    assert not Node(bucket, tmp_path, private_address="10.0.0.33").membership.had_claim
+    assert Node(bucket, tmp_path).controller.has_saved_claim
+    assert not Node(bucket, tmp_path, private_address="10.0.0.33").controller.has_saved_claim
 
 
 async def test_a_kept_claim_that_another_has_meanwhile_is_given_up(bucket: MemoryBucket, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_two_nodes_that_propose_the_same_subnets_at_one_moment_get_one_eac
 ) -> None:
     first = Node(bucket, tmp_path / "first", private_address="auto", seed=7)
     second = Node(bucket, tmp_path / "second", private_address="auto", seed=7, private_key=PrivateKey(bytes([8] * 32)))
-    await second.membership.follower.resync(bucket)
+    await second.controller.follower.resync(bucket)
     with capture_logs() as logs:
         async with first.running(), second.running(resync=False):  # who has not heard of the first
             assert first.stands()
@@ -109,7 +109,7 @@ async def test_what_the_leader_has_no_more_is_free_although_we_have_not_heard(
 ) -> None:
     put(bucket, record(SUBNET, KEY))
     node = Node(bucket, tmp_path)
-    await node.membership.follower.resync(bucket)
+    await node.controller.follower.resync(bucket)
     bucket.write(OWN, None)  # nobody is subscribed yet
     async with node.running(resync=False):
         assert node.stands()
@@ -155,7 +155,7 @@ async def test_earlier_records_are_withdrawn_once_the_new_one_stands(bucket: Mem
 async def test_a_withdrawal_that_failed_is_made_up_for(
     bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doubt, "FIRST_RETRY_S", 0)
+    monkeypatch.setattr(recheck, "FIRST_RETRY_S", 0)
     monkeypatch.setattr(membership_module, "RECLAIM_JITTER_S", 0)
     node = Node(bucket, tmp_path)
     for earlier in EARLIER:

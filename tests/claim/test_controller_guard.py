@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.claim import controller as membership
-from ikto_core.claim import recheck as doubt
+from ikto_core.claim import controller, recheck
 from ikto_core.claim.claimant import ClonedError
 from ikto_core.errors import AddressInUseError
 from ikto_core.lab.memory_bucket import MemoryBucket
@@ -20,7 +19,7 @@ from tests.samples import KEY, record
 
 @pytest.fixture(autouse=True)
 def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(membership, "RECLAIM_JITTER_S", 0.0)
+    monkeypatch.setattr(controller, "RECLAIM_JITTER_S", 0.0)
 
 
 @pytest.fixture
@@ -40,14 +39,14 @@ async def test_our_deleted_record_is_written_again_although_another_claims_some_
     async with Node(bucket, tmp_path).running() as node:
         put(bucket, record("10.0.0.17/32"))
         bucket.write(OWN, None)
-        assert node.membership.aim.view.peers == {}
+        assert node.controller.desired_state.view.peers == {}
         await until(node.stands)
 
 
 async def test_after_the_bucket_was_made_anew_our_record_is_written_again(bucket: MemoryBucket, tmp_path: Path) -> None:
     async with Node(bucket, tmp_path).running() as node:
         bucket.recreate()
-        await node.membership.follower.resync(bucket)
+        await node.controller.follower.resync(bucket)
         await until(node.stands)
 
 
@@ -64,7 +63,7 @@ async def test_our_own_writes_make_no_further_ones(bucket: MemoryBucket, tmp_pat
         bucket.write(OWN, None)
         await until(node.stands)
         put(bucket, record("10.0.0.64/28"))
-        await until(lambda: KEY in node.membership.aim.view.peers)
+        await until(lambda: KEY in node.controller.desired_state.view.peers)
     assert len(writes) == 4
 
 
@@ -90,15 +89,15 @@ async def test_junk_that_came_while_we_were_down_is_replaced_in_the_subnet_of_ou
 async def test_a_write_that_fails_is_tried_again_and_the_mesh_goes_on(
     bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doubt, "FIRST_RETRY_S", 0.0)
+    monkeypatch.setattr(recheck, "FIRST_RETRY_S", 0.0)
     async with Node(bucket, tmp_path).running() as node:
         bucket.faults.fail_reads = 3
         bucket.write(OWN, None)
-        await until(lambda: node.membership.doubt.failure)
+        await until(lambda: node.controller.recheck.failure)
         put(bucket, record("10.0.0.64/28"))
-        assert KEY in node.membership.aim.view.peers
+        assert KEY in node.controller.desired_state.view.peers
         await until(node.stands)
-        await until(lambda: not node.membership.doubt.failure)
+        await until(lambda: not node.controller.recheck.failure)
 
 
 async def test_an_older_backup_with_a_record_of_an_earlier_run_is_no_copy_of_us(
@@ -110,7 +109,7 @@ async def test_an_older_backup_with_a_record_of_an_earlier_run_is_no_copy_of_us(
         assert node.stands()
         restore()
         assert not node.stands()
-        await node.membership.follower.resync(bucket)
+        await node.controller.follower.resync(bucket)
         await until(node.stands)
 
 
@@ -120,7 +119,7 @@ async def test_a_backup_from_before_ikto_wrote_instances_is_no_copy_of_us(bucket
     for seed in (1, 2):  # in the run that has taken it over, and in the next one
         async with Node(bucket, tmp_path, seed=seed).running() as node:
             restore()
-            await node.membership.follower.resync(bucket)
+            await node.controller.follower.resync(bucket)
             await until(node.stands)
 
 
@@ -131,7 +130,7 @@ async def test_a_backup_with_a_record_from_before_our_disk_was_lost_is_no_copy_o
         restore = bucket.backup()
     async with Node(bucket, tmp_path / "new", seed=2).running() as node:
         restore()
-        await node.membership.follower.resync(bucket)
+        await node.controller.follower.resync(bucket)
         await until(node.stands)
 
 
@@ -152,12 +151,12 @@ async def test_who_has_lost_an_automatic_address_claims_another_and_its_device_m
         before = node.record
         [old_address] = await node.device_addresses()
         put(bucket, replace(before, public_key=KEY))
-        await until(lambda: node.membership.record not in {None, before})
+        await until(lambda: node.controller.record not in {None, before})
         [new_address] = await node.device_addresses()
         assert ip_interface(new_address) != ip_interface(old_address)
         assert node.record.subnet.covers(Prefix.parse(f"{ip_interface(new_address).ip}/32"))
         assert node.stands()
-        assert node.membership.aim.view.peers[KEY].allowed_ips == {before.subnet}
+        assert node.controller.desired_state.view.peers[KEY].allowed_ips == {before.subnet}
         kept = node.state.load().claim
         assert kept
         assert f"{kept.private_address}/24" == new_address
@@ -170,11 +169,11 @@ async def test_a_lost_address_leaves_the_device_before_another_is_found(bucket: 
         assert await node.device_addresses()
         put(bucket, replace(lost, public_key=KEY))
         bucket.faults.lose_writes = 10**6
-        await until(lambda: node.membership.record is None)
+        await until(lambda: node.controller.record is None)
         assert await node.device_addresses() == set()
-        assert node.membership.aim.view.peers[KEY].allowed_ips == {lost.subnet}
+        assert node.controller.desired_state.view.peers[KEY].allowed_ips == {lost.subnet}
         bucket.faults.lose_writes = 0
-        await until(lambda: node.membership.record)
+        await until(lambda: node.controller.record)
         assert node.stands()
 
 
@@ -183,7 +182,7 @@ async def test_an_address_that_another_had_for_a_moment_is_ours_again(bucket: Me
         before = await node.device_addresses()
         put(bucket, record(SUBNET, KEY))
         bucket.write(OWN, None)
-        assert node.membership.record is None
+        assert node.controller.record is None
         await until(node.stands)
         assert await node.device_addresses() == before
 
@@ -192,7 +191,7 @@ async def test_a_copy_that_took_over_while_we_were_away_is_noticed(bucket: Memor
     original = Node(bucket, tmp_path / "original")
     async with original.running():
         pass
-    original.membership.follower.disconnected()
+    original.controller.follower.disconnected()
     async with Node(bucket, tmp_path / "copy", seed=2, private_address="10.0.0.65").running() as copy:
         with pytest.raises(ClonedError):
             await original.ends()
@@ -227,7 +226,7 @@ async def test_a_copy_that_writes_as_soon_as_we_have_claimed_is_noticed(bucket: 
     copy = record(SUBNET, OWN_KEY, "copy", instance="copy")
     pending = [copy]
     node = Node(bucket, tmp_path)
-    bucket.subscribe(node.membership.follower.receive)
+    bucket.subscribe(node.controller.follower.receive)
     bucket.subscribe(lambda _: put(bucket, pending.pop()) if pending else None)
     with pytest.raises(ClonedError):
         await node.ends()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ikto_core.disk.mesh_snapshot import KeptMesh
+from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.observers.event_hub import Reader
 from ikto_core.observers.replay import Replay
@@ -13,22 +13,22 @@ from tests.samples import KEY, THIRD_KEY, record
 
 def told(node: Node, reader: Reader, replay: Replay) -> set[str]:
     """Return the names of the peers that a reader knows by now."""
-    sight = node.room.sight
+    sight = node.room.contents
     assert sight
-    replay.see(reader.telling.news(sight))
+    replay.see(reader.event_diff.take(sight))
     return {peer.name for peer in replay.peers.values()}
 
 
 async def test_nothing_is_told_before_the_bucket_is_in_view_or_without_a_kept_mesh(
-    two_peers: MemoryBucket, tmp_path: Path, kept: KeptMesh
+    two_peers: MemoryBucket, tmp_path: Path, kept: MeshSnapshot
 ) -> None:
-    assert Node(two_peers, tmp_path / "new").room.sight is None
-    assert (await restarted(two_peers, tmp_path, None)).room.sight is None
-    assert (await restarted(two_peers, tmp_path, kept)).room.sight is not None
+    assert Node(two_peers, tmp_path / "new").room.contents is None
+    assert (await restarted(two_peers, tmp_path, None)).room.contents is None
+    assert (await restarted(two_peers, tmp_path, kept)).room.contents is not None
 
 
 async def test_the_kept_mesh_is_told_and_then_what_the_bucket_has_otherwise(
-    two_peers: MemoryBucket, tmp_path: Path, kept: KeptMesh
+    two_peers: MemoryBucket, tmp_path: Path, kept: MeshSnapshot
 ) -> None:
     two_peers.write(OTHER.key, None)
     node, replay = await restarted(two_peers, tmp_path, kept), Replay()

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.claim.policy import Identity, Judgement, Verdict, judge_own, same_but_nonce
+from ikto_core.claim.policy import ClaimAction, ClaimDecision, Identity, decide_claim, same_but_nonce
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.values.addressing import Endpoint
@@ -33,65 +33,82 @@ def broken(record: PeerRecord) -> bytes:
     return encode_record(record).replace(b'"wg_port":', b'"wg_port":9')
 
 
-def judged(found: PeerRecord | bytes | None, *, newcomer: bool) -> Judgement:
+def judged(found: PeerRecord | bytes | None, *, newcomer: bool) -> ClaimDecision:
     value = encode_record(found) if isinstance(found, PeerRecord) else found
-    return judge_own(Entry(7, value), WANTED, IDENTITY, newcomer=newcomer)
+    return decide_claim(Entry(7, value), WANTED, IDENTITY, newcomer=newcomer)
 
 
 @pytest.mark.parametrize(
     ("found", "at_start", "later"),
     [
-        pytest.param(None, Verdict.WRITE, Verdict.WRITE, id="deleted"),
-        pytest.param(WANTED, Verdict.KEEP, Verdict.KEEP, id="ours"),
-        pytest.param(replace(WANTED, nonce="x"), Verdict.KEEP, Verdict.KEEP, id="ours, another write"),
-        pytest.param(replace(WANTED, name="old"), Verdict.WRITE, Verdict.WRITE, id="ours, another name"),
-        pytest.param(replace(WANTED, endpoints=()), Verdict.WRITE, Verdict.WRITE, id="ours, other endpoints"),
-        pytest.param(replace(WANTED, instance="before"), Verdict.WRITE, Verdict.WRITE, id="ours, an earlier run"),
-        pytest.param(replace(WANTED, instance="other"), Verdict.WRITE, Verdict.CLONED, id="a copy of this machine"),
-        pytest.param(OF_0_3_0, Verdict.WRITE, Verdict.CLONED, id="0.3.0 with our key"),
-        pytest.param(BEFORE, Verdict.WRITE, Verdict.WRITE, id="ours, with the key before a rotation"),
-        pytest.param(broken(BEFORE), Verdict.WRITE, Verdict.WRITE, id="ours, with the key before a rotation, broken"),
+        pytest.param(None, ClaimAction.WRITE, ClaimAction.WRITE, id="deleted"),
+        pytest.param(WANTED, ClaimAction.KEEP, ClaimAction.KEEP, id="ours"),
+        pytest.param(replace(WANTED, nonce="x"), ClaimAction.KEEP, ClaimAction.KEEP, id="ours, another write"),
+        pytest.param(replace(WANTED, name="old"), ClaimAction.WRITE, ClaimAction.WRITE, id="ours, another name"),
+        pytest.param(replace(WANTED, endpoints=()), ClaimAction.WRITE, ClaimAction.WRITE, id="ours, other endpoints"),
         pytest.param(
-            replace(BEFORE, instance="other"), Verdict.WRITE, Verdict.CLONED, id="a copy with the key before a rotation"
+            replace(WANTED, instance="before"), ClaimAction.WRITE, ClaimAction.WRITE, id="ours, an earlier run"
         ),
-        pytest.param(replace(WANTED, next_public_key=OLD_KEY), Verdict.WRITE, Verdict.WRITE, id="ours, announcing"),
-        pytest.param(THEIRS, Verdict.IN_USE, Verdict.IN_USE, id="another key"),
+        pytest.param(
+            replace(WANTED, instance="other"), ClaimAction.WRITE, ClaimAction.CLONED, id="a copy of this machine"
+        ),
+        pytest.param(OF_0_3_0, ClaimAction.WRITE, ClaimAction.CLONED, id="0.3.0 with our key"),
+        pytest.param(BEFORE, ClaimAction.WRITE, ClaimAction.WRITE, id="ours, with the key before a rotation"),
+        pytest.param(
+            broken(BEFORE), ClaimAction.WRITE, ClaimAction.WRITE, id="ours, with the key before a rotation, broken"
+        ),
+        pytest.param(
+            replace(BEFORE, instance="other"),
+            ClaimAction.WRITE,
+            ClaimAction.CLONED,
+            id="a copy with the key before a rotation",
+        ),
+        pytest.param(
+            replace(WANTED, next_public_key=OLD_KEY), ClaimAction.WRITE, ClaimAction.WRITE, id="ours, announcing"
+        ),
+        pytest.param(THEIRS, ClaimAction.IN_USE, ClaimAction.IN_USE, id="another key"),
         pytest.param(
             replace(THEIRS, next_public_key=WANTED.public_key),
-            Verdict.IN_USE,
-            Verdict.IN_USE,
+            ClaimAction.IN_USE,
+            ClaimAction.IN_USE,
             id="another key that announces ours",
         ),
-        pytest.param(replace(THEIRS, instance="before"), Verdict.IN_USE, Verdict.IN_USE, id="another key, our run"),
-        pytest.param(b"{", Verdict.IN_USE, Verdict.WRITE, id="unreadable: nobody's, and mended by who had it"),
-        pytest.param(b"", Verdict.IN_USE, Verdict.WRITE, id="empty"),
-        pytest.param(b"[" * 30_000, Verdict.IN_USE, Verdict.WRITE, id="a bomb"),
-        pytest.param(broken(WANTED), Verdict.WRITE, Verdict.WRITE, id="ours, broken"),
-        pytest.param(broken(replace(WANTED, instance="x")), Verdict.WRITE, Verdict.CLONED, id="a copy's, broken"),
-        pytest.param(broken(THEIRS), Verdict.IN_USE, Verdict.IN_USE, id="another key's, broken"),
+        pytest.param(
+            replace(THEIRS, instance="before"), ClaimAction.IN_USE, ClaimAction.IN_USE, id="another key, our run"
+        ),
+        pytest.param(b"{", ClaimAction.IN_USE, ClaimAction.WRITE, id="unreadable: nobody's, and mended by who had it"),
+        pytest.param(b"", ClaimAction.IN_USE, ClaimAction.WRITE, id="empty"),
+        pytest.param(b"[" * 30_000, ClaimAction.IN_USE, ClaimAction.WRITE, id="a bomb"),
+        pytest.param(broken(WANTED), ClaimAction.WRITE, ClaimAction.WRITE, id="ours, broken"),
+        pytest.param(
+            broken(replace(WANTED, instance="x")), ClaimAction.WRITE, ClaimAction.CLONED, id="a copy's, broken"
+        ),
+        pytest.param(broken(THEIRS), ClaimAction.IN_USE, ClaimAction.IN_USE, id="another key's, broken"),
         pytest.param(
             encode_record(replace(WANTED, allowed_ip="10.0.0.32/28")),
-            Verdict.WRITE,
-            Verdict.WRITE,
+            ClaimAction.WRITE,
+            ClaimAction.WRITE,
             id="ours, under a key that is not its own",
         ),
     ],
 )
-def test_the_verdict_on_what_is_found(found: PeerRecord | bytes | None, at_start: Verdict, later: Verdict) -> None:
-    assert judged(found, newcomer=True).verdict is at_start
-    assert judged(found, newcomer=False).verdict is later
+def test_the_verdict_on_what_is_found(
+    found: PeerRecord | bytes | None, at_start: ClaimAction, later: ClaimAction
+) -> None:
+    assert judged(found, newcomer=True).action is at_start
+    assert judged(found, newcomer=False).action is later
 
 
 @pytest.mark.parametrize("newcomer", [True, False])
 def test_a_key_that_was_never_written_is_free(newcomer: bool) -> None:
-    assert judge_own(None, WANTED, IDENTITY, newcomer=newcomer) == Judgement(Verdict.WRITE)
+    assert decide_claim(None, WANTED, IDENTITY, newcomer=newcomer) == ClaimDecision(ClaimAction.WRITE)
 
 
 @pytest.mark.parametrize("found", [b"", b"{", broken(THEIRS), encode_record(THEIRS)])
 def test_a_newcomer_mends_what_is_nobodys_where_its_kept_claim_is(found: bytes) -> None:
     nobodys = found in {b"", b"{"}
-    judgement = judge_own(Entry(7, found), WANTED, IDENTITY, newcomer=True, held=True)
-    assert judgement.verdict is (Verdict.WRITE if nobodys else Verdict.IN_USE)
+    decision = decide_claim(Entry(7, found), WANTED, IDENTITY, newcomer=True, held=True)
+    assert decision.action is (ClaimAction.WRITE if nobodys else ClaimAction.IN_USE)
 
 
 def test_a_refusal_says_who_has_the_record() -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from ikto_core.config import Config
-from ikto_core.disk.state_file import KeptState
+from ikto_core.disk.state_file import SavedState
 from ikto_core.errors import NatsError
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry
@@ -46,7 +46,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 class Start(NamedTuple):
     """The service manager starts the agent; `disk` replaces what the machine had, unless it is None."""
 
-    disk: KeptState | None = None
+    disk: SavedState | None = None
 
 
 class Hear(NamedTuple):
@@ -92,7 +92,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     heard: Kv | None = None  # the bucket as its follower last read it
     record: PeerRecord | None = None  # what it believes to own
     device: str | None = None  # the key of the subnet that its device is in
-    disk: KeptState = KeptState()
+    disk: SavedState = SavedState()
     shown: frozenset[str] = frozenset()  # keys under which this run was shown a record that another machine wrote
     denied: frozenset[str] = frozenset()  # keys under which the leader's last answer was another public key's record
     proved: bool = True  # the leader has said that the record stands, or it believes to own nothing

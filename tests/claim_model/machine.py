@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from functools import partial
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.claim.address_candidates import Candidates
-from ikto_core.claim.controller import Membership
-from ikto_core.claim.desired_state import Aim
+from ikto_core.claim.address_candidates import AddressCandidates
+from ikto_core.claim.controller import ClaimController
+from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.local_node import own_subnet
-from ikto_core.claim.saved_claim import Claims
+from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.device.reconciler import Reconciler
-from ikto_core.disk.state_file import KeptState, StateFile
+from ikto_core.disk.state_file import SavedState, StateFile
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.ipam.contract import IpamRequest
 from ikto_core.mesh.records import PeerRecord, record_key
@@ -27,12 +27,12 @@ class Disk(StateFile):
 
     def __init__(self) -> None:
         self.failure = ""
-        self.kept = KeptState()
+        self.kept = SavedState()
 
-    def load(self) -> KeptState:
+    def load(self) -> SavedState:
         return self.kept
 
-    def save(self, kept: KeptState) -> None:
+    def save(self, kept: SavedState) -> None:
         self.kept = kept
 
 
@@ -63,18 +63,18 @@ class Machine:
         """Have an agent in memory that knows nothing but what the disk tells it."""
         self._reconciler = Reconciler(self._backend, IFNAME)
         config, key, name = self._spec.config(self._run), self._spec.private_key, self._spec.name
-        claims = Claims(config, self._public_key, self._disk)
+        saved_claim = SavedClaim(config, self._public_key, self._disk)
         dice = Dice(f"{name}, run {self._run}")
-        self._membership = Membership(
+        self._controller = ClaimController(
             config,
             name=name,
             public_key=self._public_key,
-            aim=Aim(config, key, self._reconciler, lambda: None),
-            claims=claims,
-            candidates=Candidates(config, name, claims, LowestFirst(), dice),
+            desired_state=DesiredState(config, key, self._reconciler, lambda: None),
+            saved_claim=saved_claim,
+            candidates=AddressCandidates(config, name, saved_claim, LowestFirst(), dice),
             random=dice,
         )
-        self._patient = self._membership.had_claim
+        self._patient = self._controller.has_saved_claim
         self._loop = HeldLoop()
         self._stepper: Stepper | None = None
         self._heard: Kv | None = None
@@ -96,12 +96,12 @@ class Machine:
 
     def happens(self, event: Event) -> None:
         """Let something happen, and go on until there is nothing more to do about it."""
-        owned = self._membership.record
+        owned = self._controller.record
         try:
             self._move(event)
         except AddressInUseError:
             self._stop()
-        except NatsError:  # what `Link` makes of it
+        except NatsError:  # what `Connection` makes of it
             self._stepper = None
             if self._patient:
                 self._disconnect()
@@ -134,18 +134,18 @@ class Machine:
         assert self._stepper
         return self._stepper
 
-    def _start(self, disk: KeptState | None) -> None:
+    def _start(self, disk: SavedState | None) -> None:
         self._disk.kept = disk or self._disk.kept
         self._run += 1
         self._begin()
         if claim := self._disk.kept.claim:
             self._proofs.add(record_key(str(own_subnet(self._spec.config(self._run), claim.private_address))))
-        self._membership.recall(None)
+        self._controller.restore_snapshot(None)
         self._connect()
 
     def _connect(self) -> None:
         self._phase = Phase.ON
-        keeping = self._membership.keep(self, "192.0.2.1", partial(setattr, self, "_patient", True))
+        keeping = self._controller.keep(self, "192.0.2.1", partial(setattr, self, "_patient", True))
         self._stepper = Stepper(keeping, self._loop)
         self._stepper.go_on()
 
@@ -153,7 +153,7 @@ class Machine:
         if self._stepper:
             self._stepper.cancel()
         self._phase, self._stepper, self._heard = Phase.REDIALLING, None, None
-        self._membership.follower.disconnected()
+        self._controller.follower.disconnected()
 
     def _end(self) -> None:
         """End, for the service manager to start it again; disk and device stay."""
@@ -164,7 +164,7 @@ class Machine:
         self._heard = kv
         for key, record in kv.records().items():
             self._show(key, record)
-        run_at_once(self._membership.follower.resync(kv))
+        run_at_once(self._controller.follower.resync(kv))
         self._live.poll()
 
     def _answer(self, value: Entry | int | type[NatsError] | None) -> None:
@@ -188,8 +188,8 @@ class Machine:
     def _stop(self) -> None:
         """End as `Agent.run` does when its address is somebody else's."""
         self._phase, self._stepper = Phase.STOPPED, None
-        if self._membership.had_claim:
-            self._membership.forget()
+        if self._controller.has_saved_claim:
+            self._controller.forget()
             run_at_once(self._backend.delete(IFNAME))
 
     # -- being looked at -----------------------------------------------------------------------------------------------
@@ -205,20 +205,20 @@ class Machine:
             return
         if owned and owned.key not in self._shown and (self._phase is Phase.STOPPED or self._owned_key() != owned.key):
             self._groundless = f"it gives up {owned.allowed_ip}"
-        elif self._phase is Phase.STOPPED and not (self._claims() and self._claims() <= self._shown):
+        elif self._phase is Phase.STOPPED and not (self._saved_claim() and self._saved_claim() <= self._shown):
             self._groundless = "it stops"
 
-    def _claims(self) -> set[str]:
+    def _saved_claim(self) -> set[str]:
         """Return the key of the configured subnet, if one is configured."""
         config = self._spec.config(self._run)
         return {record_key(str(config.subnet))} if config.subnet else set()
 
     def _owned_key(self) -> str | None:
-        return self._membership.record.key if self._membership.record else None
+        return self._controller.record.key if self._controller.record else None
 
     def look(self) -> Look:
         """Return what can be seen of it now."""
-        record = self._membership.record if self._phase in (Phase.ON, Phase.REDIALLING) else None
+        record = self._controller.record if self._phase in (Phase.ON, Phase.REDIALLING) else None
         return Look(
             phase=self._phase,
             run=self._run,

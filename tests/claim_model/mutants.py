@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from ikto_core.claim import claimant as claim
-from ikto_core.claim import controller as membership
+from ikto_core.claim import controller
 from ikto_core.claim import policy as own_record
 from ikto_core.claim.claimant import Claimant
-from ikto_core.claim.controller import Membership
-from ikto_core.disk.state_file import KeptState
+from ikto_core.claim.controller import ClaimController
+from ikto_core.disk.state_file import SavedState
 from tests.claim_model.scenarios import COPIES, COPY_ELSEWHERE, LOST_DISK, MIXED, MOVING, RACE, RESTARTED
 from tests.claim_model.world import Fault, Scenario
 
@@ -39,7 +39,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
         changed = compile(source.replace(self.text, self.instead), f"<{self.name}>", "exec")
         made: dict[str, Callable[..., Any]] = {}
         exec(changed, vars(sys.modules[original.__module__]), made)  # noqa: S102 - our own source, with our own change
-        users = (claim, membership) if inspect.ismodule(self.owner) else ()  # they have imported it by its name
+        users = (claim, controller) if inspect.ismodule(self.owner) else ()  # they have imported it by its name
         for owner in (self.owner, *users):
             monkeypatch.setattr(owner, self.function, made[self.function])
 
@@ -95,7 +95,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a kept claim is used without a look",
-        owner=Membership,
+        owner=ClaimController,
         function="_claim_one",
         text="revision = await self._claimant.claim(",
         instead="revision = 1 if self.had_claim else await self._claimant.claim(",
@@ -105,27 +105,27 @@ MUTANTS = (
     ),
     Mutant(
         name="the guard does not care for another's record",
-        owner=Membership,
+        owner=ClaimController,
         function="_look_at_own",
-        text="verdict is not Verdict.KEEP",
-        instead="verdict is Verdict.WRITE",
+        text="verdict is not ClaimAction.KEEP",
+        instead="verdict is ClaimAction.WRITE",
         scenario=RACE,
         faults=frozenset({Fault.ROLLBACK}),
         found_out="one owner",
     ),
     Mutant(
         name="the guard does not care for its record's absence",
-        owner=Membership,
+        owner=ClaimController,
         function="_look_at_own",
-        text="verdict is not Verdict.KEEP",
-        instead="verdict not in (Verdict.KEEP, Verdict.WRITE)",
+        text="verdict is not ClaimAction.KEEP",
+        instead="verdict not in (ClaimAction.KEEP, ClaimAction.WRITE)",
         scenario=RACE,
         faults=frozenset({Fault.EVICT}),
         found_out="one owner",
     ),
     Mutant(
         name="the guard does not look at what was written before it stood",
-        owner=Membership,
+        owner=ClaimController,
         function="_settle_in",
         text="self._look_at_own()",
         instead="pass",
@@ -135,7 +135,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a lost address stays on the device until another is found",
-        owner=Membership,
+        owner=ClaimController,
         function="_claim",
         text="self._give_up()",
         instead="pass",
@@ -145,7 +145,7 @@ MUTANTS = (
     ),
     Mutant(
         name="an earlier record is not withdrawn",
-        owner=Membership,
+        owner=ClaimController,
         function="_settle_in",
         text="await self._claimant.withdraw(store, key)",
         instead="True",
@@ -165,7 +165,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a restart forgets the runs before it",
-        owner=KeptState,
+        owner=SavedState,
         function="begun",
         text="(*earlier, instance)",
         instead="(instance,)",
@@ -175,7 +175,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what a run writes, or takes over, is not kept on disk",
-        owner=Membership,
+        owner=ClaimController,
         function="_begin",
         text="self._claims.begin(self.identity.instance, found)",
         instead="pass",
@@ -185,7 +185,7 @@ MUTANTS = (
     ),
     Mutant(
         name="what was taken over is unknown once it comes back",
-        owner=Membership,
+        owner=ClaimController,
         function="_begin",
         text="self.identity = self.identity.after(found)",
         instead="pass",
@@ -204,7 +204,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a copy at another address is no copy",
-        owner=Membership,
+        owner=ClaimController,
         function="_mend",
         text="self._elsewhere(ours=False)",
         instead="()",

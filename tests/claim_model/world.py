@@ -7,11 +7,11 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from ikto_core.disk.state_file import KeptState
+from ikto_core.disk.state_file import SavedState
 from ikto_core.errors import NatsError, RevisionConflictError, WriteUnknownError
 from tests.claim_model.events import Answer, Happening, Hear, Look, Phase, Spec, Start
 from tests.claim_model.kv import Get, Kv, Put
-from tests.claim_model.state_tree import Course
+from tests.claim_model.state_tree import StateTree
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class State(NamedTuple):
     """The whole world at a moment. States with the same past of every part are equal."""
 
     kv: Kv
-    courses: tuple[Course, ...]
+    courses: tuple[StateTree, ...]
     answers: tuple[Answer | None, ...]  # on the way to each machine
     adrift: tuple[Put, ...]  # writes on the way to the bucket that their writers have given up
     budget: int  # faults that may still happen
@@ -58,7 +58,7 @@ class Step(NamedTuple):
 def beginning(scenario: Scenario) -> State:
     """Return the world before anything but the scenario's own beginning has happened."""
     count = len(scenario.machines)
-    state = State(Kv(), tuple(Course(spec) for spec in scenario.machines), (None,) * count, (), scenario.budget)
+    state = State(Kv(), tuple(StateTree(spec) for spec in scenario.machines), (None,) * count, (), scenario.budget)
     for name in scenario.before:
         state = next(step.state for step in chain(starts(state), faults(state, frozenset(Fault))) if step.name == name)
         while flowing := list(flow(state)):
@@ -76,8 +76,8 @@ def choices(state: State, scenario: Scenario) -> Iterator[Step]:
 
 def flow(state: State) -> Iterator[Step]:
     """Yield what happens by itself; when there is nothing, the world is quiet."""
-    for number, course in enumerate(state.courses):
-        look, name = course.look, course.spec.name
+    for number, progress in enumerate(state.courses):
+        look, name = progress.look, progress.spec.name
         if look.phase is Phase.ON and look.heard is not state.kv:
             yield Step(f"{name} hears of the bucket", _moved(state, number, Hear(state.kv)))
         if look.request:
@@ -96,12 +96,12 @@ def flow(state: State) -> Iterator[Step]:
 
 def starts(state: State) -> Iterator[Step]:
     """Yield the starts of agents that are not running; whether one is started is nobody's promise."""
-    for number, course in enumerate(state.courses):
-        if course.look.phase is Phase.OFF:
-            image_of = course.spec.image_of if course.look.run == 0 else None
+    for number, progress in enumerate(state.courses):
+        if progress.look.phase is Phase.OFF:
+            image_of = progress.spec.image_of if progress.look.run == 0 else None
             disk = None if image_of is None else state.courses[image_of].look.disk
-            disk = KeptState() if course.spec.forgetful else disk
-            yield Step(f"{course.spec.name} starts", _moved(state, number, Start(disk)))
+            disk = SavedState() if progress.spec.forgetful else disk
+            yield Step(f"{progress.spec.name} starts", _moved(state, number, Start(disk)))
 
 
 def faults(state: State, allowed: frozenset[Fault]) -> Iterator[Step]:
@@ -117,8 +117,8 @@ def faults(state: State, allowed: frozenset[Fault]) -> Iterator[Step]:
 
 
 def _faults_of_machine(state: State, number: int) -> Iterator[tuple[Fault, Step]]:
-    course = state.courses[number]
-    name, request, phase = course.spec.name, course.look.request, course.look.phase
+    progress = state.courses[number]
+    name, request, phase = progress.spec.name, progress.look.request, progress.look.phase
     if request:
         yield Fault.LOSE, Step(f"what {name} waits for is lost", _unanswered(state, number, request))
     if isinstance(request, Put) and not state.answers[number]:
@@ -175,10 +175,10 @@ def _unanswered(state: State, number: int, request: Get | Put) -> State:
 
 def _moved(state: State, number: int, event: Answer | Hear | Start | Happening) -> State:
     """Let something happen to a machine. An answer on the way finds nobody any more if it does not wait for it."""
-    course = state.courses[number].after(event)
-    waits_still = course.look.request is not None and not isinstance(event, Answer | Happening)
+    progress = state.courses[number].after(event)
+    waits_still = progress.look.request is not None and not isinstance(event, Answer | Happening)
     answers = state.answers if waits_still else _with(state.answers, number, None)
-    return state._replace(courses=_with(state.courses, number, course), answers=answers)
+    return state._replace(courses=_with(state.courses, number, progress), answers=answers)
 
 
 def _with(items: tuple[T, ...], number: int, item: T) -> tuple[T, ...]:
@@ -187,4 +187,4 @@ def _with(items: tuple[T, ...], number: int, item: T) -> tuple[T, ...]:
 
 def look_at(state: State) -> Iterator[tuple[Spec, Look]]:
     """Yield each machine and how it is."""
-    return ((course.spec, course.look) for course in state.courses)
+    return ((progress.spec, progress.look) for progress in state.courses)

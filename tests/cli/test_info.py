@@ -75,7 +75,7 @@ async def test_programs_get_the_records_members(node: Node, path: Path, capsys: 
     }
     assert [peer["name"] for peer in told["peers"]] == ["peer-2", "peer-3"]
     assert told["peers"][1]["endpoints"] == ["[2001:db8::3]:7", "192.0.2.3:8"]
-    assert node.membership.record
+    assert node.controller.record
 
 
 async def test_before_the_claim_there_is_no_record(

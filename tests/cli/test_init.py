@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ikto_core.cli.init import random_private_address
 from ikto_core.cli.main import run
-from ikto_core.config import MEMBERS, Config, load_config
+from ikto_core.config import SETTINGS, Config, load_config
 from ikto_core.values.addressing import Prefix, parse_address
 
 ORDER_OF_0_3_0 = [
@@ -97,7 +97,7 @@ def test_the_long_names_of_0_3_0_are_kept(capsys: pytest.CaptureFixture[str], op
 def test_every_member_has_an_option_and_reaches_the_agent(tmp_path: Path) -> None:
     path = tmp_path / "ikto.json"
     alternatives = {"nats_creds", "nats_token", "nats_nkey_seed"}  # not beside nats_user
-    assert VALUES.keys() | alternatives == set(MEMBERS)
+    assert VALUES.keys() | alternatives == set(SETTINGS)
     options = [f"--{name.replace('_', '-')}={text}" for name, text in VALUES.items()]
     assert run(["init", "-o", str(path), *options]) == 0
     config = load_config(path, environ={}, overrides={})

@@ -40,7 +40,7 @@ async def hold_back(node: Node) -> int:
     for number in range(2, 12):
         node.bucket.write(peer_record(number).key, None)
     await node.converge()
-    return len(node.reconciler.brake.held)
+    return len(node.reconciler.brake.pending)
 
 
 async def test_a_table_has_every_peer(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ async def test_nothing_to_release_is_said_in_json_too(
 ) -> None:
     assert await ikto("peers", "release", "-s", path, "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"released": 0}
-    assert not node.reconciler.brake.held
+    assert not node.reconciler.brake.pending
 
 
 async def test_a_name_can_not_colour_the_terminal(

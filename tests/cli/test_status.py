@@ -23,16 +23,16 @@ from ikto_core.admin.views import (
     CountersView,
     DevicePeerView,
     DeviceView,
-    KeptView,
     NatsView,
     QuarantinedView,
+    SnapshotView,
     StatusView,
 )
 from ikto_core.cli.status import sections
 from ikto_core.cli.status import status as status_command
 from ikto_core.cli.tables import MOST_SHOWN
 from ikto_core.testing.devices import public_key_of
-from ikto_core.values.counters import FollowerCounters, KeeperCounters, LinkCounters, ReconcileCounters
+from ikto_core.values.counters import ConnectionCounters, FollowerCounters, ReconcileCounters, SnapshotCounters
 
 NOW = 1_700_000_000.0
 
@@ -67,19 +67,19 @@ STATUS = StatusView(
     ifname="wg0",
     backend="fake",
     nats=NatsView(connected=True, server="nats://127.0.0.1:4222", failure=None),
-    kept=KeptView(shown=False, revision=41, saved_at=NOW - 60, failure=None),
+    snapshot=SnapshotView(in_use=False, revision=41, saved_at=NOW - 60, failure=None),
     revision=41,
     bucket_revision=41,
     accepted=2,
     quarantined=(),
-    held=(),
+    pending_removals=(),
     device=DEVICE,
     device_failure=None,
     counters=CountersView(
         follower=FollowerCounters(pushes=1, whole_walks=1, catch_ups=1),
         reconcile=ReconcileCounters(whole_passes=1, quick_passes=1, peers_written=2),
-        link=LinkCounters(),
-        keeper=KeeperCounters(),
+        connection=ConnectionCounters(),
+        snapshot=SnapshotCounters(),
     ),
 )
 TROUBLED = replace(
@@ -89,7 +89,7 @@ TROUBLED = replace(
     revision=40,
     device=None,
     device_failure="wg0: no buffer space",
-    held=(public_key_of(9).text,),
+    pending_removals=(public_key_of(9).text,),
     quarantined=(
         QuarantinedView(key="peers.x", allowed_ip=None, revision=7, reason="its key is not base64url"),
         QuarantinedView(key="peers.y", allowed_ip="fd10:2:0:1::/64", revision=8, reason="overlaps peer-2"),

@@ -2,24 +2,24 @@
 
 from msgspec.structs import replace
 
-from ikto_core.admin.views import AgentState, KeptView, LeaseView
+from ikto_core.admin.views import AgentState, LeaseView, SnapshotView
 from ikto_core.values.counters import LeaseCounters
 from tests.cli.test_status import NOW, STATUS, plain
 
 
 def test_a_kept_mesh_is_told_with_its_age() -> None:
-    shown = KeptView(shown=True, revision=40, saved_at=NOW - 7200, failure=None)
+    shown = SnapshotView(in_use=True, revision=40, saved_at=NOW - 7200, failure=None)
     text = plain(replace(STATUS, kept=shown, revision=40, bucket_revision=0))
     assert "revision    device shows 40; the bucket is not in view yet\n" in text
     assert "kept mesh   shown until NATS is there: revision 40, saved 2 h ago\n" in text
-    failing = KeptView(shown=False, revision=40, saved_at=NOW - 7200, failure="No space left on device")
+    failing = SnapshotView(in_use=False, revision=40, saved_at=NOW - 7200, failure="No space left on device")
     assert "kept mesh   revision 40, saved 2 h ago, can't be written: No space left on device\n" in plain(
         replace(STATUS, kept=failing)
     )
 
 
 def test_no_kept_mesh_is_told_too() -> None:
-    nothing = KeptView(shown=True, revision=None, saved_at=None, failure=None)
+    nothing = SnapshotView(in_use=True, revision=None, saved_at=None, failure=None)
     assert "kept mesh   there is none\n" in plain(replace(STATUS, kept=nothing))
 
 

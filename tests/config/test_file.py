@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.config import MEMBERS, load_config
+from ikto_core.config import SETTINGS, load_config
 from ikto_core.errors import ConfigError
 from ikto_core.lab.unprivileged import as_nobody
 
@@ -100,7 +100,7 @@ def loads_or_says_why(path: Path) -> None:
     assert all(line.isprintable() for line in told)
 
 
-@given(document=st.dictionaries(st.sampled_from(list(MEMBERS)) | st.text(), JSON))
+@given(document=st.dictionaries(st.sampled_from(list(SETTINGS)) | st.text(), JSON))
 def test_any_json_is_a_configuration_or_a_config_error(
     tmp_path_factory: pytest.TempPathFactory, document: dict[str, object]
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.config import MEMBERS, Config, config_from_flags, config_schema
+from ikto_core.config import SETTINGS, Config, config_from_flags, config_schema
 from ikto_core.errors import ConfigError
 from ikto_core.values.addressing import Endpoint, Prefix
 
@@ -28,7 +28,7 @@ def test_secrets_are_never_shown(document: dict[str, str]) -> None:
 
 def test_the_schema_describes_every_member() -> None:
     schema = config_schema()["$defs"]["Config"]
-    assert list(schema["properties"]) == list(MEMBERS)
+    assert list(schema["properties"]) == list(SETTINGS)
     assert all(member["description"] and "default" in member for member in schema["properties"].values())
     assert (schema["required"], schema["additionalProperties"]) == (["private_address"], False)
     assert schema["properties"]["wg_port"]["maximum"] == 65535

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ikto_core.config import MEMBERS, Config, config_from_flags, load_config
+from ikto_core.config import SETTINGS, Config, config_from_flags, load_config
 from ikto_core.errors import ConfigError
 
 OF_0_3_0 = {
@@ -42,7 +42,7 @@ def problems_of(directory: Path, document: Mapping[str, Any], **environ: str) ->
 def test_a_file_of_0_3_0_means_what_it_meant(tmp_path: Path) -> None:
     config = load(tmp_path, OF_0_3_0)
     assert {name: getattr(config, name) for name in OF_0_3_0} == OF_0_3_0
-    assert tuple(MEMBERS)[:11] == tuple(OF_0_3_0)
+    assert tuple(SETTINGS)[:11] == tuple(OF_0_3_0)
 
 
 def test_members_left_out_have_the_defaults_of_0_3_0(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_good_configurations_are_taken_as_they_are(tmp_path: Path, document: dic
 def wrong_types() -> list[tuple[str, Any]]:
     texts = [(name, 5) for name, value in OF_0_3_0.items() if isinstance(value, str)]
     numbers = [(name, "5") for name in ("subnet_prefix", "wg_port", "persistent_keepalive", "fwmark", "mtu")]
-    nobody = [(name, value) for name in MEMBERS for value in (None, {"a": [1]}, 1.5)]
+    nobody = [(name, value) for name in SETTINGS for value in (None, {"a": [1]}, 1.5)]
     return [*texts, *numbers, *nobody, ("wg_port", True), ("keep_foreign_peers", 1), ("endpoints", "192.0.2.1:1")]
 
 

@@ -23,13 +23,13 @@ COMPLETE = Machine(root=True, kernel_wireguard=True, tun=True)
 
 @given(MACHINES)
 def test_the_best_that_can_be_had_is_taken_and_each_better_one_is_explained(machine: Machine) -> None:
-    ground = choose(machine, None)
-    better = BACKENDS[: BACKENDS.index(ground.backend)]
-    assert not obstacle(machine, ground.backend)
-    assert all(obstacle(machine, backend) in ground.said for backend in better)
+    capabilities = choose(machine, None)
+    better = BACKENDS[: BACKENDS.index(capabilities.backend)]
+    assert not obstacle(machine, capabilities.backend)
+    assert all(obstacle(machine, backend) in capabilities.said for backend in better)
     assert all(obstacle(machine, backend) for backend in better)
-    assert "\n" not in ground.said
-    assert ground.real is ("Real tunnels" in ground.said)
+    assert "\n" not in capabilities.said
+    assert capabilities.real is ("Real tunnels" in capabilities.said)
 
 
 @given(MACHINES, st.sampled_from(BACKENDS))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.device.endpoint_tracker import EndpointBook
+from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DevicePatch, DeviceState, PeerState
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.device.removal_brake import BrakeLimits
@@ -78,13 +78,13 @@ class Scene:
     ) -> None:
         self.host = FakeHost()
         self.backend = InterruptedBackend(self.host)
-        self.reconciler = Reconciler(self.backend, WG, endpoints=EndpointBook(own_key), limits=limits)
+        self.reconciler = Reconciler(self.backend, WG, endpoints=EndpointTracker(own_key), limits=limits)
         self.revision = 0
         self.base = replace(BASE, keep_foreign_peers=keep_foreign_peers)
         self.view = MeshView(RULES)
-        self.aim()
+        self.desired_state()
 
-    def aim(self) -> None:
+    def desired_state(self) -> None:
         self.reconciler.target(self.base, self.view.on_device, self.revision)
 
     def put(self, *records: PeerRecord) -> None:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ikto_core.device.endpoint_tracker import EndpointBook
+from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.device.removal_brake import BrakeLimits
@@ -55,8 +55,8 @@ async def test_a_next_key_stands_beside_the_present_one_where_that_one_is_and_is
 
 async def test_a_next_key_is_not_kept_alive() -> None:
     scene = Scene()
-    scene.reconciler = Reconciler(scene.backend, WG, endpoints=EndpointBook(persistent_keepalive=25))
-    scene.aim()
+    scene.reconciler = Reconciler(scene.backend, WG, endpoints=EndpointTracker(persistent_keepalive=25))
+    scene.desired_state()
     scene.put(announcing())
     await scene.reconcile()
     assert scene.device.peers[KEY].persistent_keepalive == 25
@@ -115,7 +115,7 @@ async def test_keys_that_were_replaced_go_at_once_however_many_they_are() -> Non
     scene.put(*(record(number, key=NEXT + number) for number in range(1, 5)))
     await scene.reconcile()
     assert scene.shown == scene.wanted
-    assert not scene.reconciler.brake.held
+    assert not scene.reconciler.brake.pending
     scene.put(record(1, key=NEXT + 9))  # never announced
     await scene.reconcile()
-    assert scene.reconciler.brake.held == {public_key_of(NEXT + 1)}
+    assert scene.reconciler.brake.pending == {public_key_of(NEXT + 1)}

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ikto_core.device.model import PeerState
-from ikto_core.device.reachability import unproved
+from ikto_core.device.reachability import unconfirmed
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.keys import PublicKey
 from tests.samples import KEYS
@@ -25,7 +25,7 @@ def device(told: Told) -> dict[PublicKey, PeerState]:
 @given(STATES, STATES)
 def test_a_peer_is_proved_by_a_later_handshake_or_by_what_came_since(now: Told, before: Told) -> None:
     """`wg` tells whole seconds: a handshake at 1000 may have been at 1000.9."""
-    missing = {peer.public_key for peer in unproved(PEERS, device(now), device(before), CLAIM)}
+    missing = {peer.public_key for peer in unconfirmed(PEERS, device(now), device(before), CLAIM)}
     for key in KEYS:
         shaken = key in now and now[key][0] in (1000.0, 1000.75, 1001.0, 2000.5)
         sent = key in now and key in before and now[key][1] > before[key][1]

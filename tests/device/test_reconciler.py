@@ -19,7 +19,7 @@ async def test_the_first_pass_makes_the_device_and_shows_every_peer() -> None:
     assert scene.shown == scene.wanted
     assert (scene.device.listen_port, scene.device.addresses, scene.device.up) == (51820, BASE.addresses, True)
     assert scene.reconciler.shown_revision == 3
-    assert scene.reconciler.in_step.is_set()
+    assert scene.reconciler.in_sync.is_set()
 
 
 async def test_a_target_without_a_revision_is_shown_but_is_no_complete_view() -> None:
@@ -28,7 +28,7 @@ async def test_a_target_without_a_revision_is_shown_but_is_no_complete_view() ->
     await scene.reconcile()
     assert scene.device.up
     assert scene.reconciler.shown_revision is None
-    assert not scene.reconciler.in_step.is_set()
+    assert not scene.reconciler.in_sync.is_set()
 
 
 async def test_without_a_target_the_device_is_let_be() -> None:
@@ -126,7 +126,7 @@ async def test_an_mtu_that_fits_is_for_a_target_without_one_and_is_no_drift() ->
     await scene.reconcile()
     assert (scene.device.mtu, scene.patches) == (1400, [])
     scene.base = replace(scene.base, mtu=None)
-    scene.aim()
+    scene.desired_state()
     await scene.reconcile()
     assert scene.device.mtu == 1320
     scene.reconciler.fit(1370)

@@ -7,7 +7,7 @@ import pytest
 
 from ikto_core.device import endpoint_policy as endpoints
 from ikto_core.device import reconciler as reconcile
-from ikto_core.device.endpoint_tracker import EndpointBook
+from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.device.removal_brake import BrakeLimits
 from ikto_core.testing.devices import public_key_of
@@ -56,7 +56,7 @@ async def test_a_peer_that_does_not_speak_is_given_its_endpoint_soon_by_one_writ
     scene = waiting()
     scene.put(*mesh(2))
     async with running(scene):
-        await scene.reconciler.in_step.wait()
+        await scene.reconciler.in_sync.wait()
         await until(lambda: all(peer.endpoint for peer in scene.device.peers.values()))
         first, second = scene.patches
         assert {peer.public_key for peer in second.peers} == {peer.public_key for peer in first.peers}
@@ -95,7 +95,7 @@ async def test_the_candidates_of_a_silent_peer_have_their_turns_as_long_as_it_is
         return len(tried) == 4
 
     async with running(scene):
-        await scene.reconciler.in_step.wait()
+        await scene.reconciler.in_sync.wait()
         await until(asked)
         await until(lambda: scene.reconciler._endpoints.look_at == inf)  # nobody asks any more
     assert tried == TWO * 2
@@ -107,7 +107,7 @@ async def test_a_peer_that_goes_before_it_spoke_is_no_reason_to_look_again_thoug
     await scene.reconcile()
     scene.delete(1, 2)
     await scene.reconcile_whole()
-    assert len(scene.reconciler.brake.held) == 1
+    assert len(scene.reconciler.brake.pending) == 1
     assert scene.reconciler._endpoints.look_at == inf
 
 
@@ -141,8 +141,10 @@ async def test_keepalives_are_no_question_to_a_living_session(
 ) -> None:
     monkeypatch.setattr(endpoints, "TURN_S", 0.0)
     scene = Scene()
-    scene.reconciler = reconcile.Reconciler(scene.backend, WG, endpoints=EndpointBook(persistent_keepalive=keepalive_s))
-    scene.aim()
+    scene.reconciler = reconcile.Reconciler(
+        scene.backend, WG, endpoints=EndpointTracker(persistent_keepalive=keepalive_s)
+    )
+    scene.desired_state()
     scene.put(record(1, endpoints=TWO))
     await scene.reconcile()
     scene.host.handshake(WG, A, time.time())

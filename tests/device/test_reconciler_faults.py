@@ -40,10 +40,10 @@ async def test_no_view_is_claimed_to_be_shown_before_it_is(operation: str) -> No
     with pytest.raises(BackendError):
         await scene.reconcile()
     assert scene.reconciler.shown_revision is None
-    assert not scene.reconciler.in_step.is_set()
+    assert not scene.reconciler.in_sync.is_set()
     await scene.reconcile()
     assert scene.shown == scene.wanted
-    assert scene.reconciler.in_step.is_set()
+    assert scene.reconciler.in_sync.is_set()
 
 
 # -- what happens while a pass is under way ---------------------------------------------------------------------------
@@ -95,7 +95,7 @@ async def test_a_target_set_while_a_pass_is_under_way_is_reached_and_is_no_drift
         scene.base = replace(scene.base, listen_port=4000)
         scene.view = MeshView(RULES)
         scene.view.update({one.key: Entry(1, encode_record(one)) for one in (record(3), record(4))})
-        scene.aim()
+        scene.desired_state()
 
     scene.backend.meanwhile.append(moved)
     await scene.reconcile_whole()

@@ -76,7 +76,7 @@ async def play(scene: Scene, schedule: list[tuple[Step, str]]) -> None:
 
 
 def ends_as_the_bucket_says(scene: Scene) -> None:
-    held = scene.reconciler.brake.held
+    held = scene.reconciler.brake.pending
     assert {key: shown for key, shown in scene.shown.items() if key not in held} == scene.wanted
     assert held == scene.shown.keys() - scene.wanted.keys()
     assert scene.reconciler.shown_revision == scene.revision

@@ -52,7 +52,7 @@ async def test_a_pass_that_nothing_woke_finds_what_another_hand_did(monkeypatch:
     scene = Scene()
     scene.put(*mesh(2))
     async with running(scene):
-        await scene.reconciler.in_step.wait()
+        await scene.reconciler.in_sync.wait()
         scene.tamper(DevicePatch(peers=(create(900),)))
         await until(lambda: scene.shown == scene.wanted)
 
@@ -61,7 +61,7 @@ async def test_a_mesh_that_never_rests_does_not_put_off_the_whole_pass(monkeypat
     monkeypatch.setattr(reconcile, "WHOLE_EVERY_S", 0.05)
     scene = Scene()
     async with running(scene):
-        await scene.reconciler.in_step.wait()
+        await scene.reconciler.in_sync.wait()
         scene.tamper(DevicePatch(peers=(create(900),)))
 
         def busy() -> bool:
@@ -99,8 +99,8 @@ async def test_it_tries_again_until_the_backend_works() -> None:
         scene.host.fail_midway()
     async with running(scene):
         await until(lambda: scene.reconciler.failure != "")
-        assert not scene.reconciler.in_step.is_set()
-        await until(scene.reconciler.in_step.is_set)
+        assert not scene.reconciler.in_sync.is_set()
+        await until(scene.reconciler.in_sync.is_set)
         assert scene.reconciler.failure == ""
     assert scene.reconciler.stats.failures == 30
     assert scene.shown == scene.wanted
@@ -119,7 +119,7 @@ async def test_retries_come_ever_later_and_begin_anew_after_a_success(monkeypatc
     for _ in range(8):
         scene.host.fail_next("read")
     async with running(scene):
-        await scene.reconciler.in_step.wait()
+        await scene.reconciler.in_sync.wait()
         scene.host.fail_next("read")
         scene.reconciler.distrust()
         async with asyncio.timeout(10):

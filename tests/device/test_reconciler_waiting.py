@@ -46,7 +46,7 @@ async def hundred_vanish() -> Scene:
 async def test_when_all_peers_vanish_a_few_go_and_the_others_are_held() -> None:
     scene = await hundred_vanish()
     assert len(scene.shown) == 70
-    assert scene.reconciler.brake.held == scene.shown.keys()
+    assert scene.reconciler.brake.pending == scene.shown.keys()
     await scene.reconcile_whole()
     assert len(scene.shown) == 70
 
@@ -86,7 +86,7 @@ async def test_a_held_peer_that_comes_back_is_held_no_longer_and_stays() -> None
     back = int.from_bytes(min(scene.shown), "big")
     scene.put(record(back))
     await scene.reconcile()
-    assert public_key_of(back) not in scene.reconciler.brake.held
+    assert public_key_of(back) not in scene.reconciler.brake.pending
     scene.reconciler.brake.release()
     await scene.reconcile_whole()
     assert scene.shown == scene.wanted
@@ -96,7 +96,7 @@ async def test_a_held_peer_that_comes_back_gets_again_what_another_had_taken() -
     scene = await settled(*mesh(3), limits=NARROW)
     scene.delete(2, 3)
     await scene.reconcile()
-    (held,) = scene.reconciler.brake.held
+    (held,) = scene.reconciler.brake.pending
     number = int.from_bytes(held, "big")
     scene.put(record(number, key=9))
     await scene.reconcile()
@@ -110,10 +110,10 @@ async def test_foreign_peers_in_number_are_held_too() -> None:
     scene = await settled(*mesh(2), limits=NARROW)
     scene.tamper(DevicePatch(peers=(create(900), create(901))))
     await scene.reconcile_whole()
-    assert len(scene.reconciler.brake.held) == 1
+    assert len(scene.reconciler.brake.pending) == 1
     scene.put(record(3))
     await scene.reconcile()
-    assert len(scene.reconciler.brake.held) == 1
+    assert len(scene.reconciler.brake.pending) == 1
 
 
 # -- endpoints --------------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ async def test_an_endpoint_found_among_the_records_own_counts_as_written() -> No
     scene = await settled(record(1, endpoints=["192.0.2.99:9"]))
     restarted = Scene()
     restarted.reconciler = type(scene.reconciler)(scene.backend, WG)
-    restarted.aim()
+    restarted.desired_state()
     restarted.put(record(1, endpoints=["192.0.2.99:9"]))
     await restarted.reconcile()
     assert scene.patches == []

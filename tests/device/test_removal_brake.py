@@ -32,8 +32,8 @@ def braked(surplus: int) -> RemovalBrake:
 def test_of_a_hundred_peers_thirty_go_and_seventy_are_held() -> None:
     brake = RemovalBrake(BrakeLimits())
     gone = brake.admit(HUNDRED, present=100, now=0)
-    assert (len(gone), len(brake.held)) == (30, 70)
-    assert gone | brake.held == HUNDRED
+    assert (len(gone), len(brake.pending)) == (30, 70)
+    assert gone | brake.pending == HUNDRED
 
 
 def test_of_a_small_mesh_five_may_go() -> None:
@@ -45,50 +45,50 @@ def test_one_by_one_no_more_go_than_at_once() -> None:
     brake = RemovalBrake(BrakeLimits())
     left = HUNDRED
     for second, key in enumerate(sorted(HUNDRED)[:40]):
-        left -= brake.admit(brake.held | {key}, present=len(left), now=second)
-    assert (len(left), len(brake.held)) == (70, 10)
+        left -= brake.admit(brake.pending | {key}, present=len(left), now=second)
+    assert (len(left), len(brake.pending)) == (70, 10)
 
 
 def test_when_the_window_has_passed_others_may_go_and_those_held_stay() -> None:
     brake = braked(100)
     early, late = public_key_of(200), public_key_of(201)
-    assert brake.admit(brake.held | {early}, present=71, now=59.9) == frozenset()
-    assert brake.admit(brake.held | {late}, present=72, now=60) == {late}
-    assert len(brake.held) == 71
+    assert brake.admit(brake.pending | {early}, present=71, now=59.9) == frozenset()
+    assert brake.admit(brake.pending | {late}, present=72, now=60) == {late}
+    assert len(brake.pending) == 71
 
 
 def test_a_held_removal_goes_when_its_time_is_over_and_not_before() -> None:
     brake = braked(100)
-    held = frozenset(brake.held)
+    held = frozenset(brake.pending)
     assert brake.admit(held, present=70, now=599.9) == frozenset()
     assert brake.admit(held, present=70, now=600) == held
-    assert not brake.held
+    assert not brake.pending
 
 
 def test_released_removals_go_at_once_and_later_ones_are_held_again() -> None:
     brake = braked(100)
-    held = frozenset(brake.held)
+    held = frozenset(brake.pending)
     brake.release()
     late = frozenset(public_key_of(number) for number in range(200, 240))
     assert brake.admit(held | late, present=110, now=1) >= held
-    assert brake.held < late
+    assert brake.pending < late
 
 
 def test_released_removals_take_nothing_from_the_allowance_of_others() -> None:
     brake = braked(31)
     brake.release()
-    brake.admit(frozenset(brake.held), present=70, now=61)
+    brake.admit(frozenset(brake.pending), present=70, now=61)
     assert len(brake.admit(first(69) - first(31), present=69, now=62)) == 20
 
 
 def test_a_held_peer_that_comes_back_is_held_no_longer_and_begins_anew() -> None:
     brake = braked(100)
-    back = max(brake.held)
-    brake.admit(brake.held - {back}, present=70, now=300)
-    assert back not in brake.held
-    brake.admit(brake.held | {back, *first(100)}, present=100, now=301)
-    assert back in brake.held
-    assert back not in brake.admit(frozenset(brake.held), present=70, now=601)
+    back = max(brake.pending)
+    brake.admit(brake.pending - {back}, present=70, now=300)
+    assert back not in brake.pending
+    brake.admit(brake.pending | {back, *first(100)}, present=100, now=301)
+    assert back in brake.pending
+    assert back not in brake.admit(frozenset(brake.pending), present=70, now=601)
 
 
 def test_what_could_not_be_removed_is_admitted_again_released_or_not() -> None:
@@ -114,7 +114,7 @@ def test_no_window_sees_more_than_the_limit_go_but_for_those_that_were_held(
         now += seconds
         surplus |= vanished & device
         sizes.append((now, len(device)))
-        held = frozenset(brake.held)
+        held = frozenset(brake.pending)
         gone = brake.admit(surplus, present=len(device), now=now)
         passed += [(now, key) for key in gone - held]
         device -= gone
@@ -122,7 +122,7 @@ def test_no_window_sees_more_than_the_limit_go_but_for_those_that_were_held(
         at_start = max(size for at, size in sizes if at > now - limits.window_s)
         recent = [key for at, key in passed if at > now - limits.window_s]
         assert len(recent) <= max(limits.at_least, int(limits.share * at_start))
-        assert brake.held == surplus
+        assert brake.pending == surplus
 
 
 def test_what_could_not_be_removed_counts_once_in_the_window_in_which_it_goes_at_last() -> None:
@@ -141,7 +141,7 @@ def test_everything_surplus_is_removed_in_the_end_and_nothing_else_ever(
     brake = RemovalBrake(limits)
     for now, surplus in enumerate(surpluses):
         gone = brake.admit(surplus, present=12, now=now)
-        assert gone | brake.held == surplus
-        assert not gone & brake.held
-    left = frozenset(brake.held)
+        assert gone | brake.pending == surplus
+        assert not gone & brake.pending
+    left = frozenset(brake.pending)
     assert brake.admit(left, present=12, now=len(surpluses) + limits.hold_s) == left

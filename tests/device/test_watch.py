@@ -12,7 +12,7 @@ from ikto_core.device.watch import watch_device
 from ikto_core.errors import BackendError
 
 
-class Telling(FakeBackend):
+class EventDiff(FakeBackend):
     """Tells this once, and then no more; None: it fails to tell."""
 
     def __init__(self, *told: DeviceEvent | None) -> None:
@@ -34,15 +34,15 @@ def gone(ifname: str) -> DeviceEvent:
 @pytest.mark.parametrize(
     ("backend", "looks"),
     [
-        (Telling(gone("wg0"), gone("eth0"), gone("wg0")), 2),
-        (Telling(gone("eth0")), 0),
-        (Telling(gone("wg0"), None), 2),
-        (Telling(None, gone("wg0")), 2),
-        (Telling(None, None), 2),
+        (EventDiff(gone("wg0"), gone("eth0"), gone("wg0")), 2),
+        (EventDiff(gone("eth0")), 0),
+        (EventDiff(gone("wg0"), None), 2),
+        (EventDiff(None, gone("wg0")), 2),
+        (EventDiff(None, None), 2),
     ],
 )
 async def test_each_event_of_our_device_and_each_failure_is_one_look(
-    backend: Telling, looks: int, monkeypatch: pytest.MonkeyPatch
+    backend: EventDiff, looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device_events, "RETRY_S", 0.0)
     looked: list[int] = []

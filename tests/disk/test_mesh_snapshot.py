@@ -13,25 +13,25 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from ikto_core.disk.mesh_snapshot import KeptMesh, MeshFile
+from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
 from ikto_core.disk.state_file import Claim
 from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from tests.mesh.test_view_properties import BATCHES, SOME_RULES, Change, numbered
-from tests.samples import KEY, OWN_KEY, record, standing
+from tests.samples import KEY, OWN_KEY, claim_state, record
 
 CLAIM = Claim(
     private_address="10.0.0.18", mesh_cidr="10.0.0.0/24", subnet_prefix=28, public_key=OWN_KEY.text, bucket="ikto-mesh"
 )
-KEPT = KeptMesh(
-    claim=CLAIM, stream="2026-01-01", revision=7, saved_at=1.5e9, entries=standing(record("10.0.0.64/28", KEY))
+KEPT = MeshSnapshot(
+    claim=CLAIM, stream="2026-01-01", revision=7, saved_at=1.5e9, entries=claim_state(record("10.0.0.64/28", KEY))
 )
 BOMB = b"[" * 100_000
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> MeshFile:
-    return MeshFile(tmp_path / "state")
+def file(tmp_path: Path) -> SnapshotFile:
+    return SnapshotFile(tmp_path / "state")
 
 
 @pytest.fixture
@@ -53,15 +53,15 @@ BODY = msgspec.json.encode(KEPT)
 GOOD = whole(BODY)
 
 
-def test_what_was_saved_is_loaded_by_the_next_run(file: MeshFile) -> None:
+def test_what_was_saved_is_loaded_by_the_next_run(file: SnapshotFile) -> None:
     file.save(replace(KEPT, entries={}))
     assert file.save(KEPT) == file.path.stat().st_size == len(GOOD)
-    assert MeshFile(file.path.parent).load() == KEPT
+    assert SnapshotFile(file.path.parent).load() == KEPT
     assert [path.name for path in file.path.parent.iterdir()] == ["mesh"]
     assert file.path.stat().st_mode & 0o7777 == 0o600
 
 
-def test_where_nothing_was_kept_nothing_is_loaded_made_or_reported(file: MeshFile, logs: list[EventDict]) -> None:
+def test_where_nothing_was_kept_nothing_is_loaded_made_or_reported(file: SnapshotFile, logs: list[EventDict]) -> None:
     assert file.load() is None
     assert not file.path.parent.exists()
     assert logs == []
@@ -87,7 +87,7 @@ def test_where_nothing_was_kept_nothing_is_loaded_made_or_reported(file: MeshFil
         pytest.param(changed(claim={**msgspec.to_builtins(CLAIM), "subnet_prefix": 129}), id="an impossible claim"),
     ],
 )
-def test_an_unusable_file_is_set_aside_and_reported(file: MeshFile, logs: list[EventDict], content: bytes) -> None:
+def test_an_unusable_file_is_set_aside_and_reported(file: SnapshotFile, logs: list[EventDict], content: bytes) -> None:
     file.save(KEPT)
     file.path.write_bytes(content)
     assert file.load() is None
@@ -101,14 +101,14 @@ def test_an_unusable_file_is_set_aside_and_reported(file: MeshFile, logs: list[E
     assert file.load() == KEPT
 
 
-def test_a_directory_in_the_files_place_is_set_aside(file: MeshFile) -> None:
+def test_a_directory_in_the_files_place_is_set_aside(file: SnapshotFile) -> None:
     file.path.mkdir(parents=True)
     assert file.load() is None
     file.save(KEPT)
     assert file.load() == KEPT
 
 
-def test_a_file_that_is_closed_to_us_is_reported_and_stays(file: MeshFile, logs: list[EventDict]) -> None:
+def test_a_file_that_is_closed_to_us_is_reported_and_stays(file: SnapshotFile, logs: list[EventDict]) -> None:
     file.save(KEPT)
     file.path.parent.chmod(0o000)
     with as_nobody():
@@ -122,7 +122,9 @@ def test_a_file_that_is_closed_to_us_is_reported_and_stays(file: MeshFile, logs:
 
 
 @pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace", "os.open"])
-def test_a_disk_that_is_full_leaves_what_was_kept(file: MeshFile, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_leaves_what_was_kept(
+    file: SnapshotFile, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -139,9 +141,9 @@ ON_A_SMALL_DISK = """
 import sys
 from errno import ENOSPC
 from pathlib import Path
-from tests.disk.test_mesh_snapshot import KEPT, MeshFile, larger
+from tests.disk.test_mesh_snapshot import KEPT, SnapshotFile, larger
 directory = Path(sys.argv[1])
-file = MeshFile(directory)
+file = SnapshotFile(directory)
 file.save(KEPT)
 try:
     file.save(larger(KEPT))
@@ -154,7 +156,7 @@ assert [path.name for path in directory.iterdir()] == ["mesh"]
 """
 
 
-def larger(kept: KeptMesh) -> KeptMesh:
+def larger(kept: MeshSnapshot) -> MeshSnapshot:
     return replace(kept, entries={str(number): Entry(number, bytes(1024)) for number in range(64)})
 
 
@@ -179,7 +181,7 @@ def test_the_kept_records_are_accepted_again_and_make_the_same_peers(
         table |= changes
     kept = replace(KEPT, entries={key: table[key] for key in view.accepted})
     again = MeshView(rules)
-    again.update(msgspec.json.decode(msgspec.json.encode(kept), type=KeptMesh).entries)
+    again.update(msgspec.json.decode(msgspec.json.encode(kept), type=MeshSnapshot).entries)
     assert again.peers == view.peers
     assert again.quarantined == {}
 

@@ -10,16 +10,16 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from ikto_core.disk.atomic_file import replace_small_file
-from ikto_core.disk.state_file import INSTANCES_KEPT, Claim, KeptState, StateFile
+from ikto_core.disk.atomic_file import replace_file
+from ikto_core.disk.state_file import INSTANCES_KEPT, Claim, SavedState, StateFile
 from ikto_core.errors import ConfigError
 from ikto_core.lab.unprivileged import as_nobody
 
 CLAIM = Claim(
     private_address="fd10:1::1", mesh_cidr="fd10::/16", subnet_prefix=48, public_key="our key", bucket="ikto-mesh"
 )
-KEPT = KeptState(claim=CLAIM, instances=("1a", "2b"))
-OTHER = KeptState(instances=("3c",))
+KEPT = SavedState(claim=CLAIM, instances=("1a", "2b"))
+OTHER = SavedState(instances=("3c",))
 GOOD = msgspec.json.encode(KEPT)
 BOMB = b"[" * 100_000
 
@@ -55,7 +55,7 @@ def test_what_was_saved_is_loaded_by_the_next_run(file: StateFile) -> None:
 
 
 def test_where_nothing_was_kept_nothing_is_loaded_made_or_reported(file: StateFile, logs: list[EventDict]) -> None:
-    assert file.load() == KeptState()
+    assert file.load() == SavedState()
     assert not file.path.parent.exists()
     assert logs == []
 
@@ -100,7 +100,7 @@ def test_members_of_a_later_version_that_says_it_is_compatible_are_ignored(file:
 def test_an_unreadable_file_is_set_aside_and_reported(file: StateFile, logs: list[EventDict], content: bytes) -> None:
     file.save(KEPT)
     file.path.write_bytes(content)
-    assert file.load() == KeptState()
+    assert file.load() == SavedState()
     (aside,) = listing(file)
     assert aside.startswith("state.json.unreadable-")
     assert (file.path.parent / aside).read_bytes() == content
@@ -113,7 +113,7 @@ def test_an_unreadable_file_is_set_aside_and_reported(file: StateFile, logs: lis
 
 def test_a_directory_in_the_files_place_is_set_aside(file: StateFile) -> None:
     file.path.mkdir(parents=True)
-    assert file.load() == KeptState()
+    assert file.load() == SavedState()
     file.save(KEPT)
     assert file.load() == KEPT
 
@@ -195,7 +195,7 @@ def test_new_content_is_on_disk_before_it_takes_the_name_and_the_name_after_it(
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
     monkeypatch.setattr(Path, "replace", noted_rename)
-    replace_small_file(tmp_path / "a", b"x")
+    replace_file(tmp_path / "a", b"x")
     assert calls == ["sync .a.new", "rename .a.new a", f"sync {tmp_path.name}"]
 
 
@@ -203,7 +203,7 @@ def test_what_lies_in_the_way_of_a_replacement_is_not_written_through(tmp_path: 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("precious")
     (tmp_path / ".a.new").symlink_to(elsewhere)
-    replace_small_file(tmp_path / "a", b"x")
+    replace_file(tmp_path / "a", b"x")
     assert elsewhere.read_text() == "precious"
     assert (tmp_path / "a").read_bytes() == b"x"
 
@@ -215,7 +215,7 @@ def test_a_claim_adds_its_run_once_as_the_latest() -> None:
 
 
 def test_only_the_latest_runs_are_kept() -> None:
-    kept = KeptState()
+    kept = SavedState()
     for run in range(INSTANCES_KEPT + 5):
         kept = kept.begun(str(run))
     assert kept.instances == tuple(str(run) for run in range(5, INSTANCES_KEPT + 5))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ikto_core.cli.main import COMMANDS
-from ikto_core.config import MEMBERS
+from ikto_core.config import SETTINGS
 from ikto_core.errors import AddressInUseError, BackendError, ConfigError, IktoError, NatsError, PluginError
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,7 @@ def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
 
 def test_every_member_of_the_configuration_is_described() -> None:
     described = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE)
-    assert described == list(MEMBERS)
+    assert described == list(SETTINGS)
 
 
 def test_every_exit_code_is_listed() -> None:

@@ -12,9 +12,9 @@ from tools.documents import ROOT, documents
 from tools.excerpts import excerpt, with_excerpts
 from tools.reference.pages import public_list, reference
 from tools.reference.source import Library
-from tools.reference.surface import begun, surface
+from tools.reference.surface import DOORS, begun, is_hook, surface
 
-LIBRARY = Library(ROOT)
+LIBRARY = Library(ROOT, DOORS)
 SURFACE = surface(LIBRARY)
 PUBLIC = {(LIBRARY.public_place(one), one.name): one for one in SURFACE}
 
@@ -123,7 +123,6 @@ def test_what_a_hook_leads_to_is_found_and_shown(tmp_path: Path) -> None:
     page = reference(library, found)
     assert {one.name for one in found} == {
         "ikto_register_probes",
-        "hookimpl",
         "ProbePlugin",
         "Probe",
         "Place",
@@ -151,22 +150,33 @@ def test_what_a_hook_leads_to_is_found_and_shown(tmp_path: Path) -> None:
     assert "| `ikto_core.probes` | `ProbePlugin`, `Probe`, `Place`, `Sight`, `Watch` |" in public_list(library, found)
 
 
-def test_a_package_that_exports_a_name_is_where_to_import_it_from(tmp_path: Path) -> None:
+def test_a_door_that_exports_a_name_is_where_to_import_it_from(tmp_path: Path) -> None:
     files = {
         "ikto_core/__init__.py": "",
-        "ikto_core/kit/__init__.py": "from ikto_core.kit.room import Kit\n__all__ = ['Kit']\n",
-        "ikto_core/kit/room.py": "from ikto_core.kit.base import Base\nclass Kit(Base): 'A kit.'\n",
-        "ikto_core/kit/base.py": "class Base: 'A base.'\n",
+        "ikto_core/kit/__init__.py": "if TYPE_CHECKING:\n    from ikto_core.room import Kit\n__all__ = ['Kit']\n",
+        "ikto_core/room.py": "from ikto_core.base import Base\nclass Kit(Base): 'A kit.'\n",
+        "ikto_core/base.py": "class Base: 'A base.'\n",
     }
-    library = library_of(files, tmp_path)
+    library_of(files, tmp_path)
+    library = Library(tmp_path, ["ikto_core.kit"])
     found = {(library.public_place(one), one.name) for one in surface(library, ["ikto_core.kit"])}
-    assert found == {("ikto_core.kit", "Kit"), ("ikto_core.kit.base", "Base")}
+    assert found == {("ikto_core.kit", "Kit"), ("ikto_core.base", "Base")}
+
+
+def test_the_doors_export_all_that_their_signatures_lead_to() -> None:
+    behind = {f"{place}:{name}" for (place, name), one in PUBLIC.items() if place not in DOORS and not is_hook(one)}
+    assert behind == set()
+
+
+def test_a_public_name_has_one_door() -> None:
+    exported = [name for door in DOORS for name in LIBRARY.module(door).exported]
+    assert len(exported) == len(set(exported)) > 60
 
 
 def test_a_beginning_that_is_gone_is_an_error(tmp_path: Path) -> None:
     library = library_of(PACKAGE, tmp_path)
-    with pytest.raises(LookupError, match="nothing of that name"):
-        begun(library, "ikto_core.probes:Prob")
+    with pytest.raises(LookupError, match="what is not there"):
+        begun(library, "ikto_core.probes")
     with pytest.raises(FileNotFoundError):
         begun(library, "ikto_core.gone")
 

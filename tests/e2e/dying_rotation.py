@@ -11,18 +11,18 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ikto_core.agent import key_rotation as rotation
-from ikto_core.agent.key_rotation import Rotation
-from ikto_core.claim.saved_claim import Claims
+from ikto_core.agent.key_rotation import KeyRotation
+from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.cli.main import main
 from tests.impatient import hurry
 
 PLACES: dict[str, Any] = {
     "draw_next_key": rotation,
-    "announce": Claims,  # kept in the state file
-    "_wait_for_peers": Rotation,  # for our record to tell of it, and then some more
+    "announce": SavedClaim,  # kept in the state file
+    "_wait_for_peers": KeyRotation,  # for our record to tell of it, and then some more
     "promote_next_key": rotation,
-    "_use": Rotation,  # on the device
-    "_publish": Rotation,  # in our record
+    "_use": KeyRotation,  # on the device
+    "_publish": KeyRotation,  # in our record
 }
 STEPS = [f"{when}:{function}" for function in PLACES for when in ("before", "after")]
 

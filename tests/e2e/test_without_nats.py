@@ -11,7 +11,7 @@ import pytest
 from ikto_backends.fake import load_device, state_file
 from ikto_core.admin.views import AgentState, StatusView
 from ikto_core.device.model import DeviceState
-from ikto_core.disk.mesh_snapshot import MeshFile
+from ikto_core.disk.mesh_snapshot import SnapshotFile
 from ikto_core.lab.agent_process import AgentProcess
 from ikto_core.lab.nats_server import NatsServer
 from ikto_core.mesh.records import encode_record, record_key
@@ -30,8 +30,8 @@ def device(agent: AgentProcess) -> DeviceState:
     return load_device(device_file(agent))
 
 
-def kept(agent: AgentProcess) -> MeshFile:
-    return MeshFile(agent.directory / "state")
+def kept(agent: AgentProcess) -> SnapshotFile:
+    return SnapshotFile(agent.directory / "state")
 
 
 def reboot(agent: AgentProcess) -> None:
@@ -47,7 +47,7 @@ def on_its_own(agent: AgentProcess) -> StatusView:
     def look() -> StatusView:
         status = agent.admin.status()
         assert status.state is AgentState.DEGRADED
-        assert status.kept.shown
+        assert status.snapshot.in_use
         assert not status.nats.connected
         assert status.nats.failure
         return status
@@ -77,13 +77,13 @@ def test_after_a_reboot_without_nats_every_peer_is_there_and_who_left_meanwhile_
     assert device(agent).peers.keys() == {stays.public_key, leaves.public_key}
     assert device(agent) == before
     assert (status.private_address, status.allowed_ip) == ("fd10:1::", "fd10:1::/48")
-    assert status.kept.revision == status.revision == revision
+    assert status.snapshot.revision == status.revision == revision
     assert status.accepted == 2
     assert answer(agent, "/readyz").startswith("HTTP/1.0 200"), "systemd need not wait for NATS"
 
     lonely_mesh.server.start()
     lonely_mesh.assert_formed(agent, stays)
-    assert not agent.admin.status().kept.shown
+    assert not agent.admin.status().snapshot.in_use
 
 
 def test_a_power_cut_loses_no_peer_either(lonely_mesh: Mesh) -> None:
@@ -113,7 +113,7 @@ def test_a_device_that_outlived_the_agent_is_not_touched_before_the_bucket_is_in
 
 def connected_again(agents: list[AgentProcess], sessions: int) -> bool:
     """Whether each has had so many connections."""
-    return all(agent.admin.status().counters.link.sessions >= sessions for agent in agents)
+    return all(agent.admin.status().counters.connection.sessions >= sessions for agent in agents)
 
 
 def test_a_server_that_comes_and_goes_is_felt_by_no_device(lonely_mesh: Mesh) -> None:
@@ -181,9 +181,9 @@ def test_a_disk_that_can_not_take_the_mesh_is_told_and_ends_nothing(mesh: Mesh) 
     agent.start()
     mesh.agent()
     mesh.assert_formed()
-    assert ".mesh.new" in eventually(lambda: agent.admin.status().kept.failure or "")
+    assert ".mesh.new" in eventually(lambda: agent.admin.status().snapshot.failure or "")
     assert agent.admin.status().state is AgentState.READY
-    assert "\nikto_kept_mesh_failed 1.0\n" in answer(agent, "/metrics").replace("\r", "")
+    assert "\nikto_snapshot_failed 1.0\n" in answer(agent, "/metrics").replace("\r", "")
     assert "the mesh is not kept on disk" in agent.log_text()
     assert agent.stop() == 0
 
@@ -240,9 +240,9 @@ def test_with_a_limit_of_100_percent_nobody_is_held(mesh: Mesh) -> None:
 def test_held_removals_are_an_alarm_until_they_are_released(mesh: Mesh) -> None:
     agent = mesh.agent()
     come_and_go(mesh, agent)
-    held = eventually(lambda: (status := agent.admin.status()).accepted == 0 and len(status.held))
+    held = eventually(lambda: (status := agent.admin.status()).accepted == 0 and len(status.pending_removals))
     assert len(device(agent).peers) == held > 15
-    assert f"\nikto_held_removals {float(held)}\n" in answer(agent, "/metrics").replace("\r", "")
+    assert f"\nikto_pending_removals {float(held)}\n" in answer(agent, "/metrics").replace("\r", "")
     assert "removals held back" in agent.log_text()
     done = subprocess.run(
         [sys.executable, "-m", "ikto_core", "peers", "release", "-s", str(agent.socket)],
@@ -252,4 +252,4 @@ def test_held_removals_are_an_alarm_until_they_are_released(mesh: Mesh) -> None:
     )
     assert done.stdout == f"{held} held removals released\n"
     eventually(lambda: not device(agent).peers)
-    assert agent.admin.status().held == ()
+    assert agent.admin.status().pending_removals == ()

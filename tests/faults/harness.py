@@ -96,7 +96,7 @@ class FaultMesh(Mesh):
             status = agent.admin.status()
             assert status.state is AgentState.READY, f"{agent.name} is {status.state}: {status.nats.failure}"
             assert status.revision == truth.revision, f"{agent.name} shows {status.revision} of {truth.revision}"
-            peers = {key: ips for key, ips in shown(agent).items() if key.text not in status.held}
+            peers = {key: ips for key, ips in shown(agent).items() if key.text not in status.pending_removals}
             assert peers == expected(agent, truth), agent.name
         return True
 

@@ -42,8 +42,8 @@ def test_reset(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch) -> None
     others = mesh.formed(2)[1:]
     proxy.cut()
     mesh.assert_follows(*others)
-    before = cut_off.admin.status().counters.link.failures
-    eventually(lambda: cut_off.admin.status().counters.link.failures >= before + 5)
+    before = cut_off.admin.status().counters.connection.failures
+    eventually(lambda: cut_off.admin.status().counters.connection.failures >= before + 5)
     assert not cut_off.admin.status().nats.connected
     proxy.heal()
     with converging.running():

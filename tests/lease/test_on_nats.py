@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ikto_core.errors import BucketMissingError
 from ikto_core.lab.nats_server import running_server
-from ikto_core.lease.renewer import LeaseKeeper
+from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.settings import MeshSettings
 from ikto_core.store.bucket import Bucket
@@ -36,17 +36,17 @@ async def until(look: Callable[[], object]) -> None:
 
 
 @asynccontextmanager
-async def node(bucket: Bucket, record: PeerRecord) -> AsyncIterator[tuple[LeaseKeeper, Follower]]:
+async def node(bucket: Bucket, record: PeerRecord) -> AsyncIterator[tuple[LeaseRenewer, Follower]]:
     """Claim a record, and follow the bucket and keep the lease, as an agent does."""
     if await bucket.get(record.key) is None:
         await bucket.put(record.key, encode_record(record), expected=0)
     follower = Follower(lambda _: None, Random(1))
     await follower.resync(bucket)
-    keeper = LeaseKeeper(LEASE_S, lambda: record, follower, Random(1))
-    keeper.claimed.set()
+    snapshot_writer = LeaseRenewer(LEASE_S, lambda: record, follower, Random(1))
+    snapshot_writer.claimed.set()
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(keeper.run(bucket, bucket.renewals()))
-        yield keeper, follower
+        task = tasks.create_task(snapshot_writer.run(bucket, bucket.renewals()))
+        yield snapshot_writer, follower
         task.cancel()
 
 
@@ -72,13 +72,13 @@ async def test_a_missing_bucket_of_leases_is_told_and_mended_without_a_restart(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ikto_core.lease.renewer.LONGEST_RETRY_S", 0.05)
-    async with node(bucket, leased(1)) as (keeper, _):
-        await until(lambda: "there is no bucket" in keeper.failure)
+    async with node(bucket, leased(1)) as (snapshot_writer, _):
+        await until(lambda: "there is no bucket" in snapshot_writer.failure)
         with pytest.raises(BucketMissingError) as raised:
             await bucket.renewals().stream_info()
         assert raised.value.hint == "make it with: ikto bucket create --leases"
         await create_renewals(bucket)
-        await until(lambda: not keeper.failure)
+        await until(lambda: not snapshot_writer.failure)
 
 
 PERMISSIONS = f"""
@@ -104,7 +104,10 @@ async def test_a_node_that_may_not_remove_others_renews_its_own_and_says_so(tmp_
                 while await every.renewals().get(leased(2).key) is None:
                     await asyncio.sleep(0.02)
         own = NatsSettings(servers=(server.url,), user="node", password="secret", inbox="_INBOX_node")
-        async with open_session(own, Random()) as session, node(Bucket(session, "b"), leased(1)) as (keeper, _):
-            await until(lambda: keeper.refusal)
-            assert leased(2).key.lower() in keeper.refusal
-            assert keeper.failure == ""
+        async with (
+            open_session(own, Random()) as session,
+            node(Bucket(session, "b"), leased(1)) as (snapshot_writer, _),
+        ):
+            await until(lambda: snapshot_writer.refusal)
+            assert leased(2).key.lower() in snapshot_writer.refusal
+            assert snapshot_writer.failure == ""

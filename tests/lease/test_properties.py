@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ikto_core.lab.memory_bucket import MemoryBucket
-from ikto_core.lease.reaper import Sweeper
-from ikto_core.lease.renewer import SLACK, LeaseKeeper
+from ikto_core.lease.reaper import LeaseReaper
+from ikto_core.lease.renewer import SLACK, LeaseRenewer
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.store.follower import Follower
@@ -57,8 +57,8 @@ class Node:
         follower = Follower(lambda _: None, world.random)
         follower.table = world.table
         follower.synced.set()
-        self._keeper = LeaseKeeper(LEASE_S, lambda: self.record, follower, world.random)
-        self._sweeper: Sweeper | None = None
+        self._snapshot_writer = LeaseRenewer(LEASE_S, lambda: self.record, follower, world.random)
+        self._sweeper: LeaseReaper | None = None
         self._due_s = 0.0
 
     def cut_off(self) -> None:
@@ -71,10 +71,10 @@ class Node:
         if self._sweeper is None:
             if self._world.now_s < self._due_s:
                 return
-            self._sweeper = Sweeper(self._world.records, self._world.renewals, LEASE_S * SLACK)
+            self._sweeper = LeaseReaper(self._world.records, self._world.renewals, LEASE_S * SLACK)
             self._due_s = now_s
         if now_s >= self._due_s:
-            self._due_s = now_s + await self._keeper.turn(self._sweeper, now_s, self._due_s)
+            self._due_s = now_s + await self._snapshot_writer.turn(self._sweeper, now_s, self._due_s)
 
 
 class World:

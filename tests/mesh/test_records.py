@@ -27,7 +27,7 @@ from ikto_core.values.keys import PublicKey
 VECTORS = json.loads((Path(__file__).parent.parent / "data" / "vectors.json").read_text(encoding="utf-8"))
 SUBNET = "fd10:0:1::/48"
 KEY = record_key(SUBNET)
-MEMBERS = {
+SETTINGS = {
     "name": "a",
     "public_key": b64encode(bytes([1] * 32)).decode(),
     "advertise_address": "192.0.2.1",
@@ -38,7 +38,7 @@ MEMBERS = {
 
 def value(**changes: object) -> bytes:
     """A good record's value with some members changed; None takes one away."""
-    members = MEMBERS | changes
+    members = SETTINGS | changes
     return json.dumps({name: value for name, value in members.items() if value is not None}).encode()
 
 
@@ -92,7 +92,7 @@ def test_a_key_is_base64url_with_padding_of_the_text(text: str) -> None:
 
 @pytest.mark.parametrize("unknown", [1, None, "text", [[[]]], {"a": {"b": []}}, 1e300, 10**400])
 def test_unknown_members_are_ignored(unknown: object) -> None:
-    extended = json.dumps(MEMBERS | {"flags": unknown}).encode()
+    extended = json.dumps(SETTINGS | {"flags": unknown}).encode()
     assert decode_record(KEY, extended) == decode_record(KEY, value())
 
 
@@ -255,10 +255,10 @@ JSONISH = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-CHANGED = st.dictionaries(st.sampled_from([*MEMBERS, "endpoints", "nonce"]), JSONISH, max_size=3)
+CHANGED = st.dictionaries(st.sampled_from([*SETTINGS, "endpoints", "nonce"]), JSONISH, max_size=3)
 ANY_VALUES = st.one_of(
     st.binary(max_size=300),
-    CHANGED.map(lambda changes: json.dumps(MEMBERS | changes).encode()),
+    CHANGED.map(lambda changes: json.dumps(SETTINGS | changes).encode()),
     st.tuples(st.integers(0, 200), st.binary(max_size=3)).map(
         lambda cut: value()[: cut[0]] + cut[1] + value()[cut[0] :]
     ),

@@ -9,14 +9,14 @@ from ikto_core.mesh.records import PeerRecord, encode_record, record_key
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
-from tests.samples import KEY, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, record, standing
+from tests.samples import KEY, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, claim_state, record
 
 RULES = MeshRules(cidr=MESH, subnet_prefix=28, own_key=OWN_KEY, own_subnet=OWN_SUBNET)
 
 
 def seeing(*records: PeerRecord, rules: MeshRules = RULES) -> MeshView:
     view = MeshView(rules)
-    view.update(standing(*records))
+    view.update(claim_state(*records))
     return view
 
 
@@ -33,7 +33,7 @@ def test_a_canonical_record_takes_its_subnet_from_others_that_came_before() -> N
     earlier = record("10.0.0.33/32"), record("10.0.0.47/32", OTHER_KEY)
     view = seeing(*earlier)
     canonical = record("10.0.0.32/28", THIRD_KEY)
-    assert view.update(standing(canonical, since=3)) == {KEY, OTHER_KEY, THIRD_KEY}
+    assert view.update(claim_state(canonical, since=3)) == {KEY, OTHER_KEY, THIRD_KEY}
     assert view.peers.keys() == {THIRD_KEY}
     assert view.quarantined.keys() == {r.key for r in earlier}
 
@@ -86,7 +86,7 @@ def test_garbage_beside_good_records_harms_nobody(spoil: Callable[[bytes], bytes
     assert view.update({bad.key: Entry(3, spoil(encode_record(bad))), "peers.???": Entry(4, b"")}) == {OTHER_KEY}
     assert view.peers == {KEY: peer}
     assert view.quarantined.keys() == {bad.key, "peers.???"}
-    assert view.update(standing(bad, since=5)) == {OTHER_KEY}  # mended
+    assert view.update(claim_state(bad, since=5)) == {OTHER_KEY}  # mended
 
 
 @pytest.mark.parametrize(
@@ -144,5 +144,5 @@ def test_one_more_record_touches_none_of_ten_thousand_others() -> None:
     view = seeing(*crowd[:-1], rules=rules)
     before = dict(view.peers)
     assert len(before) == 10_000
-    assert view.update(standing(crowd[-1], since=10_001)) == {keys[-1]}
+    assert view.update(claim_state(crowd[-1], since=10_001)) == {keys[-1]}
     assert all(view.peers[key] is peer for key, peer in before.items())

@@ -1,4 +1,4 @@
-"""A program that runs an agent itself: `python -m tests.netns.embedder MEMBERS` says when it is shown by its peers.
+"""A program that runs an agent itself: `python -m tests.netns.embedder SETTINGS` says when it is shown by its peers.
 
 It prints one line of JSON, its subnet, its address and the names of the peers that don't show it, and runs until its
 standard input ends.

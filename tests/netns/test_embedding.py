@@ -65,5 +65,5 @@ def test_a_device_in_another_namespace_is_spoken_through_there(monkeypatch: pyte
         receiver.settimeout(10)
         receiver.bind(("127.0.0.1", 0))
         monkeypatch.setattr(provoking, "DISCARD_PORT", receiver.getsockname()[1])
-        provoking.provoke("127.0.0.1", ["127.0.0.1"], host.namespace)
+        provoking.probe_handshakes("127.0.0.1", ["127.0.0.1"], host.namespace)
         assert receiver.recv(10) == b""

@@ -20,16 +20,16 @@ from ikto_core.observers.contract import (
     RecordQuarantined,
     Resync,
 )
-from ikto_core.observers.event_diff import Sight, Telling, facts
-from ikto_core.observers.event_hub import Newsroom
+from ikto_core.observers.event_diff import EventDiff, MeshContents, facts
+from ikto_core.observers.event_hub import EventHub
 from ikto_core.observers.replay import Replay
 from ikto_core.values.keys import PublicKey
 from tests.mesh.test_view_properties import BATCHES, EXAMPLES, RULES, SOME_RULES, Change, numbered
-from tests.samples import KEY, OTHER_KEY, THIRD_KEY, record, standing
+from tests.samples import KEY, OTHER_KEY, THIRD_KEY, claim_state, record
 
 
-def seen(view: MeshView, ready: MeshReady | None = None) -> Sight:
-    return Sight(view.peers, view.quarantined, ready)
+def seen(view: MeshView, ready: MeshReady | None = None) -> MeshContents:
+    return MeshContents(view.peers, view.quarantined, ready)
 
 
 def assert_told(replay: Replay, view: MeshView) -> None:
@@ -71,8 +71,8 @@ def test_whenever_a_reader_comes_what_it_was_told_is_the_mesh(
     rules: MeshRules, batches: list[list[Change]], reads: set[int], new_views: set[int]
 ) -> None:
     """It may read after each batch, or be far behind; and the view may be made anew, as when a claim is."""
-    view, bucket, room = MeshView(rules), dict[str, Entry](), Newsroom()
-    room.sees(view)
+    view, bucket, room = MeshView(rules), dict[str, Entry](), EventHub()
+    room.set_view(view)
     replay = Replay()
     with room.reader() as reader:
         for number, changes in enumerate(numbered(batches)):
@@ -80,18 +80,18 @@ def test_whenever_a_reader_comes_what_it_was_told_is_the_mesh(
             if number in new_views:
                 view = MeshView(rules)
                 view.update(bucket)
-                room.sees(view)
+                room.set_view(view)
             else:
                 room.changed(view.update(changes), [*changes, *view.irregular])
             if number in reads:
-                assert_in_order(replay, reader.telling.news(seen(view)))
+                assert_in_order(replay, reader.event_diff.take(seen(view)))
                 assert_told(replay, view)
             assert reader.waiting <= len(replay.peers) + len(replay.quarantined) + len(view.peers) + len(
                 view.quarantined
             )
-        assert_in_order(replay, reader.telling.news(seen(view)))
+        assert_in_order(replay, reader.event_diff.take(seen(view)))
         assert_told(replay, view)
-        assert reader.telling.news(seen(view)) == ()
+        assert reader.event_diff.take(seen(view)) == ()
 
 
 # -- one by one --------------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_whenever_a_reader_comes_what_it_was_told_is_the_mesh(
 
 def view_of(*records: PeerRecord, since: int = 1) -> MeshView:
     view = MeshView(RULES)
-    view.update(standing(*records, since=since))
+    view.update(claim_state(*records, since=since))
     return view
 
 
@@ -107,46 +107,48 @@ def ready(subnet: str = "10.0.0.16/28", address: str = "10.0.0.18", revision: in
     return MeshReady(subnet=subnet, address=address, ifname="wg0", revision=revision)
 
 
-def told(*records: PeerRecord) -> Telling:
+def told(*records: PeerRecord) -> EventDiff:
     """Somebody who knows these, and that the mesh is ready."""
-    telling = Telling()
-    telling.news(seen(view_of(*records), ready()))
-    return telling
+    event_diff = EventDiff()
+    event_diff.take(seen(view_of(*records), ready()))
+    return event_diff
 
 
-def news(telling: Telling, view: MeshView, ready: MeshReady | None = None) -> tuple[MeshEvent, ...]:
-    telling.doubt()
-    return telling.news(seen(view, ready))
+def news(event_diff: EventDiff, view: MeshView, ready: MeshReady | None = None) -> tuple[MeshEvent, ...]:
+    event_diff.invalidate()
+    return event_diff.take(seen(view, ready))
 
 
 def test_the_first_telling_is_everything_and_says_how_much_that_is() -> None:
     bad = replace(record("10.0.0.32/28", OTHER_KEY), allowed_ip="10.0.1.0/28")  # outside the mesh
-    events = Telling().news(seen(view_of(record("10.0.0.48/28"), bad), ready()))
+    events = EventDiff().take(seen(view_of(record("10.0.0.48/28"), bad), ready()))
     assert [type(event) for event in events] == [Resync, PeerAccepted, RecordQuarantined, MeshReady]
     assert events[0] == Resync(peers=1, quarantined=1)
-    assert Telling().news(Sight()) == (Resync(peers=0, quarantined=0),), "that there is nobody is something to tell"
+    assert EventDiff().take(MeshContents()) == (Resync(peers=0, quarantined=0),), (
+        "that there is nobody is something to tell"
+    )
 
 
 def test_a_change_tells_what_was_told_before_and_a_removal_too() -> None:
     before, after = record("10.0.0.32/28", name="old"), record("10.0.0.48/28", name="new")
-    telling = told(before)
-    [changed] = news(telling, view_of(after, since=5))
+    event_diff = told(before)
+    [changed] = news(event_diff, view_of(after, since=5))
     assert isinstance(changed, PeerChanged)
     assert (changed.before.name, changed.before.subnets) == ("old", ("10.0.0.32/28",))
     assert (changed.peer.name, changed.peer.subnets, changed.peer.revision) == ("new", ("10.0.0.48/28",), 5)
-    assert news(telling, view_of()) == (PeerRemoved(peer=changed.peer),)
+    assert news(event_diff, view_of()) == (PeerRemoved(peer=changed.peer),)
 
 
 def test_a_peer_with_two_subnets_is_one_and_they_ascend() -> None:
-    [_, event] = Telling().news(seen(view_of(record("10.0.0.128/28"), record("10.0.0.32/28"))))
+    [_, event] = EventDiff().take(seen(view_of(record("10.0.0.128/28"), record("10.0.0.32/28"))))
     assert isinstance(event, PeerAccepted)
     assert event.peer.subnets == ("10.0.0.32/28", "10.0.0.128/28")
 
 
 def test_a_record_that_says_the_same_again_is_not_told() -> None:
-    telling = told(record("10.0.0.32/28"))
-    assert news(telling, view_of(record("10.0.0.32/28", instance="another run"), since=9)) == ()
-    assert news(telling, view_of()) != (), "it is known all the same"
+    event_diff = told(record("10.0.0.32/28"))
+    assert news(event_diff, view_of(record("10.0.0.32/28", instance="another run"), since=9)) == ()
+    assert news(event_diff, view_of()) != (), "it is known all the same"
 
 
 def test_a_peer_that_takes_another_key_is_removed_and_accepted() -> None:
@@ -156,17 +158,19 @@ def test_a_peer_that_takes_another_key_is_removed_and_accepted() -> None:
 
 
 def test_a_key_that_is_only_announced_is_not_told() -> None:
-    telling = told(record("10.0.0.32/28", KEY))
-    assert news(telling, view_of(replace(record("10.0.0.32/28", KEY), next_public_key=OTHER_KEY))) == ()
+    event_diff = told(record("10.0.0.32/28", KEY))
+    assert news(event_diff, view_of(replace(record("10.0.0.32/28", KEY), next_public_key=OTHER_KEY))) == ()
 
 
 def test_ready_comes_once_and_again_from_another_subnet() -> None:
-    telling = Telling()
-    assert ready() not in telling.news(Sight())
-    assert telling.news(Sight(ready=ready())) == (ready(),)
-    assert telling.news(Sight(ready=ready(revision=8))) == ()
-    assert telling.news(Sight(ready=None)) == ()
-    assert telling.news(Sight(ready=ready("10.0.0.64/28", "10.0.0.65"))) == (ready("10.0.0.64/28", "10.0.0.65"),)
+    event_diff = EventDiff()
+    assert ready() not in event_diff.take(MeshContents())
+    assert event_diff.take(MeshContents(ready=ready())) == (ready(),)
+    assert event_diff.take(MeshContents(ready=ready(revision=8))) == ()
+    assert event_diff.take(MeshContents(ready=None)) == ()
+    assert event_diff.take(MeshContents(ready=ready("10.0.0.64/28", "10.0.0.65"))) == (
+        ready("10.0.0.64/28", "10.0.0.65"),
+    )
 
 
 def test_whatever_others_write_is_json_and_reads_back_the_same() -> None:
@@ -174,7 +178,7 @@ def test_whatever_others_write_is_json_and_reads_back_the_same() -> None:
     bad = {record_key("10.0.0.64/28"): Entry(3, b'{"name": "\xff'), "peers.\x1b]0;": Entry(4, b"")}
     view = view_of(record("10.0.0.32/28", name=name))
     view.update(bad)
-    events = Telling().news(seen(view, ready()))
+    events = EventDiff().take(seen(view, ready()))
     assert len(events) == 5
     for event in events:
         text = msgspec.json.encode(event)
@@ -201,10 +205,10 @@ class Watched(dict[PublicKey, MeshPeer]):
 
 def test_only_peers_that_changed_are_looked_at() -> None:
     view = view_of(record("10.0.0.32/28", KEY), record("10.0.0.48/28", OTHER_KEY), record("10.0.0.64/28", THIRD_KEY))
-    telling = Telling()
-    telling.news(seen(view))
-    touched = view.update(standing(record("10.0.0.80/28", KEY), since=9))
+    event_diff = EventDiff()
+    event_diff.take(seen(view))
+    touched = view.update(claim_state(record("10.0.0.80/28", KEY), since=9))
     peers = Watched(view.peers)
-    telling.touch(touched, [], Sight(peers))
-    assert len(telling.news(Sight(peers))) == 1
+    event_diff.touch(touched, [], MeshContents(peers))
+    assert len(event_diff.take(MeshContents(peers))) == 1
     assert peers.looked_at == [KEY]

@@ -23,13 +23,13 @@ from ikto_core.observers.contract import (
     PeerAccepted,
     Resync,
 )
-from ikto_core.observers.event_hub import Newsroom
+from ikto_core.observers.event_hub import EventHub
 from ikto_core.observers.replay import Replay
 from ikto_core.observers.runner import ObserverRun, observer_runs
 from ikto_core.values.addressing import Prefix
 from tests.mesh.test_view_properties import RULES
 from tests.nodes import until
-from tests.samples import KEYS, record, standing
+from tests.samples import KEYS, claim_state, record
 
 CONTEXT = ObserverContext(argument="", ifname="wg0", mesh_cidr="10.0.0.0/24", name="ours", state_dir=Path("/nowhere"))
 READY = MeshReady(subnet="10.0.0.16/28", address="10.0.0.18", ifname="wg0", revision=7)
@@ -39,15 +39,15 @@ class Mesh:
     """A mesh that changes, and the room that tells of it."""
 
     def __init__(self) -> None:
-        self.news = Newsroom()
+        self.news = EventHub()
         self.view = MeshView(RULES)
         self.revision = 0
-        self.news.sees(self.view)
+        self.news.set_view(self.view)
 
     def rename(self, name: str, number: int = 2) -> None:
         """Let a peer have another name."""
         self.revision += 1
-        changes = standing(record(f"10.0.0.{16 * number}/28", KEYS[number], name=name), since=self.revision)
+        changes = claim_state(record(f"10.0.0.{16 * number}/28", KEYS[number], name=name), since=self.revision)
         self.news.changed(self.view.update(changes), [*changes, *self.view.irregular])
 
     def names(self) -> set[str]:
@@ -122,7 +122,7 @@ async def test_everything_comes_first_and_then_what_is_new(mesh: Mesh) -> None:
         assert [type(event) for event in notes.calls[0]] == [Resync, PeerAccepted]
         mesh.rename("second")
         await until(lambda: notes.names() == {"second"})
-        mesh.news.shows(READY)
+        mesh.news.set_ready(READY)
         await until(lambda: notes.mesh.ready == READY)
     assert len(notes.calls) == 3
     assert (notes.opened, notes.closed) == (1, 1)
@@ -130,15 +130,15 @@ async def test_everything_comes_first_and_then_what_is_new(mesh: Mesh) -> None:
 
 async def test_nothing_is_told_before_something_is_known() -> None:
     mesh, notes = Mesh(), Notes()
-    mesh.news = Newsroom()
-    mesh.news.shows(READY)
+    mesh.news = EventHub()
+    mesh.news.set_ready(READY)
     mesh.news.changed([], [])
     async with told(mesh, notes.run()):
         await until(lambda: notes.opened)
         for _ in range(10):
             await asyncio.sleep(0)
         assert notes.calls == []
-        mesh.news.sees(mesh.view)
+        mesh.news.set_view(mesh.view)
         await until(lambda: notes.calls)
         assert notes.calls == [(Resync(peers=0, quarantined=0),)]
 
@@ -292,12 +292,12 @@ async def test_an_agents_next_view_tells_only_what_differs(mesh: Mesh) -> None:
     notes = Notes()
     async with told(mesh, notes.run()):
         await until(lambda: notes.calls)
-        mesh.news.shows(READY)
+        mesh.news.set_ready(READY)
         await until(lambda: notes.mesh.ready)
         mesh.view = MeshView(RULES)
-        mesh.view.update(standing(record("10.0.0.32/28", KEYS[2], name="first"), since=9))
-        mesh.news.sees(mesh.view)
-        mesh.news.shows(READY)
+        mesh.view.update(claim_state(record("10.0.0.32/28", KEYS[2], name="first"), since=9))
+        mesh.news.set_view(mesh.view)
+        mesh.news.set_ready(READY)
         mesh.rename("another", number=3)
         await until(lambda: notes.names() == {"first", "another"})
     assert [type(event) for event in notes.calls[-1]] == [PeerAccepted]
@@ -305,16 +305,16 @@ async def test_an_agents_next_view_tells_only_what_differs(mesh: Mesh) -> None:
 
 
 async def test_with_another_subnet_the_mesh_is_ready_once_the_device_shows_that_one(mesh: Mesh) -> None:
-    mesh.news.shows(READY)
+    mesh.news.set_ready(READY)
     other = replace(READY, subnet="10.0.0.48/28", address="10.0.0.50")
     with mesh.news.reader() as reader:
         assert (await anext(reader))[-1] == READY
-        mesh.news.sees(MeshView(replace(RULES, own_subnet=Prefix.parse(other.subnet))))
+        mesh.news.set_view(MeshView(replace(RULES, own_subnet=Prefix.parse(other.subnet))))
         async with asyncio.TaskGroup() as tasks:
             waiting = tasks.create_task(mesh.news.until_ready())
             await asyncio.sleep(0)
             assert not waiting.done()
-            mesh.news.shows(other)
+            mesh.news.set_ready(other)
         assert waiting.result() == other
         assert (await anext(reader))[-1] == other
 

@@ -67,10 +67,10 @@ class Nkey:
         key: bytes = self._pair.public_key
         return key.decode().rstrip("=")
 
-    def jwt(self, subject: "Nkey", claims: dict[str, Any], expires_s: float | None = None) -> str:
+    def jwt(self, subject: "Nkey", saved_claim: dict[str, Any], expires_s: float | None = None) -> str:
         """Return what this key says of another: a NATS JWT of version 2, until `expires_s` (since the epoch)."""
         payload: dict[str, Any] = {"jti": "test", "iat": int(time.time()), "iss": self.public, "sub": subject.public}
-        payload |= {"name": "test", "nats": claims | {"version": 2}}
+        payload |= {"name": "test", "nats": saved_claim | {"version": 2}}
         if expires_s is not None:
             payload["exp"] = int(expires_s)
         signed = f"{_part({'typ': 'JWT', 'alg': 'ed25519-nkey'})}.{_part(payload)}"

@@ -14,7 +14,7 @@ from ikto_core.errors import NatsError
 from ikto_core.lab.nats_server import NatsServer
 from ikto_core.store import connection as link
 from ikto_core.store import dial
-from ikto_core.store.connection import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, Backoff, Link
+from ikto_core.store.connection import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, Backoff, Connection
 from ikto_core.store.session import NatsSettings, Session
 
 pytestmark = pytest.mark.usefixtures("untold")
@@ -34,8 +34,8 @@ def test_two_agents_do_not_wait_alike() -> None:
     assert Backoff(Random(1)).next_s() != Backoff(Random(2)).next_s()
 
 
-def a_link(url: str) -> Link:
-    return Link(NatsSettings(servers=(url,)), Random(1), patient=True)
+def a_link(url: str) -> Connection:
+    return Connection(NatsSettings(servers=(url,)), Random(1), patient=True)
 
 
 async def until_it_closes(session: Session) -> None:

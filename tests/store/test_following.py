@@ -14,7 +14,7 @@ from ikto_core.mesh.settings import MeshSettings
 from ikto_core.store import session as session_module
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
-from ikto_core.store.connection import Link, open_session
+from ikto_core.store.connection import Connection, open_session
 from ikto_core.store.follower import Follower
 from ikto_core.store.pushes import Hints
 from ikto_core.store.session import NatsSettings, Session
@@ -38,7 +38,7 @@ class Watcher:
         self.told: list[set[str]] = []
         self.sessions = 0
         self._name = name
-        self._link = Link(NatsSettings(servers=(server.url,)), Random(), patient=True)
+        self._link = Connection(NatsSettings(servers=(server.url,)), Random(), patient=True)
 
     @property
     def shown(self) -> dict[str, bytes]:

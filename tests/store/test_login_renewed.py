@@ -12,7 +12,7 @@ import pytest
 from ikto_core.errors import ConfigError, NatsDeniedError
 from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.store import connection as link_module
-from ikto_core.store.connection import Link, open_session
+from ikto_core.store.connection import Connection, open_session
 from ikto_core.store.session import NatsSettings, Session, SessionClosedError
 from tests.store.credentials import Operator, refusal, settings
 
@@ -57,7 +57,7 @@ def put(file: Path, *, expires_s: float | None = None) -> None:
     file.write_text(OPERATOR.creds(expires_s=expires_s))
 
 
-async def mend_when_failing(link: Link, words: str, mend: Callable[[], None]) -> None:
+async def mend_when_failing(link: Connection, words: str, mend: Callable[[], None]) -> None:
     """Run a link, mend something once it has failed with these words, and return when it has a session after that."""
     reached = asyncio.Event()
 
@@ -97,7 +97,7 @@ async def test_the_link_dials_again_with_the_renewed_file_when_its_credential_ex
     given: NatsSettings, file: Path
 ) -> None:
     put(file, expires_s=soon())
-    link = Link(given, Random(), patient=False)
+    link = Connection(given, Random(), patient=False)
     sessions: list[Session] = []
 
     async def use(session: Session) -> None:
@@ -116,12 +116,12 @@ async def test_the_link_dials_again_with_the_renewed_file_when_its_credential_ex
 
 async def test_a_refused_file_is_replaced_without_a_restart(given: NatsSettings, file: Path) -> None:
     put(file, expires_s=LONG_AGO)
-    await mend_when_failing(Link(given, Random(), patient=True), "expired at 2021", lambda: put(file))
+    await mend_when_failing(Connection(given, Random(), patient=True), "expired at 2021", lambda: put(file))
 
 
 async def test_a_file_in_the_midst_of_being_replaced_is_tried_again(given: NatsSettings, file: Path) -> None:
     await asyncio.to_thread(file.touch)
-    await mend_when_failing(Link(given, Random(), patient=True), f"{file}: holds no user JWT", lambda: put(file))
+    await mend_when_failing(Connection(given, Random(), patient=True), f"{file}: holds no user JWT", lambda: put(file))
 
 
 async def test_before_the_first_success_a_bad_file_is_final(given: NatsSettings) -> None:
@@ -130,4 +130,4 @@ async def test_before_the_first_success_a_bad_file_is_final(given: NatsSettings)
 
     async with asyncio.timeout(5):
         with pytest.raises(ConfigError, match="no such file"):
-            await Link(given, Random(), patient=False).run(use)
+            await Connection(given, Random(), patient=False).run(use)

@@ -6,12 +6,26 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import assert_type
 
-from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
-from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch, PeerState
-from ikto_core.errors import BackendError, IktoError, NoSuchDeviceError
-from ikto_core.plugins.hookspecs import hookimpl
-from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
+from ikto_core.plugins import (
+    Backend,
+    BackendContext,
+    BackendError,
+    BackendPlugin,
+    DeviceEvent,
+    DeviceEventKind,
+    DevicePatch,
+    DeviceState,
+    Endpoint,
+    IktoError,
+    NoSuchDeviceError,
+    PeerPatch,
+    PeerState,
+    Prefix,
+    PresharedKey,
+    PrivateKey,
+    PublicKey,
+    hookimpl,
+)
 
 
 class Mine:

@@ -3,13 +3,8 @@
 from collections.abc import Iterable
 from typing import assert_type
 
-from ikto_core.config import Config, config_of
-from ikto_core.embedding import RunningAgent, running_agent
-from ikto_core.ipam.contract import IpamPlugin, IpamRequest
-from ikto_core.ipam.space import Space
-from ikto_core.observers.contract import MeshEvent, MeshReady, PeerFacts
-from ikto_core.values.addressing import Prefix
-from ikto_core.values.keys import PrivateKey
+from ikto_core.embedding import Config, RunningAgent, config_of, running_agent
+from ikto_core.plugins import IpamPlugin, IpamRequest, MeshEvent, MeshReady, PeerFacts, Prefix, PrivateKey, Space
 
 
 class Mine:

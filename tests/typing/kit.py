@@ -6,10 +6,8 @@ from typing import ClassVar, assert_type
 
 import pytest
 
-from ikto_core.device.backend import Backend, BackendPlugin
-from ikto_core.ipam.contract import IpamPlugin
+from ikto_core.plugins import Backend, BackendPlugin, IpamPlugin, PrivateKey
 from ikto_core.testing import BackendContract, IpamContract, LinuxContract
-from ikto_core.values.keys import PrivateKey
 
 
 class TestMine(BackendContract):

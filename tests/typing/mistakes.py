@@ -6,17 +6,29 @@ Both are told to complain of an `ignore` that ignores nothing, so a mistake that
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from ikto_core.config import Config
-from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent
-from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch
-from ikto_core.embedding import running_agent
-from ikto_core.ipam.contract import IpamPlugin
-from ikto_core.observers.contract import Observer, ObserverContext, ObserverPlugin, PeerFacts
-from ikto_core.plugins import load_plugins
-from ikto_core.plugins.hookspecs import hookimpl
+from ikto_core.embedding import Config, running_agent
+from ikto_core.plugins import (
+    Backend,
+    BackendContext,
+    BackendPlugin,
+    DeviceEvent,
+    DevicePatch,
+    DeviceState,
+    Endpoint,
+    IpamPlugin,
+    Observer,
+    ObserverContext,
+    ObserverPlugin,
+    PeerFacts,
+    PeerPatch,
+    Prefix,
+    PresharedKey,
+    PrivateKey,
+    PublicKey,
+    hookimpl,
+    load_plugins,
+)
 from ikto_core.testing import BackendContract, NoSuchKit  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
-from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
 
 __all__ = ["NoSuchKit"]
 

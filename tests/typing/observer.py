@@ -7,9 +7,8 @@ from typing import assert_never, assert_type
 
 import click
 
-from ikto_core.config import Config, config_of
-from ikto_core.embedding import RunningAgent, running_agent
-from ikto_core.observers.contract import (
+from ikto_core.embedding import Config, RunningAgent, config_of, running_agent
+from ikto_core.plugins import (
     MeshEvent,
     MeshReady,
     Observer,
@@ -19,15 +18,15 @@ from ikto_core.observers.contract import (
     PeerChanged,
     PeerFacts,
     PeerRemoved,
+    Prefix,
+    PublicKey,
     QuarantineEnded,
     RecordQuarantined,
+    Replay,
     Resync,
+    hookimpl,
+    load_plugins,
 )
-from ikto_core.observers.replay import Replay
-from ikto_core.plugins import load_plugins
-from ikto_core.plugins.hookspecs import hookimpl
-from ikto_core.values.addressing import Prefix
-from ikto_core.values.keys import PublicKey
 
 
 class Mine:

@@ -4,12 +4,18 @@ from collections.abc import Iterable, Iterator
 from random import Random
 from typing import assert_type
 
-from ikto_core.device.backend import BackendPlugin
-from ikto_core.ipam.contract import IpamPlugin, IpamRequest, IpamStrategy
-from ikto_core.plugins import Plugins, PluginStatus, load_plugins
-from ikto_core.plugins.hookspecs import hookimpl
-from ikto_core.values.addressing import Prefix
-from ikto_core.values.keys import PublicKey
+from ikto_core.plugins import (
+    BackendPlugin,
+    IpamPlugin,
+    IpamRequest,
+    IpamStrategy,
+    Plugins,
+    PluginStatus,
+    Prefix,
+    PublicKey,
+    hookimpl,
+    load_plugins,
+)
 
 
 class Mine:

@@ -1,11 +1,11 @@
-"""A SubnetIndex answers as a look at each of its subnets would."""
+"""A PrefixIndex answers as a look at each of its subnets would."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ikto_core.testing.strategies import subnets_of
 from ikto_core.values.addressing import Prefix
-from ikto_core.values.prefix_index import SubnetIndex
+from ikto_core.values.prefix_index import PrefixIndex
 
 MESHES = st.sampled_from(["10.0.0.0/29", "fd10::/125", "0.0.0.0/0"]).map(Prefix.parse)
 STEPS = MESHES.flatmap(
@@ -15,7 +15,7 @@ STEPS = MESHES.flatmap(
 
 @given(STEPS)
 def test_who_holds_any_of_a_subnet_is_known_after_any_additions_and_removals(steps: list[tuple[Prefix, str]]) -> None:
-    index, held = SubnetIndex(), dict[Prefix, str]()
+    index, held = PrefixIndex(), dict[Prefix, str]()
     for subnet, step in steps:
         overlapping = [owner for other, owner in held.items() if other.overlaps(subnet)]
         holder = index.holder(subnet)
@@ -31,7 +31,7 @@ def test_who_holds_any_of_a_subnet_is_known_after_any_additions_and_removals(ste
 
 @given(STEPS)
 def test_a_discarded_subnet_leaves_nothing_behind(steps: list[tuple[Prefix, str]]) -> None:
-    index = SubnetIndex()
+    index = PrefixIndex()
     held = []
     for subnet, _ in steps:
         if index.holder(subnet) is None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from ikto_core.testing.strategies import private_keys
 from ikto_core.values import keys
 from ikto_core.values.keys import PrivateKey, PublicKey
-from ikto_core.values.x25519 import Curve, NaClCurve, WireGuardCurve, curve
+from ikto_core.values.x25519 import X25519, PyNaClX25519, PythonWireGuardX25519, curve
 
 # RFC 7748: Alice and Bob of section 6.1, and the first iteration of section 5.2
 VECTORS = [
@@ -30,15 +30,15 @@ VECTORS = [
 ]
 
 
-def wireguard_curve() -> WireGuardCurve:
+def wireguard_curve() -> PythonWireGuardX25519:
     pytest.importorskip("python_wireguard", reason="python-wireguard is not installed", exc_type=ImportError)
-    return WireGuardCurve()
+    return PythonWireGuardX25519()
 
 
-@pytest.fixture(params=[NaClCurve, wireguard_curve], ids=["PyNaCl", "python-wireguard"])
-def used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Curve:
+@pytest.fixture(params=[PyNaClX25519, wireguard_curve], ids=["PyNaCl", "python-wireguard"])
+def used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> X25519:
     """The curve that keys are made with."""
-    used: Curve = request.param()
+    used: X25519 = request.param()
     monkeypatch.setattr(keys, "curve", lambda: used)
     return used
 
@@ -56,7 +56,7 @@ def test_a_generated_key_is_clamped_and_new() -> None:
     for key in drawn:
         assert key[0] & 7 == 0
         assert key[31] & 0b1100_0000 == 0b0100_0000
-        assert key.public() == PublicKey(NaClCurve().public(key))
+        assert key.public() == PublicKey(PyNaClX25519().public(key))
 
 
 @pytest.mark.usefixtures("used")
@@ -70,7 +70,7 @@ def test_wg_derives_the_same_public_key() -> None:
 @settings(max_examples=50)
 @given(key=private_keys())
 def test_both_derive_the_same_from_any_key(key: PrivateKey) -> None:
-    assert wireguard_curve().public(key) == NaClCurve().public(key)
+    assert wireguard_curve().public(key) == PyNaClX25519().public(key)
 
 
 def test_the_zero_key_that_python_wireguard_makes_of_garbage_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_the_zero_key_that_python_wireguard_makes_of_garbage_is_refused(monkeypa
 
 def test_where_python_wireguard_works_it_is_used() -> None:
     wireguard_curve()
-    assert isinstance(curve(), WireGuardCurve)
+    assert isinstance(curve(), PythonWireGuardX25519)
 
 
 BROKEN = {
@@ -115,4 +115,4 @@ def test_a_python_wireguard_that_does_not_work_is_done_without(
         monkeypatch.delitem(sys.modules, name)
     found = curve.__wrapped__()
     monkeypatch.delitem(sys.modules, "python_wireguard", raising=False)
-    assert isinstance(found, NaClCurve)
+    assert isinstance(found, PyNaClX25519)

@@ -4,7 +4,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -75,10 +75,17 @@ class Definition(NamedTuple):
 
 
 class Library:
-    """The modules of one source tree, read when they are asked for."""
+    """The modules of one source tree, read when they are asked for.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The directory that packages lie in.
+        doors: The modules to import from.
+
+    """
+
+    def __init__(self, root: Path, doors: Sequence[str] = ()) -> None:
         self._root = root
+        self._doors = doors
         self._modules: dict[str, Module] = {}
 
     def module(self, name: str) -> Module:
@@ -99,12 +106,10 @@ class Library:
         return self.find(*here.imports[name]) if name in here.imports else None
 
     def public_place(self, definition: Definition) -> str:
-        """Return the module to import from: the outermost package that exports the definition, else its own."""
-        parts = definition.module.name.split(".")
-        for depth in range(1, len(parts)):
-            package = ".".join(parts[:depth])
-            if definition.name in self.module(package).exported and self.find(package, definition.name) == definition:
-                return package
+        """Return the door that exports the definition; its own module if none does."""
+        for door in self._doors:
+            if definition.name in self.module(door).exported and self.find(door, definition.name) == definition:
+                return door
         return definition.module.name
 
 

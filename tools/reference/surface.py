@@ -6,20 +6,11 @@ from collections.abc import Iterable, Iterator
 from tools.reference.source import Definition, Library, members
 from tools.reference.wording import unquoted
 
-BEGINNINGS = (
-    "ikto_core.plugins.hookspecs",
-    "ikto_core.plugins:load_plugins",
-    "ikto_core.device.model:NO_PRESHARED_KEY",
-    "ikto_core.errors",
-    "ikto_core.config:config_of",
-    "ikto_core.embedding",
-    "ikto_core.observers.replay:Replay",
-    "ikto_core.testing",
-    "ikto_core.testing.devices:private_key_of",
-    "ikto_core.ipam.space:Space",
-    "ikto_core.testing.ipam_requests:ask",
-)
-"""`module:name` is one name; a module stands for its hooks, its errors, or else for what its `__all__` lists."""
+DOORS = ("ikto_core.plugins", "ikto_core.embedding", "ikto_core.client", "ikto_core.testing")
+"""The modules to import from; nothing else is public. Each public name is exported by exactly one of them."""
+
+BEGINNINGS = ("ikto_core.plugins.hookspecs", *DOORS)
+"""A module stands for its hooks and for what its `__all__` lists."""
 
 _TYPE_VARIABLES = {"TypeVar", "ParamSpec", "TypeVarTuple"}
 _KITS = "ikto_core.testing"
@@ -40,16 +31,13 @@ def surface(library: Library, beginnings: Iterable[str] = BEGINNINGS) -> list[De
 
 
 def begun(library: Library, beginning: str) -> list[Definition]:
-    """Return the definitions that a beginning stands for; LookupError if it has moved or is misspelt."""
-    place, _, name = beginning.partition(":")
-    module = library.module(place)
+    """Return the definitions that a module stands for; LookupError if one is misspelt or there is none."""
+    module = library.module(beginning)
     every = [Definition(module, *item) for item in module.definitions.items()]
-    names = [name] if name else [*module.exported, *(one.name for one in every if is_hook(one) or is_error(one))]
-    if any(is_hook(one) for one in every):
-        names.append("hookimpl")
-    found = [library.find(place, name) for name in names]
+    names = [*module.exported, *(one.name for one in every if is_hook(one))]
+    found = [library.find(beginning, name) for name in names]
     if not found or None in found:
-        raise LookupError(f"{beginning}: nothing of that name is public")
+        raise LookupError(f"{beginning}: it exports what is not there, or nothing")
     return [definition for definition in found if definition]
 
 

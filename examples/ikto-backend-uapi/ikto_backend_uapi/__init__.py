@@ -6,9 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from ikto_backend_uapi.backend import UapiBackend
-from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
-from ikto_core.errors import BackendError
-from ikto_core.plugins.hookspecs import hookimpl
+from ikto_core.plugins import Backend, BackendContext, BackendError, BackendPlugin, hookimpl
 
 
 @asynccontextmanager

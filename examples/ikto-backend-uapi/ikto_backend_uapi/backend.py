@@ -8,8 +8,7 @@ from typing import TypeVar
 
 from ikto_backend_uapi import devices
 from ikto_backend_uapi.monitor import monitored
-from ikto_core.device.backend import DeviceEvent
-from ikto_core.device.model import DevicePatch, DeviceState
+from ikto_core.plugins import DeviceEvent, DevicePatch, DeviceState
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from ikto_backend_uapi.programs import RIGHTS, TIMEOUT_S
-from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.plugins import BackendError, NoSuchDeviceError
 
 _HINTS = {
     EADDRINUSE: "Choose another wg_port, or find who has this one: ss -ulpn",

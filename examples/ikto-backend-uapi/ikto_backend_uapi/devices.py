@@ -3,11 +3,10 @@
 from msgspec.structs import replace
 
 from ikto_backend_uapi.conversation import ask, socket_of, wait_until_ended
-from ikto_backend_uapi.link import Link, find_link, link_batch
+from ikto_backend_uapi.link import Connection, find_link, link_batch
 from ikto_backend_uapi.programs import run
 from ikto_backend_uapi.protocol import device_of, interface_lines, peer_lines
-from ikto_core.device.model import DevicePatch, DeviceState
-from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.plugins import BackendError, DevicePatch, DeviceState, NoSuchDeviceError
 
 
 def read(ifname: str) -> DeviceState | None:
@@ -56,7 +55,7 @@ def delete(ifname: str) -> None:
     wait_until_ended(ifname)
 
 
-def _find(ifname: str) -> Link | None:
+def _find(ifname: str) -> Connection | None:
     """Return the device's link, None if it is absent; BackendError if it is somebody else's, which is left alone."""
     link = find_link(ifname)
     if link and not (link.kind == "tun" and socket_of(ifname).exists()):

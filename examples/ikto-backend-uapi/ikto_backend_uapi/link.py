@@ -7,11 +7,10 @@ from ipaddress import ip_interface
 from typing import Any, NamedTuple
 
 from ikto_backend_uapi.programs import run
-from ikto_core.device.model import DevicePatch, Interface
-from ikto_core.errors import BackendError
+from ikto_core.plugins import BackendError, DevicePatch, Interface
 
 
-class Link(NamedTuple):
+class Connection(NamedTuple):
     """A link that is there, of whatever kind."""
 
     kind: str  # "tun" for userspace WireGuard; empty: a physical one
@@ -20,7 +19,7 @@ class Link(NamedTuple):
     addresses: frozenset[Interface]  # without the link-local one that a tun device gives itself
 
 
-def find_link(ifname: str) -> Link | None:
+def find_link(ifname: str) -> Connection | None:
     """Return the link, None if it is absent."""
     try:
         entries = json.loads(run("ip", "-json", "-details", "address", "show", "dev", ifname))
@@ -31,8 +30,8 @@ def find_link(ifname: str) -> Link | None:
     return next((_link(entry) for entry in entries if entry.get("ifname") == ifname), None)
 
 
-def _link(entry: dict[str, Any]) -> Link:
-    return Link(
+def _link(entry: dict[str, Any]) -> Connection:
+    return Connection(
         kind=entry.get("linkinfo", {}).get("info_kind", ""),
         mtu=entry["mtu"],
         up="UP" in entry["flags"],
@@ -44,7 +43,7 @@ def _link(entry: dict[str, Any]) -> Link:
     )
 
 
-def link_batch(ifname: str, patch: DevicePatch, link: Link) -> Iterator[str]:
+def link_batch(ifname: str, patch: DevicePatch, link: Connection) -> Iterator[str]:
     """Yield the lines for `ip -batch` that carry out the link's part of a patch; nothing if it names none.
 
     Linux removes an IPv4 subnet's later addresses with the first one, and all IPv6 addresses when the link goes down:

@@ -5,8 +5,7 @@ import re
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncGenerator
 
-from ikto_core.device.backend import DeviceEvent, DeviceEventKind
-from ikto_core.errors import BackendError
+from ikto_core.plugins import BackendError, DeviceEvent, DeviceEventKind
 
 _LINE = re.compile(r"(?P<gone>Deleted )?\d+: (?P<ifname>[^\s:@]+)(?P<link>@[^\s:]+:|:)? ")
 

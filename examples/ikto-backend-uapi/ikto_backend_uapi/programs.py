@@ -4,7 +4,7 @@ import os
 import subprocess
 from tempfile import TemporaryFile
 
-from ikto_core.errors import BackendError
+from ikto_core.plugins import BackendError
 
 TIMEOUT_S = 60.0
 RIGHTS = "Run as root: this needs CAP_NET_ADMIN, /dev/net/tun and /var/run/wireguard."

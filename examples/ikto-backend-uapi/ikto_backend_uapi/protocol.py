@@ -2,9 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 
-from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch, PeerState
-from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
+from ikto_core.plugins import (
+    DevicePatch,
+    DeviceState,
+    Endpoint,
+    PeerPatch,
+    PeerState,
+    Prefix,
+    PresharedKey,
+    PrivateKey,
+    PublicKey,
+)
 
 Pairs = Iterable[tuple[str, str]]
 """The `name=value` lines of an answer."""

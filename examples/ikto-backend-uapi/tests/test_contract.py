@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ikto_backend_uapi import ikto_register_backends
-from ikto_core.device.backend import Backend, BackendPlugin
+from ikto_core.plugins import Backend, BackendPlugin
 from ikto_core.testing import LinuxContract
 
 

@@ -6,10 +6,15 @@ import pytest
 
 from ikto_backend_uapi import open_uapi
 from ikto_backend_uapi.monitor import event_of
-from ikto_core.device.backend import BackendContext, DeviceEvent, DeviceEventKind
-from ikto_core.device.model import DevicePatch
-from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.plugins import load_plugins
+from ikto_core.plugins import (
+    BackendContext,
+    BackendError,
+    DeviceEvent,
+    DeviceEventKind,
+    DevicePatch,
+    NoSuchDeviceError,
+    load_plugins,
+)
 
 
 def test_it_is_found_by_its_name() -> None:

@@ -3,9 +3,17 @@
 import pytest
 
 from ikto_backend_uapi.protocol import device_of, interface_lines, peer_lines
-from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, DeviceState, PeerPatch, PeerState
-from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.keys import PrivateKey, PublicKey
+from ikto_core.plugins import (
+    NO_PRESHARED_KEY,
+    DevicePatch,
+    DeviceState,
+    Endpoint,
+    PeerPatch,
+    PeerState,
+    Prefix,
+    PrivateKey,
+    PublicKey,
+)
 
 ONE, TWO = (PublicKey(bytes([number] * 32)) for number in (1, 2))
 ANSWER = f"""\

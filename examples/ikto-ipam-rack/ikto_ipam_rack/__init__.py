@@ -8,11 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ikto_core.errors import ConfigError
-from ikto_core.ipam.contract import IpamPlugin, IpamRequest
-from ikto_core.ipam.space import Space
-from ikto_core.plugins.hookspecs import hookimpl
-from ikto_core.values.addressing import Prefix
+from ikto_core.plugins import ConfigError, IpamPlugin, IpamRequest, Prefix, Space, hookimpl
 
 POSITIONS = 64
 """Subnets of a rack. A power of two makes a rack one prefix; few racks have more than 48 units."""

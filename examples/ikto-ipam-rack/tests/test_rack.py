@@ -5,12 +5,8 @@ from typing import ClassVar
 
 import pytest
 
-from ikto_core.errors import ConfigError
-from ikto_core.ipam.contract import IpamPlugin
-from ikto_core.plugins import load_plugins
-from ikto_core.testing import IpamContract
-from ikto_core.testing.ipam_requests import ask
-from ikto_core.values.addressing import Prefix
+from ikto_core.plugins import ConfigError, IpamPlugin, Prefix, load_plugins
+from ikto_core.testing import IpamContract, ask
 from ikto_ipam_rack import RackStrategy
 
 

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from ikto_core.builtin.observers.hosts import open_hosts
 from ikto_core.builtin.observers.program import open_exec
-from ikto_core.observers.contract import ObserverPlugin
-from ikto_core.plugins.hookspecs import hookimpl
+from ikto_core.plugins import ObserverPlugin, hookimpl
 
 
 @hookimpl

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ikto_core.errors import IktoError
+from ikto_core.plugins import IktoError
 
 
 def with_block(content: bytes, ifname: str, lines: Sequence[str]) -> bytes:

@@ -11,9 +11,7 @@ import structlog
 from ikto_core.builtin.observers.block import names_beside, with_block
 from ikto_core.builtin.observers.names import Names, host_names, short_name
 from ikto_core.builtin.observers.shared_file import FileBusyError, change_file
-from ikto_core.errors import IktoError
-from ikto_core.observers.contract import MeshEvent, Observer, ObserverContext, PeerFacts
-from ikto_core.observers.replay import Replay
+from ikto_core.plugins import IktoError, MeshEvent, Observer, ObserverContext, PeerFacts, Replay
 
 DEFAULT_PATH = "/etc/hosts"
 MOST_TOLD = 10

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from ikto_core.observers.contract import PeerFacts
+from ikto_core.plugins import PeerFacts
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 section 2.1
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")

@@ -13,8 +13,7 @@ from typing import IO
 
 import msgspec
 
-from ikto_core.errors import IktoError
-from ikto_core.observers.contract import MeshEvent, Observer, ObserverContext
+from ikto_core.plugins import IktoError, MeshEvent, Observer, ObserverContext
 
 TIMEOUT_S = 30.0
 KEPT_OF_ENVIRONMENT = ("HOME", "PATH", "TZ")

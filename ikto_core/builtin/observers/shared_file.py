@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
-from ikto_core.disk.atomic_file import sync_directory
-from ikto_core.errors import IktoError
+from ikto_core.plugins import IktoError
 
 MAX_BYTES = 64 * 1024 * 1024  # lists of hosts to block are some megabytes
 
@@ -91,7 +90,16 @@ def _replace(path: Path, before: bytes, after: bytes) -> None:
     finally:
         os.close(descriptor)
         beside.unlink(missing_ok=True)
-    sync_directory(path.parent)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a renamed file survive a power cut (fsync(2), "does not necessarily ensure that the entry ...")."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _overwrite(path: Path, before: bytes, after: bytes) -> None:
