@@ -1,4 +1,4 @@
-"""Leases: the policy, the renewer of our own, and the reaper of expired records.
+"""Leases: the policy (when one has expired), the renewer of this node's lease, and the reaper of expired records.
 
 It must never touch a record without a lease.
 """

@@ -1,4 +1,4 @@
-"""Leases on a real nats-server: the followed bucket sees the removal alone, and the documented permissions suffice."""
+"""Leases on a real nats-server: the mesh's bucket is written only to remove, and the documented permissions suffice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -29,28 +29,28 @@ def leased(number: int) -> PeerRecord:
     return replace(sample(f"10.0.0.{16 * number}/28", instance=f"run-{number}"), lease=LEASE_S)
 
 
-async def until(look: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(30):
-        while not look():
+        while not condition():
             await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
 async def node(bucket: Bucket, record: PeerRecord) -> AsyncIterator[tuple[LeaseRenewer, Follower]]:
-    """Claim a record, and follow the bucket and keep the lease, as an agent does."""
+    """Claim a record, follow the bucket and renew the lease, as an agent does."""
     if await bucket.get(record.key) is None:
         await bucket.put(record.key, encode_record(record), expected=0)
     follower = Follower(lambda _: None, Random(1))
     await follower.resync(bucket)
-    snapshot_writer = LeaseRenewer(LEASE_S, lambda: record, follower, Random(1))
-    snapshot_writer.claimed.set()
+    renewer = LeaseRenewer(LEASE_S, lambda: record, follower, Random(1))
+    renewer.claimed.set()
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(snapshot_writer.run(bucket, bucket.renewals()))
-        yield snapshot_writer, follower
+        task = tasks.create_task(renewer.run(bucket, bucket.renewals()))
+        yield renewer, follower
         task.cancel()
 
 
-async def test_a_record_goes_when_its_node_is_gone_and_nothing_else_is_written_to_the_bucket(bucket: Bucket) -> None:
+async def test_the_record_of_a_dead_node_is_removed_with_a_single_write_to_the_bucket(bucket: Bucket) -> None:
     assert await create_renewals(bucket)
     assert not await create_renewals(bucket)
     alive, dead = leased(1), leased(2)
@@ -68,17 +68,17 @@ async def test_a_record_goes_when_its_node_is_gone_and_nothing_else_is_written_t
         assert renewed.value == b"run-1"
 
 
-async def test_a_missing_bucket_of_leases_is_told_and_mended_without_a_restart(
+async def test_a_missing_renewals_bucket_is_reported_and_recovers_without_a_restart(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ikto_core.lease.renewer.LONGEST_RETRY_S", 0.05)
-    async with node(bucket, leased(1)) as (snapshot_writer, _):
-        await until(lambda: "there is no bucket" in snapshot_writer.failure)
+    async with node(bucket, leased(1)) as (renewer, _):
+        await until(lambda: "there is no bucket" in renewer.failure)
         with pytest.raises(BucketMissingError) as raised:
             await bucket.renewals().stream_info()
         assert raised.value.hint == "make it with: ikto bucket create --leases"
         await create_renewals(bucket)
-        await until(lambda: not snapshot_writer.failure)
+        await until(lambda: not renewer.failure)
 
 
 PERMISSIONS = f"""
@@ -93,7 +93,9 @@ authorization {{ users: [
 """
 
 
-async def test_a_node_that_may_not_remove_others_renews_its_own_and_says_so(tmp_path: Path) -> None:
+async def test_a_node_without_permission_to_remove_renews_its_own_lease_and_reports_the_denial(
+    tmp_path: Path,
+) -> None:
     with running_server(tmp_path, PERMISSIONS) as server:
         admin = NatsSettings(servers=(server.url,), user="admin", password="secret")
         async with open_session(admin, Random()) as session:
@@ -106,8 +108,8 @@ async def test_a_node_that_may_not_remove_others_renews_its_own_and_says_so(tmp_
         own = NatsSettings(servers=(server.url,), user="node", password="secret", inbox="_INBOX_node")
         async with (
             open_session(own, Random()) as session,
-            node(Bucket(session, "b"), leased(1)) as (snapshot_writer, _),
+            node(Bucket(session, "b"), leased(1)) as (renewer, _),
         ):
-            await until(lambda: snapshot_writer.refusal)
-            assert leased(2).key.lower() in snapshot_writer.refusal
-            assert snapshot_writer.failure == ""
+            await until(lambda: renewer.refusal)
+            assert leased(2).key.lower() in renewer.refusal
+            assert renewer.failure == ""

@@ -1,4 +1,4 @@
-"""A lease costs a handful of reads, whatever the mesh's size; what is refused is told once and asked for no more."""
+"""Renewing a lease costs a few reads whatever the size of the mesh; a denied removal is not attempted again."""
 
 import time
 from random import Random
@@ -15,7 +15,7 @@ from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.store.follower import Follower
 from ikto_core.values.counters import LeaseCounters
-from tests.samples import claim_state
+from tests.samples import entries_of
 from tests.samples import record as sample
 
 LEASE_S = 600
@@ -23,8 +23,8 @@ MESH = [replace(sample(f"10.0.0.{16 * n}/28", instance=f"run-{n}"), lease=LEASE_
 OWN = MESH[0]
 
 
-class Reads(MemoryBucket):
-    """A bucket that tells how often single keys were read."""
+class CountingBucket(MemoryBucket):
+    """A bucket that counts reads of single keys."""
 
     reads = 0
 
@@ -33,18 +33,18 @@ class Reads(MemoryBucket):
         return await super().get(key)
 
 
-class Denied(MemoryBucket):
-    """A bucket where only others may write."""
+class ReadOnlyBucket(MemoryBucket):
+    """A bucket that this node has no permission to write to."""
 
-    asked = 0
+    attempts = 0
 
-    async def put(self, key: str, value: bytes | None, *, expected: int) -> int:  # noqa: ARG002 - as the port has it
-        self.asked += 1
+    async def put(self, key: str, value: bytes | None, *, expected: int) -> int:  # noqa: ARG002 - the interface has it
+        self.attempts += 1
         raise NatsDeniedError(f"you may not write {key}")
 
 
-def renewals(*records: PeerRecord) -> Reads:
-    bucket = Reads()
+def renewals(*records: PeerRecord) -> CountingBucket:
+    bucket = CountingBucket()
     times = iter(["2026-01-01T00:00:00Z"] * len(records))
     bucket.clock = lambda: next(times, "2026-01-01T00:20:00Z")
     for record in records:
@@ -52,52 +52,52 @@ def renewals(*records: PeerRecord) -> Reads:
     return bucket
 
 
-def snapshot_writer(*records: PeerRecord, own: PeerRecord | None = OWN) -> LeaseRenewer:
+def renewer_of(*records: PeerRecord, own: PeerRecord | None = OWN) -> LeaseRenewer:
     follower = Follower(lambda _: None, Random(1))
-    follower.table = claim_state(*records)
+    follower.table = entries_of(*records)
     follower.synced.set()
     return LeaseRenewer(LEASE_S, lambda: own, follower, Random(1))
 
 
-async def test_a_turn_reads_our_own_renewal_twice_and_those_of_three_that_live() -> None:
-    kept = renewals()
+async def test_one_run_reads_its_own_renewal_twice_and_those_of_three_live_nodes() -> None:
+    bucket = renewals()
     for record in MESH:
-        kept.write(record.key, record.instance.encode())
-    pause_s = await snapshot_writer(*MESH).turn(LeaseReaper(MemoryBucket(), kept, 30), 0, 0)
-    assert kept.reads == 2 + WATCHERS
+        bucket.write(record.key, record.instance.encode())
+    pause_s = await renewer_of(*MESH).run_once(LeaseReaper(MemoryBucket(), bucket, 30), 0, 0)
+    assert bucket.reads == 2 + WATCHERS
     assert 0.2 * LEASE_S <= pause_s <= 0.3 * LEASE_S
 
 
-async def test_who_may_not_remove_others_asks_once_and_renews_on() -> None:
-    denied, kept = Denied(), renewals(*MESH)
-    ours, reaper = snapshot_writer(*MESH), LeaseReaper(denied, kept, 30)
+async def test_a_node_without_permission_to_remove_tries_once_and_continues_to_renew() -> None:
+    denied, bucket = ReadOnlyBucket(), renewals(*MESH)
+    renewer, reaper = renewer_of(*MESH), LeaseReaper(denied, bucket, 30)
     for now_s in (0, LEASE_S, 2 * LEASE_S):
-        await ours.turn(reaper, now_s, now_s)
-    assert denied.asked == 1
-    assert "may not write" in ours.refusal
-    assert ours.failure == ""
-    assert kept.live[OWN.key] == b"run-0"
+        await renewer.run_once(reaper, now_s, now_s)
+    assert denied.attempts == 1
+    assert "may not write" in renewer.refusal
+    assert renewer.failure == ""
+    assert bucket.live[OWN.key] == b"run-0"
 
 
 async def test_renewals_and_removals_are_counted() -> None:
     mesh, dead = MemoryBucket(), MESH[1]
     mesh.write(dead.key, encode_record(dead))
-    ours, reaper = snapshot_writer(dead), LeaseReaper(mesh, renewals(dead), 30)
-    for turn in range(2):
+    renewer, reaper = renewer_of(dead), LeaseReaper(mesh, renewals(dead), 30)
+    for round_ in range(2):
         before = time.time()
-        await ours.turn(reaper, turn * LEASE_S, turn * LEASE_S)
-        assert ours.renewed_at
-        assert before <= ours.renewed_at <= time.time()
-        assert ours.stats == LeaseCounters(renewals=turn + 1, records_removed=turn)
+        await renewer.run_once(reaper, round_ * LEASE_S, round_ * LEASE_S)
+        assert renewer.renewed_at
+        assert before <= renewer.renewed_at <= time.time()
+        assert renewer.stats == LeaseCounters(renewals=round_ + 1, records_removed=round_)
     assert not mesh.live
 
 
 @pytest.mark.parametrize("own", [None, OWN])
-async def test_who_has_no_record_or_can_not_renew_tries_again_soon(own: PeerRecord | None) -> None:
-    kept = renewals()
-    kept.faults.lose_writes = 1
-    ours = snapshot_writer(*MESH, own=own)
-    assert await ours.turn(LeaseReaper(MemoryBucket(), kept, 30), 0, 0) == 30
-    assert ours.failure == ("the write was lost" if own else "")
-    assert (ours.stats, ours.renewed_at) == (LeaseCounters(failures=1 if own else 0), None)
-    assert kept.live == {}
+async def test_a_node_without_a_record_or_with_a_failed_renewal_retries_soon(own: PeerRecord | None) -> None:
+    bucket = renewals()
+    bucket.faults.lose_writes = 1
+    renewer = renewer_of(*MESH, own=own)
+    assert await renewer.run_once(LeaseReaper(MemoryBucket(), bucket, 30), 0, 0) == 30
+    assert renewer.failure == ("the write was lost" if own else "")
+    assert (renewer.stats, renewer.renewed_at) == (LeaseCounters(failures=1 if own else 0), None)
+    assert bucket.live == {}
