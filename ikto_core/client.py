@@ -1,4 +1,4 @@
-"""Asking a running agent. Standard library only, so that asking is quick."""
+"""Client for a running agent's admin socket. It imports no HTTP library, so that commands start fast."""
 
 import socket
 from collections.abc import Iterator
@@ -70,9 +70,9 @@ View = TypeVar("View")
 
 
 class AdminClient:
-    """Asks the agent that answers on the unix socket `path`; a new connection for each question.
+    """Queries the agent on the unix socket `path`, with a new connection for each request.
 
-    Every method raises IktoError, in one line with what to do, if there is no answer or not one of an agent's.
+    Every method raises IktoError if no agent answers, the answer is not an agent's, or the agent reports an error.
     """
 
     def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
@@ -80,36 +80,36 @@ class AdminClient:
         self._timeout_s = timeout_s
 
     def info(self) -> InfoView:
-        """Return the agent's own record and its peers'."""
+        """Return the agent's own record and the records of its peers."""
         return self._ask("GET", "/v1/info", InfoView)
 
     def status(self) -> StatusView:
-        """Return what the agent is, sees and does."""
+        """Return the agent's status."""
         return self._ask("GET", "/v1/status", StatusView)
 
     def peers(self) -> PeersView:
-        """Return every accepted peer, with what the device knows of it."""
+        """Return every accepted peer, with its state on the device."""
         return self._ask("GET", "/v1/peers", PeersView)
 
     def release(self) -> ReleasedView:
-        """Have the agent carry out the removals that it holds back, soon."""
+        """Ask the agent to apply its pending removals. Returns before they are applied."""
         return self._ask("POST", "/v1/peers/release", ReleasedView)
 
     def resync(self) -> None:
-        """Have the agent read the whole bucket and the whole device again, soon."""
+        """Ask the agent to read the whole bucket and the whole device again. Returns before that is done."""
         self._ask("POST", "/v1/resync", dict[str, object])
 
     def rotate_key(self) -> RotationView:
-        """Have the agent rotate its key, make before break; it does so by itself from then on."""
+        """Start a rotation of the agent's key, make before break. The agent completes it on its own."""
         return self._ask("POST", "/v1/rotate-key", RotationView)
 
     def _ask(self, method: str, target: str, view: type[View]) -> View:
-        with self._told():
+        with self._ikto_errors():
             status, body = self._exchange(method, target)
             if status < 400:
                 return msgspec.json.decode(body, type=view)
             refusal = msgspec.json.decode(body, type=ErrorView)
-        hint = refusal.hint or "is it of another version?"
+        hint = refusal.hint or "check that the agent and this program have the same version"
         raise IktoError(f"the agent on {self._path}: {refusal.error}", hint=hint)
 
     def _exchange(self, method: str, target: str) -> tuple[int, bytes]:
@@ -122,8 +122,8 @@ class AdminClient:
             connection.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what goes wrong on the way into an error that tells what to do."""
+    def _ikto_errors(self) -> Iterator[None]:
+        """Translate errors of the connection and of decoding into IktoError."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
@@ -133,26 +133,26 @@ class AdminClient:
             raise IktoError(f"{self._path}: permission denied", hint="run as the agent's user, or as root") from None
         except (TimeoutError, BlockingIOError):
             message = f"the agent on {self._path} did not answer within {self._timeout_s:g} s"
-            raise IktoError(message, hint="see its log") from None
+            raise IktoError(message, hint="see the agent's log") from None
         except (HTTPException, ConnectionError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             reason = str(error).strip() or type(error).__name__
-            message = f"what answers on {self._path} is no agent of this version: {reason}"
+            message = f"the answer on {self._path} is not from an agent of this version: {reason}"
             raise IktoError(
-                message, hint="give the agent's own socket with -s, or upgrade the older of the two"
+                message, hint="give the agent's socket with -s, or upgrade the older of agent and client"
             ) from None
         except OSError as error:
             raise IktoError(f"{self._path}: {error.strerror or error}") from None
 
 
 class _UnixConnection(HTTPConnection):
-    """HTTP on a unix socket."""
+    """HTTP over a unix socket."""
 
     def __init__(self, path: Path, timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:
-        """Connect to the path instead of host and port."""
+        """Connect to the socket's path instead of a host and port."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))

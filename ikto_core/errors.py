@@ -1,10 +1,10 @@
-"""The errors that a caller of Ikto can meet; each class is one that somebody branches on."""
+"""Exception classes. A class exists only if some caller handles it differently from its base."""
 
 from collections.abc import Iterator
 
 
 class IktoError(Exception):
-    """Something the operator must know: one line of what is wrong, and a hint at what to do.
+    """An error for the operator: a one-line message and a hint. The base of all of Ikto's errors.
 
     Args:
         message: What is wrong, and where.
@@ -20,7 +20,7 @@ class IktoError(Exception):
 
 
 class ConfigError(IktoError):
-    """The configuration, or a file that it names, can't be used. `problems` lists every one found."""
+    """The configuration, or a file that it names, can't be used. `problems` lists every problem found."""
 
     exit_code = 3
 
@@ -30,63 +30,66 @@ class ConfigError(IktoError):
 
 
 class AddressInUseError(IktoError):
-    """Our subnet belongs to somebody else; never overwritten, whoever it is."""
+    """Another node holds this node's subnet. Ikto never overwrites that node's record."""
 
     exit_code = 4
 
 
 class NatsError(IktoError):
-    """NATS can't be reached, or does not let us do what we must. Worth another try later."""
+    """NATS is unreachable, or a request to it failed. The request can be retried later."""
 
     exit_code = 5
 
 
 class NatsDeniedError(NatsError):
-    """NATS refused us: wrong credentials or a missing permission. Trying again at once won't help."""
+    """NATS denied access: wrong credentials or a missing permission. Retrying at once doesn't help."""
 
 
 class BucketMissingError(NatsError):
-    """The bucket does not exist on a server that answers."""
+    """The NATS server answered, and has no such bucket."""
 
 
 class RevisionConflictError(NatsError):
-    """A write expected another revision of its key: somebody else wrote first. Nothing was written."""
+    """The key has another revision than the write expected: another client wrote first. Nothing was written."""
 
 
 class WriteUnknownError(NatsError):
-    """A write's answer did not come: it may or may not have happened. Read back before anything else."""
+    """No answer to a write arrived, so it may or may not have happened. Read the key before doing anything else."""
 
 
 class BackendError(IktoError):
-    """A WireGuard backend could not do what was asked."""
+    """A WireGuard backend failed to carry out a call."""
 
     exit_code = 6
 
 
 class NoSuchDeviceError(BackendError):
-    """The device is not there (any more)."""
+    """The device does not exist, or no longer exists."""
 
 
 class PluginError(IktoError):
-    """A plugin that was asked for is missing or broken."""
+    """A requested plugin is missing, broken, blocked or ambiguous."""
 
     exit_code = 7
 
 
 def first_cause(error: BaseException) -> BaseException:
-    """Return the error inside exception groups that says most: a final IktoError, one worth another try, any other."""
+    """Return the most informative error inside nested exception groups.
+
+    A permanent IktoError comes before a NatsError, which can be retried, and a NatsError before any other error.
+    """
     leaves = list(_leaves(error))
-    final = [leaf for leaf in leaves if isinstance(leaf, IktoError) and not isinstance(leaf, NatsError)]
-    passing = [leaf for leaf in leaves if isinstance(leaf, NatsError)]
-    return (final or passing or leaves)[0]
+    permanent = [leaf for leaf in leaves if isinstance(leaf, IktoError) and not isinstance(leaf, NatsError)]
+    retryable = [leaf for leaf in leaves if isinstance(leaf, NatsError)]
+    return (permanent or retryable or leaves)[0]
 
 
 def described(error: BaseException) -> str:
-    """Return an error's type and text on one line; others wrote both, and an error may even fail to tell its text."""
+    """Return an error's type and text on one line, even if its `__str__` raises. Escape it before printing."""
     try:
         text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - whatever an exception of others does
-        text = "(it can't be told)"
+    except Exception:  # noqa: BLE001 - third-party code may raise anything
+        text = "(its text is not available)"
     return ": ".join(filter(None, (type(error).__name__, text)))
 
 

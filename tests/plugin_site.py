@@ -1,4 +1,4 @@
-"""Distributions of plugins, installed for a test as pip leaves them."""
+"""Install plugin distributions for a test, laid out as pip does it."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,7 @@ def backend(name, summary="third party"):
 
 
 class Site:
-    """A directory of installed distributions that Python finds; `site` makes one."""
+    """A directory of installed distributions on Python's path. The fixture `site` makes one."""
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = path
@@ -28,19 +28,19 @@ class Site:
         monkeypatch.syspath_prepend(str(path))
 
     def install(self, distribution: str, code: str, *, entry: str | None = None, target: str | None = None) -> None:
-        """Install version 1.5 of a distribution with one entry point; it is imported anew when it is asked for."""
+        """Install version 1.5 of a distribution with one entry point. Its module is not imported yet."""
         module = distribution.replace("-", "_") + "_module"
         (self.path / f"{module}.py").write_text(HEADER + dedent(code))
         self.describe(distribution, f"[ikto]\n{entry or distribution} = {target or module}\n")
         self.monkeypatch.delitem(sys.modules, module, raising=False)
 
     def describe(self, distribution: str, entry_points: str, *, metadata: bytes | None = b"") -> None:
-        """Install a distribution's description alone: with usual metadata, with these, or (None) without any."""
+        """Write a distribution's dist-info alone: with the usual metadata, with `metadata`, or (None) without any."""
         info = self.path / f"{distribution.replace('-', '_')}-1.5.dist-info"
         info.mkdir()
         if metadata is not None:
-            usual = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n"
-            (info / "METADATA").write_bytes(metadata or usual.encode())
+            default = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n"
+            (info / "METADATA").write_bytes(metadata or default.encode())
         (info / "entry_points.txt").write_text(entry_points)
 
     def imported(self, distribution: str) -> bool:

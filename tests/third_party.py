@@ -1,4 +1,4 @@
-"""A contract kit in the hands of a plugin's author, who has nothing of our tests."""
+"""Run a contract kit as a plugin's author would: in a separate process, without Ikto's own tests."""
 
 import subprocess
 import sys
@@ -7,26 +7,26 @@ from pathlib import Path
 PLUGIN = """
     @pytest.fixture
     def plugin(self):
-        return next(iter(offered()))
+        return next(iter(hook()))
 """
-"""What a class for `says` must have, unless that is what is missing."""
+"""The fixture that a kit needs, for the body of `run_kit`."""
 
 
-def says(directory: Path, kit: str, hook: str, body: str) -> str:
-    """Run a kit as an author would, in a process of its own; return what pytest says.
+def run_kit(directory: Path, kit: str, hook: str, body: str) -> str:
+    """Run a kit in a separate process; return pytest's output.
 
     Args:
-        directory: Where the author's test is written.
+        directory: Where the author's test file is written.
         kit: The kit's class in `ikto_core.testing`.
-        hook: `module:function`, the hook that offers the plugin; `offered` in the body.
-        body: Of the class that inherits the kit, indented by four.
+        hook: `module:function`, the hook that returns the plugin; the body calls it `hook`.
+        body: The body of the class that inherits the kit, indented by four spaces.
 
     """
     module, _, function = hook.partition(":")
     (directory / "test_mine.py").write_text(
         "import pytest\n"
         "from hypothesis import settings\n"
-        f"from {module} import {function} as offered\n"
+        f"from {module} import {function} as hook\n"
         f"from ikto_core.testing import {kit}\n"
         f"class TestMine({kit}):\n"
         "    examples = settings(max_examples=2)\n"

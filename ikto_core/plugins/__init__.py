@@ -1,6 +1,7 @@
-"""The authors' door: all that a plugin imports, and the loader of plugins. Nothing else touches pluggy's manager.
+"""Public API for plugin authors, and the plugin loader. No other package uses pluggy's plugin manager.
 
-It must never know which plugins exist. Names are imported when they are asked for: `ikto --help` needs none of them.
+This package must not know which plugins exist. Its public names are imported on first use, so that `ikto --help` starts
+fast.
 """
 
 from importlib import import_module
@@ -135,7 +136,7 @@ __all__ = [
     "patched",
 ]
 
-_HOMES = {
+_DEFINED_IN = {
     "NO_PRESHARED_KEY": "ikto_core.device.model",
     "AddressInUseError": "ikto_core.errors",
     "Backend": "ikto_core.device.backend",
@@ -191,13 +192,13 @@ _HOMES = {
     "parse_address": "ikto_core.values.addressing",
     "patched": "ikto_core.device.diff",
 }
-"""The module that each public name comes from."""
+"""The module that defines each public name."""
 
-if not TYPE_CHECKING:  # a type checker must report a misspelt name
+if not TYPE_CHECKING:  # a type checker must report misspelt names
 
     def __getattr__(name: str) -> object:
-        """Import a public name from its module when it is first asked for (PEP 562)."""
-        if name not in _HOMES:
+        """Import a public name from its module on first use (PEP 562)."""
+        if name not in _DEFINED_IN:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        value = globals()[name] = getattr(import_module(_DEFINED_IN[name]), name)
         return value

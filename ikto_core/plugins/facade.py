@@ -1,4 +1,4 @@
-"""The typed façade: what plugins offer, by name, and what became of each of them."""
+"""Typed access to installed plugins: look one up by name, list all with their status."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
@@ -14,29 +14,29 @@ from ikto_core.plugins.kinds import BACKENDS, COMMANDS, IPAM, OBSERVERS, Command
 from ikto_core.plugins.sources import Source
 
 ANY_KIND = "plugin"
-"""The kind of a plugin that could not even be asked what it offers."""
+"""The kind of a plugin that failed, or is blocked, before any of its hooks was called."""
 
 
 class PluginStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one thing that a plugin offers, or of a plugin that could offer nothing."""
+    """The status of one offer of a plugin, or of a plugin whose hooks could not be called."""
 
-    kind: str  # "backend", "ipam", "observer" or "command"; "plugin": it was never asked what it offers
-    name: str  # of what is offered; of the entry point, if that is not known
+    kind: str  # "backend", "ipam", "observer" or "command"; "plugin": none of its hooks was called
+    name: str  # the offer's name; if it is not known, the entry point's
     distribution: str
     version: str
     status: Literal["ok", "failed", "conflict", "blocked"]
-    reason: str = ""  # why it is not "ok", on one line; others wrote it: escape it before you print it
+    reason: str = ""  # why it is not "ok", on one line; third-party text: escape it before printing
 
 
 class Offer(NamedTuple, Generic[T]):
-    """A sound record, and who offers it."""
+    """A valid plugin record and the distribution that provides it."""
 
     record: T
     source: Source
 
 
 class Fault(NamedTuple):
-    """What can't be used, and why."""
+    """An offer, or a whole plugin, that can't be used, with the reason."""
 
     kind: str
     name: str
@@ -49,23 +49,23 @@ class Fault(NamedTuple):
         return f"{self.name!r} of {self.source} is {what}: {self.reason}"
 
 
-class Shelf(list[Offer[T]], Generic[T]):
-    """The offers of one kind."""
+class Offers(list[Offer[T]], Generic[T]):
+    """All valid offers of one kind."""
 
     def __init__(self, kind: Kind[T]) -> None:
         super().__init__()
         self.kind: Kind[T] = kind
 
     def named(self, name: str) -> list[Offer[T]]:
-        """Return the offers of that name: more than one are a conflict."""
+        """Return the offers with this name; more than one is a conflict."""
         return [offer for offer in self if offer.record.name == name]
 
     def usable(self) -> Iterator[Offer[T]]:
-        """Yield the offers that nobody else's conflicts with."""
+        """Yield the offers without a conflict."""
         return (offer for offer in self if len(self.named(offer.record.name)) == 1)
 
     def statuses(self) -> Iterator[PluginStatus]:
-        """Yield what became of each offer."""
+        """Yield the status of each offer."""
         for record, source in self:
             named = self.named(record.name)
             if len(named) == 1:
@@ -74,18 +74,18 @@ class Shelf(list[Offer[T]], Generic[T]):
                 yield _status(self.kind.name, record.name, source, "conflict", _conflict(named))
 
     def pick(self, name: str, faults: Sequence[Fault]) -> T:
-        """Return the offer of that name; PluginError says why it can't be had."""
+        """Return the record with this name. Raises PluginError if it is unknown, broken, blocked or in conflict."""
         named = self.named(name)
         if len(named) == 1:
             return named[0].record
         if named:
-            hint = "uninstall all of them but one, or name its distribution in `blocked_plugins`"
+            hint = "uninstall all but one of these distributions, or add the others to `blocked_plugins`"
             raise PluginError(f"{self.kind.name} {name!r}: {_conflict(named)}", hint=hint)
-        concerned = [fault for fault in faults if fault.kind in {self.kind.name, ANY_KIND}]
-        for fault in concerned:
+        relevant = [fault for fault in faults if fault.kind in {self.kind.name, ANY_KIND}]
+        for fault in relevant:
             if fault.name == name:
-                raise PluginError(f"{self.kind.name} {fault}", hint=_remedy(fault))
-        raise self._unknown(name, concerned)
+                raise PluginError(f"{self.kind.name} {fault}", hint=_hint(fault))
+        raise self._unknown(name, relevant)
 
     def _unknown(self, name: str, faults: Sequence[Fault]) -> PluginError:
         names = sorted({offer.record.name for offer in self})
@@ -93,56 +93,56 @@ class Shelf(list[Offer[T]], Generic[T]):
         hints = [f"did you mean {nearest[0]!r}?"] if nearest else []
         if faults:
             others = ", ".join(sorted({repr(fault.name) for fault in faults}))
-            hints.append(f"`ikto plugins` says what is wrong with {others}")
-        on_offer = ", ".join(names) or "none"
-        return PluginError(f"there is no {self.kind.name} {name!r}; on offer: {on_offer}", hint="; ".join(hints))
+            hints.append(f"run `ikto plugins` to see why {others} can't be used")
+        available = ", ".join(names) or "none"
+        return PluginError(f"there is no {self.kind.name} {name!r}; available: {available}", hint="; ".join(hints))
 
 
 class Plugins:
-    """What the installed plugins offer, and what is wrong with those that can't."""
+    """The offers of all loaded plugins, and the faults of those that can't be used."""
 
     def __init__(self) -> None:
-        self.backends: Shelf[BackendPlugin] = Shelf(BACKENDS)
-        self.strategies: Shelf[IpamPlugin] = Shelf(IPAM)
-        self.observers: Shelf[ObserverPlugin] = Shelf(OBSERVERS)
-        self.commands: Shelf[CommandPlugin] = Shelf(COMMANDS)
+        self.backends: Offers[BackendPlugin] = Offers(BACKENDS)
+        self.strategies: Offers[IpamPlugin] = Offers(IPAM)
+        self.observers: Offers[ObserverPlugin] = Offers(OBSERVERS)
+        self.commands: Offers[CommandPlugin] = Offers(COMMANDS)
         self.faults: list[Fault] = []
 
     def backend(self, name: str) -> BackendPlugin:
-        """Return the backend of that name; PluginError if there is none, it is broken or blocked, or there are two."""
+        """Return the backend with this name. Raises PluginError if it is unknown, broken, blocked or in conflict."""
         return self.backends.pick(name, self.faults)
 
     def ipam(self, name: str) -> IpamPlugin:
-        """Return the IPAM strategy of that name; PluginError as for `backend`."""
+        """Return the IPAM strategy with this name. Raises PluginError as `backend` does."""
         return self.strategies.pick(name, self.faults)
 
     def observer(self, name: str) -> ObserverPlugin:
-        """Return the observer of that name; PluginError as for `backend`."""
+        """Return the observer with this name. Raises PluginError as `backend` does."""
         return self.observers.pick(name, self.faults)
 
     def command(self, name: str) -> CommandPlugin:
-        """Return the command of that name that a plugin brings; PluginError as for `backend`."""
+        """Return the plugin command with this name. Raises PluginError as `backend` does."""
         return self.commands.pick(name, self.faults)
 
     def knows_command(self, name: str) -> bool:
-        """Whether a plugin has, or may have, to do with a command of that name; if not, it is a slip of the hand."""
+        """Whether a plugin provides a command with this name, or might if it were not broken or blocked."""
         suspects = {fault.name for fault in self.faults if fault.kind in {COMMANDS.name, ANY_KIND}}
         return name in suspects or bool(self.commands.named(name))
 
     def listing(self) -> tuple[PluginStatus, ...]:
-        """Return one status for each offer and each that can't be used, sorted by kind and name."""
+        """Return the status of each offer and each fault, sorted by kind and name."""
         rows = [_status(fault.kind, fault.name, fault.source, fault.status, fault.reason) for fault in self.faults]
-        for shelf in (self.backends, self.strategies, self.observers, self.commands):
-            rows += shelf.statuses()
+        for offers in (self.backends, self.strategies, self.observers, self.commands):
+            rows += offers.statuses()
         return tuple(sorted(rows, key=lambda row: (row.kind, row.name, row.distribution)))
 
-    def troubles(self) -> Iterable[PluginStatus]:
-        """Return what of the listing an operator should know of without asking: what failed, and conflicts."""
+    def problems(self) -> Iterable[PluginStatus]:
+        """Return the entries of `listing` that deserve a warning: "failed" and "conflict"."""
         return [row for row in self.listing() if row.status in {"failed", "conflict"}]
 
 
-def _remedy(fault: Fault) -> str:
-    return "" if fault.status == "failed" else "take it out of `blocked_plugins` to use it"
+def _hint(fault: Fault) -> str:
+    return "" if fault.status == "failed" else "remove it from `blocked_plugins` to use it"
 
 
 def _status(
@@ -153,4 +153,4 @@ def _status(
 
 
 def _conflict(offers: Sequence[Offer[T]]) -> str:
-    return "offered more than once, by " + " and ".join(str(offer.source) for offer in offers)
+    return "provided more than once, by " + " and ".join(str(offer.source) for offer in offers)

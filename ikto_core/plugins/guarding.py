@@ -1,4 +1,4 @@
-"""What a plugin's own code raises when it is called later on: told as its fault, with who brings it."""
+"""Wrappers around plugin callables that convert unexpected exceptions into PluginError, naming the provider."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,26 +12,26 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def guarded_make(make: Callable[P, R], whose: str) -> Callable[P, R]:
-    """Return a maker that raises PluginError where this one raises anything but an IktoError, an exit too."""
+def guarded_make(make: Callable[P, R], provider: str) -> Callable[P, R]:
+    """Return `make`, wrapped to raise PluginError for any exception but IktoError, SystemExit included."""
 
     @wraps(make)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _blamed(whose):
+        with _as_plugin_error(provider):
             return make(*args, **kwargs)
 
     return guarded
 
 
 def guarded_open(
-    open_: Callable[P, AbstractAsyncContextManager[R]], whose: str
+    open_: Callable[P, AbstractAsyncContextManager[R]], provider: str
 ) -> Callable[P, AbstractAsyncContextManager[R]]:
-    """Return an opener that raises PluginError if this one can't be entered; what its block raises comes as it is."""
+    """Return `open_`, wrapped to raise PluginError if its context can't be entered. Errors of the block pass through."""
 
     @asynccontextmanager
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
         async with AsyncExitStack() as stack:
-            with _blamed(whose):
+            with _as_plugin_error(provider):
                 opened = await stack.enter_async_context(open_(*args, **kwargs))
             yield opened
 
@@ -39,10 +39,11 @@ def guarded_open(
 
 
 @contextmanager
-def _blamed(whose: str) -> Iterator[None]:
+def _as_plugin_error(provider: str) -> Iterator[None]:
     try:
         yield
     except (IktoError, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
         raise
-    except BaseException as error:  # an exit, too: the agent would end, and nobody know why
-        raise PluginError(f"{whose} failed: {described(error)}", hint="this is a mistake in that plugin") from error
+    except BaseException as error:  # SystemExit, too: it would end the agent without an explanation
+        hint = "this is a bug in the plugin: report it to its author"
+        raise PluginError(f"{provider} failed: {described(error)}", hint=hint) from error

@@ -1,4 +1,4 @@
-"""The hooks a plugin may implement. Each is called once, at start, and returns frozen typed records."""
+"""The hooks that a plugin may implement. Each is called once, at start, and returns frozen typed records."""
 
 from collections.abc import Iterable
 
@@ -16,27 +16,27 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def ikto_register_backends() -> Iterable[BackendPlugin]:
-    """Return the WireGuard backends that this plugin offers."""
+    """Return the WireGuard backends that this plugin provides."""
     return ()
 
 
 @hookspec
 def ikto_register_ipam_strategies() -> Iterable[IpamPlugin]:
-    """Return the IPAM strategies that this plugin offers."""
+    """Return the IPAM strategies that this plugin provides."""
     return ()
 
 
 @hookspec
 def ikto_register_observers() -> Iterable[ObserverPlugin]:
-    """Return the observers that this plugin offers; one runs only where `observers` of the configuration names it."""
+    """Return the observers that this plugin provides. Ikto runs an observer only if the setting `observers` names it."""
     return ()
 
 
 @hookspec
 def ikto_register_commands(cli: click.Group) -> None:
-    """Add commands to `cli`, an empty group of this plugin's own: `ikto` lists and runs what is in it afterwards.
+    """Add commands to `cli`, an empty group for this plugin alone. `ikto` lists and runs the commands in it.
 
-    The only hook that `ikto --help` needs: a module that implements it should import little at its top. A name is lower
-    case letters, digits and '-', and none of Ikto's own commands. A command raises IktoError for what its user should
-    know in one line.
+    This is the only hook that `ikto --help` calls, so a module that implements it should import little at its top. A
+    name consists of lower case letters, digits and '-', and must not be the name of a built-in command. A command
+    raises IktoError to end with a one-line message for the user.
     """

@@ -1,4 +1,4 @@
-"""What plugins may offer, and what makes an offer sound."""
+"""The kinds of plugin records (backend, IPAM strategy, observer, command), and their validation."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -16,13 +16,13 @@ from ikto_core.plugins.guarding import guarded_make, guarded_open
 from ikto_core.plugins.reserved_commands import COMMANDS as BUILTIN_COMMANDS
 
 MAX_OFFERS = 100
-"""A hook that returns more than this is broken: an iterator may never end."""
+"""The most records that a hook may return: guards against an iterator that never ends."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 class CommandPlugin(msgspec.Struct, frozen=True, kw_only=True):
-    """A command on offer: what a plugin's `ikto_register_commands` added to the group that it was given."""
+    """A command that a plugin provides: its `ikto_register_commands` added it to the group."""
 
     name: str
     summary: str  # one line
@@ -33,13 +33,13 @@ T = TypeVar("T", BackendPlugin, IpamPlugin, ObserverPlugin, CommandPlugin)
 
 
 class Kind(NamedTuple, Generic[T]):
-    """A kind of thing that plugins offer."""
+    """One kind of plugin record: the hook that returns it, and how Ikto calls it."""
 
     name: str
     hook: str
     record: type[T]
-    maker: str  # the record's member that is called
-    guard: Callable[[Callable[..., Any], str], Callable[..., Any]] = lambda maker, _: maker  # blames whose it is
+    factory: str  # the record's member that Ikto calls
+    guard: Callable[[Callable[..., Any], str], Callable[..., Any]] = lambda factory, _: factory  # adds the provider
 
 
 BACKENDS = Kind("backend", hookspecs.ikto_register_backends.__name__, BackendPlugin, "open", guarded_open)
@@ -49,43 +49,43 @@ COMMANDS = Kind("command", hookspecs.ikto_register_commands.__name__, CommandPlu
 
 
 class NotUsableError(Exception):
-    """A plugin breaks the rules; the message says which."""
+    """A plugin breaks a rule of its hook; the message says which."""
 
 
-def checked(kind: Kind[T], answer: object) -> Iterator[T]:
-    """Yield a hook's records, each of the type and form that the hook's specification asks for; NotUsableError."""
-    wanted = kind.record.__name__
-    if not isinstance(answer, Iterable):
-        raise NotUsableError(f"{kind.hook} returned {type(answer).__name__}, not an iterable of {wanted}")
-    for count, record in enumerate(islice(answer, MAX_OFFERS + 1)):
+def checked_records(kind: Kind[T], result: object) -> Iterator[T]:
+    """Yield the records that a hook returned. Raises NotUsableError at the first one that is not valid."""
+    expected = kind.record.__name__
+    if not isinstance(result, Iterable):
+        raise NotUsableError(f"{kind.hook} returned {type(result).__name__}, not an iterable of {expected}")
+    for count, record in enumerate(islice(result, MAX_OFFERS + 1)):
         if count == MAX_OFFERS:
-            raise NotUsableError(f"{kind.hook} offers more than {MAX_OFFERS}")
+            raise NotUsableError(f"{kind.hook} returned more than {MAX_OFFERS} records")
         if not isinstance(record, kind.record):
-            raise NotUsableError(f"{kind.hook} offered a {type(record).__name__}, not a {wanted}")
-        if wrong := _fault(kind, record):
-            raise NotUsableError(f"{kind.hook} offered {wrong}")
+            raise NotUsableError(f"{kind.hook} returned a {type(record).__name__}, not a {expected}")
+        if problem := _problem(kind, record):
+            raise NotUsableError(f"{kind.hook} returned {problem}")
         yield record
 
 
-def command_of(name: object, command: object) -> CommandPlugin:
-    """Return what a plugin added to the group that it was given; NotUsableError if it can't be a command of Ikto's."""
+def command_record(name: object, command: object) -> CommandPlugin:
+    """Return the record of a command that a plugin added to its group. Raises NotUsableError if it is not valid."""
     if not isinstance(command, click.Command):
         raise NotUsableError(f"{COMMANDS.hook} added {name!r}, a {type(command).__name__}, not a click.Command")
     if name in BUILTIN_COMMANDS:
-        raise NotUsableError(f"{COMMANDS.hook} added {name!r}, which is a command of Ikto's own")
+        raise NotUsableError(f"{COMMANDS.hook} added {name!r}, which is the name of a built-in command")
     record = CommandPlugin(name=str(name), summary=command.get_short_help_str(80), command=command)
-    if wrong := _fault(COMMANDS, record):
-        raise NotUsableError(f"{COMMANDS.hook} added {wrong}")
+    if problem := _problem(COMMANDS, record):
+        raise NotUsableError(f"{COMMANDS.hook} added {problem}")
     return record
 
 
-def _fault(kind: Kind[T], record: T) -> str | None:
-    """Return what is wrong with a record's members; None: nothing."""
-    name, summary, maker = (getattr(record, member) for member in ("name", "summary", kind.maker))
+def _problem(kind: Kind[T], record: T) -> str | None:
+    """Return what is not valid in a record; None if it is valid."""
+    name, summary, factory = (getattr(record, member) for member in ("name", "summary", kind.factory))
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        return f"the name {name!r}, not lower case letters, digits, '-'"
+        return f"the name {name!r}, which is not lower case letters, digits and '-'"
     if not isinstance(summary, str) or len(summary.splitlines()) > 1:
         return f"{name!r}, whose `summary` is not one line of text"
-    if not callable(maker):
-        return f"{name!r}, whose `{kind.maker}` can't be called"
+    if not callable(factory):
+        return f"{name!r}, whose `{kind.factory}` is not callable"
     return None

@@ -1,4 +1,4 @@
-"""Who brings plugins: entry points, and the distributions that they are of."""
+"""Installed entry points of the group `ikto`, and the distributions that provide them."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -7,11 +7,11 @@ from importlib.metadata import Distribution, EntryPoint, distributions, entry_po
 from typing import NamedTuple
 
 PROJECT = "ikto"
-"""pluggy's project name, the entry-point group that plugins register in, and our own distribution."""
+"""pluggy's project name, the entry-point group of plugins, and the name of Ikto's own distribution."""
 
 
 class Source(NamedTuple):
-    """Who provides a plugin."""
+    """Where a plugin comes from: entry point, distribution, version."""
 
     entry_point: str
     distribution: str
@@ -19,59 +19,58 @@ class Source(NamedTuple):
 
     @classmethod
     def of(cls, entry_point: EntryPoint) -> "Source":
-        """Return who provides what this entry point names."""
-        return cls(entry_point.name, *_named(entry_point.dist))
+        """Return the source of an entry point."""
+        return cls(entry_point.name, *_name_and_version(entry_point.dist))
 
     def blocked_by(self, blocked: Collection[str]) -> str | None:
-        """Return which of these names is this entry point's or this distribution's (PEP 503); None: none of them."""
-        ours = {self.entry_point, _normalised(self.distribution)}
-        return next((name for name in blocked if name in ours or _normalised(name) in ours), None)
+        """Return the first name in `blocked` that matches the entry point or, as PEP 503 compares, the distribution."""
+        own = {self.entry_point, _normalised(self.distribution)}
+        return next((name for name in blocked if name in own or _normalised(name) in own), None)
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version} (entry point {self.entry_point!r})"
 
 
-class Unreadable(NamedTuple):
+class UnreadableMetadata(NamedTuple):
     """A distribution whose entry points can't be read."""
 
     source: Source
     reason: str
 
 
-def installed() -> Iterator[EntryPoint | Unreadable]:
-    """Yield every installed entry point of the group `ikto`; broken metadata of one distribution harm no other."""
+def installed_entry_points() -> Iterator[EntryPoint | UnreadableMetadata]:
+    """Yield every installed entry point of the group `ikto`, in spite of distributions with broken metadata."""
     try:
         yield from entry_points(group=PROJECT)
-    except Exception:  # noqa: BLE001 - somebody's metadata, of whatever group, raise whatever a parser does: find out whose
-        yield from _one_by_one(distributions())
+    except Exception:  # noqa: BLE001 - one distribution's broken metadata may raise anything: find out which one
+        yield from _by_distribution(distributions())
 
 
-def installed_by_others() -> list[EntryPoint]:
-    """Return the entry points that are not of Ikto's own distribution. Imports none."""
-    return [
-        found for found in installed() if isinstance(found, EntryPoint) and Source.of(found).distribution != PROJECT
-    ]
+def third_party_entry_points() -> list[EntryPoint]:
+    """Return the entry points that Ikto's own distribution does not provide, without importing them."""
+    found = (entry for entry in installed_entry_points() if isinstance(entry, EntryPoint))
+    return [entry for entry in found if Source.of(entry).distribution != PROJECT]
 
 
-def _one_by_one(found: Iterable[Distribution]) -> Iterator[EntryPoint | Unreadable]:
+def _by_distribution(found: Iterable[Distribution]) -> Iterator[EntryPoint | UnreadableMetadata]:
     seen = set()
     for distribution in found:
-        name, version = _named(distribution)
-        if _normalised(name) in seen:  # as Python imports it: the first one on the path
+        name, version = _name_and_version(distribution)
+        if _normalised(name) in seen:  # the first one on the path wins, as in Python's imports
             continue
         seen.add(_normalised(name))
         try:
             yield from distribution.entry_points.select(group=PROJECT)
         except Exception as error:  # noqa: BLE001 - as above
             reason = f"its entry points can't be read: {type(error).__name__}: {error}"
-            yield Unreadable(Source(name, name, version), reason)
+            yield UnreadableMetadata(Source(name, name, version), reason)
 
 
-def _named(distribution: Distribution | None) -> tuple[str, str]:
-    """Return a distribution's name and version, as far as its metadata can be read."""
+def _name_and_version(distribution: Distribution | None) -> tuple[str, str]:
+    """Return a distribution's name and version; "unknown" for what its metadata does not say."""
     name = version = None
     if distribution is not None:
-        with suppress(Exception):  # metadata that are damaged or not there
+        with suppress(Exception):  # the metadata is damaged or missing
             name, version = distribution.name, distribution.version
     return name or "unknown", version or "unknown"
 

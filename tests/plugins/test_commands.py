@@ -1,4 +1,4 @@
-"""Commands that plugins bring: each plugin fills a group of its own, and can't take a name of ours."""
+"""Plugin commands: each plugin adds to its own group, and can't use the name of a built-in command."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def rows_of(plugins: Plugins, distribution: str) -> dict[str, tuple[str, str]]:
     return {row.name: (row.status, row.reason) for row in rows}
 
 
-def test_a_command_is_on_offer_with_its_line_of_help(site: Site) -> None:
+def test_a_command_is_available_with_its_help_line(site: Site) -> None:
     site.install("acme-ikto", TOP)
     plugins = load_plugins()
     assert rows_of(plugins, "acme-ikto") == {"top": ("ok", "")}
@@ -31,35 +31,35 @@ def test_a_command_is_on_offer_with_its_line_of_help(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_name_of_ours_is_refused_and_the_others_stay(site: Site, name: str) -> None:
+def test_a_built_in_name_is_rejected_and_the_other_commands_stay(site: Site, name: str) -> None:
     site.install("acme-ikto", f"{TOP}\n    cli.add_command(click.Command('{name}'))")
     rows = rows_of(load_plugins(), "acme-ikto")
     assert rows["top"] == ("ok", "")
-    assert rows[name] == ("failed", f"ikto_register_commands added {name!r}, which is a command of Ikto's own")
+    assert rows[name] == ("failed", f"ikto_register_commands added {name!r}, which is the name of a built-in command")
 
 
 @pytest.mark.parametrize(
     ("line", "name", "reason"),
     [
-        ("cli.add_command(click.Command('--evil'))", "--evil", "added the name '--evil', not lower case"),
+        ("cli.add_command(click.Command('--evil'))", "--evil", "added the name '--evil', which is not lower case"),
         ("cli.commands['x'] = print", "x", "added 'x', a builtin_function_or_method, not a click.Command"),
         ("1 / 0", "acme-ikto", "ikto_register_commands raised ZeroDivisionError"),
         ("cli.commands = 7", "acme-ikto", "ikto_register_commands raised TypeError"),
     ],
 )
-def test_what_is_no_command_is_reported(site: Site, line: str, name: str, reason: str) -> None:
+def test_an_invalid_command_is_reported(site: Site, line: str, name: str, reason: str) -> None:
     site.install("acme-ikto", f"@hookimpl\ndef ikto_register_commands(cli):\n    {line}")
     status, why = rows_of(load_plugins(), "acme-ikto")[name]
     assert status == "failed"
     assert reason in why
 
 
-def test_a_hook_that_takes_no_group_is_reported(site: Site) -> None:
+def test_a_hook_without_a_group_parameter_is_reported(site: Site) -> None:
     site.install("acme-ikto", "@hookimpl\ndef ikto_register_commands(): pass")
     assert "takes 0 positional arguments" in rows_of(load_plugins(), "acme-ikto")["acme-ikto"][1]
 
 
-def test_two_of_one_name_are_had_by_neither(site: Site) -> None:
+def test_two_commands_with_one_name_are_a_conflict(site: Site) -> None:
     site.install("acme-ikto", TOP)
     site.install("other-ikto", TOP)
     plugins = load_plugins()
@@ -69,7 +69,7 @@ def test_two_of_one_name_are_had_by_neither(site: Site) -> None:
         plugins.command("top")
 
 
-def test_no_plugin_sees_what_another_brings(site: Site) -> None:
+def test_a_plugin_can_not_change_the_commands_of_another(site: Site) -> None:
     site.install("acme-ikto", TOP)
     site.install("other-ikto", "@hookimpl\ndef ikto_register_commands(cli): cli.commands.clear()")
     assert load_plugins().command("top").name == "top"

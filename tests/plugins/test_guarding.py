@@ -1,4 +1,4 @@
-"""What a plugin's code raises when it is used is its own fault, and said to be."""
+"""Exceptions of a plugin's own code become PluginError that names the plugin."""
 
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -81,7 +81,7 @@ async def make_strategy(plugins: Plugins, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("use", "name", "told"),
+    ("use", "name", "message"),
     [
         (open_backend, "bad", "backend 'bad' of acme-ikto 1.5 (entry point 'acme-ikto') failed: ZeroDivisionError"),
         (open_backend, "leaving", "backend 'leaving' of acme-ikto 1.5 (entry point 'acme-ikto') failed: SystemExit"),
@@ -90,23 +90,23 @@ async def make_strategy(plugins: Plugins, name: str) -> None:
         (make_strategy, "bad", "ipam 'bad' of acme-ikto 1.5 (entry point 'acme-ikto') failed: KeyError: 'key'"),
     ],
 )
-async def test_what_can_not_be_begun_is_a_plugin_error_that_names_its_distribution(
-    plugins: Plugins, use: Callable[[Plugins, str], Coroutine[Any, Any, None]], name: str, told: str
+async def test_a_plugin_that_can_not_be_opened_is_a_plugin_error_that_names_its_distribution(
+    plugins: Plugins, use: Callable[[Plugins, str], Coroutine[Any, Any, None]], name: str, message: str
 ) -> None:
     with pytest.raises(PluginError) as caught:
         await use(plugins, name)
-    assert str(caught.value).startswith(told)
+    assert str(caught.value).startswith(message)
     assert caught.value.exit_code == 7
     assert caught.value.__cause__
 
 
-async def test_an_error_of_ours_comes_through_as_it_is(plugins: Plugins) -> None:
+async def test_an_ikto_error_passes_through_unchanged(plugins: Plugins) -> None:
     with pytest.raises(BackendError, match="no permission") as caught:
         await open_backend(plugins, "refusing")
     assert caught.value.hint == "be root"
 
 
-async def test_what_is_sound_is_used_as_if_nobody_stood_between(plugins: Plugins) -> None:
+async def test_a_working_plugin_is_not_affected_by_its_wrapper(plugins: Plugins) -> None:
     async with plugins.backend("good").open(CONTEXT) as opened:
         assert str(opened) == "opened"
     with pytest.raises(ZeroDivisionError):

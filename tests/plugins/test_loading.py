@@ -1,4 +1,4 @@
-"""Plugins are loaded one by one: a broken one harms no other, and whoever asks for it is told why."""
+"""Plugins are loaded one by one: a broken plugin does not affect others, and requesting it says what is wrong."""
 
 from importlib.metadata import EntryPoint
 
@@ -29,7 +29,7 @@ def test_the_built_in_plugins_are_installed_and_work() -> None:
     assert {status.status for status in plugins.listing() if status.distribution == "ikto"} == {"ok"}
 
 
-def test_a_third_partys_backend_is_on_offer_with_its_distribution_and_version(site: Site) -> None:
+def test_a_third_party_backend_is_available_with_its_distribution_and_version(site: Site) -> None:
     site.install("acme-ikto", GOOD.format(name="acme"))
     plugins = load_plugins()
     assert plugins.backend("acme").summary == "third party"
@@ -38,45 +38,45 @@ def test_a_third_partys_backend_is_on_offer_with_its_distribution_and_version(si
 
 
 BROKEN = [
-    ("raise RuntimeError('no\\nlicence')", "plugin", "loading it raised RuntimeError: no licence"),
+    ("raise RuntimeError('no\\nlicence')", "plugin", "import raised RuntimeError: no licence"),
     ("import nothing_of_that_name", "plugin", "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
-    ("raise SystemExit('I am out')", "plugin", "loading it raised SystemExit: I am out"),
-    ("def (:", "plugin", "loading it raised SyntaxError"),
-    ("pass", "plugin", "it is not a plugin: it implements none of Ikto's hooks"),
-    ("@hookimpl\ndef ikto_register_backend(): return ()", "plugin", "did it mean ikto_register_backends?"),
-    ("def ikto_registr_backends(): return ()", "plugin", "did it mean ikto_register_backends?"),
-    ("@hookimpl\ndef unheard_of(): return ()", "plugin", "unheard_of is no hook of Ikto"),
-    ("def ikto_register_backends(): return ()", "plugin", "ikto_register_backends lacks the mark @hookimpl"),
+    ("raise SystemExit('I am out')", "plugin", "import raised SystemExit: I am out"),
+    ("def (:", "plugin", "import raised SyntaxError"),
+    ("pass", "plugin", "it implements none of Ikto's hooks"),
+    ("@hookimpl\ndef ikto_register_backend(): return ()", "plugin", "did you mean ikto_register_backends?"),
+    ("def ikto_registr_backends(): return ()", "plugin", "did you mean ikto_register_backends?"),
+    ("@hookimpl\ndef unheard_of(): return ()", "plugin", "unheard_of is not one of Ikto's hooks"),
+    ("def ikto_register_backends(): return ()", "plugin", "ikto_register_backends lacks the decorator @hookimpl"),
     ("@hookimpl\ndef ikto_register_backends(wanted): return ()", "plugin", "PluginValidationError"),
-    ("@hookimpl\nasync def ikto_register_backends(): return ()", "plugin", "a hook of Ikto is a plain function"),
+    ("@hookimpl\nasync def ikto_register_backends(): return ()", "plugin", "a hook must be a plain function"),
     ("@hookimpl(wrapper=True)\ndef ikto_register_backends(): return (yield)", "plugin", "is a wrapper or async"),
     (
         "@hookimpl\ndef ikto_register_backends(*, a): return ()",
         "backend",
         "backends raised TypeError",
     ),
-    ("class Out(BaseException): pass\nraise Out", "plugin", "loading it raised Out"),
+    ("class Out(BaseException): pass\nraise Out", "plugin", "import raised Out"),
     (
         "class Mute(Exception):\n    def __str__(self): 1 / 0\nraise Mute",
         "plugin",
-        "loading it raised Mute: (it can't be told)",
+        "import raised Mute: (its text is not available)",
     ),
     ("@hookimpl\ndef ikto_register_backends(): return 1 / 0", "backend", "ikto_register_backends raised ZeroDivisionE"),
     ("@hookimpl\ndef ikto_register_backends(): yield backend('a'); 1 / 0", "backend", "raised ZeroDivisionError"),
     ("@hookimpl\ndef ikto_register_backends(): return None", "backend", "returned NoneType, not an iterable of Backe"),
     ("@hookimpl\ndef ikto_register_backends(): return backend('a')", "backend", "returned BackendPlugin, not an iter"),
-    ("@hookimpl\ndef ikto_register_backends(): return ['wg']", "backend", "offered a str, not a BackendPlugin"),
+    ("@hookimpl\ndef ikto_register_backends(): return ['wg']", "backend", "returned a str, not a BackendPlugin"),
     ("@hookimpl\ndef ikto_register_ipam_strategies(): return [backend('a')]", "ipam", "not a IpamPlugin"),
     (
         "@hookimpl\ndef ikto_register_backends(): return [backend('Wg 0')]",
         "backend",
-        "offered the name 'Wg 0', not lower",
+        "returned the name 'Wg 0', which is not lower",
     ),
-    ("@hookimpl\ndef ikto_register_backends(): return [backend(None)]", "backend", "offered the name None, not lower"),
+    ("@hookimpl\ndef ikto_register_backends(): return [backend(None)]", "backend", "returned the name None, which is"),
     (
         "@hookimpl\ndef ikto_register_backends(): return [backend('a', summary='two\\nlines')]",
         "backend",
-        "offered 'a', whose `summary` is not one line of text",
+        "returned 'a', whose `summary` is not one line of text",
     ),
     (
         "@hookimpl\ndef ikto_register_backends(): return [backend('a', summary=None)]",
@@ -86,23 +86,23 @@ BROKEN = [
     (
         "import itertools\n@hookimpl\ndef ikto_register_backends(): return map(backend, map(str, itertools.count()))",
         "backend",
-        "ikto_register_backends offers more than 100",
+        "ikto_register_backends returned more than 100 records",
     ),
     (
         "@hookimpl\ndef ikto_register_observers(): return [ObserverPlugin(name='a', summary='', open=7)]",
         "observer",
-        "offered 'a', whose `open` can't be called",
+        "returned 'a', whose `open` is not callable",
     ),
     (
         "@hookimpl\ndef ikto_register_ipam_strategies(): return [IpamPlugin(name='a', summary='', make=7)]",
         "ipam",
-        "offered 'a', whose `make` can't be called",
+        "returned 'a', whose `make` is not callable",
     ),
 ]
 
 
 @pytest.mark.parametrize(("code", "kind", "reason"), BROKEN)
-def test_a_broken_plugin_is_listed_with_its_reason_and_harms_no_other(
+def test_a_broken_plugin_is_listed_with_its_reason_and_does_not_affect_others(
     site: Site, code: str, kind: str, reason: str
 ) -> None:
     site.install("acme-ikto", code, entry="acme")
@@ -112,18 +112,18 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_harms_no_other(
     assert reason in status.reason
     assert "\n" not in status.reason
     assert plugins.backend("fake").name == "fake"
-    ask = {"ipam": plugins.ipam, "observer": plugins.observer}.get(kind, plugins.backend)
+    look_up = {"ipam": plugins.ipam, "observer": plugins.observer}.get(kind, plugins.backend)
     with pytest.raises(PluginError, match=r"'acme' of acme-ikto 1\.5 .* is broken") as caught:
-        ask("acme")
+        look_up("acme")
     assert status.reason in str(caught.value)
 
 
-def test_a_target_that_does_not_exist_is_a_failure_of_that_plugin(site: Site) -> None:
+def test_a_plugin_whose_target_does_not_exist_fails(site: Site) -> None:
     site.install("acme-ikto", "", target="acme_ikto_module:nothing")
     assert "AttributeError" in status_of(load_plugins(), "acme-ikto").reason
 
 
-def test_a_mistake_in_one_hook_leaves_what_the_other_hook_offers(site: Site) -> None:
+def test_a_bug_in_one_hook_does_not_affect_another_hook_of_the_plugin(site: Site) -> None:
     site.install("acme-ikto", GOOD.format(name="acme") + "@hookimpl\ndef ikto_register_ipam_strategies(): 1 / 0")
     plugins = load_plugins()
     assert plugins.backend("acme").name == "acme"
@@ -132,12 +132,12 @@ def test_a_mistake_in_one_hook_leaves_what_the_other_hook_offers(site: Site) -> 
 
 
 def test_a_hook_of_a_later_ikto_can_be_marked_optional(site: Site) -> None:
-    later = "@hookimpl(optionalhook=True)\ndef ikto_register_dreams(): return ()\n"
+    later = "@hookimpl(optionalhook=True)\ndef ikto_register_future_things(): return ()\n"
     site.install("acme-ikto", later + GOOD.format(name="acme"))
     assert status_of(load_plugins(), "acme-ikto").status == "ok"
 
 
-def test_two_plugins_of_one_name_are_an_error_that_names_both_only_when_asked_for(site: Site) -> None:
+def test_two_plugins_with_one_name_are_an_error_that_names_both_only_when_requested(site: Site) -> None:
     site.install("acme-ikto", GOOD.format(name="wg"), entry="wg")
     site.install("other-ikto", GOOD.format(name="wg"), entry="wg")
     plugins = load_plugins()
@@ -152,17 +152,17 @@ def test_two_plugins_of_one_name_are_an_error_that_names_both_only_when_asked_fo
     assert caught.value.hint
 
 
-def test_nobody_takes_a_built_in_name_silently(site: Site) -> None:
+def test_a_plugin_with_a_built_in_name_is_an_error_that_names_it(site: Site) -> None:
     site.install("acme-ikto", GOOD.format(name="fake"))
     with pytest.raises(PluginError, match="acme-ikto"):
         load_plugins().backend("fake")
 
 
-@pytest.mark.parametrize(("asked", "hint"), [("fak", "did you mean 'fake'?"), ("netlink", "")])
-def test_an_unknown_name_lists_those_on_offer_and_suggests_the_nearest(asked: str, hint: str) -> None:
+@pytest.mark.parametrize(("name", "hint"), [("fak", "did you mean 'fake'?"), ("netlink", "")])
+def test_an_unknown_name_lists_the_available_names_and_suggests_the_nearest(name: str, hint: str) -> None:
     with pytest.raises(PluginError) as caught:
-        load_plugins([own("fake", "ikto_backends.fake")]).backend(asked)
-    assert str(caught.value) == f"there is no backend {asked!r}; on offer: fake"
+        load_plugins([entry_point("fake", "ikto_backends.fake")]).backend(name)
+    assert str(caught.value) == f"there is no backend {name!r}; available: fake"
     assert caught.value.hint == hint
     assert caught.value.exit_code == 7
 
@@ -171,7 +171,7 @@ def test_an_unknown_name_points_to_plugins_that_failed(site: Site) -> None:
     site.install("acme-ikto", "1 / 0", entry="acme")
     with pytest.raises(PluginError) as caught:
         load_plugins().ipam("nowhere")
-    assert "`ikto plugins` says what is wrong with 'acme'" in caught.value.hint
+    assert "run `ikto plugins` to see why 'acme' can't be used" in caught.value.hint
 
 
 class Instance:
@@ -189,17 +189,17 @@ class Instance:
 INSTANCE = Instance()
 
 
-def own(name: str, value: str) -> EntryPoint:
+def entry_point(name: str, value: str) -> EntryPoint:
     return EntryPoint(name, value, "ikto")
 
 
 def test_an_object_is_a_plugin_whose_hooks_are_called_once() -> None:
-    plugins = load_plugins([own("object", f"{__name__}:INSTANCE")])
+    plugins = load_plugins([entry_point("object", f"{__name__}:INSTANCE")])
     assert plugins.backend("object") is plugins.backend("object")
     assert [(status.name, status.distribution) for status in plugins.listing()] == [("object", "unknown")]
     assert INSTANCE.calls == 1
 
 
 def test_without_any_plugin_the_error_says_so() -> None:
-    with pytest.raises(PluginError, match="there is no ipam 'random'; on offer: none"):
+    with pytest.raises(PluginError, match="there is no ipam 'random'; available: none"):
         load_plugins([]).ipam("random")
