@@ -97,7 +97,7 @@ async def _adding_takes(peers: int) -> float:
         entries = {key: Entry(number, value) for number, (key, value) in enumerate(records.items(), 1)}
         new = [entries.popitem() for _ in range(100)]
         view.update(entries)
-        reconciler.target(
+        reconciler.set_target(
             DeviceSpec(private_key=PrivateKey.generate(), listen_port=51820, addresses=frozenset(), peers={}),
             view.peers,
             peers,
@@ -106,7 +106,7 @@ async def _adding_takes(peers: int) -> float:
         took = []
         for key, entry in new:
             started = time.perf_counter()
-            reconciler.changed(view.update({key: entry}), entry.revision)
+            reconciler.mark_changed(view.update({key: entry}), entry.revision)
             await reconciler.reconcile()
             took.append(time.perf_counter() - started)
     return median(took)

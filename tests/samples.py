@@ -24,6 +24,6 @@ def record(
     )
 
 
-def claim_state(*records: PeerRecord, since: int = 1) -> dict[str, Entry]:
+def entries_of(*records: PeerRecord, since: int = 1) -> dict[str, Entry]:
     """What the bucket holds after these writes."""
     return {r.key: Entry(revision, encode_record(r)) for revision, r in enumerate(records, start=since)}

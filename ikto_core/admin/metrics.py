@@ -17,7 +17,7 @@ COUNTERS = {
     "ikto_follower_whole_walks": "Readings of the whole bucket.",
     "ikto_follower_catch_ups": "Readings of what is new in the bucket.",
     "ikto_follower_failures": "Readings of the bucket that failed.",
-    "ikto_reconcile_whole_passes": "Passes that read and compared the whole device.",
+    "ikto_reconcile_full_passes": "Passes that read and compared the whole device.",
     "ikto_reconcile_quick_passes": "Passes that wrote a few changed peers.",
     "ikto_reconcile_peers_written": "Peers added to the device or changed.",
     "ikto_reconcile_peers_removed": "Peers removed from the device.",

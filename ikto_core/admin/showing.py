@@ -16,7 +16,7 @@ from ikto_core.admin.views import (
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.records import PeerRecord, subnet_of_key
-from ikto_core.mesh.view import MeshPeer, Quarantined
+from ikto_core.mesh.view import MeshPeer, QuarantinedRecord
 from ikto_core.observers.runner import ObserverRun
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
@@ -34,7 +34,7 @@ def record_view(record: PeerRecord) -> RecordView:
     )
 
 
-def quarantined_view(quarantined: Quarantined) -> QuarantinedView:
+def quarantined_view(quarantined: QuarantinedRecord) -> QuarantinedView:
     """Return why a record is not accepted."""
     return QuarantinedView(
         key=quarantined.key,

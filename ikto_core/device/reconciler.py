@@ -19,7 +19,7 @@ from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PrivateKey, PublicKey
 
-WHOLE_EVERY_S = 60.0
+FULL_PASS_EVERY_S = 60.0
 """How often the device is read and compared although nothing happened: drift is repaired and reported."""
 
 REST_S_PER_PEER = 0.0005
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 class Reconciler:
     """Drives one device through a backend.
 
-    Give it a `target`, tell it what `changed`, and `run` it. `shown_revision` is the bucket's revision that the
+    Give it a `set_target`, tell it what `changed`, and `run` it. `shown_revision` is the bucket's revision that the
     device shows; None until it has shown one.
     """
 
@@ -60,7 +60,7 @@ class Reconciler:
         self._peers: Mapping[PublicKey, MeshPeer] = {}
         self._revision: int | None = None
         self._dirty: set[PublicKey] = set()
-        self._restoring = False  # the peers may be out of date: see `target`
+        self._restoring = False  # the peers may be out of date: see `set_target`
         self._lost_peers = False  # while restoring: the device was found without peers in the mesh
         self._whole_due = True  # the device must be read before anything is written
         self._expecting = True  # the next whole pass will find something to do, and that is not drift
@@ -79,7 +79,7 @@ class Reconciler:
 
     # -- what to aim at --------------------------------------------------------------------------------------------
 
-    def target(
+    def set_target(
         self, base: DeviceSpec, peers: Mapping[PublicKey, MeshPeer], revision: int | None, *, restoring: bool = False
     ) -> None:
         """Aim at this device with these peers; `peers` is read again at every pass, so it may change in place.
@@ -89,37 +89,49 @@ class Reconciler:
         self._base, self._peers, self._revision = base, peers, revision
         self._restoring, self._lost_peers = restoring, False
         self._expecting = True
-        self.distrust()
+        self.request_full_pass()
 
-    def fit(self, mtu: int) -> None:
+    def set_mtu(self, mtu: int) -> None:
         """Give the device this MTU from now on, unless the target has one of its own."""
         if mtu != self.mtu:
             self.mtu = mtu
             self._expecting = True
-            self.distrust()
+            self.request_full_pass()
 
-    def changed(self, peers: Iterable[PublicKey], revision: int) -> None:
+    def mark_changed(self, peers: Iterable[PublicKey], revision: int) -> None:
         """Say that these peers are new, changed or gone as of this revision of the bucket."""
         self._dirty.update(peers)
         self._revision = revision
         self._wake.set()
 
-    async def rekey(self, private_key: PrivateKey) -> None:
+    async def set_private_key(self, private_key: PrivateKey) -> None:
         """Give the device another key at once, and aim at that from now on. Raises BackendError."""
         async with self._passing:
             if self._base:
                 self._base = msgspec.structs.replace(self._base, private_key=private_key)
                 await self._backend.apply(self.ifname, DevicePatch(private_key=private_key))
 
-    def distrust(self) -> None:
+    def request_full_pass(self) -> None:
         """Read the whole device at the next pass: somebody else may have changed it."""
         self._whole_due = True
         self._wake.set()
 
+    @property
+    def pending_removals(self) -> Set[PublicKey]:
+        """Peers that are still on the device although the bucket does not have them: the brake holds them back."""
+        return self.brake.pending
+
+    def release_removals(self) -> int:
+        """Apply all pending removals at the next pass; return how many there are."""
+        pending = len(self.brake.pending)
+        self.brake.release()
+        self.request_full_pass()
+        return pending
+
     # -- getting there ---------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Reconcile whenever there is something to do, and every WHOLE_EVERY_S, until cancelled."""
+        """Reconcile whenever there is something to do, and every FULL_PASS_EVERY_S, until cancelled."""
         retry_s = FIRST_RETRY_S
         while True:
             await self._due()
@@ -132,14 +144,14 @@ class Reconciler:
                 retry_s = min(retry_s * 2, LONGEST_RETRY_S)
 
     async def _due(self) -> None:
-        """Wait for something to do; the whole device is due every WHOLE_EVERY_S, however much else there is."""
+        """Wait for something to do; the whole device is due every FULL_PASS_EVERY_S, however much else there is."""
         loop = asyncio.get_running_loop()  # its clock is time.monotonic
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._look_at):
                 await self._wake.wait()
         self._wake.clear()
         if loop.time() >= self._look_at:
-            self._whole_at = loop.time() + WHOLE_EVERY_S
+            self._whole_at = loop.time() + FULL_PASS_EVERY_S
             self._whole_due = True
 
     @property
@@ -167,7 +179,7 @@ class Reconciler:
                 self.stats.failures += 1
                 self.failure = str(error)
                 self._expecting = True
-                self.distrust()  # errors are not atomic
+                self.request_full_pass()  # errors are not atomic
                 raise
             self.shown_revision, self.failure = revision, ""
             if revision is not None:
@@ -176,7 +188,7 @@ class Reconciler:
 
     async def _whole(self, base: DeviceSpec, *, expecting: bool) -> None:
         """Read the device, and write whatever is not as it should be."""
-        self.stats.whole_passes += 1
+        self.stats.full_passes += 1
         state = await read_or_create(self._backend, self.ifname)
         self._shown = dict(state.peers)
         self._rested_at = time.monotonic() + REST_S_PER_PEER * len(self._shown)
@@ -248,5 +260,5 @@ class Reconciler:
         replaced = self._endpoints.key_succession.replaced(surplus, self._peers)
         admitted = replaced | self.brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())
         if self.brake.pending:
-            log.warning("removals pending back", ifname=self.ifname, pending=len(self.brake.pending))
+            log.warning("removals pending", ifname=self.ifname, pending=len(self.brake.pending))
         return admitted

@@ -53,7 +53,7 @@ class RemovalBrake:
         self._pending_since = {key: pending.get(key, now) for key in sorted(surplus - self._admitted)}
         return self._admitted
 
-    def release(self) -> None:
+    def allow_pending(self) -> None:
         """Let every removal that is pending now go through at the next `admit`."""
         self._pending_since = dict.fromkeys(self._pending_since, float("-inf"))
 

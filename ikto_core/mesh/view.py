@@ -13,7 +13,7 @@ from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
 from ikto_core.values.prefix_index import PrefixIndex
 
-OURSELVES = ""
+LOCAL_NODE = ""
 """Who holds our own subnet, in the index of subnets; anybody else is a KV key."""
 
 
@@ -34,26 +34,26 @@ class MeshRules(msgspec.Struct, frozen=True, kw_only=True):
     other_own_keys: Set[PublicKey] = frozenset()  # that this installation had, or will have
     own_subnet: Prefix | None = None  # None: none claimed yet
 
-    def ours(self, key: PublicKey) -> bool:
+    def is_own(self, key: PublicKey) -> bool:
         """Whether a public key is of this installation."""
         return key == self.own_key or key in self.other_own_keys
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class AcceptedRecord(msgspec.Struct, frozen=True):
     """A record that stands, with what is derived from it once."""
 
     key: str
     revision: int
     record: PeerRecord
     subnet: Prefix
-    regular: bool  # in canonical form
+    canonical: bool  # in canonical form
 
 
 class MeshPeer(msgspec.Struct, frozen=True):
     """One public key with all its accepted records, the latest first; or those that announce it as their next."""
 
     public_key: PublicKey
-    records: tuple[Accepted, ...]
+    records: tuple[AcceptedRecord, ...]
 
     @property
     def name(self) -> str:
@@ -77,7 +77,7 @@ class MeshPeer(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys(e for accepted in self.records for e in accepted.record.candidates))
 
 
-class Quarantined(msgspec.Struct, frozen=True):
+class QuarantinedRecord(msgspec.Struct, frozen=True):
     """A record that is not accepted, and why; it harms nobody else."""
 
     key: str
@@ -92,15 +92,15 @@ class MeshView:
         self.rules = rules
         self.peers: dict[PublicKey, MeshPeer] = {}  # our own public key is never among them
         self.on_device: dict[PublicKey, MeshPeer] = {}  # the peers, and beside them the keys they will have next
-        self.quarantined: dict[str, Quarantined] = {}
-        self.own_records: dict[str, Accepted] = {}  # records that carry our public key
-        self._accepted: dict[str, Accepted] = {}
-        self._irregular: dict[str, Accepted] = {}  # valid but not canonical, accepted or not
-        self._records_of: dict[PublicKey, dict[str, Accepted]] = {}
-        self._announcing: dict[PublicKey, dict[str, Accepted]] = {}  # by the next public key
+        self.quarantined: dict[str, QuarantinedRecord] = {}
+        self.own_records: dict[str, AcceptedRecord] = {}  # records that carry our public key
+        self._accepted: dict[str, AcceptedRecord] = {}
+        self._noncanonical: dict[str, AcceptedRecord] = {}  # valid but not canonical, accepted or not
+        self._records_of: dict[PublicKey, dict[str, AcceptedRecord]] = {}
+        self._announcing: dict[PublicKey, dict[str, AcceptedRecord]] = {}  # by the next public key
         self._held = PrefixIndex()
         if rules.own_subnet:
-            self._held.add(rules.own_subnet, OURSELVES)
+            self._held.add(rules.own_subnet, LOCAL_NODE)
 
     def update(self, changes: Mapping[str, Entry]) -> set[PublicKey]:
         """Fold in what changed in the bucket; return the keys of `on_device` that are new, changed or gone.
@@ -109,19 +109,19 @@ class MeshView:
         any form), and all of them are settled anew whenever anything changes.
         """
         changes = {key: entry for key, entry in changes.items() if key.startswith(PEER_KEYS)}
-        unsettled = changes.keys() | self._irregular.keys()
+        unsettled = changes.keys() | self._noncanonical.keys()
         before = {key: self._evict(key) for key in unsettled}
         valid = [judged for key, entry in changes.items() if (judged := self._judge(key, entry))]
-        valid += [accepted for key, accepted in self._irregular.items() if key not in changes]
-        self._irregular |= {accepted.key: accepted for accepted in valid if not accepted.regular}
-        for accepted in sorted(valid, key=lambda a: (not a.regular, a.key)):
+        valid += [accepted for key, accepted in self._noncanonical.items() if key not in changes]
+        self._noncanonical |= {accepted.key: accepted for accepted in valid if not accepted.canonical}
+        for accepted in sorted(valid, key=lambda a: (not a.canonical, a.key)):
             self._admit(accepted)
         return self._refresh(before)
 
-    def irregular_holder(self, subnet: Prefix) -> Accepted | None:
+    def noncanonical_overlap(self, subnet: Prefix) -> AcceptedRecord | None:
         """Return somebody else's record of another form that is accepted and holds some of `subnet`; None: nobody's."""
-        holder = self._accepted.get(self._held.holder(subnet) or OURSELVES)
-        others = holder and not self.rules.ours(holder.record.public_key) and not holder.regular
+        holder = self._accepted.get(self._held.holder(subnet) or LOCAL_NODE)
+        others = holder and not self.rules.is_own(holder.record.public_key) and not holder.canonical
         return holder if others else None
 
     def is_free(self, subnet: Prefix) -> bool:
@@ -134,17 +134,17 @@ class MeshView:
         return self._accepted.keys()
 
     @property
-    def irregular(self) -> Collection[str]:
+    def noncanonical(self) -> Collection[str]:
         """The KV keys of valid records in other forms, which any change may accept or quarantine."""
-        return self._irregular.keys()
+        return self._noncanonical.keys()
 
     def subnets(self) -> frozenset[Prefix]:
         """Every subnet that an accepted record holds."""
         return frozenset(accepted.subnet for accepted in self._accepted.values())
 
-    def _judge(self, key: str, entry: Entry) -> Accepted | None:
+    def _judge(self, key: str, entry: Entry) -> AcceptedRecord | None:
         """Return the record if it is valid by itself; a bad one is quarantined."""
-        self._irregular.pop(key, None)
+        self._noncanonical.pop(key, None)
         if entry.value is None:
             return None
         try:
@@ -153,40 +153,40 @@ class MeshView:
             if not self.rules.cidr.covers(subnet):
                 raise RecordError(f"{subnet} lies outside the mesh {self.rules.cidr}")
         except RecordError as error:
-            self.quarantined[key] = Quarantined(key, entry.revision, str(error))
+            self.quarantined[key] = QuarantinedRecord(key, entry.revision, str(error))
             return None
-        regular = subnet.length == self.rules.subnet_prefix and str(subnet) == record.allowed_ip
-        return Accepted(key, entry.revision, record, subnet, regular)
+        canonical = subnet.length == self.rules.subnet_prefix and str(subnet) == record.allowed_ip
+        return AcceptedRecord(key, entry.revision, record, subnet, canonical)
 
-    def _admit(self, accepted: Accepted) -> None:
+    def _admit(self, accepted: AcceptedRecord) -> None:
         """Accept a valid record, unless what it claims is held by a record that comes first."""
-        ours = self.rules.ours(accepted.record.public_key)
+        ours = self.rules.is_own(accepted.record.public_key)
         if ours:
             self.own_records[accepted.key] = accepted
-        if ours and accepted.subnet == self.rules.own_subnet and accepted.regular:
+        if ours and accepted.subnet == self.rules.own_subnet and accepted.canonical:
             return  # our own record: its subnet is held already
         holder = self._held.holder(accepted.subnet)
         if holder is not None:
             reason = f"{accepted.subnet} overlaps {self._described(holder)}"
-            self.quarantined[accepted.key] = Quarantined(accepted.key, accepted.revision, reason)
+            self.quarantined[accepted.key] = QuarantinedRecord(accepted.key, accepted.revision, reason)
             return
         self._held.add(accepted.subnet, accepted.key)
         self._accepted[accepted.key] = accepted
         for records, public_key in self._told_by(accepted):
             records.setdefault(public_key, {})[accepted.key] = accepted
 
-    def _told_by(self, accepted: Accepted) -> Iterator[tuple[dict[PublicKey, dict[str, Accepted]], PublicKey]]:
+    def _told_by(self, accepted: AcceptedRecord) -> Iterator[tuple[dict[PublicKey, dict[str, AcceptedRecord]], PublicKey]]:
         """Yield the keys that a record tells of, each with the records it is to be found among."""
         yield self._records_of, accepted.record.public_key
         if accepted.record.next_public_key:
             yield self._announcing, accepted.record.next_public_key
 
     def _described(self, holder: str) -> str:
-        if holder == OURSELVES:
+        if holder == LOCAL_NODE:
             return f"our own subnet {self.rules.own_subnet}"
         return f"{self._accepted[holder].record.allowed_ip} of {self._accepted[holder].record.name!r}"
 
-    def _evict(self, key: str) -> Accepted | None:
+    def _evict(self, key: str) -> AcceptedRecord | None:
         """Forget what was decided about a key; return its record if it was accepted."""
         self.quarantined.pop(key, None)
         self.own_records.pop(key, None)
@@ -199,12 +199,12 @@ class MeshView:
                     del records[public_key]
         return accepted
 
-    def _refresh(self, before: Mapping[str, Accepted | None]) -> set[PublicKey]:
+    def _refresh(self, before: Mapping[str, AcceptedRecord | None]) -> set[PublicKey]:
         """Rebuild the peers whose accepted records are not what they were; return the keys that this bears on."""
         pairs = [(old, self._accepted.get(key)) for key, old in before.items()]
         changed = (accepted for old, new in pairs if old != new for accepted in (old, new) if accepted)
         told = {public_key for accepted in changed for _, public_key in self._told_by(accepted)}
-        return {key for key in told if not self.rules.ours(key) and self._rebuild(key)}
+        return {key for key in told if not self.rules.is_own(key) and self._rebuild(key)}
 
     def _rebuild(self, public_key: PublicKey) -> bool:
         """Settle what a key is: somebody's, or announced, or neither; return whether it was anything else before."""
@@ -216,7 +216,7 @@ class MeshView:
         return shown != before
 
 
-def _peer(public_key: PublicKey, records: Mapping[str, Accepted] | None) -> MeshPeer | None:
+def _peer(public_key: PublicKey, records: Mapping[str, AcceptedRecord] | None) -> MeshPeer | None:
     latest_first = sorted(records.values(), key=lambda a: a.revision, reverse=True) if records else ()
     return MeshPeer(public_key, tuple(latest_first)) if latest_first else None
 

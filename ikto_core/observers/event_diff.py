@@ -7,7 +7,7 @@ import msgspec
 
 from ikto_core.device.model import Interface
 from ikto_core.mesh.records import subnet_of_key
-from ikto_core.mesh.view import MeshPeer, Quarantined
+from ikto_core.mesh.view import MeshPeer, QuarantinedRecord
 from ikto_core.observers.contract import (
     MeshEvent,
     MeshReady,
@@ -30,7 +30,7 @@ class MeshContents(NamedTuple):
     """All there is to tell at one moment."""
 
     peers: Mapping[PublicKey, MeshPeer] = {}
-    quarantined: Mapping[str, Quarantined] = {}  # by KV key
+    quarantined: Mapping[str, QuarantinedRecord] = {}  # by KV key
     ready: MeshReady | None = None  # None: the device does not show the mesh yet
 
 
@@ -44,7 +44,7 @@ class EventDiff:
         self._begun = False
         self._whole = True  # anything may be other than it was told
         self._peers: dict[PublicKey, MeshPeer] = {}  # as told last
-        self._quarantined: dict[str, Quarantined] = {}
+        self._quarantined: dict[str, QuarantinedRecord] = {}
         self._ready: MeshReady | None = None
         self._unsettled_peers: set[PublicKey] = set()
         self._unsettled_records: set[str] = set()
@@ -123,7 +123,7 @@ def _peer_event(before: MeshPeer | None, after: MeshPeer | None) -> MeshEvent | 
     return None if same else PeerChanged(peer=present, before=told)
 
 
-def _record_event(key: str, after: Quarantined | None) -> MeshEvent:
+def _record_event(key: str, after: QuarantinedRecord | None) -> MeshEvent:
     allowed_ip = subnet_of_key(key)
     if after is None:
         return QuarantineEnded(key=key, allowed_ip=allowed_ip)

@@ -16,7 +16,7 @@ class FollowerCounters(msgspec.Struct, kw_only=True):
 class ReconcileCounters(msgspec.Struct, kw_only=True):
     """What keeping the device equal took."""
 
-    whole_passes: int = 0  # the device was read and compared
+    full_passes: int = 0  # the device was read and compared
     quick_passes: int = 0  # a few changed peers were written
     peers_written: int = 0
     peers_removed: int = 0

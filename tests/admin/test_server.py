@@ -86,7 +86,7 @@ async def test_resync_has_everything_read_again(node: Node, path: Path) -> None:
     await asyncio.to_thread(AdminClient(path).resync)
     await node.converge()
     stats = node.controller.follower.stats, node.reconciler.stats
-    assert (stats[0].whole_walks, stats[1].whole_passes) == (2, 2)
+    assert (stats[0].whole_walks, stats[1].full_passes) == (2, 2)
 
 
 async def test_a_rotation_begins_and_is_shown_until_it_is_over(node: Node, path: Path, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class Scene:
         self.desired_state()
 
     def desired_state(self) -> None:
-        self.reconciler.target(self.base, self.view.on_device, self.revision)
+        self.reconciler.set_target(self.base, self.view.on_device, self.revision)
 
     def put(self, *records: PeerRecord) -> None:
         """Have the bucket hold these records, all in one push."""
@@ -99,7 +99,7 @@ class Scene:
         first = self.revision + 1
         self.revision += len(values)
         changes = {key: Entry(first + n, value) for n, (key, value) in enumerate(values.items())}
-        self.reconciler.changed(self.view.update(changes), self.revision)
+        self.reconciler.mark_changed(self.view.update(changes), self.revision)
 
     def tamper(self, patch: DevicePatch) -> None:
         """Change the device by another hand; nobody is told."""
@@ -109,7 +109,7 @@ class Scene:
         await self.reconciler.reconcile()
 
     async def reconcile_whole(self) -> None:
-        self.reconciler.distrust()
+        self.reconciler.request_full_pass()
         await self.reconcile()
 
     async def come_to_rest(self) -> None:

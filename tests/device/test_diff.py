@@ -18,7 +18,7 @@ from ikto_core.device.model import (
     PeerSpec,
     PeerState,
 )
-from ikto_core.testing.devices import peer_of, promised, public_key_of, spec_of
+from ikto_core.testing.devices import expected_state, peer_of, public_key_of, spec_of
 from ikto_core.testing.strategies import device_specs, device_states, peer_maps, peer_specs, prefixes, public_keys
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey, PublicKey
@@ -47,7 +47,7 @@ def shown(spec: PeerSpec, **others: object) -> PeerState:
 @given(SPECS, STATES)
 def test_the_patched_device_is_the_spec_and_has_no_difference_left(spec: DeviceSpec, state: DeviceState) -> None:
     after = written(state, diff(spec, state))
-    assert after == promised(spec, state)
+    assert after == expected_state(spec, state)
     assert not diff(spec, after)
 
 
@@ -127,7 +127,7 @@ def test_a_foreign_peer_goes_unless_it_shall_be_kept(
 @given(SPECS, STATES)
 def test_what_is_restored_is_all_there_and_nothing_is_taken_away(spec: DeviceSpec, state: DeviceState) -> None:
     patch = restoration(spec, state, peers_too=True)
-    after, wanted = written(state, patch), promised(spec, state)
+    after, wanted = written(state, patch), expected_state(spec, state)
     assert {key: after.peers[key] for key in wanted.peers} == wanted.peers
     assert after.peers.keys() == wanted.peers.keys() | state.peers.keys()
     assert after.addresses == wanted.addresses | state.addresses

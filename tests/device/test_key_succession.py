@@ -9,7 +9,7 @@ from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
-from tests.samples import KEY, KEYS, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, claim_state, record
+from tests.samples import KEY, KEYS, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, entries_of, record
 
 NEXT = KEYS[4]
 RULES = MeshRules(
@@ -27,7 +27,7 @@ def announcing(next_key: PublicKey | None = NEXT, **changes: Any) -> PeerRecord:
 
 def seeing(*records: PeerRecord) -> MeshView:
     view = MeshView(RULES)
-    view.update(claim_state(*records))
+    view.update(entries_of(*records))
     return view
 
 
@@ -45,7 +45,7 @@ def test_an_announced_key_is_on_the_device_without_allowed_ips_and_no_peer_of_it
 
 def test_the_prefixes_move_as_the_record_gets_the_key() -> None:
     view = seeing(announcing())
-    assert view.update(claim_state(record("10.0.0.64/28", NEXT), since=2)) == {KEY, NEXT}
+    assert view.update(entries_of(record("10.0.0.64/28", NEXT), since=2)) == {KEY, NEXT}
     assert view.on_device == view.peers
     assert view.peers[NEXT].allowed_ips == {Prefix.parse("10.0.0.64/28")}
 
@@ -54,7 +54,7 @@ def test_the_prefixes_move_as_the_record_gets_the_key() -> None:
 def test_an_announcement_that_is_taken_back_leaves_nothing(after: PeerRecord | None) -> None:
     view = seeing(announcing())
     key = announcing().key
-    touched = view.update(claim_state(after, since=2) if after else {key: Entry(2, None)})
+    touched = view.update(entries_of(after, since=2) if after else {key: Entry(2, None)})
     assert NEXT in touched
     assert NEXT not in view.on_device
     if after is None:
@@ -71,7 +71,7 @@ def test_who_announces_another_peers_key_takes_nothing_from_it() -> None:
     other = record("10.0.0.80/28", OTHER_KEY)
     view = seeing(other)
     before = view.on_device[OTHER_KEY]
-    assert view.update(claim_state(announcing(OTHER_KEY), since=2)) == {KEY}
+    assert view.update(entries_of(announcing(OTHER_KEY), since=2)) == {KEY}
     assert view.on_device[OTHER_KEY] == before
     assert view.update({other.key: Entry(3, None)}) == {OTHER_KEY}  # nobody's now
     assert view.on_device[OTHER_KEY].allowed_ips == frozenset()

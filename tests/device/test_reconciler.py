@@ -24,7 +24,7 @@ async def test_the_first_pass_makes_the_device_and_shows_every_peer() -> None:
 
 async def test_a_target_without_a_revision_is_shown_but_is_no_complete_view() -> None:
     scene = Scene()
-    scene.reconciler.target(BASE, scene.view.peers, None)
+    scene.reconciler.set_target(BASE, scene.view.peers, None)
     await scene.reconcile()
     assert scene.device.up
     assert scene.reconciler.shown_revision is None
@@ -34,7 +34,7 @@ async def test_a_target_without_a_revision_is_shown_but_is_no_complete_view() ->
 async def test_without_a_target_the_device_is_let_be() -> None:
     scene = Scene()
     reconciler = type(scene.reconciler)(scene.backend, WG)
-    reconciler.changed({A}, 7)
+    reconciler.mark_changed({A}, 7)
     await reconciler.reconcile()
     assert not scene.host.calls
     assert reconciler.shown_revision is None
@@ -114,7 +114,7 @@ async def test_where_nothing_changed_nothing_is_written() -> None:
 
 async def test_a_revision_that_changes_no_peer_is_shown_without_a_call() -> None:
     scene = await settled(*mesh(3))
-    scene.reconciler.changed((), 17)
+    scene.reconciler.mark_changed((), 17)
     await scene.reconcile()
     assert scene.reconciler.shown_revision == 17
     assert not scene.host.calls
@@ -122,18 +122,18 @@ async def test_a_revision_that_changes_no_peer_is_shown_without_a_call() -> None
 
 async def test_an_mtu_that_fits_is_for_a_target_without_one_and_is_no_drift() -> None:
     scene = await settled(*mesh(1))
-    scene.reconciler.fit(1320)
+    scene.reconciler.set_mtu(1320)
     await scene.reconcile()
     assert (scene.device.mtu, scene.patches) == (1400, [])
     scene.base = replace(scene.base, mtu=None)
     scene.desired_state()
     await scene.reconcile()
     assert scene.device.mtu == 1320
-    scene.reconciler.fit(1370)
+    scene.reconciler.set_mtu(1370)
     await scene.reconcile()
     assert (scene.device.mtu, scene.drift) == (1370, 0)
     scene.forget()
-    scene.reconciler.fit(1370)
+    scene.reconciler.set_mtu(1370)
     await scene.reconcile()
     assert not scene.host.calls
 

@@ -14,7 +14,7 @@ from tests.device.reconciling import RULES, Scene, mesh, record, settled
 async def test_after_a_failed_write_the_device_is_read_and_becomes_right(whole: bool, after: int | None) -> None:
     scene = await settled(*mesh(2))
     if whole:
-        scene.reconciler.distrust()
+        scene.reconciler.request_full_pass()
     if after is None:
         scene.host.fail_next("apply")
     else:

@@ -53,7 +53,7 @@ FAILURES: SearchStrategy[Step] = st.one_of(
     st.integers(1, 5).map(lambda after: lambda scene: scene.host.fail_midway(after=after)),
     st.sampled_from(["read", "create", "apply"]).map(lambda name: lambda scene: scene.host.fail_next(name)),
 )
-RELEASES: SearchStrategy[Step] = st.just(lambda scene: scene.reconciler.brake.release())
+RELEASES: SearchStrategy[Step] = st.just(lambda scene: scene.reconciler.brake.allow_pending())
 
 
 def schedules(steps: SearchStrategy[Step]) -> SearchStrategy[list[tuple[Step, str]]]:
@@ -105,7 +105,7 @@ def test_one_whole_pass_after_all_that_happened_makes_the_device_right(
 ) -> None:
     async def scenario() -> None:
         await play(scene, schedule)
-        scene.reconciler.distrust()
+        scene.reconciler.request_full_pass()
         await scene.come_to_rest()
 
     scene = Scene(limits=limits)

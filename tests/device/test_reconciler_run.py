@@ -42,13 +42,13 @@ async def test_it_wakes_for_a_target_for_a_change_and_for_distrust() -> None:
         await until(lambda: scene.reconciler.shown_revision == 3)
         assert scene.shown == scene.wanted
         scene.host.remove_device(WG)
-        scene.reconciler.distrust()
+        scene.reconciler.request_full_pass()
         await until(lambda: scene.drift == 1)
         await until(lambda: scene.host.device(WG) is not None and scene.shown == scene.wanted)
 
 
 async def test_a_pass_that_nothing_woke_finds_what_another_hand_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "WHOLE_EVERY_S", 0.02)
+    monkeypatch.setattr(reconcile, "FULL_PASS_EVERY_S", 0.02)
     scene = Scene()
     scene.put(*mesh(2))
     async with running(scene):
@@ -58,7 +58,7 @@ async def test_a_pass_that_nothing_woke_finds_what_another_hand_did(monkeypatch:
 
 
 async def test_a_mesh_that_never_rests_does_not_put_off_the_whole_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "WHOLE_EVERY_S", 0.05)
+    monkeypatch.setattr(reconcile, "FULL_PASS_EVERY_S", 0.05)
     scene = Scene()
     async with running(scene):
         await scene.reconciler.in_sync.wait()
@@ -121,7 +121,7 @@ async def test_retries_come_ever_later_and_begin_anew_after_a_success(monkeypatc
     async with running(scene):
         await scene.reconciler.in_sync.wait()
         scene.host.fail_next("read")
-        scene.reconciler.distrust()
+        scene.reconciler.request_full_pass()
         async with asyncio.timeout(10):
             while len(waits) < 9:
                 await pause(0)

@@ -53,7 +53,7 @@ async def test_when_all_peers_vanish_a_few_go_and_the_others_are_held() -> None:
 
 async def test_held_peers_go_once_they_are_released() -> None:
     scene = await hundred_vanish()
-    scene.reconciler.brake.release()
+    scene.reconciler.brake.allow_pending()
     await scene.reconcile_whole()
     assert scene.shown == {}
     assert scene.drift == 0
@@ -72,8 +72,8 @@ async def test_held_peers_go_when_they_were_held_long_enough(clock: Clock) -> No
 
 async def test_a_release_outlives_a_failing_write() -> None:
     scene = await hundred_vanish()
-    scene.reconciler.brake.release()
-    scene.reconciler.distrust()
+    scene.reconciler.brake.allow_pending()
+    scene.reconciler.request_full_pass()
     scene.host.fail_next("apply")
     with pytest.raises(BackendError):
         await scene.reconcile()
@@ -87,7 +87,7 @@ async def test_a_held_peer_that_comes_back_is_held_no_longer_and_stays() -> None
     scene.put(record(back))
     await scene.reconcile()
     assert public_key_of(back) not in scene.reconciler.brake.pending
-    scene.reconciler.brake.release()
+    scene.reconciler.brake.allow_pending()
     await scene.reconcile_whole()
     assert scene.shown == scene.wanted
 

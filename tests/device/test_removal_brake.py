@@ -68,7 +68,7 @@ def test_a_held_removal_goes_when_its_time_is_over_and_not_before() -> None:
 def test_released_removals_go_at_once_and_later_ones_are_held_again() -> None:
     brake = braked(100)
     held = frozenset(brake.pending)
-    brake.release()
+    brake.allow_pending()
     late = frozenset(public_key_of(number) for number in range(200, 240))
     assert brake.admit(held | late, present=110, now=1) >= held
     assert brake.pending < late
@@ -76,7 +76,7 @@ def test_released_removals_go_at_once_and_later_ones_are_held_again() -> None:
 
 def test_released_removals_take_nothing_from_the_allowance_of_others() -> None:
     brake = braked(31)
-    brake.release()
+    brake.allow_pending()
     brake.admit(frozenset(brake.pending), present=70, now=61)
     assert len(brake.admit(first(69) - first(31), present=69, now=62)) == 20
 
@@ -95,7 +95,7 @@ def test_what_could_not_be_removed_is_admitted_again_released_or_not() -> None:
     brake = RemovalBrake(BrakeLimits())
     gone = brake.admit(HUNDRED, present=100, now=0)
     assert brake.admit(HUNDRED, present=100, now=1) == gone
-    brake.release()
+    brake.allow_pending()
     assert brake.admit(HUNDRED, present=100, now=2) == HUNDRED
     assert brake.admit(HUNDRED, present=100, now=90) == HUNDRED
 

@@ -18,13 +18,13 @@ from ikto_core.disk.state_file import Claim
 from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from tests.mesh.test_view_properties import BATCHES, SOME_RULES, Change, numbered
-from tests.samples import KEY, OWN_KEY, claim_state, record
+from tests.samples import KEY, OWN_KEY, entries_of, record
 
 CLAIM = Claim(
     private_address="10.0.0.18", mesh_cidr="10.0.0.0/24", subnet_prefix=28, public_key=OWN_KEY.text, bucket="ikto-mesh"
 )
 KEPT = MeshSnapshot(
-    claim=CLAIM, stream="2026-01-01", revision=7, saved_at=1.5e9, entries=claim_state(record("10.0.0.64/28", KEY))
+    claim=CLAIM, stream="2026-01-01", revision=7, saved_at=1.5e9, entries=entries_of(record("10.0.0.64/28", KEY))
 )
 BOMB = b"[" * 100_000
 
@@ -187,7 +187,7 @@ def test_the_kept_records_are_accepted_again_and_make_the_same_peers(
 
 
 def test_the_same_mesh_at_another_revision_is_no_news() -> None:
-    assert replace(KEPT, revision=8, saved_at=2e9).says_the_same_as(KEPT)
-    assert not KEPT.says_the_same_as(None)
-    assert not replace(KEPT, entries={}).says_the_same_as(KEPT)
-    assert not replace(KEPT, claim=replace(CLAIM, bucket="other")).says_the_same_as(KEPT)
+    assert replace(KEPT, revision=8, saved_at=2e9).same_content_as(KEPT)
+    assert not KEPT.same_content_as(None)
+    assert not replace(KEPT, entries={}).same_content_as(KEPT)
+    assert not replace(KEPT, claim=replace(CLAIM, bucket="other")).same_content_as(KEPT)

@@ -93,7 +93,7 @@ def test_a_new_peer_is_one_write_and_no_second_look(mesh: Mesh) -> None:
     mesh.agent(key=others[1])
     after = mesh.assert_formed()[0].counters.reconcile
     assert after.peers_written == before.peers_written + 1
-    assert after.whole_passes == before.whole_passes
+    assert after.full_passes == before.full_passes
     assert agent.running
 
 

@@ -234,7 +234,7 @@ def test_with_a_limit_of_100_percent_nobody_is_held(mesh: Mesh) -> None:
     agent = mesh.agent(removal_limit=100)
     come_and_go(mesh, agent)
     eventually(lambda: agent.admin.status().accepted == 0 and not device(agent).peers)
-    assert "removals held back" not in agent.log_text()
+    assert "removals pending" not in agent.log_text()
 
 
 def test_held_removals_are_an_alarm_until_they_are_released(mesh: Mesh) -> None:
@@ -243,7 +243,7 @@ def test_held_removals_are_an_alarm_until_they_are_released(mesh: Mesh) -> None:
     held = eventually(lambda: (status := agent.admin.status()).accepted == 0 and len(status.pending_removals))
     assert len(device(agent).peers) == held > 15
     assert f"\nikto_pending_removals {float(held)}\n" in answer(agent, "/metrics").replace("\r", "")
-    assert "removals held back" in agent.log_text()
+    assert "removals pending" in agent.log_text()
     done = subprocess.run(
         [sys.executable, "-m", "ikto_core", "peers", "release", "-s", str(agent.socket)],
         capture_output=True,

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from ikto_core.admin.views import DeviceView
-from ikto_core.device.reconciler import WHOLE_EVERY_S
+from ikto_core.device.reconciler import FULL_PASS_EVERY_S
 from tests.e2e.conftest import eventually
 from tests.kernel.showconf import Section, showconf
 from tests.netns.mesh import Mesh, Node, mesh
@@ -98,7 +98,7 @@ def test_a_device_that_other_hands_change_is_repaired(
         repaired_after("ip", "address", "del", whole.addresses[0], "dev", node.ifname),
         repaired_after("ip", "link", "set", node.ifname, "down"),
     ]
-    assert sum(seconds) < 2 * WHOLE_EVERY_S, "events do not wake the agent"
+    assert sum(seconds) < 2 * FULL_PASS_EVERY_S, "events do not wake the agent"
     assert node.agent.admin.status().counters.reconcile.drift_repaired >= 1 + len(seconds)
     assert_connected(three)
 

@@ -9,14 +9,14 @@ from ikto_core.mesh.records import PeerRecord, encode_record, record_key
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
-from tests.samples import KEY, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, claim_state, record
+from tests.samples import KEY, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, entries_of, record
 
 RULES = MeshRules(cidr=MESH, subnet_prefix=28, own_key=OWN_KEY, own_subnet=OWN_SUBNET)
 
 
 def seeing(*records: PeerRecord, rules: MeshRules = RULES) -> MeshView:
     view = MeshView(rules)
-    view.update(claim_state(*records))
+    view.update(entries_of(*records))
     return view
 
 
@@ -33,7 +33,7 @@ def test_a_canonical_record_takes_its_subnet_from_others_that_came_before() -> N
     earlier = record("10.0.0.33/32"), record("10.0.0.47/32", OTHER_KEY)
     view = seeing(*earlier)
     canonical = record("10.0.0.32/28", THIRD_KEY)
-    assert view.update(claim_state(canonical, since=3)) == {KEY, OTHER_KEY, THIRD_KEY}
+    assert view.update(entries_of(canonical, since=3)) == {KEY, OTHER_KEY, THIRD_KEY}
     assert view.peers.keys() == {THIRD_KEY}
     assert view.quarantined.keys() == {r.key for r in earlier}
 
@@ -86,7 +86,7 @@ def test_garbage_beside_good_records_harms_nobody(spoil: Callable[[bytes], bytes
     assert view.update({bad.key: Entry(3, spoil(encode_record(bad))), "peers.???": Entry(4, b"")}) == {OTHER_KEY}
     assert view.peers == {KEY: peer}
     assert view.quarantined.keys() == {bad.key, "peers.???"}
-    assert view.update(claim_state(bad, since=5)) == {OTHER_KEY}  # mended
+    assert view.update(entries_of(bad, since=5)) == {OTHER_KEY}  # mended
 
 
 @pytest.mark.parametrize(
@@ -100,18 +100,18 @@ def test_garbage_beside_good_records_harms_nobody(spoil: Callable[[bytes], bytes
 )
 def test_whose_record_of_another_form_holds_some_of_a_subnet_can_be_asked_for(asked: str, holder: str | None) -> None:
     view = seeing(record("10.0.0.65/32"), record("10.0.0.128/28", OTHER_KEY))
-    held = view.irregular_holder(Prefix.parse(asked))
+    held = view.noncanonical_overlap(Prefix.parse(asked))
     assert (held.record.allowed_ip if held else None) == holder
 
 
 def test_nobody_else_holds_our_own_subnet() -> None:
-    assert seeing(record(str(OWN_SUBNET), OWN_KEY)).irregular_holder(OWN_SUBNET) is None
+    assert seeing(record(str(OWN_SUBNET), OWN_KEY)).noncanonical_overlap(OWN_SUBNET) is None
 
 
 @pytest.mark.parametrize("own_key", [OWN_KEY, OTHER_KEY], ids=str)
 def test_a_record_of_ours_is_nobody_elses_whichever_of_our_keys_it_has(own_key: PublicKey) -> None:
     view = seeing(record("10.0.0.65/32", own_key), rules=replace(RULES, other_own_keys={OTHER_KEY}))
-    assert view.irregular_holder(Prefix.parse("10.0.0.64/28")) is None
+    assert view.noncanonical_overlap(Prefix.parse("10.0.0.64/28")) is None
     assert view.peers == {}
     assert view.own_records.keys() == {record_key("10.0.0.65/32")}
 
@@ -144,5 +144,5 @@ def test_one_more_record_touches_none_of_ten_thousand_others() -> None:
     view = seeing(*crowd[:-1], rules=rules)
     before = dict(view.peers)
     assert len(before) == 10_000
-    assert view.update(claim_state(crowd[-1], since=10_001)) == {keys[-1]}
+    assert view.update(entries_of(crowd[-1], since=10_001)) == {keys[-1]}
     assert all(view.peers[key] is peer for key, peer in before.items())

@@ -12,7 +12,7 @@ from ikto_core.mesh.view import Entry, MeshPeer, MeshRules, MeshView
 from ikto_core.testing.strategies import addresses_in, subnets_of
 from ikto_core.values.addressing import Prefix, format_address
 from ikto_core.values.keys import PublicKey
-from tests.samples import KEYS, MESH, OWN_KEY, OWN_SUBNET, claim_state, record
+from tests.samples import KEYS, MESH, OWN_KEY, OWN_SUBNET, entries_of, record
 
 RULES = MeshRules(cidr=MESH, subnet_prefix=28, own_key=OWN_KEY, own_subnet=OWN_SUBNET)
 EXAMPLES = settings(max_examples=300, deadline=None)
@@ -177,7 +177,7 @@ def test_two_nodes_that_saw_different_orders_accept_the_same(changes: list[Chang
 @given(st.lists(RECORDS, max_size=10), st.lists(CANONICAL, min_size=2, max_size=3, unique=True))
 def test_nodes_with_different_claims_agree_on_which_subnets_are_held(others: list[PeerRecord], own: list[str]) -> None:
     saved_claim = [record(subnet, key) for subnet, key in zip(own, KEYS, strict=False)]
-    bucket = claim_state(*[other for other in others if other.key not in {c.key for c in saved_claim}], *saved_claim)
+    bucket = entries_of(*[other for other in others if other.key not in {c.key for c in saved_claim}], *saved_claim)
     held = []
     for claim in saved_claim:
         view = MeshView(MeshRules(cidr=MESH, subnet_prefix=28, own_key=claim.public_key, own_subnet=claim.subnet))

@@ -54,12 +54,12 @@ class Node(HostedNode):
     def look_again(self) -> None:
         """Have the agent compare its whole device: once a second pass has begun, the first one is over."""
         for _ in range(2):
-            before = self._whole_passes()
+            before = self._full_passes()
             self.agent.admin.resync()
-            eventually(lambda before=before: self._whole_passes() > before)  # type: ignore[misc]
+            eventually(lambda before=before: self._full_passes() > before)  # type: ignore[misc]
 
-    def _whole_passes(self) -> int:
-        return self.agent.admin.status().counters.reconcile.whole_passes
+    def _full_passes(self) -> int:
+        return self.agent.admin.status().counters.reconcile.full_passes
 
     def endpoint(self, other: "Node") -> str:
         """Return where this node's device sends to the other, HOST:PORT."""

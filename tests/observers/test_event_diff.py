@@ -25,7 +25,7 @@ from ikto_core.observers.event_hub import EventHub
 from ikto_core.observers.replay import Replay
 from ikto_core.values.keys import PublicKey
 from tests.mesh.test_view_properties import BATCHES, EXAMPLES, RULES, SOME_RULES, Change, numbered
-from tests.samples import KEY, OTHER_KEY, THIRD_KEY, claim_state, record
+from tests.samples import KEY, OTHER_KEY, THIRD_KEY, entries_of, record
 
 
 def seen(view: MeshView, ready: MeshReady | None = None) -> MeshContents:
@@ -82,7 +82,7 @@ def test_whenever_a_reader_comes_what_it_was_told_is_the_mesh(
                 view.update(bucket)
                 room.set_view(view)
             else:
-                room.changed(view.update(changes), [*changes, *view.irregular])
+                room.changed(view.update(changes), [*changes, *view.noncanonical])
             if number in reads:
                 assert_in_order(replay, reader.event_diff.take(seen(view)))
                 assert_told(replay, view)
@@ -99,7 +99,7 @@ def test_whenever_a_reader_comes_what_it_was_told_is_the_mesh(
 
 def view_of(*records: PeerRecord, since: int = 1) -> MeshView:
     view = MeshView(RULES)
-    view.update(claim_state(*records, since=since))
+    view.update(entries_of(*records, since=since))
     return view
 
 
@@ -207,7 +207,7 @@ def test_only_peers_that_changed_are_looked_at() -> None:
     view = view_of(record("10.0.0.32/28", KEY), record("10.0.0.48/28", OTHER_KEY), record("10.0.0.64/28", THIRD_KEY))
     event_diff = EventDiff()
     event_diff.take(seen(view))
-    touched = view.update(claim_state(record("10.0.0.80/28", KEY), since=9))
+    touched = view.update(entries_of(record("10.0.0.80/28", KEY), since=9))
     peers = Watched(view.peers)
     event_diff.touch(touched, [], MeshContents(peers))
     assert len(event_diff.take(MeshContents(peers))) == 1

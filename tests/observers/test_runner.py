@@ -29,7 +29,7 @@ from ikto_core.observers.runner import ObserverRun, observer_runs
 from ikto_core.values.addressing import Prefix
 from tests.mesh.test_view_properties import RULES
 from tests.nodes import until
-from tests.samples import KEYS, claim_state, record
+from tests.samples import KEYS, entries_of, record
 
 CONTEXT = ObserverContext(argument="", ifname="wg0", mesh_cidr="10.0.0.0/24", name="ours", state_dir=Path("/nowhere"))
 READY = MeshReady(subnet="10.0.0.16/28", address="10.0.0.18", ifname="wg0", revision=7)
@@ -47,8 +47,8 @@ class Mesh:
     def rename(self, name: str, number: int = 2) -> None:
         """Let a peer have another name."""
         self.revision += 1
-        changes = claim_state(record(f"10.0.0.{16 * number}/28", KEYS[number], name=name), since=self.revision)
-        self.news.changed(self.view.update(changes), [*changes, *self.view.irregular])
+        changes = entries_of(record(f"10.0.0.{16 * number}/28", KEYS[number], name=name), since=self.revision)
+        self.news.changed(self.view.update(changes), [*changes, *self.view.noncanonical])
 
     def names(self) -> set[str]:
         return {peer.name for peer in self.view.peers.values()}
@@ -295,7 +295,7 @@ async def test_an_agents_next_view_tells_only_what_differs(mesh: Mesh) -> None:
         mesh.news.set_ready(READY)
         await until(lambda: notes.mesh.ready)
         mesh.view = MeshView(RULES)
-        mesh.view.update(claim_state(record("10.0.0.32/28", KEYS[2], name="first"), since=9))
+        mesh.view.update(entries_of(record("10.0.0.32/28", KEYS[2], name="first"), since=9))
         mesh.news.set_view(mesh.view)
         mesh.news.set_ready(READY)
         mesh.rename("another", number=3)
