@@ -1,4 +1,4 @@
-"""Files of the state directory: keys, claims and the mesh snapshot, written atomically.
+"""Files of the state directory: private keys, the saved claim and the mesh snapshot, all written atomically.
 
 It must never decide what to do with what it reads.
 """

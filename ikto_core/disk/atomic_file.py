@@ -1,4 +1,7 @@
-"""Small files: read with a bound; an operator's are written once and never over another, our own replaced whole."""
+"""Reads small files with a size limit; creates, replaces and renames files so that a crash leaves no partial content.
+
+An operator's file is only ever created, never overwritten. The agent's own files are replaced as a whole.
+"""
 
 import os
 from pathlib import Path
@@ -8,16 +11,20 @@ from ikto_core.errors import ConfigError
 
 
 class FileContent(NamedTuple):
-    """What a file held, and who may open it."""
+    """The content of a file and its permissions."""
 
     content: bytes
     mode: int  # permission bits of st_mode
 
 
 def read_bounded(path: Path, *, limit: int, missing_hint: str = "") -> FileContent:
-    """Return a file of at most `limit` bytes; ConfigError says in one line why it can't be had.
+    """Return the content of a file of at most `limit` bytes.
 
-    A larger file is never read whole, so that `/dev/zero` is an error like any other.
+    At most `limit` + 1 bytes are read, so an endless file such as `/dev/zero` is an error too.
+
+    Raises:
+        ConfigError: The file is missing, too large or can't be read; `missing_hint` is the hint if it is missing.
+
     """
     try:
         with path.open("rb") as file:
@@ -37,14 +44,18 @@ def read_bounded(path: Path, *, limit: int, missing_hint: str = "") -> FileConte
 
 
 def create_file(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner may open, safely on disk when this returns; ConfigError if it can't be.
+    """Create a file of mode 0600 and sync it to disk.
 
-    An existing file, or whatever else has the name, is never touched; a write that fails leaves no file.
+    Nothing that exists under this name is changed, not even a symlink. A write that fails leaves no file.
+
+    Raises:
+        ConfigError: The name exists already, or the file can't be written.
+
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        raise ConfigError(f"{path}: exists already, and is not overwritten", hint="give another path") from None
+        raise ConfigError(f"{path}: already exists and is not overwritten", hint="choose another path") from None
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(
             f"{path}: there is no directory {path.parent}", hint=f"create it: mkdir -p {path.parent}"
@@ -52,7 +63,7 @@ def create_file(path: Path, content: bytes) -> None:
     except OSError as error:
         raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
     try:
-        _fill(descriptor, content)
+        _write_and_sync(descriptor, content)
         sync_directory(path.parent)
     except OSError as error:
         path.unlink(missing_ok=True)
@@ -60,29 +71,29 @@ def create_file(path: Path, content: bytes) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Give a file new content, safely on disk when this returns; after a power cut it is the old or the new, whole.
+    """Replace a file with one of mode 0600 and sync it to disk; after a power cut it is the old or the new, complete.
 
-    Only its owner may open it. Raises OSError; the file is as before then. Two writers at once are not provided for.
+    Raises OSError; the old file is unchanged then. Two concurrent writers of one file are not supported.
     """
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)  # left by a write that was killed
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)  # left by a write that was killed
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        _fill(descriptor, content)
-        beside.replace(path)
+        _write_and_sync(descriptor, content)
+        temporary.replace(path)
     except OSError:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
 
 
 def move_file(old: Path, new: Path) -> None:
-    """Give a file the name of another, which goes: at once, and for good when this returns. Raises OSError."""
+    """Rename a file atomically, replacing `new`, and sync the directory. Raises OSError."""
     old.replace(new)
     sync_directory(new.parent)
 
 
-def _fill(descriptor: int, content: bytes) -> None:
+def _write_and_sync(descriptor: int, content: bytes) -> None:
     with open(descriptor, "wb") as file:
         file.write(content)
         file.flush()
@@ -90,7 +101,7 @@ def _fill(descriptor: int, content: bytes) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make a new name in the directory outlive a power cut."""
+    """Sync a directory, so that a new or changed name in it survives a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

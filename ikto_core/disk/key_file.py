@@ -1,4 +1,4 @@
-"""The file of a device's private key: one line of base64, as `wg genkey` prints it; and the one of its next key."""
+"""Private key files: one line of base64, as `wg genkey` prints it. A rotation adds a file with the next key."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,58 +12,60 @@ _MAX_BYTES = 4096
 
 
 def load_private_key(path: Path) -> PrivateKey:
-    """Return the key that a file holds, clamped, if nobody but its owner may read it; ConfigError otherwise.
+    """Return the key in a file, clamped. No error shows the file's content.
 
-    The file's content never appears in an error.
+    Raises:
+        ConfigError: The file can't be read, is accessible to users other than its owner, or holds no private key.
+
     """
-    file = read_bounded(path, limit=_MAX_BYTES, missing_hint=f"`ikto key generate {path}` makes one")
+    file = read_bounded(path, limit=_MAX_BYTES, missing_hint=f"create it: ikto key generate {path}")
     if file.mode & 0o077:
         raise ConfigError(
-            f"{path}: has mode {file.mode:04o}, which opens the private key to others", hint=f"chmod 600 {path}"
+            f"{path}: has mode {file.mode:04o}, which lets other users access the private key", hint=f"chmod 600 {path}"
         )
     try:
         key = PrivateKey.parse(file.content.strip().decode("latin-1"))
     except ValueError as error:
         raise ConfigError(
-            f"{path}: holds no private key: {error}", hint="it holds one line, as `wg genkey` prints it"
+            f"{path}: holds no private key: {error}", hint="the file is one line, as `wg genkey` prints it"
         ) from None
-    if not any(key):  # the kernel takes it as "no key" and would strip the device of its own
+    if not any(key):  # the kernel reads an all-zero key as "remove the private key"
         raise ConfigError(f"{path}: holds no private key: it is all zero")
     return key.clamped()
 
 
 def write_private_key(path: Path, key: PrivateKey) -> None:
-    """Write a key into a new file of mode 0600; ConfigError if the file exists or can't be written."""
+    """Write a key to a new file of mode 0600. Raises ConfigError if the file exists or can't be written."""
     create_file(path, key.text.encode() + b"\n")
 
 
 def next_key_file(path: Path) -> Path:
-    """Return where the key is kept that is to follow the one in `path`: beside it, as one rename makes it the key."""
+    """Return the file of the next key: in the same directory as `path`, so that one rename makes it the current key."""
     path = path.resolve()
     return path.with_name(f"{path.name}.next")
 
 
-def draw_next_key(path: Path) -> PrivateKey:
-    """Return the key that is to follow the one in `path`; a new one, safely on disk, if there is none yet.
+def ensure_next_key(path: Path) -> PrivateKey:
+    """Return the key that will replace the one in `path`; generate and save it first if there is none.
 
     Raises ConfigError if it can't be read or written.
     """
     file = next_key_file(path)
     if not file.exists():
-        with _told(file):
+        with _as_config_error(file):
             replace_file(file, PrivateKey.generate().text.encode() + b"\n")
     return load_private_key(file)
 
 
 def promote_next_key(path: Path) -> None:
-    """Make the next key the key in `path`, at once and for good; the old one is nowhere then. Raises ConfigError."""
+    """Replace the key in `path` by the next key, atomically; the old key is not kept. Raises ConfigError."""
     file = next_key_file(path)
-    with _told(file):
+    with _as_config_error(file):
         move_file(file, path.resolve())
 
 
 @contextmanager
-def _told(file: Path) -> Iterator[None]:
+def _as_config_error(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Keeps the accepted mesh on disk: soon after it changed, but rarely, and once more when the agent stops."""
+"""Writes the mesh snapshot: within seconds of a change, at a limited rate, and once more when the agent stops."""
 
 import asyncio
 import time
@@ -13,82 +13,82 @@ from ikto_core.values.counters import SnapshotCounters
 
 SAVE_EVERY_S = 5.0
 BYTES_PER_S = 200_000
-"""At most so much is written on average, however much changes: 10,000 peers take 4 MB, and disks wear."""
+"""Limit of the average write rate, whatever the rate of changes: 10,000 peers take 4 MB, and disks wear out."""
 
 RETRY_S = 60.0
 
-Take = Callable[[float], MeshSnapshot | None]
-"""Returns what to keep as of that time (seconds since the epoch); None: nothing, leave the file as it is."""
+TakeSnapshot = Callable[[float], MeshSnapshot | None]
+"""Returns the snapshot to save, as of a time in seconds since the epoch; None: leave the file unchanged."""
 
 log = structlog.get_logger(__name__)
 
 
 class SnapshotWriter:
-    """Writes what is to be kept whenever it `changed`, in a thread of its own; a disk that fails ends nothing."""
+    """Saves a snapshot after each change, in a thread of its own. A failing disk is reported and retried."""
 
     def __init__(self, file: SnapshotFile) -> None:
-        self.latest: MeshSnapshot | None = None  # what the file holds; None: nothing that can be used
-        self.failure = ""  # why it is not up to date; empty: it is, but for a few seconds
+        self.latest: MeshSnapshot | None = None  # the content of the file; None: no usable snapshot
+        self.failure = ""  # why the last write failed; empty: it did not
         self.stats = SnapshotCounters()
         self._file = file
-        self._changed = asyncio.Event()
+        self._requested = asyncio.Event()
 
     def load(self) -> MeshSnapshot | None:
-        """Return what an earlier run kept."""
+        """Return the snapshot of an earlier run; None if there is no usable one."""
         self.latest = self._file.load()
         return self.latest
 
-    def changed(self) -> None:
-        """Say that there may be something new to keep."""
-        self._changed.set()
+    def request_write(self) -> None:
+        """Request a write: the mesh may have changed."""
+        self._requested.set()
 
-    async def run(self, take: Take) -> None:
-        """Keep what `take` returns, until cancelled; on leaving, the latest."""
+    async def run(self, take: TakeSnapshot) -> None:
+        """Save what `take` returns, until cancelled; on leaving, save the latest state."""
         try:
-            # The executor is left when what its thread has begun is done: never two writers at once.
-            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keeper") as thread:
+            # Leaving the executor waits for a write that has begun, so there are never two writers at once.
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot-writer") as thread:
                 while True:
-                    with suppress(TimeoutError):  # what `take` does beside, and failed to do, is tried again
+                    with suppress(TimeoutError):  # `take` also retries a failed save of the state file
                         async with asyncio.timeout(RETRY_S):
-                            await self._changed.wait()
-                    self._changed.clear()
-                    await asyncio.sleep(await self._keep(take(time.time()), thread))
+                            await self._requested.wait()
+                    self._requested.clear()
+                    await asyncio.sleep(await self._save(take(time.time()), thread))
         finally:
-            if self._changed.is_set() and (kept := self._news(take(time.time()))):
-                with self._told():
-                    self._file.save(kept)
+            if self._requested.is_set() and (snapshot := self._if_changed(take(time.time()))):
+                with self._report_failures():
+                    self._file.save(snapshot)
 
-    async def _keep(self, kept: MeshSnapshot | None, thread: Executor) -> float:
-        """Keep this if it is news; return for how many seconds the disk shall have rest."""
-        if not (kept := self._news(kept)):
+    async def _save(self, taken: MeshSnapshot | None, thread: Executor) -> float:
+        """Save a snapshot if it differs from the file's; return the pause before the next write in seconds."""
+        if not (snapshot := self._if_changed(taken)):
             return 0.0
         pause_s = RETRY_S
-        with self._told():
-            size = await asyncio.get_running_loop().run_in_executor(thread, self._file.save, kept)
-            self.latest = kept
+        with self._report_failures():
+            size = await asyncio.get_running_loop().run_in_executor(thread, self._file.save, snapshot)
+            self.latest = snapshot
             self.stats.writes += 1
-            pause_s = rest_s(size)
+            pause_s = write_pause_s(size)
         if self.failure:
-            self._changed.set()
+            self._requested.set()
         return pause_s
 
-    def _news(self, kept: MeshSnapshot | None) -> MeshSnapshot | None:
-        return None if kept is None or kept.says_the_same_as(self.latest) else kept
+    def _if_changed(self, snapshot: MeshSnapshot | None) -> MeshSnapshot | None:
+        return None if snapshot is None or snapshot.same_content_as(self.latest) else snapshot
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Report a disk that can't take it; what was kept before is there still."""
+    def _report_failures(self) -> Iterator[None]:
+        """Log and count an OSError instead of raising it; the previous snapshot is still on disk then."""
         failure = ""
         try:
             yield
         except OSError as error:
             failure = str(error)
             self.stats.failures += 1
-            if failure != self.failure:  # told once, not once a minute
-                log.error("the mesh is not kept on disk", error=failure)
+            if failure != self.failure:  # once, not at every retry
+                log.error("snapshot not saved", error=failure)
         self.failure = failure
 
 
-def rest_s(size: int) -> float:
-    """Return how long the disk has rest after a write of so many bytes, in seconds."""
+def write_pause_s(size: int) -> float:
+    """Return the pause after a write of so many bytes, in seconds."""
     return max(SAVE_EVERY_S, size / BYTES_PER_S)

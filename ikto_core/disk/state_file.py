@@ -1,4 +1,4 @@
-"""What an agent keeps on disk: the subnet it has claimed, the names of its runs, and its public keys."""
+"""The state file: the claimed subnet, the instance ids of earlier runs, and the public keys of this installation."""
 
 import time
 from pathlib import Path
@@ -12,17 +12,17 @@ from ikto_core.values.addressing import Prefix, parse_address
 from ikto_core.values.keys import PublicKey
 
 VERSION = 1
-INSTANCES_KEPT = 100
-"""A bucket that is rolled back further than so many restarts of ours looks like a copy of this machine."""
+MAX_INSTANCES = 100
+"""After a rollback of the bucket by more restarts than this, a node takes its own record for a cloned machine's."""
 
-KEYS_KEPT = 20
-"""A bucket that is rolled back further than so many rotations holds a record that we don't know as ours."""
+MAX_KEYS = 20
+"""After a rollback of the bucket by more rotations than this, a node does not recognize its own record."""
 
 log = structlog.get_logger(__name__)
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A subnet that was claimed, and the circumstances under which the claim may be used again."""
+    """A claimed subnet, and the circumstances under which the claim may be used again."""
 
     private_address: str  # the device's address
     mesh_cidr: str
@@ -31,17 +31,17 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
 
     def check(self) -> None:
-        """Raise ValueError unless this is an address of that mesh."""
+        """Raise ValueError unless the address is one of the mesh."""
         subnet = Prefix.of(parse_address(self.private_address), self.subnet_prefix)
         if not Prefix.parse(self.mesh_cidr).covers(subnet):
-            raise ValueError(f"{subnet} lies outside the mesh {self.mesh_cidr}")
+            raise ValueError(f"{subnet} is outside the mesh {self.mesh_cidr}")
 
     def differences(self, other: "Claim") -> list[str]:
-        """Return where `other` is another claim than this, a line each."""
+        """Return the fields in which `other` differs from this claim, as one line each."""
         return [
-            f"{member} is {getattr(other, member)!r}, not {getattr(self, member)!r}"
-            for member in self.__struct_fields__
-            if getattr(self, member) != getattr(other, member)
+            f"{name} is {getattr(other, name)!r}, not {getattr(self, name)!r}"
+            for name in self.__struct_fields__
+            if getattr(self, name) != getattr(other, name)
         ]
 
 
@@ -49,50 +49,52 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the state file."""
 
     version: int = VERSION
-    claim: Claim | None = None  # None: nothing was ever claimed, or it was lost
-    instances: tuple[str, ...] = ()  # the runs of this installation, the latest last, INSTANCES_KEPT at most
-    keys: tuple[str, ...] = ()  # public keys in the order of rotations, KEYS_KEPT at most; empty: there was none
+    claim: Claim | None = None  # None: never claimed, or the claim was lost
+    instances: tuple[str, ...] = ()  # the runs of this installation, the latest last, at most MAX_INSTANCES
+    keys: tuple[str, ...] = ()  # public keys in the order of rotations, at most MAX_KEYS; empty: no rotation yet
 
     def check(self) -> None:
-        """Raise ValueError unless the claim is an address of its mesh, and the keys are keys."""
+        """Raise ValueError unless the claim's address is one of its mesh and the keys are valid."""
         if self.claim:
             self.claim.check()
         for text in self.keys:
             PublicKey.parse(text)
 
-    def begun(self, instance: str) -> "SavedState":
-        """Return what to keep before the run `instance` writes its first record."""
+    def with_instance(self, instance: str) -> "SavedState":
+        """Return the state to save before the run `instance` writes its first record."""
         earlier = [run for run in self.instances if run != instance]
-        return msgspec.structs.replace(self, instances=(*earlier, instance)[-INSTANCES_KEPT:])
+        return msgspec.structs.replace(self, instances=(*earlier, instance)[-MAX_INSTANCES:])
 
-    def announced(self, *keys: str) -> "SavedState":
-        """Return what to keep before others are told of the last of these public keys of ours."""
+    def with_keys(self, *keys: str) -> "SavedState":
+        """Return the state to save before the last of these public keys of this node is published."""
         earlier = [key for key in self.keys if key not in keys]
-        return msgspec.structs.replace(self, keys=(*earlier, *keys)[-KEYS_KEPT:])
+        return msgspec.structs.replace(self, keys=(*earlier, *keys)[-MAX_KEYS:])
 
-    def claimed(self, claim: Claim) -> "SavedState":
-        """Return what to keep once the claim stands."""
+    def with_claim(self, claim: Claim) -> "SavedState":
+        """Return the state to save once the subnet is claimed."""
         return msgspec.structs.replace(self, claim=claim)
 
 
 class StateFile:
-    """One file in the agent's own directory, replaced as a whole: after a power cut it is the old or the new one."""
+    """The file `state.json` in the state directory, replaced atomically: a power cut leaves the old or the new one."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "state.json"
-        self.failure = ""  # why the latest state is not kept; empty: it is
+        self.failure = ""  # why the latest state could not be saved; empty: it is saved
         self._unsaved: SavedState | None = None
 
     def load(self) -> SavedState:
-        """Return what was kept. A file of another form is set aside and reported, and nothing was kept.
+        """Return the saved state; an empty one if there is no file. A damaged file is set aside and logged.
 
-        Raises ConfigError if the system does not let us read it: it may be whole, and its claim is ours to keep.
+        Raises:
+            ConfigError: The file exists and can't be read. It may hold a valid claim, so it is not ignored.
+
         """
         try:
-            kept = msgspec.json.decode(self.path.read_bytes(), type=SavedState)
-            if kept.version != VERSION:
-                raise ValueError(f"version {kept.version} is not {VERSION}")
-            kept.check()
+            state = msgspec.json.decode(self.path.read_bytes(), type=SavedState)
+            if state.version != VERSION:
+                raise ValueError(f"version {state.version} is not {VERSION}")
+            state.check()
         except FileNotFoundError:
             return SavedState()
         except (IsADirectoryError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
@@ -101,30 +103,30 @@ class StateFile:
         except OSError as error:
             hint = "let the agent's user read it; or delete it, and an automatic address may change"
             raise ConfigError(f"state_dir: {self.path} can't be read: {error.strerror}", hint=hint) from None
-        return kept
+        return state
 
-    def save(self, kept: SavedState) -> None:
-        """Keep this from now on. A disk that can't take it is reported: the mesh works without, until a restart."""
+    def save(self, state: SavedState) -> None:
+        """Save the state. A failure is logged, not raised: until the next restart the mesh works without it."""
         before, self.failure, self._unsaved = self.failure, "", None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            replace_file(self.path, msgspec.json.encode(kept))
+            replace_file(self.path, msgspec.json.encode(state))
         except OSError as error:
-            self._unsaved, self.failure = kept, str(error)
-            if self.failure != before:  # told once, not once a minute
-                log.error("state not kept", path=str(self.path), error=self.failure)
+            self._unsaved, self.failure = state, str(error)
+            if self.failure != before:  # once, not at every retry
+                log.error("state not saved", path=str(self.path), error=self.failure)
 
-    def mend(self) -> None:
-        """Try again to keep what the disk could not take."""
+    def retry_save(self) -> None:
+        """Save again a state that could not be saved; do nothing if there is none."""
         if self._unsaved:
             self.save(self._unsaved)
 
 
 def set_aside(path: Path, error: Exception) -> None:
-    """Give a file of ours that can't be used another name, and report it; whatever happens, this does not fail."""
+    """Rename an unusable file of the agent and log it. A failure to rename is logged, not raised."""
     aside = path.with_name(f"{path.name}.unreadable-{int(time.time())}")
-    log.error("a file of ours is unreadable and set aside", path=str(path), error=str(error), aside=str(aside))
+    log.error("file is unreadable, setting it aside", path=str(path), error=str(error), renamed_to=str(aside))
     try:
         path.replace(aside)
     except OSError as failure:
-        log.error("could not set it aside", path=str(path), error=str(failure))
+        log.error("can't set the file aside", path=str(path), error=str(failure))

@@ -36,7 +36,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixtur
     path.write_text(PRIVATE)
     assert run(["key", "generate", str(path)]) == 3
     captured = capsys.readouterr()
-    assert captured.err == f"ikto: {path}: exists already, and is not overwritten (give another path)\n"
+    assert captured.err == f"ikto: {path}: already exists and is not overwritten (choose another path)\n"
     assert captured.out == ""
     assert path.read_text() == PRIVATE
 
@@ -54,7 +54,7 @@ def test_a_key_open_to_others_is_one_line_with_a_remedy(tmp_path: Path, capsys: 
     path.write_text(PRIVATE)
     path.chmod(0o644)
     assert run(["key", "show", str(path)]) == 3
-    told = f"ikto: {path}: has mode 0644, which opens the private key to others (chmod 600 {path})\n"
+    told = f"ikto: {path}: has mode 0644, which lets other users access the private key (chmod 600 {path})\n"
     assert capsys.readouterr().err == told
 
 
@@ -73,4 +73,4 @@ def test_a_rotation_says_what_it_waits_for() -> None:
 def test_a_missing_key_is_one_line_with_a_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "private.key"
     assert run(["key", "show", str(path)]) == 3
-    assert capsys.readouterr().err == f"ikto: {path}: there is no such file (`ikto key generate {path}` makes one)\n"
+    assert capsys.readouterr().err == f"ikto: {path}: there is no such file (create it: ikto key generate {path})\n"

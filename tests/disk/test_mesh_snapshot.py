@@ -1,4 +1,4 @@
-"""The mesh on disk is read back whole or not at all, and whatever is there instead never stops an agent."""
+"""A snapshot is loaded completely or not at all, and a damaged file never stops an agent."""
 
 import hashlib
 import subprocess
@@ -23,7 +23,7 @@ from tests.samples import KEY, OWN_KEY, entries_of, record
 CLAIM = Claim(
     private_address="10.0.0.18", mesh_cidr="10.0.0.0/24", subnet_prefix=28, public_key=OWN_KEY.text, bucket="ikto-mesh"
 )
-KEPT = MeshSnapshot(
+SNAPSHOT = MeshSnapshot(
     claim=CLAIM, stream="2026-01-01", revision=7, saved_at=1.5e9, entries=entries_of(record("10.0.0.64/28", KEY))
 )
 BOMB = b"[" * 100_000
@@ -40,28 +40,28 @@ def logs() -> Iterator[list[EventDict]]:
         yield logs
 
 
-def whole(body: bytes, version: int = 1) -> bytes:
-    """Return a file of this body, in order but for it."""
+def with_header(body: bytes, version: int = 1) -> bytes:
+    """Return a file with this body and a valid header."""
     return b'{"version":%d,"sha256":"%s"}\n%s' % (version, hashlib.sha256(body).hexdigest().encode(), body)
 
 
-def changed(**members: object) -> bytes:
-    return whole(msgspec.json.encode({**msgspec.to_builtins(KEPT), **members}))
+def with_fields(**members: object) -> bytes:
+    return with_header(msgspec.json.encode({**msgspec.to_builtins(SNAPSHOT), **members}))
 
 
-BODY = msgspec.json.encode(KEPT)
-GOOD = whole(BODY)
+BODY = msgspec.json.encode(SNAPSHOT)
+GOOD = with_header(BODY)
 
 
-def test_what_was_saved_is_loaded_by_the_next_run(file: SnapshotFile) -> None:
-    file.save(replace(KEPT, entries={}))
-    assert file.save(KEPT) == file.path.stat().st_size == len(GOOD)
-    assert SnapshotFile(file.path.parent).load() == KEPT
+def test_a_saved_snapshot_is_loaded_by_the_next_run(file: SnapshotFile) -> None:
+    file.save(replace(SNAPSHOT, entries={}))
+    assert file.save(SNAPSHOT) == file.path.stat().st_size == len(GOOD)
+    assert SnapshotFile(file.path.parent).load() == SNAPSHOT
     assert [path.name for path in file.path.parent.iterdir()] == ["mesh"]
     assert file.path.stat().st_mode & 0o7777 == 0o600
 
 
-def test_where_nothing_was_kept_nothing_is_loaded_made_or_reported(file: SnapshotFile, logs: list[EventDict]) -> None:
+def test_without_a_file_nothing_is_loaded_created_or_logged(file: SnapshotFile, logs: list[EventDict]) -> None:
     assert file.load() is None
     assert not file.path.parent.exists()
     assert logs == []
@@ -74,21 +74,21 @@ def test_where_nothing_was_kept_nothing_is_loaded_made_or_reported(file: Snapsho
         pytest.param(GOOD[:-9], id="truncated"),
         pytest.param(bytes(4096), id="zeros, as after a power cut"),
         pytest.param(GOOD[:-200] + bytes(200), id="zeros at the end"),
-        pytest.param(GOOD.replace(b'"revision":7', b'"revision":8'), id="one digit is another"),
-        pytest.param(GOOD + b" ", id="more than there was"),
-        pytest.param(BODY, id="without a head"),
-        pytest.param(whole(BODY, version=2), id="a newer version"),
-        pytest.param(b'{"version":2}\nwhatever', id="a newer version of another form"),
-        pytest.param(whole(b"[]"), id="not an object"),
-        pytest.param(whole(BOMB), id="a nested bomb"),
-        pytest.param(BOMB, id="a nested bomb as head"),
-        pytest.param(changed(entries=[]), id="entries of a wrong type"),
-        pytest.param(changed(entries={"a": {"revision": 1, "value": "!"}}), id="a value that is not base64"),
-        pytest.param(changed(claim={**msgspec.to_builtins(CLAIM), "subnet_prefix": 129}), id="an impossible claim"),
+        pytest.param(GOOD.replace(b'"revision":7', b'"revision":8'), id="one digit changed"),
+        pytest.param(GOOD + b" ", id="extra content at the end"),
+        pytest.param(BODY, id="without a header"),
+        pytest.param(with_header(BODY, version=2), id="a newer version"),
+        pytest.param(b'{"version":2}\nwhatever', id="a newer version in another format"),
+        pytest.param(with_header(b"[]"), id="not an object"),
+        pytest.param(with_header(BOMB), id="a nested bomb"),
+        pytest.param(BOMB, id="a nested bomb as header"),
+        pytest.param(with_fields(entries=[]), id="entries of a wrong type"),
+        pytest.param(with_fields(entries={"a": {"revision": 1, "value": "!"}}), id="a value that is not base64"),
+        pytest.param(with_fields(claim={**msgspec.to_builtins(CLAIM), "subnet_prefix": 129}), id="an impossible claim"),
     ],
 )
-def test_an_unusable_file_is_set_aside_and_reported(file: SnapshotFile, logs: list[EventDict], content: bytes) -> None:
-    file.save(KEPT)
+def test_an_unusable_file_is_set_aside_and_logged(file: SnapshotFile, logs: list[EventDict], content: bytes) -> None:
+    file.save(SNAPSHOT)
     file.path.write_bytes(content)
     assert file.load() is None
     (aside,) = file.path.parent.iterdir()
@@ -97,43 +97,43 @@ def test_an_unusable_file_is_set_aside_and_reported(file: SnapshotFile, logs: li
     (report,) = logs
     assert (report["log_level"], report["path"]) == ("error", str(file.path))
     assert report["error"]
-    file.save(KEPT)
-    assert file.load() == KEPT
+    file.save(SNAPSHOT)
+    assert file.load() == SNAPSHOT
 
 
-def test_a_directory_in_the_files_place_is_set_aside(file: SnapshotFile) -> None:
+def test_a_directory_in_place_of_the_file_is_set_aside(file: SnapshotFile) -> None:
     file.path.mkdir(parents=True)
     assert file.load() is None
-    file.save(KEPT)
-    assert file.load() == KEPT
+    file.save(SNAPSHOT)
+    assert file.load() == SNAPSHOT
 
 
-def test_a_file_that_is_closed_to_us_is_reported_and_stays(file: SnapshotFile, logs: list[EventDict]) -> None:
-    file.save(KEPT)
+def test_a_file_without_read_permission_is_logged_and_stays(file: SnapshotFile, logs: list[EventDict]) -> None:
+    file.save(SNAPSHOT)
     file.path.parent.chmod(0o000)
     with as_nobody():
         assert file.load() is None
         with pytest.raises(PermissionError):
-            file.save(replace(KEPT, revision=8))
+            file.save(replace(SNAPSHOT, revision=8))
     file.path.parent.chmod(0o700)
-    assert file.load() == KEPT
+    assert file.load() == SNAPSHOT
     (report,) = logs
     assert "Permission denied" in report["error"]
 
 
 @pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.replace", "os.open"])
-def test_a_disk_that_is_full_leaves_what_was_kept(
+def test_a_failing_write_leaves_the_old_snapshot(
     file: SnapshotFile, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    file.save(KEPT)
+    file.save(SNAPSHOT)
     with monkeypatch.context() as broken:
         broken.setattr(call, full)
         with pytest.raises(OSError, match="No space left"):
-            file.save(replace(KEPT, revision=8))
-    assert file.load() == KEPT
+            file.save(replace(SNAPSHOT, revision=8))
+    assert file.load() == SNAPSHOT
     assert [path.name for path in file.path.parent.iterdir()] == ["mesh"]
 
 
@@ -141,30 +141,30 @@ ON_A_SMALL_DISK = """
 import sys
 from errno import ENOSPC
 from pathlib import Path
-from tests.disk.test_mesh_snapshot import KEPT, SnapshotFile, larger
+from tests.disk.test_mesh_snapshot import SNAPSHOT, SnapshotFile, larger
 directory = Path(sys.argv[1])
 file = SnapshotFile(directory)
-file.save(KEPT)
+file.save(SNAPSHOT)
 try:
-    file.save(larger(KEPT))
+    file.save(larger(SNAPSHOT))
 except OSError as error:
     assert error.errno == ENOSPC, error
 else:
     raise SystemExit("64 KB fit on a disk of 16 KB")
-assert file.load() == KEPT
+assert file.load() == SNAPSHOT
 assert [path.name for path in directory.iterdir()] == ["mesh"]
 """
 
 
-def larger(kept: MeshSnapshot) -> MeshSnapshot:
-    return replace(kept, entries={str(number): Entry(number, bytes(1024)) for number in range(64)})
+def larger(snapshot: MeshSnapshot) -> MeshSnapshot:
+    return replace(snapshot, entries={str(number): Entry(number, bytes(1024)) for number in range(64)})
 
 
-def test_a_disk_that_is_really_full_leaves_what_was_kept(tmp_path: Path) -> None:
-    """A tmpfs of four pages, in a mount namespace that ends with the test."""
+def test_a_full_disk_leaves_the_old_snapshot(tmp_path: Path) -> None:
+    """The disk is a tmpfs of four pages in a mount namespace of its own."""
     mounted = ["unshare", "--mount", "sh", "-ec", f'mount -t tmpfs -o size=16k none {tmp_path}; exec "$@"', "sh"]
     if subprocess.run([*mounted, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("no mount namespace can be made here: it takes root")
+        pytest.skip("can't create a mount namespace here: needs root")
     command = [*mounted, sys.executable, "-c", ON_A_SMALL_DISK, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
@@ -172,22 +172,22 @@ def test_a_disk_that_is_really_full_leaves_what_was_kept(tmp_path: Path) -> None
 
 
 @given(SOME_RULES, BATCHES)
-def test_the_kept_records_are_accepted_again_and_make_the_same_peers(
+def test_the_records_of_a_snapshot_are_accepted_again_and_give_the_same_peers(
     rules: MeshRules, batches: list[list[Change]]
 ) -> None:
     view, table = MeshView(rules), dict[str, Entry]()
     for changes in numbered(batches):
         view.update(changes)
         table |= changes
-    kept = replace(KEPT, entries={key: table[key] for key in view.accepted})
+    snapshot = replace(SNAPSHOT, entries={key: table[key] for key in view.accepted})
     again = MeshView(rules)
-    again.update(msgspec.json.decode(msgspec.json.encode(kept), type=MeshSnapshot).entries)
+    again.update(msgspec.json.decode(msgspec.json.encode(snapshot), type=MeshSnapshot).entries)
     assert again.peers == view.peers
     assert again.quarantined == {}
 
 
-def test_the_same_mesh_at_another_revision_is_no_news() -> None:
-    assert replace(KEPT, revision=8, saved_at=2e9).same_content_as(KEPT)
-    assert not KEPT.same_content_as(None)
-    assert not replace(KEPT, entries={}).same_content_as(KEPT)
-    assert not replace(KEPT, claim=replace(CLAIM, bucket="other")).same_content_as(KEPT)
+def test_snapshots_that_differ_only_in_revision_and_time_have_the_same_content() -> None:
+    assert replace(SNAPSHOT, revision=8, saved_at=2e9).same_content_as(SNAPSHOT)
+    assert not SNAPSHOT.same_content_as(None)
+    assert not replace(SNAPSHOT, entries={}).same_content_as(SNAPSHOT)
+    assert not replace(SNAPSHOT, claim=replace(CLAIM, bucket="other")).same_content_as(SNAPSHOT)

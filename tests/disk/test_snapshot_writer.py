@@ -1,4 +1,4 @@
-"""What is kept is up to date within seconds and at the end, and the disk is neither worn nor trusted."""
+"""The snapshot on disk is up to date within seconds and at the end; writes are limited and failures are survived."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,24 +11,24 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from ikto_core.disk import snapshot_writer as keeper_module
+from ikto_core.disk import snapshot_writer as writer_module
 from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
-from ikto_core.disk.snapshot_writer import SnapshotWriter, rest_s
+from ikto_core.disk.snapshot_writer import SnapshotWriter, write_pause_s
 from ikto_core.disk.state_file import SavedState, StateFile
-from tests.disk.test_mesh_snapshot import CLAIM, KEPT
+from tests.disk.test_mesh_snapshot import CLAIM, SNAPSHOT
 from tests.nodes import until
 
 
-def moved(number: int) -> MeshSnapshot:
-    """Return one mesh after another."""
-    return replace(KEPT, claim=replace(CLAIM, private_address=f"10.0.0.{number + 16}"))
+def numbered(number: int) -> MeshSnapshot:
+    """Return a snapshot that differs from those of other numbers."""
+    return replace(SNAPSHOT, claim=replace(CLAIM, private_address=f"10.0.0.{number + 16}"))
 
 
 class Source:
-    """What there is to keep at the moment."""
+    """Supplies the snapshot to save at the moment."""
 
     def __init__(self) -> None:
-        self.mesh: MeshSnapshot | None = KEPT
+        self.mesh: MeshSnapshot | None = SNAPSHOT
 
     def take(self, now: float) -> MeshSnapshot | None:
         return replace(self.mesh, saved_at=now) if self.mesh else None
@@ -51,92 +51,94 @@ def logs() -> Iterator[list[EventDict]]:
 
 
 @asynccontextmanager
-async def keeping(
-    snapshot_writer: SnapshotWriter, take: Callable[[float], MeshSnapshot | None]
+async def running(
+    writer: SnapshotWriter, take: Callable[[float], MeshSnapshot | None]
 ) -> AsyncIterator[SnapshotWriter]:
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(snapshot_writer.run(take))
-        yield snapshot_writer
+        task = tasks.create_task(writer.run(take))
+        yield writer
         task.cancel()
 
 
-def kept(file: SnapshotFile) -> MeshSnapshot:
+def saved(file: SnapshotFile) -> MeshSnapshot:
     found = file.load()
     assert found
     return found
 
 
-async def test_what_is_new_is_kept_at_once_and_loaded_by_the_next_run(source: Source, file: SnapshotFile) -> None:
-    async with keeping(SnapshotWriter(file), source.take) as snapshot_writer:
-        snapshot_writer.changed()
-        await until(lambda: snapshot_writer.stats.writes)
-    again = SnapshotWriter(file)
-    assert again.load() == again.latest == snapshot_writer.latest == kept(file)
-    assert kept(file).entries == KEPT.entries
-
-
-async def test_a_thousand_changes_are_one_write_and_the_last_one_is_kept_at_the_end(
+async def test_the_first_snapshot_is_saved_at_once_and_loaded_by_the_next_run(
     source: Source, file: SnapshotFile
 ) -> None:
-    async with keeping(SnapshotWriter(file), source.take) as snapshot_writer:
-        snapshot_writer.changed()
-        await until(lambda: snapshot_writer.stats.writes)
+    async with running(SnapshotWriter(file), source.take) as writer:
+        writer.request_write()
+        await until(lambda: writer.stats.writes)
+    again = SnapshotWriter(file)
+    assert again.load() == again.latest == writer.latest == saved(file)
+    assert saved(file).entries == SNAPSHOT.entries
+
+
+async def test_a_thousand_changes_cost_one_write_and_the_last_one_is_saved_at_the_end(
+    source: Source, file: SnapshotFile
+) -> None:
+    async with running(SnapshotWriter(file), source.take) as writer:
+        writer.request_write()
+        await until(lambda: writer.stats.writes)
         for number in range(1000):
-            source.mesh = moved(number % 7)
-            snapshot_writer.changed()
+            source.mesh = numbered(number % 7)
+            writer.request_write()
             await asyncio.sleep(0)
-        assert snapshot_writer.stats.writes == 1
-        assert kept(file).claim == CLAIM
-    assert kept(file).claim == moved(999 % 7).claim
+        assert writer.stats.writes == 1
+        assert saved(file).claim == CLAIM
+    assert saved(file).claim == numbered(999 % 7).claim
 
 
-async def test_what_is_no_news_is_not_written(
+async def test_an_unchanged_snapshot_is_not_written(
     source: Source, file: SnapshotFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_module, "SAVE_EVERY_S", 0.0)
-    monkeypatch.setattr(keeper_module, "BYTES_PER_S", 10**12)
+    monkeypatch.setattr(writer_module, "SAVE_EVERY_S", 0.0)
+    monkeypatch.setattr(writer_module, "BYTES_PER_S", 10**12)
     asked: list[float] = []
 
     def take(now: float) -> MeshSnapshot | None:
         asked.append(now)
         return source.take(now)
 
-    async with keeping(SnapshotWriter(file), take) as snapshot_writer:
-        for mesh in (KEPT, replace(KEPT, revision=8), None):
+    async with running(SnapshotWriter(file), take) as writer:
+        for mesh in (SNAPSHOT, replace(SNAPSHOT, revision=8), None):
             asked.clear()
             source.mesh = mesh
-            snapshot_writer.changed()
-            await until(lambda: asked and snapshot_writer.stats.writes)
-        assert snapshot_writer.stats.writes == 1
-    assert kept(file).revision == KEPT.revision
+            writer.request_write()
+            await until(lambda: asked and writer.stats.writes)
+        assert writer.stats.writes == 1
+    assert saved(file).revision == SNAPSHOT.revision
 
 
-async def test_nothing_changed_nothing_is_written_at_the_end_either(source: Source, file: SnapshotFile) -> None:
-    async with keeping(SnapshotWriter(file), source.take):
+async def test_without_a_request_nothing_is_written_at_the_end(source: Source, file: SnapshotFile) -> None:
+    async with running(SnapshotWriter(file), source.take):
         await asyncio.sleep(0)
     assert not file.path.exists()
 
 
-async def test_a_disk_that_fails_is_told_once_and_tried_again(
+async def test_a_failing_disk_is_logged_once_and_retried(
     source: Source, file: SnapshotFile, logs: list[EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_module, "RETRY_S", 0.0)
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.0)
     in_the_way = file.path.with_name(".mesh.new")
     in_the_way.mkdir()
-    async with keeping(SnapshotWriter(file), source.take) as snapshot_writer:
-        snapshot_writer.changed()
-        await until(lambda: snapshot_writer.stats.failures > 3)
-        assert ".mesh.new" in snapshot_writer.failure
+    async with running(SnapshotWriter(file), source.take) as writer:
+        writer.request_write()
+        await until(lambda: writer.stats.failures > 3)
+        assert ".mesh.new" in writer.failure
         in_the_way.rmdir()
         await until(file.path.exists)
-        await until(lambda: not snapshot_writer.failure)
+        await until(lambda: not writer.failure)
     assert len(logs) == 1
 
 
-async def test_a_state_file_that_could_not_be_written_is_tried_again_although_the_mesh_is_as_it_was(
+async def test_saving_the_state_file_is_retried_while_the_mesh_is_unchanged(
     file: SnapshotFile, tmp_path: Path, logs: list[EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_module, "RETRY_S", 0.0)
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.0)
     (tmp_path / "state").write_text("in the way of a directory")
     state = StateFile(tmp_path / "state")
     state.save(SavedState(instances=("run",)))
@@ -144,26 +146,26 @@ async def test_a_state_file_that_could_not_be_written_is_tried_again_although_th
 
     def take(now: float) -> None:
         tries.append(now)
-        state.mend()
+        state.retry_save()
 
-    async with keeping(SnapshotWriter(file), take):
+    async with running(SnapshotWriter(file), take):
         await until(lambda: len(tries) > 3)
         assert state.failure
         state.path.parent.unlink()
         await until(lambda: not state.failure)
     assert state.load().instances == ("run",)
-    assert [entry["event"] for entry in logs] == ["state not kept"]
+    assert [entry["event"] for entry in logs] == ["state not saved"]
 
 
-async def test_a_disk_that_fails_at_the_end_fails_nobody(source: Source, file: SnapshotFile) -> None:
+async def test_a_failing_disk_at_the_end_raises_no_error(source: Source, file: SnapshotFile) -> None:
     file.path.with_name(".mesh.new").mkdir()
-    async with keeping(SnapshotWriter(file), source.take) as snapshot_writer:
-        snapshot_writer.changed()
-        await until(lambda: snapshot_writer.failure)
+    async with running(SnapshotWriter(file), source.take) as writer:
+        writer.request_write()
+        await until(lambda: writer.failure)
 
 
 class SlowFile(SnapshotFile):
-    """Takes as long as the test likes, and notices two writers at once."""
+    """A file whose writes last until `go_on` is set; it counts concurrent writers."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -171,30 +173,28 @@ class SlowFile(SnapshotFile):
         self.writing = 0
         self.most_at_once = 0
 
-    def save(self, kept: MeshSnapshot) -> int:
+    def save(self, snapshot: MeshSnapshot) -> int:
         self.writing += 1
         self.most_at_once = max(self.most_at_once, self.writing)
         self.begun.set()
         self.go_on.wait(10)
-        size = super().save(kept)
+        size = super().save(snapshot)
         self.writing -= 1
         return size
 
 
-async def test_an_end_in_the_middle_of_a_write_waits_for_it_and_keeps_the_latest(
-    source: Source, tmp_path: Path
-) -> None:
+async def test_stopping_during_a_write_waits_for_it_and_saves_the_latest(source: Source, tmp_path: Path) -> None:
     file = SlowFile(tmp_path)
-    async with keeping(SnapshotWriter(file), source.take) as snapshot_writer:
-        snapshot_writer.changed()
+    async with running(SnapshotWriter(file), source.take) as writer:
+        writer.request_write()
         await until(file.begun.is_set)
-        source.mesh = moved(1)
-        snapshot_writer.changed()
+        source.mesh = numbered(1)
+        writer.request_write()
         asyncio.get_running_loop().call_soon(file.go_on.set)
     assert file.most_at_once == 1
-    assert kept(file).claim == moved(1).claim
+    assert saved(file).claim == numbered(1).claim
 
 
-def test_a_large_mesh_is_written_more_rarely() -> None:
-    assert rest_s(1000) == 5
-    assert rest_s(4_000_000) == 20
+def test_a_large_snapshot_is_written_less_often() -> None:
+    assert write_pause_s(1000) == 5
+    assert write_pause_s(4_000_000) == 20

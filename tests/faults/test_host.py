@@ -76,7 +76,7 @@ def test_disk_full_from_the_start(
     agent = mesh.agent(start=False, private_address="auto")
     filler = fill(small_disk(agent))
     agent.start()
-    eventually(lambda: "state not kept" in agent.log_text())
+    eventually(lambda: "state not saved" in agent.log_text())
     claimed = eventually(lambda: agent.admin.status().allowed_ip)
     agent.kill()
     filler.unlink()
