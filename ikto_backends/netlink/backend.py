@@ -8,13 +8,13 @@ from pyroute2 import AsyncIPRoute
 
 from ikto_backends.netlink.attributes import Device, attribute
 from ikto_backends.netlink.decode import decode
+from ikto_backends.netlink.decode_cache import DecodeCache
 from ikto_backends.netlink.encode import encode_clear, encode_patch
-from ikto_backends.netlink.errors import Task, absent, mapped, wrong_kind
+from ikto_backends.netlink.errors import Operation, backend_errors, no_such_device, wrong_kind
 from ikto_backends.netlink.events import watch
 from ikto_backends.netlink.generic import GenericNetlink
 from ikto_backends.netlink.links import WIREGUARD, Link, Links
-from ikto_backends.netlink.namespace import Namespace, inside
-from ikto_backends.netlink.seen import Seen
+from ikto_backends.netlink.namespace import Namespace, open_namespace
 from ikto_core.plugins import BackendContext, DeviceEvent, DevicePatch, DeviceState, NoSuchDeviceError
 
 _GET_DEVICE, _SET_DEVICE = 0, 1
@@ -27,11 +27,11 @@ async def open_netlink(context: BackendContext) -> AsyncIterator["NetlinkBackend
     Made from the agent's own namespace, a device keeps its UDP socket there (wireguard.com/netns).
     """
     with closing(GenericNetlink(WIREGUARD)) as wireguard:  # once the thread, which uses it, has ended
-        async with inside(context.netns) as namespace:
-            with mapped(context.ifname, Task.READ):
+        async with open_namespace(context.netns) as namespace:
+            with backend_errors(context.ifname, Operation.READ):
                 route, births = await namespace.route(), AsyncIPRoute()
             with closing(route), closing(births):
-                with mapped(context.ifname, Task.READ):
+                with backend_errors(context.ifname, Operation.READ):
                     await route.bind()
                     await births.bind()
                 yield NetlinkBackend(namespace, Links(namespace, route, births), wireguard)
@@ -44,12 +44,12 @@ class NetlinkBackend:
         self._namespace = namespace
         self._links = links
         self._wireguard = wireguard
-        self._seen = Seen(namespace.scope_name)
+        self._seen = DecodeCache(namespace.scope_name)
 
     async def read(self, ifname: str) -> DeviceState | None:
         """Return the device as it is, None if it is absent."""
         try:
-            with mapped(ifname, Task.READ):
+            with backend_errors(ifname, Operation.READ):
                 link = await self._wireguard_link(ifname)
                 addresses = await self._links.addresses(link.index)
                 state = await self._namespace.run(lambda: self._dump(ifname))
@@ -59,7 +59,7 @@ class NetlinkBackend:
 
     async def create(self, ifname: str) -> None:
         """Make sure that the device exists; a link of that name that is no WireGuard device is an error."""
-        with mapped(ifname, Task.CREATE):
+        with backend_errors(ifname, Operation.CREATE):
             if not await self._links.create(ifname):
                 await self._wireguard_link(ifname)
 
@@ -73,13 +73,13 @@ class NetlinkBackend:
 
     async def delete(self, ifname: str) -> None:
         """Make sure that the device does not exist; a link that is no WireGuard device is left alone."""
-        with mapped(ifname, Task.DELETE):
+        with backend_errors(ifname, Operation.DELETE):
             if (link := await self._links.get(ifname)) is None:
                 return
             if link.kind != WIREGUARD:
                 raise wrong_kind(ifname)
             try:  # a device that still has 500 peers takes the kernel seconds to delete
-                with mapped(ifname, Task.CONFIGURE):
+                with backend_errors(ifname, Operation.CONFIGURE):
                     await self._namespace.run(lambda: self._set([encode_clear(ifname)]))
             except NoSuchDeviceError:
                 return
@@ -92,23 +92,23 @@ class NetlinkBackend:
     async def _wireguard_link(self, ifname: str) -> Link:
         link = await self._links.get(ifname)
         if link is None:
-            raise absent(ifname)
+            raise no_such_device(ifname)
         if link.kind != WIREGUARD:
             raise wrong_kind(ifname)
         return link
 
     async def _change_link(self, ifname: str, patch: DevicePatch) -> None:
-        with mapped(ifname, Task.LINK):
+        with backend_errors(ifname, Operation.LINK):
             link = await self._wireguard_link(ifname)
             if patch.mtu is not None:
                 await self._links.set_mtu(link.index, patch.mtu)
-            with mapped(ifname, Task.ADDRESS):
+            with backend_errors(ifname, Operation.ADDRESS):
                 await self._links.change_addresses(link.index, patch.add_addresses, patch.remove_addresses)
             if patch.up is not None:
                 await self._links.set_up(link.index, up=patch.up)
 
     async def _write(self, ifname: str, patch: DevicePatch) -> None:
-        with mapped(ifname, Task.CONFIGURE):
+        with backend_errors(ifname, Operation.CONFIGURE):
             await self._namespace.run(lambda: self._set(encode_patch(ifname, patch, scope_id=self._namespace.scope_id)))
 
     def _set(self, messages: list[bytes]) -> None:
@@ -121,6 +121,6 @@ class NetlinkBackend:
 
 
 async def _events(namespace: Namespace) -> AsyncIterator[DeviceEvent]:
-    with mapped("the system", Task.WATCH):
+    with backend_errors("the system", Operation.WATCH):
         async for event in watch(namespace):
             yield event

@@ -6,8 +6,8 @@ from struct import Struct, error
 from msgspec.structs import replace
 
 from ikto_backends.netlink.attributes import HEADER, Device, Peer, attributes
-from ikto_backends.netlink.seen import Seen
-from ikto_backends.netlink.usual_read import usual_peers
+from ikto_backends.netlink.bulk_decode import decode_in_bulk
+from ikto_backends.netlink.decode_cache import DecodeCache
 from ikto_core.plugins import BackendError, DeviceState, PeerState, PresharedKey, PrivateKey, PublicKey
 
 _U16 = Struct("=H")
@@ -16,7 +16,7 @@ _U64 = Struct("=Q")
 _TIMESPEC = Struct("=qq")
 
 
-def decode(messages: Iterable[bytes], seen: Seen) -> DeviceState:
+def decode(messages: Iterable[bytes], seen: DecodeCache) -> DeviceState:
     """Return what the payloads of one WG_CMD_GET_DEVICE dump say: keys, port, mark and peers; the rest is not theirs.
 
     A dump splits long peers, and these are put together again.
@@ -40,7 +40,7 @@ def decode(messages: Iterable[bytes], seen: Seen) -> DeviceState:
 class _Device:
     """A device, gathered message by message."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: DecodeCache) -> None:
         self._seen = seen
         self._private_key: PrivateKey | None = None
         self._listen_port = 0
@@ -76,7 +76,7 @@ class _Device:
             self._take_peer(data, first, last)
 
     def _take_usual(self, data: bytes, start: int, end: int) -> bool:
-        peers = usual_peers(data, start, end, self._seen)
+        peers = decode_in_bulk(data, start, end, self._seen)
         if peers is None or not self._peers.keys().isdisjoint(peers):
             return False
         self._peers |= peers

@@ -8,7 +8,7 @@ from socket import AF_INET, AF_INET6, if_nametoindex
 from struct import Struct
 
 from ikto_backends.netlink.attributes import HEADER, NESTED, REPLACE_PEERS, AllowedIP, Device, Peer, PeerFlag, attribute
-from ikto_backends.netlink.usual_write import usual_peer
+from ikto_backends.netlink.common_peer import encode_common_peer
 from ikto_core.plugins import BackendError, DevicePatch, Endpoint, PeerPatch, PublicKey, parse_address
 
 MESSAGE_BYTES = 16 * 1024
@@ -105,7 +105,7 @@ def _number(name: str, form: Struct, value: int) -> bytes:
 def _fragments(patch: DevicePatch, limit: int, scope_id: Callable[[str], int]) -> Iterator[bytes]:
     """Yield peers, each in one piece or in several, none longer than `limit`."""
     for peer in patch.peers:
-        if usual := usual_peer(peer):
+        if usual := encode_common_peer(peer):
             yield usual
         else:
             yield from _unusual(peer, limit, scope_id)

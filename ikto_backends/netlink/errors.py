@@ -10,7 +10,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from ikto_core.plugins import BackendError, NoSuchDeviceError
 
 
-class Task(Enum):
+class Operation(Enum):
     """What was being done when the kernel refused: the same number means different things."""
 
     READ = "be read"
@@ -30,22 +30,22 @@ _NO_IPV6 = (
     "IPv6 is disabled on this host or on this device",
     "enable it: sysctl net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0",
 )
-_MEANINGS: dict[tuple[Task, int], tuple[str, str]] = {
-    (Task.CREATE, EOPNOTSUPP): _NO_WIREGUARD,
-    (Task.ADDRESS, EACCES): _NO_IPV6,
-    (Task.ADDRESS, EAFNOSUPPORT): _NO_IPV6,
-    (Task.ADDRESS, EOPNOTSUPP): _NO_IPV6,
+_MEANINGS: dict[tuple[Operation, int], tuple[str, str]] = {
+    (Operation.CREATE, EOPNOTSUPP): _NO_WIREGUARD,
+    (Operation.ADDRESS, EACCES): _NO_IPV6,
+    (Operation.ADDRESS, EAFNOSUPPORT): _NO_IPV6,
+    (Operation.ADDRESS, EOPNOTSUPP): _NO_IPV6,
 }
 _PERMISSION = "run as root, or with the capability CAP_NET_ADMIN (systemd: AmbientCapabilities=CAP_NET_ADMIN)"
 _PORT = "`ss -ulnp` shows who has it; or choose another `wg_port`"
 
 
-class mapped:  # noqa: N801 - reads as what it does
+class backend_errors:  # noqa: N801 - reads as what it does
     """Turn what the kernel says inside the block into a BackendError that names the device and what to do."""
 
     __slots__ = ("_ifname", "_task")
 
-    def __init__(self, ifname: str, task: Task) -> None:
+    def __init__(self, ifname: str, task: Operation) -> None:
         self._ifname = ifname
         self._task = task
 
@@ -69,7 +69,7 @@ def wrong_kind(ifname: str) -> BackendError:
     )
 
 
-def namesake(ifname: str, netns: Path) -> BackendError:
+def name_taken_outside(ifname: str, netns: Path) -> BackendError:
     """Return the error of a device that can't be made elsewhere because of another one of its name here."""
     return BackendError(
         f"{ifname} can't be created in {netns}: the agent's own network namespace has a device of that name",
@@ -77,14 +77,14 @@ def namesake(ifname: str, netns: Path) -> BackendError:
     )
 
 
-def absent(ifname: str) -> NoSuchDeviceError:
+def no_such_device(ifname: str) -> NoSuchDeviceError:
     """Return the error of a device that is not there."""
     return NoSuchDeviceError(f"there is no device {ifname!r}")
 
 
-def _backend_error(ifname: str, task: Task, code: int, text: str) -> BackendError:
-    if code == ENODEV or (task, code) == (Task.CONFIGURE, ENOENT):  # ENOENT: there is no WireGuard, so no device
-        return absent(ifname)
+def _backend_error(ifname: str, task: Operation, code: int, text: str) -> BackendError:
+    if code == ENODEV or (task, code) == (Operation.CONFIGURE, ENOENT):  # ENOENT: there is no WireGuard, so no device
+        return no_such_device(ifname)
     if code == EPERM:
         return BackendError(f"{ifname} can't {task.value}: no permission", hint=_PERMISSION)
     if code == EADDRINUSE:

@@ -58,7 +58,7 @@ class GenericNetlink:
         number = self._resolved(connection)
         for sequence, payload in enumerate(payloads, start=2):
             connection.send(_message(number, _REQUEST | _ACK, sequence, command, payload))
-            for _ in answers(connection, sequence):
+            for _ in receive_answers(connection, sequence):
                 pass
 
     def dump(self, command: int, payload: bytes) -> list[bytes]:
@@ -67,7 +67,7 @@ class GenericNetlink:
             try:
                 with _open() as connection:
                     connection.send(_message(self._resolved(connection), _REQUEST | _DUMP, 2, command, payload))
-                    return list(answers(connection, 2))
+                    return list(receive_answers(connection, 2))
             except OSError as error:  # ENOBUFS: a part of the answer is lost
                 if error.errno not in {EINTR, ENOBUFS}:
                     raise
@@ -78,7 +78,7 @@ class GenericNetlink:
         if self._number is None:
             name = attribute(_FAMILY_NAME, self._family.encode() + b"\0")
             connection.send(_message(_GENERIC, _REQUEST | _ACK, 1, _GET_FAMILY, name))
-            for answer in answers(connection, 1):
+            for answer in receive_answers(connection, 1):
                 for kind, start, end in attributes(answer):
                     if kind == _FAMILY_ID:
                         self._number = int.from_bytes(answer[start:end], sys.byteorder)
@@ -105,7 +105,7 @@ def _message(kind: int, flags: int, sequence: int, command: int, payload: bytes)
     return header + _GENERIC_HEADER.pack(command, 1) + payload
 
 
-def answers(connection: socket.socket, sequence: int) -> Iterator[bytes]:
+def receive_answers(connection: socket.socket, sequence: int) -> Iterator[bytes]:
     """Yield the payloads that answer one request, until it is done; OSError if it failed."""
     while True:
         data = connection.recv(_RECEIVE_BYTES)

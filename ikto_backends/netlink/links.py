@@ -12,7 +12,7 @@ import msgspec
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from ikto_backends.netlink.errors import namesake
+from ikto_backends.netlink.errors import name_taken_outside
 from ikto_backends.netlink.namespace import Namespace
 from ikto_core.plugins import Interface
 
@@ -66,7 +66,7 @@ class Links:
             if error.code != EEXIST:
                 raise
             if self._namespace.path and await self.get(ifname) is None:  # Linux before 6.15 looks in both namespaces
-                raise namesake(ifname, self._namespace.path) from None
+                raise name_taken_outside(ifname, self._namespace.path) from None
             return False
         await self._namespace.run(partial(_keep_addresses_when_down, ifname))
         return True

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pyroute2 import AsyncIPRoute
 from pyroute2.netns import setns
 
-from ikto_backends.netlink.worker import Worker, working
+from ikto_backends.netlink.worker import Worker, open_worker
 from ikto_core.plugins import BackendError
 
 T = TypeVar("T")
@@ -65,14 +65,14 @@ class Namespace:
 
 
 @asynccontextmanager
-async def inside(netns: str | None) -> AsyncIterator[Namespace]:
+async def open_namespace(netns: str | None) -> AsyncIterator[Namespace]:
     """Yield a thread in a network namespace, by its name or path; None: the one of this process.
 
     Raises BackendError if there is none such, or if it may not be entered.
     """
     path = None if netns is None else _NAMED / netns  # an absolute path stays what it is
     with socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC) as outside:
-        async with working() as worker:
+        async with open_worker() as worker:
             namespace = Namespace(worker, path, outside)
             if path is not None:
                 await namespace.run(partial(_enter, path))

@@ -53,7 +53,7 @@ class Worker:
 
 
 @asynccontextmanager
-async def working() -> AsyncIterator[Worker]:
+async def open_worker() -> AsyncIterator[Worker]:
     """Yield a worker, whose thread ends with the context: what it had begun is over by then."""
     worker = Worker()
     thread = Thread(target=worker.work, name="wireguard", daemon=True)

@@ -6,11 +6,11 @@ from socket import if_indextoname, if_nametoindex
 
 from msgspec.structs import replace
 
-from ikto_backends.wgtool.commands import check, effective, interface_commands, peer_commands, removal_commands
+from ikto_backends.wgtool.commands import applicable, check_patch, interface_commands, peer_commands, removal_commands
 from ikto_backends.wgtool.dump import parse_dump, parse_keys
 from ikto_backends.wgtool.link import KERNEL, USERSPACE, Link, check_ifname, link_batch, parse_event, parse_link
-from ikto_backends.wgtool.programs import Command, UnsupportedError, run, running
-from ikto_backends.wgtool.userspace import socket_of, start_userspace, until_ended
+from ikto_backends.wgtool.programs import Command, UnsupportedError, run, running_program
+from ikto_backends.wgtool.userspace import socket_of, start_userspace, wait_until_ended
 from ikto_core.plugins import BackendError, DeviceEvent, DevicePatch, DeviceState, NoSuchDeviceError, PeerPatch
 
 
@@ -43,7 +43,7 @@ class WgToolBackend:
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         """Write what the patch names, and nothing else."""
-        check(ifname, patch)
+        check_patch(ifname, patch)
         link = await _looked_at(ifname, patch)
         await _run_all(ifname, interface_commands(ifname, patch))
         if link and (batch := link_batch(ifname, patch, link)):
@@ -59,13 +59,13 @@ class WgToolBackend:
         with suppress(NoSuchDeviceError):
             await run(Command(("ip", "link", "delete", "dev", ifname)), ifname)
         if link.kind == USERSPACE:
-            await until_ended(ifname)
+            await wait_until_ended(ifname)
             socket_of(ifname).unlink(missing_ok=True)  # a process that was killed left it
 
     async def events(self) -> AsyncGenerator[DeviceEvent, None]:
         """Tell what `ip monitor` tells of links and addresses, our own writes too; of peers nobody does."""
         try:
-            async with running(("ip", "-oneline", "monitor", "link", "address")) as lines:
+            async with running_program(("ip", "-oneline", "monitor", "link", "address")) as lines:
                 async for line in lines:
                     if event := parse_event(line.decode(errors="replace")):
                         yield event
@@ -121,7 +121,7 @@ async def _effective(ifname: str, patches: Sequence[PeerPatch]) -> Sequence[Peer
     if all(patch.create for patch in patches):
         return patches
     present = parse_keys(await run(Command(("wg", "show", ifname, "peers")), ifname))
-    return effective(patches, present)
+    return applicable(patches, present)
 
 
 async def _run_all(ifname: str, commands: Iterable[Command]) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from ikto_backends.wgtool.link import check_ifname
 from ikto_backends.wgtool.programs import Command
-from ikto_backends.wgtool.sections import literal, section
+from ikto_backends.wgtool.sections import endpoint_text, section
 from ikto_core.plugins import BackendError, DevicePatch, PeerPatch, PublicKey
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ BATCH = 500  # peers in the arguments of one call: about 50 KiB, and a short whi
 _LIMITS = {"listen_port": 0xFFFF, "fwmark": 0xFFFF_FFFF, "mtu": 0x7FFF_FFFF}
 
 
-def check(ifname: str, patch: DevicePatch) -> None:
+def check_patch(ifname: str, patch: DevicePatch) -> None:
     """Refuse a name and numbers that no device takes, with BackendError: `wg` cuts a port of 70000 down to 4464."""
     check_ifname(ifname)
     for member, limit in _LIMITS.items():
@@ -46,7 +46,7 @@ def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
         yield _addconf(ifname, ["[Interface]\n", *named])
 
 
-def effective(patches: Iterable[PeerPatch], present: Set[PublicKey]) -> list[PeerPatch]:
+def applicable(patches: Iterable[PeerPatch], present: Set[PublicKey]) -> list[PeerPatch]:
     """Return the patches without those that would update a peer which is absent by then."""
     known, kept = set(present), []
     for patch in patches:
@@ -89,7 +89,7 @@ def _set(ifname: str, patches: list[PeerPatch]) -> Iterator[Command]:
 def _words(patch: PeerPatch) -> Iterator[str]:
     yield from ("peer", patch.public_key.text)
     if patch.endpoint is not None:
-        yield from ("endpoint", literal(patch.public_key, patch.endpoint))
+        yield from ("endpoint", endpoint_text(patch.public_key, patch.endpoint))
     if patch.persistent_keepalive is not None:
         yield from ("persistent-keepalive", str(patch.persistent_keepalive))
 

@@ -135,7 +135,7 @@ async def _feed(stdin: asyncio.StreamWriter, pieces: Iterable[str]) -> None:
 
 
 @asynccontextmanager
-async def running(argv: tuple[str, ...]) -> AsyncIterator[asyncio.StreamReader]:
+async def running_program(argv: tuple[str, ...]) -> AsyncIterator[asyncio.StreamReader]:
     """Run a program for as long as the context lasts; yield what it prints."""
     process = await start(argv, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
     try:

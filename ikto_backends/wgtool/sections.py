@@ -17,12 +17,12 @@ def section(patch: PeerPatch) -> str:
     """
     allowed_ips, endpoint, keepalive_s = patch.allowed_ips, patch.endpoint, patch.persistent_keepalive
     if allowed_ips is None or len(allowed_ips) != 1 or endpoint is None or keepalive_s is None or patch.preshared_key:
-        return any_section(patch)
+        return general_section(patch)
     host, port = endpoint
     try:
         inet_pton(AF_INET, host)
     except (OSError, ValueError):
-        return any_section(patch)
+        return general_section(patch)
     ((address, length),) = allowed_ips
     return (
         f"[Peer]\nAllowedIPs = {inet_ntop(AF_INET if len(address) == 4 else AF_INET6, address)}/{length}\n"
@@ -31,7 +31,7 @@ def section(patch: PeerPatch) -> str:
     )
 
 
-def any_section(patch: PeerPatch) -> str:
+def general_section(patch: PeerPatch) -> str:
     """Return the section that writes a peer, whatever it has: what `section` says, in plain words."""
     text = "[Peer]\n"
     if patch.preshared_key is not None:
@@ -39,13 +39,13 @@ def any_section(patch: PeerPatch) -> str:
     if patch.allowed_ips:
         text += f"AllowedIPs = {', '.join(map(str, sorted(patch.allowed_ips)))}\n"
     if patch.endpoint is not None:
-        text += f"Endpoint = {literal(patch.public_key, patch.endpoint)}\n"
+        text += f"Endpoint = {endpoint_text(patch.public_key, patch.endpoint)}\n"
     if patch.persistent_keepalive is not None:
         text += f"PersistentKeepalive = {patch.persistent_keepalive}\n"
     return f"{text}PublicKey = {patch.public_key.text}\n"
 
 
-def literal(public_key: PublicKey, endpoint: Endpoint) -> str:
+def endpoint_text(public_key: PublicKey, endpoint: Endpoint) -> str:
     """Return a peer's endpoint as `wg` reads it; BackendError if its host is a name, for which `wg` would ask DNS."""
     try:
         return str(Endpoint(normalise_host(endpoint.host), endpoint.port))

@@ -28,7 +28,7 @@ def socket_of(ifname: str) -> Path:
 async def start_userspace(ifname: str) -> None:
     """Make a device by starting its process: wireguard-go, or what wg-quick's variable names."""
     program = _program(ifname)
-    await until_ended(ifname)  # the process of a device that somebody deleted a moment ago
+    await wait_until_ended(ifname)  # the process of a device that somebody deleted a moment ago
     settings = {name: value for name, value in os.environ.items() if name.startswith("WG_") and name != _FOREGROUND}
     await run_daemon(program, ifname, settings)
 
@@ -45,7 +45,7 @@ def _program(ifname: str) -> str:
     return str(Path(found).absolute())
 
 
-async def until_ended(ifname: str) -> None:
+async def wait_until_ended(ifname: str) -> None:
     """Return once no process answers on a device's socket; BackendError after ENDS_WITHIN_S.
 
     A process that ends closes its connections: there is nothing to poll, and its process id is not needed.

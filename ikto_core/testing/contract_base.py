@@ -11,7 +11,7 @@ from hypothesis import settings
 from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
 from ikto_core.device.model import DeviceState
 from ikto_core.testing.clauses import CLAUSES, clause_of
-from ikto_core.testing.devices import becomes, fresh, spec_of
+from ikto_core.testing.devices import apply_spec, new_device, spec_of
 from ikto_core.values.keys import PrivateKey
 
 
@@ -78,5 +78,5 @@ class ContractBase:
 
     async def _become(self, backend: Backend, ifname: str, peers: int) -> DeviceState:
         """Make the device anew, with peers 1 to `peers`."""
-        await fresh(backend, ifname)
-        return await becomes(backend, ifname, spec_of(peers, listen_port=self.listen_ports[0]))
+        await new_device(backend, ifname)
+        return await apply_spec(backend, ifname, spec_of(peers, listen_port=self.listen_ports[0]))

@@ -11,19 +11,19 @@ from ikto_core.errors import BackendError
 from ikto_core.testing.clauses import clause
 from ikto_core.testing.contract_base import ContractBase
 from ikto_core.testing.devices import (
-    becomes,
+    allowed_ips_by_number,
+    apply_spec,
+    check_equal,
+    completes_within,
     create,
-    equal,
-    fresh,
-    is_told,
-    owned,
+    event_arrives,
+    expect_error,
+    expected_state,
+    new_device,
     peer_of,
-    promised,
     public_key_of,
-    refused,
-    shown,
+    read_device,
     spec_of,
-    within,
 )
 
 
@@ -33,24 +33,24 @@ class CallClauses(ContractBase):
     @clause("C8")
     async def test_an_impossible_name_is_a_backend_error(self, backend: Backend, ifname: str) -> None:
         """Linux takes 15 bytes."""
-        await refused(backend.create(ifname.ljust(16, "x")), BackendError)
+        await expect_error(backend.create(ifname.ljust(16, "x")), BackendError)
 
     @clause("C8")
     async def test_a_patch_that_fails_can_be_read_and_healed(self, backend: Backend, ifname: str) -> None:
         """A port that is none fails; what was applied before it does not matter after another read and diff."""
         await self._become(backend, ifname, 1)
-        await refused(backend.apply(ifname, DevicePatch(listen_port=70000, peers=(create(2),))), BackendError)
-        await becomes(backend, ifname, spec_of(3, listen_port=self.listen_ports[0]))
+        await expect_error(backend.apply(ifname, DevicePatch(listen_port=70000, peers=(create(2),))), BackendError)
+        await apply_spec(backend, ifname, spec_of(3, listen_port=self.listen_ports[0]))
 
     @clause("C8")
     async def test_a_port_in_use_is_said(self, backend: Backend, ifname: str, other_ifname: str) -> None:
         """Of two links that are up; the second one takes another port then."""
         taken, free = self.listen_ports[:2]
         for name in (ifname, other_ifname):
-            await fresh(backend, name)
+            await new_device(backend, name)
         await backend.apply(ifname, DevicePatch(listen_port=taken, up=True))
         await self._advised(backend, other_ifname, DevicePatch(listen_port=taken, up=True))
-        await becomes(backend, other_ifname, spec_of(1, listen_port=free))
+        await apply_spec(backend, other_ifname, spec_of(1, listen_port=free))
 
     @clause("C8")
     async def test_a_device_of_another_kind_is_left_alone(self, backend: Backend) -> None:
@@ -61,8 +61,8 @@ class CallClauses(ContractBase):
         await self._advised(backend, name, DevicePatch(mtu=1400, peers=(create(1),)))
         for _ in range(2):  # it is still there after the deletion
             for call in (backend.create(name), backend.delete(name)):
-                await refused(call, BackendError)
-            await refused(_read(backend, name), BackendError)
+                await expect_error(call, BackendError)
+            await expect_error(_read(backend, name), BackendError)
 
     @clause("C8")
     async def test_missing_rights_are_said(self, backend: Backend, ifname: str, other_ifname: str) -> None:
@@ -72,9 +72,9 @@ class CallClauses(ContractBase):
         with self.unprivileged():
             await self._advised(backend, ifname, DevicePatch(mtu=1300))
             await self._advised(backend, ifname, DevicePatch(peers=(create(2),)))
-            await refused(backend.create(other_ifname), BackendError)
-        equal(await shown(backend, ifname), before)
-        equal(await backend.read(other_ifname), None)
+            await expect_error(backend.create(other_ifname), BackendError)
+        check_equal(await read_device(backend, ifname), before)
+        check_equal(await backend.read(other_ifname), None)
 
     @clause("C9")
     async def test_what_another_hand_does_is_told(self, backend: Backend, another: Backend, ifname: str) -> None:
@@ -90,10 +90,10 @@ class CallClauses(ContractBase):
             await backend.create(ifname)
             await another.delete(ifname)
 
-        await fresh(backend, ifname)
+        await new_device(backend, ifname)
         async with asyncio.timeout(self.patience_s):
-            if await is_told(backend.events(), change, DeviceEvent(ifname, DeviceEventKind.CHANGED)):
-                await is_told(backend.events(), lose, DeviceEvent(ifname, DeviceEventKind.GONE), or_end=False)
+            if await event_arrives(backend.events(), change, DeviceEvent(ifname, DeviceEventKind.CHANGED)):
+                await event_arrives(backend.events(), lose, DeviceEvent(ifname, DeviceEventKind.GONE), or_end=False)
 
     @clause("C9")
     async def test_what_another_hand_did_is_read(self, backend: Backend, another: Backend, ifname: str) -> None:
@@ -102,9 +102,9 @@ class CallClauses(ContractBase):
         gone = DevicePatch(mtu=1300, remove_peers=frozenset({public_key_of(1)}))
         await another.apply(ifname, gone)
         stays = {key: peer for key, peer in before.peers.items() if key not in gone.remove_peers}
-        equal(await shown(backend, ifname), replace(before, mtu=1300, peers=stays))
+        check_equal(await read_device(backend, ifname), replace(before, mtu=1300, peers=stays))
         await another.delete(ifname)
-        equal(await backend.read(ifname), None)
+        check_equal(await backend.read(ifname), None)
 
     @clause("C10")
     @pytest.mark.usefixtures("backend")  # it removes the device
@@ -117,11 +117,11 @@ class CallClauses(ContractBase):
         delay_s, through = 0.0, False
         while not through:
             async with plugin.open(context) as backend:
-                before = await fresh(backend, context.ifname)
-                through = await within(delay_s, backend.apply(context.ifname, many))
-                await becomes(backend, context.ifname, few)
+                before = await new_device(backend, context.ifname)
+                through = await completes_within(delay_s, backend.apply(context.ifname, many))
+                await apply_spec(backend, context.ifname, few)
             async with plugin.open(context) as backend:
-                equal(await shown(backend, context.ifname), promised(few, before))
+                check_equal(await read_device(backend, context.ifname), expected_state(few, before))
             delay_s = delay_s * 2 + 0.001
 
     @clause("C10")
@@ -129,14 +129,14 @@ class CallClauses(ContractBase):
         """A device half made or half deleted is made or deleted then."""
         delay_s, through = 0.0, False
         while not through:
-            await fresh(backend, ifname)
-            through = await within(delay_s, backend.delete(ifname))
+            await new_device(backend, ifname)
+            through = await completes_within(delay_s, backend.delete(ifname))
             await backend.delete(ifname)
-            equal(await backend.read(ifname), None)
-            through &= await within(delay_s, backend.create(ifname))
+            check_equal(await backend.read(ifname), None)
+            through &= await completes_within(delay_s, backend.create(ifname))
             await backend.create(ifname)
-            through &= await within(delay_s, _read(backend, ifname))
-            equal((await shown(backend, ifname)).peers, {})
+            through &= await completes_within(delay_s, _read(backend, ifname))
+            check_equal((await read_device(backend, ifname)).peers, {})
             delay_s = delay_s * 2 + 0.001
 
     @clause("C11")
@@ -153,13 +153,13 @@ class CallClauses(ContractBase):
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(backend.apply(ifname, patch))
                 while not writing.done():
-                    seen = await owned(backend, ifname)
-                    equal({number: seen.get(number) for number in stay}, stay)
-                    equal([number for number in seen if not seen[number] <= every.get(number, frozenset())], [])
+                    seen = await allowed_ips_by_number(backend, ifname)
+                    check_equal({number: seen.get(number) for number in stay}, stay)
+                    check_equal([number for number in seen if not seen[number] <= every.get(number, frozenset())], [])
 
     async def _advised(self, backend: Backend, ifname: str, patch: DevicePatch) -> None:
         """Fail unless the patch is refused with a hint at what to do."""
-        error = await refused(backend.apply(ifname, patch), BackendError)
+        error = await expect_error(backend.apply(ifname, patch), BackendError)
         if not error.hint:
             raise AssertionError(f"there is no hint with {error}")
 

@@ -13,15 +13,15 @@ from ikto_core.errors import NoSuchDeviceError
 from ikto_core.testing.clauses import clause
 from ikto_core.testing.contract_base import ContractBase
 from ikto_core.testing.devices import (
-    becomes,
-    becomes_in_turn,
+    apply_spec,
+    apply_specs,
+    check_equal,
     create,
-    equal,
-    fresh,
+    expect_error,
+    new_device,
     peer_of,
     private_key_of,
-    refused,
-    shown,
+    read_device,
     spec_of,
     spec_pairs,
 )
@@ -35,31 +35,31 @@ class DeviceClauses(ContractBase):
     async def test_create_makes_a_device_that_is_down_and_empty(self, backend: Backend, ifname: str) -> None:
         """A new device shows nothing of an old one."""
         await self._become(backend, ifname, 2)
-        new = await fresh(backend, ifname)
-        equal((new.up, new.private_key, new.peers, new.addresses), (False, None, {}, frozenset()))
+        new = await new_device(backend, ifname)
+        check_equal((new.up, new.private_key, new.peers, new.addresses), (False, None, {}, frozenset()))
 
     @clause("C1")
     async def test_create_of_a_device_that_exists_changes_nothing(self, backend: Backend, ifname: str) -> None:
         """Key, port, addresses, peers and link stay."""
         before = await self._become(backend, ifname, 2)
         await backend.create(ifname)
-        equal(await shown(backend, ifname), before)
+        check_equal(await read_device(backend, ifname), before)
 
     @clause("C2")
     async def test_an_absent_device_reads_as_none_and_can_be_deleted(self, backend: Backend, ifname: str) -> None:
         """Deleted once or twice, it is not there."""
-        await fresh(backend, ifname)
+        await new_device(backend, ifname)
         for _ in range(2):
             await backend.delete(ifname)
-            equal(await backend.read(ifname), None)
+            check_equal(await backend.read(ifname), None)
 
     @clause("C3")
     async def test_apply_to_an_absent_device_is_an_error(self, backend: Backend, ifname: str) -> None:
         """And does not make one."""
         await backend.delete(ifname)
         for patch in (DevicePatch(fwmark=1), DevicePatch(peers=(create(1),)), DevicePatch(up=True)):
-            await refused(backend.apply(ifname, patch), NoSuchDeviceError)
-        equal(await backend.read(ifname), None)
+            await expect_error(backend.apply(ifname, patch), NoSuchDeviceError)
+        check_equal(await backend.read(ifname), None)
 
     @clause("C4")
     async def test_a_patch_of_one_member_changes_that_member(self, backend: Backend, ifname: str) -> None:
@@ -67,9 +67,9 @@ class DeviceClauses(ContractBase):
         await self._become(backend, ifname, 3)
         port = self.listen_ports[1]
         for change in ({"private_key": private_key_of(2)}, {"listen_port": port}, {"mtu": 1380}, {"fwmark": 0}, {}):
-            before = await shown(backend, ifname)
+            before = await read_device(backend, ifname)
             await backend.apply(ifname, replace(DevicePatch(), **change))
-            equal(await shown(backend, ifname), replace(before, **change))
+            check_equal(await read_device(backend, ifname), replace(before, **change))
 
     @clause("C4")
     async def test_addresses_of_one_subnet_come_and_go(self, backend: Backend, ifname: str) -> None:
@@ -78,36 +78,36 @@ class DeviceClauses(ContractBase):
         for texts in (["10.78.0.2/16"], ["10.78.0.1/16", "10.78.0.3/16", "fd78::1/64", "fd78::2/64"], []):
             wanted = frozenset(map(ip_interface, texts))
             await backend.apply(ifname, DevicePatch(add_addresses=wanted, remove_addresses=present))
-            present = (await shown(backend, ifname)).addresses
-            equal(present, wanted)
+            present = (await read_device(backend, ifname)).addresses
+            check_equal(present, wanted)
 
     @clause("C4")
     async def test_the_link_goes_down_and_up_with_all_its_peers(self, backend: Backend, ifname: str) -> None:
         """Again and again, with no other change: an IPv6 address stays too."""
         await self._become(backend, ifname, 2)
         await backend.apply(ifname, DevicePatch(add_addresses=frozenset({ip_interface("fd78::1/64")})))
-        before = await shown(backend, ifname)
+        before = await read_device(backend, ifname)
         for up in (True, False, False, True):
             await backend.apply(ifname, DevicePatch(up=up))
-            equal(await shown(backend, ifname), replace(before, up=up))
+            check_equal(await read_device(backend, ifname), replace(before, up=up))
 
     @clause("C4")
     async def test_an_address_changes_its_prefix_length(self, backend: Backend, ifname: str) -> None:
         """Of one address Linux keeps two IPv4 prefix lengths, but one IPv6 prefix length."""
         await self._become(backend, ifname, 0)
-        present = (await shown(backend, ifname)).addresses
+        present = (await read_device(backend, ifname)).addresses
         for texts in (["10.78.0.1/24", "fd78::1/64"], ["10.78.0.1/16", "fd78::1/48"]):
             wanted = frozenset(map(ip_interface, texts))
             await backend.apply(ifname, DevicePatch(add_addresses=wanted, remove_addresses=present))
-            present = (await shown(backend, ifname)).addresses
-            equal(present, wanted)
+            present = (await read_device(backend, ifname)).addresses
+            check_equal(present, wanted)
 
     @clause("C13")
     @pytest.mark.parametrize("peers", [0, 1, 1000])
     async def test_any_number_of_peers_is_shown_and_goes_again(self, backend: Backend, ifname: str, peers: int) -> None:
         """Added in one patch, removed in another."""
         await self._become(backend, ifname, peers)
-        await becomes(backend, ifname, spec_of(0, listen_port=self.listen_ports[0]))
+        await apply_spec(backend, ifname, spec_of(0, listen_port=self.listen_ports[0]))
 
     @clause("C13")
     async def test_any_device_becomes_any_other(self, backend: Backend, ifname: str) -> None:
@@ -117,19 +117,19 @@ class DeviceClauses(ContractBase):
         @settings(self.examples, deadline=None)
         @given(specs=spec_pairs(self.listen_ports))
         def example(specs: tuple[DeviceSpec, DeviceSpec]) -> None:
-            asyncio.run_coroutine_threadsafe(becomes_in_turn(backend, ifname, *specs), loop).result()
+            asyncio.run_coroutine_threadsafe(apply_specs(backend, ifname, *specs), loop).result()
 
         await asyncio.to_thread(example)
 
     @clause("C13")
     async def test_a_peer_of_600_allowed_ips_is_written_and_read_whole(self, backend: Backend, ifname: str) -> None:
         """They don't fit in one message to a kernel; all but 50 stay when those go."""
-        await fresh(backend, ifname)
+        await new_device(backend, ifname)
         whole = replace(peer_of(1), allowed_ips=frozenset(Prefix.parse(f"fd10:{n:x}::/32") for n in range(600)))
         fewer = replace(whole, allowed_ips=frozenset(sorted(whole.allowed_ips)[50:]))
         spec = spec_of(2, listen_port=self.listen_ports[0])
         for peer in (whole, fewer):
-            await becomes(backend, ifname, replace(spec, peers={**spec.peers, peer.public_key: peer}))
+            await apply_spec(backend, ifname, replace(spec, peers={**spec.peers, peer.public_key: peer}))
 
     @clause("C15")
     @pytest.mark.usefixtures("backend")  # it removes the device
@@ -138,7 +138,7 @@ class DeviceClauses(ContractBase):
     ) -> None:
         """Tunnels outlive an agent's restart: who opens the backend next finds what the last one left."""
         async with plugin.open(context) as first:
-            await fresh(first, context.ifname)
-            before = await becomes(first, context.ifname, spec_of(2, listen_port=self.listen_ports[0]))
+            await new_device(first, context.ifname)
+            before = await apply_spec(first, context.ifname, spec_of(2, listen_port=self.listen_ports[0]))
         async with plugin.open(context) as second:
-            equal(await shown(second, context.ifname), before)
+            check_equal(await read_device(second, context.ifname), before)

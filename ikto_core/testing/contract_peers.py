@@ -9,7 +9,16 @@ from ikto_core.device.diff import patched
 from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, PeerPatch, PeerState
 from ikto_core.testing.clauses import clause
 from ikto_core.testing.contract_base import ContractBase
-from ikto_core.testing.devices import create, equal, owned, peer_of, private_key_of, public_key_of, session_of, shown
+from ikto_core.testing.devices import (
+    allowed_ips_by_number,
+    check_equal,
+    create,
+    peer_of,
+    private_key_of,
+    public_key_of,
+    read_device,
+    session_of,
+)
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey
 
@@ -36,10 +45,10 @@ class PeerClauses(ContractBase):
             PeerPatch(public_key=key, preshared_key=NO_PRESHARED_KEY),
             PeerPatch(public_key=key, create=True),
         ):
-            before = await shown(backend, ifname)
+            before = await read_device(backend, ifname)
             await backend.apply(ifname, DevicePatch(peers=(patch,)))
-            equal(
-                await shown(backend, ifname),
+            check_equal(
+                await read_device(backend, ifname),
                 replace(before, peers={**before.peers, key: patched(before.peers[key], patch)}),
             )
 
@@ -49,13 +58,13 @@ class PeerClauses(ContractBase):
         await self._become(backend, ifname, 1)
         keys = frozenset({public_key_of(1), public_key_of(2)})
         await backend.apply(ifname, DevicePatch(peers=(create(1), create(2)), remove_peers=keys))
-        equal((await shown(backend, ifname)).peers, {})
+        check_equal((await read_device(backend, ifname)).peers, {})
 
     @clause("C5")
     async def test_no_write_drops_the_session_of_a_peer_that_stays(self, backend: Backend, ifname: str) -> None:
         """Neither its own changes, nor those of other peers or of the device, nor to write what is there."""
         session = await self._session(backend, ifname)
-        addresses = (await shown(backend, ifname)).addresses
+        addresses = (await read_device(backend, ifname)).addresses
         again = PeerPatch(public_key=session.public_key, create=True, allowed_ips=session.allowed_ips)
         for patch in (
             DevicePatch(peers=(again,)),
@@ -78,7 +87,7 @@ class PeerClauses(ContractBase):
         moved, *kept = sorted(peer_of(1).allowed_ips)
         gains = PeerPatch(public_key=public_key_of(2), allowed_ips=frozenset({moved}))
         await backend.apply(ifname, DevicePatch(peers=(gains,)))
-        equal(await owned(backend, ifname), {1: frozenset(kept), 2: frozenset({moved})})
+        check_equal(await allowed_ips_by_number(backend, ifname), {1: frozenset(kept), 2: frozenset({moved})})
 
     @clause("C6")
     async def test_two_peers_swap_their_prefixes_in_one_patch(self, backend: Backend, ifname: str) -> None:
@@ -88,7 +97,7 @@ class PeerClauses(ContractBase):
             swapped = {1: peer_of(2).allowed_ips, 2: peer_of(1).allowed_ips}
             patches = [PeerPatch(public_key=public_key_of(n), allowed_ips=ips) for n, ips in swapped.items()]
             await backend.apply(ifname, DevicePatch(peers=tuple(patches[::order])))
-            equal(await owned(backend, ifname), swapped)
+            check_equal(await allowed_ips_by_number(backend, ifname), swapped)
 
     @clause("C6")
     async def test_a_prefix_within_another_peers_prefix_moves_nothing(self, backend: Backend, ifname: str) -> None:
@@ -97,7 +106,7 @@ class PeerClauses(ContractBase):
         nested = {1: frozenset({Prefix.parse("10.0.0.0/8")}), 2: frozenset({Prefix.parse("10.0.0.0/9")})}
         patches = (PeerPatch(public_key=public_key_of(n), allowed_ips=ips) for n, ips in nested.items())
         await backend.apply(ifname, DevicePatch(peers=tuple(patches)))
-        equal(await owned(backend, ifname), nested)
+        check_equal(await allowed_ips_by_number(backend, ifname), nested)
 
     @clause("C7")
     async def test_what_names_an_absent_peer_does_nothing(self, backend: Backend, ifname: str) -> None:
@@ -105,7 +114,7 @@ class PeerClauses(ContractBase):
         before = await self._become(backend, ifname, 2)
         thief = PeerPatch(public_key=public_key_of(3), allowed_ips=peer_of(1).allowed_ips, persistent_keepalive=5)
         await backend.apply(ifname, DevicePatch(peers=(thief,), remove_peers=frozenset({public_key_of(4)})))
-        equal(await shown(backend, ifname), before)
+        check_equal(await read_device(backend, ifname), before)
 
     @clause("C6")
     async def test_a_peer_changes_its_key(self, backend: Backend, ifname: str) -> None:
@@ -113,7 +122,9 @@ class PeerClauses(ContractBase):
         await self._become(backend, ifname, 2)
         heir = replace(create(9), allowed_ips=peer_of(1).allowed_ips, endpoint=peer_of(1).endpoint)
         await backend.apply(ifname, DevicePatch(peers=(heir,), remove_peers=frozenset({public_key_of(1)})))
-        equal(await owned(backend, ifname), {2: peer_of(2).allowed_ips, 9: peer_of(1).allowed_ips})
+        check_equal(
+            await allowed_ips_by_number(backend, ifname), {2: peer_of(2).allowed_ips, 9: peer_of(1).allowed_ips}
+        )
 
     @clause("C12")
     async def test_a_peer_that_nobody_spoke_with_has_no_handshake(self, backend: Backend, ifname: str) -> None:
@@ -121,7 +132,7 @@ class PeerClauses(ContractBase):
         await self._become(backend, ifname, 3)
         state = await backend.read(ifname)
         for peer in state.peers.values() if state else ():
-            equal((peer.last_handshake, peer.rx_bytes, peer.tx_bytes), (None, 0, 0))
+            check_equal((peer.last_handshake, peer.rx_bytes, peer.tx_bytes), (None, 0, 0))
 
     @clause("C12")
     async def test_traffic_is_counted_and_no_write_of_others_sets_it_back(self, backend: Backend, ifname: str) -> None:
@@ -142,7 +153,7 @@ class PeerClauses(ContractBase):
         await self._become(backend, ifname, 0)
         endpoint = Endpoint.parse(f"[fe80::1%{self.local_link}]:9")
         await backend.apply(ifname, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
-        equal((await shown(backend, ifname)).peers[public_key_of(1)].endpoint, endpoint)
+        check_equal((await read_device(backend, ifname)).peers[public_key_of(1)].endpoint, endpoint)
 
     async def _session(self, backend: Backend, ifname: str) -> PeerState:
         """Return a peer, beside two others, that has just made a session with the device."""

@@ -76,16 +76,16 @@ def spec_pairs(draw: st.DrawFn, listen_ports: Sequence[int]) -> tuple[DeviceSpec
     return draw(specs), draw(specs)
 
 
-def settled(state: DeviceState) -> DeviceState:
+def without_counters(state: DeviceState) -> DeviceState:
     """Return the device without what changes by itself: handshakes and counters."""
-    return replace(state, peers={key: _settled(peer) for key, peer in state.peers.items()})
+    return replace(state, peers={key: _peer_without_counters(peer) for key, peer in state.peers.items()})
 
 
-def _settled(peer: PeerState) -> PeerState:
+def _peer_without_counters(peer: PeerState) -> PeerState:
     return replace(peer, last_handshake=None, rx_bytes=0, tx_bytes=0)
 
 
-def promised(spec: DeviceSpec, before: DeviceState) -> DeviceState:
+def expected_state(spec: DeviceSpec, before: DeviceState) -> DeviceState:
     """Return the settled device that `spec` makes of `before`: what the spec leaves open stays as it was."""
     return DeviceState(
         private_key=spec.private_key,
@@ -94,11 +94,11 @@ def promised(spec: DeviceSpec, before: DeviceState) -> DeviceState:
         mtu=before.mtu if spec.mtu is None else spec.mtu,
         up=True,
         addresses=spec.addresses,
-        peers={key: _promised(peer, before.peers.get(key)) for key, peer in spec.peers.items()},
+        peers={key: _expected_peer(peer, before.peers.get(key)) for key, peer in spec.peers.items()},
     )
 
 
-def _promised(spec: PeerSpec, before: PeerState | None) -> PeerState:
+def _expected_peer(spec: PeerSpec, before: PeerState | None) -> PeerState:
     return PeerState(
         public_key=spec.public_key,
         allowed_ips=spec.allowed_ips,
@@ -108,13 +108,13 @@ def _promised(spec: PeerSpec, before: PeerState | None) -> PeerState:
     )
 
 
-def equal(found: object, wanted: object) -> None:
+def check_equal(found: object, wanted: object) -> None:
     """Fail unless what was read is what was promised."""
     if found != wanted:
         raise AssertionError(f"it shows {found}, not {wanted}")
 
 
-async def refused(call: Awaitable[None], error: type[E]) -> E:
+async def expect_error(call: Awaitable[None], error: type[E]) -> E:
     """Return the error that the call raises; fail unless it is an `error`."""
     try:
         await call
@@ -123,7 +123,7 @@ async def refused(call: Awaitable[None], error: type[E]) -> E:
     raise AssertionError(f"it did not raise {error.__name__}")
 
 
-async def within(delay_s: float, call: Awaitable[None]) -> bool:
+async def completes_within(delay_s: float, call: Awaitable[None]) -> bool:
     """Cancel the call after a while; return whether it got through before."""
     try:
         async with asyncio.timeout(delay_s):
@@ -133,7 +133,7 @@ async def within(delay_s: float, call: Awaitable[None]) -> bool:
     return True
 
 
-async def is_told(
+async def event_arrives(
     events: AsyncIterator[DeviceEvent],
     deed: Callable[[], Awaitable[None]],
     wanted: DeviceEvent,
@@ -145,7 +145,7 @@ async def is_told(
     Again, for who has only begun to listen may miss the first.
     """
     async with asyncio.TaskGroup() as group:
-        listening = group.create_task(_comes(events, wanted))
+        listening = group.create_task(_wait_for(events, wanted))
         while not listening.done():
             await deed()
             await asyncio.wait({listening}, timeout=0.1)
@@ -154,7 +154,7 @@ async def is_told(
     return listening.result()
 
 
-async def _comes(events: AsyncIterator[DeviceEvent], wanted: DeviceEvent) -> bool:
+async def _wait_for(events: AsyncIterator[DeviceEvent], wanted: DeviceEvent) -> bool:
     async with AsyncExitStack() as stack:
         if isinstance(events, AsyncGenerator):
             await stack.enter_async_context(aclosing(events))
@@ -164,17 +164,17 @@ async def _comes(events: AsyncIterator[DeviceEvent], wanted: DeviceEvent) -> boo
     return False
 
 
-async def shown(backend: Backend, ifname: str) -> DeviceState:
+async def read_device(backend: Backend, ifname: str) -> DeviceState:
     """Return the settled device; AssertionError if it is absent."""
     state = await backend.read(ifname)
     if state is None:
         raise AssertionError("the device is absent")
-    return settled(state)
+    return without_counters(state)
 
 
-async def owned(backend: Backend, ifname: str) -> dict[int, frozenset[Prefix]]:
+async def allowed_ips_by_number(backend: Backend, ifname: str) -> dict[int, frozenset[Prefix]]:
     """Return the allowed IPs of each peer, by its number."""
-    state = await shown(backend, ifname)
+    state = await read_device(backend, ifname)
     return {int.from_bytes(key, "big"): peer.allowed_ips for key, peer in state.peers.items()}
 
 
@@ -187,26 +187,26 @@ async def session_of(backend: Backend, ifname: str, peer: PublicKey) -> PeerStat
     return found
 
 
-async def fresh(backend: Backend, ifname: str) -> DeviceState:
+async def new_device(backend: Backend, ifname: str) -> DeviceState:
     """Return a new device, whatever there was."""
     await backend.delete(ifname)
     await backend.create(ifname)
-    return await shown(backend, ifname)
+    return await read_device(backend, ifname)
 
 
-async def becomes(backend: Backend, ifname: str, spec: DeviceSpec) -> DeviceState:
+async def apply_spec(backend: Backend, ifname: str, spec: DeviceSpec) -> DeviceState:
     """Apply what differs from `spec`, and fail unless the device shows it then."""
-    before = await shown(backend, ifname)
+    before = await read_device(backend, ifname)
     await backend.apply(ifname, diff(spec, before))
-    after = await shown(backend, ifname)
-    for member, wanted in asdict(promised(spec, before)).items():
+    after = await read_device(backend, ifname)
+    for member, wanted in asdict(expected_state(spec, before)).items():
         if getattr(after, member) != wanted:
             raise AssertionError(f"{member} shows {getattr(after, member)}, not {wanted}")
     return after
 
 
-async def becomes_in_turn(backend: Backend, ifname: str, *specs: DeviceSpec) -> None:
+async def apply_specs(backend: Backend, ifname: str, *specs: DeviceSpec) -> None:
     """Make a new device, and let it become each spec after the other."""
-    await fresh(backend, ifname)
+    await new_device(backend, ifname)
     for spec in specs:
-        await becomes(backend, ifname, spec)
+        await apply_spec(backend, ifname, spec)

@@ -13,8 +13,8 @@ from ikto_core.errors import IktoError
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest, IpamStrategy
 from ikto_core.testing.clauses import clause_of
 from ikto_core.testing.ipam_clauses import IPAM_CLAUSES
-from ikto_core.testing.ipam_effort import bounded
-from ikto_core.testing.ipam_requests import HUGE, ask, crowd, small_requests
+from ikto_core.testing.ipam_requests import HUGE, ask, nine_tenths, small_requests
+from ikto_core.testing.ipam_work_limit import line_limit
 from ikto_core.values.addressing import Prefix
 
 Check = Callable[[IpamRequest, Sequence[Prefix]], None]
@@ -49,10 +49,10 @@ class IpamBase:
         """Check what is offered in small meshes, and the beginning of what is offered in huge ones."""
         self._on_small_meshes(plugin, check)
         for mesh, length in HUGE:
-            for taken in ((), crowd(Prefix.parse(mesh))):
+            for taken in ((), nine_tenths(Prefix.parse(mesh))):
                 for name in self.names:
                     asked = ask(mesh, length, taken, name=name)
-                    check(asked, drawn(plugin.make(), asked, 200, patience=10))
+                    check(asked, first_candidates(plugin.make(), asked, 200, patience=10))
 
     def _on_small_meshes(self, plugin: IpamPlugin, check: Check) -> None:
         """Check all that is offered in any mesh of at most 256 subnets."""
@@ -62,24 +62,24 @@ class IpamBase:
         def holds(request: IpamRequest) -> None:
             for name in self.names:
                 asked = replace(request, name=name)
-                check(asked, drawn(plugin.make(), asked, 300, patience=10))
+                check(asked, first_candidates(plugin.make(), asked, 300, patience=10))
 
         holds()
 
 
-def drawn(strategy: IpamStrategy, asked: IpamRequest, count: int, *, patience: int = 1) -> list[Prefix]:
+def first_candidates(strategy: IpamStrategy, asked: IpamRequest, count: int, *, patience: int = 1) -> list[Prefix]:
     """Return the first candidates; none from a strategy that can't serve who asks.
 
     Raises TooMuchWorkError if they cost more than the contract allows, `patience` times over.
     """
     lines = LINES_PER_REQUEST + LINES_PER_TAKEN * len(asked.taken) + LINES_PER_CANDIDATE * count
     found: list[Prefix] = []
-    with bounded(lines * patience), suppress(IktoError):
+    with line_limit(lines * patience), suppress(IktoError):
         found.extend(islice(strategy.candidates(asked), count))
     return found
 
 
-def refusal(strategy: IpamStrategy, name: str) -> IktoError | None:
+def refusal_of(strategy: IpamStrategy, name: str) -> IktoError | None:
     """Return the error of a node that is not served, in a mesh with room for everybody; None: it is served."""
     try:
         list(islice(strategy.candidates(ask("fd10::/16", 48, name=name)), 1))

@@ -13,8 +13,8 @@ Each test belongs to a clause of `ikto_core.ipam.contract.IpamStrategy`, which i
 docs/ipam-contract.md lists them.
 """
 
-from ikto_core.testing.ipam_conduct import ConductClauses
-from ikto_core.testing.ipam_offers import OfferClauses
+from ikto_core.testing.ipam_behaviour import ConductClauses
+from ikto_core.testing.ipam_candidates import OfferClauses
 
 
 class IpamContract(OfferClauses, ConductClauses):

@@ -55,7 +55,7 @@ def every_subnet(mesh: Prefix, length: int) -> list[Prefix]:
     ]
 
 
-def to_give(mesh: Prefix, length: int) -> list[Prefix]:
+def assignable_subnets(mesh: Prefix, length: int) -> list[Prefix]:
     """Return every subnet of a small mesh that is somebody's or may be, in their order: clause I3."""
     subnets = every_subnet(mesh, length)[1:]
     if mesh.broadcast and length >= 31:
@@ -75,13 +75,13 @@ def halves(prefix: Prefix) -> tuple[Prefix, Prefix]:
     return low, Prefix(upper.to_bytes(len(prefix.address), "big"), low.length)
 
 
-def crowd(mesh: Prefix, *, at_the_end: bool = False) -> list[Prefix]:
+def nine_tenths(mesh: Prefix, *, at_the_end: bool = False) -> list[Prefix]:
     """Return prefixes that take nine tenths of a mesh: the first ones, or the last."""
     pieces = every_subnet(mesh, mesh.length + 8)
     return pieces[-230:] if at_the_end else pieces[:230]
 
 
-def all_but(mesh: Prefix, spared: Prefix) -> frozenset[Prefix]:
+def cover_without(mesh: Prefix, spared: Prefix) -> frozenset[Prefix]:
     """Return the largest prefixes that together are the mesh without `spared`."""
     taken = set()
     while mesh != spared:

@@ -13,7 +13,7 @@ from ikto_core.testing import BackendContract
 from ikto_core.values.keys import PrivateKey
 
 
-class AnotherHand(FakeBackend):
+class OutsideBackend(FakeBackend):
     """Does behind the other backends' back what it is asked to."""
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
@@ -48,7 +48,7 @@ class FakeContract(BackendContract):
 
     @pytest.fixture
     def another(self, host: FakeHost) -> Backend:
-        return AnotherHand(host)
+        return OutsideBackend(host)
 
     async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:
         assert isinstance(backend, FakeBackend)

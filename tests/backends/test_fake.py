@@ -16,7 +16,7 @@ from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, Dev
 from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch
 from ikto_core.errors import BackendError
 from ikto_core.testing import BackendContract
-from ikto_core.testing.devices import becomes, create, fresh, peer_of, private_key_of, public_key_of, spec_of
+from ikto_core.testing.devices import apply_spec, create, new_device, peer_of, private_key_of, public_key_of, spec_of
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PrivateKey
 from tests.backends.fake_contract import FakeContract
@@ -37,8 +37,8 @@ async def backend(host: FakeHost) -> AsyncIterator[FakeBackend]:
 
 
 async def made(backend: Backend) -> DeviceState:
-    await fresh(backend, WG)
-    return await becomes(backend, WG, SPEC)
+    await new_device(backend, WG)
+    return await apply_spec(backend, WG, SPEC)
 
 
 class TestFakeContract(FakeContract):
@@ -58,10 +58,10 @@ class TestFakeContractOnWhatItsPluginOpens(BackendContract):
 
 
 async def test_adding_one_peer_writes_one_peer(host: FakeHost, backend: FakeBackend) -> None:
-    await fresh(backend, WG)
-    await becomes(backend, WG, spec_of(100, listen_port=51820))
+    await new_device(backend, WG)
+    await apply_spec(backend, WG, spec_of(100, listen_port=51820))
     host.writes.clear()
-    await becomes(backend, WG, spec_of(101, listen_port=51820))
+    await apply_spec(backend, WG, spec_of(101, listen_port=51820))
     assert host.writes == [(WG, DevicePatch(peers=(create(101),)))]
 
 
@@ -104,14 +104,14 @@ async def test_a_state_directory_that_is_gone_is_a_backend_error(tmp_path: Path)
 
 
 async def test_host_bits_of_an_allowed_ip_are_masked(host: FakeHost, backend: FakeBackend) -> None:
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     unmasked = Prefix(bytes([10, 1, 2, 3]), 24)
     await backend.apply(WG, DevicePatch(peers=(replace(create(1), allowed_ips=frozenset({unmasked})),)))
     assert device(host).peers[public_key_of(1)].allowed_ips == {Prefix.parse("10.1.2.0/24")}
 
 
 async def test_a_prefix_that_its_owner_gave_up_is_free(host: FakeHost, backend: FakeBackend) -> None:
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     gives_up = PeerPatch(public_key=public_key_of(1), allowed_ips=frozenset())
     await backend.apply(WG, DevicePatch(peers=(create(1), gives_up), remove_peers=frozenset({public_key_of(1)})))
     heir = replace(create(2), allowed_ips=peer_of(1).allowed_ips)
@@ -120,7 +120,7 @@ async def test_a_prefix_that_its_owner_gave_up_is_free(host: FakeHost, backend: 
 
 
 async def test_a_peer_with_the_devices_own_key_is_no_peer(host: FakeHost, backend: FakeBackend) -> None:
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     own = replace(create(1), public_key=private_key_of(1).public())
     await backend.apply(WG, DevicePatch(peers=(own, create(2))))
     assert own.public_key in device(host).peers
@@ -131,7 +131,7 @@ async def test_a_peer_with_the_devices_own_key_is_no_peer(host: FakeHost, backen
 
 
 async def test_a_private_key_shows_clamped_and_zeros_take_it_away(host: FakeHost, backend: FakeBackend) -> None:
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     await backend.apply(WG, DevicePatch(private_key=PrivateKey(bytes([255] * 32))))
     assert device(host).private_key == PrivateKey(bytes([248, *([255] * 30), 127]))
     await backend.apply(WG, DevicePatch(private_key=PrivateKey(bytes(32))))
@@ -140,7 +140,7 @@ async def test_a_private_key_shows_clamped_and_zeros_take_it_away(host: FakeHost
 
 async def test_a_link_that_goes_down_loses_its_ipv6_addresses(host: FakeHost, backend: FakeBackend) -> None:
     four, six = ip_interface("10.0.0.1/8"), ip_interface("fd00::1/8")
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     await backend.apply(WG, DevicePatch(add_addresses=frozenset({four, six}), up=True))
     host.tamper(WG, DevicePatch(up=False))
     assert device(host).addresses == {four}
@@ -179,13 +179,13 @@ async def test_the_next_call_fails_as_told_and_the_one_after_it_works(host: Fake
 
 
 async def test_a_failure_midway_leaves_a_part_applied(host: FakeHost, backend: FakeBackend) -> None:
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     host.fail_midway(after=2)
     with pytest.raises(BackendError, match="midway"):
         await backend.apply(WG, DevicePatch(mtu=1300, peers=(create(1), create(2))))
     assert device(host).mtu == 1300
     assert list(device(host).peers) == [public_key_of(1)]
-    await becomes(backend, WG, SPEC)
+    await apply_spec(backend, WG, SPEC)
 
 
 async def test_calls_take_the_hosts_delay(host: FakeHost, backend: FakeBackend) -> None:

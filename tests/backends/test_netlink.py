@@ -11,7 +11,7 @@ import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 
 from ikto_backends.netlink import open_netlink
-from ikto_backends.netlink.errors import Task, mapped
+from ikto_backends.netlink.errors import Operation, backend_errors
 from ikto_core.device.backend import Backend, BackendContext
 from ikto_core.device.model import DevicePatch
 from ikto_core.errors import BackendError, NoSuchDeviceError
@@ -81,20 +81,20 @@ async def test_events_end_with_who_listens(backend: Backend) -> None:
 @pytest.mark.parametrize(
     ("task", "code", "said"),
     [
-        (Task.READ, errno.ENODEV, "there is no device 'wg0'"),
-        (Task.CONFIGURE, errno.EPERM, "no permission"),
-        (Task.CONFIGURE, errno.EADDRINUSE, "its UDP port is in use"),
-        (Task.LINK, errno.EADDRINUSE, "its UDP port is in use"),
-        (Task.CREATE, errno.EOPNOTSUPP, "this kernel has no WireGuard"),
-        (Task.READ, errno.EOPNOTSUPP, "wg0 is not a WireGuard device"),
-        (Task.ADDRESS, errno.EACCES, "IPv6 is disabled"),
-        (Task.LINK, errno.EACCES, "can't be set up or down: Permission denied"),
-        (Task.DELETE, errno.EINVAL, "can't be deleted: Invalid argument"),
+        (Operation.READ, errno.ENODEV, "there is no device 'wg0'"),
+        (Operation.CONFIGURE, errno.EPERM, "no permission"),
+        (Operation.CONFIGURE, errno.EADDRINUSE, "its UDP port is in use"),
+        (Operation.LINK, errno.EADDRINUSE, "its UDP port is in use"),
+        (Operation.CREATE, errno.EOPNOTSUPP, "this kernel has no WireGuard"),
+        (Operation.READ, errno.EOPNOTSUPP, "wg0 is not a WireGuard device"),
+        (Operation.ADDRESS, errno.EACCES, "IPv6 is disabled"),
+        (Operation.LINK, errno.EACCES, "can't be set up or down: Permission denied"),
+        (Operation.DELETE, errno.EINVAL, "can't be deleted: Invalid argument"),
     ],
 )
-def test_each_error_of_the_kernel_is_one_of_ours(task: Task, code: int, said: str) -> None:
+def test_each_error_of_the_kernel_is_one_of_ours(task: Operation, code: int, said: str) -> None:
     for native in (OSError(code, os.strerror(code)), NetlinkError(code)):
-        with pytest.raises(BackendError, match=said) as caught, mapped("wg0", task):
+        with pytest.raises(BackendError, match=said) as caught, backend_errors("wg0", task):
             raise native
         assert isinstance(caught.value, NoSuchDeviceError) == (code == errno.ENODEV)
 

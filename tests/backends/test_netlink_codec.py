@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ikto_backends.netlink.common_peer import encode_common_peer
 from ikto_backends.netlink.decode import decode
+from ikto_backends.netlink.decode_cache import DecodeCache
 from ikto_backends.netlink.encode import SMALLEST_MESSAGE_BYTES, encode_clear, encode_patch
-from ikto_backends.netlink.seen import Seen
-from ikto_backends.netlink.usual_write import usual_peer
 from ikto_core.device.diff import diff, patched
 from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, DeviceSpec, DeviceState, PeerPatch
 from ikto_core.errors import BackendError
-from ikto_core.testing.devices import create, peer_of, public_key_of, settled, spec_of, spec_pairs
+from ikto_core.testing.devices import create, peer_of, public_key_of, spec_of, spec_pairs, without_counters
 from ikto_core.testing.strategies import preshared_keys, private_keys
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey, PrivateKey
@@ -35,7 +35,7 @@ def write(kernel: KernelModel, patch: DevicePatch, limit: int = 16384) -> list[b
 
 
 def read(kernel: KernelModel, room: int = 4000) -> DeviceState:
-    return decode(kernel.dump(room), Seen(NAMES.__getitem__))
+    return decode(kernel.dump(room), DecodeCache(NAMES.__getitem__))
 
 
 def wireguard_part(spec: DeviceSpec, before: DeviceState) -> DeviceState:
@@ -64,7 +64,7 @@ def test_any_device_becomes_any_other_in_messages_of_any_size(
         after = read(kernel, room)
         assert after.peers.keys() == wanted.peers.keys()
         for key, peer in wanted.peers.items():
-            assert settled(after).peers[key] == replace(peer, public_key=key)
+            assert without_counters(after).peers[key] == replace(peer, public_key=key)
         assert replace(after, peers={}) == replace(wanted, peers={})
 
 
@@ -109,7 +109,7 @@ def test_what_is_packed_in_one_go_is_what_any_peer_says(
         endpoint=Endpoint(host, 51820),
         persistent_keepalive=keepalive_s,
     )
-    assert usual_peer(peer)
+    assert encode_common_peer(peer)
     kernels = KernelModel(), KernelModel()
     for kernel, preshared_key in zip(kernels, (None, NO_PRESHARED_KEY), strict=True):
         there = PeerPatch(public_key=public_key_of(1), create=not made, persistent_keepalive=9)
@@ -192,7 +192,7 @@ def test_an_endpoint_comes_back_with_its_scope(host: str) -> None:
             raise OSError
         return {number: name for name, number in SCOPES.items()}[number]
 
-    assert decode(kernel.dump(4000), Seen(name)).peers[public_key_of(1)].endpoint == endpoint
+    assert decode(kernel.dump(4000), DecodeCache(name)).peers[public_key_of(1)].endpoint == endpoint
 
 
 def test_a_scope_that_is_no_interface_is_an_error() -> None:
@@ -240,9 +240,9 @@ def test_handshake_and_counters_are_read_and_never_is_none() -> None:
         peer += attr(7, struct.pack("=Q", 1 << 40)) + attr(8, struct.pack("=Q", 3))
         return [attr(8, attr(0, peer)), attr(8, attr(0, attr(1, public_key_of(1))))]
 
-    peer = decode(dump(1_700_000_000, 500_000_000), Seen()).peers[public_key_of(1)]
+    peer = decode(dump(1_700_000_000, 500_000_000), DecodeCache()).peers[public_key_of(1)]
     assert (peer.last_handshake, peer.rx_bytes, peer.tx_bytes) == (1_700_000_000.5, 1 << 40, 3)
-    assert decode(dump(0, 0), Seen()).peers[public_key_of(1)].last_handshake is None
+    assert decode(dump(0, 0), DecodeCache()).peers[public_key_of(1)].last_handshake is None
 
 
 @pytest.mark.parametrize(("address", "bits"), [(bytes(4), 33), (bytes(16), 129), (bytes(5), 8)])
@@ -250,4 +250,4 @@ def test_an_allowed_ip_that_is_none_is_an_error(address: bytes, bits: int) -> No
     family = attr(1, struct.pack("=H", 2 if len(address) == 4 else 10))
     allowed = attr(0, attr(3, bytes([bits])) + family + attr(2, address))
     with pytest.raises(BackendError, match=f"an allowed IP of {len(address)} bytes"):
-        decode([attr(8, attr(0, attr(1, public_key_of(1)) + attr(9, allowed)))], Seen())
+        decode([attr(8, attr(0, attr(1, public_key_of(1)) + attr(9, allowed)))], DecodeCache())

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ikto_backends.netlink.bulk_decode import decode_in_bulk
 from ikto_backends.netlink.decode import decode
-from ikto_backends.netlink.seen import Seen
-from ikto_backends.netlink.usual_read import usual_peers
+from ikto_backends.netlink.decode_cache import DecodeCache
 from ikto_core.device.diff import diff
 from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerState
 from ikto_core.errors import BackendError
@@ -33,9 +33,9 @@ def test_peers_are_read_alike_at_once_and_one_by_one(
         seen = st.fixed_dictionaries({"handshake": st.tuples(times, times), "tx": bytes_, "rx": bytes_})
         peer.update(data.draw(seen))
     messages = list(kernel.dump(room))
-    state = decode(messages, Seen(NAMES.__getitem__))
+    state = decode(messages, DecodeCache(NAMES.__getitem__))
     assert state.peers.keys() == kernel.peers.keys()
-    assert state == decode(list(map(unusual, messages)), Seen(NAMES.__getitem__))
+    assert state == decode(list(map(unusual, messages)), DecodeCache(NAMES.__getitem__))
 
 
 def unusual(message: bytes) -> bytes:
@@ -53,21 +53,21 @@ def test_what_linux_tells_is_the_usual() -> None:
     write(kernel, DevicePatch(peers=tuple(create(number) for number in range(1, 100))))
     for peer in parse(b"".join(payload for kind, payload in parse(b"".join(kernel.dump(60000))) if kind == 8)):
         told = attr(0x8000, peer[1])
-        assert usual_peers(told, 0, len(told), Seen())
+        assert decode_in_bulk(told, 0, len(told), DecodeCache())
     (message,) = (payload for kind, payload in parse(b"".join(kernel.dump(60000))) if kind == 8)
-    assert len(usual_peers(message, 0, len(message), Seen()) or ()) == 99
+    assert len(decode_in_bulk(message, 0, len(message), DecodeCache()) or ()) == 99
 
 
 def test_what_was_seen_changes_nothing() -> None:
-    kernel, seen = KernelModel(), Seen(NAMES.__getitem__)
+    kernel, seen = KernelModel(), DecodeCache(NAMES.__getitem__)
     for numbers in (range(1, 50), range(25, 75), range(1, 99)):
         write(kernel, DevicePatch(peers=tuple(create(number) for number in numbers)))
-        assert decode(kernel.dump(4000), seen) == decode(kernel.dump(4000), Seen(NAMES.__getitem__))
+        assert decode(kernel.dump(4000), seen) == decode(kernel.dump(4000), DecodeCache(NAMES.__getitem__))
 
 
 def test_an_endpoint_of_another_family_is_none_of_ipv4() -> None:
     told = [struct.pack("=H14x", AF_UNIX), struct.pack("=H2s4s8x", AF_INET, b"\0\1", b"\1\2\3\4")]
-    (seen := Seen()).learn(told, [])
+    (seen := DecodeCache()).learn(told, [])
     assert seen.endpoints[told[1]] == Endpoint("1.2.3.4", 1)
     with pytest.raises(ValueError, match="family"):
         seen.endpoints[told[0]]
@@ -77,7 +77,7 @@ def test_an_interface_that_changed_its_name_is_seen() -> None:
     kernel, names = KernelModel(), dict(NAMES)
     endpoint = Endpoint("fe80::1%eth0", 1)
     write(kernel, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
-    seen = Seen(names.__getitem__)
+    seen = DecodeCache(names.__getitem__)
     assert decode(kernel.dump(4000), seen).peers[public_key_of(1)].endpoint == endpoint
     names[SCOPES["eth0"]] = "lan0"
     assert decode(kernel.dump(4000), seen).peers[public_key_of(1)].endpoint == Endpoint("fe80::1%lan0", 1)
@@ -85,7 +85,7 @@ def test_an_interface_that_changed_its_name_is_seen() -> None:
 
 def test_what_is_long_gone_is_forgotten() -> None:
     """A peer that moves for ever does not fill our memory."""
-    kernel, seen = KernelModel(), Seen()
+    kernel, seen = KernelModel(), DecodeCache()
     for port in range(1, 3000):
         write(kernel, DevicePatch(peers=(replace(create(1), endpoint=Endpoint("192.0.2.1", port)),)))
         decode(kernel.dump(4000), seen)
@@ -155,8 +155,8 @@ def test_the_rest_of_a_split_peer_comes_before_the_usual_ones() -> None:
     rest = attr(0x8000, attr(1, public_key_of(1)) + attr(9, dict(parse(parse(told(1, "10.2.0.0/16"))[0][1]))[9]))
     with pytest.MonkeyPatch.context() as patch:
         at_once: list[int] = []
-        patch.setattr("ikto_backends.netlink.decode.usual_peers", lambda *given: found(at_once, usual_peers(*given)))
-        state = decode([attr(8, ONE), attr(8, rest + OTHER + told(3, "10.3.0.0/16"))], Seen(str))
+        patch.setattr("ikto_backends.netlink.decode.usual_peers", lambda *given: found(at_once, decode_in_bulk(*given)))
+        state = decode([attr(8, ONE), attr(8, rest + OTHER + told(3, "10.3.0.0/16"))], DecodeCache(str))
     assert [len(peer.allowed_ips) for peer in state.peers.values()] == [2, 1, 1]
     assert at_once == [1, 0, 2]
 
@@ -171,11 +171,11 @@ def readable_or_clear(messages: list[bytes]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         first = outcome(messages)
         patch.setattr("ikto_backends.netlink.decode.usual_peers", lambda *_: None)
-        patch.setattr("ikto_backends.netlink.seen._only", lambda _: None)
+        patch.setattr("ikto_backends.netlink.decode_cache._only", lambda _: None)
         assert outcome(messages) == first
 
 
 def outcome(messages: list[bytes]) -> DeviceState | None:
     with suppress(BackendError):
-        return decode(messages, Seen(str))
+        return decode(messages, DecodeCache(str))
     return None

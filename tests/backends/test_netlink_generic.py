@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ikto_backends.netlink.attributes import attribute, attributes
-from ikto_backends.netlink.generic import GenericNetlink, answers
+from ikto_backends.netlink.generic import GenericNetlink, receive_answers
 
 pytestmark = pytest.mark.skipif(not Path("/proc/net/netlink").exists(), reason="netlink is of Linux")
 GET_FAMILY, FAMILY_NAME = 3, 2
@@ -68,7 +68,7 @@ def test_parts_are_gathered_and_strangers_are_not(pair: tuple[socket.socket, soc
     ours, kernels = pair
     kernels.send(message(30, 2, 7, b"HEADone") + message(30, 2, 6, b"HEADnot ours") + message(30, 2, 7, b"HEADtwo"))
     kernels.send(message(DONE, 2, 7, struct.pack("=i", 0)))
-    assert list(answers(ours, 7)) == [b"one", b"two"]
+    assert list(receive_answers(ours, 7)) == [b"one", b"two"]
 
 
 @pytest.mark.parametrize("flags", [0, TLVS])
@@ -77,7 +77,7 @@ def test_an_error_comes_with_the_kernels_text(pair: tuple[socket.socket, socket.
     text = attribute(1, b"that is no key\0") if flags else b""
     kernels.send(message(ERROR, flags, 7, struct.pack("=i", -EINVAL) + bytes(16) + text))
     with pytest.raises(OSError, match=r"no key" if flags else r"Invalid argument$") as caught:
-        list(answers(ours, 7))
+        list(receive_answers(ours, 7))
     assert caught.value.errno == EINVAL
 
 
@@ -95,4 +95,4 @@ def test_a_dump_that_was_overtaken_by_a_change_is_interrupted(
     ours, kernels = pair
     kernels.send(message(30, 2, 7, b"HEADone") + last)
     with pytest.raises(InterruptedError):
-        list(answers(ours, 7))
+        list(receive_answers(ours, 7))

@@ -10,7 +10,7 @@ import pytest
 
 from ikto_backends.fake import open_fake
 from ikto_backends.netlink import open_netlink
-from ikto_backends.netlink.namespace import inside
+from ikto_backends.netlink.namespace import open_namespace
 from ikto_backends.wgtool import open_wgtool
 from ikto_core.device.backend import BackendContext
 from ikto_core.errors import BackendError
@@ -58,7 +58,7 @@ async def test_links_are_those_of_the_namespace_and_the_agent_stays_where_it_is(
 @ROOT
 async def test_scopes_are_links_beside_the_agents_udp_socket(netns: str) -> None:
     """The namespace has a link that the agent's own has not; and `lo` may have another number there."""
-    async with inside(netns) as namespace:
+    async with open_namespace(netns) as namespace:
         number = await namespace.run(lambda: namespace.scope_id("lo"))
         assert number == if_nametoindex("lo")
         assert await namespace.run(lambda: namespace.scope_name(number)) == "lo"

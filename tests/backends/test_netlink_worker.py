@@ -9,7 +9,7 @@ from threading import Event
 
 import pytest
 
-from ikto_backends.netlink.worker import Worker, working
+from ikto_backends.netlink.worker import Worker, open_worker
 
 PATIENCE_S = 30
 
@@ -43,7 +43,7 @@ def refuse() -> None:
 
 
 async def test_a_call_runs_beside_the_event_loop_and_gives_its_result_or_its_error() -> None:
-    async with working() as worker:
+    async with open_worker() as worker:
         assert await worker.run(threading.get_ident) != threading.get_ident()
         with pytest.raises(OSError, match="no"):
             await worker.run(refuse)
@@ -54,7 +54,7 @@ async def test_a_call_runs_beside_the_event_loop_and_gives_its_result_or_its_err
 
 async def test_calls_are_done_one_by_one_in_their_order() -> None:
     order: list[int] = []
-    async with working() as worker:
+    async with open_worker() as worker:
         gate = Gate()
         first = await held(worker, gate)
         others = [asyncio.ensure_future(worker.run(partial(order.append, number))) for number in range(9)]
@@ -67,7 +67,7 @@ async def test_calls_are_done_one_by_one_in_their_order() -> None:
 
 async def test_a_call_that_was_cancelled_before_its_turn_is_left_out() -> None:
     done: list[str] = []
-    async with working() as worker:
+    async with open_worker() as worker:
         gate = Gate()
         first = await held(worker, gate)
         second = asyncio.ensure_future(worker.run(lambda: done.append("second")))
@@ -82,7 +82,7 @@ async def test_a_call_that_was_cancelled_before_its_turn_is_left_out() -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 async def test_a_call_that_was_cancelled_is_over_before_the_next_begins(fails: bool) -> None:
-    async with working() as worker:
+    async with open_worker() as worker:
         gate = Gate()
 
         def call() -> None:
@@ -103,7 +103,7 @@ async def test_a_call_that_was_cancelled_is_over_before_the_next_begins(fails: b
 
 async def test_the_context_ends_once_the_last_call_is_over() -> None:
     gate = Gate()
-    async with working() as worker:
+    async with open_worker() as worker:
         task = await held(worker, gate)
         task.cancel()
         asyncio.get_running_loop().call_later(0.05, gate.open)
@@ -112,14 +112,14 @@ async def test_the_context_ends_once_the_last_call_is_over() -> None:
 
 
 async def test_what_is_asked_for_after_the_end_is_an_error() -> None:
-    async with working() as worker:
+    async with open_worker() as worker:
         pass
     with pytest.raises(RuntimeError, match="has ended"):
         await worker.run(int)
 
 
 async def test_a_waiting_thread_holds_no_results() -> None:
-    async with working() as worker:
+    async with open_worker() as worker:
         seen = weakref.ref(await worker.run(Gate))
         async with asyncio.timeout(PATIENCE_S):  # the thread may just be about to let go
             while seen():

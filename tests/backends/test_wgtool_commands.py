@@ -11,15 +11,15 @@ from msgspec.structs import replace
 
 from ikto_backends.wgtool.commands import (
     BATCH,
-    check,
-    effective,
+    applicable,
+    check_patch,
     interface_commands,
     peer_commands,
     removal_commands,
 )
 from ikto_backends.wgtool.link import Link, link_batch
 from ikto_backends.wgtool.programs import Command
-from ikto_backends.wgtool.sections import any_section, section
+from ikto_backends.wgtool.sections import general_section, section
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
 from ikto_core.testing.devices import create, peer_of, private_key_of, public_key_of
@@ -74,7 +74,7 @@ def test_only_a_peer_that_is_there_by_then_is_updated(patches: list[PeerPatch], 
             known.add(patch.public_key)
         if patch.public_key in known:
             wanted.append(patch)
-    assert effective(patches, present) == wanted
+    assert applicable(patches, present) == wanted
 
 
 def test_a_peer_is_written_with_all_that_is_named() -> None:
@@ -109,7 +109,7 @@ def test_wg_takes_no_section_that_is_cut_short(patch: PeerPatch) -> None:
 @given(PATCHES)
 def test_a_section_written_in_one_go_is_that_of_any_peer(patches: list[PeerPatch]) -> None:
     for patch in patches:
-        assert section(patch) == any_section(patch)
+        assert section(patch) == general_section(patch)
 
 
 @pytest.mark.parametrize("subnet", ["fd10:1::/48", "10.1.0.0/16", "::/0"])
@@ -124,7 +124,7 @@ def test_a_peer_as_meshes_have_them_is_written_in_one_go(
         endpoint=Endpoint("192.0.2.1", 51820),
         persistent_keepalive=keepalive_s,
     )
-    expected = any_section(patch)
+    expected = general_section(patch)
     monkeypatch.delattr("ikto_backends.wgtool.sections.any_section")
     assert section(patch) == expected
 
@@ -168,7 +168,7 @@ def test_many_removals_are_a_few_calls() -> None:
 )
 def test_what_no_device_takes_is_refused(patch: DevicePatch) -> None:
     with pytest.raises(BackendError, match=f"{WG}: "):
-        check(WG, patch)
+        check_patch(WG, patch)
 
 
 @pytest.mark.parametrize("host", ["host.example", "::1\n[Peer]", "192.0.2.1\n", "192.0.2", "fe80::1%a\nb", "fe80::1%"])

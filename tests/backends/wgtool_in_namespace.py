@@ -22,7 +22,7 @@ from ikto_core.device.model import DevicePatch
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.testing import LinuxContract
-from ikto_core.testing.devices import becomes, create, fresh, public_key_of, shown, spec_of
+from ikto_core.testing.devices import apply_spec, create, new_device, public_key_of, read_device, spec_of
 
 THERE = os.environ["IKTO_TEST_THERE"]  # the namespace at the cable's other end; here is 192.0.2.1
 WG = "ikto-wg0"
@@ -71,20 +71,20 @@ async def test_the_device_and_its_process_outlive_the_program_that_made_them(bac
     program = f"""
         import asyncio
         from ikto_backends.wgtool import WgToolBackend
-        from ikto_core.testing.devices import becomes, spec_of
+        from ikto_core.testing.devices import apply_spec, spec_of
         async def main():
             await WgToolBackend().create({WG!r})
-            await becomes(WgToolBackend(), {WG!r}, spec_of(3, listen_port={PORT}))
+            await apply_spec(WgToolBackend(), {WG!r}, spec_of(3, listen_port={PORT}))
         asyncio.run(main())
     """
     run(sys.executable, "-W", "error", "-c", textwrap.dedent(program))
-    assert set((await shown(backend, WG)).peers) == set(spec_of(3, listen_port=PORT).peers)
+    assert set((await read_device(backend, WG)).peers) == set(spec_of(3, listen_port=PORT).peers)
     [pid] = processes()
     assert os.getsid(pid) not in {os.getsid(0), 0}
 
 
 async def test_delete_ends_the_process_and_removes_its_socket(backend: Backend) -> None:
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     assert len(processes()) == 1
     await backend.delete(WG)
     assert not socket_of(WG).exists()
@@ -95,7 +95,7 @@ async def test_delete_ends_the_process_and_removes_its_socket(backend: Backend) 
 async def test_a_device_can_be_made_again_at_once_however_it_went(backend: Backend) -> None:
     for _ in range(5):
         await backend.delete(WG)
-        await fresh(backend, WG)
+        await new_device(backend, WG)
         run("ip", "link", "delete", WG)
         await backend.create(WG)
 
@@ -109,7 +109,7 @@ async def test_a_killed_process_is_an_absent_device_that_can_be_made_again(backe
     assert await backend.read(WG) is None
     assert socket_of(WG).exists()
     await backend.create(WG)
-    assert (await shown(backend, WG)).peers == {}
+    assert (await read_device(backend, WG)).peers == {}
 
 
 async def test_a_device_of_another_kind_is_refused_and_left_alone(backend: Backend) -> None:
@@ -142,7 +142,7 @@ async def test_a_port_in_use_is_said(backend: Backend) -> None:
 
 
 async def test_missing_rights_are_said(backend: Backend) -> None:
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     with as_nobody():
         for call in (backend.create("ikto-wg1"), backend.apply(WG, DevicePatch(mtu=1300))):
             with pytest.raises(BackendError, match="no permission") as caught:
@@ -174,7 +174,7 @@ async def test_another_userspace_program_can_be_named(
     program.write_text(f'#!/bin/sh\ntouch {tmp_path}/used\nexec wireguard-go "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("WG_QUICK_USERSPACE_IMPLEMENTATION", str(program))
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     assert (tmp_path / "used").exists()
 
 
@@ -230,18 +230,18 @@ async def test_a_device_served_in_another_namespace_is_not_written_to(backend: B
 
 
 async def test_a_cancelled_write_leaves_no_program_and_can_be_healed(backend: Backend) -> None:
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     many = DevicePatch(peers=tuple(create(number) for number in range(1, 2001)))
     for delay_s in (0.0, 0.003, 0.01, 0.03):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(delay_s):
                 await backend.apply(WG, many)
         assert not children()
-    await becomes(backend, WG, spec_of(3, listen_port=PORT))
+    await apply_spec(backend, WG, spec_of(3, listen_port=PORT))
 
 
 async def test_events_tell_of_changes_and_of_the_end(backend: Backend) -> None:
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     seen: list[DeviceEvent] = []
 
     async def watch() -> None:
@@ -265,8 +265,8 @@ async def test_events_tell_of_changes_and_of_the_end(backend: Backend) -> None:
 
 
 async def becomes_of(backend: Backend, peers: int) -> None:
-    await fresh(backend, WG)
-    await becomes(backend, WG, spec_of(peers, listen_port=PORT))
+    await new_device(backend, WG)
+    await apply_spec(backend, WG, spec_of(peers, listen_port=PORT))
 
 
 def test_the_backend_is_what_the_plugin_opens(backend: Backend) -> None:

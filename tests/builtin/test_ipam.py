@@ -18,7 +18,7 @@ from ikto_core.ipam.contract import IpamPlugin, IpamRequest
 from ikto_core.ipam.space import Space
 from ikto_core.plugins import load_plugins
 from ikto_core.testing import IpamContract
-from ikto_core.testing.ipam_requests import ask, crowd, small_requests, to_give
+from ikto_core.testing.ipam_requests import ask, assignable_subnets, nine_tenths, small_requests
 from ikto_core.testing.strategies import public_keys
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
@@ -82,7 +82,7 @@ def test_hash_offers_what_is_free_in_the_keys_own_order(asked: IpamRequest) -> N
     bits = asked.subnet_prefix - asked.mesh_cidr.length
     digest = "".join(f"{byte:08b}" for byte in hashlib.sha256(asked.public_key).digest())
     spot = int("0" + digest[:bits], 2)
-    given = dict(enumerate(to_give(asked.mesh_cidr, asked.subnet_prefix), start=1))
+    given = dict(enumerate(assignable_subnets(asked.mesh_cidr, asked.subnet_prefix), start=1))
     order = sorted(given, key=lambda number: number ^ spot)
     free = [given[number] for number in order if not any(map(given[number].overlaps, asked.taken))]
     assert list(HashStrategy().candidates(asked)) == free
@@ -108,7 +108,7 @@ def test_the_hash_of_the_docs() -> None:
     assert f"first candidate is `{first}`" in page
 
 
-@pytest.mark.parametrize(("taken", "most"), [((), 1.5), (crowd(Prefix.parse("fd10::/16")), 5)])
+@pytest.mark.parametrize(("taken", "most"), [((), 1.5), (nine_tenths(Prefix.parse("fd10::/16")), 5)])
 def test_keys_are_spread_over_all_that_is_free(taken: list[Prefix], most: float) -> None:
     """Evenly over an empty mesh; over the tenth that is left of a full one with no more than a few times its share."""
     space = Space.of(ask("fd10::/16", 48, taken))

@@ -5,12 +5,12 @@ from hypothesis import strategies as st
 
 from ikto_core.ipam.contract import IpamRequest
 from ikto_core.ipam.space import Space
-from ikto_core.testing.ipam_requests import ask, every_subnet, small_requests, to_give
+from ikto_core.testing.ipam_requests import ask, assignable_subnets, every_subnet, small_requests
 from ikto_core.values.addressing import Prefix
 
 
 def free_numbers(asked: IpamRequest) -> list[int]:
-    every = enumerate(to_give(asked.mesh_cidr, asked.subnet_prefix), start=1)
+    every = enumerate(assignable_subnets(asked.mesh_cidr, asked.subnet_prefix), start=1)
     return [number for number, subnet in every if not any(map(subnet.overlaps, asked.taken))]
 
 
@@ -18,7 +18,7 @@ def free_numbers(asked: IpamRequest) -> list[int]:
 def test_it_counts_what_is_free(asked: IpamRequest) -> None:
     space, free = Space.of(asked), free_numbers(asked)
     assert space.free == len(free)
-    assert space.total == len(to_give(asked.mesh_cidr, asked.subnet_prefix))
+    assert space.total == len(assignable_subnets(asked.mesh_cidr, asked.subnet_prefix))
     assert [number for run in space.runs for number in range(run.first, run.end)] == free
 
 

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, settings
 
 from ikto_backends.netlink import ikto_register_backends
 from ikto_backends.netlink.events import watch
-from ikto_backends.netlink.namespace import inside
+from ikto_backends.netlink.namespace import open_namespace
 from ikto_core.device.backend import Backend, BackendPlugin, DeviceEvent, DeviceEventKind
 from ikto_core.device.model import DevicePatch, PeerState
 from ikto_core.errors import BackendError
 from ikto_core.testing import LinuxContract
-from ikto_core.testing.devices import becomes, fresh, shown, spec_of
+from ikto_core.testing.devices import apply_spec, new_device, read_device, spec_of
 
 ONE, TWO = "ikto-kit0", "ikto-kit1"
 
@@ -39,10 +39,10 @@ def run(*command: str) -> str:
 
 
 async def test_a_reader_that_is_not_ours_sees_what_was_written(backend: Backend) -> None:
-    await fresh(backend, ONE)
-    await becomes(backend, ONE, spec_of(3, listen_port=42000))
+    await new_device(backend, ONE)
+    await apply_spec(backend, ONE, spec_of(3, listen_port=42000))
     device, *peers = (line.split("\t") for line in run("wg", "show", ONE, "dump").splitlines())
-    state = await shown(backend, ONE)
+    state = await read_device(backend, ONE)
     assert state.private_key is not None
     assert device == [state.private_key.text, state.private_key.public().text, "42000", "0x7"]
     for line in peers:
@@ -56,12 +56,12 @@ def dumped(peer: PeerState) -> tuple[str, str, str, str]:
 
 
 async def test_addresses_stay_while_the_link_is_down(backend: Backend) -> None:
-    await fresh(backend, ONE)
+    await new_device(backend, ONE)
     both = frozenset({ip_interface("10.98.0.1/24"), ip_interface("fd98::1/64")})
     await backend.apply(ONE, DevicePatch(up=True, add_addresses=both))
     for up in (False, True):
         await backend.apply(ONE, DevicePatch(up=up))
-        assert (await shown(backend, ONE)).addresses == both
+        assert (await read_device(backend, ONE)).addresses == both
 
 
 class Listener:
@@ -88,7 +88,7 @@ class Listener:
 
 @asynccontextmanager
 async def listening(backend: Backend, events: AsyncIterator[DeviceEvent]) -> AsyncIterator[Listener]:
-    await fresh(backend, TWO)
+    await new_device(backend, TWO)
     listener = Listener(events)
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         task = group.create_task(listener.listen())
@@ -100,7 +100,7 @@ async def listening(backend: Backend, events: AsyncIterator[DeviceEvent]) -> Asy
 async def test_other_hands_are_told_of(backend: Backend) -> None:
     changed, gone = DeviceEvent(ONE, DeviceEventKind.CHANGED), DeviceEvent(ONE, DeviceEventKind.GONE)
     async with listening(backend, backend.events()) as listener:
-        await fresh(backend, ONE)
+        await new_device(backend, ONE)
         await listener.settled()
         for hand in ("link set dev {} up", "link set {} mtu 1300", "address add 10.98.0.2/24 dev {}",
                      "address del 10.98.0.2/24 dev {}", "address add fd98::2/64 dev {}"):  # fmt: skip
@@ -117,20 +117,20 @@ async def test_other_hands_are_told_of(backend: Backend) -> None:
 
 async def test_events_that_were_lost_are_made_up_for(backend: Backend) -> None:
     """The kernel drops what does not fit, and says so; every device is then said to be changed."""
-    async with inside(None) as namespace, listening(backend, watch(namespace, receive_bytes=1)) as listener:
-        await fresh(backend, ONE)
+    async with open_namespace(None) as namespace, listening(backend, watch(namespace, receive_bytes=1)) as listener:
+        await new_device(backend, ONE)
         await listener.settled()
         for mtu in range(1300, 1340):  # nobody listens meanwhile: this blocks the loop
             run("ip", "link", "set", ONE, "mtu", str(mtu))
         run("ip", "link", "del", ONE)
-        await fresh(backend, ONE)
+        await new_device(backend, ONE)
         assert DeviceEvent(ONE, DeviceEventKind.CHANGED) in await listener.settled()
         run("ip", "link", "set", ONE, "mtu", "1345")
         assert DeviceEvent(ONE, DeviceEventKind.CHANGED) in await listener.settled()
 
 
 async def test_ipv6_disabled_says_so(backend: Backend) -> None:
-    await fresh(backend, ONE)
+    await new_device(backend, ONE)
     run("sysctl", "-qw", f"net.ipv6.conf.{ONE}.disable_ipv6=1")
     with pytest.raises(BackendError, match="IPv6 is disabled"):
         await backend.apply(ONE, DevicePatch(up=True, add_addresses=frozenset({ip_interface("fd98::1/64")})))

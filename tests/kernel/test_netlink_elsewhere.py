@@ -18,7 +18,16 @@ from ikto_backends.netlink import open_netlink
 from ikto_core.device.backend import Backend, BackendContext, DeviceEvent, DeviceEventKind
 from ikto_core.device.model import DevicePatch, PeerSpec
 from ikto_core.errors import BackendError
-from ikto_core.testing.devices import becomes, create, fresh, is_told, private_key_of, public_key_of, shown, spec_of
+from ikto_core.testing.devices import (
+    apply_spec,
+    create,
+    event_arrives,
+    new_device,
+    private_key_of,
+    public_key_of,
+    read_device,
+    spec_of,
+)
 from ikto_core.values.addressing import Endpoint, Prefix
 
 NETNS = f"ikto-{os.getpid()}"
@@ -67,15 +76,15 @@ async def refusal_of(call: Awaitable[None]) -> BackendError | None:
 
 
 async def test_a_device_lives_in_its_namespace_and_nowhere_else(elsewhere: Backend, backend: Backend) -> None:
-    await fresh(elsewhere, WG)
-    await becomes(elsewhere, WG, SPEC)
+    await new_device(elsewhere, WG)
+    await apply_spec(elsewhere, WG, SPEC)
     assert WG in links_of("-n", NETNS)
     assert WG not in links_of()
     assert await backend.read(WG) is None
     both = frozenset({ip_interface("10.98.0.1/24"), ip_interface("fd98::1/64")})
     for patch in (DevicePatch(add_addresses=both), DevicePatch(up=False), DevicePatch(up=True)):
         await elsewhere.apply(WG, patch)
-        assert (await shown(elsewhere, WG)).addresses == both | SPEC.addresses
+        assert (await read_device(elsewhere, WG)).addresses == both | SPEC.addresses
     await elsewhere.delete(WG)
     assert links_of("-n", NETNS) == ["lo"]
 
@@ -88,8 +97,8 @@ async def test_its_tunnel_runs_through_the_agents_own_namespace(elsewhere: Backe
         allowed_ips=frozenset({Prefix.parse("10.78.0.2/32")}),
         endpoint=Endpoint("127.0.0.1", FAR_PORT),
     )
-    await fresh(elsewhere, WG)
-    await becomes(elsewhere, WG, replace(SPEC, peers={peer.public_key: peer}))
+    await new_device(elsewhere, WG)
+    await apply_spec(elsewhere, WG, replace(SPEC, peers={peer.public_key: peer}))
     config = f"""
         [Interface]
         PrivateKey = {far.text}
@@ -109,12 +118,12 @@ async def test_its_tunnel_runs_through_the_agents_own_namespace(elsewhere: Backe
 
 async def test_the_scope_of_an_endpoint_is_a_link_of_the_agents_own_namespace(elsewhere: Backend) -> None:
     """For there is the UDP socket."""
-    await fresh(elsewhere, WG)
+    await new_device(elsewhere, WG)
     with undone("ip", "link", "delete", "ikto-dummy0"):
         run("ip", "link", "add", "ikto-dummy0", "type", "dummy")
         endpoint = Endpoint.parse("[fe80::1%ikto-dummy0]:9")
         await elsewhere.apply(WG, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
-        assert (await shown(elsewhere, WG)).peers[public_key_of(1)].endpoint == endpoint
+        assert (await read_device(elsewhere, WG)).peers[public_key_of(1)].endpoint == endpoint
 
 
 async def test_events_are_those_of_the_namespace(elsewhere: Backend) -> None:
@@ -122,28 +131,28 @@ async def test_events_are_those_of_the_namespace(elsewhere: Backend) -> None:
         run("ip", "-n", NETNS, "link", "set", WG, "mtu", "1300")
         run("ip", "-n", NETNS, "link", "set", WG, "mtu", "1400")
 
-    await fresh(elsewhere, WG)
+    await new_device(elsewhere, WG)
     async with asyncio.timeout(300):
-        assert await is_told(elsewhere.events(), change, DeviceEvent(WG, DeviceEventKind.CHANGED))
+        assert await event_arrives(elsewhere.events(), change, DeviceEvent(WG, DeviceEventKind.CHANGED))
 
 
 async def test_a_namesake_in_the_agents_own_namespace_stays_and_may_be_in_the_way(
     elsewhere: Backend, backend: Backend
 ) -> None:
     """Linux before 6.15 looks for the name in both namespaces; later ones make the device."""
-    await fresh(backend, WG)
+    await new_device(backend, WG)
     await backend.apply(WG, DevicePatch(mtu=1333))
     if refusal := await refusal_of(elsewhere.create(WG)):
         assert "the agent's own network namespace has a device of that name" in str(refusal)
         assert "wg_dev_name" in refusal.hint
     assert (WG in links_of("-n", NETNS)) == (refusal is None)
-    assert (await shown(backend, WG)).mtu == 1333
+    assert (await read_device(backend, WG)).mtu == 1333
 
 
 async def test_a_host_without_ipv6_says_so(elsewhere: Backend) -> None:
     off = ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
     run("ip", "netns", "exec", NETNS, "sysctl", "-qw", *off)
-    await fresh(elsewhere, WG)
+    await new_device(elsewhere, WG)
     patch = partial(DevicePatch, up=True)
     with pytest.raises(BackendError, match="IPv6 is disabled on this host") as caught:
         await elsewhere.apply(WG, patch(add_addresses=frozenset({ip_interface("fd98::1/64")})))
@@ -156,11 +165,11 @@ MAKES_A_DEVICE = f"""
     from ikto_backends.netlink import open_netlink
     from ikto_core.device.backend import BackendContext
     from ikto_core.errors import BackendError
-    from ikto_core.testing.devices import becomes, fresh, spec_of
+    from ikto_core.testing.devices import apply_spec, new_device, spec_of
     async def main():
         async with open_netlink(BackendContext(ifname={WG!r}, state_dir=pathlib.Path())) as backend:
-            await fresh(backend, {WG!r})
-            await becomes(backend, {WG!r}, spec_of(3, listen_port={PORT}))
+            await new_device(backend, {WG!r})
+            await apply_spec(backend, {WG!r}, spec_of(3, listen_port={PORT}))
     try:
         asyncio.run(main())
         print("made")

@@ -11,7 +11,7 @@ from ikto_backends.netlink import open_netlink
 from ikto_backends.wgtool import open_wgtool
 from ikto_core.device.backend import Backend, BackendContext
 from ikto_core.device.model import DeviceSpec, PeerSpec
-from ikto_core.testing.devices import becomes, fresh, private_key_of, spec_of
+from ikto_core.testing.devices import apply_spec, new_device, private_key_of, spec_of
 from tests.kernel.showconf import Section, showconf
 
 ONE = "ikto-kit0"
@@ -36,12 +36,12 @@ def section_of(peer: PeerSpec) -> Section:
 
 
 async def test_wg_showconf_agrees_with_what_was_written(backend: Backend) -> None:
-    await fresh(backend, ONE)
+    await new_device(backend, ONE)
     for count in (9, 4):
         plain = spec_of(count, listen_port=42000)
         kept = {key: replace(peer, persistent_keepalive=25) for key, peer in plain.peers.items() if key[-1] % 2}
         spec: DeviceSpec = replace(plain, peers={**plain.peers, **kept})
-        await becomes(backend, ONE, spec)
+        await apply_spec(backend, ONE, spec)
         interface, peers = showconf(ONE)
         assert interface == {"ListenPort": "42000", "FwMark": "0x7", "PrivateKey": private_key_of(1).text}
         assert peers == {key.text: section_of(peer) for key, peer in spec.peers.items()}

@@ -9,7 +9,7 @@ from ikto_backends.wgtool import ikto_register_backends
 from ikto_core.device.backend import Backend, BackendPlugin
 from ikto_core.lab.network import run
 from ikto_core.testing import LinuxContract
-from ikto_core.testing.devices import fresh
+from ikto_core.testing.devices import new_device
 
 
 class TestWgToolContract(LinuxContract):
@@ -27,5 +27,5 @@ class TestWgToolContract(LinuxContract):
         return plugin
 
     async def test_the_kernels_wireguard_is_preferred_to_a_userspace_one(self, backend: Backend, ifname: str) -> None:
-        await fresh(backend, ifname)
+        await new_device(backend, ifname)
         assert " wireguard " in run("ip", "-oneline", "-details", "link", "show", ifname)

@@ -13,7 +13,7 @@ from ikto_core.values.addressing import Endpoint
 from ikto_core.values.keys import PublicKey
 
 
-class ShowsPeersOtherwise(FakeBackend):
+class ShowsPeersWrongly(FakeBackend):
     """What is wrong is how it shows each peer."""
 
     async def read(self, ifname: str) -> DeviceState | None:
@@ -24,7 +24,7 @@ class ShowsPeersOtherwise(FakeBackend):
         raise NotImplementedError
 
 
-class CreatesAnew(FakeBackend):
+class CreateResetsDevice(FakeBackend):
     async def create(self, ifname: str) -> None:
         self.host.delete(ifname)
         await super().create(ifname)
@@ -35,13 +35,13 @@ class ReadsAbsentAsEmpty(FakeBackend):
         return await super().read(ifname) or DeviceState()
 
 
-class MakesWhatItIsAppliedTo(FakeBackend):
+class ApplyCreatesDevice(FakeBackend):
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         self.host.create(ifname)
         await super().apply(ifname, patch)
 
 
-class TakesNoneForZero(FakeBackend):
+class TreatsNoneAsZero(FakeBackend):
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         peers = tuple(replace(peer, persistent_keepalive=peer.persistent_keepalive or 0) for peer in patch.peers)
         await super().apply(ifname, replace(patch, fwmark=patch.fwmark or 0, peers=peers))
@@ -90,7 +90,7 @@ class ReplacesPeers(FakeBackend):
         self.host.tamper(ifname, DevicePatch(peers=peers))
 
 
-class TwoOwners(FakeBackend):
+class ShowsTwoOwners(FakeBackend):
     """Reads from its own books, in which nobody loses a prefix."""
 
     async def read(self, ifname: str) -> DeviceState | None:
@@ -102,7 +102,7 @@ class TwoOwners(FakeBackend):
         return replace(state, peers=peers)
 
 
-class AddsWhatItShouldUpdate(FakeBackend):
+class UpdateCreatesPeer(FakeBackend):
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         await super().apply(ifname, replace(patch, peers=tuple(replace(peer, create=True) for peer in patch.peers)))
 
@@ -128,7 +128,7 @@ class SharesPorts(FakeBackend):
                 raise
 
 
-class LeavesTheOperatorAlone(FakeBackend):
+class GivesNoHint(FakeBackend):
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         try:
             await super().apply(ifname, patch)
@@ -137,7 +137,7 @@ class LeavesTheOperatorAlone(FakeBackend):
             raise
 
 
-class ReadsItsOwnBooks(FakeBackend):
+class ReadsFromItsCache(FakeBackend):
     """Knows the device from the last time that it wrote to it; sessions and counters it asks for."""
 
     def __init__(self, host: FakeHost) -> None:
@@ -164,17 +164,17 @@ class ReadsItsOwnBooks(FakeBackend):
         return known and replace(known, peers=state.peers if state else {})
 
 
-class TellsNothing(FakeBackend):
+class SendsNoEvents(FakeBackend):
     def events(self) -> AsyncIterator[DeviceEvent]:
-        return _silence()
+        return _no_events()
 
 
-async def _silence() -> AsyncIterator[DeviceEvent]:
+async def _no_events() -> AsyncIterator[DeviceEvent]:
     await asyncio.Event().wait()
     yield DeviceEvent("", DeviceEventKind.GONE)  # never
 
 
-class EndsAtOnce(FakeBackend):
+class EventsEndAtOnce(FakeBackend):
     """Not broken: its system tells nothing of devices, and it says so."""
 
     async def events(self) -> AsyncIterator[DeviceEvent]:
@@ -183,7 +183,7 @@ class EndsAtOnce(FakeBackend):
             yield event
 
 
-class TellsNoEnd(FakeBackend):
+class SendsNoGoneEvent(FakeBackend):
     """Tells of changes, and stops listening when the device goes."""
 
     async def events(self) -> AsyncIterator[DeviceEvent]:
@@ -193,7 +193,7 @@ class TellsNoEnd(FakeBackend):
             yield event
 
 
-class WritesOnWhenCancelled(FakeBackend):
+class WritesLateAfterCancel(FakeBackend):
     """As one whose threads know nothing of cancellation: the write ends when it ends."""
 
     def __init__(self, host: FakeHost) -> None:
@@ -210,7 +210,7 @@ class WritesOnWhenCancelled(FakeBackend):
             self.host.apply(*self.late.pop())
 
 
-class StuckWhenCancelled(FakeBackend):
+class StuckAfterCancel(FakeBackend):
     """As one whose lock is never given back."""
 
     busy = False
@@ -223,7 +223,7 @@ class StuckWhenCancelled(FakeBackend):
         self.busy = False
 
 
-class HalfDeletesWhenCancelled(FakeBackend):
+class HalfDeletesOnCancel(FakeBackend):
     """The device is gone from sight, and can't be made again."""
 
     async def delete(self, ifname: str) -> None:
@@ -234,7 +234,7 @@ class HalfDeletesWhenCancelled(FakeBackend):
             raise
 
 
-class ShowsNobodyAmidWrites(FakeBackend):
+class ShowsNoPeersDuringWrites(FakeBackend):
     """As one that replaces all peers: first there are none."""
 
     writing = False
@@ -251,7 +251,7 @@ class ShowsNobodyAmidWrites(FakeBackend):
         return replace(state, peers={}) if state and self.writing else state
 
 
-class ShowsZeroForNever(ShowsPeersOtherwise):
+class ShowsZeroForNever(ShowsPeersWrongly):
     def show(self, peer: PeerState) -> PeerState:
         return replace(peer, last_handshake=peer.last_handshake or 0.0)
 
@@ -277,25 +277,25 @@ class CountsFromTheLastWrite(FakeBackend):
         return state.peers if state else {}
 
 
-class LosesIPv6Endpoints(ShowsPeersOtherwise):
+class LosesIPv6Endpoints(ShowsPeersWrongly):
     def show(self, peer: PeerState) -> PeerState:
         return replace(peer, endpoint=None if peer.endpoint and ":" in peer.endpoint.host else peer.endpoint)
 
 
-class ReplacesInEveryMessage(ShowsPeersOtherwise):
+class ReplacesInEveryMessage(ShowsPeersWrongly):
     """Writes a long list of allowed IPs in two messages, each of which replaces the list."""
 
     def show(self, peer: PeerState) -> PeerState:
         return replace(peer, allowed_ips=frozenset(sorted(peer.allowed_ips)[-500:]))
 
 
-class LosesScopes(ShowsPeersOtherwise):
+class LosesScopes(ShowsPeersWrongly):
     def show(self, peer: PeerState) -> PeerState:
         host, port = peer.endpoint or (None, 0)
         return replace(peer, endpoint=Endpoint(host.partition("%")[0], port) if host else None)
 
 
-class TakesItsDevicesAlong(FakeBackend):
+class DeletesDevicesOnClose(FakeBackend):
     def close(self) -> None:
         super().close()
         for ifname in ("ikto-kit0", "wg0"):

@@ -11,7 +11,7 @@ from ikto_core.ipam.space import Space
 from ikto_core.values.addressing import Prefix
 
 
-def numbered(request: IpamRequest, number: int) -> Prefix:
+def subnet_number(request: IpamRequest, number: int) -> Prefix:
     """The subnet of a number, which may lie beyond the mesh."""
     mesh = request.mesh_cidr
     address = int.from_bytes(mesh.address, "big") + (number << mesh.bits - request.subnet_prefix)
@@ -42,12 +42,12 @@ class ProposesText(SequentialStrategy):
         return (str(subnet) for subnet in super().candidates(request))  # type: ignore[misc]  # that is what is wrong
 
 
-class WalksOutOfTheMesh:
+class LeavesTheMesh:
     """Counts on where the mesh has ended."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         for number in range(1, size(request) + 1):
-            subnet = numbered(request, number)
+            subnet = subnet_number(request, number)
             if not any(subnet.overlaps(taken) for taken in request.taken):
                 yield subnet
 
@@ -79,35 +79,35 @@ class EndsAtBroadcast(SequentialStrategy):
             yield last
 
 
-class SeesEqualSubnetsOnly:
+class ChecksEqualSubnetsOnly:
     """Takes a set of subnets for the answer to what overlaps."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
-        every = (numbered(request, number) for number in range(1, size(request)))
+        every = (subnet_number(request, number) for number in range(1, size(request)))
         return (subnet for subnet in every if subnet not in request.taken)
 
 
-class SeesNothingSmaller:
+class IgnoresSmallerTaken:
     """A single address that somebody holds within a subnet does not count."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
-        every = (numbered(request, number) for number in range(1, size(request)))
+        every = (subnet_number(request, number) for number in range(1, size(request)))
         return (subnet for subnet in every if not any(taken.covers(subnet) for taken in request.taken))
 
 
-class TriesForEver:
+class DrawsForever:
     """Draws again and again: in a full mesh without end."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         seen: set[Prefix] = set()
         while len(seen) < size(request) - 1:
-            subnet = numbered(request, request.random.randrange(1, size(request)))
+            subnet = subnet_number(request, request.random.randrange(1, size(request)))
             if subnet not in seen and not any(subnet.overlaps(taken) for taken in request.taken):
                 seen.add(subnet)
                 yield subnet
 
 
-class BeginsAnew(SequentialStrategy):
+class StartsOver(SequentialStrategy):
     """In the belief that what was taken may have become free."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
@@ -115,7 +115,7 @@ class BeginsAnew(SequentialStrategy):
             yield from super().candidates(request)
 
 
-class GivesUp:
+class GivesUpEarly:
     """After ten tries in the dark."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
@@ -127,7 +127,7 @@ class GivesUp:
                 return
 
 
-class HasItsOwnChance:
+class UsesGlobalRandom:
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         space = Space.of(request)
         if space.free:
@@ -135,7 +135,7 @@ class HasItsOwnChance:
             yield from (space.subnet(space.nth_free((start + place) % space.free)) for place in range(space.free))
 
 
-class TrustsHash:
+class UsesBuiltinHash:
     """Python's own, which is salted anew in each process."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
@@ -145,7 +145,7 @@ class TrustsHash:
             yield from (space.subnet(space.nth_free((start + place) % space.free)) for place in range(space.free))
 
 
-class Remembers(SequentialStrategy):
+class RemembersRequests(SequentialStrategy):
     """Never offers anything again, to whomever."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class Remembers(SequentialStrategy):
                 yield subnet
 
 
-class FlipsACoin(SequentialStrategy):
+class DrawsDespiteDeterministic(SequentialStrategy):
     """Says that it is deterministic, and is not."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
@@ -170,22 +170,22 @@ class ListsTheMesh:
     """Every subnet in a list, to shuffle it."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
-        every = [numbered(request, number) for number in range(1, size(request))]
+        every = [subnet_number(request, number) for number in range(1, size(request))]
         request.random.shuffle(every)
         return (subnet for subnet in every if not any(subnet.overlaps(taken) for taken in request.taken))
 
 
-class WalksThroughWhatIsTaken:
+class ScansTakenSubnets:
     """One subnet at a time."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         for number in range(1, size(request)):
-            subnet = numbered(request, number)
+            subnet = subnet_number(request, number)
             if not any(subnet.overlaps(taken) for taken in request.taken):
                 yield subnet
 
 
-class LooksAtAllForEach:
+class ScansTakenForEachCandidate:
     """At everything that is taken, for each candidate."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
@@ -194,7 +194,7 @@ class LooksAtAllForEach:
                 yield subnet
 
 
-class ReadsNumbersInNames(SequentialStrategy):
+class ParsesNumberInName(SequentialStrategy):
     """And raises what Python raises where there is none."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
@@ -202,14 +202,14 @@ class ReadsNumbersInNames(SequentialStrategy):
         yield from islice(super().candidates(request), number % 7, None)
 
 
-class LeavesTheOperatorAlone(SequentialStrategy):
+class GivesNoHint(SequentialStrategy):
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         if not request.name:
             raise ConfigError("no")
         yield from super().candidates(request)
 
 
-class SaysNothing(SequentialStrategy):
+class RefusesSilently(SequentialStrategy):
     """Of who can't be served."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:

@@ -14,9 +14,9 @@ from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.device.backend import BackendContext
 from ikto_core.testing import BackendContract
 from ikto_core.testing.clauses import CLAUSES, clause_of
-from tests.backends.fake_contract import AnotherHand, FakeContract, plugin_of
+from tests.backends.fake_contract import FakeContract, OutsideBackend, plugin_of
 from tests.testing import broken_backends as broken
-from tests.third_party import PLUGIN, says
+from tests.third_party import PLUGIN, run_kit
 
 WG = "wg0"
 
@@ -38,7 +38,7 @@ async def complaints(kind: type[FakeBackend], clause: str, tmp_path: Path) -> li
         host = FakeHost()
         given = {
             "backend": kind(host),
-            "another": AnotherHand(host),
+            "another": OutsideBackend(host),
             "plugin": plugin_of(host, kind),
             "context": BackendContext(ifname=WG, state_dir=tmp_path),
             "ifname": WG,
@@ -57,31 +57,31 @@ async def complaints(kind: type[FakeBackend], clause: str, tmp_path: Path) -> li
 @pytest.mark.parametrize(
     ("kind", "clause"),
     [
-        (broken.CreatesAnew, "C1"),
+        (broken.CreateResetsDevice, "C1"),
         (broken.ReadsAbsentAsEmpty, "C2"),
-        (broken.MakesWhatItIsAppliedTo, "C3"),
-        (broken.TakesNoneForZero, "C4"),
+        (broken.ApplyCreatesDevice, "C3"),
+        (broken.TreatsNoneAsZero, "C4"),
         (broken.DropsSecondaryAddresses, "C4"),
         (broken.RemovesFirst, "C5"),
         (broken.ReplacesPeers, "C5"),
-        (broken.TwoOwners, "C6"),
-        (broken.AddsWhatItShouldUpdate, "C7"),
+        (broken.ShowsTwoOwners, "C6"),
+        (broken.UpdateCreatesPeer, "C7"),
         (broken.LeaksNativeErrors, "C8"),
         (broken.SharesPorts, "C8"),
-        (broken.LeavesTheOperatorAlone, "C8"),
-        (broken.ReadsItsOwnBooks, "C9"),
-        (broken.TellsNothing, "C9"),
-        (broken.TellsNoEnd, "C9"),
-        (broken.WritesOnWhenCancelled, "C10"),
-        (broken.StuckWhenCancelled, "C10"),
-        (broken.HalfDeletesWhenCancelled, "C10"),
-        (broken.ShowsNobodyAmidWrites, "C11"),
+        (broken.GivesNoHint, "C8"),
+        (broken.ReadsFromItsCache, "C9"),
+        (broken.SendsNoEvents, "C9"),
+        (broken.SendsNoGoneEvent, "C9"),
+        (broken.WritesLateAfterCancel, "C10"),
+        (broken.StuckAfterCancel, "C10"),
+        (broken.HalfDeletesOnCancel, "C10"),
+        (broken.ShowsNoPeersDuringWrites, "C11"),
         (broken.ShowsZeroForNever, "C12"),
         (broken.CountsFromTheLastWrite, "C12"),
         (broken.LosesIPv6Endpoints, "C13"),
         (broken.ReplacesInEveryMessage, "C13"),
         (broken.LosesScopes, "C14"),
-        (broken.TakesItsDevicesAlong, "C15"),
+        (broken.DeletesDevicesOnClose, "C15"),
     ],
 )
 async def test_the_kit_names_the_clause_that_a_broken_backend_breaks(
@@ -99,7 +99,7 @@ async def test_every_clause_has_tests_and_the_fake_backend_passes_them(clause: s
 
 
 async def test_a_backend_may_have_no_events(tmp_path: Path) -> None:
-    assert await complaints(broken.EndsAtOnce, "C9", tmp_path) == []
+    assert await complaints(broken.EventsEndAtOnce, "C9", tmp_path) == []
 
 
 def test_every_test_of_the_kit_belongs_to_a_clause() -> None:
@@ -112,7 +112,7 @@ def test_the_clauses_are_numbered() -> None:
 
 
 def third_party(directory: Path, body: str) -> str:
-    return says(directory, "BackendContract", "ikto_backends.fake:ikto_register_backends", body)
+    return run_kit(directory, "BackendContract", "ikto_backends.fake:ikto_register_backends", body)
 
 
 def test_a_third_party_gives_its_plugin_and_is_told_what_is_half_shown(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from ikto_core.ipam.contract import IpamPlugin, IpamRequest, IpamStrategy
 from ikto_core.testing import IpamContract
 from ikto_core.testing.clauses import clause_of, clauses_in
 from ikto_core.testing.ipam_clauses import IPAM_CLAUSES
-from ikto_core.testing.ipam_effort import TooMuchWorkError, bounded
+from ikto_core.testing.ipam_work_limit import TooMuchWorkError, line_limit
 from ikto_core.values.addressing import Prefix
 from tests.testing import broken_ipam as broken
-from tests.third_party import PLUGIN, says
+from tests.third_party import PLUGIN, run_kit
 
 PAGE = Path(__file__).parents[2] / "docs/ipam-contract.md"
 
@@ -50,25 +50,25 @@ def complaints(make: Callable[[], IpamStrategy], clause: str) -> list[str]:
         (broken.ProposesAddresses, "I1"),
         (broken.ProposesHalves, "I1"),
         (broken.ProposesText, "I1"),
-        (broken.WalksOutOfTheMesh, "I1"),
+        (broken.LeavesTheMesh, "I1"),
         (broken.DrawsWithReplacement, "I2"),
         (broken.BeginsAtZero, "I3"),
         (broken.EndsAtBroadcast, "I3"),
-        (broken.SeesEqualSubnetsOnly, "I4"),
-        (broken.SeesNothingSmaller, "I4"),
-        (broken.TriesForEver, "I5"),
-        (broken.BeginsAnew, "I5"),
-        (broken.GivesUp, "I6"),
-        (broken.HasItsOwnChance, "I7"),
-        (broken.TrustsHash, "I7"),
-        (broken.Remembers, "I7"),
-        (broken.FlipsACoin, "I8"),
+        (broken.ChecksEqualSubnetsOnly, "I4"),
+        (broken.IgnoresSmallerTaken, "I4"),
+        (broken.DrawsForever, "I5"),
+        (broken.StartsOver, "I5"),
+        (broken.GivesUpEarly, "I6"),
+        (broken.UsesGlobalRandom, "I7"),
+        (broken.UsesBuiltinHash, "I7"),
+        (broken.RemembersRequests, "I7"),
+        (broken.DrawsDespiteDeterministic, "I8"),
         (broken.ListsTheMesh, "I9"),
-        (broken.WalksThroughWhatIsTaken, "I10"),
-        (broken.LooksAtAllForEach, "I10"),
-        (broken.ReadsNumbersInNames, "I11"),
-        (broken.LeavesTheOperatorAlone, "I11"),
-        (broken.SaysNothing, "I11"),
+        (broken.ScansTakenSubnets, "I10"),
+        (broken.ScansTakenForEachCandidate, "I10"),
+        (broken.ParsesNumberInName, "I11"),
+        (broken.GivesNoHint, "I11"),
+        (broken.RefusesSilently, "I11"),
     ],
 )
 def test_the_kit_names_the_clause_that_a_broken_strategy_breaks(make: Callable[[], IpamStrategy], clause: str) -> None:
@@ -112,16 +112,16 @@ def test_work_is_bounded_wherever_it_is_done() -> None:
     def run(lines: int) -> int:
         return sum(1 for _ in range(lines))
 
-    with bounded(500):
+    with line_limit(500):
         assert run(100) == 100
     for endless in (lambda: run(1000), lambda: [run(1) for _ in iter(int, 1)]):
-        with pytest.raises(TooMuchWorkError, match="not done after 500 lines"), bounded(500):
+        with pytest.raises(TooMuchWorkError, match="not done after 500 lines"), line_limit(500):
             endless()
     assert run(1000) == 1000
 
 
 def third_party(directory: Path, body: str) -> str:
-    return says(directory, "IpamContract", "ikto_core.builtin.ipam:ikto_register_ipam_strategies", body)
+    return run_kit(directory, "IpamContract", "ikto_core.builtin.ipam:ikto_register_ipam_strategies", body)
 
 
 def test_a_third_party_gives_its_plugin_and_is_told_what_is_not_shown(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from socket import AF_INET, AF_INET6
 from struct import Struct
 
 from ikto_backends.netlink.attributes import HEADER, NESTED, Peer
-from ikto_backends.netlink.seen import Seen
+from ikto_backends.netlink.decode_cache import DecodeCache
 from ikto_core.plugins import PeerState, PresharedKey, PublicKey
 
 _U16 = Struct("=H")
@@ -45,7 +45,7 @@ _PEER = re.compile(
 _SIZE = 136  # of a peer without endpoint and allowed IPs
 
 
-def usual_peers(data: bytes, start: int, end: int, seen: Seen) -> dict[PublicKey, PeerState] | None:
+def decode_in_bulk(data: bytes, start: int, end: int, seen: DecodeCache) -> dict[PublicKey, PeerState] | None:
     """Return the peers that lie between two offsets of a message; None if they are not all told in the usual way."""
     if not _PEER.match(data, start, end):
         return None

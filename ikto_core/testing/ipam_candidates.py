@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest
-from ikto_core.testing.ipam_base import IpamBase, drawn
+from ikto_core.testing.ipam_base import IpamBase, first_candidates
 from ikto_core.testing.ipam_clauses import ipam_clause
-from ikto_core.testing.ipam_requests import HUGE, all_but, ask, every_subnet, halves, middle, to_give
+from ikto_core.testing.ipam_requests import HUGE, ask, assignable_subnets, cover_without, every_subnet, halves, middle
 from ikto_core.values.addressing import Prefix
 
 
@@ -53,8 +53,8 @@ class OfferClauses(IpamBase):
         for mesh, length in (("10.0.0.0/29", 32), ("10.0.0.0/29", 31), ("10.0.0.0/30", 31), ("10.0.0.0/31", 32)):
             for name in self.names:
                 asked = ask(mesh, length, name=name)
-                offered = drawn(plugin.make(), asked, 300)
-                if left := [str(s) for s in offered if s not in to_give(asked.mesh_cidr, length)]:
+                offered = first_candidates(plugin.make(), asked, 300)
+                if left := [str(s) for s in offered if s not in assignable_subnets(asked.mesh_cidr, length)]:
                     raise AssertionError(f"{left} came, with the broadcast address of {mesh}")
 
     @ipam_clause("I4")
@@ -74,10 +74,10 @@ class OfferClauses(IpamBase):
         for mesh, length in HUGE:
             for name in self.names:
                 asked = ask(mesh, length, name=name)
-                for first in drawn(plugin.make(), asked, 1):
+                for first in first_candidates(plugin.make(), asked, 1):
                     longer = {Prefix(first.last, first.bits)}
                     for taken in ({first}, {Prefix.of(first.address, length - 1)}, longer):
-                        offered = drawn(plugin.make(), ask(mesh, length, taken, name=name), 20)
+                        offered = first_candidates(plugin.make(), ask(mesh, length, taken, name=name), 20)
                         if clash := [str(subnet) for subnet in offered if any(map(subnet.overlaps, taken))]:
                             raise AssertionError(f"{clash} came although {set(map(str, taken))} is taken")
 
@@ -88,11 +88,11 @@ class OfferClauses(IpamBase):
         full = [ask(small, 28, every_subnet(small, 28))]
         for text, length in (*HUGE, (str(small), 28)):
             mesh = Prefix.parse(text)
-            spare_the_first = all_but(mesh, Prefix(mesh.address, length))
+            spare_the_first = cover_without(mesh, Prefix(mesh.address, length))
             full += [ask(mesh, length, taken) for taken in ({mesh}, halves(mesh), spare_the_first)]
         for asked in full:
             for name in self.names:
-                if offered := drawn(plugin.make(), replace(asked, name=name), 1):
+                if offered := first_candidates(plugin.make(), replace(asked, name=name), 1):
                     raise AssertionError(f"{offered[0]} came, in a mesh {asked.mesh_cidr} that is full")
 
     @ipam_clause("I5")
@@ -110,7 +110,7 @@ class OfferClauses(IpamBase):
         """In a small mesh, whose candidates can all be drawn."""
 
         def check(asked: IpamRequest, offered: Sequence[Prefix]) -> None:
-            every = to_give(asked.mesh_cidr, asked.subnet_prefix)
+            every = assignable_subnets(asked.mesh_cidr, asked.subnet_prefix)
             free = {subnet for subnet in every if not any(map(subnet.overlaps, asked.taken))}
             if left_out := sorted(map(str, free.difference(offered))):
                 raise AssertionError(f"these are free, and never came: {left_out[:5]}")
@@ -124,7 +124,7 @@ class OfferClauses(IpamBase):
             mesh = Prefix.parse(text)
             for last in (mesh.last, middle(mesh)):
                 spared = Prefix.of(last, length)
-                offered = drawn(plugin.make(), ask(mesh, length, all_but(mesh, spared)), 2)
+                offered = first_candidates(plugin.make(), ask(mesh, length, cover_without(mesh, spared)), 2)
                 if offered != [spared]:
                     raise AssertionError(f"only {spared} was free, and {list(map(str, offered))} came")
 

@@ -19,12 +19,12 @@ _PROGRAM = """
 import pickle, sys
 path, sent = pickle.load(sys.stdin.buffer)
 sys.path[:] = path
-from ikto_core.testing.ipam_elsewhere import answers
+from ikto_core.testing.ipam_other_process import answers
 sys.stdout.buffer.write(pickle.dumps(answers(*pickle.loads(sent))))
 """
 
 
-def answers(make: Callable[[], IpamStrategy], requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
+def candidates_of(make: Callable[[], IpamStrategy], requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
     """Return the first candidates of each request; none for who is not served."""
     return [_first(make(), asked, count) for asked in requests]
 
@@ -36,7 +36,7 @@ def _first(strategy: IpamStrategy, asked: IpamRequest, count: int) -> list[Prefi
         return []
 
 
-def answers_elsewhere(plugin: IpamPlugin, requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
+def candidates_in_new_process(plugin: IpamPlugin, requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
     """Return the `answers` of a new process; skip the test, aloud, if the strategy can't be found from there."""
     try:
         sent = pickle.dumps((unwrap(plugin.make), list(requests), count))  # an installed plugin's is guarded

@@ -12,7 +12,7 @@ class TooMuchWorkError(AssertionError):
 
 
 @contextmanager
-def bounded(lines: int) -> Iterator[None]:
+def line_limit(lines: int) -> Iterator[None]:
     """Allow whatever is called inside so many lines of Python; TooMuchWorkError at the next one.
 
     What runs in C counts as the line that calls it. A debugger or a coverage tool rests meanwhile.

@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest
-from ikto_core.testing.ipam_base import IpamBase, drawn, refusal
+from ikto_core.testing.ipam_base import IpamBase, first_candidates, refusal_of
 from ikto_core.testing.ipam_clauses import ipam_clause
-from ikto_core.testing.ipam_elsewhere import answers, answers_elsewhere
-from ikto_core.testing.ipam_requests import HUGE, all_but, ask, crowd, every_subnet, middle
+from ikto_core.testing.ipam_other_process import candidates_in_new_process, candidates_of
+from ikto_core.testing.ipam_requests import HUGE, ask, cover_without, every_subnet, middle, nine_tenths
 from ikto_core.values.addressing import Prefix
 
 ODD_NAMES = ("", " ", "näme", "\0", "-1", "r-1-u-1", "1" * 255, "x" * 255)
@@ -37,10 +37,10 @@ class ConductClauses(IpamBase):
         strategy = plugin.make()
         taken = every_subnet(Prefix.parse("fd10:8000::/28"), 34)
         for name in self.names:
-            known = drawn(strategy, ask("fd10::/16", 48, taken, name=name), 20, patience=10)
+            known = first_candidates(strategy, ask("fd10::/16", 48, taken, name=name), 20, patience=10)
             for maker in (strategy, strategy, plugin.make()):
-                again = drawn(maker, ask("fd10::/16", 48, taken[::-1], name=name), 20, patience=10)
-                drawn(maker, ask("10.0.0.0/8", 24, name=name, seed=5), 3, patience=10)
+                again = first_candidates(maker, ask("fd10::/16", 48, taken[::-1], name=name), 20, patience=10)
+                first_candidates(maker, ask("10.0.0.0/8", 24, name=name, seed=5), 3, patience=10)
                 if again != known:
                     raise AssertionError(f"{name!r} got {list(map(str, known[:3]))}, then {list(map(str, again[:3]))}")
 
@@ -52,7 +52,7 @@ class ConductClauses(IpamBase):
         def asked() -> list[IpamRequest]:  # anew: whoever draws from `random` moves it on
             return [ask("fd10::/16", 48, taken, name=name) for name in self.names]
 
-        here, there = answers(plugin.make, asked(), 20), answers_elsewhere(plugin, asked(), 20)
+        here, there = candidates_of(plugin.make, asked(), 20), candidates_in_new_process(plugin, asked(), 20)
         for name, known, again in zip(self.names, here, there, strict=True):
             if again != known:
                 raise AssertionError(f"{name!r} got {list(map(str, known[:3]))}, then {list(map(str, again[:3]))}")
@@ -65,7 +65,9 @@ class ConductClauses(IpamBase):
         for mesh, length in HUGE:
             for name in self.names:
                 asked = replace(ask(mesh, length, name=name), random=NoChance())
-                if drawn(plugin.make(), asked, 20) != drawn(plugin.make(), replace(asked, random=NoChance(7)), 20):
+                if first_candidates(plugin.make(), asked, 20) != first_candidates(
+                    plugin.make(), replace(asked, random=NoChance(7)), 20
+                ):
                     raise AssertionError(f"two states of `random` made a difference to {name!r} in {mesh}")
 
     @ipam_clause("I9")
@@ -73,7 +75,7 @@ class ConductClauses(IpamBase):
         """Its first candidates are found in a bounded number of steps."""
         for mesh, length in HUGE:
             for name in self.names:
-                drawn(plugin.make(), ask(mesh, length, name=name), 50)
+                first_candidates(plugin.make(), ask(mesh, length, name=name), 50)
 
     @ipam_clause("I10")
     def test_a_mesh_that_is_nine_tenths_full(self, plugin: IpamPlugin) -> None:
@@ -83,10 +85,10 @@ class ConductClauses(IpamBase):
         crowded = [ask(small, 24, scattered)]
         for text, length in HUGE:
             mesh = Prefix.parse(text)
-            crowded += [ask(mesh, length, taken) for taken in (crowd(mesh), crowd(mesh, at_the_end=True))]
+            crowded += [ask(mesh, length, taken) for taken in (nine_tenths(mesh), nine_tenths(mesh, at_the_end=True))]
         for asked in crowded:
             for name in self.names:
-                drawn(plugin.make(), replace(asked, name=name), 100)
+                first_candidates(plugin.make(), replace(asked, name=name), 100)
 
     @ipam_clause("I10")
     def test_a_mesh_with_one_free_subnet(self, plugin: IpamPlugin) -> None:
@@ -94,13 +96,15 @@ class ConductClauses(IpamBase):
         for text, length in HUGE:
             mesh = Prefix.parse(text)
             for name in self.names:
-                drawn(plugin.make(), ask(mesh, length, all_but(mesh, Prefix.of(middle(mesh), length)), name=name), 2)
+                first_candidates(
+                    plugin.make(), ask(mesh, length, cover_without(mesh, Prefix.of(middle(mesh), length)), name=name), 2
+                )
 
     @ipam_clause("I11")
     def test_an_odd_name_is_served_or_refused_in_plain_words(self, plugin: IpamPlugin) -> None:
         """A node's name is whatever its operator chose; it may be empty."""
         for name in (*ODD_NAMES, *self.unservable):
-            refusal(plugin.make(), name)
+            refusal_of(plugin.make(), name)
 
     @ipam_clause("I11")
     def test_who_can_not_be_served_is_told(self, plugin: IpamPlugin) -> None:
@@ -108,5 +112,5 @@ class ConductClauses(IpamBase):
         if not self.unservable:
             pytest.skip("I11: `unservable` lists no names, so nobody is refused")
         for name in self.unservable:
-            if refusal(plugin.make(), name) is None:
+            if refusal_of(plugin.make(), name) is None:
                 raise AssertionError(f"{name!r} is not refused")

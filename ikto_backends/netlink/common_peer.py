@@ -14,7 +14,7 @@ _FAMILIES = {4: _U16.pack(AF_INET), 16: _U16.pack(AF_INET6)}
 _SOCKADDRS = {4: (16, "4s8x"), 16: (28, "4x16s4x")}  # the size, and how it goes on after the port
 
 
-def usual_peer(peer: PeerPatch) -> bytes | None:
+def encode_common_peer(peer: PeerPatch) -> bytes | None:
     """Return a peer with one allowed IP, an endpoint without scope, and no preshared key; None if it is any other."""
     allowed_ips, endpoint = peer.allowed_ips, peer.endpoint
     if allowed_ips is None or endpoint is None or len(allowed_ips) != 1 or peer.preshared_key is not None:

@@ -31,7 +31,7 @@ _endpoint: Callable[[tuple[str, int]], Endpoint] = partial(tuple.__new__, Endpoi
 _prefix_of: Callable[[tuple[bytes, int]], Prefix] = partial(tuple.__new__, Prefix)
 
 
-class Seen:
+class DecodeCache:
     """What endpoints and lists of allowed IPs mean, each worked out when it is first seen. For one thread.
 
     A new one knows nothing; what a decode returns does not depend on what is known.
