@@ -1,4 +1,4 @@
-"""The contract of an observer: what it is told of the mesh, and when."""
+"""The observer contract: events about the mesh, and when an observer receives them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -9,111 +9,111 @@ import msgspec
 
 
 class PeerFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What there is to know of an accepted peer. One public key is one peer, however many subnets it has."""
+    """An accepted peer. One public key is one peer, even if it has several subnets."""
 
-    public_key: str  # base64, as `wg` shows it: what to know a peer by
-    name: str  # in its latest record; others chose it: any text, of any length, escape it before you print or use it
-    subnets: tuple[str, ...]  # ADDRESS/LENGTH, ascending; each is this peer's alone
-    addresses: tuple[str, ...]  # of its device, one in each subnet, the latest first
-    endpoints: tuple[str, ...]  # HOST:PORT where it may be reached, best first
-    revision: int  # of the bucket, when it got the latest record
+    public_key: str  # base64, as `wg` shows it; identifies the peer
+    name: str  # from its latest record; untrusted text of any length: escape it before printing or using it
+    subnets: tuple[str, ...]  # ADDRESS/LENGTH, ascending; no other peer has any of them
+    addresses: tuple[str, ...]  # its device's addresses, one in each subnet, the latest first
+    endpoints: tuple[str, ...]  # HOST:PORT, candidates, best first
+    revision: int  # the bucket's revision of its latest record
 
 
 class Resync(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="resync"):
-    """What was told before is void: what follows is everything that there is. Always the first event."""
+    """Discard the state from earlier events: the complete state follows. Always the first event."""
 
-    peers: int  # so many accepted ones follow
-    quarantined: int  # and so many quarantined records
+    peers: int  # the number of accepted peers that follow
+    quarantined: int  # the number of quarantined records that follow
 
 
 class PeerAccepted(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="accepted"):
-    """A peer is in the mesh; the device shows it a moment later."""
+    """A peer is accepted. The WireGuard device gets it a moment later."""
 
     peer: PeerFacts
 
 
 class PeerChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="changed"):
-    """A peer has another name, other subnets, addresses or endpoints; a record that says the same is no change."""
+    """A peer's name, subnets, addresses or endpoints changed. A new revision alone is not a change."""
 
     peer: PeerFacts
-    before: PeerFacts  # as it was told last
+    before: PeerFacts  # as the observer last received it
 
 
 class PeerRemoved(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="removed"):
-    """A peer is in the mesh no more. One that takes another key is removed, and accepted with that one."""
+    """A peer left the mesh. A peer that changes its key is removed, and accepted with the new key."""
 
-    peer: PeerFacts  # as it was told last
+    peer: PeerFacts  # as the observer last received it
 
 
 class RecordQuarantined(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="quarantined"):
-    """A record of the bucket is not accepted; or it is not for another reason than before."""
+    """A record in the bucket is not accepted, or the reason for that changed."""
 
-    key: str  # in the bucket; others chose it
-    allowed_ip: str | None  # the subnet that the key stands for; None: it stands for none
+    key: str  # in the bucket; untrusted text: escape it
+    allowed_ip: str | None  # the subnet that the key encodes; None: it encodes none
     revision: int
-    reason: str  # holds what others wrote: escape it
+    reason: str  # contains untrusted text: escape it
 
 
 class QuarantineEnded(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="quarantine-ended"):
-    """A record that was quarantined is gone, or accepted: then its peer is told of, too."""
+    """A quarantined record was deleted or accepted. If accepted, an event about its peer follows in the same call."""
 
     key: str
-    allowed_ip: str | None  # as it was told
+    allowed_ip: str | None  # as in `RecordQuarantined`
 
 
 class MeshReady(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="ready"):
-    """Our device shows the mesh, for the first time; or, if our subnet is another one now, again."""
+    """This node's device shows the mesh, for the first time since the start or since the node's subnet changed."""
 
-    subnet: str  # ours, ADDRESS/LENGTH
-    address: str  # of our device, in that subnet
-    ifname: str  # of our device
-    revision: int  # of the bucket, that the device shows
+    subnet: str  # this node's, ADDRESS/LENGTH
+    address: str  # this node's device address in that subnet
+    ifname: str  # this node's device
+    revision: int  # the bucket's revision that the device shows
 
 
 MeshEvent = Resync | PeerAccepted | PeerChanged | PeerRemoved | RecordQuarantined | QuarantineEnded | MeshReady
-"""Whatever may be told. `msgspec.json.encode` makes JSON of it, whose member `event` says which one it is."""
+"""Any event. `msgspec.json.encode` converts it to JSON; the JSON member `event` names its type."""
 
 
 class Observer(Protocol):
-    """Be told of the mesh. What this does, and how long it takes, concerns no other observer, nor the mesh.
+    """Receives mesh events. A slow or failing observer affects neither other observers nor the mesh.
 
-    O1. The first call begins with `Resync` and holds everything there is; the calls after it hold what is new.
-    O2. After each call, what was told so far makes the mesh as it was at one moment: replayed in order it leaves
-        exactly the peers that were accepted then, and the records that were quarantined.
-    O3. What happens during a call is told with the next one, the last state only: at most one event a peer and one a
-        record wait, however slow the observer; a peer that came and went meanwhile is never told of.
-    O4. One call at a time, none without an event. In a call what ended comes first, then what changed, then what is
-        new: a subnet has no second owner on its way from a peer that goes. `MeshReady` comes last.
-    O5. A call that raises, or a context that can't be entered, is logged with the observer's name. It is left, and
-        after a pause, longer each time, entered anew: then O1 holds again.
-    O6. Nothing is told before something is known for certain: the mesh as the bucket has it, or as it was kept. That
-        NATS is out of reach changes no peer, and is not told.
-    O7. When the agent stops, a call under way is cancelled and the context left; what waits then is never told.
+    O1. The first call begins with `Resync` and holds the complete state; later calls hold what changed since.
+    O2. After each call, the events so far describe the mesh as it was at one moment: replayed in order, they yield
+        exactly the peers that were accepted and the records that were quarantined at that moment.
+    O3. Changes during a call are delivered with the next call, as the latest state only: at most one event per peer
+        and one per record wait, however slow the observer is. A peer that came and went meanwhile is not reported.
+    O4. Calls do not overlap, and no call is empty. Within a call, removals come first, then changes, then additions,
+        so a subnet that moves between peers never has two owners. `MeshReady` comes last.
+    O5. If a call raises, or the context can't be entered, Ikto logs the error with the observer's name, leaves the
+        context, and enters it again after a pause that grows with each failure. Then O1 applies again.
+    O6. There is no call before the mesh is known: from the bucket, or from the snapshot of an earlier run. Losing
+        NATS changes no peer, and causes no event.
+    O7. When the agent stops, a running call is cancelled and the context left. Events that wait are not delivered.
     """
 
     async def see(self, events: Sequence["MeshEvent"]) -> None:
-        """Take what happened since the last call. May take as long as it likes, and be cancelled."""
+        """Handle the events since the last call. There is no time limit. The call may be cancelled."""
         ...
 
 
 class ObserverContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What an observer may know of the agent that opens it."""
+    """Information about the agent that opens an observer."""
 
-    argument: str  # what follows `=` in the configuration, as in "exec=/usr/local/bin/hook"; empty: nothing
-    ifname: str  # our device
+    argument: str  # the text after `=` in the setting, as in "exec=/usr/local/bin/hook"; may be empty
+    ifname: str  # this node's WireGuard device
     mesh_cidr: str  # the whole mesh, ADDRESS/LENGTH
-    name: str  # what peers see us as
-    state_dir: Path  # a directory of the agent's own, for what must outlive it
-    nats_hosts: tuple[str, ...] = ()  # by what names or addresses NATS is reached, in lower case
+    name: str  # this node's name, as its peers see it
+    state_dir: Path  # the agent's own directory, for files that must survive a restart
+    nats_hosts: tuple[str, ...] = ()  # names or addresses of the NATS servers, in lower case
 
 
 class ObserverPlugin(msgspec.Struct, frozen=True, kw_only=True):
-    """An observer on offer: what a plugin's `ikto_register_observers` returns.
+    """An observer that a plugin provides: what its `ikto_register_observers` returns.
 
-    `open` may raise IktoError for what can't be used, such as its argument; like any error it is logged, and `open` is
-    called again later.
+    `open` may raise IktoError, for example for a bad argument. Like any other error it is logged, and `open` is called
+    again later.
     """
 
-    name: str  # as in `observers` of the configuration: lower case letters, digits and '-'
+    name: str  # as in the setting `observers`: lower case letters, digits and '-'
     summary: str  # one line
     open: Callable[[ObserverContext], AbstractAsyncContextManager[Observer]]

@@ -1,4 +1,4 @@
-"""What is to be told next to one who was told this much: the difference of two views, as events. Pure."""
+"""The difference between what a reader last received and the current mesh, as events. Pure."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from typing import NamedTuple, TypeVar
@@ -27,7 +27,7 @@ V = TypeVar("V")
 
 
 class MeshContents(NamedTuple):
-    """All there is to tell at one moment."""
+    """Everything that events report, at one moment."""
 
     peers: Mapping[PublicKey, MeshPeer] = {}
     quarantined: Mapping[str, QuarantinedRecord] = {}  # by KV key
@@ -35,72 +35,73 @@ class MeshContents(NamedTuple):
 
 
 class EventDiff:
-    """What one reader was told, and which peers and records may be other than that.
+    """The state that one reader last received, and which peers and records may differ from it (dirty ones).
 
-    The latter are at most as many as there are, or were told: what came and went meanwhile does not wait.
+    There are at most as many dirty peers and records as the reader knows or exist now: those that came and went
+    meanwhile are dropped.
     """
 
     def __init__(self) -> None:
-        self._begun = False
-        self._whole = True  # anything may be other than it was told
-        self._peers: dict[PublicKey, MeshPeer] = {}  # as told last
+        self._started = False
+        self._all_dirty = True  # any peer or record may differ
+        self._peers: dict[PublicKey, MeshPeer] = {}  # as last delivered
         self._quarantined: dict[str, QuarantinedRecord] = {}
         self._ready: MeshReady | None = None
-        self._unsettled_peers: set[PublicKey] = set()
-        self._unsettled_records: set[str] = set()
+        self._dirty_peers: set[PublicKey] = set()
+        self._dirty_records: set[str] = set()
 
     def waiting(self, now: MeshContents) -> int:
-        """Return how many peers and records wait to be told of, at most."""
-        peers, records = self._unsettled(now)
+        """Return an upper bound of the peers and records with an event to deliver."""
+        peers, records = self._dirty(now)
         return len(peers) + len(records)
 
     def invalidate(self) -> None:
-        """Note that anything may be other than it was told."""
-        self._whole = True
-        self._unsettled_peers, self._unsettled_records = set(), set()
+        """Mark all peers and records as dirty."""
+        self._all_dirty = True
+        self._dirty_peers, self._dirty_records = set(), set()
 
     def touch(self, peers: Iterable[PublicKey], records: Iterable[str], now: MeshContents) -> None:
-        """Note that these may be other than they were told; it costs nothing for all others."""
-        if not self._whole:
-            _note(self._unsettled_peers, peers, self._peers, now.peers)
-            _note(self._unsettled_records, records, self._quarantined, now.quarantined)
+        """Mark these as dirty. The cost depends on their number alone."""
+        if not self._all_dirty:
+            _mark_dirty(self._dirty_peers, peers, self._peers, now.peers)
+            _mark_dirty(self._dirty_records, records, self._quarantined, now.quarantined)
 
     def take(self, now: MeshContents) -> tuple[MeshEvent, ...]:
-        """Return what makes what was told what there is now, and take it for told."""
+        """Return the events that lead from the last delivered state to `now`, and record `now` as delivered."""
         events: list[MeshEvent] = []
-        if not self._begun:
+        if not self._started:
             events.append(Resync(peers=len(now.peers), quarantined=len(now.quarantined)))
-        peers, records = self._unsettled(now)
-        events += sorted((*self._of_peers(peers, now), *self._of_records(records, now)), key=_turn)
-        if now.ready and (self._ready is None or _place(now.ready) != _place(self._ready)):
+        peers, records = self._dirty(now)
+        events += sorted((*self._peer_events(peers, now), *self._record_events(records, now)), key=_sort_key)
+        if now.ready and (self._ready is None or _location(now.ready) != _location(self._ready)):
             self._ready = now.ready
             events.append(now.ready)
-        self._begun, self._whole = True, False
-        self._unsettled_peers, self._unsettled_records = set(), set()
+        self._started, self._all_dirty = True, False
+        self._dirty_peers, self._dirty_records = set(), set()
         return tuple(events)
 
-    def _unsettled(self, now: MeshContents) -> tuple[Set[PublicKey], Set[str]]:
-        if not self._whole:
-            return self._unsettled_peers, self._unsettled_records
+    def _dirty(self, now: MeshContents) -> tuple[Set[PublicKey], Set[str]]:
+        if not self._all_dirty:
+            return self._dirty_peers, self._dirty_records
         return self._peers.keys() | now.peers.keys(), self._quarantined.keys() | now.quarantined.keys()
 
-    def _of_peers(self, keys: Set[PublicKey], now: MeshContents) -> Iterator[MeshEvent]:
+    def _peer_events(self, keys: Set[PublicKey], now: MeshContents) -> Iterator[MeshEvent]:
         for key in keys:
             before, after = self._peers.get(key), now.peers.get(key)
             if before != after and (event := _peer_event(before, after)):
-                _put(self._peers, key, after)
+                _set_or_remove(self._peers, key, after)
                 yield event
 
-    def _of_records(self, keys: Set[str], now: MeshContents) -> Iterator[MeshEvent]:
+    def _record_events(self, keys: Set[str], now: MeshContents) -> Iterator[MeshEvent]:
         for key in keys:
             before, after = self._quarantined.get(key), now.quarantined.get(key)
             if (before and before.reason) != (after and after.reason):
-                _put(self._quarantined, key, after)
+                _set_or_remove(self._quarantined, key, after)
                 yield _record_event(key, after)
 
 
-def facts(peer: MeshPeer) -> PeerFacts:
-    """Return what is told of a peer."""
+def peer_facts(peer: MeshPeer) -> PeerFacts:
+    """Return a peer as events report it."""
     return PeerFacts(
         public_key=peer.public_key.text,
         name=peer.name,
@@ -112,15 +113,15 @@ def facts(peer: MeshPeer) -> PeerFacts:
 
 
 def _peer_event(before: MeshPeer | None, after: MeshPeer | None) -> MeshEvent | None:
-    """Return what makes of a peer as it was told what it is; None: nothing that is told of."""
+    """Return the event that leads from `before` to `after`; None if they differ in nothing that events report."""
     if before is None:
-        return PeerAccepted(peer=facts(after)) if after else None
-    told = facts(before)
+        return PeerAccepted(peer=peer_facts(after)) if after else None
+    known = peer_facts(before)
     if after is None:
-        return PeerRemoved(peer=told)
-    present = facts(after)
-    same = msgspec.structs.replace(told, revision=present.revision) == present
-    return None if same else PeerChanged(peer=present, before=told)
+        return PeerRemoved(peer=known)
+    current = peer_facts(after)
+    same = msgspec.structs.replace(known, revision=current.revision) == current
+    return None if same else PeerChanged(peer=current, before=known)
 
 
 def _record_event(key: str, after: QuarantinedRecord | None) -> MeshEvent:
@@ -130,11 +131,11 @@ def _record_event(key: str, after: QuarantinedRecord | None) -> MeshEvent:
     return RecordQuarantined(key=key, allowed_ip=allowed_ip, revision=after.revision, reason=after.reason)
 
 
-_TURNS = (PeerRemoved, QuarantineEnded, PeerChanged, PeerAccepted, RecordQuarantined)
+_ORDER = (PeerRemoved, QuarantineEnded, PeerChanged, PeerAccepted, RecordQuarantined)
 
 
-def _turn(event: MeshEvent) -> tuple[int, str]:
-    """Return when an event's turn is among those of one call: the contract's O4, and then by key."""
+def _sort_key(event: MeshEvent) -> tuple[int, str]:
+    """Return an event's sort key within one call: by type (clause O4), then by key."""
     match event:
         case PeerAccepted(peer=peer) | PeerChanged(peer=peer) | PeerRemoved(peer=peer):
             key = peer.public_key
@@ -142,32 +143,32 @@ def _turn(event: MeshEvent) -> tuple[int, str]:
             pass
         case _:
             key = ""
-    return _TURNS.index(type(event)), key
+    return _ORDER.index(type(event)), key
 
 
-def _place(ready: MeshReady) -> tuple[str, str]:
+def _location(ready: MeshReady) -> tuple[str, str]:
     return ready.subnet, ready.address
 
 
-def _note(unsettled: set[K], keys: Iterable[K], told: Collection[K], present: Collection[K]) -> None:
+def _mark_dirty(dirty: set[K], keys: Iterable[K], delivered: Collection[K], current: Collection[K]) -> None:
     for key in keys:
-        if key in told or key in present:
-            unsettled.add(key)
+        if key in delivered or key in current:
+            dirty.add(key)
         else:
-            unsettled.discard(key)  # it came and went while nobody was told
+            dirty.discard(key)  # it came and went between two deliveries
 
 
-def _put(told: dict[K, V], key: K, value: V | None) -> None:
+def _set_or_remove(delivered: dict[K, V], key: K, value: V | None) -> None:
     if value is None:
-        told.pop(key, None)
+        delivered.pop(key, None)
     else:
-        told[key] = value
+        delivered[key] = value
 
 
-def readiness(
+def mesh_ready(
     subnet: Prefix | None, addresses: Iterable[Interface], ifname: str, revision: int | None
 ) -> MeshReady | None:
-    """Return what is told once the device shows these addresses at that revision; None unless one is of our subnet."""
+    """Return the event for a device with these addresses, at this revision; None if no address is in `subnet`."""
     own = next((str(a.ip) for a in addresses if subnet and subnet.covers(Prefix.of(a.packed, subnet.bits))), None)
     if subnet is None or own is None or revision is None:
         return None

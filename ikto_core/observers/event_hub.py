@@ -1,4 +1,4 @@
-"""Where the agent says what happened, and readers wait for what is new to them. Nothing waits for a reader."""
+"""Distributes mesh changes from the agent to any number of readers. A slow reader blocks neither agent nor readers."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -12,22 +12,23 @@ from ikto_core.values.keys import PublicKey
 
 
 class EventHub:
-    """The mesh as far as it is known for certain, and who is to be told of it.
+    """The current mesh, and the readers to notify of changes.
 
-    It outlives the agents of one run, which differ in their keys: what the next one sees alike is not told again.
+    It outlives the agents of one run, which differ in their keys: a reader receives only what differs from the view of
+    the agent before.
     """
 
     def __init__(self) -> None:
-        self.ready: MeshReady | None = None  # None: the device does not show the mesh from a subnet of ours
-        self._view: MeshView | None = None  # None: nothing is known for certain yet
+        self.ready: MeshReady | None = None  # None: the device does not show the mesh from this node's subnet
+        self._view: MeshView | None = None  # None: the mesh is not known yet
         self._readers: set[Reader] = set()
         self._is_ready = asyncio.Event()
         self._closed = False
 
-    # -- what the agent says ---------------------------------------------------------------------------------------
+    # -- called by the agent ---------------------------------------------------------------------------------------
 
     def set_view(self, view: MeshView) -> None:
-        """Say that this is the mesh from now on; it may change in place, if `changed` says so."""
+        """Set the current view. It may change in place; report each such change with `mark_changed`."""
         self._view = view
         if self.ready and self.ready.subnet != str(view.rules.own_subnet):
             self.ready = None
@@ -36,15 +37,15 @@ class EventHub:
             reader.event_diff.invalidate()
             reader.wake.set()
 
-    def changed(self, peers: Iterable[PublicKey], records: Iterable[str]) -> None:
-        """Say that these peers may be new, changed or gone, and what lies under these KV keys be quarantined or not."""
+    def mark_changed(self, peers: Iterable[PublicKey], records: Iterable[str]) -> None:
+        """Report peers that may be new, changed or gone, and KV keys whose quarantine may have changed."""
         if contents := self.contents:
             for reader in self._readers:
                 reader.event_diff.touch(peers, records, contents)
                 reader.wake.set()
 
     def set_ready(self, ready: MeshReady) -> None:
-        """Say that the device shows the mesh; what it shows later on need not be said."""
+        """Report that the device shows the mesh. Only the first call for a subnet has an effect."""
         if self.ready is None and self._view:
             self.ready = ready
             self._is_ready.set()
@@ -52,26 +53,26 @@ class EventHub:
                 reader.wake.set()
 
     def close(self) -> None:
-        """End every reader: nothing will be new any more."""
+        """End every reader and every wait."""
         self._closed = True
         self._is_ready.set()
         for reader in self._readers:
             reader.wake.set()
 
-    # -- what readers ask ------------------------------------------------------------------------------------------
+    # -- called by readers -----------------------------------------------------------------------------------------
 
     @property
     def contents(self) -> MeshContents | None:
-        """All there is to tell at this moment; None: nothing is known for certain yet."""
+        """The current state; None: the mesh is not known yet."""
         return MeshContents(self._view.peers, self._view.quarantined, self.ready) if self._view else None
 
     @property
     def closed(self) -> bool:
-        """Whether nothing will be new any more."""
+        """Whether `close` was called."""
         return self._closed
 
     async def until_ready(self) -> MeshReady:
-        """Wait until the device shows the mesh from a subnet of ours; IktoError once the hub is closed."""
+        """Wait until the device shows the mesh from this node's subnet. Raises IktoError once the hub is closed."""
         while not self._closed:
             if self.ready:
                 return self.ready
@@ -80,7 +81,7 @@ class EventHub:
 
     @contextmanager
     def reader(self) -> "Iterator[Reader]":
-        """Yield somebody who is told everything from the beginning, for as long as the block lasts."""
+        """Yield a new reader, which receives the complete state first; it is removed when the block ends."""
         reader = Reader(self)
         self._readers.add(reader)
         try:
@@ -90,7 +91,7 @@ class EventHub:
 
 
 class Reader:
-    """Iterates over what is new since the last time, in the way of the contract's O1 to O4; ends with the hub."""
+    """Async iterator over the events since the last step, by clauses O1 to O4 of the contract; ends with the hub."""
 
     def __init__(self, hub: EventHub) -> None:
         self.event_diff = EventDiff()
@@ -100,7 +101,7 @@ class Reader:
 
     @property
     def waiting(self) -> int:
-        """How many peers and records wait to be told of, at most."""
+        """An upper bound of the peers and records with an event to deliver."""
         contents = self._hub.contents
         return self.event_diff.waiting(contents) if contents else 0
 
@@ -108,7 +109,7 @@ class Reader:
         return self
 
     async def __anext__(self) -> tuple[MeshEvent, ...]:
-        """Wait for what is new."""
+        """Wait for at least one event."""
         while True:
             await self.wake.wait()
             self.wake.clear()

@@ -1,4 +1,4 @@
-"""What events add up to, for whoever wants the mesh as it is rather than what became of it. Pure."""
+"""Rebuild the current mesh from events, for observers that need state rather than changes. Pure."""
 
 from collections.abc import Iterable
 
@@ -16,19 +16,19 @@ from ikto_core.observers.contract import (
 
 
 class Replay:
-    """The mesh as events tell it, after each of them."""
+    """The mesh as the events so far describe it."""
 
     def __init__(self) -> None:
         self.peers: dict[str, PeerFacts] = {}  # by public key
-        self.quarantined: dict[str, RecordQuarantined] = {}  # by the bucket's key
+        self.quarantined: dict[str, RecordQuarantined] = {}  # by key in the bucket
         self.ready: MeshReady | None = None  # None: the device does not show the mesh yet
 
     def see(self, events: Iterable[MeshEvent]) -> None:
-        """Take events in the order in which they were told."""
+        """Apply events, in the order in which they were delivered."""
         for event in events:
-            self._take(event)
+            self._apply(event)
 
-    def _take(self, event: MeshEvent) -> None:
+    def _apply(self, event: MeshEvent) -> None:
         match event:
             case Resync():
                 self.peers, self.quarantined, self.ready = {}, {}, None

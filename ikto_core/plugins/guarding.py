@@ -26,7 +26,7 @@ def guarded_make(make: Callable[P, R], provider: str) -> Callable[P, R]:
 def guarded_open(
     open_: Callable[P, AbstractAsyncContextManager[R]], provider: str
 ) -> Callable[P, AbstractAsyncContextManager[R]]:
-    """Return `open_`, wrapped to raise PluginError if its context can't be entered. Errors of the block pass through."""
+    """Return `open_`, wrapped to raise PluginError if its context can't be entered. The block's errors pass through."""
 
     @asynccontextmanager
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:

@@ -28,7 +28,7 @@ def ikto_register_ipam_strategies() -> Iterable[IpamPlugin]:
 
 @hookspec
 def ikto_register_observers() -> Iterable[ObserverPlugin]:
-    """Return the observers that this plugin provides. Ikto runs an observer only if the setting `observers` names it."""
+    """Return the observers that this plugin provides. One runs only if the setting `observers` names it."""
     return ()
 
 

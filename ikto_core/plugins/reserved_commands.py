@@ -4,12 +4,12 @@ COMMANDS = {
     "init": ("ikto_core.cli.init:init", "Print a configuration with a random private address."),
     "config": ("ikto_core.cli.config:config", "Check a configuration, or describe its settings."),
     "key": ("ikto_core.cli.key:key", "Make a private key, show its public key, or rotate an agent's key."),
-    "bucket": ("ikto_core.cli.bucket:bucket", "Create, show or upgrade the mesh's bucket."),
+    "bucket": ("ikto_core.cli.bucket:bucket", "Create, show, sweep or upgrade the mesh's bucket."),
     "agent": ("ikto_core.cli.agent:agent", "Join the mesh: claim a subnet and keep the WireGuard device in sync."),
-    "info": ("ikto_core.cli.info:info", "Show this host's record and its peers."),
+    "info": ("ikto_core.cli.info:info", "Show this node's record and its peers' records."),
     "status": ("ikto_core.cli.status:status", "Show the agent's status."),
     "peers": ("ikto_core.cli.peers:peers", "List the peers, and apply pending removals."),
     "plugins": ("ikto_core.cli.plugins:plugins", "List installed plugins, and why some can't be used."),
-    "demo": ("ikto_core.cli.demo:demo", "Watch a mesh form on this machine."),
+    "demo": ("ikto_core.cli.demo:demo", "Form a mesh on this machine and show its progress."),
 }
 """By command name: the import path, `module:attribute`, and the help line."""

@@ -1,4 +1,4 @@
-"""What is told makes the mesh as it is, however much of it was told before and in whatever order it came about."""
+"""Delivered events add up to the current mesh, whatever was delivered before and in whatever order changes came."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from ikto_core.observers.contract import (
     RecordQuarantined,
     Resync,
 )
-from ikto_core.observers.event_diff import EventDiff, MeshContents, facts
+from ikto_core.observers.event_diff import EventDiff, MeshContents, peer_facts
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.observers.replay import Replay
 from ikto_core.values.keys import PublicKey
@@ -28,20 +28,21 @@ from tests.mesh.test_view_properties import BATCHES, EXAMPLES, RULES, SOME_RULES
 from tests.samples import KEY, OTHER_KEY, THIRD_KEY, entries_of, record
 
 
-def seen(view: MeshView, ready: MeshReady | None = None) -> MeshContents:
+def contents(view: MeshView, ready: MeshReady | None = None) -> MeshContents:
     return MeshContents(view.peers, view.quarantined, ready)
 
 
-def assert_told(replay: Replay, view: MeshView) -> None:
-    """What was told is the mesh, but for the revisions of records that say the same again."""
-    told = {key: msgspec.structs.replace(peer, revision=0) for key, peer in replay.peers.items()}
-    assert told == {key.text: msgspec.structs.replace(facts(peer), revision=0) for key, peer in view.peers.items()}
+def assert_same_mesh(replay: Replay, view: MeshView) -> None:
+    """The replayed mesh equals the view, except for revisions: those alone cause no event."""
+    replayed = {key: msgspec.structs.replace(peer, revision=0) for key, peer in replay.peers.items()}
+    expected = {key.text: msgspec.structs.replace(peer_facts(peer), revision=0) for key, peer in view.peers.items()}
+    assert replayed == expected
     reasons = {key: quarantined.reason for key, quarantined in replay.quarantined.items()}
     assert reasons == {key: quarantined.reason for key, quarantined in view.quarantined.items()}
 
 
-def assert_in_order(replay: Replay, events: tuple[MeshEvent, ...]) -> None:
-    """Every event fits what was told before it, and no subnet has two owners when a call ends."""
+def replay_in_order(replay: Replay, events: tuple[MeshEvent, ...]) -> None:
+    """Every event is consistent with the events before it, and no subnet has two owners after a call."""
     for event in events:
         match event:
             case PeerAccepted(peer=peer):
@@ -60,41 +61,41 @@ def assert_in_order(replay: Replay, events: tuple[MeshEvent, ...]) -> None:
 
 
 SUBNET = record_key("10.0.0.32/28")
-COMES = [(SUBNET, encode_record(record("10.0.0.32/28", KEY)))]
-GOES = [(SUBNET, None)]
+PUT = [(SUBNET, encode_record(record("10.0.0.32/28", KEY)))]
+DELETE = [(SUBNET, None)]
 
 
 @EXAMPLES
-@example(RULES, [COMES, GOES], set(), {1})  # it waited to be told of, and the next view did not have it
+@example(RULES, [PUT, DELETE], set(), {1})  # its event was waiting when a view without it was set
 @given(SOME_RULES, BATCHES, st.sets(st.integers(0, 8)), st.sets(st.integers(0, 8)))
-def test_whenever_a_reader_comes_what_it_was_told_is_the_mesh(
+def test_whenever_a_reader_takes_events_they_add_up_to_the_mesh(
     rules: MeshRules, batches: list[list[Change]], reads: set[int], new_views: set[int]
 ) -> None:
-    """It may read after each batch, or be far behind; and the view may be made anew, as when a claim is."""
-    view, bucket, room = MeshView(rules), dict[str, Entry](), EventHub()
-    room.set_view(view)
+    """A reader may read after each batch or lag behind, and the view may be replaced, as after a new claim."""
+    view, bucket, hub = MeshView(rules), dict[str, Entry](), EventHub()
+    hub.set_view(view)
     replay = Replay()
-    with room.reader() as reader:
+    with hub.reader() as reader:
         for number, changes in enumerate(numbered(batches)):
             bucket |= changes
             if number in new_views:
                 view = MeshView(rules)
                 view.update(bucket)
-                room.set_view(view)
+                hub.set_view(view)
             else:
-                room.changed(view.update(changes), [*changes, *view.noncanonical])
+                hub.mark_changed(view.update(changes), [*changes, *view.noncanonical])
             if number in reads:
-                assert_in_order(replay, reader.event_diff.take(seen(view)))
-                assert_told(replay, view)
+                replay_in_order(replay, reader.event_diff.take(contents(view)))
+                assert_same_mesh(replay, view)
             assert reader.waiting <= len(replay.peers) + len(replay.quarantined) + len(view.peers) + len(
                 view.quarantined
             )
-        assert_in_order(replay, reader.event_diff.take(seen(view)))
-        assert_told(replay, view)
-        assert reader.event_diff.take(seen(view)) == ()
+        replay_in_order(replay, reader.event_diff.take(contents(view)))
+        assert_same_mesh(replay, view)
+        assert reader.event_diff.take(contents(view)) == ()
 
 
-# -- one by one --------------------------------------------------------------------------------------------------------
+# -- single events ------------------------------------------------------------------------------------------------------
 
 
 def view_of(*records: PeerRecord, since: int = 1) -> MeshView:
@@ -107,62 +108,61 @@ def ready(subnet: str = "10.0.0.16/28", address: str = "10.0.0.18", revision: in
     return MeshReady(subnet=subnet, address=address, ifname="wg0", revision=revision)
 
 
-def told(*records: PeerRecord) -> EventDiff:
-    """Somebody who knows these, and that the mesh is ready."""
+def diff_after(*records: PeerRecord) -> EventDiff:
+    """A reader's diff after these records, and `MeshReady`, were delivered."""
     event_diff = EventDiff()
-    event_diff.take(seen(view_of(*records), ready()))
+    event_diff.take(contents(view_of(*records), ready()))
     return event_diff
 
 
-def news(event_diff: EventDiff, view: MeshView, ready: MeshReady | None = None) -> tuple[MeshEvent, ...]:
+def next_events(event_diff: EventDiff, view: MeshView, ready: MeshReady | None = None) -> tuple[MeshEvent, ...]:
     event_diff.invalidate()
-    return event_diff.take(seen(view, ready))
+    return event_diff.take(contents(view, ready))
 
 
-def test_the_first_telling_is_everything_and_says_how_much_that_is() -> None:
+def test_the_first_call_is_the_complete_state_with_its_counts() -> None:
     bad = replace(record("10.0.0.32/28", OTHER_KEY), allowed_ip="10.0.1.0/28")  # outside the mesh
-    events = EventDiff().take(seen(view_of(record("10.0.0.48/28"), bad), ready()))
+    events = EventDiff().take(contents(view_of(record("10.0.0.48/28"), bad), ready()))
     assert [type(event) for event in events] == [Resync, PeerAccepted, RecordQuarantined, MeshReady]
     assert events[0] == Resync(peers=1, quarantined=1)
-    assert EventDiff().take(MeshContents()) == (Resync(peers=0, quarantined=0),), (
-        "that there is nobody is something to tell"
-    )
+    assert EventDiff().take(MeshContents()) == (Resync(peers=0, quarantined=0),), "an empty mesh is reported, too"
 
 
-def test_a_change_tells_what_was_told_before_and_a_removal_too() -> None:
+def test_a_change_and_a_removal_contain_what_was_last_delivered() -> None:
     before, after = record("10.0.0.32/28", name="old"), record("10.0.0.48/28", name="new")
-    event_diff = told(before)
-    [changed] = news(event_diff, view_of(after, since=5))
+    event_diff = diff_after(before)
+    [changed] = next_events(event_diff, view_of(after, since=5))
     assert isinstance(changed, PeerChanged)
     assert (changed.before.name, changed.before.subnets) == ("old", ("10.0.0.32/28",))
     assert (changed.peer.name, changed.peer.subnets, changed.peer.revision) == ("new", ("10.0.0.48/28",), 5)
-    assert news(event_diff, view_of()) == (PeerRemoved(peer=changed.peer),)
+    assert next_events(event_diff, view_of()) == (PeerRemoved(peer=changed.peer),)
 
 
-def test_a_peer_with_two_subnets_is_one_and_they_ascend() -> None:
-    [_, event] = EventDiff().take(seen(view_of(record("10.0.0.128/28"), record("10.0.0.32/28"))))
+def test_a_peer_with_two_subnets_is_one_peer_with_ascending_subnets() -> None:
+    [_, event] = EventDiff().take(contents(view_of(record("10.0.0.128/28"), record("10.0.0.32/28"))))
     assert isinstance(event, PeerAccepted)
     assert event.peer.subnets == ("10.0.0.32/28", "10.0.0.128/28")
 
 
-def test_a_record_that_says_the_same_again_is_not_told() -> None:
-    event_diff = told(record("10.0.0.32/28"))
-    assert news(event_diff, view_of(record("10.0.0.32/28", instance="another run"), since=9)) == ()
-    assert news(event_diff, view_of()) != (), "it is known all the same"
+def test_a_record_written_again_unchanged_causes_no_event() -> None:
+    event_diff = diff_after(record("10.0.0.32/28"))
+    assert next_events(event_diff, view_of(record("10.0.0.32/28", instance="another run"), since=9)) == ()
+    assert next_events(event_diff, view_of()) != (), "the peer is still known"
 
 
 def test_a_peer_that_takes_another_key_is_removed_and_accepted() -> None:
-    removed, accepted = news(told(record("10.0.0.32/28", KEY)), view_of(record("10.0.0.32/28", OTHER_KEY)))
+    event_diff = diff_after(record("10.0.0.32/28", KEY))
+    removed, accepted = next_events(event_diff, view_of(record("10.0.0.32/28", OTHER_KEY)))
     assert isinstance(removed, PeerRemoved)
     assert isinstance(accepted, PeerAccepted)
 
 
-def test_a_key_that_is_only_announced_is_not_told() -> None:
-    event_diff = told(record("10.0.0.32/28", KEY))
-    assert news(event_diff, view_of(replace(record("10.0.0.32/28", KEY), next_public_key=OTHER_KEY))) == ()
+def test_an_announced_next_key_causes_no_event() -> None:
+    event_diff = diff_after(record("10.0.0.32/28", KEY))
+    assert next_events(event_diff, view_of(replace(record("10.0.0.32/28", KEY), next_public_key=OTHER_KEY))) == ()
 
 
-def test_ready_comes_once_and_again_from_another_subnet() -> None:
+def test_ready_comes_once_and_again_for_another_subnet() -> None:
     event_diff = EventDiff()
     assert ready() not in event_diff.take(MeshContents())
     assert event_diff.take(MeshContents(ready=ready())) == (ready(),)
@@ -173,42 +173,42 @@ def test_ready_comes_once_and_again_from_another_subnet() -> None:
     )
 
 
-def test_whatever_others_write_is_json_and_reads_back_the_same() -> None:
+def test_untrusted_text_survives_a_round_trip_through_json() -> None:
     name = "".join(map(chr, range(0x20))) + "\x7f\u202e\ufffe'\"\\\U0001f600" + "x" * 1000
     bad = {record_key("10.0.0.64/28"): Entry(3, b'{"name": "\xff'), "peers.\x1b]0;": Entry(4, b"")}
     view = view_of(record("10.0.0.32/28", name=name))
     view.update(bad)
-    events = EventDiff().take(seen(view, ready()))
+    events = EventDiff().take(contents(view, ready()))
     assert len(events) == 5
     for event in events:
         text = msgspec.json.encode(event)
-        assert not any(byte < 0x20 for byte in text), "a line each"
+        assert not any(byte < 0x20 for byte in text), "each event is one line"
         assert msgspec.json.decode(text, type=MeshEvent) == event
 
 
-class Watched(dict[PublicKey, MeshPeer]):
-    """Remembers what was looked at."""
+class RecordingDict(dict[PublicKey, MeshPeer]):
+    """Records which keys were read, and refuses iteration."""
 
     def __init__(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
         super().__init__(peers)
-        self.looked_at: list[PublicKey] = []
+        self.keys_read: list[PublicKey] = []
 
     def get(self, key: PublicKey, default: Any = None) -> Any:
-        self.looked_at.append(key)
+        self.keys_read.append(key)
         return super().get(key, default)
 
     def __iter__(self) -> Iterator[PublicKey]:
-        raise AssertionError("all of them were looked at")
+        raise AssertionError("all peers were read")
 
     keys = items = values = __iter__  # type: ignore[assignment]
 
 
-def test_only_peers_that_changed_are_looked_at() -> None:
+def test_only_changed_peers_are_compared() -> None:
     view = view_of(record("10.0.0.32/28", KEY), record("10.0.0.48/28", OTHER_KEY), record("10.0.0.64/28", THIRD_KEY))
     event_diff = EventDiff()
-    event_diff.take(seen(view))
+    event_diff.take(contents(view))
     touched = view.update(entries_of(record("10.0.0.80/28", KEY), since=9))
-    peers = Watched(view.peers)
+    peers = RecordingDict(view.peers)
     event_diff.touch(touched, [], MeshContents(peers))
     assert len(event_diff.take(MeshContents(peers))) == 1
-    assert peers.looked_at == [KEY]
+    assert peers.keys_read == [KEY]
