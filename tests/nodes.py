@@ -10,6 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core.agent.from_config import local_node
 from ikto_core.builtin.ipam import RandomStrategy
 from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.controller import ClaimController
@@ -40,7 +41,6 @@ async def until(condition: Callable[[], object]) -> None:
 
 def controller(  # noqa: PLR0917 - the parts of an agent, put together for tests
     config: Config,
-    name: str,
     private_key: PrivateKey,
     reconciler: Reconciler,
     state: StateFile,
@@ -49,14 +49,14 @@ def controller(  # noqa: PLR0917 - the parts of an agent, put together for tests
     news: EventHub | None = None,
 ) -> ClaimController:
     """Put a membership together as the agent does."""
-    saved_claim = SavedClaim(config, private_key.public(), state)
+    local = local_node(config)
+    saved_claim = SavedClaim(local, private_key.public(), state)
     return ClaimController(
-        config,
-        name=name,
+        local,
         public_key=private_key.public(),
-        desired_state=DesiredState(config, private_key, reconciler, on_change, news),
+        desired_state=DesiredState(local, private_key, reconciler, on_change, news),
         saved_claim=saved_claim,
-        candidates=AddressCandidates(config, name, saved_claim, RandomStrategy(), random),
+        candidates=AddressCandidates(local, saved_claim, RandomStrategy(), random),
         random=random,
     )
 
@@ -82,8 +82,7 @@ class Node:
         self.room = EventHub()
         self.news = 0  # how often there was something new to keep
         self.controller = controller(
-            Config(**defaults | config),
-            "ours",
+            Config(**{"name": "ours"} | defaults | config),
             private_key,
             self.reconciler,
             self.state,

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 
-from ikto_core.disk.atomic_file import replace_file
 from ikto_core.plugins import (
     BackendError,
     DeviceState,
@@ -16,6 +15,7 @@ from ikto_core.plugins import (
     PresharedKey,
     PrivateKey,
     PublicKey,
+    replace_file,
 )
 
 

@@ -10,11 +10,10 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from ikto_core.admin.interface import AgentInterface
 from ikto_core.admin.listener import bound
 from ikto_core.admin.metrics import render
 from ikto_core.admin.views import ErrorView, ReleasedView
-from ikto_core.agent.report import Report
-from ikto_core.agent.rotation_view import rotation_view
 from ikto_core.errors import IktoError
 
 SHUTDOWN_TIMEOUT_S = 2.0
@@ -26,12 +25,12 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def serve(report: Report, path: Path) -> AsyncIterator[None]:
+async def serve(agent: AgentInterface, path: Path) -> AsyncIterator[None]:
     """Answer on the unix socket `path` for as long as the context lasts.
 
     Raises IktoError if the socket can't be had; see `listener.bound`.
     """
-    runner = web.AppRunner(_application(report), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    runner = web.AppRunner(_application(agent), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
         try:
             with bound(listener, path):
@@ -42,8 +41,8 @@ async def serve(report: Report, path: Path) -> AsyncIterator[None]:
             await runner.cleanup()
 
 
-def _application(report: Report) -> web.Application:
-    answers = _Answers(report)
+def _application(agent: AgentInterface) -> web.Application:
+    answers = _Answers(agent)
     application = web.Application(middlewares=[_errors_as_json])
     application.add_routes(
         [
@@ -64,31 +63,30 @@ def _application(report: Report) -> web.Application:
 class _Answers:
     """What each path answers."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self, agent: AgentInterface) -> None:
+        self._agent = agent
 
     async def info(self, _: web.Request) -> web.Response:
-        return _json(self._report.info())
+        return _json(self._agent.info())
 
     async def status(self, _: web.Request) -> web.Response:
-        return _json(await self._report.status())
+        return _json(await self._agent.status())
 
     async def peers(self, _: web.Request) -> web.Response:
-        return _json(await self._report.peers())
+        return _json(await self._agent.peers())
 
     async def release(self, _: web.Request) -> web.Response:
         """Have it done; 202, as it is a moment later."""
-        return _json(ReleasedView(released=self._report.release()), status=202)
+        return _json(ReleasedView(released=self._agent.release_removals()), status=202)
 
     async def resync(self, _: web.Request) -> web.Response:
         """Ask for it; 202, as it is done a moment later."""
-        self._report.resync()
+        self._agent.resync()
         return _json({}, status=202)
 
     async def rotate_key(self, _: web.Request) -> web.Response:
         """Begin it, unless it was begun; 202, as peers are given time to learn the next key."""
-        self._report.rotation.begin()
-        return _json(rotation_view(self._report.rotation), status=202)
+        return _json(self._agent.rotate_key(), status=202)
 
     async def healthz(self, _: web.Request) -> web.Response:
         """Say that the loop lives; that this answers at all is the proof."""
@@ -96,10 +94,10 @@ class _Answers:
 
     async def readyz(self, _: web.Request) -> web.Response:
         """Say whether the device shows the mesh, and the state's word."""
-        return web.Response(text=f"{self._report.state.value}\n", status=200 if self._report.ready else 503)
+        return web.Response(text=f"{self._agent.state.value}\n", status=200 if self._agent.ready else 503)
 
     async def metrics(self, _: web.Request) -> web.Response:
-        text = render(await self._report.status())
+        text = render(await self._agent.status())
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

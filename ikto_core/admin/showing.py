@@ -97,7 +97,7 @@ def observer_views(observers: Iterable[ObserverRun]) -> tuple[ObserverView, ...]
     """Return what there is to say of each observer."""
     return tuple(
         ObserverView(
-            name=observer.asked,
+            name=observer.name,
             failure=observer.failure or None,
             waiting=observer.waiting,
             counters=msgspec.structs.replace(observer.stats),

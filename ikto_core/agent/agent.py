@@ -1,4 +1,4 @@
-"""The agent: puts the rooms together and is the only place that starts tasks."""
+"""The agent: puts the rooms together, and is the only place that starts tasks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -10,13 +10,13 @@ import structlog
 
 from ikto_core.admin.server import serve
 from ikto_core.agent import systemd
+from ikto_core.agent.from_config import local_node, nats_settings
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.report import Report
 from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
-from ikto_core.claim.local_node import nats_settings
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.device.backend import Backend, BackendContext
 from ikto_core.device.endpoint_tracker import EndpointTracker
@@ -30,56 +30,56 @@ from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import AddressInUseError, BackendError, first_cause
 from ikto_core.lease.renewer import LeaseRenewer
-from ikto_core.observers.event_diff import readiness
+from ikto_core.observers.event_diff import mesh_ready
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.observers.runner import ObserverRun
 from ikto_core.store.bucket import Bucket
-from ikto_core.store.cancelling import cancellation_kept
+from ikto_core.store.cancelling import preserve_cancellation
 from ikto_core.store.connection import Connection
 from ikto_core.store.pushes import listen
 from ikto_core.store.session import Session
 from ikto_core.underlay.monitor import UnderlayMonitor
-from ikto_core.underlay.paths import has_route, host_name
+from ikto_core.underlay.paths import has_route
 from ikto_core.values.keys import PrivateKey
 
 log = structlog.get_logger(__name__)
 
 
 async def run_agent(options: AgentOptions, private_key: PrivateKey) -> None:
-    """Open the backend and take part in the mesh until cancelled, whatever keys come. Raises as `Agent.run`."""
+    """Open the backend and run agents, one after each key rotation, until cancelled. Raises as `Agent.run`."""
     config = options.config
     context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     async with options.backend.open(context) as backend, _task_group() as tasks:
         for observer in options.observers:
-            tasks.create_task(observe(observer, options.event_hub))
+            tasks.create_task(run_observer(observer, options.event_hub))
         if options.service_manager:
-            tasks.create_task(systemd.tell(options.event_hub.until_ready()))
+            tasks.create_task(systemd.notify_when(options.event_hub.until_ready))
         while True:
-            with cancellation_kept():  # which a TaskGroup that ends with a rotation may forget, up to Python 3.12
+            with preserve_cancellation():  # up to Python 3.12 a TaskGroup that a rotation ends may lose a cancellation
                 agent = Agent(options, private_key, backend)
                 options.on_agent(agent.report)
                 await agent.run()
             private_key = load_private_key(options.key_path) if options.key_path else private_key
 
 
-async def observe(observer: ObserverRun, event_hub: EventHub) -> None:
-    """Tell an observer what is new, until cancelled; one that fails is opened anew."""
+async def run_observer(observer: ObserverRun, event_hub: EventHub) -> None:
+    """Run an observer until cancelled; one that fails is opened again."""
     while True:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(observer.attempt(event_hub))
-        await asyncio.sleep(observer.failed())
+        await asyncio.sleep(observer.record_failure())
 
 
 @asynccontextmanager
-async def beside(running: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run something for as long as the block lasts. If it ends with an error, so does the block, and raises that."""
-    raised: BaseException | None = None  # not because of what runs
+async def running(coroutine: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run a coroutine for as long as the block lasts. If it raises, the block is cancelled and the error raised."""
+    raised: BaseException | None = None  # by the block itself
     async with _task_group(lambda: raised) as tasks:
-        task = tasks.create_task(running)
+        task = tasks.create_task(coroutine)
         try:
             yield
             task.cancel()
-            await asyncio.wait([task])  # here: a TaskGroup that is being left does not undo its cancelling of us
+            await asyncio.wait([task])  # not in TaskGroup.__aexit__, which would hide a cancellation of the block
         except BaseException as error:
             raised = None if task.done() else error
             raise
@@ -87,7 +87,7 @@ async def beside(running: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _task_group(cause: Callable[[], BaseException | None] = lambda: None) -> AsyncIterator[asyncio.TaskGroup]:
-    """Make a TaskGroup that raises the one error that says most, or `cause`, and no group."""
+    """Yield a TaskGroup that raises `cause`, or else its first error, and not a group of errors."""
     try:
         async with asyncio.TaskGroup() as tasks:
             yield tasks
@@ -96,139 +96,140 @@ async def _task_group(cause: Callable[[], BaseException | None] = lambda: None) 
 
 
 class Agent:
-    """One node of a mesh, as long as it has one key."""
+    """One node of a mesh, for as long as it has one key."""
 
     def __init__(self, options: AgentOptions, private_key: PrivateKey, backend: Backend) -> None:
-        config, random = options.config, options.random
-        name, ifname = config.name or host_name(), config.wg_dev_name
+        config, random, public_key = options.config, options.random, private_key.public()
+        node = local_node(config)
         self._options = options
-        self._ifname = ifname
+        self._node = node
         self._backend = backend
-        self._underlay = UnderlayMonitor(config)
-        endpoints = EndpointTracker(
-            private_key.public(), persistent_keepalive=config.persistent_keepalive, has_route=has_route
-        )
+        self._underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name)
+        endpoints = EndpointTracker(public_key, persistent_keepalive=config.persistent_keepalive, has_route=has_route)
         limits = BrakeLimits(share=config.removal_limit / 100)
-        self._reconciler = Reconciler(backend, ifname, endpoints=endpoints, limits=limits)
-        self._reconciler.on_pass = self._tell_ready
-        self._state = StateFile(config.state_path())
+        self._reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits)
+        self._reconciler.on_pass = self._report_ready
+        self._state_file = StateFile(config.state_path())
         self._snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
-        saved_claim = SavedClaim(config, private_key.public(), self._state)
-        self._controller = member = ClaimController(
-            config,
-            name=name,
-            public_key=private_key.public(),
-            desired_state=DesiredState(
-                config, private_key, self._reconciler, self._snapshot_writer.changed, options.event_hub
-            ),
-            saved_claim=saved_claim,
-            candidates=AddressCandidates(config, name, saved_claim, options.ipam.make(), random),
+        self._saved_claim = SavedClaim(node, public_key, self._state_file)
+        self._controller = ClaimController(
+            node,
+            public_key=public_key,
+            desired_state=self._desired_state(private_key),
+            saved_claim=self._saved_claim,
+            candidates=AddressCandidates(node, self._saved_claim, options.ipam.make(), random),
             random=random,
             on_claim_change=options.on_claim_change,
         )
-        self._rotation = KeyRotation(options.key_path, member, self._reconciler, saved_claim)
-        self._leases = LeaseRenewer(config.lease_s, lambda: member.record, member.follower, random)
-        self._connection = Connection(nats_settings(config, name), random, patient=member.has_saved_claim)
-        self.report = self._report(name)
+        self._rotation = KeyRotation(options.key_path, self._controller, self._reconciler, self._saved_claim)
+        self._leases = LeaseRenewer(node.lease_s, lambda: self._controller.record, self._controller.follower, random)
+        keep_trying = self._controller.has_saved_claim
+        self._connection = Connection(nats_settings(config, node.name), random, keep_trying=keep_trying)
+        self.report = self._make_report()
 
-    def _report(self, name: str) -> Report:
+    def _desired_state(self, private_key: PrivateKey) -> DesiredState:
+        request_write, event_hub = self._snapshot_writer.request_write, self._options.event_hub
+        return DesiredState(self._node, private_key, self._reconciler, request_write, event_hub)
+
+    def _make_report(self) -> Report:
         return Report(
-            self._options.config,
-            name,
+            self._node,
             backend_name=self._options.backend.name,
             controller=self._controller,
             reconciler=self._reconciler,
             connection=self._connection,
             backend=self._backend,
             snapshot_writer=self._snapshot_writer,
-            state=self._state,
+            state=self._state_file,
             rotation=self._rotation,
             leases=self._leases,
             observers=self._options.observers,
         )
 
     async def run(self) -> None:
-        """Take part in the mesh until cancelled, and answer on the unix socket; return when another key is to be used.
+        """Take part in the mesh and serve the admin interface, until cancelled; return when the key was rotated.
 
-        Stopping leaves device and record in place; but a device whose address is not ours any more goes.
+        Device and record stay when the agent stops. The device is deleted if its address belongs to another node now.
 
         Raises:
-            AddressInUseError: Our address is somebody else's.
-            ConfigError: The configuration contradicts the mesh's, no address to advertise can be found, or, as long as
+            AddressInUseError: The subnet belongs to another node.
+            ConfigError: The configuration contradicts the mesh's, no address to advertise is found, or, while
                 nothing was ever claimed, a file to log in with can't be used.
-            NatsError: NATS can't be used; only as long as nothing was ever claimed, later it is tried for ever.
-            IktoError: The socket can't be had.
+            NatsError: NATS can't be used; only while nothing was ever claimed, later it is retried for ever.
+            IktoError: The socket can't be used.
 
         """
-        answering = serve(self.report, self._options.socket) if self._options.socket else nullcontext()
+        serving = serve(self.report, self._options.socket) if self._options.socket else nullcontext()
         try:
-            async with answering, asyncio.TaskGroup() as tasks:
+            async with serving, asyncio.TaskGroup() as tasks:
                 self._rotation.resume()
                 await self._restore_snapshot()
                 tasks.create_task(self._snapshot_writer.run(self._snapshot))
                 tasks.create_task(self._connection.run(self._follow))
                 tasks.create_task(self._reconciler.run())
-                tasks.create_task(watch_device(self._backend, self._ifname, self._reconciler.distrust))
-                await self._until_the_end()
+                tasks.create_task(watch_device(self._backend, self._node.ifname, self._reconciler.request_full_pass))
+                await self._until_rotated()
         except BaseExceptionGroup as group:
             if self._rotation.done.is_set():
                 return
             cause = first_cause(group)
             if isinstance(cause, AddressInUseError) and self._controller.has_saved_claim:
-                await self._let_go()
+                await self._release_address()
             raise cause from group
 
-    async def _until_the_end(self) -> None:
+    async def _until_rotated(self) -> None:
         try:
             await self._rotation.ended()
         finally:
-            self._connection.end()
+            self._connection.stop()
 
     async def _restore_snapshot(self) -> None:
-        """Have the device show what was kept, before NATS is dialled; what fails now is tried again later."""
-        self._controller.restore_snapshot(kept := self._snapshot_writer.load())
-        if kept and kept.mtu:  # what fits the way to peers is found again when there is a way
-            self._reconciler.fit(kept.mtu)
+        """Set the device from the snapshot before NATS is dialled; a failure is retried by the reconciler."""
+        snapshot = self._snapshot_writer.load()
+        self._controller.restore_snapshot(snapshot)
+        if snapshot and snapshot.mtu:  # the MTU of the path is measured again once there is a path
+            self._reconciler.set_mtu(snapshot.mtu)
         try:
             await self._reconciler.reconcile()
         except BackendError as error:
-            log.warning("the device does not show what was kept", ifname=self._ifname, error=str(error))
+            ifname = self._node.ifname
+            log.warning("device not restored from the snapshot", ifname=ifname, error=str(error), hint=error.hint)
 
     def _snapshot(self, now: float) -> MeshSnapshot | None:
-        self._state.mend()
-        kept = self._controller.snapshot(now)
-        return msgspec.structs.replace(kept, mtu=self._reconciler.mtu) if kept else None
+        self._state_file.retry_save()
+        snapshot = self._controller.snapshot(now)
+        return msgspec.structs.replace(snapshot, mtu=self._reconciler.mtu) if snapshot else None
 
-    def _tell_ready(self, shown: DeviceSpec) -> None:
-        subnet, revision = self._controller.desired_state.subnet, self._reconciler.shown_revision
-        if ready := readiness(subnet, shown.addresses, self._ifname, revision):
+    def _report_ready(self, shown: DeviceSpec) -> None:
+        revision = self._reconciler.shown_revision
+        if ready := mesh_ready(self._controller.subnet, shown.addresses, self._node.ifname, revision):
             self._options.event_hub.set_ready(ready)
 
     async def _follow(self, session: Session) -> None:
-        """Follow the bucket and keep our record for as long as the session lives."""
-        member, bucket = self._controller, Bucket(session, self._options.config.nats_kv)
-        advertised = await self._underlay.address(session.server, patient=member.has_saved_claim)
+        """Follow the bucket and keep the own record in it, for as long as the session lives."""
+        controller, bucket = self._controller, Bucket(session, self._node.bucket)
+        advertised = await self._underlay.address(session.server, keep_trying=controller.has_saved_claim)
         if mtu := await self._underlay.mtu(session.server):
-            self._reconciler.fit(mtu)
-            self._snapshot_writer.changed()
-        await listen(session, bucket, member.follower)
+            self._reconciler.set_mtu(mtu)
+            self._snapshot_writer.request_write()
+        await listen(session, bucket, controller.follower)
         async with _task_group() as tasks:
             tasks.create_task(session.closed())
-            tasks.create_task(member.follower.run(bucket))
-            tasks.create_task(member.keep(bucket, advertised, self._claimed))
+            tasks.create_task(controller.follower.run(bucket))
+            tasks.create_task(controller.keep(bucket, advertised, self._on_claimed))
             tasks.create_task(self._rotation.run(bucket))
             if self._leases.lease_s:
                 tasks.create_task(self._leases.run(bucket, bucket.renewals()))
 
-    def _claimed(self) -> None:
-        self._connection.settled()
+    def _on_claimed(self) -> None:
+        self._connection.mark_healthy()
         self._leases.claimed.set()
 
-    async def _let_go(self) -> None:
-        """Stop using an address that is not ours, at once and for good."""
-        log.error("letting go of the address: the device goes", ifname=self._ifname)
+    async def _release_address(self) -> None:
+        """Stop using an address that belongs to another node, at once and for good."""
+        log.error("releasing the address, deleting the device", ifname=self._node.ifname)
         self._controller.forget()
         try:
-            await self._backend.delete(self._ifname)
+            await self._backend.delete(self._node.ifname)
         except BackendError as error:
-            log.error("the device could not be removed", ifname=self._ifname, error=str(error))
+            log.error("device not deleted", ifname=self._node.ifname, error=str(error), hint=error.hint)

@@ -1,12 +1,12 @@
-"""Rotating the device's key, make before break: peers hold the next key before it is used (docs/rotation.md).
+"""Rotates the device's key, make before break: peers have the next key before it is used (docs/rotation.md).
 
-    draw      the next key lies beside the key file, and the state file says that it is ours too
-    announce  our record tells of it; peers give it a place on their devices, without allowed IPs
-    wait      everybody who follows the bucket has had the time for that
-    switch    the key file, the device, the record, in this order; then the agent starts anew with the key
+    draw      the next key is written beside the key file, and the state file names it as an own key
+    announce  the own record announces it; peers add it to their devices, without allowed IPs
+    wait      until every node that follows the bucket has had time for that
+    switch    the key file, the device, the record, in this order; then the agent starts again with the key
 
-Each step may be repeated, so whoever is killed goes on from what the disk has. The key file decides which key is ours:
-before it is switched nothing else is, and after it the rest follows, at the next start at the latest.
+Each step may be repeated, so an agent that is killed goes on from what is on disk. The key file decides which key is
+used: before it is replaced nothing else changes, and afterwards the rest follows, at the next start at the latest.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.policy import ClaimAction, decide_claim
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.device.reconciler import Reconciler
-from ikto_core.disk.key_file import draw_next_key, next_key_file, promote_next_key
+from ikto_core.disk.key_file import ensure_next_key, next_key_file, promote_next_key
 from ikto_core.errors import BackendError, ConfigError, IktoError, NatsError
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
@@ -30,30 +30,30 @@ from ikto_core.store.interfaces import RecordStore
 from ikto_core.values.keys import PrivateKey, PublicKey
 
 SPARE_S = 5.0
-"""For a peer to fetch what its check found, and to write it to its device."""
+"""Time for a peer to fetch what its check found, and to write it to its device."""
 
 RETRY_S = 5.0
-"""How long to wait with a switch that is not possible just now."""
+"""How long to wait before a failed switch is tried again."""
 
 log = structlog.get_logger(__name__)
 
 
 def learning_s(keys: int) -> float:
-    """Return within how many seconds each of those who follow a bucket with so many keys has what is new in it.
+    """Return after how many seconds every follower of a bucket with so many keys has seen a change.
 
-    Pushes take milliseconds; who missed one finds out when it next asks the leader.
+    Pushes take milliseconds; a node that missed one finds out when it next asks the leader.
     """
     return longest_check_interval_s(keys) + SPARE_S
 
 
 class KeyRotatedError(Exception):
-    """No failure: it ends the tasks of an agent that is to start anew with another key."""
+    """Not a failure: it ends the tasks of an agent that must start again with another key."""
 
 
 class KeyRotation:
-    """Rotates the key once it was told to `begin`, or an earlier run was; `done` when the agent is to start anew.
+    """Rotates the key after `begin`, of this run or an earlier one; `done` is set when the agent must start again.
 
-    Without a key file (`key_path` None) the key was given by a program, and is that program's to replace.
+    Without a key file (`key_path` None) the key was given by a program, which must replace it itself.
     """
 
     def __init__(
@@ -70,50 +70,52 @@ class KeyRotation:
         self._begun = asyncio.Event()
 
     def resume(self) -> None:
-        """Go on with what an earlier run has begun. A next key that can't be used is reported, and not used."""
+        """Continue a rotation that an earlier run has begun. A next key that can't be read is logged and not used."""
         if self._path is None or not next_key_file(self._path).exists():
             return
         try:
             self._begin(self._path)
         except IktoError as error:
-            log.error("the rotation of the key can't go on", error=str(error), hint=error.hint)
+            log.error("key rotation not resumed", error=str(error), hint=error.hint)
 
     def begin(self) -> PublicKey:
-        """Draw the next key, and have our record announce it; return it. One that was begun goes on.
+        """Draw the next key and announce it in the own record; return it, or the one of a rotation under way.
 
-        Raises ConfigError if key or state can't be written, IktoError if we have no place in the mesh yet, or no file.
+        Raises ConfigError if key or state can't be written, IktoError if no subnet is claimed yet or there is no file.
         """
         if self._path is None:
-            hint = "start the agent anew with another key"
-            raise IktoError("the key was given by a program, and is in no file that could be rotated", hint=hint)
+            hint = "start the agent again with another key"
+            raise IktoError("the key was given by a program: there is no key file to rotate", hint=hint)
         if self._controller.record is None and self.next_key is None:
-            raise IktoError("no subnet is claimed yet, so there is no record to announce a key in", hint="try later")
+            raise IktoError(
+                "no subnet is claimed yet, so there is no record to announce a key in", hint="try again later"
+            )
         return self._begin(self._path)
 
     def _begin(self, path: Path) -> PublicKey:
         if self.next_key:
             return self.next_key
-        private_key = draw_next_key(path)
+        private_key = ensure_next_key(path)
         public_key = private_key.public()
-        if not self._saved_claim.announce(public_key):
+        if not self._saved_claim.add_next_key(public_key):
             raise ConfigError(
-                "the state file can't be written: the claim would not outlive the key", hint="see the log"
+                "the state file can't be written, and the claim would be lost with the key", hint="see the log"
             )
         self.next_key, self._private_key = public_key, private_key
-        self._controller.become(self._controller.identity.announcing(public_key))
+        self._controller.set_identity(self._controller.identity.announcing(public_key))
         self._begun.set()
-        log.info("the next key is announced", next_public_key=public_key.text)
+        log.info("announcing the next key", next_public_key=public_key.text)
         return public_key
 
     async def ended(self) -> NoReturn:
-        """Wait until the agent is to start anew, and then end its tasks, by KeyRotatedError."""
+        """Wait until the agent must start again, then raise KeyRotatedError to end its tasks."""
         await self.done.wait()
         raise KeyRotatedError
 
     async def run(self, store: RecordStore) -> None:
-        """Carry a rotation through, for as long as a session with NATS lives: time without one does not count.
+        """Carry out a rotation while a session with NATS lives: time without one does not count.
 
-        Raises NatsError if the bucket can't be read; nothing is switched then.
+        Raises NatsError if the bucket can't be read; the key is not switched then.
         """
         await self._begun.wait()
         await self._wait_for_peers()
@@ -123,52 +125,52 @@ class KeyRotation:
 
     async def _wait_for_peers(self) -> None:
         self.due_at = None
-        await self._controller.announced.wait()
+        await self._controller.next_key_announced.wait()
         pause_s = learning_s(len(self._controller.follower.table))
         self.due_at = time.time() + pause_s
         await asyncio.sleep(pause_s)
 
     async def _switched(self, store: RecordStore) -> bool:
-        """Switch, if the leader answers and has our announcement; return whether that was so.
+        """Switch the key if the leader has the announcement; return whether it was switched.
 
-        From device to record there is nothing slow: what we send meanwhile is not accepted by peers. What they send is.
+        Between device and record nothing slow may happen: peers drop what this node sends then, though not the reverse.
         """
         record, private_key = self._controller.record, self._private_key
         entry = await store.get(record.key) if record else None
-        if not (self._path and record and private_key and entry and self._stands(record, entry)):
+        if not (self._path and record and private_key and entry and self._is_announced(record, entry)):
             return False
         try:
             promote_next_key(self._path)
         except ConfigError as error:
-            log.error("the key can't be switched", error=str(error), hint=error.hint, next_try_in_s=RETRY_S)
+            log.error("key not switched", error=str(error), hint=error.hint, next_try_in_s=RETRY_S)
             return False
         try:
             await self._use(private_key)
-            self._controller.become(self._controller.identity.succeeded())
+            self._controller.set_identity(self._controller.identity.succeeded())
             await self._publish(store, entry)
         finally:
             self.done.set()
         return True
 
-    def _stands(self, record: PeerRecord, entry: Entry) -> bool:
+    def _is_announced(self, record: PeerRecord, entry: Entry) -> bool:
         announced = record.next_public_key == self.next_key
-        decision = decide_claim(entry, record, self._controller.identity, newcomer=False)
+        decision = decide_claim(entry, record, self._controller.identity, starting=False)
         return announced and decision.action is ClaimAction.KEEP
 
     async def _use(self, private_key: PrivateKey) -> None:
         try:
-            await self._reconciler.rekey(private_key)
-        except BackendError as error:  # the device is repaired after the start that follows
-            log.warning("the device has not got its new key yet", error=str(error))
+            await self._reconciler.set_private_key(private_key)
+        except BackendError as error:  # the next start repairs the device
+            log.warning("new key not on the device yet", error=str(error), hint=error.hint)
 
     async def _publish(self, store: RecordStore, entry: Entry) -> None:
-        """Write our record with the new key over the announcement; what fails is done after the start that follows."""
+        """Write the own record with the new key; after a failure the next start writes it."""
         record = self._controller.record
         if record is None:
             return
-        value = encode_record(msgspec.structs.replace(record, nonce=record.public_key.text))  # a key comes only once
+        value = encode_record(msgspec.structs.replace(record, nonce=record.public_key.text))  # a key is used only once
         try:
             await store.put(record.key, value, expected=entry.revision)
         except NatsError as error:
-            log.warning("our record has not got the new key yet", error=str(error))
-        log.info("the key was switched", public_key=record.public_key.text)
+            log.warning("new key not in the record yet", error=str(error), hint=error.hint)
+        log.info("switched to the new key", public_key=record.public_key.text)

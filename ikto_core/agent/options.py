@@ -1,4 +1,4 @@
-"""What a program asks of an agent."""
+"""What a program that runs an agent chooses."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,18 +15,16 @@ from ikto_core.observers.runner import ObserverRun
 
 
 class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What an agent is to be; the same for all its keys."""
+    """The options of one run; they stay the same over key rotations."""
 
     config: Config  # checked
     backend: BackendPlugin
     ipam: IpamPlugin  # proposes subnets when the private address is "auto"
     observers: Sequence[ObserverRun] = ()
-    key_path: Path | None = None  # where the next key is found after a rotation; None: the key is never rotated
-    socket: Path | None = None  # where it answers; None: nowhere
-    service_manager: bool = False  # whether systemd is told how we fare
-    random: Random = SystemRandom()  # chance of every kind
+    key_path: Path | None = None  # file of the private key, read again after a rotation; None: never rotated
+    socket: Path | None = None  # of the admin interface; None: there is none
+    service_manager: bool = False  # whether systemd is notified
+    random: Random = SystemRandom()  # the only source of chance
     event_hub: EventHub = msgspec.field(default_factory=EventHub)
-    on_agent: Callable[[Report], None] = lambda _: None  # called with the agent's report whenever there is another
-    on_claim_change: Callable[[str], None] = lambda _: (
-        None
-    )  # called with our record's KV key: it stands; empty: no more
+    on_agent: Callable[[Report], None] = lambda _: None  # called at the start and after each rotation
+    on_claim_change: Callable[[str], None] = lambda _: None  # called with the own record's KV key; "": claim released

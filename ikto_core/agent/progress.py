@@ -1,4 +1,4 @@
-"""How far an agent has come, for those who wait for it."""
+"""How far an agent has come, for a program that waits for it."""
 
 import asyncio
 import time
@@ -15,46 +15,46 @@ T = TypeVar("T")
 
 
 class HeldClaim(NamedTuple):
-    """Our record stands in the bucket."""
+    """The own record is in the bucket."""
 
     subnet: Prefix
     since: float  # seconds since the epoch
 
 
 class AgentProgress:
-    """How far an agent has come, over all its keys."""
+    """The progress of one run of an agent, over key rotations."""
 
     def __init__(self) -> None:
         self.event_hub = EventHub()
-        self.report: Report | None = None  # of the present agent; None: none has begun yet
-        self.claim: HeldClaim | None = None  # None: no claim of the present agent stands
-        self._over = False
-        self._moved = asyncio.Event()
+        self.report: Report | None = None  # of the present agent; None: none has started yet
+        self.claim: HeldClaim | None = None  # None: the present agent holds no claim
+        self._ended = False
+        self._changed = asyncio.Event()
 
     def agent_started(self, report: Report) -> None:
-        """Note that an agent begins, of which this tells: the first, or one with another key."""
+        """Note that an agent has started: the first one, or the one after a rotation."""
         self.report, self.claim = report, None
-        self._moves()
+        self._notify()
 
     def claim_changed(self, key: str) -> None:
-        """Note that our record stands under this KV key; empty: nowhere."""
+        """Note that the own record is under this KV key; "": the claim is released."""
         self.claim = HeldClaim(Prefix.parse(allowed_ip_of_key(key)), time.time()) if key else None
-        self._moves()
+        self._notify()
 
     def agent_ended(self) -> None:
-        """Note that the agent has ended."""
-        self._over = True
+        """Note that the run has ended."""
+        self._ended = True
         self.event_hub.close()
-        self._moves()
+        self._notify()
 
     async def until(self, look: Callable[[], T | None]) -> T:
-        """Return what `look` returns as soon as that is something; IktoError once the agent has ended."""
-        while not self._over:
+        """Return what `look` returns once that is not None; raise IktoError when the run has ended."""
+        while not self._ended:
             if (found := look()) is not None:
                 return found
-            await self._moved.wait()
+            await self._changed.wait()
         raise IktoError("the agent has ended")
 
-    def _moves(self) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

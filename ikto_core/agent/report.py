@@ -1,7 +1,7 @@
-"""What the agent knows of itself, as the views of its socket. Reads the device; does no other I/O."""
+"""The agent's own state as the views of its admin interface. Reads the device; does no other I/O."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -13,34 +13,36 @@ from ikto_core.admin.views import (
     InfoView,
     NatsView,
     PeersView,
+    RotationView,
     SnapshotView,
     StatusView,
 )
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
 from ikto_core.claim.controller import ClaimController
-from ikto_core.config import Config
+from ikto_core.claim.local_node import LocalNode
 from ikto_core.device.backend import Backend
-from ikto_core.device.model import DeviceState
+from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError
 from ikto_core.lease.renewer import LeaseRenewer
+from ikto_core.mesh.view import MeshPeer
 from ikto_core.observers.runner import ObserverRun
 from ikto_core.store.connection import Connection
+from ikto_core.values.keys import PublicKey
 
 READ_TIMEOUT_S = 3.0
-"""A backend that takes longer is reported, so that an answer still reaches who asked (5 s, see client.py)."""
+"""A backend that takes longer is reported as failed, so that the client still gets an answer (5 s, see client.py)."""
 
 
 class Report:
-    """Tells how the agent is doing, from what its parts show at the moment."""
+    """Implements AgentInterface from what the agent's parts show at the moment."""
 
     def __init__(
         self,
-        config: Config,
-        name: str,
+        node: LocalNode,
         *,
         backend_name: str,
         controller: ClaimController,
@@ -53,16 +55,15 @@ class Report:
         leases: LeaseRenewer,
         observers: Sequence[ObserverRun] = (),
     ) -> None:
-        self.rotation = rotation
-        self._config = config
-        self._name = name
+        self._node = node
         self._backend_name = backend_name
-        self.controller = controller
+        self._controller = controller
         self._reconciler = reconciler
         self._connection = connection
-        self.backend = backend
+        self._backend = backend
         self._snapshot_writer = snapshot_writer
         self._state_file = state
+        self._rotation = rotation
         self._leases = leases
         self._observers = observers
 
@@ -73,108 +74,117 @@ class Report:
 
     @property
     def ready(self) -> bool:
-        """Whether the device shows the mesh. NATS may be out of reach: tunnels do not depend on it."""
+        """Whether the device shows the mesh. NATS may be unreachable: tunnels do not depend on it."""
         return self._reconciler.in_sync.is_set() and not self._reconciler.failure
 
     def info(self) -> InfoView:
-        """Return our own record and every accepted one of others."""
-        accepted = [a for peer in self.controller.desired_state.view.peers.values() for a in peer.records]
-        record = self.controller.record
+        """Return the own record and every accepted one of the peers."""
+        accepted = [a for peer in self.accepted_peers().values() for a in peer.records]
+        record = self._controller.record
         return InfoView(
             own=record_view(record) if record else None,
             peers=tuple(record_view(a.record) for a in sorted(accepted, key=lambda a: a.subnet)),
         )
 
     async def status(self) -> StatusView:
-        """Return everything there is to say; a device that can't be read is a part of it."""
+        """Return everything that the agent knows of itself; a device that can't be read is reported in it."""
         device, unread = await self._read()
         failure = self._reconciler.failure or unread
-        follower, desired_state = self.controller.follower, self.controller.desired_state
-        view = desired_state.view
+        view, subnet = self._controller.view, self._controller.subnet
         return StatusView(
             state=self._state(failure),
             version=__version__,
-            name=self._name,
+            name=self._node.name,
             public_key=view.rules.own_key.text,
             private_address=self._private_address(),
-            allowed_ip=str(desired_state.subnet) if desired_state.subnet else None,
-            ifname=self._config.wg_dev_name,
+            allowed_ip=str(subnet) if subnet else None,
+            ifname=self._node.ifname,
             backend=self._backend_name,
             nats=self._nats(),
             snapshot=self._snapshot(),
             lease=lease_view(self._leases),
             revision=self._reconciler.shown_revision,
-            bucket_revision=follower.bucket_revision,
+            bucket_revision=self._controller.follower.bucket_revision,
             accepted=len(view.peers),
             quarantined=tuple(quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
-            pending_removals=tuple(key.text for key in sorted(self._reconciler.brake.pending)),
+            pending_removals=tuple(key.text for key in sorted(self._reconciler.pending_removals)),
             device=device_view(device, view.on_device) if device else None,
             device_failure=failure or None,
-            rotation=rotation_view(self.rotation),
+            rotation=rotation_view(self._rotation),
             observers=observer_views(self._observers),
             counters=self._counters(),
         )
 
     async def peers(self) -> PeersView:
-        """Return every accepted peer, with what the device knows of it."""
+        """Return every accepted peer, with its state on the device."""
         device, unread = await self._read()
         shown = None if unread else device.peers if device else {}
-        accepted = sorted(self.controller.desired_state.view.peers.values(), key=lambda peer: min(peer.allowed_ips))
+        accepted = sorted(self.accepted_peers().values(), key=lambda peer: min(peer.allowed_ips))
         return PeersView(peers=tuple(peer_view(peer, shown) for peer in accepted), device_failure=unread or None)
 
-    def release(self) -> int:
-        """Let every removal that is pending back go through, soon; return how many there are."""
-        pending = len(self._reconciler.brake.pending)
-        self._reconciler.brake.release()
-        self._reconciler.distrust()
-        return pending
+    def accepted_peers(self) -> Mapping[PublicKey, MeshPeer]:
+        """Return the peers that the accepted records make, at this moment."""
+        return dict(self._controller.view.peers)
+
+    async def device_peers(self) -> Mapping[PublicKey, PeerState]:
+        """Return the peers that the device has; none if there is no device. Raises BackendError."""
+        device = await self._backend.read(self._node.ifname)
+        return device.peers if device else {}
+
+    def release_removals(self) -> int:
+        """Apply all pending removals soon; return how many there are."""
+        return self._reconciler.release_removals()
 
     def resync(self) -> None:
-        """Have the whole bucket and the whole device read again, soon."""
-        self.controller.follower.distrust()
-        self._reconciler.distrust()
+        """Read the whole bucket and the whole device again soon."""
+        self._controller.follower.request_resync()
+        self._reconciler.request_full_pass()
+
+    def rotate_key(self) -> RotationView:
+        """Begin a key rotation, unless one is under way; return its state. Raises as `KeyRotation.begin`."""
+        next_key = self._rotation.begin()
+        return rotation_view(self._rotation) or RotationView(next_public_key=next_key.text, due_at=None)
 
     async def _read(self) -> tuple[DeviceState | None, str]:
         """Return the device, and why it can't be read."""
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                return await self.backend.read(self._config.wg_dev_name), ""
+                return await self._backend.read(self._node.ifname), ""
         except BackendError as error:
             return None, str(error)
         except TimeoutError:
-            return None, f"the backend did not read {self._config.wg_dev_name} within {READ_TIMEOUT_S:g} s"
+            return None, f"the backend did not read {self._node.ifname} within {READ_TIMEOUT_S:g} s"
 
     def _state(self, device_failure: str) -> AgentState:
         if self._reconciler.in_sync.is_set():
-            cut_off = not self._connection.server or self.controller.desired_state.from_disk
+            cut_off = not self._connection.server or self._controller.shows_snapshot
             return AgentState.DEGRADED if device_failure or cut_off else AgentState.READY
-        if self.controller.record:
+        if self._controller.record:
             return AgentState.APPLYING
-        in_view = self._connection.server and self.controller.follower.synced.is_set()
-        return AgentState.CLAIMING if in_view else AgentState.CONNECTING
+        bucket_read = self._connection.server and self._controller.follower.synced.is_set()
+        return AgentState.CLAIMING if bucket_read else AgentState.CONNECTING
 
     def _private_address(self) -> str | None:
-        """Return the address that the device should have: while we hold a subnet, it is one."""
+        """Return the address that the device should have; None while no subnet is claimed."""
         return next((str(address.ip) for address in self._reconciler.addresses), None)
 
     def _nats(self) -> NatsView:
-        failure = self._connection.failure or self.controller.recheck.failure
-        return NatsView(
-            connected=bool(self._connection.server), server=self._connection.server or None, failure=failure or None
-        )
+        server, failure = self._connection.server, self._connection.failure or self._controller.recheck.failure
+        return NatsView(connected=bool(server), server=server or None, failure=failure or None)
 
     def _snapshot(self) -> SnapshotView:
         latest, failure = self._snapshot_writer.latest, self._state_file.failure or self._snapshot_writer.failure
         return SnapshotView(
-            in_use=self.controller.desired_state.from_disk,
+            in_use=self._controller.shows_snapshot,
             revision=latest.revision if latest else None,
             saved_at=latest.saved_at if latest else None,
             failure=failure or None,
         )
 
     def _counters(self) -> CountersView:
+        """Return copies: the counters go on."""
         return CountersView(
-            follower=msgspec.structs.replace(self.controller.follower.stats),
+            follower=msgspec.structs.replace(self._controller.follower.stats),
             reconcile=msgspec.structs.replace(self._reconciler.stats),
             connection=msgspec.structs.replace(self._connection.stats),
             snapshot=msgspec.structs.replace(self._snapshot_writer.stats),

@@ -1,11 +1,11 @@
-"""The rotation of the key, as the agent's socket shows it."""
+"""The key rotation as the admin interface shows it."""
 
 from ikto_core.admin.views import RotationView
 from ikto_core.agent.key_rotation import KeyRotation
 
 
 def rotation_view(rotation: KeyRotation) -> RotationView | None:
-    """Return what there is to say of a rotation; None if none is under way."""
+    """Return the view of a key rotation; None if none is under way."""
     if rotation.next_key is None:
         return None
     return RotationView(next_public_key=rotation.next_key.text, due_at=rotation.due_at)

@@ -1,31 +1,31 @@
-"""Our claim as it stands: since when, and what of the bucket speaks against it. No I/O."""
+"""Whether this node's claim is held, since which revision, and what in the bucket contradicts it. No I/O."""
 
 from collections.abc import Callable
 
 from ikto_core.claim.claimant import ClonedError
-from ikto_core.claim.policy import Identity, elsewhere
+from ikto_core.claim.policy import Identity, other_records
 from ikto_core.errors import AddressInUseError
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry, MeshView
 
 
 class ClaimState:
-    """Where our record stands, and since which revision of which stream.
+    """Under which KV key the own record is held, and since which revision of which stream.
 
     Args:
-        on_change: Called with the key whenever that is another one; empty: the record stands nowhere.
+        on_change: Called with the KV key whenever it changes; with "" when the claim is released.
 
     """
 
     def __init__(self, on_change: Callable[[str], None] = lambda _: None) -> None:
         self._on_change = on_change
-        self._key = ""  # empty: no claim of this run has stood yet, or it fell
-        self._revision = 0  # of the record as it stands
-        self._claimed_at = 0  # the revision of our record when it first stood
+        self._key = ""  # empty: this run holds no claim
+        self._revision = 0  # of the own record
+        self._claimed_at = 0  # revision at which the own record was first written under this key
         self._stream = ""
 
     def held(self, key: str, revision: int, stream: str) -> bool:
-        """Note that our record stands; return whether none stood under this key before."""
+        """Note that the record is in the bucket at this revision; return whether the KV key is another than before."""
         moved = self._key != key
         self._claimed_at = revision if moved else min(revision, self._claimed_at)
         self._key, self._revision, self._stream = key, revision, stream
@@ -34,29 +34,33 @@ class ClaimState:
         return moved
 
     def released(self) -> None:
-        """Note that our record is ours no more."""
+        """Note that this node holds no claim any more."""
         self._key = ""
         self._on_change("")
 
-    def precedes(self, entry: Entry, stream: str) -> bool:
-        """Whether our record is older than an entry of this stream; revisions of two streams can't be compared."""
+    def is_older_than(self, entry: Entry, stream: str) -> bool:
+        """Return whether the own record is older than an entry; revisions of different streams can't be compared."""
         return stream != self._stream or entry.revision > self._revision
 
-    def elsewhere(self, view: MeshView, record: PeerRecord | None, identity: Identity, *, ours: bool) -> list[str]:
-        """Return where other records with our public key stand: ours, or those that a copy of us wrote after ours."""
-        others = elsewhere(view.own_records.values(), record, identity, ours=ours)
-        return sorted(found.key for found in others if ours or found.revision > self._claimed_at)
+    def own_records(self, view: MeshView, record: PeerRecord | None, identity: Identity) -> list[str]:
+        """Return the KV keys of this installation's records beside `record`."""
+        return sorted(found.key for found in other_records(view.own_records.values(), record, identity, known=True))
+
+    def clone_records(self, view: MeshView, record: PeerRecord | None, identity: Identity) -> list[str]:
+        """Return the KV keys of records with an own key that another installation wrote after this claim."""
+        others = other_records(view.own_records.values(), record, identity, known=False)
+        return sorted(found.key for found in others if found.revision > self._claimed_at)
 
 
-def check_for_clones(elsewhere: list[str]) -> None:
-    """Let a copy of this machine be that claimed another address, under such a key, later than we claimed ours."""
-    for key in elsewhere:
-        raise ClonedError(f"a copy of this machine runs with our private key (its record: {key})")
+def refuse_clones(keys: list[str]) -> None:
+    """Raise ClonedError if a copy of this machine has claimed another subnet, under such a key, after this node."""
+    for key in keys:
+        raise ClonedError(f"a copy of this machine runs with this node's private key (its record: {key})")
 
 
 def refuse_overlap(view: MeshView, record: PeerRecord) -> None:
-    """Raise AddressInUseError if a record of another form holds some of ours: no lock guards what is under its key."""
-    if holder := view.irregular_holder(record.subnet):
+    """Raise AddressInUseError if a record of another form overlaps: the lock on the KV key does not cover that."""
+    if holder := view.noncanonical_overlap(record.subnet):
         raise AddressInUseError(
             f"{record.allowed_ip} overlaps {holder.record.allowed_ip} of {holder.record.name!r}",
             hint='choose another private_address, or "auto"',

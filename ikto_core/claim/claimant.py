@@ -1,4 +1,4 @@
-"""Claiming our subnet and keeping the claim: the only writer of our own record."""
+"""Writing the own record into the bucket, and deleting own records: nothing else writes under `peers.`."""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -19,18 +19,18 @@ log = structlog.get_logger(__name__)
 
 
 class ClonedError(AddressInUseError):
-    """Another installation runs with our private key and has taken our record over."""
+    """Another installation runs with this node's private key and has taken its record over."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, hint="give each machine a private key of its own (ikto key generate)")
 
 
 class Claimant:
-    """Writes and withdraws our own records, and never anybody else's.
+    """Writes and withdraws own records, and never those of other nodes.
 
     Args:
-        identity: Returns who we are at this moment.
-        draw_nonce: Returns a new random text at each call; it tells whether a write whose answer was lost happened.
+        identity: Returns who this node is at this moment.
+        draw_nonce: Returns a new random text at each call, by which a write whose answer was lost is recognised.
 
     """
 
@@ -38,19 +38,23 @@ class Claimant:
         self._identity = identity
         self._draw_nonce = draw_nonce
 
-    async def claim(self, store: RecordStore, record: PeerRecord, *, newcomer: bool, held: bool = False) -> int:
-        """See to it that `record` stands in the bucket; return its revision.
+    async def claim(self, store: RecordStore, record: PeerRecord, *, starting: bool, was_claimed: bool = False) -> int:
+        """Write `record` unless the bucket has it already; return its revision.
 
-        All is decided on what the leader holds, afresh after every lost race and lost answer. `newcomer` and `held` as
-        in `decide_claim`. Raises AddressInUseError (ClonedError) if the key is not ours to write, NatsError if the
-        bucket can't be read or written.
+        Every attempt decides on what the leader has, anew after each lost race and each lost answer. `starting` and
+        `was_claimed` as in `decide_claim`.
+
+        Raises:
+            AddressInUseError: The KV key holds another node's record; ClonedError if a copy of this machine wrote it.
+            NatsError: The bucket can't be read or written.
+
         """
         written: set[str] = set()
         for _ in range(ATTEMPTS):
             entry = await store.get(record.key)
             if entry and _nonce(record.key, entry) in written:
                 return entry.revision  # the answer was lost, the write was not
-            decision = decide_claim(entry, record, self._identity(), newcomer=newcomer, held=held)
+            decision = decide_claim(entry, record, self._identity(), starting=starting, was_claimed=was_claimed)
             if entry and decision.action is ClaimAction.KEEP:
                 return entry.revision
             if decision.action is not ClaimAction.WRITE:
@@ -61,13 +65,13 @@ class Claimant:
                 value = encode_record(msgspec.structs.replace(record, nonce=nonce))
                 return await store.put(record.key, value, expected=entry.revision if entry else 0)
             except (RevisionConflictError, WriteUnknownError) as error:
-                log.info("claim: looking again", allowed_ip=record.allowed_ip, because=str(error))
+                log.info("claim attempt repeated", allowed_ip=record.allowed_ip, reason=str(error))
         raise NatsError(f"could not claim {record.allowed_ip} in {ATTEMPTS} attempts", hint="see the log; try again")
 
     async def withdraw(self, store: RecordStore, key: str) -> bool:
-        """Delete the record under `key` if it carries a public key of ours; return whether it is gone.
+        """Delete the record under `key` if it has an own public key; return whether the key is empty now.
 
-        A record that somebody writes meanwhile stays. Raises NatsError if the bucket can't be read or written.
+        A record that is written meanwhile stays. Raises NatsError if the bucket can't be read or written.
         """
         entry = await store.get(key)
         if entry is None or entry.value is None:
@@ -91,7 +95,7 @@ def _nonce(key: str, entry: Entry) -> str | None:
 def _refuse(record: PeerRecord, decision: ClaimDecision) -> NoReturn:
     if decision.action is ClaimAction.CLONED:
         raise ClonedError(
-            f"our record for {record.allowed_ip} was taken over by {decision.holder}: a copy of this machine"
+            f"the record of {record.allowed_ip} was taken over by {decision.holder}: a copy of this machine"
         )
     raise AddressInUseError(
         f"{record.allowed_ip} is in use by {decision.holder}",

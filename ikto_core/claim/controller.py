@@ -1,4 +1,4 @@
-"""Our place in the mesh: the claim on our own subnet, and the bucket as it bears on our device."""
+"""Claims this node's subnet, guards the claim, and sets the desired state from the bucket or from the snapshot."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -7,41 +7,36 @@ from random import Random
 import structlog
 
 from ikto_core.claim.address_candidates import AddressCandidates
-from ikto_core.claim.claim_state import ClaimState, check_for_clones, refuse_overlap
+from ikto_core.claim.claim_state import ClaimState, refuse_clones, refuse_overlap
 from ikto_core.claim.claimant import Claimant, ClonedError
 from ikto_core.claim.desired_state import DesiredState
-from ikto_core.claim.local_node import own_record
+from ikto_core.claim.local_node import LocalNode
 from ikto_core.claim.policy import ClaimAction, Identity, decide_claim, draw_identity
 from ikto_core.claim.recheck import Recheck
 from ikto_core.claim.saved_claim import SavedClaim
-from ikto_core.config import Config
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.errors import AddressInUseError
 from ikto_core.mesh.records import PeerRecord
-from ikto_core.mesh.settings import MESH_KEY, MeshSettings, check_settings
-from ikto_core.mesh.view import Entry
+from ikto_core.mesh.settings import MESH_KEY, check_settings
+from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import RecordStore
+from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
 RECLAIM_JITTER_S = 1.0
-"""After a bucket is wiped every node claims again: not all in one moment."""
+"""After a bucket is wiped all nodes claim again: spread over this time."""
 
 log = structlog.get_logger(__name__)
 
 
 class ClaimController:
-    """Claims a subnet, guards the claim, and aims the reconciler at what the bucket says.
-
-    `record` is our own record as it should stand in the bucket; None while no subnet is ours in this run. `recheck`
-    says why it may not stand there.
-    """
+    """Holds one node's claim. `record` is the own record as it should be in the bucket; None: no subnet is claimed."""
 
     def __init__(
         self,
-        config: Config,
+        node: LocalNode,
         *,
-        name: str,
         public_key: PublicKey,
         desired_state: DesiredState,
         saved_claim: SavedClaim,
@@ -51,189 +46,211 @@ class ClaimController:
     ) -> None:
         self.record: PeerRecord | None = None
         self.recheck = Recheck()
-        self.desired_state = desired_state
         self.follower = Follower(self._bucket_changed, random)
-        self._config = config
-        self._name = name
+        self.next_key_announced = asyncio.Event()  # the record in the bucket announces the next key
+        self.identity = draw_identity(public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
+        self._node = node
+        self._desired_state = desired_state
         self._saved_claim = saved_claim
         self._candidates = candidates
         self._random = random
-        self.announced = asyncio.Event()  # our record tells which key we will have next
-        self.identity = draw_identity(public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
         self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
-        self._newcomer = True  # no claim of this run has stood yet
+        self._starting = True  # this run has not claimed anything yet
         self._claim_state = ClaimState(on_claim_change)
-        desired_state.own(saved_claim.other_keys)
+        desired_state.set_own_keys(saved_claim.other_keys)
+
+    # -- what others ask -------------------------------------------------------------------------------------------
 
     @property
     def has_saved_claim(self) -> bool:
-        """Whether an earlier run claimed what this one will ask for first."""
+        """Whether an earlier run claimed the subnet that this one asks for first."""
         return self._saved_claim.address is not None
 
-    def become(self, identity: Identity) -> None:
-        """Be this from now on; our record is to say so. `announced` is set once it tells of a next key."""
+    @property
+    def view(self) -> MeshView:
+        """The mesh as accepted by this node."""
+        return self._desired_state.view
+
+    @property
+    def subnet(self) -> Prefix | None:
+        """This node's subnet; None: it has none."""
+        return self._desired_state.subnet
+
+    @property
+    def shows_snapshot(self) -> bool:
+        """Whether the view is the snapshot: the bucket has not been read since the start."""
+        return self._desired_state.is_snapshot
+
+    def snapshot(self, now: float) -> MeshSnapshot | None:
+        """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
+        claim = self._saved_claim.claim
+        return self._desired_state.snapshot(claim, self.follower, now) if claim else None
+
+    # -- what others say -------------------------------------------------------------------------------------------
+
+    def set_identity(self, identity: Identity) -> None:
+        """Write the record with this identity from now on; `next_key_announced` is set once it announces a key."""
         self.identity = identity
-        self.desired_state.own(identity.other_keys)
+        self._desired_state.set_own_keys(identity.other_keys)
         self.record = self.record and identity.named(self.record)
         self.recheck.request()
 
-    def restore_snapshot(self, kept: MeshSnapshot | None) -> None:
-        """Have the device show the mesh as an earlier run kept it, with the address of its claim, until NATS answers.
+    def restore_snapshot(self, snapshot: MeshSnapshot | None) -> None:
+        """Show the mesh of an earlier run, with the address of its claim, until the bucket has been read.
 
-        Without a claim that holds for this configuration nothing is shown.
+        Without a saved claim that is valid under this configuration nothing is shown.
         """
-        if kept and (differences := self._saved_claim.differences(kept.claim)):
-            log.warning("the kept mesh is another one and is not used", because="; ".join(differences))
-            kept = None
+        if snapshot and (differences := self._saved_claim.differences(snapshot.claim)):
+            log.warning("snapshot of another mesh ignored", reason="; ".join(differences))
+            snapshot = None
         if self._saved_claim.address:
-            self.desired_state.from_snapshot(kept, self._saved_claim.address)
+            self._desired_state.from_snapshot(snapshot, self._saved_claim.address)
 
-    def snapshot(self, now: float) -> MeshSnapshot | None:
-        """Return the accepted mesh as of `now` (seconds since the epoch); None while nothing is known for certain."""
-        claim = self._saved_claim.kept
-        return self.desired_state.snapshot(claim, self.follower, now) if claim else None
+    def forget(self) -> None:
+        """Delete the saved claim: the subnet belongs to another node."""
+        self._saved_claim.forget()
 
     async def keep(self, store: RecordStore, advertise_address: str, on_claimed: Callable[[], None]) -> None:
-        """Claim our subnet, then see to it that the claim stands, until cancelled.
+        """Claim a subnet, then keep the record in the bucket as it should be, until cancelled.
 
         Args:
             store: The bucket.
             advertise_address: Where peers reach this host, an IP literal.
-            on_claimed: Called once the claim stands, or that of an earlier run is used.
+            on_claimed: Called once the claim is held, or an earlier run's claim is used.
 
         Raises:
-            AddressInUseError: Our address is somebody else's and there is none to take instead; ClonedError if it
-                was taken over by a copy of this machine.
+            AddressInUseError: The subnet belongs to another node and there is no other to take; ClonedError if a
+                copy of this machine took it over.
             ConfigError: The configuration contradicts the mesh's own settings.
             NatsError: The bucket can't be read or written.
 
         """
         await self.follower.synced.wait()
         if self.record is None:
-            mine = MeshSettings(str(self._config.mesh), self._config.subnet_prefix)
-            check_settings(self.follower.table.get(MESH_KEY), mine, self._config.nats_kv)
+            check_settings(self.follower.table.get(MESH_KEY), self._node.settings, self._node.bucket)
             self._resume(advertise_address)
         if self.record is None:
             await self._claim(store, advertise_address)
         else:  # anything may have happened since the last run, or the last connection
             self.recheck.request()
         on_claimed()
-        await self.recheck.run(lambda: self._mend(store, advertise_address))
+        await self.recheck.run(lambda: self._check(store, advertise_address))
+
+    # -- claiming --------------------------------------------------------------------------------------------------
 
     def _resume(self, advertise_address: str) -> None:
-        """Go on in the subnet of an earlier run, if the bucket shows nobody else there; our record is written later.
+        """Use the subnet of an earlier run if the bucket shows no other node there; the record is written later.
 
-        So a node whose record can't be written just now follows the bucket all the same.
+        So a node that can't write its record just now follows the bucket all the same.
         """
         address = self._saved_claim.address
         if address is None:
             return
-        self._see_bucket(None)
-        record = own_record(self._config, self._name, self.identity, address, advertise_address)
-        ours = self._judge(record) in {ClaimAction.KEEP, ClaimAction.WRITE}
-        if ours and self.desired_state.view.irregular_holder(record.subnet) is None:
+        self._show_bucket(None)
+        record = self._node.record(self.identity, address, advertise_address)
+        free = self._decide(record) in {ClaimAction.KEEP, ClaimAction.WRITE}
+        if free and self.view.noncanonical_overlap(record.subnet) is None:
             self.record = record
-            self._see_bucket(address)
+            self._show_bucket(address)
 
-    def forget(self) -> None:
-        """Keep no claim: the subnet is not ours any more."""
-        self._saved_claim.forget()
-
-    async def _mend(self, store: RecordStore, advertise_address: str) -> None:
-        """Have our record stand, unless a copy of this machine took our place; whoever starts takes over from it."""
-        await asyncio.sleep(0 if self._newcomer else self._random.uniform(0, RECLAIM_JITTER_S))
-        if not self._newcomer:
-            check_for_clones(self._elsewhere(ours=False))
+    async def _check(self, store: RecordStore, advertise_address: str) -> None:
+        """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs."""
+        await asyncio.sleep(0 if self._starting else self._random.uniform(0, RECLAIM_JITTER_S))
+        if not self._starting:
+            refuse_clones(self._clone_records())
         await self._claim(store, advertise_address)
 
-    # -- claiming --------------------------------------------------------------------------------------------------
-
     async def _claim(self, store: RecordStore, advertise_address: str) -> None:
-        """Claim the first address that holds; the one we have comes first."""
+        """Claim the first address that can be had; the present one comes first."""
         refusal: AddressInUseError | None = None
-        for address in self._candidates.addresses(self.desired_state.view):
-            record = own_record(self._config, self._name, self.identity, address, advertise_address)
+        for address in self._candidates.addresses(self.view):
+            record = self._node.record(self.identity, address, advertise_address)
             try:
                 revision = await self._claim_one(store, record)
             except ClonedError:
                 raise
             except AddressInUseError as error:
-                log.error("address is not ours", private_address=address, reason=str(error))
+                log.error("address in use", private_address=address, reason=str(error), hint=error.hint)
                 refusal = refusal or error
                 if self.record and self.record.key == record.key:
-                    self._give_up()
+                    self._release()
             else:
-                await self._settle_in(store, address, record, revision)
+                await self._use(store, address, record, revision)
                 return
-        raise self._candidates.none_left(self.desired_state.view, refusal)
+        raise self._candidates.none_left(self.view, refusal)
 
     async def _claim_one(self, store: RecordStore, record: PeerRecord) -> int:
-        """Claim one subnet; return the revision."""
-        refuse_overlap(self.desired_state.view, record)
-        self._begin()
-        held = self._saved_claim.holds(record.subnet)
-        revision = await self._claimant.claim(store, record, newcomer=self._newcomer, held=held)
-        self._newcomer = False
+        """Claim one subnet; return the record's revision."""
+        refuse_overlap(self.view, record)
+        self._save_instance()
+        was_claimed = self._saved_claim.is_of(record.subnet)
+        revision = await self._claimant.claim(store, record, starting=self._starting, was_claimed=was_claimed)
+        self._starting = False
         return revision
 
-    def _begin(self) -> None:
-        """Know whatever has our key before our first write as ours, and keep that: a crash leaves no unknown record."""
-        if (
-            self.identity.instance not in self._saved_claim.instances
-        ):  # or two copies that start at once know each other
-            found = {accepted.record.instance for accepted in self.desired_state.view.own_records.values()}
-            self.identity = self.identity.after(found)
-            self._saved_claim.begin(self.identity.instance, found)
+    def _save_instance(self) -> None:
+        """Save this run's id and those of the records that it takes over, before the first write.
 
-    async def _settle_in(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
-        """Use a subnet that is ours: keep the claim, aim the device at it, withdraw what we held before."""
+        After a crash the next run then knows every record as its own. Only once: two copies that start at the same
+        time would otherwise know each other.
+        """
+        if self.identity.instance not in self._saved_claim.instances:
+            found = {accepted.record.instance for accepted in self.view.own_records.values()}
+            self.identity = self.identity.after(found)
+            self._saved_claim.add_instance(self.identity.instance, found)
+
+    async def _use(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
+        """Use a claimed subnet: save the claim, give the device the address, withdraw the records before it."""
         self.record = record
         moved = self._claim_state.held(record.key, revision, self.follower.stream)
         if record.next_public_key:
-            self.announced.set()
+            self.next_key_announced.set()
         if moved:
-            log.info("subnet claimed", allowed_ip=record.allowed_ip, private_address=address)
-            self._saved_claim.keep(address)
-            if self.desired_state.subnet != record.subnet:
-                self._see_bucket(address)
-        self._look_at_own()  # what the follower does not show yet may have been lost again already
+            log.info("claimed subnet", allowed_ip=record.allowed_ip, private_address=address)
+            self._saved_claim.save(address)
+            if self.subnet != record.subnet:
+                self._show_bucket(address)
+        self._check_own_record()  # a write that the follower has not seen yet may have been lost again already
         if self.recheck.is_requested:
             self.follower.wake()
-        for key in self._elsewhere(ours=True):
-            log.info("earlier record withdrawn", key=key, gone=await self._claimant.withdraw(store, key))
+        for key in self._own_records():
+            log.info("withdrew earlier record", key=key, gone=await self._claimant.withdraw(store, key))
 
-    def _give_up(self) -> None:
-        """Stop using our address at once, before another is found: it is somebody else's now."""
+    def _release(self) -> None:
+        """Stop using the address at once, before another one is claimed: it belongs to another node now."""
         self.record = None
         self._claim_state.released()
-        self.announced.clear()
-        self._see_bucket(None)
+        self.next_key_announced.clear()
+        self._show_bucket(None)
 
     # -- guarding --------------------------------------------------------------------------------------------------
 
     def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
-        """Take what the follower found: the view first, then the device, then a look at our own record."""
-        self.desired_state.changed(changes, self.follower.revision)
-        action, entry = self._look_at_own(), changes.get(self.record.key) if self.record else None
-        if action is ClaimAction.IN_USE and entry and self._claim_state.precedes(entry, self.follower.stream):
-            self._give_up()  # before the leader is asked: it may not answer
+        """Apply changes of the bucket: to the view first, then to the device, then check the own record."""
+        self._desired_state.update(changes, self.follower.revision)
+        action, entry = self._check_own_record(), changes.get(self.record.key) if self.record else None
+        if action is ClaimAction.IN_USE and entry and self._claim_state.is_older_than(entry, self.follower.stream):
+            self._release()  # before the leader is asked: it may not answer
 
-    def _look_at_own(self) -> ClaimAction:
-        """Doubt our claim unless the bucket, as far as we know it, holds our record as it should be and no other."""
+    def _check_own_record(self) -> ClaimAction:
+        """Request a recheck unless the followed bucket has the own record as it should be, and no other with its key."""
         if self.record is None:
             return ClaimAction.KEEP
-        action = self._judge(self.record)
-        if action is not ClaimAction.KEEP or self._elsewhere(ours=True) or self._elsewhere(ours=False):
+        action = self._decide(self.record)
+        if action is not ClaimAction.KEEP or self._own_records() or self._clone_records():
             self.recheck.request()
         return action
 
-    def _judge(self, record: PeerRecord) -> ClaimAction:
-        """Return what is to be done about what the bucket, as far as we know it, holds under the key of our record."""
-        seen, held = self.follower.table.get(record.key), self._saved_claim.holds(record.subnet)
-        return decide_claim(seen, record, self.identity, newcomer=self._newcomer, held=held).action
+    def _decide(self, record: PeerRecord) -> ClaimAction:
+        """Return what to do about what the followed bucket has under the own record's key."""
+        found, was_claimed = self.follower.table.get(record.key), self._saved_claim.is_of(record.subnet)
+        return decide_claim(found, record, self.identity, starting=self._starting, was_claimed=was_claimed).action
 
-    def _elsewhere(self, *, ours: bool) -> list[str]:
-        return self._claim_state.elsewhere(self.desired_state.view, self.record, self.identity, ours=ours)
+    def _own_records(self) -> list[str]:
+        return self._claim_state.own_records(self.view, self.record, self.identity)
 
-    def _see_bucket(self, address: str | None) -> None:
-        self.desired_state.from_bucket(self.follower.table, self.follower.revision, address)
+    def _clone_records(self) -> list[str]:
+        return self._claim_state.clone_records(self.view, self.record, self.identity)
+
+    def _show_bucket(self, address: str | None) -> None:
+        self._desired_state.from_bucket(self.follower.table, self.follower.revision, address)

@@ -1,12 +1,11 @@
-"""What our device is to show: the mesh as seen from our subnet, by the bucket, or by what was kept of it."""
+"""What the device should show: the mesh as seen from this node's subnet, from the bucket or from the snapshot."""
 
 from collections.abc import Callable, Mapping, Set
 
 import msgspec
 import structlog
 
-from ikto_core.claim.local_node import mesh_rules, own_device, own_subnet
-from ikto_core.config import Config
+from ikto_core.claim.local_node import LocalNode
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import Claim
@@ -20,28 +19,28 @@ log = structlog.get_logger(__name__)
 
 
 class DesiredState:
-    """Holds the view of the mesh, and aims the reconciler at it.
+    """Holds the view of the mesh, and gives it to the reconciler as its target.
 
     Args:
-        config: A checked configuration.
+        node: This node, as configured.
         private_key: The device's key.
-        reconciler: What drives the device; it keeps its hands off until there is an address or a view to aim at.
+        reconciler: Drives the device; it does nothing before it has a target.
         on_change: Called when the accepted mesh may have changed.
-        news: Who is told of it.
+        event_hub: Told of every change for observers.
 
     """
 
     def __init__(
         self,
-        config: Config,
+        node: LocalNode,
         private_key: PrivateKey,
         reconciler: Reconciler,
         on_change: Callable[[], None],
         event_hub: EventHub | None = None,
     ) -> None:
-        self.view = MeshView(mesh_rules(config, private_key.public()))
-        self.from_disk = False  # the view is what was kept, for the bucket was not in view since the start
-        self._config = config
+        self.view = MeshView(node.rules(private_key.public()))
+        self.is_snapshot = False  # the view is the snapshot: the bucket has not been read since the start
+        self._node = node
         self._private_key = private_key
         self._reconciler = reconciler
         self._on_change = on_change
@@ -49,44 +48,44 @@ class DesiredState:
 
     @property
     def subnet(self) -> Prefix | None:
-        """Our subnet, from which the mesh is seen; None: none is ours."""
+        """This node's subnet, from which the mesh is seen; None: it has none."""
         return self.view.rules.own_subnet
 
-    def own(self, keys: Set[PublicKey]) -> None:
-        """Take these public keys for ours too, from the next look at the bucket on."""
+    def set_own_keys(self, keys: Set[PublicKey]) -> None:
+        """Take these public keys for own ones too, from the next change on."""
         self.view.rules = msgspec.structs.replace(self.view.rules, other_own_keys=keys)
 
-    def from_snapshot(self, kept: MeshSnapshot | None, address: str) -> None:
-        """Show the mesh as it was kept (None: nothing was), from our address, until `from_bucket` is called."""
-        self.from_disk = True
-        self._see(kept.entries if kept else {}, address)
-        if kept:  # else nothing is known
+    def from_snapshot(self, snapshot: MeshSnapshot | None, address: str) -> None:
+        """Show the snapshot (None: an empty mesh) from this node's address, until `from_bucket` is called."""
+        self.is_snapshot = True
+        self._build_view(snapshot.entries if snapshot else {}, address)
+        if snapshot:  # without one nothing is known of the mesh
             self._event_hub.set_view(self.view)
-        revision = kept.revision if kept else None
-        log.info("NATS is asked later: the device gets what was kept", peers=len(self.view.peers), revision=revision)
-        self._target(address, revision)
+        revision = snapshot.revision if snapshot else None
+        log.info("restored peers from the snapshot", peers=len(self.view.peers), revision=revision)
+        self._set_target(address, revision)
 
     def from_bucket(self, table: Mapping[str, Entry], revision: int, address: str | None) -> None:
-        """Show what the bucket holds at this revision; `address` None: none is ours, and the device gets none."""
-        self.from_disk = False
-        self._see(table, address)
+        """Show the bucket as of this revision; `address` None: this node has none, and the device gets none."""
+        self.is_snapshot = False
+        self._build_view(table, address)
         self._event_hub.set_view(self.view)
-        self._target(address, revision)
+        self._set_target(address, revision)
         self._on_change()
 
-    def changed(self, changes: Mapping[str, Entry], revision: int) -> None:
-        """Take what is new in the bucket; while a kept mesh is shown, all of it comes with `from_bucket`."""
-        if self.from_disk:
+    def update(self, changes: Mapping[str, Entry], revision: int) -> None:
+        """Apply changes of the bucket; while the snapshot is shown, `from_bucket` brings them all later."""
+        if self.is_snapshot:
             return
         touched = self.view.update(changes)
-        self._reconciler.changed(touched, revision)
-        self._event_hub.changed(touched, (*changes, *self.view.irregular))
+        self._reconciler.mark_changed(touched, revision)
+        self._event_hub.mark_changed(touched, (*changes, *self.view.noncanonical))
         if touched:
             self._on_change()
 
     def snapshot(self, claim: Claim, bucket: Follower, now: float) -> MeshSnapshot | None:
-        """Return the accepted mesh as of `now` (seconds since the epoch); None while nothing is known for certain."""
-        if self.from_disk or self.subnet is None:
+        """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
+        if self.is_snapshot or self.subnet is None:
             return None
         return MeshSnapshot(
             claim=claim,
@@ -96,11 +95,11 @@ class DesiredState:
             entries={key: bucket.table[key] for key in self.view.accepted},
         )
 
-    def _see(self, entries: Mapping[str, Entry], address: str | None) -> None:
-        subnet = own_subnet(self._config, address) if address else None
+    def _build_view(self, entries: Mapping[str, Entry], address: str | None) -> None:
+        subnet = self._node.subnet_of(address) if address else None
         self.view = MeshView(msgspec.structs.replace(self.view.rules, own_subnet=subnet))
         self.view.update(entries)
 
-    def _target(self, address: str | None, revision: int | None) -> None:
-        device = own_device(self._config, self._private_key, address)
-        self._reconciler.target(device, self.view.on_device, revision, restoring=self.from_disk)
+    def _set_target(self, address: str | None, revision: int | None) -> None:
+        device = self._node.device(self._private_key, address)
+        self._reconciler.set_target(device, self.view.on_device, revision, restoring=self.is_snapshot)

@@ -1,100 +1,86 @@
-"""What a configuration makes of us: the mesh we are in, what we ask for there, our record, our device, our login."""
+"""This node as its configuration describes it: its mesh, the subnet it asks for, its record and its device. Pure."""
 
-import re
 from ipaddress import ip_interface
-from random import Random
+
+import msgspec
 
 from ikto_core import __version__
 from ikto_core.claim.policy import Identity
-from ikto_core.config import Config
 from ikto_core.device.model import DeviceSpec
 from ikto_core.disk.state_file import Claim
-from ikto_core.ipam.contract import IpamRequest
 from ikto_core.mesh.records import PeerRecord
+from ikto_core.mesh.settings import MeshSettings
 from ikto_core.mesh.view import MeshRules
-from ikto_core.store.session import NatsSettings
-from ikto_core.values.addressing import Prefix, format_address, parse_address
+from ikto_core.values.addressing import Endpoint, Prefix, format_address, parse_address
 from ikto_core.values.keys import PrivateKey, PublicKey
 
 
-def mesh_rules(config: Config, public_key: PublicKey) -> MeshRules:
-    """Return what records are judged by, as long as no subnet is ours."""
-    return MeshRules(cidr=config.mesh, subnet_prefix=config.subnet_prefix, own_key=public_key)
+class LocalNode(msgspec.Struct, frozen=True, kw_only=True):
+    """What the claim must know of the configuration, and nothing else."""
 
+    name: str
+    ifname: str  # of the WireGuard device
+    mesh: Prefix
+    subnet_prefix: int  # length of every node's subnet
+    bucket: str
+    address: str | None = None  # the configured private address; None: "auto"
+    listen_port: int = 51820
+    endpoints: tuple[Endpoint, ...] = ()  # to advertise, best first; empty: the advertised address and listen_port
+    lease_s: int = 0  # seconds that the record outlives an unreachable node; 0: for ever
+    ipam: str = "random"  # name of the strategy, for messages
+    reserved: frozenset[Prefix] = frozenset()  # networks in which no subnet may be proposed
+    fwmark: int = 0  # 0: off
+    mtu: int | None = None  # bytes; None: found at run time
+    keep_foreign_peers: bool = False
 
-def own_request(
-    config: Config, name: str, public_key: PublicKey, taken: frozenset[Prefix], random: Random
-) -> IpamRequest:
-    """Return what an IPAM strategy is told when we look for a subnet."""
-    return IpamRequest(
-        mesh_cidr=config.mesh,
-        subnet_prefix=config.subnet_prefix,
-        public_key=public_key,
-        name=name,
-        taken=taken,
-        random=random,
-    )
+    @property
+    def settings(self) -> MeshSettings:
+        """The mesh's settings as this node expects them."""
+        return MeshSettings(str(self.mesh), self.subnet_prefix)
 
+    def rules(self, public_key: PublicKey) -> MeshRules:
+        """Return the rules that records are judged by while this node has no subnet."""
+        return MeshRules(cidr=self.mesh, subnet_prefix=self.subnet_prefix, own_key=public_key)
 
-def own_subnet(config: Config, address: str) -> Prefix:
-    """Return the canonical subnet around a private address."""
-    return Prefix.of(parse_address(address), config.subnet_prefix)
+    def subnet_of(self, address: str) -> Prefix:
+        """Return the canonical subnet around a private address."""
+        return Prefix.of(parse_address(address), self.subnet_prefix)
 
+    def claim(self, public_key: PublicKey, address: str) -> Claim:
+        """Return what the state file keeps once the subnet around `address` is claimed."""
+        return Claim(
+            private_address=address,
+            mesh_cidr=str(self.mesh),
+            subnet_prefix=self.subnet_prefix,
+            public_key=public_key.text,
+            bucket=self.bucket,
+        )
 
-def own_claim(config: Config, public_key: PublicKey, address: str) -> Claim:
-    """Return what to keep once the subnet around `address` is ours."""
-    return Claim(
-        private_address=address,
-        mesh_cidr=str(config.mesh),
-        subnet_prefix=config.subnet_prefix,
-        public_key=public_key.text,
-        bucket=config.nats_kv,
-    )
+    def record(self, identity: Identity, address: str, advertise_address: str) -> PeerRecord:
+        """Return the record that claims the subnet around `address`, without a nonce."""
+        return PeerRecord(
+            name=self.name,
+            public_key=identity.public_key,
+            advertise_address=advertise_address,
+            allowed_ip=str(self.subnet_of(address)),
+            wg_port=self.listen_port,
+            endpoints=self.endpoints,
+            instance=identity.instance,
+            agent=f"ikto {__version__}",
+            next_public_key=identity.next_key,
+            lease=self.lease_s,
+            address=format_address(parse_address(address)),
+        )
 
-
-def own_record(config: Config, name: str, identity: Identity, address: str, advertise_address: str) -> PeerRecord:
-    """Return the record that claims the subnet around `address`, but for its nonce."""
-    return PeerRecord(
-        name=name,
-        public_key=identity.public_key,
-        advertise_address=advertise_address,
-        allowed_ip=str(own_subnet(config, address)),
-        wg_port=config.wg_port,
-        endpoints=config.advertised_endpoints,
-        instance=identity.instance,
-        agent=f"ikto {__version__}",
-        next_public_key=identity.next_key,
-        lease=config.lease_s,
-        address=format_address(parse_address(address)),
-    )
-
-
-def own_device(config: Config, private_key: PrivateKey, address: str | None) -> DeviceSpec:
-    """Return our device without its peers; `address` None: it has no address, for none is ours."""
-    interfaces = {ip_interface(f"{address}/{config.mesh.length}")} if address else set()
-    return DeviceSpec(
-        private_key=private_key,
-        listen_port=config.wg_port,
-        addresses=frozenset(interfaces),
-        peers={},
-        fwmark=config.fwmark,
-        mtu=config.device_mtu,
-        keep_foreign_peers=config.keep_foreign_peers,
-    )
-
-
-def nats_settings(config: Config, name: str) -> NatsSettings:
-    """Return where NATS is and how to log in; replies go to an inbox of the node's own, `_INBOX_<name>`."""
-    return NatsSettings(
-        servers=tuple(config.nats_servers),
-        name=f"ikto {name}",
-        inbox="_INBOX_" + re.sub(r"[^A-Za-z0-9_-]", "_", name),
-        user=config.nats_user,
-        password=config.nats_password,
-        token=config.nats_token,
-        nkey_seed=config.nats_nkey_seed,
-        creds=config.nats_creds,
-        tls_ca=config.nats_tls_ca,
-        tls_cert=config.nats_tls_cert,
-        tls_key=config.nats_tls_key,
-    )
+    def device(self, private_key: PrivateKey, address: str | None) -> DeviceSpec:
+        """Return the desired device without peers; `address` None: no subnet is claimed, so it has no address."""
+        interfaces = {ip_interface(f"{address}/{self.mesh.length}")} if address else set()
+        return DeviceSpec(
+            private_key=private_key,
+            listen_port=self.listen_port,
+            addresses=frozenset(interfaces),
+            peers={},
+            fwmark=self.fwmark,
+            mtu=self.mtu,
+            keep_foreign_peers=self.keep_foreign_peers,
+        )

@@ -1,4 +1,4 @@
-"""Doubt whether our record stands as it should: whoever sees a reason casts it; it is settled until none is left."""
+"""A work queue of one item: check that the own record is in the bucket as it should be, and mend it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,10 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class Recheck:
-    """Whether the bucket may not hold our record as it should be.
-
-    `failure` says why that could not be mended; empty: it could, as far as we know.
-    """
+    """Requests to check the own record; `failure` is why the last check failed, empty if it did not."""
 
     def __init__(self) -> None:
         self.failure = ""
@@ -26,28 +23,28 @@ class Recheck:
 
     @property
     def is_requested(self) -> bool:
-        """Whether there is one that nobody has begun to settle."""
+        """Whether a request waits."""
         return self._requested.is_set()
 
     def request(self) -> None:
-        """Have the record looked at; many doubts at once are one."""
+        """Have the own record checked soon; several requests make one check."""
         self._requested.set()
 
-    async def run(self, mend: Callable[[], Awaitable[None]]) -> NoReturn:
-        """Call `mend` for every doubt, until cancelled; what NATS fails is tried again, up to half a minute later.
+    async def run(self, check: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Call `check` for every request, until cancelled; retry a NatsError with backoff, at most half a minute.
 
-        What else `mend` raises ends it.
+        Any other error of `check` ends it.
         """
         retry_s = FIRST_RETRY_S
         while True:
             await self._requested.wait()
             self._requested.clear()
             try:
-                await mend()
+                await check()
                 self.failure, retry_s = "", FIRST_RETRY_S
             except NatsError as error:
                 self.failure = str(error)
-                log.warning("our record can't be kept", error=str(error), next_try_in_s=retry_s)
+                log.warning("own record not confirmed", error=str(error), hint=error.hint, next_try_in_s=retry_s)
                 self._requested.set()
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LONGEST_RETRY_S)

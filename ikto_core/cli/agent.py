@@ -1,4 +1,4 @@
-"""`ikto agent`: take part in the mesh."""
+"""`ikto agent`: run this node's agent in the foreground."""
 
 import asyncio
 import os
@@ -12,9 +12,10 @@ import msgspec
 import structlog
 
 from ikto_core.agent.agent import run_agent
+from ikto_core.agent.from_config import observer_context
 from ikto_core.agent.options import AgentOptions
 from ikto_core.cli.logs import LEVELS, log_to_stderr
-from ikto_core.cli.options import config_option, given_members, member_options, socket_option
+from ikto_core.cli.options import config_option, given_settings, setting_options, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.config import load_config
 from ikto_core.disk.key_file import load_private_key
@@ -28,41 +29,41 @@ log = structlog.get_logger(__name__)
 @click.command()
 @config_option
 @socket_option
-@member_options("backend", "ipam", "state_dir")
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="What to log.")
-@click.option("--log-json", is_flag=True, help="Log one JSON object a line.")
-def agent(config_path: Path, socket: Path, log_level: str, log_json: bool, **members: str | None) -> None:
-    """Claim a subnet, follow the bucket, and keep the WireGuard device equal to it.
+@setting_options("backend", "ipam", "state_dir")
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Lowest level to log.")
+@click.option("--log-json", is_flag=True, help="Log one JSON object per line.")
+def agent(config_path: Path, socket: Path, log_level: str, log_json: bool, **settings: str | None) -> None:
+    """Claim a subnet, follow the bucket, and keep the WireGuard device in sync with it.
 
-    Runs until SIGTERM or SIGINT, and then leaves device and record in place.
+    Runs until SIGTERM or SIGINT. The device and this node's record are left in place.
     """
     log_to_stderr(log_level, as_json=log_json)
-    config = load_config(config_path, environ=os.environ, overrides=given_members(members))
+    config = load_config(config_path, environ=os.environ, overrides=given_settings(settings))
     private_key = load_private_key(Path(config.private_key_path))
     plugins = load_plugins(blocked=config.blocked_plugins)
-    _warn_of(plugins)
+    _warn_of_unusable(plugins)
     options = AgentOptions(
         config=config,
         backend=plugins.backend(config.backend),
         ipam=plugins.ipam(config.ipam),
-        observers=observer_runs(config, plugins.observer),
+        observers=observer_runs(config.observers, observer_context(config), plugins.observer),
         key_path=Path(config.private_key_path),
         socket=socket,
         service_manager=True,
     )
-    with suppress(asyncio.CancelledError):  # stopped in order
+    with suppress(asyncio.CancelledError):  # stopped by a signal
         asyncio.run(_until_stopped(run_agent(options, private_key)))
 
 
-def _warn_of(plugins: Plugins) -> None:
-    """Log each plugin that can't be used, whoever asked for it: once, as plugins are loaded once."""
-    for row in plugins.troubles():
-        told = {name: printable(text) for name, text in msgspec.to_builtins(row).items()}
-        log.warning("a plugin can't be used", **told)
+def _warn_of_unusable(plugins: Plugins) -> None:
+    """Log each unusable plugin once, whether or not the configuration names it."""
+    for row in plugins.problems():
+        fields = {name: printable(text) for name, text in msgspec.to_builtins(row).items()}
+        log.warning("plugin unusable", **fields)
 
 
 async def _until_stopped(running: Coroutine[None, None, None]) -> None:
-    """Await what runs; SIGTERM and SIGINT cancel it."""
+    """Await `running`; SIGTERM and SIGINT cancel it."""
     if task := asyncio.current_task():
         for number in (SIGTERM, SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)

@@ -1,4 +1,4 @@
-"""`ikto config`: what is wrong with a configuration, and what may stand in one."""
+"""`ikto config`: check a configuration, and print its JSON Schema."""
 
 import json
 import os
@@ -14,16 +14,16 @@ from ikto_core.errors import ConfigError
 
 @click.group()
 def config() -> None:
-    """Check a configuration, or describe its members."""
+    """Check a configuration, or print its JSON Schema."""
 
 
 @config.command()
 @config_option
 @json_option
 def check(config_path: Path, as_json: bool) -> int:
-    """Tell every problem of a configuration's members, environment variables included.
+    """Report every invalid setting in a configuration file and in IKTO_* environment variables.
 
-    The files and plugins that it names are looked at when an agent starts.
+    The files and plugins that the configuration names are checked when an agent starts.
     """
     problems: tuple[str, ...] = ()
     try:
@@ -39,5 +39,5 @@ def check(config_path: Path, as_json: bool) -> int:
 
 @config.command()
 def schema() -> None:
-    """Print the configuration's JSON Schema, which an editor can check a file against."""
+    """Print the configuration's JSON Schema, for editors and validators."""
     click.echo(json.dumps(config_schema(), indent=2))

@@ -1,4 +1,4 @@
-"""`ikto demo`: watch a mesh form on this machine."""
+"""`ikto demo`: form a mesh on this machine and show its progress."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,38 +11,37 @@ from rich.live import Live
 
 from ikto_core.admin.views import StatusView
 from ikto_core.cli.logs import log_to_stderr
-from ikto_core.demo.capabilities import BACKENDS, choose
-from ikto_core.demo.capabilities import look as look_at_machine
-from ikto_core.demo.commands import ikto, look_around
+from ikto_core.demo.capabilities import BACKENDS, choose, probe_machine
+from ikto_core.demo.commands import example_commands, ikto
 from ikto_core.demo.leftovers import remove_leftovers
-from ikto_core.demo.mesh import first_claim, look, running_mesh
+from ikto_core.demo.mesh import first_claim, read_statuses, running_mesh
 from ikto_core.demo.pings import Pair, ping, rounds
 from ikto_core.demo.screen import console, matrix, progress, summary
 from ikto_core.errors import IktoError
 from ikto_core.lab.hosted import HostedMesh, converged
 
-LOOK_EVERY_S = 0.05
+POLL_EVERY_S = 0.05
 
 
 @click.command()
-@click.option("--nodes", type=click.IntRange(1, 100), default=3, show_default=True, help="How many agents.")
-@click.option("--timeout", type=click.IntRange(1), default=60, show_default=True, help="Seconds until it has failed.")
-@click.option("--backend", type=click.Choice(BACKENDS), help="Default: the first of these that works here.")
-@click.option("--keep", is_flag=True, help="Keep it running until Ctrl-C, and say how to look around.")
+@click.option("--nodes", type=click.IntRange(1, 100), default=3, show_default=True, help="Number of agents.")
+@click.option("--timeout", type=click.IntRange(1), default=60, show_default=True, help="Seconds to wait for the mesh.")
+@click.option("--backend", type=click.Choice(BACKENDS), help="Default: the first of these that works on this machine.")
+@click.option("--keep", is_flag=True, help="Keep the mesh running until Ctrl-C, and print commands to try.")
 def demo(nodes: int, timeout: int, backend: str | None, *, keep: bool) -> None:
-    """Start a nats-server and some agents, and show how they become a mesh.
+    """Start a nats-server and some agents, and show how they form a mesh.
 
-    As root the tunnels are real: each node runs on a host of its own (a network namespace), and pings every other one
-    over the mesh. Otherwise everything runs on this machine's loopback interface, without packets. Nothing else of this
-    machine is touched, and all is gone afterwards. Exits with 0 if and only if every device came to show every peer,
-    and every ping was answered.
+    As root the tunnels are real: each node runs in its own network namespace, and pings every other node over the
+    mesh. Without root, everything runs on this machine's loopback interface and no packets are sent. Nothing else on
+    this machine is changed, and everything is removed afterwards. Exits with 0 only if every device has every peer and
+    every ping was answered.
     """
     log_to_stderr("error", as_json=False)
-    stop = _told_to_stop()
-    if left := remove_leftovers():
-        click.echo(f"Removed what a killed demo had left: {', '.join(left)}")
-    capabilities = choose(look_at_machine(), backend)
-    click.echo(capabilities.said)
+    stop = _stop_on_signals()
+    if removed := remove_leftovers():
+        click.echo(f"Removed leftovers of a killed demo: {', '.join(removed)}")
+    capabilities = choose(probe_machine(), backend)
+    click.echo(capabilities.summary)
     with _unless_stopped(stop), running_mesh(nodes, capabilities.backend) as mesh:
         statuses = _watch(mesh, time.monotonic() + timeout, stop)
         took_s = time.time() - first_claim(mesh)
@@ -51,23 +50,23 @@ def demo(nodes: int, timeout: int, backend: str | None, *, keep: bool) -> None:
         if keep:
             _keep(mesh, stop)
         else:
-            click.echo(f"To look around, keep it running: {ikto()} demo --keep")
+            click.echo(f"To keep the mesh running and try commands on it: {ikto()} demo --keep")
     if lost:
-        raise IktoError(f"lost pings: {', '.join(lost)}", hint="demo --keep lets you look why")
+        raise IktoError(f"lost pings: {', '.join(lost)}", hint="use demo --keep to investigate")
 
 
-def _told_to_stop() -> Event:
-    """Return what is set when we are told to stop: at any moment, heeded where nothing is half started."""
+def _stop_on_signals() -> Event:
+    """Return an event that SIGTERM, SIGINT and SIGHUP set. It is checked only where no process is half started."""
     stop = Event()
     for number in (SIGTERM, SIGINT, SIGHUP):
-        if number != SIGHUP or getsignal(SIGHUP) != SIG_IGN:  # ignored: nohup
+        if number != SIGHUP or getsignal(SIGHUP) != SIG_IGN:  # under nohup it stays ignored
             signal(number, lambda *_: stop.set())
     return stop
 
 
 @contextmanager
 def _unless_stopped(stop: Event) -> Iterator[None]:
-    """Take what goes wrong once we are told to stop for that: Ctrl-C also reaches what we have only just started."""
+    """Turn an IktoError after `stop` is set into KeyboardInterrupt: Ctrl-C also ends processes that are starting."""
     try:
         yield
     except IktoError:
@@ -77,16 +76,16 @@ def _unless_stopped(stop: Event) -> Iterator[None]:
 
 
 def _watch(mesh: HostedMesh, deadline: float, stop: Event) -> list[StatusView]:
-    """Show the mesh until it has converged. Raises IktoError at the deadline, KeyboardInterrupt when told to stop."""
+    """Show the mesh until it has converged. Raises IktoError at the deadline, KeyboardInterrupt if `stop` is set."""
     names = [node.agent.name for node in mesh.nodes]
-    statuses = look(mesh)
+    statuses = read_statuses(mesh)
     with Live(progress(names, statuses), console=console(), refresh_per_second=20, transient=True) as live:
         while not converged(statuses):
             if time.monotonic() > deadline:
                 raise IktoError("the mesh did not converge in time", hint=_laggards(names, statuses))
-            if stop.wait(LOOK_EVERY_S):
+            if stop.wait(POLL_EVERY_S):
                 raise KeyboardInterrupt
-            statuses = look(mesh)
+            statuses = read_statuses(mesh)
             live.update(progress(names, statuses))
     return [status for status in statuses if status is not None]
 
@@ -97,7 +96,10 @@ def _laggards(names: Sequence[str], statuses: Sequence[StatusView | None]) -> st
 
 
 def _ping(mesh: HostedMesh, statuses: Sequence[StatusView], stop: Event) -> list[str]:
-    """Show the matrix while it fills, and return the pairs whose pings were lost. Raises KeyboardInterrupt as above."""
+    """Show the matrix while it fills, and return the pairs whose pings were lost.
+
+    Raises KeyboardInterrupt if `stop` is set.
+    """
     hosts = {node.agent.name: node.host for node in mesh.nodes}
     addresses = {status.name: status.private_address or "" for status in statuses}
     names, found = list(hosts), dict[Pair, float | None]()
@@ -112,8 +114,8 @@ def _ping(mesh: HostedMesh, statuses: Sequence[StatusView], stop: Event) -> list
 
 
 def _keep(mesh: HostedMesh, stop: Event) -> None:
-    click.echo("It keeps running. To look around, from another terminal:")
-    for command in look_around(mesh.nodes):
+    click.echo("The mesh keeps running. Commands to try from another terminal:")
+    for command in example_commands(mesh.nodes):
         click.echo(f"  {command}")
-    click.echo("Ctrl-C ends it and removes everything.")
+    click.echo("Press Ctrl-C to stop it and remove everything.")
     stop.wait()

@@ -1,4 +1,4 @@
-"""`ikto key`: the file of a private key, and how a running agent gets another."""
+"""`ikto key`: generate a private key, show its public key, rotate the key of a running agent."""
 
 import time
 from pathlib import Path
@@ -14,14 +14,14 @@ from ikto_core.values.keys import PrivateKey
 
 ASK_EVERY_S = 0.5
 SILENT_S = 30.0
-"""An agent that is silent for so long has ended; one that starts anew with another key is for a moment."""
+"""After this long without an answer the agent has ended. A restart with the new key takes less."""
 
 path_argument = click.argument("path", type=click.Path(path_type=Path))
 
 
 @click.group()
 def key() -> None:
-    """Make a private key, show its public one, or give a running agent another."""
+    """Generate a private key, show its public key, or rotate the key of a running agent."""
 
 
 @key.command()
@@ -42,17 +42,17 @@ def show(path: Path) -> None:
 
 @key.command()
 @socket_option
-@click.option("--no-wait", is_flag=True, help="Return at once: the agent goes on by itself.")
+@click.option("--no-wait", is_flag=True, help="Return at once; the agent completes the rotation by itself.")
 def rotate(socket: Path, *, no_wait: bool) -> None:
-    """Give the running agent a new private key, without a gap: peers learn it before it is used."""
+    """Rotate the running agent's private key without interrupting traffic: peers learn the next key before its use."""
     client = AdminClient(socket)
     next_key = client.rotate_key().next_public_key
     click.echo(f"next public key: {next_key}")
-    told = ""
+    shown = ""
     while not no_wait and (status := _status(client)).public_key != next_key:
-        if (now := progress(status, time.time())) != told:
+        if (now := progress(status, time.time())) != shown:
             click.echo(now)
-        told = now
+        shown = now
         time.sleep(ASK_EVERY_S)
     if not no_wait:
         click.echo("in use")
@@ -70,11 +70,11 @@ def _status(client: AdminClient) -> StatusView:
 
 
 def progress(status: StatusView, now: float) -> str:
-    """Return how far a rotation is; the same words for as long as nothing happens."""
+    """Return one line on how far a rotation is; the text changes only when the rotation moves on."""
     if not status.nats.connected:
-        return "waiting for NATS: peers can't learn the next key without it"
+        return "waiting for NATS, which announces the next key to peers"
     if status.rotation is None or status.rotation.due_at is None:
-        return "waiting for our record, in which peers learn the next key"
+        return "waiting for this node's record to be written with the next key"
     if now > status.rotation.due_at:
-        return "about to be used"
-    return f"announced; it is used at {time.strftime('%H:%M:%S', time.localtime(status.rotation.due_at))}"
+        return "switching to the next key"
+    return f"announced to peers; in use from {time.strftime('%H:%M:%S', time.localtime(status.rotation.due_at))}"

@@ -1,4 +1,4 @@
-"""Where an agent's log goes, and in what form."""
+"""Set-up of logging: to stderr, as text or JSON."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def log_to_stderr(level: str, *, as_json: bool) -> None:
-    """Have every log line of this process written to stderr, from `level` (one of LEVELS) on."""
+    """Write the log of this process to stderr, from `level` (one of LEVELS) on."""
     on_terminal = sys.stderr.isatty()
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=on_terminal)
     structlog.configure(
@@ -22,5 +22,5 @@ def log_to_stderr(level: str, *, as_json: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)  # what libraries have to say
-    logging.getLogger("nats").setLevel(logging.CRITICAL)  # it logs what it also reports to us
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)  # for libraries, which don't use structlog
+    logging.getLogger("nats").setLevel(logging.CRITICAL)  # it also reports these errors to its callbacks

@@ -1,6 +1,6 @@
-"""The `ikto` program: finds the command, and turns whatever it raises into one line and an exit code.
+"""The `ikto` program: finds the command, runs it, and turns errors into one line and an exit code.
 
-Nothing here may import what only some commands need: `ikto --help` has to be quick.
+Nothing here may import what only some commands need: `ikto --help` must start fast.
 """
 
 import sys
@@ -11,51 +11,53 @@ from importlib import import_module
 import click
 
 from ikto_core import __version__
-from ikto_core.cli.plugin_commands import Brought
+from ikto_core.cli.plugin_commands import PluginCommands
 from ikto_core.cli.printing import printable
 from ikto_core.errors import ConfigError, IktoError, PluginError, first_cause
-from ikto_core.plugins.reserved_commands import COMMANDS as COMMANDS  # noqa: PLC0414 - they are known by this place, too
+from ikto_core.plugins.reserved_commands import COMMANDS as COMMANDS  # noqa: PLC0414 - tests and tools import it from here
 
 
 class Run:
-    """What the command line says about the run itself, and whose command it is."""
+    """The state of one run: global options, and which plugin's command is running."""
 
     def __init__(self) -> None:
         self.debug = False
-        self.brought = Brought()
-        self.whose = ""  # a plugin's command, and who brings it; empty: one of our own
+        self.plugin_commands = PluginCommands()
+        self.plugin_command = ""  # the plugin's command that runs, and its distribution; empty: a built-in command
 
-    def blamed(self, error: BaseException) -> BaseException:
-        """Return an error that nobody expected of a plugin's command as one that says whose it is."""
-        if not self.whose or isinstance(error, IktoError):
+    def with_provider(self, error: BaseException) -> BaseException:
+        """Return an unexpected error of a plugin's command as a PluginError that names the command and its provider."""
+        if not self.plugin_command or isinstance(error, IktoError):
             return error
-        return PluginError(f"{self.whose} failed: {_what(error)}", hint="run `ikto --debug …` for the traceback")
+        return PluginError(
+            f"{self.plugin_command} failed: {_describe(error)}", hint="run `ikto --debug …` for the traceback"
+        )
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when one of them is run; plugins bring more, and can't replace any."""
+    """A group that imports a command only to run it. Plugins can add commands, but not replace built-in ones."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands' names, in the order of their use; then those that plugins bring."""
-        return [*COMMANDS, *(name for name, _ in ctx.ensure_object(Run).brought.rows())]
+        """Return the names of the built-in commands, in the order of their use, then those of plugins."""
+        return [*COMMANDS, *(name for name, _ in ctx.ensure_object(Run).plugin_commands.rows())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; None if there is none of that name. Raises PluginError for one that can't be had."""
+        """Import a command; None if the name is unknown. Raises PluginError if a plugin's command is unusable."""
         if cmd_name in COMMANDS:
             module, _, attribute = COMMANDS[cmd_name][0].partition(":")
             command: click.Command = getattr(import_module(module), attribute)
             return command
         run = ctx.ensure_object(Run)
-        if theirs := run.brought.command(cmd_name):
-            run.whose = f"`ikto {cmd_name}` of {run.brought.provider(cmd_name)}"
-        return theirs
+        if plugin_command := run.plugin_commands.command(cmd_name):
+            run.plugin_command = f"`ikto {cmd_name}` of {run.plugin_commands.provider(cmd_name)}"
+        return plugin_command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them; then those that plugins bring, with who brings them."""
+        """List the built-in commands without importing them, then those of plugins with their distributions."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
-        if rows := ctx.ensure_object(Run).brought.rows():
-            with formatter.section("Commands of plugins"):
+        if rows := ctx.ensure_object(Run).plugin_commands.rows():
+            with formatter.section("Plugin commands"):
                 formatter.write_dl([(name, printable(summary)) for name, summary in rows])
 
 
@@ -64,15 +66,15 @@ class LazyGroup(click.Group):
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_obj
 def cli(run: Run, debug: bool) -> None:
-    """Build a WireGuard mesh on NATS JetStream."""
+    """Build a WireGuard mesh, coordinated by NATS JetStream."""
     run.debug = debug
 
 
 @cli.result_callback()
 @click.pass_obj
 def _exit_code(run: Run, /, returned: object, **_: object) -> object:
-    """Return what a command of ours returns; a plugin's is click's, to which that is no exit code."""
-    return None if run.whose else returned
+    """Return a built-in command's result, which is its exit code; the result of a plugin's command is ignored."""
+    return None if run.plugin_command else returned
 
 
 def main() -> None:
@@ -81,7 +83,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; errors are told on stderr."""
+    """Run one command and return its exit code. Errors are printed on stderr."""
     this_run = Run()
     try:
         code = cli.main(list(arguments), prog_name="ikto", standalone_mode=False, obj=this_run)
@@ -90,29 +92,29 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except Exception as error:  # noqa: BLE001 - the one place that turns what nobody expected into a line
+    except Exception as error:  # noqa: BLE001 - the one place that reports unexpected errors
         if this_run.debug:
             click.echo(_traceback(error), err=True)
-        return _tell(this_run.blamed(first_cause(error)))
+        return _print_error(this_run.with_provider(first_cause(error)))
     return code if isinstance(code, int) else 0
 
 
-def _tell(error: BaseException) -> int:
-    """Print an error on stderr, in one line for each problem, and return its exit code."""
-    for line in _lines(error):
+def _print_error(error: BaseException) -> int:
+    """Print an error on stderr, one line per problem, and return its exit code."""
+    for line in _error_lines(error):
         click.echo(printable(f"ikto: {line}"), err=True)
     return error.exit_code if isinstance(error, IktoError) else 1
 
 
-def _lines(error: BaseException) -> Sequence[str]:
+def _error_lines(error: BaseException) -> Sequence[str]:
     if isinstance(error, ConfigError) and error.problems:
         return error.problems
     if isinstance(error, IktoError):
         return [f"{error} ({error.hint})" if error.hint else str(error)]
-    return [f"internal error: {_what(error)}; run `ikto --debug …` for the traceback"]
+    return [f"internal error: {_describe(error)}; run `ikto --debug …` for the traceback"]
 
 
-def _what(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     return ": ".join(filter(None, (type(error).__name__, str(error))))
 
 

@@ -1,4 +1,4 @@
-"""`ikto plugins`: what is installed, by whom, and what is wrong with it."""
+"""`ikto plugins`: list the installed plugins, their distributions and their status."""
 
 import json
 import os
@@ -25,14 +25,14 @@ _COLOURS = {"ok": "green", "failed": "red", "conflict": "red", "blocked": "yello
     "config_path",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The configuration file; its `blocked_plugins` are listed as such.",
+    help="Configuration file; the plugins in its `blocked_plugins` are listed as blocked.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def plugins(config_path: Path | None, *, as_json: bool) -> None:
     """List the plugins: kind, name, distribution, version, status and reason.
 
-    The status is ok; failed: the reason says why; conflict: somebody else offers one of that name, and neither can be
-    had; or blocked: by the configuration, or by IKTO_BLOCKED_PLUGINS in the environment.
+    The status is ok; failed, with the reason; conflict: two distributions offer the same name, and neither is
+    available; or blocked, by the configuration or by IKTO_BLOCKED_PLUGINS in the environment.
     """
     statuses = load_plugins(blocked=blocked_plugins(config_path, environ=os.environ)).listing()
     if as_json:
@@ -46,7 +46,7 @@ def plugins(config_path: Path | None, *, as_json: bool) -> None:
 
 
 def _json(statuses: Sequence[PluginStatus]) -> str:
-    """Return JSON in printable ASCII, so that no control character reaches a terminal; msgspec's is UTF-8."""
+    """Return ASCII JSON, in which control characters are escaped. msgspec would write UTF-8."""
     return json.dumps([msgspec.to_builtins(status) for status in statuses], indent=2)
 
 
@@ -64,6 +64,6 @@ def _print_table(rows: Sequence[dict[str, str]]) -> None:
     from rich.text import Text  # noqa: PLC0415 - as above
 
     table = Table(*_COLUMNS, box=None, header_style="bold")
-    for row in rows:  # as Text: what others wrote is no markup
+    for row in rows:  # Text: rich must not read markup in foreign text
         table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row.values()))
     Console().print(table)

@@ -1,6 +1,6 @@
-"""What may go to a terminal: text that others wrote can't move its cursor or colour it."""
+"""Escaping of foreign text, so that it can't send control sequences to a terminal."""
 
 
 def printable(text: str) -> str:
-    """Return a text with everything escaped that is no visible character: controls, overrides, broken UTF-8."""
-    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
+    """Return a text with every unprintable character escaped: controls, direction overrides, broken UTF-8."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

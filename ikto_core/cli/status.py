@@ -1,4 +1,4 @@
-"""`ikto status`: what the agent is, sees and does."""
+"""`ikto status`: the agent's state, connection, peers and device."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from ikto_core.admin.views import (
     SnapshotView,
     StatusView,
 )
-from ikto_core.cli.answers import age, json_text, size
+from ikto_core.cli.formatting import age, json_text, size
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.tables import Row, Section, line, listing, show
 from ikto_core.client import AdminClient
@@ -38,7 +38,7 @@ def status(socket: Path, *, as_json: bool) -> None:
 
 
 def sections(view: StatusView, now: float) -> list[Section]:
-    """Return what to show; `now` is in seconds since the epoch."""
+    """Return the sections to show; `now` is in seconds since the epoch."""
     found = [
         Section("", list(_facts(view, now))),
         listing("Quarantined records", view.quarantined, _quarantined),
@@ -60,9 +60,9 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     claimed = f"{view.private_address} in {view.allowed_ip}"
     yield line("address", claimed if view.allowed_ip else "none claimed yet")
     yield line("NATS", _nats(view.nats), style="" if view.nats.connected else "red")
-    shown = "nothing" if view.revision is None else view.revision
-    latest = "the bucket is not in view yet" if view.snapshot.in_use else f"of {view.bucket_revision}"
-    yield line("revision", f"device shows {shown}{'; ' if view.snapshot.in_use else ' '}{latest}")
+    revision = "none" if view.revision is None else view.revision
+    latest = "; bucket not read yet" if view.snapshot.in_use else f" of {view.bucket_revision}"
+    yield line("revision", f"device at {revision}{latest}")
     if view.snapshot.in_use or view.snapshot.failure:
         yield line("snapshot", _snapshot(view.snapshot, now), style="red")
     if view.lease:
@@ -89,10 +89,10 @@ def _snapshot(snapshot: SnapshotView, now: float) -> str:
 
 
 def _lease(lease: LeaseView, counters: LeaseCounters, now: float) -> str:
-    failed = f", not renewed: {lease.failure}" if lease.failure else ""
-    refused = f"; can't remove records of others: {lease.refusal}" if lease.refusal else ""
+    failed = f", renewal failed: {lease.failure}" if lease.failure else ""
+    refused = f"; can't remove expired records: {lease.refusal}" if lease.refusal else ""
     renewed = f", renewed {age(lease.renewed_at, now)}" if lease.renewed_at is not None else ""
-    removed = f"; {counters.records_removed} removed of nodes that are gone" if counters.records_removed else ""
+    removed = f"; removed {counters.records_removed} expired records" if counters.records_removed else ""
     return f"{lease.lease_s} s{renewed}{failed}{removed}{refused}"
 
 
@@ -108,7 +108,7 @@ def _peers(view: StatusView) -> str:
 
 def _device(device: DeviceView | None) -> str:
     if device is None:
-        return "not there, or can't be read"
+        return "missing or unreadable"
     parts = ["up" if device.up else "down", f"port {device.listen_port}", f"MTU {device.mtu}"]
     if device.fwmark:
         parts.append(f"fwmark {device.fwmark:#x}")
@@ -116,7 +116,7 @@ def _device(device: DeviceView | None) -> str:
 
 
 KEY_SHOWN = 8
-"""So many characters of a public key tell peers apart for a human eye; --json has the whole."""
+"""Characters of a public key in the table, enough to tell peers apart; --json has the whole key."""
 
 _PEER_HEADER = ("peer", "public key", "allowed IPs", "endpoint", "handshake", "received", "sent")
 

@@ -1,4 +1,4 @@
-"""What a person asked for, as aligned text or, on a terminal, as tables."""
+"""Output for people: aligned text, or tables on a terminal."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -11,21 +11,21 @@ from ikto_core.cli.printing import printable
 T = TypeVar("T")
 
 MOST_SHOWN = 20
-"""Longer lists end with their number: `--json` has them whole."""
+"""Rows of a list; a longer list ends with the number of rows left out. `--json` has all of them."""
 
 LONGEST_CELL = 200
-"""Characters; a bucket's garbage may be long."""
+"""Characters; foreign text from the bucket may be longer."""
 
 
 class Row(NamedTuple):
-    """A line of a section. Its cells are printable, whoever wrote them."""
+    """A line of a section. Make one with `line`, which escapes the cells."""
 
     cells: tuple[str, ...]
     style: str = ""  # of the last cell, where there is colour
 
 
 class Section(NamedTuple):
-    """A few aligned lines with a title; the first section has none."""
+    """Aligned lines under a title; an empty title is not shown."""
 
     title: str
     rows: Sequence[Row]
@@ -41,7 +41,7 @@ def show(sections: Sequence[Section]) -> None:
 
 
 def listing(title: str, items: Sequence[T], line_of: Callable[[T], Row], header: tuple[str, ...] = ()) -> Section:
-    """Return a section that says how many items there are, and shows the first ones."""
+    """Return a section whose title has the number of items, with one row for each of the first MOST_SHOWN."""
     shown = [line_of(item) for item in items[:MOST_SHOWN]]
     if len(items) > len(shown):
         shown.append(line(f"… and {len(items) - len(shown)} more (--json has all)"))
@@ -49,7 +49,7 @@ def listing(title: str, items: Sequence[T], line_of: Callable[[T], Row], header:
 
 
 def line(*cells: str, style: str = "") -> Row:
-    """Return a row of these cells, whoever wrote them."""
+    """Return a row of these cells, with unprintable characters escaped and long cells cut."""
     return Row(tuple(_clipped(printable(cell)) for cell in cells), style)
 
 
@@ -58,7 +58,7 @@ def _clipped(text: str) -> str:
 
 
 def _plain(section: Section) -> str:
-    """Return a section as aligned text; the last cell of a line takes what it needs."""
+    """Return a section as aligned text; the last cell of a line is not padded."""
     lines = [section.header] if section.header else []
     lines += [row.cells for row in section.rows]
     columns = max(len(cells) for cells in lines)
@@ -68,20 +68,20 @@ def _plain(section: Section) -> str:
     return "\n".join([section.title, *aligned] if section.title else aligned)
 
 
-def _print_tables(found: Sequence[Section]) -> None:
+def _print_tables(sections: Sequence[Section]) -> None:
     from rich.console import Console  # noqa: PLC0415 - start-up time: only a terminal needs it
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415 - as above
 
     console = Console(highlight=False)
-    for section in found:
+    for section in sections:
         if section.title:
             console.print(Text(f"\n{section.title}", style="bold"))
         columns = section.header or ("",) * max(len(row.cells) for row in section.rows)
         table = Table(*columns, box=None, show_header=bool(section.header), header_style="dim", pad_edge=False)
         for column in table.columns:
             column.overflow = "fold"
-        for row in section.rows:  # as Text: what others wrote is no markup
+        for row in section.rows:  # Text: rich must not read markup in foreign text
             *others, last = row.cells
             table.add_row(*(Text(cell) for cell in others), Text(last, style=row.style))
         console.print(table)

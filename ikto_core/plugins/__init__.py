@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         PeerPatch,
         PeerState,
     )
+    from ikto_core.disk.atomic_file import replace_file, sync_directory
     from ikto_core.errors import (
         AddressInUseError,
         BackendError,
@@ -134,6 +135,8 @@ __all__ = [
     "normalise_host",
     "parse_address",
     "patched",
+    "replace_file",
+    "sync_directory",
 ]
 
 _DEFINED_IN = {
@@ -191,6 +194,8 @@ _DEFINED_IN = {
     "normalise_host": "ikto_core.values.addressing",
     "parse_address": "ikto_core.values.addressing",
     "patched": "ikto_core.device.diff",
+    "replace_file": "ikto_core.disk.atomic_file",
+    "sync_directory": "ikto_core.disk.atomic_file",
 }
 """The module that defines each public name."""
 

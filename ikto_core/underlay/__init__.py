@@ -1,4 +1,4 @@
-"""The network around the host: paths, addresses and MTU outside the mesh.
+"""The underlay: the network that carries the mesh's packets. Finds the address to advertise and the MTU, probes peers.
 
 It must never know peers' records or the device's contents.
 """

@@ -1,45 +1,54 @@
-"""What the network around this host says of how peers reach us, as far as the configuration does not."""
+"""Finds the address to advertise, unless the configuration sets one, and the MTU that the underlay allows."""
 
 import structlog
 
-from ikto_core.config import Config
 from ikto_core.errors import ConfigError, NatsError
 from ikto_core.underlay.paths import advertise_address, fitting_mtu
+from ikto_core.values.addressing import Prefix
 
 log = structlog.get_logger(__name__)
 
 
 class UnderlayMonitor:
-    """Looks around whenever there is a session with NATS."""
+    """Reads the underlay paths for each new session with NATS.
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._found = ""  # where peers reach this host; empty: not found yet
+    Args:
+        advertised: The configured address to advertise; None: find it.
+        mesh: The mesh's network; no address inside it is advertised.
+        ifname: The WireGuard device's name.
 
-    async def address(self, server: str, *, patient: bool) -> str:
-        """Return the address to advertise; the last one found stays good when none can be found any more.
+    """
+
+    def __init__(self, advertised: str | None, mesh: Prefix, ifname: str) -> None:
+        self._advertised = advertised
+        self._mesh = mesh
+        self._ifname = ifname
+        self._found = ""  # the last address found; empty: none yet
+
+    async def address(self, server: str, *, keep_trying: bool) -> str:
+        """Return the address to advertise. If none is found now, the last one found is returned.
 
         Args:
-            server: The URL of the NATS server that we have a session with.
-            patient: Whether that there is none may pass, as at boot, when routes come later than we do.
+            server: The URL of the NATS server of the present session.
+            keep_trying: Whether a missing address is a temporary failure, as at boot, when routes may come later.
 
         Raises:
-            NatsError: No address was found, and we are patient.
-            ConfigError: None was found, and we are not.
+            NatsError: No address was found, and `keep_trying` is set: the connection is retried.
+            ConfigError: No address was found, and `keep_trying` is not set.
 
         """
-        if self._config.advertised:
-            return self._config.advertised
+        if self._advertised:
+            return self._advertised
         try:
-            self._found = await advertise_address(server, self._config.mesh, self._config.wg_dev_name)
+            self._found = await advertise_address(server, self._mesh, self._ifname)
         except ConfigError as error:
-            if not self._found and patient:
+            if not self._found and keep_trying:
                 raise NatsError(str(error), hint=error.hint) from None
             if not self._found:
                 raise
-            log.warning("still advertising the last address", advertise_address=self._found, because=str(error))
+            log.warning("no address found, advertising the last one", advertise_address=self._found, error=str(error))
         return self._found
 
     async def mtu(self, server: str) -> int | None:
-        """Return what fits the way to peers, in bytes; None: there is no way at present."""
-        return await fitting_mtu(server, self._config.mesh, self._config.wg_dev_name)
+        """Return the device MTU that the path to the peers allows, in bytes; None: there is no such path at present."""
+        return await fitting_mtu(server, self._mesh, self._ifname)

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 from ikto_backends.fake import FakeHost
+from ikto_core.agent.from_config import local_node
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.report import Report
 from ikto_core.claim.controller import ClaimController
@@ -80,17 +81,23 @@ class Node:
 async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> AsyncIterator[Node]:
     """Yield an agent that has just started: no session, no view, no device."""
     config = config_from_flags(
-        {"private_address": private_address, "state_dir": str(state_dir), "backend": "fake", "wg_dev_name": WG}
+        {
+            "private_address": private_address,
+            "state_dir": str(state_dir),
+            "backend": "fake",
+            "wg_dev_name": WG,
+            "name": NODE,
+        }
     )
+    node = local_node(config)
     host, random = FakeHost(), Random(1)
     async with host.open() as backend:
         reconciler = Reconciler(backend, WG)
         state, snapshot_writer = StateFile(state_dir), SnapshotWriter(SnapshotFile(state_dir))
-        place = controller(config, NODE, OWN_KEY, reconciler, state, random, snapshot_writer.changed)
-        link = Connection(NatsSettings(servers=(SERVER,)), random, patient=True)
+        place = controller(config, OWN_KEY, reconciler, state, random, snapshot_writer.request_write)
+        link = Connection(NatsSettings(servers=(SERVER,)), random, keep_trying=True)
         report = Report(
-            config,
-            NODE,
+            node,
             backend_name="fake",
             controller=place,
             reconciler=reconciler,
@@ -98,7 +105,7 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
             backend=backend,
             snapshot_writer=snapshot_writer,
             state=state,
-            rotation=KeyRotation(state_dir / "key", place, reconciler, SavedClaim(config, OWN_KEY.public(), state)),
+            rotation=KeyRotation(state_dir / "key", place, reconciler, SavedClaim(node, OWN_KEY.public(), state)),
             leases=LeaseRenewer(0, lambda: place.record, place.follower, random),
         )
         yield Node(MemoryBucket(), host, place, reconciler, link, snapshot_writer, report)

@@ -105,7 +105,7 @@ async def test_what_is_refused_says_why_and_what_to_do(tmp_path: Path, path: Pat
         assert "no subnet is claimed yet" in refusal["error"]
         with pytest.raises(IktoError, match="no subnet is claimed yet") as caught:
             await asyncio.to_thread(AdminClient(path).rotate_key)
-        assert caught.value.hint == refusal["hint"] == "try later"
+        assert caught.value.hint == refusal["hint"] == "try again later"
 
 
 async def test_health_is_that_it_answers_and_readiness_is_the_devices(tmp_path: Path, path: Path) -> None:
@@ -123,7 +123,7 @@ async def test_health_is_that_it_answers_and_readiness_is_the_devices(tmp_path: 
 async def test_metrics_are_prometheus_text(node: Node, path: Path) -> None:
     answer = await ask(path, "/metrics")
     assert (answer.status, answer.kind.split(";")[0]) == (200, "text/plain")
-    assert f"ikto_peers {float(len(node.controller.desired_state.view.peers))}\n" in answer.body
+    assert f"ikto_peers {float(len(node.controller.view.peers))}\n" in answer.body
 
 
 @pytest.mark.usefixtures("node")

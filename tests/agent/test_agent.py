@@ -10,13 +10,13 @@ import pytest
 
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.agent import key_rotation as rotation
-from ikto_core.agent.agent import beside, run_agent
+from ikto_core.agent.agent import run_agent, running
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.report import Report
 from ikto_core.builtin.ipam import RandomStrategy
 from ikto_core.config import Config
 from ikto_core.device.backend import BackendContext, BackendPlugin, DeviceEvent
-from ikto_core.disk.key_file import draw_next_key, load_private_key, write_private_key
+from ikto_core.disk.key_file import ensure_next_key, load_private_key, write_private_key
 from ikto_core.errors import BackendError
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.lab.nats_server import NatsServer
@@ -64,7 +64,7 @@ async def test_a_stop_in_the_middle_of_a_switch_of_keys_ends_the_agent(
         nats_kv=bucket.name,
     )
     write_private_key(tmp_path / "key", OWN_PRIVATE_KEY)
-    next_key = draw_next_key(tmp_path / "key")  # so the agent goes on with the rotation
+    next_key = ensure_next_key(tmp_path / "key")  # so the agent goes on with the rotation
     backend = LingeringBackend()
     plugin = BackendPlugin(name="lingering", summary="", open=backend.open)
     options = AgentOptions(
@@ -90,8 +90,8 @@ async def _fails_when_it_is_stopped() -> None:
         raise BackendError("it could not be closed")
 
 
-async def _beside(running: Coroutine[Any, Any, None], raised: Exception | None = None) -> None:
-    async with asyncio.timeout(5), beside(running):
+async def _beside(coroutine: Coroutine[Any, Any, None], raised: Exception | None = None) -> None:
+    async with asyncio.timeout(5), running(coroutine):
         await asyncio.sleep(0)  # so that it has begun
         if raised:
             raise raised
@@ -116,7 +116,7 @@ async def test_tasks_of_the_block_that_fail_are_its_own_affair() -> None:
     """Up to Python 3.12 they leave a cancellation behind that nobody asked for."""
 
     async def block() -> None:
-        async with beside(_fails_when_it_is_stopped()), asyncio.TaskGroup() as tasks:
+        async with running(_fails_when_it_is_stopped()), asyncio.TaskGroup() as tasks:
             tasks.create_task(_fails())
 
     with pytest.raises(ExceptionGroup) as raised:
@@ -147,7 +147,7 @@ async def test_an_agents_observers_are_told_shown_in_its_status_and_closed_when_
     failing.opens = _fails
     runs = (told.run("told"), failing.run("failing=x"))
     options = AgentOptions(config=config, backend=plugin, ipam=IPAM, observers=runs, on_agent=agents.append)
-    async with asyncio.timeout(20), beside(run_agent(options, OWN_PRIVATE_KEY)):
+    async with asyncio.timeout(20), running(run_agent(options, OWN_PRIVATE_KEY)):
         await until(lambda: told.mesh.ready and runs[1].failure)
         shown = (await agents[0].status()).observers
         assert [(view.name, view.failure) for view in shown] == [("told", None), ("failing=x", "no")]

@@ -14,7 +14,13 @@ from structlog.testing import capture_logs
 from ikto_core.agent import key_rotation as rotation_module
 from ikto_core.agent.key_rotation import KeyRotation, learning_s
 from ikto_core.claim import controller as membership_module
-from ikto_core.disk.key_file import draw_next_key, load_private_key, next_key_file, promote_next_key, write_private_key
+from ikto_core.disk.key_file import (
+    ensure_next_key,
+    load_private_key,
+    next_key_file,
+    promote_next_key,
+    write_private_key,
+)
 from ikto_core.errors import ConfigError, IktoError, NatsError
 from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
 from ikto_core.mesh.records import decode_record
@@ -64,8 +70,8 @@ async def device_key(node: Node) -> PrivateKey | None:
 
 
 def test_a_next_key_is_drawn_once_and_promoted_as_a_whole(path: Path) -> None:
-    next_key = draw_next_key(path)
-    assert draw_next_key(path) == next_key
+    next_key = ensure_next_key(path)
+    assert ensure_next_key(path) == next_key
     assert load_private_key(path) == OWN_PRIVATE_KEY
     assert next_key_file(path).stat().st_mode & 0o7777 == 0o600
     promote_next_key(path)
@@ -77,14 +83,14 @@ def test_a_key_file_that_is_a_link_stays_one(path: Path, tmp_path: Path) -> None
     link = tmp_path / "elsewhere"
     link.symlink_to(path)
     assert next_key_file(link) == next_key_file(path)
-    next_key = draw_next_key(link)
+    next_key = ensure_next_key(link)
     promote_next_key(link)
     assert link.is_symlink()
     assert load_private_key(path) == load_private_key(link) == next_key
 
 
 def test_a_directory_that_can_not_be_written_is_told(tmp_path: Path) -> None:
-    for write in (draw_next_key, promote_next_key):
+    for write in (ensure_next_key, promote_next_key):
         with pytest.raises(ConfigError, match=r"key\.next: can't be written") as caught:
             write(tmp_path / "missing" / "key")
         assert "must be allowed to write" in caught.value.hint
@@ -167,7 +173,7 @@ async def die_at(step: str, bucket: MemoryBucket, path: Path) -> Any:
     async with Node(bucket, path.parent).running() as node:
         await node.reconciler.reconcile()
         if step == "drawn":
-            return draw_next_key(path).public()
+            return ensure_next_key(path).public()
         rotation = rotation_of(node, path)
         next_key = rotation.begin()
         await until(lambda: written(bucket)[1])
@@ -175,7 +181,7 @@ async def die_at(step: str, bucket: MemoryBucket, path: Path) -> Any:
             promote_next_key(path)
         elif step == "device switched":
             promote_next_key(path)
-            await node.reconciler.rekey(load_private_key(path))
+            await node.reconciler.set_private_key(load_private_key(path))
         elif step == "record switched":
             await rotation.run(bucket)
         return next_key
@@ -219,7 +225,7 @@ async def test_nothing_is_switched_unless_the_leader_answers(bucket: MemoryBucke
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         rotation.begin()
-        await until(node.controller.announced.is_set)
+        await until(node.controller.next_key_announced.is_set)
         bucket.faults.fail_reads = 1
         with pytest.raises(NatsError):
             await rotation.run(bucket)
@@ -235,7 +241,7 @@ async def test_nothing_is_switched_as_long_as_the_bucket_lacks_the_announcement(
     async with Node(bucket, path.parent).running() as node, asyncio.TaskGroup() as tasks:
         rotation = rotation_of(node, path)
         rotation.begin()
-        await until(node.controller.announced.is_set)
+        await until(node.controller.next_key_announced.is_set)
         bucket.faults.delivery = Delivery.DROPPED  # the guard does not see it
         before = bucket.live[OWN]
         bucket.write(OWN, None)
@@ -251,7 +257,7 @@ async def test_a_record_whose_write_fails_is_written_by_the_next_run(bucket: Mem
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         next_key = rotation.begin()
-        await until(node.controller.announced.is_set)
+        await until(node.controller.next_key_announced.is_set)
         bucket.faults.lose_writes = 1
         await rotation.run(bucket)
         assert rotation.done.is_set()
@@ -263,10 +269,10 @@ async def test_others_that_announce_or_have_our_next_key_are_no_peers(bucket: Me
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         next_key = rotation.begin()
-        await until(node.controller.announced.is_set)
+        await until(node.controller.next_key_announced.is_set)
         put(bucket, record("10.0.0.64/28", next_key))
         put(bucket, record("10.0.0.80/28", KEY))
-        assert node.controller.desired_state.view.on_device.keys() == {KEY}
+        assert node.controller.view.on_device.keys() == {KEY}
 
 
 async def test_somebody_elses_record_is_not_ours_because_it_announces_our_key(bucket: MemoryBucket, path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from ikto_core.agent.from_config import local_node
 from ikto_core.builtin.ipam import SequentialStrategy
 from ikto_core.claim.address_candidates import AddressCandidates
-from ikto_core.claim.local_node import mesh_rules
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.config import Config
 from ikto_core.disk.state_file import StateFile
@@ -42,14 +42,14 @@ class Proposes:
 @pytest.fixture
 def candidates(tmp_path: Path) -> Callable[..., AddressCandidates]:
     def make(strategy: IpamStrategy, **members: Any) -> AddressCandidates:
-        config = Config(**MESH | members)
-        return AddressCandidates(config, "ours", SavedClaim(config, OWN_KEY, StateFile(tmp_path)), strategy, Random(1))
+        node = local_node(Config(name="own", **MESH | members))
+        return AddressCandidates(node, SavedClaim(node, OWN_KEY, StateFile(tmp_path)), strategy, Random(1))
 
     return make
 
 
 def view_of(*allowed_ips: str) -> MeshView:
-    view = MeshView(mesh_rules(Config(**MESH), OWN_KEY))
+    view = MeshView(local_node(Config(**MESH)).rules(OWN_KEY))
     take(view, *allowed_ips)
     return view
 
@@ -92,7 +92,7 @@ def test_a_proposal_that_is_no_subnet_of_the_mesh_is_the_strategys_fault(candida
     good = Prefix.parse("10.0.0.16/28")
     found = candidates(Proposes(good, Prefix.parse(proposed))).addresses(view_of())
     assert next(found) == "10.0.0.17"
-    wrong = f"^ipam 'mine' proposed {proposed}, which is no subnet of 10.0.0.0/24 of length 28$"
+    wrong = f"^ipam 'mine' proposed {proposed}, which is not a subnet of 10.0.0.0/24 of length 28$"
     with pytest.raises(PluginError, match=wrong):
         next(found)
 
@@ -120,7 +120,7 @@ def test_a_full_mesh_says_how_full_and_what_to_do(candidates: Make) -> None:
     full = view_of("10.0.0.0/25", "10.0.0.128/25")
     error = candidates(SequentialStrategy()).none_left(full, None)
     assert why(error) == (
-        "the mesh 10.0.0.0/24 has no subnet of length 28 left: 15 of 15 are taken",
+        "the mesh 10.0.0.0/24 has no free subnet of length 28: 15 of 15 are taken",
         "delete the records of nodes that are gone, or build a mesh with a longer subnet_prefix or a larger mesh_cidr",
     )
     assert error.exit_code == 4
@@ -151,14 +151,14 @@ def test_what_was_tried_in_vain_counts_although_nobody_told_us_yet(candidates: M
 
 def test_a_mesh_no_larger_than_one_subnet_has_none_to_give(candidates: Make) -> None:
     error = candidates(SequentialStrategy(), subnet_prefix=24).none_left(view_of(), None)
-    assert str(error).endswith("length 24 left: it is no larger than one, and its first one is never given")
+    assert str(error).endswith("length 24: it has room for one, and the first one is never assigned")
     assert "private_address" in error.hint
 
 
 def test_a_strategy_that_has_nothing_to_offer_in_a_mesh_with_room_is_named(candidates: Make) -> None:
     error = candidates(Proposes()).none_left(view_of("10.0.0.16/28", "10.0.0.40/32"), None)
     assert why(error) == (
-        "ipam 'mine' proposes none that is free; 2 of 15 subnets of the mesh 10.0.0.0/24 are taken",
+        "ipam 'mine' proposes no free subnet; 2 of 15 subnets of the mesh 10.0.0.0/24 are taken",
         "choose another ipam, or configure private_address",
     )
 
@@ -166,7 +166,7 @@ def test_a_strategy_that_has_nothing_to_offer_in_a_mesh_with_room_is_named(candi
 def test_a_strategy_whose_proposals_all_failed_is_named_with_the_first_reason(candidates: Make) -> None:
     error = candidates(Proposes()).none_left(view_of("10.0.0.16/28"), REFUSAL)
     assert str(error) == (
-        "nothing that ipam 'mine' proposed could be had, 10.0.0.16/28 is in use by 'x' to begin with; "
+        "no subnet that ipam 'mine' proposed could be claimed (first: 10.0.0.16/28 is in use by 'x'); "
         "1 of 15 subnets of the mesh 10.0.0.0/24 are taken"
     )
     assert error.exit_code == 4

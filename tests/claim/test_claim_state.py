@@ -7,9 +7,9 @@ from ikto_core.mesh.view import Entry
 def test_revisions_are_compared_within_one_stream_only() -> None:
     claim_state = ClaimState()
     assert claim_state.held("key", 7, "made on Monday")
-    assert not claim_state.precedes(Entry(6, b""), "made on Monday")
-    assert claim_state.precedes(Entry(8, b""), "made on Monday")
-    assert claim_state.precedes(Entry(2, b""), "made on Tuesday")
+    assert not claim_state.is_older_than(Entry(6, b""), "made on Monday")
+    assert claim_state.is_older_than(Entry(8, b""), "made on Monday")
+    assert claim_state.is_older_than(Entry(2, b""), "made on Tuesday")
 
 
 def test_a_record_has_moved_when_it_stands_under_another_key_or_had_fallen() -> None:

@@ -70,31 +70,31 @@ def same(found: PeerRecord | None, wanted: PeerRecord) -> bool:
 
 
 async def test_a_key_that_nobody_wrote_is_created(bucket: Watched) -> None:
-    assert await claimant().claim(bucket, OURS, newcomer=True) == 1
+    assert await claimant().claim(bucket, OURS, starting=True) == 1
     assert same(bucket.held, OURS)
 
 
 async def test_a_deleted_record_is_written_again(bucket: Watched) -> None:
     marker = bucket.hold(None)
-    assert await claimant().claim(bucket, OURS, newcomer=False) == marker + 1
+    assert await claimant().claim(bucket, OURS, starting=False) == marker + 1
     assert same(bucket.held, OURS)
 
 
-@pytest.mark.parametrize("newcomer", [True, False])
-async def test_an_earlier_runs_record_is_refreshed(bucket: Watched, newcomer: bool) -> None:
+@pytest.mark.parametrize("starting", [True, False])
+async def test_an_earlier_runs_record_is_refreshed(bucket: Watched, starting: bool) -> None:
     bucket.hold(replace(OURS, instance="before"))
-    await claimant().claim(bucket, OURS, newcomer=newcomer)
+    await claimant().claim(bucket, OURS, starting=starting)
     assert same(bucket.held, OURS)
 
 
 async def test_a_record_that_is_as_it_should_be_is_not_written(bucket: Watched) -> None:
     revision = bucket.hold(replace(OURS, nonce="x"))
-    assert await claimant().claim(bucket, OURS, newcomer=False) == revision
+    assert await claimant().claim(bucket, OURS, starting=False) == revision
     assert bucket.writes == 0
 
 
 @pytest.mark.parametrize(
-    ("found", "who", "newcomer"),
+    ("found", "who", "starting"),
     [
         (THEIRS, "in use by 'theirs' (public key ", True),
         (THEIRS, "in use by 'theirs' (public key ", False),
@@ -102,11 +102,11 @@ async def test_a_record_that_is_as_it_should_be_is_not_written(bucket: Watched) 
     ],
 )
 async def test_another_keys_record_is_left_alone_and_named(
-    bucket: Watched, found: PeerRecord | bytes, who: str, newcomer: bool
+    bucket: Watched, found: PeerRecord | bytes, who: str, starting: bool
 ) -> None:
     bucket.hold(found)
     with pytest.raises(AddressInUseError) as caught:
-        await claimant().claim(bucket, OURS, newcomer=newcomer)
+        await claimant().claim(bucket, OURS, starting=starting)
     assert who in str(caught.value)
     assert str(OWN_SUBNET) in str(caught.value)
     assert caught.value.exit_code == 4
@@ -115,11 +115,11 @@ async def test_another_keys_record_is_left_alone_and_named(
 
 async def test_a_newcomer_takes_over_from_a_copy_of_its_machine_and_the_older_one_stops(bucket: Watched) -> None:
     bucket.hold(COPY)
-    await claimant().claim(bucket, OURS, newcomer=True)
+    await claimant().claim(bucket, OURS, starting=True)
     assert same(bucket.held, OURS)
     bucket.hold(COPY)
     with pytest.raises(ClonedError, match="taken over by 'copy'"):
-        await claimant().claim(bucket, OURS, newcomer=False)
+        await claimant().claim(bucket, OURS, starting=False)
     assert bucket.writes == 0
 
 
@@ -128,34 +128,34 @@ async def test_a_newcomer_takes_over_from_a_copy_of_its_machine_and_the_older_on
 
 async def test_a_write_that_happened_although_its_answer_was_lost_is_not_repeated(bucket: Watched) -> None:
     bucket.faults.lose_answers = 1
-    assert await claimant().claim(bucket, OURS, newcomer=True) == 1
+    assert await claimant().claim(bucket, OURS, starting=True) == 1
     assert bucket.writes == 1
 
 
 async def test_a_write_is_known_by_its_nonce_whatever_else_reads_back_otherwise(bucket: Watched) -> None:
     many = replace(OURS, endpoints=tuple(Endpoint("192.0.2.1", port) for port in range(1, 2 * MAX_ENDPOINTS)))
     bucket.faults.lose_answers = 1
-    assert await claimant().claim(bucket, many, newcomer=True) == 1
+    assert await claimant().claim(bucket, many, starting=True) == 1
     assert bucket.writes == 1
 
 
 async def test_a_write_that_was_lost_is_repeated(bucket: Watched) -> None:
     bucket.faults.lose_writes = 2
-    assert await claimant().claim(bucket, OURS, newcomer=True) == 1
+    assert await claimant().claim(bucket, OURS, starting=True) == 1
     assert same(bucket.held, OURS)
 
 
 async def test_attempts_are_bounded(bucket: Watched) -> None:
     bucket.faults.lose_writes = 100
     with pytest.raises(NatsError, match=f"could not claim {OWN_SUBNET} in {ATTEMPTS} attempts"):
-        await claimant().claim(bucket, OURS, newcomer=True)
+        await claimant().claim(bucket, OURS, starting=True)
     assert bucket.faults.lose_writes == 100 - ATTEMPTS
 
 
 async def test_a_bucket_that_does_not_answer_is_not_written(bucket: Watched) -> None:
     bucket.faults.fail_reads = 1
     with pytest.raises(NatsError, match="no answer"):
-        await claimant().claim(bucket, OURS, newcomer=True)
+        await claimant().claim(bucket, OURS, starting=True)
     assert bucket.writes == 0
 
 
@@ -166,14 +166,14 @@ async def test_after_a_lost_answer_all_is_decided_on_what_the_leader_holds_then(
     bucket.faults.lose_answers, bucket.faults.lose_writes = int(answered), int(not answered)
     bucket.before_the_second_read(lambda: bucket.hold(THEIRS))
     with pytest.raises(AddressInUseError, match="theirs"):
-        await claimant().claim(bucket, OURS, newcomer=True)
+        await claimant().claim(bucket, OURS, starting=True)
     assert bucket.held == THEIRS
 
 
 async def test_a_write_that_was_deleted_before_it_was_read_back_is_repeated(bucket: Watched) -> None:
     bucket.faults.lose_answers = 1
     bucket.before_the_second_read(lambda: bucket.hold(None))
-    await claimant().claim(bucket, OURS, newcomer=True)
+    await claimant().claim(bucket, OURS, starting=True)
     assert same(bucket.held, OURS)
 
 

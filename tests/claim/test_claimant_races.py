@@ -87,13 +87,13 @@ class RaceTrack:
 
 
 def claiming(
-    track: RaceTrack, number: int, instance: str = "run", *, newcomer: bool = True
+    track: RaceTrack, number: int, instance: str = "run", *, starting: bool = True
 ) -> Coroutine[Any, Any, int]:
     """Claim the subnet as the node of this number does, at its start or later on."""
     nonces = count(1)
     identity = Identity(public_key=KEYS[number], instance=instance)
     claimant = Claimant(lambda: identity, lambda: f"{number}-{instance}-{next(nonces)}")
-    return claimant.claim(track, replace(RECORDS[number], instance=instance), newcomer=newcomer)
+    return claimant.claim(track, replace(RECORDS[number], instance=instance), starting=starting)
 
 
 def holder(track: RaceTrack) -> str:
@@ -111,7 +111,7 @@ def test_who_loses_a_race_is_told_who_won_it() -> None:
 def test_of_two_copies_of_a_machine_that_start_at_once_the_later_has_the_subnet() -> None:
     track = RaceTrack()
     assert track.run([claiming(track, 0, "one"), claiming(track, 0, "other")], []) == [1, 2]
-    [earlier] = track.run([claiming(track, 0, "one", newcomer=False)], [])
+    [earlier] = track.run([claiming(track, 0, "one", starting=False)], [])
     assert isinstance(earlier, ClonedError)
 
 

@@ -117,7 +117,7 @@ async def test_what_the_leader_has_no_more_is_free_although_we_have_not_heard(
 
 async def test_a_mesh_without_a_free_subnet_is_full(bucket: MemoryBucket, tmp_path: Path) -> None:
     put(bucket, record("10.0.0.0/24", KEY))
-    with pytest.raises(AddressInUseError, match=r"10\.0\.0\.0/24 has no subnet of length 28 left"):
+    with pytest.raises(AddressInUseError, match=r"10\.0\.0\.0/24 has no free subnet of length 28"):
         await Node(bucket, tmp_path, private_address="auto").ends()
 
 

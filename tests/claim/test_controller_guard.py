@@ -39,7 +39,7 @@ async def test_our_deleted_record_is_written_again_although_another_claims_some_
     async with Node(bucket, tmp_path).running() as node:
         put(bucket, record("10.0.0.17/32"))
         bucket.write(OWN, None)
-        assert node.controller.desired_state.view.peers == {}
+        assert node.controller.view.peers == {}
         await until(node.stands)
 
 
@@ -63,7 +63,7 @@ async def test_our_own_writes_make_no_further_ones(bucket: MemoryBucket, tmp_pat
         bucket.write(OWN, None)
         await until(node.stands)
         put(bucket, record("10.0.0.64/28"))
-        await until(lambda: KEY in node.controller.desired_state.view.peers)
+        await until(lambda: KEY in node.controller.view.peers)
     assert len(writes) == 4
 
 
@@ -95,7 +95,7 @@ async def test_a_write_that_fails_is_tried_again_and_the_mesh_goes_on(
         bucket.write(OWN, None)
         await until(lambda: node.controller.recheck.failure)
         put(bucket, record("10.0.0.64/28"))
-        assert KEY in node.controller.desired_state.view.peers
+        assert KEY in node.controller.view.peers
         await until(node.stands)
         await until(lambda: not node.controller.recheck.failure)
 
@@ -156,7 +156,7 @@ async def test_who_has_lost_an_automatic_address_claims_another_and_its_device_m
         assert ip_interface(new_address) != ip_interface(old_address)
         assert node.record.subnet.covers(Prefix.parse(f"{ip_interface(new_address).ip}/32"))
         assert node.stands()
-        assert node.controller.desired_state.view.peers[KEY].allowed_ips == {before.subnet}
+        assert node.controller.view.peers[KEY].allowed_ips == {before.subnet}
         kept = node.state.load().claim
         assert kept
         assert f"{kept.private_address}/24" == new_address
@@ -171,7 +171,7 @@ async def test_a_lost_address_leaves_the_device_before_another_is_found(bucket: 
         bucket.faults.lose_writes = 10**6
         await until(lambda: node.controller.record is None)
         assert await node.device_addresses() == set()
-        assert node.controller.desired_state.view.peers[KEY].allowed_ips == {lost.subnet}
+        assert node.controller.view.peers[KEY].allowed_ips == {lost.subnet}
         bucket.faults.lose_writes = 0
         await until(lambda: node.controller.record)
         assert node.stands()

@@ -108,7 +108,7 @@ async def test_a_device_that_goes_while_nats_is_away_comes_back_whole(
 ) -> None:
     node = await restarted(two_peers, tmp_path, kept)
     node.host.remove_device(WG)
-    node.reconciler.distrust()
+    node.reconciler.request_full_pass()
     await node.reconciler.reconcile()
     assert shown(node).keys() == {KEY, OTHER_KEY}
 
@@ -184,7 +184,7 @@ async def test_the_bucket_decides_as_soon_as_it_is_in_view(
     async with node.running():
         await node.reconciler.reconcile()
         assert shown(node).keys() == {KEY, THIRD_KEY}
-        assert not node.controller.desired_state.from_disk
+        assert not node.controller.shows_snapshot
         put(two_peers, OTHER)
         await node.reconciler.reconcile()
         assert shown(node).keys() == {KEY, OTHER_KEY, THIRD_KEY}
@@ -240,4 +240,4 @@ async def test_what_is_shown_from_disk_is_not_kept_anew(
         assert node.news > 0
         again = node.controller.snapshot(8.0)
         assert again
-        assert again.says_the_same_as(kept)
+        assert again.same_content_as(kept)

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.claim.policy import ClaimAction, ClaimDecision, Identity, decide_claim, same_but_nonce
+from ikto_core.claim.policy import ClaimAction, ClaimDecision, Identity, decide_claim, equal_but_nonce
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.values.addressing import Endpoint
@@ -33,9 +33,9 @@ def broken(record: PeerRecord) -> bytes:
     return encode_record(record).replace(b'"wg_port":', b'"wg_port":9')
 
 
-def judged(found: PeerRecord | bytes | None, *, newcomer: bool) -> ClaimDecision:
+def judged(found: PeerRecord | bytes | None, *, starting: bool) -> ClaimDecision:
     value = encode_record(found) if isinstance(found, PeerRecord) else found
-    return decide_claim(Entry(7, value), WANTED, IDENTITY, newcomer=newcomer)
+    return decide_claim(Entry(7, value), WANTED, IDENTITY, starting=starting)
 
 
 @pytest.mark.parametrize(
@@ -95,28 +95,28 @@ def judged(found: PeerRecord | bytes | None, *, newcomer: bool) -> ClaimDecision
 def test_the_verdict_on_what_is_found(
     found: PeerRecord | bytes | None, at_start: ClaimAction, later: ClaimAction
 ) -> None:
-    assert judged(found, newcomer=True).action is at_start
-    assert judged(found, newcomer=False).action is later
+    assert judged(found, starting=True).action is at_start
+    assert judged(found, starting=False).action is later
 
 
-@pytest.mark.parametrize("newcomer", [True, False])
-def test_a_key_that_was_never_written_is_free(newcomer: bool) -> None:
-    assert decide_claim(None, WANTED, IDENTITY, newcomer=newcomer) == ClaimDecision(ClaimAction.WRITE)
+@pytest.mark.parametrize("starting", [True, False])
+def test_a_key_that_was_never_written_is_free(starting: bool) -> None:
+    assert decide_claim(None, WANTED, IDENTITY, starting=starting) == ClaimDecision(ClaimAction.WRITE)
 
 
 @pytest.mark.parametrize("found", [b"", b"{", broken(THEIRS), encode_record(THEIRS)])
 def test_a_newcomer_mends_what_is_nobodys_where_its_kept_claim_is(found: bytes) -> None:
     nobodys = found in {b"", b"{"}
-    decision = decide_claim(Entry(7, found), WANTED, IDENTITY, newcomer=True, held=True)
+    decision = decide_claim(Entry(7, found), WANTED, IDENTITY, starting=True, was_claimed=True)
     assert decision.action is (ClaimAction.WRITE if nobodys else ClaimAction.IN_USE)
 
 
 def test_a_refusal_says_who_has_the_record() -> None:
-    assert judged(THEIRS, newcomer=False).holder == f"'theirs' (public key {THEIRS.public_key})"
-    assert "unreadable record (its value is not a peer record" in judged(b"{", newcomer=True).holder
+    assert judged(THEIRS, starting=False).holder == f"'theirs' (public key {THEIRS.public_key})"
+    assert "unreadable record (its value is not a peer record" in judged(b"{", starting=True).holder
     copy = replace(WANTED, instance="other", name="copy")
-    assert judged(copy, newcomer=False).holder == "'copy' (ikto, instance 'other')"
-    assert "Ikto 0.3.0" in judged(OF_0_3_0, newcomer=False).holder
+    assert judged(copy, starting=False).holder == "'copy' (ikto, instance 'other')"
+    assert "Ikto 0.3.0" in judged(OF_0_3_0, starting=False).holder
 
 
 def test_who_we_are_before_during_and_after_a_rotation() -> None:
@@ -133,7 +133,7 @@ def test_who_we_are_before_during_and_after_a_rotation() -> None:
 
 
 def test_a_name_can_not_write_lines_of_its_own_into_the_words() -> None:
-    assert "\n" not in judged(replace(THEIRS, name="a\nb"), newcomer=True).holder
+    assert "\n" not in judged(replace(THEIRS, name="a\nb"), starting=True).holder
 
 
 @pytest.mark.parametrize("member", [name for name in PeerRecord.__struct_fields__ if name != "nonce"])
@@ -145,5 +145,5 @@ def test_two_records_that_differ_in_any_member_but_the_nonce_say_different_thing
         "endpoints": (),
         "allowed_ip": "10.0.0.0/28",
     }
-    assert not same_but_nonce(WANTED, replace(WANTED, **{member: others.get(member, "other")}))
-    assert same_but_nonce(WANTED, replace(WANTED, nonce="other"))
+    assert not equal_but_nonce(WANTED, replace(WANTED, **{member: others.get(member, "other")}))
+    assert equal_but_nonce(WANTED, replace(WANTED, nonce="other"))

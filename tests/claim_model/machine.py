@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from functools import partial
 
+import msgspec
+
 from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core.agent.from_config import local_node
 from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
-from ikto_core.claim.local_node import own_subnet
+from ikto_core.claim.local_node import LocalNode
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.state_file import SavedState, StateFile
@@ -62,16 +65,15 @@ class Machine:
     def _begin(self) -> None:
         """Have an agent in memory that knows nothing but what the disk tells it."""
         self._reconciler = Reconciler(self._backend, IFNAME)
-        config, key, name = self._spec.config(self._run), self._spec.private_key, self._spec.name
-        saved_claim = SavedClaim(config, self._public_key, self._disk)
+        node, key, name = self._node(), self._spec.private_key, self._spec.name
+        saved_claim = SavedClaim(node, self._public_key, self._disk)
         dice = Dice(f"{name}, run {self._run}")
         self._controller = ClaimController(
-            config,
-            name=name,
+            node,
             public_key=self._public_key,
-            desired_state=DesiredState(config, key, self._reconciler, lambda: None),
+            desired_state=DesiredState(node, key, self._reconciler, lambda: None),
             saved_claim=saved_claim,
-            candidates=AddressCandidates(config, name, saved_claim, LowestFirst(), dice),
+            candidates=AddressCandidates(node, saved_claim, LowestFirst(), dice),
             random=dice,
         )
         self._patient = self._controller.has_saved_claim
@@ -81,6 +83,10 @@ class Machine:
         self._shown: set[str] = set()
         self._copied = False
         self._denied: set[str] = set()
+
+    def _node(self) -> LocalNode:
+        node: LocalNode = msgspec.structs.replace(local_node(self._spec.config(self._run)), name=self._spec.name)
+        return node
 
     async def get(self, key: str) -> Entry | None:
         answer = await ask(Get(key))
@@ -139,7 +145,7 @@ class Machine:
         self._run += 1
         self._begin()
         if claim := self._disk.kept.claim:
-            self._proofs.add(record_key(str(own_subnet(self._spec.config(self._run), claim.private_address))))
+            self._proofs.add(record_key(str(self._node().subnet_of(claim.private_address))))
         self._controller.restore_snapshot(None)
         self._connect()
 
@@ -238,4 +244,4 @@ class Machine:
         """Return the key of the subnet that the device is in."""
         device = self._host.device(IFNAME)
         addresses = [str(interface.ip) for interface in device.addresses] if device else []
-        return record_key(str(own_subnet(self._spec.config(self._run), addresses[0]))) if addresses else None
+        return record_key(str(self._node().subnet_of(addresses[0]))) if addresses else None

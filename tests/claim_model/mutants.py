@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 from ikto_core.claim import claimant as claim
-from ikto_core.claim import controller
-from ikto_core.claim import policy as own_record
+from ikto_core.claim import controller, policy
 from ikto_core.claim.claimant import Claimant
 from ikto_core.claim.controller import ClaimController
 from ikto_core.disk.state_file import SavedState
@@ -86,8 +85,8 @@ MUTANTS = (
     ),
     Mutant(
         name="another's record is taken for ours",
-        owner=own_record,
-        function="judge_own",
+        owner=policy,
+        function="decide_claim",
         text="not identity.owns(found.public_key)",
         instead="False",
         scenario=RACE,
@@ -98,7 +97,7 @@ MUTANTS = (
         owner=ClaimController,
         function="_claim_one",
         text="revision = await self._claimant.claim(",
-        instead="revision = 1 if self.had_claim else await self._claimant.claim(",
+        instead="revision = 1 if self.has_saved_claim else await self._claimant.claim(",
         scenario=RACE,
         faults=frozenset({Fault.CRASH}),
         found_out="they come to rest",
@@ -106,9 +105,9 @@ MUTANTS = (
     Mutant(
         name="the guard does not care for another's record",
         owner=ClaimController,
-        function="_look_at_own",
-        text="verdict is not ClaimAction.KEEP",
-        instead="verdict is ClaimAction.WRITE",
+        function="_check_own_record",
+        text="action is not ClaimAction.KEEP",
+        instead="action is ClaimAction.WRITE",
         scenario=RACE,
         faults=frozenset({Fault.ROLLBACK}),
         found_out="one owner",
@@ -116,9 +115,9 @@ MUTANTS = (
     Mutant(
         name="the guard does not care for its record's absence",
         owner=ClaimController,
-        function="_look_at_own",
-        text="verdict is not ClaimAction.KEEP",
-        instead="verdict not in (ClaimAction.KEEP, ClaimAction.WRITE)",
+        function="_check_own_record",
+        text="action is not ClaimAction.KEEP",
+        instead="action not in (ClaimAction.KEEP, ClaimAction.WRITE)",
         scenario=RACE,
         faults=frozenset({Fault.EVICT}),
         found_out="one owner",
@@ -126,8 +125,8 @@ MUTANTS = (
     Mutant(
         name="the guard does not look at what was written before it stood",
         owner=ClaimController,
-        function="_settle_in",
-        text="self._look_at_own()",
+        function="_use",
+        text="self._check_own_record()",
         instead="pass",
         scenario=RACE,
         faults=frozenset({Fault.EVICT}),
@@ -137,7 +136,7 @@ MUTANTS = (
         name="a lost address stays on the device until another is found",
         owner=ClaimController,
         function="_claim",
-        text="self._give_up()",
+        text="self._release()",
         instead="pass",
         scenario=MIXED,
         faults=frozenset({Fault.ROLLBACK}),
@@ -146,7 +145,7 @@ MUTANTS = (
     Mutant(
         name="an earlier record is not withdrawn",
         owner=ClaimController,
-        function="_settle_in",
+        function="_use",
         text="await self._claimant.withdraw(store, key)",
         instead="True",
         scenario=MOVING,
@@ -166,7 +165,7 @@ MUTANTS = (
     Mutant(
         name="a restart forgets the runs before it",
         owner=SavedState,
-        function="begun",
+        function="with_instance",
         text="(*earlier, instance)",
         instead="(instance,)",
         scenario=RESTARTED,
@@ -176,8 +175,8 @@ MUTANTS = (
     Mutant(
         name="what a run writes, or takes over, is not kept on disk",
         owner=ClaimController,
-        function="_begin",
-        text="self._claims.begin(self.identity.instance, found)",
+        function="_save_instance",
+        text="self._saved_claim.add_instance(self.identity.instance, found)",
         instead="pass",
         scenario=RESTARTED,
         faults=frozenset({Fault.ROLLBACK}),
@@ -186,7 +185,7 @@ MUTANTS = (
     Mutant(
         name="what was taken over is unknown once it comes back",
         owner=ClaimController,
-        function="_begin",
+        function="_save_instance",
         text="self.identity = self.identity.after(found)",
         instead="pass",
         scenario=LOST_DISK,
@@ -195,9 +194,9 @@ MUTANTS = (
     ),
     Mutant(
         name="whoever has our key is one of us",
-        owner=own_record,
-        function="judge_own",
-        text="not newcomer and not identity.knows(found.instance)",
+        owner=policy,
+        function="decide_claim",
+        text="not starting and not identity.knows(found.instance)",
         instead="False",
         scenario=COPIES,
         found_out="they come to rest",
@@ -205,8 +204,8 @@ MUTANTS = (
     Mutant(
         name="a copy at another address is no copy",
         owner=ClaimController,
-        function="_mend",
-        text="self._elsewhere(ours=False)",
+        function="_check",
+        text="self._clone_records()",
         instead="()",
         scenario=COPY_ELSEWHERE,
         found_out="they come to rest",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
-from ikto_core.plugins import IktoError
+from ikto_core.plugins import IktoError, sync_directory
 
 MAX_BYTES = 64 * 1024 * 1024  # lists of hosts to block are some megabytes
 
@@ -90,16 +90,7 @@ def _replace(path: Path, before: bytes, after: bytes) -> None:
     finally:
         os.close(descriptor)
         beside.unlink(missing_ok=True)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a renamed file survive a power cut (fsync(2), "does not necessarily ensure that the entry ...")."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_directory(path.parent)
 
 
 def _overwrite(path: Path, before: bytes, after: bytes) -> None:

@@ -1,0 +1,64 @@
+"""What each room gets of the configuration: no room below the agent sees all of it."""
+
+import re
+from urllib.parse import urlsplit
+
+from ikto_core.claim.local_node import LocalNode
+from ikto_core.config import Config
+from ikto_core.observers.contract import ObserverContext
+from ikto_core.store.session import NatsSettings
+from ikto_core.underlay.paths import host_name
+
+
+def node_name(config: Config) -> str:
+    """Return this node's name: the configured one, else the host's."""
+    return config.name or host_name()
+
+
+def local_node(config: Config) -> LocalNode:
+    """Return what the claim must know of the configuration."""
+    return LocalNode(
+        name=node_name(config),
+        ifname=config.wg_dev_name,
+        mesh=config.mesh,
+        subnet_prefix=config.subnet_prefix,
+        bucket=config.nats_kv,
+        address=None if config.subnet is None else config.private_address,
+        listen_port=config.wg_port,
+        endpoints=config.advertised_endpoints,
+        lease_s=config.lease_s,
+        ipam=config.ipam,
+        reserved=config.reserved,
+        fwmark=config.fwmark,
+        mtu=config.device_mtu,
+        keep_foreign_peers=config.keep_foreign_peers,
+    )
+
+
+def nats_settings(config: Config, name: str) -> NatsSettings:
+    """Return where NATS is and how to log in; replies go to an inbox of the node's own, `_INBOX_<name>`."""
+    return NatsSettings(
+        servers=tuple(config.nats_servers),
+        name=f"ikto {name}",
+        inbox="_INBOX_" + re.sub(r"[^A-Za-z0-9_-]", "_", name),
+        user=config.nats_user,
+        password=config.nats_password,
+        token=config.nats_token,
+        nkey_seed=config.nats_nkey_seed,
+        creds=config.nats_creds,
+        tls_ca=config.nats_tls_ca,
+        tls_cert=config.nats_tls_cert,
+        tls_key=config.nats_tls_key,
+    )
+
+
+def observer_context(config: Config) -> ObserverContext:
+    """Return what every observer is opened with; its argument is added for each."""
+    return ObserverContext(
+        argument="",
+        ifname=config.wg_dev_name,
+        mesh_cidr=config.mesh_cidr,
+        name=node_name(config),
+        state_dir=config.state_path(),
+        nats_hosts=tuple(urlsplit(server).hostname or "" for server in config.nats_servers),
+    )
