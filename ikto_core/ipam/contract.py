@@ -1,4 +1,4 @@
-"""The contract of an IPAM strategy: which subnets a node tries to claim, best first."""
+"""The contract of an IPAM strategy: it proposes the subnets that a node tries to claim, best first."""
 
 from collections.abc import Callable, Iterable
 from random import Random
@@ -11,44 +11,44 @@ from ikto_core.values.keys import PublicKey
 
 
 class IpamRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy may know. Everything is a value: a strategy has no clock, no socket, no state."""
+    """The input of a strategy. All of it is values: a strategy uses no clock, no socket and no stored state."""
 
     mesh_cidr: Prefix
     subnet_prefix: int  # length of the subnets to propose
-    public_key: PublicKey  # who asks
+    public_key: PublicKey  # of the requesting node
     name: str  # the node's name; may be empty
-    taken: frozenset[Prefix]  # what can't be had, of any length: others hold it, or the operator reserves it
-    random: Random  # the only source of chance
+    taken: frozenset[Prefix]  # prefixes not available, of any length: held by other nodes or reserved by the operator
+    random: Random  # the only source of randomness
 
 
 class IpamStrategy(Protocol):
-    """Propose subnets to claim, by a contract of eleven clauses.
+    """Proposes subnets to claim, by a contract of eleven clauses.
 
     I1. Every candidate is a subnet of `request.subnet_prefix` bits inside the mesh; its host bits are zero.
-    I2. No candidate comes twice.
+    I2. No candidate is proposed twice.
     I3. The mesh's first subnet is never a candidate: its first address is the subnet-router anycast address of the
-    whole mesh (RFC 4291 section 2.6.1). Nor is the last one if a device in it would have the mesh's IPv4 broadcast
-    address: if it is a /31 or a /32.
-    I4. No candidate overlaps any of `request.taken`, whatever the length of that.
-    I5. Candidates end; in a mesh that is full there is none.
-    I6. Every free subnet is a candidate in the end.
-    I7. Candidates depend on the request alone, chance on `request.random` alone: the same request with the same state
-    of it has the same candidates, whatever was asked before.
-    I8. A strategy that promises to be deterministic draws nothing from `request.random`.
-    I9. Candidates are found as they are drawn: the first of a huge mesh cost no more than those of a small one.
-    I10. Work grows with `request.taken` and with what is drawn, however full the mesh is.
-    I11. Who can't be served (because of a name that tells no place, for example) gets an IktoError with a hint;
-    nothing else is raised.
+    whole mesh (RFC 4291 section 2.6.1). The last subnet is not a candidate either if it is an IPv4 /31 or /32, in which
+    a device would have the mesh's broadcast address.
+    I4. No candidate overlaps a prefix in `request.taken`, whatever its length.
+    I5. The sequence of candidates is finite; in a full mesh it is empty.
+    I6. Every free subnet is a candidate sooner or later.
+    I7. Candidates depend on the request alone, and randomness on `request.random` alone: an equal request with an equal
+    state of `request.random` has the same candidates, whatever was requested before.
+    I8. A strategy that is declared deterministic draws nothing from `request.random`.
+    I9. Candidates are computed lazily: the first ones cost no more in a huge mesh than in a small one.
+    I10. Work grows with the size of `request.taken` and the number of candidates drawn, not with how full the mesh is.
+    I11. A request that can't be served (for example, because the name encodes no location) raises an IktoError with a
+    hint; nothing else is raised.
     """
 
     def candidates(self, request: IpamRequest) -> Iterable[Prefix]:
-        """Return subnets to try, best first."""
+        """Return the subnets to try, best first."""
         ...
 
 
 class IpamPlugin(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy on offer: what a plugin's `ikto_register_ipam_strategies` returns."""
+    """A strategy that a plugin provides: what its `ikto_register_ipam_strategies` returns."""
 
-    name: str  # as in `ipam` of the configuration: lower case letters, digits and '-'
+    name: str  # as in the setting `ipam`: lower case letters, digits and '-'
     summary: str  # one line
     make: Callable[[], IpamStrategy]

@@ -1,14 +1,14 @@
-"""How often nodes that choose at random choose the same: the birthday problem, without rounding away what is small.
+"""Collision probabilities of random subnet choices (the birthday problem), accurate for very small values, too.
 
-All of it is about nodes that ask at the same moment, and so know nothing of each other. Of nodes that start one after
-another none collides: each sees what those before it hold.
+All functions assume nodes that choose at the same moment, without knowledge of each other. Nodes that start one after
+another don't collide: each sees the claims of those before it.
 """
 
 from math import expm1, fsum, log1p
 
 
 def collision_probability(nodes: int, free: int) -> float:
-    """Return how likely it is that the first candidates of so many nodes are not all different.
+    """Return the probability that at least two of these nodes have the same first candidate.
 
     1 - (1 - 1/f)(1 - 2/f)…(1 - (n - 1)/f) for n nodes and f free subnets.
     """
@@ -18,10 +18,10 @@ def collision_probability(nodes: int, free: int) -> float:
 
 
 def expected_second_tries(nodes: int, free: int) -> float:
-    """Return how many of the nodes find their first candidate taken, on average.
+    """Return the expected number of nodes that find their first candidate taken.
 
-    The nodes less the different candidates among them, n - f(1 - (1 - 1/f)^n): node by node, the chance that one of
-    those before it has the same.
+    That is the number of nodes minus the expected number of distinct candidates, n - f(1 - (1 - 1/f)^n), computed as a
+    sum over nodes: the probability that one of the nodes before it has the same candidate.
     """
     if free <= 1:
         return float(max(nodes - free, 0))

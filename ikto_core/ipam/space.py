@@ -1,4 +1,4 @@
-"""The subnets of a mesh as numbers, and which of them are free: arithmetic, however many there are."""
+"""The subnets of a mesh as numbers, and which are free: arithmetic on ranges, without listing subnets."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -10,17 +10,18 @@ from ikto_core.values.addressing import Prefix
 
 
 class Run(NamedTuple):
-    """Free subnets next to each other, by number: `first` to `end` - 1."""
+    """A range of consecutive free subnet numbers: `first` to `end` - 1."""
 
     first: int
     end: int
 
 
 class Space:
-    """Where a subnet may be found. The mesh's first subnet is number 0; it and a last one of clause I3 are never free.
+    """The free subnets of a mesh. The mesh's first subnet is number 0; it, and the last by clause I3, is never free.
 
-    `runs` are the free numbers, lowest first; there are 2 to the power of `number_bits` numbers, free or not. It costs
-    O(n log n) for n taken subnets, once; each question then O(log n), and memory O(n), whatever the mesh's size.
+    `runs` are the free numbers, lowest first. There are 2 to the power of `number_bits` numbers, free or not. For n
+    taken prefixes, construction takes O(n log n) time, each query O(log n), and memory is O(n), whatever the mesh's
+    size.
     """
 
     def __init__(self, mesh: Prefix, subnet_prefix: int, taken: Iterable[Prefix]) -> None:
@@ -34,22 +35,22 @@ class Space:
 
     @classmethod
     def of(cls, request: IpamRequest) -> Self:
-        """Return where a request may find a subnet."""
+        """Return the space of a request."""
         return cls(request.mesh_cidr, request.subnet_prefix, request.taken)
 
     @property
     def total(self) -> int:
-        """How many subnets the mesh has to give, free or not; also the highest number among them."""
+        """The number of assignable subnets, free or taken; also the highest assignable number."""
         broadcast = self._mesh.broadcast is not None and self._length >= 31
         return (1 << self.number_bits) - (2 if broadcast else 1)
 
     @property
     def free(self) -> int:
-        """How many of them can be had."""
+        """The number of free subnets."""
         return self._free_up_to[-1] if self.runs else 0
 
     def subnet(self, number: int) -> Prefix:
-        """Return the subnet of a number."""
+        """Return the subnet with this number."""
         address = self._origin + (number << self._mesh.bits - self._length)
         return Prefix(address.to_bytes(len(self._mesh.address), "big"), self._length)
 
@@ -58,16 +59,16 @@ class Space:
         at = bisect_right(self._ends, first)
         return at < len(self.runs) and self.runs[at].first < first + count
 
-    def nth_free(self, place: int) -> int:
-        """Return the number of the free subnet that has `place` free ones before it."""
-        at = bisect_right(self._free_up_to, place)
-        return self.runs[at].end - (self._free_up_to[at] - place)
+    def nth_free(self, index: int) -> int:
+        """Return the number of the free subnet at this index, counted from 0 among free subnets."""
+        at = bisect_right(self._free_up_to, index)
+        return self.runs[at].end - (self._free_up_to[at] - index)
 
     def _free_runs(self, taken: Iterable[Prefix]) -> Iterator[Run]:
         """Yield the free subnets, lowest first."""
         at, end = 1, self.total + 1
-        ours = (prefix for prefix in taken if len(prefix.address) == len(self._mesh.address))
-        for first, last in sorted(map(self._numbers, ours)):
+        same_family = (prefix for prefix in taken if len(prefix.address) == len(self._mesh.address))
+        for first, last in sorted(map(self._numbers, same_family)):
             if at < min(first, end):
                 yield Run(at, min(first, end))
             at = max(at, last + 1)
@@ -75,7 +76,7 @@ class Space:
             yield Run(at, end)
 
     def _numbers(self, taken: Prefix) -> tuple[int, int]:
-        """Return the first and the last number that `taken` would have a share of; both may lie outside the mesh."""
+        """Return the first and the last number that `taken` overlaps; both may lie outside the mesh."""
         first = int.from_bytes(taken.address, "big")
         last = first | (1 << taken.bits - taken.length) - 1
         host_bits = self._mesh.bits - self._length

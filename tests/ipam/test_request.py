@@ -1,4 +1,4 @@
-"""The `random` strategy proposes every free subnet, none twice, in an order that nobody can foresee."""
+"""The `random` strategy proposes every free subnet once, in uniformly random order."""
 
 from collections import Counter
 from ipaddress import ip_network
@@ -31,24 +31,24 @@ def request(mesh: Prefix, subnet_prefix: int, taken: frozenset[Prefix] = frozens
 
 @st.composite
 def small_meshes(draw: DrawFn) -> IpamRequest:
-    """A mesh of at most 256 subnets, some taken: larger ones, smaller ones, some elsewhere."""
+    """A mesh of at most 256 subnets; taken prefixes may be longer, shorter or outside the mesh."""
     mesh = draw(prefixes())
     length = min(mesh.length + draw(st.integers(0, 8)), mesh.bits)
     taken = draw(st.frozensets(subnets_of(mesh) | subnets_of(mesh, length) | prefixes(), max_size=12))
     return request(mesh, length, taken, draw(st.integers()))
 
 
-def subnets(asked: IpamRequest) -> list[Prefix]:
-    """Every subnet that may be given, by another implementation."""
-    network = ip_network(str(asked.mesh_cidr))
-    every = [Prefix.parse(str(subnet)) for subnet in network.subnets(new_prefix=asked.subnet_prefix)][1:]
-    return every[:-1] if network.version == 4 and network.prefixlen < 31 <= asked.subnet_prefix else every
+def subnets(req: IpamRequest) -> list[Prefix]:
+    """Every assignable subnet, by an independent implementation."""
+    network = ip_network(str(req.mesh_cidr))
+    every = [Prefix.parse(str(subnet)) for subnet in network.subnets(new_prefix=req.subnet_prefix)][1:]
+    return every[:-1] if network.version == 4 and network.prefixlen < 31 <= req.subnet_prefix else every
 
 
 @given(small_meshes())
-def test_every_free_subnet_is_proposed_once_and_nothing_else(asked: IpamRequest) -> None:
-    free = [subnet for subnet in subnets(asked) if not any(subnet.overlaps(taken) for taken in asked.taken)]
-    assert sorted(RandomStrategy().candidates(asked)) == free
+def test_exactly_the_free_subnets_are_proposed_each_once(req: IpamRequest) -> None:
+    free = [subnet for subnet in subnets(req) if not any(subnet.overlaps(taken) for taken in req.taken)]
+    assert sorted(RandomStrategy().candidates(req)) == free
 
 
 @given(prefixes().filter(lambda mesh: mesh.length > 0), st.integers())
@@ -57,9 +57,9 @@ def test_a_prefix_shorter_than_the_meshs_has_no_candidates(mesh: Prefix, seed: i
 
 
 @given(small_meshes())
-def test_the_same_chance_proposes_the_same(asked: IpamRequest) -> None:
-    again = request(asked.mesh_cidr, asked.subnet_prefix, asked.taken, seed=5)
-    once = request(asked.mesh_cidr, asked.subnet_prefix, asked.taken, seed=5)
+def test_an_equal_random_state_has_the_same_candidates(req: IpamRequest) -> None:
+    again = request(req.mesh_cidr, req.subnet_prefix, req.taken, seed=5)
+    once = request(req.mesh_cidr, req.subnet_prefix, req.taken, seed=5)
     assert list(RandomStrategy().candidates(again)) == list(RandomStrategy().candidates(once))
 
 
@@ -73,19 +73,19 @@ def test_a_huge_mesh_is_never_listed(mesh: str, length: int) -> None:
     assert not any(taken.overlaps(subnet) for taken in half for subnet in proposed)
 
 
-def test_a_mesh_that_is_nearly_full_costs_one_draw_a_candidate() -> None:
+def test_a_nearly_full_mesh_costs_one_draw_per_candidate() -> None:
     cidr = Prefix.parse("10.0.0.0/8")
     taken = frozenset(Prefix(bytes([10, high, low, 0]), 24) for high in range(256) for low in range(256) if low % 64)
-    asked = request(cidr, 24, taken)
+    req = request(cidr, 24, taken)
     draws = CountingRandom(1)
-    asked = IpamRequest(**{field: getattr(asked, field) for field in asked.__struct_fields__} | {"random": draws})
-    first = next(iter(RandomStrategy().candidates(asked)))
+    req = IpamRequest(**{field: getattr(req, field) for field in req.__struct_fields__} | {"random": draws})
+    first = next(iter(RandomStrategy().candidates(req)))
     assert first not in taken
     assert draws.calls == 1
 
 
 class CountingRandom(Random):
-    """Counts how often it is asked."""
+    """Counts its draws."""
 
     calls = 0
 
@@ -94,23 +94,23 @@ class CountingRandom(Random):
         return super().randrange(start, stop, step)
 
 
-def test_every_free_subnet_is_as_likely_to_come_first() -> None:
+def test_every_free_subnet_is_equally_likely_to_come_first() -> None:
     cidr = Prefix.parse("fd10::/124")
     taken = frozenset({Prefix.parse("fd10::4/126"), Prefix.parse("fd10::9/128")})
-    chance = Random(2)
-    requests = (request(cidr, 128, taken, chance.getrandbits(64)) for _ in range(10_000))
-    firsts = Counter(next(iter(RandomStrategy().candidates(asked))) for asked in requests)
+    seeds = Random(2)
+    requests = (request(cidr, 128, taken, seeds.getrandbits(64)) for _ in range(10_000))
+    firsts = Counter(next(iter(RandomStrategy().candidates(req))) for req in requests)
     assert len(firsts) == 10
     assert all(850 < count < 1150 for count in firsts.values())  # 1000 each, five standard deviations
 
 
-def test_a_shuffle_of_nothing_is_nothing() -> None:
+def test_an_empty_shuffle_is_empty() -> None:
     assert list(shuffled(0, Random())) == []
 
 
 @given(st.integers(0, 200), st.randoms(use_true_random=False))
-def test_a_shuffle_is_a_permutation(count: int, chance: Random) -> None:
-    assert sorted(shuffled(count, chance)) == list(range(count))
+def test_a_shuffle_is_a_permutation(count: int, random: Random) -> None:
+    assert sorted(shuffled(count, random)) == list(range(count))
 
 
 def test_the_strategy_is_registered_as_random() -> None:

@@ -95,7 +95,7 @@ def test_whenever_a_reader_takes_events_they_add_up_to_the_mesh(
         assert reader.event_diff.take(contents(view)) == ()
 
 
-# -- single events ------------------------------------------------------------------------------------------------------
+# -- single events -----------------------------------------------------------------------------------------------------
 
 
 def view_of(*records: PeerRecord, since: int = 1) -> MeshView:
