@@ -110,11 +110,8 @@ def choose_address(routes: Iterable[Route], links: Collection[Link], mesh: Prefi
     """Return the first source address among the routes that peers can reach.
 
     Loopback and link-local addresses and those inside the mesh are refused, and so are the addresses of the mesh device
-    and of links for guests or overlays. `links` must hold the links that have one of the source addresses.
-
-    Raises:
-        ConfigError: No address is usable; the message has the reason for each.
-
+    and of links for guests or overlays. `links` must hold the links that have one of the source addresses. Raises
+    ConfigError, with a reason for each address, if none is usable.
     """
     problems = []
     for route in routes:
@@ -123,7 +120,7 @@ def choose_address(routes: Iterable[Route], links: Collection[Link], mesh: Prefi
             return str(route.source)
         problems.append(problem)
     raise ConfigError(
-        f"advertise_address: found none that peers could reach: {'; '.join(dict.fromkeys(problems))}",
+        f"advertise_address: found no address that peers can reach: {'; '.join(dict.fromkeys(problems))}",
         hint="set advertise_address to an address of this host",
     )
 
@@ -146,9 +143,7 @@ def choose_mtu(routes: Iterable[Route], links: Collection[Link], mesh: Prefix, i
 def has_route(endpoint: Endpoint) -> bool:
     """Return whether this host has a route to an endpoint. Connecting a UDP socket sends nothing; takes about 10 µs."""
     try:
-        ((family, _, _, _, target),) = getaddrinfo(
-            *endpoint, type=SOCK_DGRAM, flags=AI_NUMERICHOST
-        )  # parses the scope id too
+        ((family, _, _, _, target),) = getaddrinfo(*endpoint, type=SOCK_DGRAM, flags=AI_NUMERICHOST)
         with socket(family, SOCK_DGRAM) as probe:
             probe.connect(target)
     except OSError:
@@ -162,7 +157,6 @@ def host_name() -> str:
 
 
 def _problems(route: Route, links: Iterable[Link], mesh: Prefix, ifname: str) -> Iterator[str]:
-    """Yield the reasons why peers can't reach a route's source address."""
     source = route.source
     if source is None:
         yield f"no {route.name}"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ikto_core.lab.network import network
-from ikto_core.underlay import handshake_probe as provoking
+from ikto_core.underlay import handshake_probe
 from tests.netns.mesh import USERSPACE, Mesh, Node, mesh
 
 pytestmark = USERSPACE
@@ -64,6 +64,6 @@ def test_a_device_in_another_namespace_is_spoken_through_there(monkeypatch: pyte
     with network(1) as (_, [host]), host.call(lambda: socket(AF_INET, SOCK_DGRAM)) as receiver:
         receiver.settimeout(10)
         receiver.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(provoking, "DISCARD_PORT", receiver.getsockname()[1])
-        provoking.probe_handshakes("127.0.0.1", ["127.0.0.1"], host.namespace)
+        monkeypatch.setattr(handshake_probe, "DISCARD_PORT", receiver.getsockname()[1])
+        handshake_probe.probe_handshakes("127.0.0.1", ["127.0.0.1"], host.namespace)
         assert receiver.recv(10) == b""

@@ -1,4 +1,4 @@
-"""A host that is a network namespace, for as long as one question takes."""
+"""Runs a program in a network namespace that is set up as a host with interfaces and routes."""
 
 import os
 import subprocess
@@ -25,8 +25,8 @@ ip link set lan1 up
 """
 
 
-def asked(program: str, setup: str, server: str, afterwards: str = "") -> str:
-    """Return what a Python program prints on a host made by `ip` commands; skip where there can be none."""
+def run_on_host(program: str, setup: str, server: str, afterwards: str = "") -> str:
+    """Return the output of a Python program on a host set up by `ip` commands; skip without root or iproute2."""
     if os.geteuid() != 0 or not which("ip") or subprocess.run(["unshare", "--net", "true"], check=False).returncode:
         pytest.skip("can't make a network namespace here: needs root and iproute2")
     script = f'ip link set lo up\n{setup}\n"$0" -c "$1" "$2"\n{afterwards}'

@@ -1,4 +1,4 @@
-"""The address found is one that peers reach: never the mesh's own, nor that of a guest's network on this host."""
+"""The address found is reachable for peers: never one inside the mesh, nor one of a network for guests of this host."""
 
 import os
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ikto_core.errors import ConfigError
-from ikto_core.underlay.paths import Candidate, Link, advertise_address, choose, host_name
+from ikto_core.underlay.paths import Link, Route, advertise_address, choose_address, host_name
 from ikto_core.values.addressing import Prefix
-from tests.underlay.lan import BRIDGE, LAN, asked
+from tests.underlay.lan import BRIDGE, LAN, run_on_host
 
 MESH = Prefix.parse("fd10::/16")
 IFNAME = "wg0"
@@ -24,12 +24,12 @@ LO = Link("lo", None, frozenset(map(ip_address, ("127.0.0.1", "::1", "10.9.0.1")
 OTHER = ip_address("10.2.0.1")
 
 
-def candidate(source: str | None, route: str = "route to it") -> Candidate:
-    return Candidate(route, None if source is None else ip_address(source))
+def route(source: str | None, name: str = "route to it") -> Route:
+    return Route(name, None if source is None else ip_address(source))
 
 
 def chosen(*sources: str | None, links: tuple[Link, ...] = (ETH0, LO)) -> str:
-    return choose([candidate(source) for source in sources], links, MESH, IFNAME)
+    return choose_address([route(source) for source in sources], links, MESH, IFNAME)
 
 
 def refusal(*sources: str | None, links: tuple[Link, ...] = (ETH0, LO)) -> str:
@@ -40,20 +40,20 @@ def refusal(*sources: str | None, links: tuple[Link, ...] = (ETH0, LO)) -> str:
     return str(caught.value)
 
 
-# -- what decides ------------------------------------------------------------------------------------------------------
+# -- the decision ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("source", ["10.1.0.2", "2001:db8:1::2", "10.9.0.1"])
-def test_an_ordinary_address_is_taken_even_from_the_loopback_interface(source: str) -> None:
+def test_an_ordinary_address_is_used_even_on_the_loopback_interface(source: str) -> None:
     assert chosen(source) == source
 
 
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("127.0.0.1", "this host alone"),
-        ("::1", "this host alone"),
-        ("0.0.0.0", "this host alone"),  # noqa: S104  # what a host without addresses answers
+        ("127.0.0.1", "reachable from this host only"),
+        ("::1", "reachable from this host only"),
+        ("0.0.0.0", "reachable from this host only"),  # noqa: S104  # the source address on a host without addresses
         ("169.254.1.1", "link-local"),
         ("fe80::1", "link-local"),
         ("fd10::1", "inside the mesh fd10::/16"),
@@ -84,30 +84,30 @@ def test_an_address_that_peers_cannot_reach_is_refused_with_its_reason(source: s
         (IFNAME, None),
     ],
 )
-def test_an_address_of_a_guests_or_mesh_link_is_refused_with_the_links_name(ifname: str, kind: str | None) -> None:
+def test_an_address_of_a_guest_or_mesh_link_is_refused_with_the_link_name(ifname: str, kind: str | None) -> None:
     assert f"10.2.0.1 is on {ifname}, " in refusal("10.2.0.1", links=(Link(ifname, kind, frozenset({OTHER})),))
 
 
 @pytest.mark.parametrize(
     ("ifname", "kind"), [("eth0", "veth"), ("bond0", "bond"), ("eth0.7", "vlan"), ("lan", "dummy")]
 )
-def test_an_address_of_any_other_kind_of_link_is_taken(ifname: str, kind: str) -> None:
+def test_an_address_of_any_other_kind_of_link_is_used(ifname: str, kind: str) -> None:
     assert chosen("10.2.0.1", links=(Link(ifname, kind, frozenset({OTHER})),)) == "10.2.0.1"
 
 
-def test_an_address_that_a_bridge_shares_with_an_ordinary_link_is_refused() -> None:
+def test_an_address_on_both_a_bridge_and_an_ordinary_link_is_refused() -> None:
     assert "is on br0, a bridge" in refusal("10.1.0.2", links=(ETH0, Link("br0", "bridge", ETH0.addresses)))
 
 
-def test_every_refusal_is_told_once_and_missing_routes_too() -> None:
+def test_the_error_lists_each_reason_once_and_missing_routes() -> None:
     with pytest.raises(ConfigError) as caught:
-        choose([*map(candidate, ("::1", "::1")), candidate(None, "default IPv4 route")], (LO,), MESH, IFNAME)
-    told = "::1 is this host alone; no default IPv4 route"
-    assert str(caught.value) == f"advertise_address: found none that peers could reach: {told}"
+        choose_address([*map(route, ("::1", "::1")), route(None, "default IPv4 route")], (LO,), MESH, IFNAME)
+    reasons = "::1 is reachable from this host only; no default IPv4 route"
+    assert str(caught.value) == f"advertise_address: found no address that peers can reach: {reasons}"
 
 
 @given(st.lists(st.sampled_from(["10.1.0.2", "2001:db8:1::2", "127.0.0.1", "fe80::1", "fd10::1", "10.3.0.1", None])))
-def test_the_first_address_that_will_do_is_chosen_wherever_it_stands(sources: list[str | None]) -> None:
+def test_the_first_usable_address_is_chosen_at_any_position(sources: list[str | None]) -> None:
     good = [source for source in sources if source in ("10.1.0.2", "2001:db8:1::2")]
     if good:
         assert chosen(*sources) == good[0]
@@ -133,8 +133,8 @@ Ask = Callable[..., str]
 
 @pytest.fixture
 def ask() -> Ask:
-    """Ask for the address on a host that lives as long as the question: (`ip` commands, URL) -> words."""
-    return partial(asked, PROBE)
+    """Return a function that finds the address on a host of its own: (`ip` commands, URL) -> output."""
+    return partial(run_on_host, PROBE)
 
 
 @pytest.mark.parametrize(
@@ -147,31 +147,33 @@ def ask() -> Ask:
         ("nats://[::ffff:10.5.0.2]", "10.5.0.1"),
     ],
 )
-def test_the_source_of_the_route_to_the_server_is_advertised_from_a_containers_eth0(
+def test_in_a_container_the_source_address_of_the_route_to_the_server_is_advertised(
     ask: Ask, server: str, source: str
 ) -> None:
     assert ask(LAN, server) == source
 
 
 @pytest.mark.parametrize("server", ["nats://127.0.0.1:4222", "nats://[::1]:4222", "nats://localhost:4222"])
-def test_with_the_server_on_this_host_the_default_routes_source_is_advertised(ask: Ask, server: str) -> None:
+def test_with_the_server_on_this_host_the_source_address_of_the_default_route_is_advertised(
+    ask: Ask, server: str
+) -> None:
     assert ask(LAN, server) == "10.1.0.2"
 
 
-def test_a_host_with_ipv6_alone_advertises_that(ask: Ask) -> None:
+def test_a_host_with_ipv6_only_advertises_an_ipv6_address(ask: Ask) -> None:
     assert ask(f"{LAN}\nip -4 address flush dev eth0", "nats://127.0.0.1:4222") == "2001:db8:1::2"
 
 
-@pytest.mark.parametrize("name", ["a." * 150, "nats..invalid"])  # refused before anybody is asked
-def test_a_name_that_does_not_resolve_leaves_the_default_routes_source(ask: Ask, name: str) -> None:
+@pytest.mark.parametrize("name", ["a." * 150, "nats..invalid"])  # invalid, so no resolver is asked
+def test_with_an_unresolvable_server_name_the_default_route_is_used(ask: Ask, name: str) -> None:
     assert ask(LAN, f"nats://{name}:4222") == "10.1.0.2"
 
 
-def test_a_bridges_address_gives_way_to_the_default_routes(ask: Ask) -> None:
+def test_the_default_route_is_used_instead_of_a_bridge(ask: Ask) -> None:
     assert ask(LAN + BRIDGE, "nats://10.7.0.9:4222") == "10.1.0.2"
 
 
-def test_a_host_with_nothing_but_a_bridge_says_so(ask: Ask) -> None:
+def test_a_host_with_only_a_bridge_gets_an_error_that_names_it(ask: Ask) -> None:
     answer = ask(BRIDGE, "nats://10.7.0.9:4222")
     assert "10.7.0.1 is on lan1, a bridge; no default IPv4 route; no default IPv6 route" in answer
 
@@ -188,7 +190,7 @@ def test_the_mesh_device_is_refused_whatever_its_kind(ask: Ask) -> None:
     assert "10.8.0.1 is on wg0, the mesh device" in ask(device, "nats://10.8.0.9:4222")
 
 
-def test_an_address_inside_the_mesh_gives_way_though_the_server_is_reached_from_it(ask: Ask) -> None:
+def test_the_default_route_is_used_instead_of_an_address_inside_the_mesh(ask: Ask) -> None:
     assert ask(f"{LAN}\nip address add fd10::1/16 dev eth0 nodad", "nats://[fd10::2]:4222") == "10.1.0.2"
 
 
@@ -201,16 +203,16 @@ def test_a_stable_address_is_preferred_to_a_temporary_one(ask: Ask) -> None:
     assert ask(LAN + temporary, "nats://[2001:db8:1::9]:4222", last) == "2001:db8:1::2\n1"
 
 
-def test_finding_it_sends_no_packet(ask: Ask) -> None:
+def test_finding_the_address_sends_no_packet(ask: Ask) -> None:
     counters = "awk '/^Udp: [0-9]/ {print $5} /^Udp6OutDatagrams/ {print $2}' /proc/net/snmp /proc/net/snmp6"
     assert ask(LAN, "nats://127.0.0.1:4222", counters) == "10.1.0.2\n0\n0"
 
 
-async def test_whatever_this_host_is_no_loopback_address_is_advertised() -> None:
+async def test_this_host_never_advertises_a_loopback_address() -> None:
     try:
         found = ip_address(await advertise_address("nats://127.0.0.1:4222", MESH, IFNAME))
     except ConfigError as error:
-        assert "127.0.0.1 is this host alone" in str(error)  # noqa: PT017  # a host without a network is right to say so
+        assert "127.0.0.1 is reachable from this host only" in str(error)  # noqa: PT017  # correct on a host without a network
     else:
         assert not found.is_loopback
 

@@ -1,4 +1,4 @@
-"""The mesh device's packets fit the way to peers, wrapped as they are, and are no smaller than IPv6 allows."""
+"""The device MTU leaves room for WireGuard's overhead on the path to the peers and is at least the IPv6 minimum."""
 
 from ipaddress import ip_address
 
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.underlay.paths import Candidate, Link, choose_mtu
+from ikto_core.underlay.paths import Link, Route, choose_mtu
 from ikto_core.values.addressing import Prefix
-from tests.underlay.lan import BRIDGE, LAN, asked
+from tests.underlay.lan import BRIDGE, LAN, run_on_host
 
 MESH = Prefix.parse("fd10::/16")
 SOURCE = ip_address("10.1.0.2")
-WAY = Candidate("route to it", SOURCE, 1500)
+ROUTE = Route("route to it", SOURCE, 1500)
 ETH0 = Link("eth0", None, frozenset({SOURCE}), 1500)
 
 PROBE = """
@@ -25,8 +25,8 @@ SERVER = "nats://10.9.9.9:4222"
 
 
 @given(st.integers(68, 65535), st.integers(68, 65535))
-def test_it_is_what_both_route_and_link_let_through_less_80_and_at_least_1280(route: int, link: int) -> None:
-    found = choose_mtu([Candidate("", SOURCE, route)], [Link("eth0", None, frozenset({SOURCE}), link)], MESH, "wg0")
+def test_it_is_the_smaller_of_route_and_link_mtu_minus_80_and_at_least_1280(route: int, link: int) -> None:
+    found = choose_mtu([Route("", SOURCE, route)], [Link("eth0", None, frozenset({SOURCE}), link)], MESH, "wg0")
     assert found == max(1280, min(route, link) - 80)
 
 
@@ -42,10 +42,10 @@ def test_it_is_what_both_route_and_link_let_through_less_80_and_at_least_1280(ro
     ],
     ids=["no route", "on no link", "this host", "the loopback", "the mesh", "the mesh device"],
 )
-def test_a_route_that_does_not_lead_to_peers_does_not_count(source: str | None, link: Link) -> None:
-    unfit = Candidate("", None if source is None else ip_address(source), 65536)
-    assert choose_mtu([unfit], [link], MESH, "wg0") is None
-    assert choose_mtu([unfit, WAY], [link, ETH0], MESH, "wg0") == 1420
+def test_a_route_that_does_not_lead_to_peers_is_ignored(source: str | None, link: Link) -> None:
+    unusable = Route("", None if source is None else ip_address(source), 65536)
+    assert choose_mtu([unusable], [link], MESH, "wg0") is None
+    assert choose_mtu([unusable, ROUTE], [link, ETH0], MESH, "wg0") == 1420
 
 
 @pytest.mark.parametrize(
@@ -65,17 +65,17 @@ def test_a_route_that_does_not_lead_to_peers_does_not_count(source: str | None, 
     ],
     ids=["ethernet", "link", "jumbo", "route", "least", "server's", "local", "own address", "ipv6", "bridge", "none"],
 )
-def test_on_a_host_it_is_the_routes_own(change: str, server: str, mtu: str) -> None:
-    assert asked(PROBE, f"{LAN}\n{change}", server) == mtu
+def test_on_a_real_host_it_follows_route_and_link(change: str, server: str, mtu: str) -> None:
+    assert run_on_host(PROBE, f"{LAN}\n{change}", server) == mtu
 
 
-def test_a_host_knows_what_it_can_send_to() -> None:
+def test_has_route_knows_which_endpoints_are_routable() -> None:
     probe = """
 from ikto_core.values.addressing import Endpoint
 from ikto_core.underlay.paths import has_route
 for host in ("10.1.0.9", "192.0.2.1", "2001:db8:1::9", "2001:db8:9::9", "fe80::1%eth0", "fe80::1%eth7"):
     print(has_route(Endpoint(host, 51820)), end=" ")
 """
-    assert asked(probe, LAN, "") == "True True True True True False "
+    assert run_on_host(probe, LAN, "") == "True True True True True False "
     only_near = f"{LAN}\nip route del default\nip -6 route del default"
-    assert asked(probe, only_near, "") == "True False True False True False "
+    assert run_on_host(probe, only_near, "") == "True False True False True False "
