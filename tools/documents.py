@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from tools.excerpts import with_excerpts
+from tools.house import picture
 from tools.reference.pages import public_list, reference
 from tools.reference.promise import promise
 from tools.reference.source import Library
@@ -25,6 +26,7 @@ def documents() -> dict[Path, str]:
     pages[words] = before + _BEGIN + public_list(library, definitions) + _END + after.partition(_END)[2]
     pages[docs / "reference.md"] = reference(library, definitions)
     pages[PROMISED / f"{version(library)}.txt"] = "".join(f"{line}\n" for line in promise(library, definitions))
+    pages[docs / "architecture.svg"] = picture(ROOT)
     return pages
 
 

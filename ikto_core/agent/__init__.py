@@ -1,4 +1,4 @@
-"""The agent: puts the rooms together, and is the only place that starts tasks.
+"""The agent puts the rooms together; it is the only place that starts tasks.
 
-It must never hold a decision that a pure room could make.
+It must never make a decision that a pure room could make.
 """

@@ -1,4 +1,4 @@
-"""Our own subnet: choosing it, claiming it in the bucket, and keeping the claim.
+"""This node's subnet: choose it, claim it in the bucket, and guard the claim.
 
-It must never write a record of another node, and never know how the device is driven.
+It must never write another node's record, nor know how a device is driven.
 """

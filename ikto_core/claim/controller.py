@@ -59,8 +59,6 @@ class ClaimController:
         self._claim_state = ClaimState(on_claim_change)
         desired_state.set_own_keys(saved_claim.other_keys)
 
-    # -- what others ask -------------------------------------------------------------------------------------------
-
     @property
     def has_saved_claim(self) -> bool:
         """Whether an earlier run claimed the subnet that this one asks for first."""
@@ -85,8 +83,6 @@ class ClaimController:
         """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
         claim = self._saved_claim.claim
         return self._desired_state.snapshot(claim, self.follower, now) if claim else None
-
-    # -- what others say -------------------------------------------------------------------------------------------
 
     def set_identity(self, identity: Identity) -> None:
         """Write the record with this identity from now on; `next_key_announced` is set once it announces a key."""
@@ -135,8 +131,6 @@ class ClaimController:
             self.recheck.request()
         on_claimed()
         await self.recheck.run(lambda: self._check(store, advertise_address))
-
-    # -- claiming --------------------------------------------------------------------------------------------------
 
     def _resume(self, advertise_address: str) -> None:
         """Use the subnet of an earlier run if the bucket shows no other node there; the record is written later.
@@ -223,8 +217,6 @@ class ClaimController:
         self.next_key_announced.clear()
         self._show_bucket(None)
 
-    # -- guarding --------------------------------------------------------------------------------------------------
-
     def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
         """Apply changes of the bucket: to the view first, then to the device, then check the own record."""
         self._desired_state.update(changes, self.follower.revision)
@@ -233,7 +225,7 @@ class ClaimController:
             self._release()  # before the leader is asked: it may not answer
 
     def _check_own_record(self) -> ClaimAction:
-        """Request a recheck unless the followed bucket has the own record as it should be, and no other with its key."""
+        """Request a recheck unless the bucket has the own record as it should be, and no other with its key."""
         if self.record is None:
             return ClaimAction.KEEP
         action = self._decide(self.record)
