@@ -1,1 +1,1 @@
-"""WireGuard backends that come with Ikto; each is a plugin, none is imported by the core."""
+"""The WireGuard backends that ship with Ikto. Each is a plugin; the core imports none of them."""

@@ -1,4 +1,4 @@
-"""The backend `netlink`: WireGuard in the Linux kernel, told over netlink."""
+"""The backend `netlink`: configures WireGuard in the Linux kernel over netlink."""
 
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
@@ -9,7 +9,7 @@ __all__ = ["open_netlink"]
 
 
 def open_netlink(context: BackendContext) -> AbstractAsyncContextManager[Backend]:
-    """Open the kernel's WireGuard, in the network namespace that the context names."""
+    """Open a backend for kernel WireGuard devices in the network namespace that the context names."""
     from ikto_backends.netlink.backend import open_netlink  # noqa: PLC0415 - start-up time: pyroute2 is large
 
     return open_netlink(context)
@@ -17,6 +17,6 @@ def open_netlink(context: BackendContext) -> AbstractAsyncContextManager[Backend
 
 @hookimpl
 def ikto_register_backends() -> Iterable[BackendPlugin]:
-    """Offer the backend `netlink`."""
-    summary = "the kernel's WireGuard, over netlink: root or CAP_NET_ADMIN"
+    """Register the backend `netlink`."""
+    summary = "kernel WireGuard over netlink; needs root or CAP_NET_ADMIN"
     return (BackendPlugin(name="netlink", summary=summary, open=open_netlink),)

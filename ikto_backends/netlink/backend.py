@@ -1,4 +1,4 @@
-"""The kernel's WireGuard, driven by netlink alone: no programs are run."""
+"""The backend for kernel WireGuard. It uses netlink only and runs no programs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -22,29 +22,29 @@ _GET_DEVICE, _SET_DEVICE = 0, 1
 
 @asynccontextmanager
 async def open_netlink(context: BackendContext) -> AsyncIterator["NetlinkBackend"]:
-    """Yield a backend for the devices of one network namespace; they stay when it closes.
+    """Yield a backend for the devices of one network namespace; the devices stay when it closes.
 
-    Made from the agent's own namespace, a device keeps its UDP socket there (wireguard.com/netns).
+    A device is created from the agent's own namespace, so its UDP socket stays there (wireguard.com/netns).
     """
-    with closing(GenericNetlink(WIREGUARD)) as wireguard:  # once the thread, which uses it, has ended
+    with closing(GenericNetlink(WIREGUARD)) as wireguard:  # closed after the worker thread, which uses it, has ended
         async with open_namespace(context.netns) as namespace:
             with backend_errors(context.ifname, Operation.READ):
-                route, births = await namespace.route(), AsyncIPRoute()
-            with closing(route), closing(births):
+                route, creating_route = await namespace.route(), AsyncIPRoute()
+            with closing(route), closing(creating_route):
                 with backend_errors(context.ifname, Operation.READ):
                     await route.bind()
-                    await births.bind()
-                yield NetlinkBackend(namespace, Links(namespace, route, births), wireguard)
+                    await creating_route.bind()
+                yield NetlinkBackend(namespace, Links(namespace, route, creating_route), wireguard)
 
 
 class NetlinkBackend:
-    """Drive the kernel's WireGuard: links and addresses by pyroute2, peers by messages of our own (DESIGN: speed)."""
+    """Backend for kernel WireGuard: links and addresses through pyroute2, peers through a faster codec of its own."""
 
     def __init__(self, namespace: Namespace, links: Links, wireguard: GenericNetlink) -> None:
         self._namespace = namespace
         self._links = links
         self._wireguard = wireguard
-        self._seen = DecodeCache(namespace.scope_name)
+        self._cache = DecodeCache(namespace.scope_name)
 
     async def read(self, ifname: str) -> DeviceState | None:
         """Return the device as it is, None if it is absent."""
@@ -58,7 +58,7 @@ class NetlinkBackend:
         return replace(state, mtu=link.mtu, up=link.up, addresses=addresses)
 
     async def create(self, ifname: str) -> None:
-        """Make sure that the device exists; a link of that name that is no WireGuard device is an error."""
+        """Create the device unless it exists; BackendError if a link of another kind has the name."""
         with backend_errors(ifname, Operation.CREATE):
             if not await self._links.create(ifname):
                 await self._wireguard_link(ifname)
@@ -72,13 +72,13 @@ class NetlinkBackend:
         await self._write(ifname, patch)
 
     async def delete(self, ifname: str) -> None:
-        """Make sure that the device does not exist; a link that is no WireGuard device is left alone."""
+        """Delete the device if it exists; BackendError, and no change, if a link of another kind has the name."""
         with backend_errors(ifname, Operation.DELETE):
             if (link := await self._links.get(ifname)) is None:
                 return
             if link.kind != WIREGUARD:
                 raise wrong_kind(ifname)
-            try:  # a device that still has 500 peers takes the kernel seconds to delete
+            try:  # remove the peers first: the kernel takes seconds to delete a device with 500 peers
                 with backend_errors(ifname, Operation.CONFIGURE):
                     await self._namespace.run(lambda: self._set([encode_clear(ifname)]))
             except NoSuchDeviceError:
@@ -86,7 +86,10 @@ class NetlinkBackend:
             await self._links.delete(link.index)
 
     def events(self) -> AsyncIterator[DeviceEvent]:
-        """Tell of devices that went, came or changed, by whatever hand; the kernel tells nothing of their peers."""
+        """Yield links that were created, changed or deleted, this backend's writes included.
+
+        The kernel reports no changes of peers.
+        """
         return _events(self._namespace)
 
     async def _wireguard_link(self, ifname: str) -> Link:
@@ -117,10 +120,10 @@ class NetlinkBackend:
 
     def _dump(self, ifname: str) -> DeviceState:
         name = attribute(Device.IFNAME, ifname.encode() + b"\0")
-        return decode(self._wireguard.dump(_GET_DEVICE, name), self._seen)
+        return decode(self._wireguard.dump(_GET_DEVICE, name), self._cache)
 
 
 async def _events(namespace: Namespace) -> AsyncIterator[DeviceEvent]:
-    with backend_errors("the system", Operation.WATCH):
+    with backend_errors("the list of links", Operation.WATCH):
         async for event in watch(namespace):
             yield event

@@ -1,4 +1,4 @@
-"""Endpoints and allowed IPs as the kernel tells them, and what was made of them: most peers tell the same each time."""
+"""A cache of decoded endpoints and allowed IPs: most peers have the same ones in every dump."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -8,64 +8,64 @@ from struct import Struct
 from ikto_backends.netlink.attributes import HEADER, NESTED, AllowedIP, attribute, attributes
 from ikto_core.plugins import Endpoint, Prefix
 
-_FORGET_ABOVE = 1000
+_SPARE_ENTRIES = 1000
 _FAMILY = Struct("=H")
 _INET, _INET6 = _FAMILY.pack(AF_INET), _FAMILY.pack(AF_INET6)
 _SOCKADDR_IN = Struct("!2sH4s8x")
 _SOCKADDR_IN6 = Struct("!2xH4x16s")
 _SCOPE = Struct("=I")
 
-# A list of one allowed IP as Linux tells it, by its size: length, family and address are read in one go.
+# The layout of a list of one allowed IP as Linux writes it, by its size: unpacked with one call.
 _ONE_ALLOWED_IP = {
-    form.size: (
-        form,
-        HEADER.pack(form.size, NESTED) + HEADER.pack(5, AllowedIP.LENGTH),
+    layout.size: (
+        layout,
+        HEADER.pack(layout.size, NESTED) + HEADER.pack(5, AllowedIP.LENGTH),
         attribute(AllowedIP.FAMILY, family) + HEADER.pack(size, AllowedIP.ADDRESS),
     )
-    for form, family, size in ((Struct("=8sBxxx12s4s"), _INET, 8), (Struct("=8sBxxx12s16s"), _INET6, 20))
+    for layout, family, size in ((Struct("=8sBxxx12s4s"), _INET, 8), (Struct("=8sBxxx12s16s"), _INET6, 20))
 }
 
 
-# Made from pairs of values that are known to fit: in a third of the time that a call of the class takes.
+# Build from values that are known to be valid: takes a third of the time of calling the class.
 _endpoint: Callable[[tuple[str, int]], Endpoint] = partial(tuple.__new__, Endpoint)
 _prefix_of: Callable[[tuple[bytes, int]], Prefix] = partial(tuple.__new__, Prefix)
 
 
 class DecodeCache:
-    """What endpoints and lists of allowed IPs mean, each worked out when it is first seen. For one thread.
+    """Decoded endpoints and allowed IPs by their bytes, each decoded at first use. Not thread-safe.
 
-    A new one knows nothing; what a decode returns does not depend on what is known.
+    The content of the cache never changes the result of a decode.
 
     Args:
-        scope_name: Gives the name of the interface with a number, for a link-local endpoint's scope.
+        scope_name: Returns the name of the interface with an index, for the scope of a link-local endpoint.
 
     """
 
     def __init__(self, scope_name: Callable[[int], str] = if_indextoname) -> None:
-        self.endpoints = _Endpoints(scope_name)
-        self.allowed_ips = _AllowedIPs()
+        self.endpoints = _EndpointCache(scope_name)
+        self.allowed_ips = _AllowedIPsCache()
 
-    def learn(self, endpoints: Collection[bytes], allowed_ips: Collection[bytes]) -> None:
-        """Work out together what many peers tell in the usual way, and was not seen before."""
-        self.endpoints.learn(endpoints)
-        self.allowed_ips.learn(allowed_ips)
+    def fill(self, endpoints: Collection[bytes], allowed_ips: Collection[bytes]) -> None:
+        """Decode the common cases among many peers together, where they are not cached yet."""
+        self.endpoints.fill(endpoints)
+        self.allowed_ips.fill(allowed_ips)
 
     def trim(self, peers: int) -> None:
-        """Forget everything if it has become much more than so many peers have."""
-        for known in (self.endpoints, self.allowed_ips):
-            if len(known) > 2 * peers + _FORGET_ABOVE:
-                known.clear()
+        """Empty a cache that has many more entries than a device with this many peers needs."""
+        for cache in (self.endpoints, self.allowed_ips):
+            if len(cache) > 2 * peers + _SPARE_ENTRIES:
+                cache.clear()
 
 
-class _Endpoints(dict[bytes, "Endpoint | None"]):
-    """Endpoints by their sockaddr; but one with a scope is worked out anew each time: interfaces change their names."""
+class _EndpointCache(dict[bytes, "Endpoint | None"]):
+    """Endpoints by their sockaddr. One with a scope is never cached: interfaces can be renamed."""
 
     def __init__(self, scope_name: Callable[[int], str]) -> None:
         super().__init__()
         self._scope_name = scope_name
 
-    def learn(self, raws: Collection[bytes]) -> None:
-        """Work out those of IPv4."""
+    def fill(self, raws: Collection[bytes]) -> None:
+        """Decode the IPv4 endpoints."""
         if new := [raw for raw in raws if len(raw) == _SOCKADDR_IN.size and raw not in self]:
             families, ports, addresses = zip(*_SOCKADDR_IN.iter_unpack(b"".join(new)), strict=True)
             if set(families) == {_INET}:
@@ -80,7 +80,7 @@ class _Endpoints(dict[bytes, "Endpoint | None"]):
             self[raw] = endpoint = Endpoint(inet_ntop(AF_INET, address), port)
             return endpoint
         if not raw.startswith(_INET6):
-            raise ValueError(f"address family {raw[:2].hex()}")
+            raise ValueError(f"unknown address family {raw[:2].hex()}")
         port, address = _SOCKADDR_IN6.unpack_from(raw)
         host = inet_ntop(AF_INET6, address)
         (scope,) = _SCOPE.unpack_from(raw, 24)
@@ -92,45 +92,45 @@ class _Endpoints(dict[bytes, "Endpoint | None"]):
     def _scope(self, number: int) -> str:
         try:
             return self._scope_name(number)
-        except (OSError, OverflowError):  # the interface has gone
+        except (OSError, OverflowError):  # the interface was deleted
             return str(number)
 
 
-class _AllowedIPs(dict[bytes, frozenset[Prefix]]):
-    """Sets of prefixes by the attributes that list them."""
+class _AllowedIPsCache(dict[bytes, frozenset[Prefix]]):
+    """Sets of prefixes by the bytes of the attribute that lists them."""
 
-    def learn(self, raws: Collection[bytes]) -> None:
-        """Work out those with one allowed IP."""
-        for size, (form, usual_head, usual_family) in _ONE_ALLOWED_IP.items():
+    def fill(self, raws: Collection[bytes]) -> None:
+        """Decode the lists of one allowed IP."""
+        for size, (layout, header, family) in _ONE_ALLOWED_IP.items():
             if new := [raw for raw in raws if len(raw) == size and raw not in self]:
-                heads, lengths, families, addresses = zip(*form.iter_unpack(b"".join(new)), strict=True)
-                if {*heads} == {usual_head} and {*families} == {usual_family} and max(lengths) <= 8 * len(addresses[0]):
+                headers, lengths, families, addresses = zip(*layout.iter_unpack(b"".join(new)), strict=True)
+                if {*headers} == {header} and {*families} == {family} and max(lengths) <= 8 * len(addresses[0]):
                     prefixes = map(_prefix_of, zip(addresses, lengths, strict=True))
                     self.update(zip(new, map(frozenset, zip(prefixes, strict=True)), strict=True))
 
     def __missing__(self, raw: bytes) -> frozenset[Prefix]:
-        only = _only(raw)
-        self[raw] = found = frozenset((only,) if only else _each(raw))
+        single = _single_prefix(raw)
+        self[raw] = found = frozenset((single,) if single else _all_prefixes(raw))
         return found
 
 
-def _only(raw: bytes) -> Prefix | None:
-    """Return the allowed IP of a list that has only one, told in the usual way."""
-    if usual := _ONE_ALLOWED_IP.get(len(raw)):
-        form, usual_head, usual_family = usual
-        head, length, family, address = form.unpack(raw)
-        if head == usual_head and family == usual_family and length <= 8 * len(address):
+def _single_prefix(raw: bytes) -> Prefix | None:
+    """Return the allowed IP of a list of one in Linux's layout; None for any other list."""
+    if common := _ONE_ALLOWED_IP.get(len(raw)):
+        layout, common_header, common_family = common
+        header, length, family, address = layout.unpack(raw)
+        if header == common_header and family == common_family and length <= 8 * len(address):
             return Prefix(address, length)
     return None
 
 
-def _each(raw: bytes) -> list[Prefix]:
+def _all_prefixes(raw: bytes) -> list[Prefix]:
     return [_prefix(raw, start, end) for _, start, end in attributes(raw)]
 
 
 def _prefix(raw: bytes, start: int, end: int) -> Prefix:
-    said = {kind: raw[first:last] for kind, first, last in attributes(raw, start, end)}
-    address, (length,) = said[AllowedIP.ADDRESS], said[AllowedIP.LENGTH]
+    fields = {kind: raw[first:last] for kind, first, last in attributes(raw, start, end)}
+    address, (length,) = fields[AllowedIP.ADDRESS], fields[AllowedIP.LENGTH]
     if len(address) not in {4, 16} or length > 8 * len(address):
-        raise ValueError(f"an allowed IP of {len(address)} bytes and {length} bits")
+        raise ValueError(f"an allowed IP of {len(address)} bytes and prefix length {length}")
     return Prefix(address, length)

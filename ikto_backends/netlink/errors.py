@@ -1,4 +1,4 @@
-"""The kernel's errors as Ikto's: mapped here, once."""
+"""Maps kernel error numbers to BackendError, in this one place."""
 
 import os
 from enum import Enum
@@ -11,7 +11,7 @@ from ikto_core.plugins import BackendError, NoSuchDeviceError
 
 
 class Operation(Enum):
-    """What was being done when the kernel refused: the same number means different things."""
+    """What the backend was doing when the kernel refused: the meaning of an error number depends on it."""
 
     READ = "be read"
     CREATE = "be created"
@@ -24,7 +24,7 @@ class Operation(Enum):
 
 _NO_WIREGUARD = (
     "this kernel has no WireGuard",
-    'load it: modprobe wireguard (in Linux since 5.6); or use a userspace WireGuard: "backend": "wgtool"',
+    'load the module: modprobe wireguard (Linux 5.6 or later); or use userspace WireGuard: "backend": "wgtool"',
 )
 _NO_IPV6 = (
     "IPv6 is disabled on this host or on this device",
@@ -37,40 +37,40 @@ _MEANINGS: dict[tuple[Operation, int], tuple[str, str]] = {
     (Operation.ADDRESS, EOPNOTSUPP): _NO_IPV6,
 }
 _PERMISSION = "run as root, or with the capability CAP_NET_ADMIN (systemd: AmbientCapabilities=CAP_NET_ADMIN)"
-_PORT = "`ss -ulnp` shows who has it; or choose another `wg_port`"
+_PORT = "find the process that uses it with `ss -ulnp`, or choose another `wg_port`"
 
 
-class backend_errors:  # noqa: N801 - reads as what it does
-    """Turn what the kernel says inside the block into a BackendError that names the device and what to do."""
+class backend_errors:  # noqa: N801 - a context manager, named like a function
+    """Raise kernel errors of the block as BackendError that names the device, with a hint where one is known."""
 
-    __slots__ = ("_ifname", "_task")
+    __slots__ = ("_ifname", "_operation")
 
-    def __init__(self, ifname: str, task: Operation) -> None:
+    def __init__(self, ifname: str, operation: Operation) -> None:
         self._ifname = ifname
-        self._task = task
+        self._operation = operation
 
     def __enter__(self) -> None:
-        """Begin the block."""
+        """Start the block."""
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """End the block; raises BackendError in place of an error of the kernel."""
+        """End the block. Raises BackendError in place of a NetlinkError or an OSError."""
         if isinstance(error, NetlinkError):
-            raise _backend_error(self._ifname, self._task, error.code, str(error.args[1])) from error
+            raise _backend_error(self._ifname, self._operation, error.code, str(error.args[1])) from error
         if isinstance(error, OSError):
             text = error.strerror or str(error)
-            raise _backend_error(self._ifname, self._task, error.errno or 0, text) from error
+            raise _backend_error(self._ifname, self._operation, error.errno or 0, text) from error
 
 
 def wrong_kind(ifname: str) -> BackendError:
-    """Return the error of a device that is there, but is not the kernel's WireGuard."""
+    """Return the error for a link that exists but is not a kernel WireGuard device."""
     return BackendError(
         f"{ifname} is not a WireGuard device of the kernel",
-        hint='choose another name, or "backend": "wgtool" if it is a userspace WireGuard',
+        hint='choose another `wg_dev_name`, or use "backend": "wgtool" if it is a userspace WireGuard device',
     )
 
 
 def name_taken_outside(ifname: str, netns: Path) -> BackendError:
-    """Return the error of a device that can't be made elsewhere because of another one of its name here."""
+    """Return the error for a device that can't be created in `netns` because the agent's namespace has its name."""
     return BackendError(
         f"{ifname} can't be created in {netns}: the agent's own network namespace has a device of that name",
         hint="choose another `wg_dev_name`",
@@ -78,19 +78,19 @@ def name_taken_outside(ifname: str, netns: Path) -> BackendError:
 
 
 def no_such_device(ifname: str) -> NoSuchDeviceError:
-    """Return the error of a device that is not there."""
+    """Return the error for a device that does not exist."""
     return NoSuchDeviceError(f"there is no device {ifname!r}")
 
 
-def _backend_error(ifname: str, task: Operation, code: int, text: str) -> BackendError:
-    if code == ENODEV or (task, code) == (Operation.CONFIGURE, ENOENT):  # ENOENT: there is no WireGuard, so no device
+def _backend_error(ifname: str, operation: Operation, code: int, text: str) -> BackendError:
+    if code == ENODEV or (operation, code) == (Operation.CONFIGURE, ENOENT):  # ENOENT: no WireGuard, thus no device
         return no_such_device(ifname)
     if code == EPERM:
-        return BackendError(f"{ifname} can't {task.value}: no permission", hint=_PERMISSION)
+        return BackendError(f"{ifname} can't {operation.value}: no permission", hint=_PERMISSION)
     if code == EADDRINUSE:
-        return BackendError(f"{ifname} can't {task.value}: its UDP port is in use", hint=_PORT)
-    if meaning := _MEANINGS.get((task, code)):
-        return BackendError(f"{ifname} can't {task.value}: {meaning[0]}", hint=meaning[1])
+        return BackendError(f"{ifname} can't {operation.value}: its UDP port is in use", hint=_PORT)
+    if meaning := _MEANINGS.get((operation, code)):
+        return BackendError(f"{ifname} can't {operation.value}: {meaning[0]}", hint=meaning[1])
     if code == EOPNOTSUPP:
         return wrong_kind(ifname)
-    return BackendError(f"{ifname} can't {task.value}: {text or os.strerror(code)}")
+    return BackendError(f"{ifname} can't {operation.value}: {text or os.strerror(code)}")

@@ -1,4 +1,4 @@
-"""What happens to WireGuard links, as the kernel tells it."""
+"""Watches WireGuard links through the kernel's rtnetlink notifications."""
 
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -17,47 +17,47 @@ _GROUPS = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
 
 
 async def watch(namespace: Namespace, *, receive_bytes: int | None = None) -> AsyncIterator[DeviceEvent]:
-    """Tell of WireGuard links and their addresses, for ever; the kernel tells nothing of peers.
+    """Yield changes of WireGuard links and their addresses, without end. The kernel reports no changes of peers.
 
-    What we do ourselves is told too: the kernel says whose hand it was of IPv4 addresses, but neither of IPv6 ones nor
-    of an MTU. Events that overran the buffer are made up for: each device is told to be changed.
+    This process's own writes are included: the kernel names the sender only for IPv4 addresses, not for IPv6
+    addresses or an MTU. If the receive buffer overflows, every device is reported as changed.
 
     Args:
-        namespace: Where the links are.
-        receive_bytes: How much the kernel may hold for us; None: what pyroute2 asks for.
+        namespace: The network namespace of the links.
+        receive_bytes: Size of the socket's receive buffer; None: pyroute2's default.
 
     """
-    names = _Names()
+    names = _LinkNames()
     while True:
         options = {} if receive_bytes is None else {"rcvbuf": receive_bytes}
         with closing(await namespace.route(**options)) as route:
             await route.bind(groups=_GROUPS)
-            for event in names.started_anew([message async for message in await route.get_links()]):
+            for event in names.resync([message async for message in await route.get_links()]):
                 yield event
             try:
                 async for event in _events(route, names):
                     yield event
             except (OSError, NetlinkError) as error:
-                # A socket of pyroute2 is dead after that: another one, and a look at what there is.
+                # pyroute2 can't use a socket after an overflow: open another one and list the links again.
                 if getattr(error, "code", None) != ENOBUFS and getattr(error, "errno", None) != ENOBUFS:
                     raise
 
 
-async def _events(route: AsyncIPRoute, names: "_Names") -> AsyncIterator[DeviceEvent]:
+async def _events(route: AsyncIPRoute, names: "_LinkNames") -> AsyncIterator[DeviceEvent]:
     while True:
-        async for message in route.get():  # it ends after each datagram
+        async for message in route.get():  # ends after each datagram
             for event in names.events(message):
                 yield event
 
 
-class _Names:
-    """The names of the WireGuard links by index: messages about addresses have only that."""
+class _LinkNames:
+    """The names of the WireGuard links by index: messages about addresses contain only the index."""
 
     def __init__(self) -> None:
-        self._names: dict[int, str] | None = None  # None: not looked yet
+        self._names: dict[int, str] | None = None  # None: not listed yet
 
-    def started_anew(self, links: list[Any]) -> list[DeviceEvent]:
-        """Take all links there are; after the first time, tell of all that may have happened unseen."""
+    def resync(self, links: list[Any]) -> list[DeviceEvent]:
+        """Replace the known links by this list. After the first time, return an event for every old and new link."""
         before = self._names
         self._names = {m["index"]: str(m.get("ifname")) for m in links if Link.of(m).kind == WIREGUARD}
         if before is None:
@@ -68,7 +68,7 @@ class _Names:
         ]
 
     def events(self, message: Any) -> list[DeviceEvent]:  # noqa: ANN401 - pyroute2 has no types
-        """Return what a message tells: a renamed link is gone, and another one is there."""
+        """Return the events of a message. A renamed link is one that is gone and one that changed."""
         names = self._names if self._names is not None else {}
         index, event = message["index"], message.get("event")
         before = names.get(index)

@@ -1,4 +1,4 @@
-"""A client of one generic netlink family: requests, acknowledgements and dumps over a socket of the system."""
+"""A client for one generic netlink family: requests, acknowledgements and dumps over a raw socket."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from struct import Struct
 
 from ikto_backends.netlink.attributes import attribute, attributes
 
-_GENERIC = 16  # NETLINK_GENERIC, which is also the number of its controller (GENL_ID_CTRL)
+_GENERIC = 16  # NETLINK_GENERIC, and also the id of its controller (GENL_ID_CTRL)
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _REQUEST, _ACK, _DUMP, _DUMP_INTERRUPTED, _ACK_TLVS = 1, 4, 0x300, 0x10, 0x200
 _ERROR, _DONE = 2, 3
@@ -20,32 +20,32 @@ _HEADER = Struct("=IHHII")  # length, type, flags, sequence number, port
 _GENERIC_HEADER = Struct("=BBxx")  # command, version
 _ERRNO = Struct("=i")
 _HEADERS = _HEADER.size + _GENERIC_HEADER.size
-_RECEIVE_BYTES = 1 << 16  # the kernel's largest part of a dump is 32 KiB
-_TIMEOUT_S = 60.0  # an answer of the kernel does not get lost; should it, we don't hang
+_RECEIVE_BYTES = 1 << 16  # the kernel sends a dump in parts of at most 32 KiB
+_TIMEOUT_S = 60.0  # the kernel always answers; this is a guard against waiting forever
 _DUMP_TRIES = 20
 
 
 class GenericNetlink:
-    """Talk to a family by name. Calls block: run them in one thread, by turns.
+    """Send requests to a family by name. Calls block and are not thread-safe: run them in one thread.
 
-    What is sent goes through one socket, for a small write costs no more than opening one; whatever fails closes it.
-    Each dump has a socket of its own. So nothing that a call leaves behind (an unread answer, an overrun buffer) can
-    meet the next. All raise OSError with the kernel's number and text; ENOENT if there is no such family.
+    Writes share one socket, because opening one costs as much as a small write; an error closes it. Each dump opens
+    its own socket. So an unread answer or an overflowed buffer of one call can't affect the next. Methods raise
+    OSError with the kernel's error number and text; ENOENT if the kernel does not know the family.
     """
 
     def __init__(self, family: str) -> None:
         self._family = family
-        self._number: int | None = None
+        self._id: int | None = None
         self._connection: socket.socket | None = None
 
     def close(self) -> None:
-        """Close the socket; the next call opens another one."""
+        """Close the socket; the next write opens another one."""
         connection, self._connection = self._connection, None
         if connection:
             connection.close()
 
     def send(self, command: int, payloads: Iterable[bytes]) -> None:
-        """Send messages one by one, each once the kernel has carried out the one before; stop at the first error."""
+        """Send messages one by one, each after the kernel has acknowledged the one before. Stop at the first error."""
         if self._connection is None:
             self._connection = _open()
         try:
@@ -55,43 +55,43 @@ class GenericNetlink:
             raise
 
     def _send(self, connection: socket.socket, command: int, payloads: Iterable[bytes]) -> None:
-        number = self._resolved(connection)
+        number = self._family_id(connection)
         for sequence, payload in enumerate(payloads, start=2):
             connection.send(_message(number, _REQUEST | _ACK, sequence, command, payload))
             for _ in receive_answers(connection, sequence):
                 pass
 
     def dump(self, command: int, payload: bytes) -> list[bytes]:
-        """Return the payloads of a dump that nothing changed meanwhile; EINTR if it was changed again and again."""
+        """Return the payloads of a consistent dump; EINTR if a change interrupts every attempt."""
         for _ in range(_DUMP_TRIES):
             try:
                 with _open() as connection:
-                    connection.send(_message(self._resolved(connection), _REQUEST | _DUMP, 2, command, payload))
+                    connection.send(_message(self._family_id(connection), _REQUEST | _DUMP, 2, command, payload))
                     return list(receive_answers(connection, 2))
-            except OSError as error:  # ENOBUFS: a part of the answer is lost
+            except OSError as error:  # ENOBUFS: a part of the answer was lost
                 if error.errno not in {EINTR, ENOBUFS}:
                     raise
-        raise OSError(EINTR, "the device was changed each time that it was read")
+        raise OSError(EINTR, f"the device changed during each of {_DUMP_TRIES} reads")
 
-    def _resolved(self, connection: socket.socket) -> int:
-        """Return the family's number; it stays for as long as its module is loaded."""
-        if self._number is None:
+    def _family_id(self, connection: socket.socket) -> int:
+        """Return the family's id, which is fixed while its kernel module is loaded."""
+        if self._id is None:
             name = attribute(_FAMILY_NAME, self._family.encode() + b"\0")
             connection.send(_message(_GENERIC, _REQUEST | _ACK, 1, _GET_FAMILY, name))
             for answer in receive_answers(connection, 1):
                 for kind, start, end in attributes(answer):
                     if kind == _FAMILY_ID:
-                        self._number = int.from_bytes(answer[start:end], sys.byteorder)
-        if self._number is None:
+                        self._id = int.from_bytes(answer[start:end], sys.byteorder)
+        if self._id is None:
             raise OSError(ENOENT, f"the kernel does not know the netlink family {self._family!r}")
-        return self._number
+        return self._id
 
 
 def _open() -> socket.socket:
     connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _GENERIC)
     try:
-        connection.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)  # errors come with a text,
-        connection.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)  # and without a copy of the request
+        connection.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)  # errors contain a text,
+        connection.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)  # but no copy of the request
         connection.settimeout(_TIMEOUT_S)
         connection.bind((0, 0))
     except OSError:
@@ -106,14 +106,14 @@ def _message(kind: int, flags: int, sequence: int, command: int, payload: bytes)
 
 
 def receive_answers(connection: socket.socket, sequence: int) -> Iterator[bytes]:
-    """Yield the payloads that answer one request, until it is done; OSError if it failed."""
+    """Yield the payloads that answer one request, until its end; OSError if it failed."""
     while True:
         data = connection.recv(_RECEIVE_BYTES)
         for kind, flags, number, body in _messages(data):
             if number != sequence:
                 continue
             if flags & _DUMP_INTERRUPTED:
-                raise InterruptedError(EINTR, "the device was changed while it was read")
+                raise InterruptedError(EINTR, "the device changed during the read")
             if kind in {_ERROR, _DONE}:
                 _raise_for(body, has_text=kind == _ERROR and bool(flags & _ACK_TLVS))
                 return
@@ -132,7 +132,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 
 
 def _raise_for(body: bytes, *, has_text: bool) -> None:
-    """Raise what an NLMSG_ERROR or an NLMSG_DONE tells; zero is an acknowledgement."""
+    """Raise the error of an NLMSG_ERROR or NLMSG_DONE body; return if its number is zero, an acknowledgement."""
     code = -_ERRNO.unpack_from(body)[0] if len(body) >= _ERRNO.size else 0
     if not code:
         return

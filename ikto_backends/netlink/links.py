@@ -1,4 +1,4 @@
-"""Links and their addresses, by the routing family of netlink (pyroute2)."""
+"""Network links and their addresses, over rtnetlink (pyroute2)."""
 
 from collections.abc import Set
 from contextlib import suppress
@@ -24,13 +24,13 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     """A network interface."""
 
     index: int
-    kind: str  # empty: a device of hardware, or the loopback
+    kind: str  # IFLA_INFO_KIND; empty: a hardware device or the loopback
     mtu: int
     up: bool
 
     @classmethod
     def of(cls, message: Any) -> "Link":  # noqa: ANN401 - pyroute2 has no types
-        """Read a message about a link."""
+        """Return the link that a message describes."""
         kind = message.get(("linkinfo", "kind")) or ""
         return cls(
             index=message["index"],
@@ -41,12 +41,12 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Links:
-    """Links of one network namespace. All methods raise pyroute2's NetlinkError or OSError."""
+    """The links of one network namespace. Methods raise pyroute2's NetlinkError or OSError."""
 
-    def __init__(self, namespace: Namespace, route: AsyncIPRoute, births: AsyncIPRoute) -> None:
+    def __init__(self, namespace: Namespace, route: AsyncIPRoute, creating_route: AsyncIPRoute) -> None:
         self._namespace = namespace
-        self._route = route  # a socket of that namespace
-        self._births = births  # a socket of the agent's own one
+        self._route = route  # a socket in that namespace
+        self._creating_route = creating_route  # a socket in the agent's own namespace
 
     async def get(self, ifname: str) -> Link | None:
         """Return the link, None if it is absent."""
@@ -59,20 +59,22 @@ class Links:
         return Link.of(message)
 
     async def create(self, ifname: str) -> bool:
-        """Add a WireGuard link; False if there is a link of that name, whatever it is."""
+        """Add a WireGuard link; False if a link of any kind has the name."""
         try:
-            await self._births.link("add", ifname=ifname, kind=WIREGUARD, **self._namespace.born_here())
+            await self._creating_route.link(
+                "add", ifname=ifname, kind=WIREGUARD, **self._namespace.creation_attributes()
+            )
         except NetlinkError as error:
             if error.code != EEXIST:
                 raise
-            if self._namespace.path and await self.get(ifname) is None:  # Linux before 6.15 looks in both namespaces
+            if self._namespace.path and await self.get(ifname) is None:  # Linux before 6.15 checks both namespaces
                 raise name_taken_outside(ifname, self._namespace.path) from None
             return False
         await self._namespace.run(partial(_keep_addresses_when_down, ifname))
         return True
 
     async def delete(self, index: int) -> None:
-        """Make sure that the link is not there."""
+        """Delete the link if it exists."""
         try:
             await self._route.link("del", index=index)
         except NetlinkError as error:
@@ -84,14 +86,14 @@ class Links:
         await self._route.link("set", index=index, mtu=mtu)
 
     async def set_up(self, index: int, *, up: bool) -> None:
-        """Set the link up or down. Linux takes IPv6 addresses from a link that goes down: they come again."""
+        """Set the link up or down. Linux removes the IPv6 addresses of a link that goes down; they are added again."""
         before = frozenset() if up else await self.addresses(index)
         await self._route.link("set", index=index, state="up" if up else "down")
         if before:
             await self._add_addresses(index, before - await self.addresses(index))
 
     async def addresses(self, index: int) -> frozenset[Interface]:
-        """Return the link's addresses, without IPv6 link-local ones: the system adds these."""
+        """Return the link's addresses without the IPv6 link-local ones, which the kernel manages."""
         found = [
             ip_interface((message.get("local") or message.get("address"), message["prefixlen"]))
             async for message in await self._route.get_addr(index=index)
@@ -99,10 +101,11 @@ class Links:
         return frozenset(address for address in found if not (address.version == 6 and address.is_link_local))
 
     async def change_addresses(self, index: int, add: Set[Interface], remove: Set[Interface]) -> None:
-        """Add addresses, then remove others; those that are in neither set stay.
+        """Add addresses, then remove others; addresses in neither set stay.
 
-        Linux removes an IPv4 subnet's later addresses with its first one (unless told to promote them): what was
-        not to go is added again. And an IPv6 address whose prefix length changes has to go before it comes again.
+        Linux removes an IPv4 subnet's secondary addresses with its primary one (unless promote_secondaries is set):
+        those that must stay are added again. An IPv6 address whose prefix length changes is removed before it is
+        added.
         """
         before = await self.addresses(index) if remove else frozenset()
         changing = {address.ip for address in add}
@@ -123,11 +126,11 @@ class Links:
             try:
                 await self._route.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
             except NetlinkError as error:
-                if error.code != EADDRNOTAVAIL:  # it has gone, by itself or with the first of its subnet
+                if error.code != EADDRNOTAVAIL:  # already removed, perhaps with the primary address of its subnet
                     raise
 
 
 def _keep_addresses_when_down(ifname: str) -> None:
-    """Let IPv6 addresses outlive the link's being down, as IPv4 ones do; where that can't be said, so be it."""
+    """Ask the kernel to keep IPv6 addresses when the link goes down, as it keeps IPv4 ones; ignore failures."""
     with suppress(OSError):
         Path(f"/proc/sys/net/ipv6/conf/{ifname}/keep_addr_on_down").write_text("1")

@@ -1,4 +1,4 @@
-"""A thread that does what blocks, one call after another, while the event loop goes on."""
+"""A worker thread that runs blocking calls one after another, so that the event loop is not blocked."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,65 +11,65 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Run calls in their order: one cancelled before its turn is left out, one that has begun ends before the next.
+    """Run calls in order. A call that is cancelled before it starts is skipped; one that has started runs to its end.
 
-    As an executor of one thread does, but with one queue and one wake-up a call. A hop through `run_in_executor` takes
-    a third longer, and is the largest part of what it costs to write one peer.
+    Same as an executor with one thread, but with one queue and one wake-up for each call. `run_in_executor` takes a
+    third longer, and the switch of threads is the largest part of the time that writing one peer takes.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._ended = False
-        self._asked: SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._stopped = False
+        self._queue: SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = SimpleQueue()
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Return what the call returns, or raise what it raises; RuntimeError after the end."""
-        if self._ended:
-            raise RuntimeError("the thread has ended, or is about to")
-        done: asyncio.Future[T] = self._loop.create_future()
-        self._asked.put((done, call))
-        return await done
+        """Return what the call returns, or raise what it raises. RuntimeError after `stop`."""
+        if self._stopped:
+            raise RuntimeError("the worker thread has been stopped")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put((future, call))
+        return await future
 
-    def work(self) -> None:
-        """Do what was asked for, until the end; this is the thread."""
-        while asked := self._asked.get():
-            self._do(*asked)
-            del asked  # while it waits, the thread holds nobody's results
+    def run_queue(self) -> None:
+        """Run the queued calls until `stop`. This is the thread's main function."""
+        while queued := self._queue.get():
+            self._run_one(*queued)
+            del queued  # keep no result alive while the thread waits for the next call
 
-    def end(self) -> None:
-        """Let the thread end once it has done what it was asked for before."""
-        self._ended = True
-        self._asked.put(None)
+    def stop(self) -> None:
+        """End the thread once the calls that are already queued are done."""
+        self._stopped = True
+        self._queue.put(None)
 
-    def _do(self, done: "asyncio.Future[T]", call: Callable[[], T]) -> None:
-        if done.cancelled():
+    def _run_one(self, future: "asyncio.Future[T]", call: Callable[[], T]) -> None:
+        if future.cancelled():
             return
         try:
             result = call()
-        except BaseException as error:  # noqa: BLE001 - it is for whoever waits
-            self._loop.call_soon_threadsafe(_fail, done, error)
+        except BaseException as error:  # noqa: BLE001 - passed on to the caller
+            self._loop.call_soon_threadsafe(_fail, future, error)
         else:
-            self._loop.call_soon_threadsafe(_succeed, done, result)
+            self._loop.call_soon_threadsafe(_succeed, future, result)
 
 
 @asynccontextmanager
 async def open_worker() -> AsyncIterator[Worker]:
-    """Yield a worker, whose thread ends with the context: what it had begun is over by then."""
+    """Yield a worker. When the context ends, its running call has ended and so has its thread."""
     worker = Worker()
-    thread = Thread(target=worker.work, name="wireguard", daemon=True)
+    thread = Thread(target=worker.run_queue, name="wireguard", daemon=True)
     thread.start()
     try:
         yield worker
     finally:
-        worker.end()
+        worker.stop()
         await asyncio.to_thread(thread.join)
 
 
-def _succeed(done: "asyncio.Future[T]", result: T) -> None:
-    if not done.cancelled():
-        done.set_result(result)
+def _succeed(future: "asyncio.Future[T]", result: T) -> None:
+    if not future.cancelled():
+        future.set_result(result)
 
 
-def _fail(done: "asyncio.Future[Any]", error: BaseException) -> None:
-    if not done.cancelled():
-        done.set_exception(error)
+def _fail(future: "asyncio.Future[Any]", error: BaseException) -> None:
+    if not future.cancelled():
+        future.set_exception(error)

@@ -197,7 +197,7 @@ def test_an_endpoint_comes_back_with_its_scope(host: str) -> None:
 
 def test_a_scope_that_is_no_interface_is_an_error() -> None:
     patch = DevicePatch(peers=(replace(create(1), endpoint=Endpoint("fe80::1%none-such", 1)),))
-    with pytest.raises(BackendError, match="'none-such' is no interface"):
+    with pytest.raises(BackendError, match="'none-such' of an endpoint is not an interface"):
         encode_patch("wg0", patch)
 
 
@@ -223,7 +223,7 @@ def test_a_host_that_is_no_address_is_an_error(host: str, usual: bool) -> None:
     ],
 )
 def test_a_number_out_of_range_is_an_error(patch: DevicePatch) -> None:
-    with pytest.raises(BackendError, match="is not 0 to"):
+    with pytest.raises(BackendError, match="is out of range: 0 to"):
         encode_patch("wg0", patch)
 
 

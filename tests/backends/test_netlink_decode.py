@@ -67,7 +67,7 @@ def test_what_was_seen_changes_nothing() -> None:
 
 def test_an_endpoint_of_another_family_is_none_of_ipv4() -> None:
     told = [struct.pack("=H14x", AF_UNIX), struct.pack("=H2s4s8x", AF_INET, b"\0\1", b"\1\2\3\4")]
-    (seen := DecodeCache()).learn(told, [])
+    (seen := DecodeCache()).fill(told, [])
     assert seen.endpoints[told[1]] == Endpoint("1.2.3.4", 1)
     with pytest.raises(ValueError, match="family"):
         seen.endpoints[told[0]]
@@ -155,7 +155,7 @@ def test_the_rest_of_a_split_peer_comes_before_the_usual_ones() -> None:
     rest = attr(0x8000, attr(1, public_key_of(1)) + attr(9, dict(parse(parse(told(1, "10.2.0.0/16"))[0][1]))[9]))
     with pytest.MonkeyPatch.context() as patch:
         at_once: list[int] = []
-        patch.setattr("ikto_backends.netlink.decode.usual_peers", lambda *given: found(at_once, decode_in_bulk(*given)))
+        patch.setattr("ikto_backends.netlink.decode.decode_in_bulk", lambda *given: found(at_once, decode_in_bulk(*given)))
         state = decode([attr(8, ONE), attr(8, rest + OTHER + told(3, "10.3.0.0/16"))], DecodeCache(str))
     assert [len(peer.allowed_ips) for peer in state.peers.values()] == [2, 1, 1]
     assert at_once == [1, 0, 2]
@@ -170,8 +170,8 @@ def readable_or_clear(messages: list[bytes]) -> None:
     """Read them; and whatever they are, they are the same with the quick way closed."""
     with pytest.MonkeyPatch.context() as patch:
         first = outcome(messages)
-        patch.setattr("ikto_backends.netlink.decode.usual_peers", lambda *_: None)
-        patch.setattr("ikto_backends.netlink.decode_cache._only", lambda _: None)
+        patch.setattr("ikto_backends.netlink.decode.decode_in_bulk", lambda *_: None)
+        patch.setattr("ikto_backends.netlink.decode_cache._single_prefix", lambda _: None)
         assert outcome(messages) == first
 
 
