@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ikto_core.agent import key_rotation as rotation
 from ikto_core.cli.main import main
-from ikto_core.config import types as forms
+from ikto_core.config import types
 from ikto_core.disk import snapshot_writer
 from ikto_core.store import connection as link
 
@@ -19,7 +19,7 @@ def hurry(longest_s: float) -> None:
     link.FIRST_BACKOFF_S = link.LONGEST_BACKOFF_S = longest_s
     snapshot_writer.SAVE_EVERY_S = longest_s
     rotation.learning_s = lambda keys: longest_s  # noqa: ARG005 - called by position, yet its type has a name
-    forms.SHORTEST_LEASE_S = 1
+    types.SHORTEST_LEASE_S = 1
 
 
 def tell_tasks(*_: object) -> None:

@@ -1,4 +1,7 @@
-"""How this host takes part in its mesh: the file of Ikto 0.3.0, members of our own, and whatever overrides them."""
+"""The configuration: its settings, their checks, and the sources they are read from (file, environment, flags).
+
+It must never know what the settings are used for: it opens no connection and looks at no device.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,47 +19,47 @@ __all__ = ["SETTINGS", "Config", "blocked_plugins", "config_from_flags", "config
 
 
 def load_config(path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
-    """Return the checked configuration: flags come before the environment, that before the file.
+    """Return the checked configuration. Flags override the environment, which overrides the file.
 
     Args:
-        path: The JSON file; None: there is none.
-        environ: Environment variables; those named `IKTO_<MEMBER>` are read.
-        overrides: Text by member's name, from the command line.
+        path: The JSON file; None: no file.
+        environ: Environment variables; those named `IKTO_<SETTING>` are read.
+        overrides: Text by setting's name, from the command line.
 
     Raises:
-        ConfigError: With every problem found, each with its member, its origin and what would be right. A value
-            that a higher source overrides is not looked at.
+        ConfigError: With every problem found: the setting, what is wrong, the source of the value, and what to give
+            instead. An overridden value is not checked.
 
     """
     sources = (from_file(path) if path else Source(), from_environ(environ), from_flags(overrides))
-    given = {member: value for source in sources for member, value in source.items()}
+    given = {setting: value for source in sources for setting, value in source.items()}
     return make_config(given, problems=tuple(problem for source in sources for problem in source.problems))
 
 
 def config_from_flags(overrides: Mapping[str, str]) -> Config:
-    """Return the checked configuration that flags alone make; ConfigError with every problem found."""
+    """Return the checked configuration made of flags and defaults. Raises ConfigError with every problem found."""
     source = from_flags(overrides)
     return make_config(source, problems=source.problems)
 
 
 def blocked_plugins(path: Path | None, *, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Return which plugins are off, whatever the other members are; ConfigError if this one can't be had."""
+    """Return the setting `blocked_plugins`; other settings may be invalid. Raises ConfigError if this one is."""
     sources = (from_file(path) if path else Source(), from_environ(environ))
-    given = {member: value for source in sources for member, value in source.items() if member == "blocked_plugins"}
-    return make_config({"private_address": Given(AUTO, ""), **given}).blocked_plugins  # which has no default
+    given = {name: value for source in sources for name, value in source.items() if name == "blocked_plugins"}
+    return make_config({"private_address": Given(AUTO, ""), **given}).blocked_plugins  # required
 
 
-def config_of(**members: object) -> Config:
-    """Return the checked configuration that a program gives, member by member; ConfigError with every problem found."""
-    source = from_program(members)
+def config_of(**settings: object) -> Config:
+    """Return the checked configuration made of keyword arguments. Raises ConfigError with every problem found."""
+    source = from_program(settings)
     return make_config(source, problems=source.problems)
 
 
 def config_schema() -> dict[str, Any]:
-    """Return the configuration's JSON Schema, with a description of each member."""
+    """Return the configuration's JSON Schema, with a description of each setting."""
     schema = msgspec.json.schema(Config)
     schema["$defs"]["Config"] |= {
-        "description": "How a host takes part in an Ikto mesh.",
-        "required": ["private_address"],  # its default is the one value that is refused
+        "description": "Configuration of an Ikto node.",
+        "required": ["private_address"],  # its default, "", is not a valid value
     }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

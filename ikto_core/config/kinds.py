@@ -1,4 +1,4 @@
-"""What is known of each member: its type, the form's words, what it is for."""
+"""The table of settings: the type, check, message words and description of each."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Self, get_args, get_origin
@@ -10,16 +10,16 @@ from ikto_core.config.types import Info, split_list
 
 
 class Kind(NamedTuple):
-    """The kind of value that a member, or an item of one, takes."""
+    """The kind of value that a setting, or an item of a list setting, takes."""
 
-    annotation: object  # what msgspec converts to
-    form: Info
+    annotation: object  # the type that msgspec converts to
+    info: Info
     description: str
-    item: "Kind | None"  # of a list's items; None: it is no list
+    item: "Kind | None"  # the kind of a list's items; None: not a list
 
     @classmethod
     def of(cls, annotation: object) -> Self:
-        """Read an annotated type of `forms`, with or without a description."""
+        """Return the kind for an annotated type of `types`, with or without a description."""
         bare, *notes = get_args(annotation)
         return cls(
             annotation,
@@ -29,17 +29,17 @@ class Kind(NamedTuple):
         )
 
     def split(self, text: str) -> object:
-        """Return what a text of the command line or the environment stands for, before conversion."""
+        """Return the JSON value for a text from the command line or the environment: a list if the setting is one."""
         return split_list(text) if self.item else text
 
     def convert(self, value: object, *, is_text: bool) -> object:
-        """Return a value of this kind, from JSON or from text; msgspec.ValidationError, a ValueError, if it is none."""
+        """Return a JSON value or a text converted to this kind. Raises ValueError (msgspec.ValidationError is one)."""
         if is_text and isinstance(value, str):
             value = self.split(value)
         converted: object = msgspec.convert(value, self.annotation, strict=not is_text)
-        self.form.check(converted)
+        self.info.check(converted)
         return converted
 
 
 SETTINGS: Mapping[str, Kind] = {field.name: Kind.of(field.type) for field in msgspec.structs.fields(Config)}
-"""The members, in the configuration's order."""
+"""The settings by name, in the configuration's order."""

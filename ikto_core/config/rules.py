@@ -1,4 +1,4 @@
-"""What the members of a configuration must fulfil together."""
+"""Checks that involve several settings, such as an address that must lie inside the mesh."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,27 +10,31 @@ from ikto_core.config.types import AUTO, shown
 from ikto_core.values.addressing import Prefix, parse_address
 
 STATIC = "static"
-"""The IPAM strategy of who wants no address but the configured one."""
+"""The IPAM strategy that never proposes a subnet: private_address must be given."""
 
 
 class Fault(NamedTuple):
-    """What is wrong with a member, and what would be right."""
+    """What is wrong with a setting, and what to give instead."""
 
-    member: str
+    setting: str
     wrong: str
     advice: str
 
 
 class Rule(NamedTuple):
-    """A check of some members, which can be made only if each of these is sound by itself."""
+    """A check of some settings. It runs only if each of them is valid by itself."""
 
-    members: frozenset[str]
+    settings: frozenset[str]
     faults: Callable[[Config], Iterator[Fault]]
 
 
 def _private_address_is_given(config: Config) -> Iterator[Fault]:
     if not config.private_address:
-        yield Fault("private_address", "is empty", 'give an address inside the mesh, or "auto"; `ikto init` draws one')
+        yield Fault(
+            "private_address",
+            "is empty",
+            'give an address inside the mesh, or "auto"; `ikto init` chooses a random one',
+        )
 
 
 def _private_address_is_in_mesh(config: Config) -> Iterator[Fault]:
@@ -39,17 +43,21 @@ def _private_address_is_in_mesh(config: Config) -> Iterator[Fault]:
         yield Fault("private_address", f"{shown(address)} is outside the mesh", f"give one inside {config.mesh}")
 
 
-def _private_address_is_one_hosts(config: Config) -> Iterator[Fault]:
+def _private_address_is_not_broadcast(config: Config) -> Iterator[Fault]:
     address = config.private_address
     if address not in ("", AUTO) and parse_address(address) == config.mesh.broadcast:
         wrong = f"{shown(address)} is the broadcast address of {config.mesh}"
-        yield Fault("private_address", wrong, "give another one")
+        yield Fault("private_address", wrong, "give another address")
 
 
-def _something_chooses(config: Config) -> Iterator[Fault]:
+def _static_has_an_address(config: Config) -> Iterator[Fault]:
     if config.private_address == AUTO and config.ipam == STATIC:
-        advice = 'give the address to use here, or another ipam such as "random"'
-        yield Fault("private_address", f'{shown(AUTO)} lets ipam "{STATIC}" choose, which never does', advice)
+        advice = 'give the address to use, or another ipam such as "random"'
+        yield Fault(
+            "private_address",
+            f'{shown(AUTO)} needs an ipam that proposes subnets, which "{STATIC}" does not',
+            advice,
+        )
 
 
 def _reserved_is_in_mesh(config: Config) -> Iterator[Fault]:
@@ -70,7 +78,7 @@ def _subnet_fits_mesh(config: Config) -> Iterator[Fault]:
 
 
 def _advertised_is_outside_mesh(config: Config) -> Iterator[Fault]:
-    advice = "give one that peers reach without the mesh"
+    advice = "give one that peers reach without it"
     if config.advertised and _holds(config.mesh, config.advertised):
         yield Fault("advertise_address", f"{shown(config.advertised)} is inside the mesh", advice)
     for endpoint in config.advertised_endpoints:
@@ -91,33 +99,33 @@ def _one_way_to_authenticate(config: Config) -> Iterator[Fault]:
         "nats_nkey_seed": config.nats_nkey_seed,
         "nats_url": any("@" in urlsplit(server).netloc for server in config.nats_servers),
     }
-    first, *others = [member for member, given in ways.items() if given] or [""]
-    for member in others:
-        how = "has a user" if member == "nats_url" else "is a second way to authenticate"
-        yield Fault(member, f"{how} beside {first}", "give only one of them")
+    first, *others = [setting for setting, given in ways.items() if given] or [""]
+    for setting in others:
+        how = "has a user" if setting == "nats_url" else "is a second way to authenticate"
+        yield Fault(setting, f"{how} beside {first}", "give only one of them")
 
 
-def _come_together(one: str, other: str, config: Config) -> Iterator[Fault]:
-    for member, missing in ((one, other), (other, one)):
-        if getattr(config, member) and not getattr(config, missing):
-            yield Fault(member, f"is given without {missing}", "give both or neither")
+def _both_or_neither(one: str, other: str, config: Config) -> Iterator[Fault]:
+    for setting, missing in ((one, other), (other, one)):
+        if getattr(config, setting) and not getattr(config, missing):
+            yield Fault(setting, f"is given without {missing}", "give both or neither")
 
 
 def _pair(one: str, other: str) -> Rule:
-    return Rule(frozenset({one, other}), partial(_come_together, one, other))
+    return Rule(frozenset({one, other}), partial(_both_or_neither, one, other))
 
 
-_WAYS = frozenset({"nats_creds", "nats_user", "nats_password", "nats_token", "nats_nkey_seed", "nats_url"})
+_CREDENTIALS = frozenset({"nats_creds", "nats_user", "nats_password", "nats_token", "nats_nkey_seed", "nats_url"})
 
 RULES = (
     Rule(frozenset({"private_address"}), _private_address_is_given),
     Rule(frozenset({"mesh_cidr", "private_address"}), _private_address_is_in_mesh),
-    Rule(frozenset({"mesh_cidr", "private_address"}), _private_address_is_one_hosts),
-    Rule(frozenset({"private_address", "ipam"}), _something_chooses),
+    Rule(frozenset({"mesh_cidr", "private_address"}), _private_address_is_not_broadcast),
+    Rule(frozenset({"private_address", "ipam"}), _static_has_an_address),
     Rule(frozenset({"mesh_cidr", "subnet_prefix"}), _subnet_fits_mesh),
     Rule(frozenset({"mesh_cidr", "ipam_reserved"}), _reserved_is_in_mesh),
     Rule(frozenset({"mesh_cidr", "advertise_address", "endpoints"}), _advertised_is_outside_mesh),
-    Rule(_WAYS, _one_way_to_authenticate),
+    Rule(_CREDENTIALS, _one_way_to_authenticate),
     _pair("nats_user", "nats_password"),
     _pair("nats_tls_cert", "nats_tls_key"),
 )

@@ -1,4 +1,4 @@
-"""Where members come from: file, environment, command line, a program. Each tells of names it does not know."""
+"""The sources of settings: file, environment, command line, program. Each reports unknown names."""
 
 import json
 from collections import Counter
@@ -15,43 +15,43 @@ from ikto_core.errors import ConfigError
 
 MAX_FILE_BYTES = 1024 * 1024
 ENV_PREFIX = "IKTO_"
-_MOST_NAMES_TOLD = 20  # a file of 100,000 unknown members is one mistake, not as many
+_MOST_NAMES_REPORTED = 20  # a file with 100,000 unknown settings is one mistake
 
 
 class Source(dict[str, Given]):
-    """The known members that one source gives, and its own problems."""
+    """The known settings that one source gives, and the problems of the source itself."""
 
     problems: tuple[str, ...] = ()
 
 
 def from_file(path: Path) -> Source:
-    """Return the members in a JSON file; ConfigError, in one line, if it holds no JSON object."""
+    """Return the settings in a JSON file. Raises ConfigError if it does not hold a JSON object."""
     origin = f"in {path}"
-    members = _read_object(path)
-    source = Source({name: Given(value, origin) for name, value in members.items() if name in SETTINGS})
+    document = _read_object(path)
+    source = Source({name: Given(value, origin) for name, value in document.items() if name in SETTINGS})
     source.problems = (
-        *_told(f"{_clipped(name)}: is there more than once ({origin}); give it once" for name in members.repeated),
-        *_told(_unknown(name, origin) for name in members if name not in SETTINGS),
+        *_limited(f"{_clipped(name)}: is given more than once ({origin}); give it once" for name in document.repeated),
+        *_limited(_unknown(name, origin) for name in document if name not in SETTINGS),
     )
     return source
 
 
 def from_environ(environ: Mapping[str, str]) -> Source:
-    """Return the members that `IKTO_<MEMBER>` variables give.
+    """Return the settings given by `IKTO_<SETTING>` variables.
 
-    Other variables of that prefix may be somebody else's: only one that is nearly a member's is a problem.
+    Other variables with that prefix may belong to other programs: only a name close to a setting's is a problem.
     """
-    names = {ENV_PREFIX + member.upper(): member for member in SETTINGS}
+    names = {ENV_PREFIX + setting.upper(): setting for setting in SETTINGS}
     source = Source(
         {
-            member: Given(environ[name], f"from {name}", is_text=True)
-            for name, member in names.items()
+            setting: Given(environ[name], f"from {name}", is_text=True)
+            for name, setting in names.items()
             if name in environ
         }
     )
     others = sorted(name for name in environ if name.startswith(ENV_PREFIX) and name not in names)
     source.problems = tuple(
-        f"{_clipped(name)}: is no known variable (in the environment); did you mean {near[0]}?"
+        f"{_clipped(name)}: is not a known variable (in the environment); did you mean {near[0]}?"
         for name in others
         if (near := get_close_matches(name[:64], names, n=1, cutoff=0.9))
     )
@@ -59,7 +59,7 @@ def from_environ(environ: Mapping[str, str]) -> Source:
 
 
 def from_flags(overrides: Mapping[str, str]) -> Source:
-    """Return the members that the command line gives."""
+    """Return the settings given on the command line."""
     flags = {name: "--" + name.replace("_", "-") for name in overrides}
     source = Source(
         {name: Given(text, f"from {flags[name]}", is_text=True) for name, text in overrides.items() if name in SETTINGS}
@@ -68,34 +68,34 @@ def from_flags(overrides: Mapping[str, str]) -> Source:
     return source
 
 
-def from_program(members: Mapping[str, object]) -> Source:
-    """Return the members that a program gives as values."""
+def from_program(settings: Mapping[str, object]) -> Source:
+    """Return the settings that a program gives as values."""
     origin = "as given"
-    source = Source({name: Given(value, origin) for name, value in members.items() if name in SETTINGS})
-    source.problems = tuple(_unknown(name, origin) for name in members if name not in SETTINGS)
+    source = Source({name: Given(value, origin) for name, value in settings.items() if name in SETTINGS})
+    source.problems = tuple(_unknown(name, origin) for name in settings if name not in SETTINGS)
     return source
 
 
 def _unknown(name: str, origin: str) -> str:
     near = get_close_matches(name[:64].lower(), SETTINGS, n=1)
-    advice = f"did you mean {near[0]}?" if near else "`ikto config schema` lists the members"
-    return f"{_clipped(name)}: is no known member ({origin}); {advice}"
+    advice = f"did you mean {near[0]}?" if near else "`ikto config schema` lists the settings"
+    return f"{_clipped(name)}: is not a known setting ({origin}); {advice}"
 
 
 def _clipped(name: str) -> str:
-    """Return a name as it may stand in a message: as it is if it looks like a member's."""
+    """Return a name for a message: unchanged if it looks like a setting's, otherwise quoted and cut."""
     return name if name.isidentifier() and len(name) <= 64 else shown(name)
 
 
-def _told(problems: Iterable[str]) -> Iterator[str]:
+def _limited(problems: Iterable[str]) -> Iterator[str]:
     problems = iter(problems)
-    yield from islice(problems, _MOST_NAMES_TOLD)
+    yield from islice(problems, _MOST_NAMES_REPORTED)
     if more := sum(1 for _ in problems):
         yield f"…and {more} more of these"
 
 
-class _Members(dict[str, object]):
-    """A JSON object that remembers which of its names came twice."""
+class _Object(dict[str, object]):
+    """A JSON object that records which of its names are repeated."""
 
     def __init__(self, pairs: list[tuple[str, object]]) -> None:
         super().__init__(pairs)
@@ -103,19 +103,19 @@ class _Members(dict[str, object]):
         self.repeated = [name for name, count in counts.items() if count > 1]
 
 
-def _read_object(path: Path) -> _Members:
+def _read_object(path: Path) -> _Object:
     text = _read_text(path)
     try:
-        document = json.loads(text, object_pairs_hook=_Members, parse_constant=_refuse_constant)
+        document = json.loads(text, object_pairs_hook=_Object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         wrong = error.msg.removesuffix(" at")
         raise ConfigError(f"{path}: is not JSON: {wrong} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply; a configuration is one flat object") from None
     except ValueError:  # NaN, or more digits than Python converts
-        raise ConfigError(f"{path}: holds a number that is none in JSON, or has thousands of digits") from None
-    if not isinstance(document, _Members):
-        raise ConfigError(f"{path}: is not a JSON object, as a configuration is")
+        raise ConfigError(f"{path}: has a number that is not valid JSON, or has thousands of digits") from None
+    if not isinstance(document, _Object):
+        raise ConfigError(f"{path}: is not a JSON object")
     return document
 
 
@@ -123,7 +123,7 @@ def _read_text(path: Path) -> str:
     hint = f"`ikto init -o {path}` writes one"
     content = read_bounded(path, limit=MAX_FILE_BYTES, missing_hint=hint).content
     if not content.strip():
-        raise ConfigError(f"{path}: is empty", hint="`ikto init` prints a configuration to put there")
+        raise ConfigError(f"{path}: is empty", hint="`ikto init` prints a configuration")
     try:
         return content.decode()
     except UnicodeDecodeError as error:

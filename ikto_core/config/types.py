@@ -1,4 +1,4 @@
-"""The forms that a member's value may have: a type that msgspec checks, and the words for whoever got it wrong."""
+"""The types of settings: what msgspec checks, further checks, and the words for error messages."""
 
 import json
 from collections.abc import Callable
@@ -18,45 +18,45 @@ NATS_SCHEMES = ("nats", "tls", "ws", "wss")
 
 
 class BetterValueError(ValueError):
-    """A value is wrong in a way that shows what was meant; the text is the value to give."""
+    """The value is wrong, but shows what was meant. The error's text is the value to give instead."""
 
 
 def shown(value: object) -> str:
-    """Return a value as it may stand in a message: short, on one line, in JSON."""
-    if isinstance(value, dict | list):  # never written out: it may be nested as deep as the parser goes
+    """Return a value for a message: as JSON, on one line, at most 64 characters."""
+    if isinstance(value, dict | list):  # not written out: it may be nested very deeply
         return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
-    text = json.dumps(value).replace("\x7f", r"\u007f")  # the one control character that it leaves alone
+    text = json.dumps(value).replace("\x7f", r"\u007f")  # the only control character that json leaves unescaped
     return text if len(text) <= 64 else f"{text[:60]}…"
 
 
 def hidden(_value: object) -> str:
-    """Stand for a secret."""
+    """Return a placeholder for a secret."""
     return "(hidden)"
 
 
 def redacted(value: object) -> str:
-    """Return a URL, or a list of them, without users and passwords: nothing before the last `@` is shown."""
+    """Return one or more URLs for a message, without users and passwords: the part before the last `@` is hidden."""
     if isinstance(value, str) and "@" in value:
         return shown("(hidden)@" + value.rpartition("@")[2])
     return shown(value)
 
 
 def split_list(text: str) -> list[str]:
-    """Return the items of a comma-separated list; an empty text has none."""
+    """Return the items of a comma-separated list; an empty text is an empty list."""
     return [item.strip() for item in text.split(",")] if text.strip() else []
 
 
 def _accept(_value: object) -> None:
-    """Ask no more than the type does."""
+    """Accept every value of the type."""
 
 
 class Info(NamedTuple):
-    """The words for a type in messages, and a check of what the type alone can't say."""
+    """The words for a type in messages, and a check beyond what the type expresses."""
 
     noun: str  # completes "70000 is not …"
     right: str  # completes "give …"
-    check: Callable[[Any], None] = _accept  # raises ValueError, or BetterValueError with what would be right
-    show: Callable[[object], str] = shown  # how a value of it may be printed
+    check: Callable[[Any], None] = _accept  # raises ValueError, or BetterValueError with the right value
+    show: Callable[[object], str] = shown  # prints a value without its secrets
 
 
 def _check_network(text: str) -> None:
@@ -87,7 +87,7 @@ def _check_endpoint(text: str) -> None:
 
 
 def seconds_of(text: str) -> int:
-    """Return the seconds of a duration such as 24h; ValueError if it is none."""
+    """Return the seconds of a duration such as `24h`. Raises ValueError if it is not one."""
     return int(text[:-1]) * _SECONDS[text[-1]]
 
 
@@ -140,7 +140,7 @@ PluginNames = Annotated[
 ObserverText = Annotated[
     str,
     Meta(pattern=r"^[a-z0-9-]+(=.*)?\Z"),
-    Info("an observer", 'a plugin\'s name, and what it asks for after "=", such as "exec=/usr/local/bin/hook"'),
+    Info("an observer", 'a plugin\'s name, and its argument after "=", such as "exec=/usr/local/bin/hook"'),
 ]
 ObserverTexts = Annotated[
     tuple[ObserverText, ...],
@@ -179,7 +179,7 @@ EndpointTexts = Annotated[
     Info(f"a list of at most {MAX_ENDPOINTS} endpoints", 'a list such as ["203.0.113.10:51820"]'),
 ]
 
-# What the kernel's dev_valid_name() takes, without '%', which makes a name a pattern (net/core/dev.c).
+# What the kernel's dev_valid_name() accepts, without '%', which would make the name a pattern (net/core/dev.c).
 Ifname = Annotated[
     str,
     Meta(pattern=r"^[^\s/:%]{1,15}$"),
@@ -190,7 +190,7 @@ Netns = Annotated[
     Meta(pattern=r"^[^\s\x00]*$"),
     Info(
         "a network namespace",
-        'a name that `ip netns` lists, an absolute path, or "" for our own',
+        'a name that `ip netns` lists, an absolute path, or "" for the agent\'s own',
         _check_netns,
     ),
 ]
@@ -201,7 +201,7 @@ NatsUrl = Annotated[
     str,
     Info(
         "one or more NATS URLs",
-        "nats://, tls://, ws:// or wss:// and a host, separated by commas (ws and wss not beside the others)",
+        "nats://, tls://, ws:// or wss:// and a host, separated by commas (ws and wss can't be mixed with the others)",
         _check_nats_url,
         redacted,
     ),

@@ -1,4 +1,4 @@
-"""What a demo stands on: the best WireGuard that this machine offers, and why it is no better one."""
+"""Choosing the demo's backend: the best one that this machine supports, and why better ones are unusable."""
 
 import os
 import shutil
@@ -18,82 +18,82 @@ TUN = Path("/dev/net/tun")
 
 
 class Machine(NamedTuple):
-    """What decides. Of a machine where we are not root, only that is known."""
+    """The facts that decide. Without root, only `root` is known; the other fields keep their defaults."""
 
     root: bool = False
     missing: frozenset[str] = frozenset()  # of PROGRAMS
     ipv6: bool = True
-    no_namespaces: str = ""  # why none can be made
+    no_namespaces: str = ""  # why no network namespace can be created; empty: one can
     kernel_wireguard: bool = False
-    tun: bool = False
+    tun: bool = False  # whether TUN can be opened
 
 
 class Capabilities(NamedTuple):
-    """A backend, and what to say of it in one line."""
+    """The chosen backend, and one line that says why."""
 
     backend: str
-    said: str
+    summary: str
 
     @property
     def real(self) -> bool:
-        """Whether packets flow."""
+        """Whether the mesh carries packets."""
         return self.backend != "fake"
 
 
 def choose(machine: Machine, wanted: str | None) -> Capabilities:
-    """Return the best backend, or the wanted one. Raises IktoError if the wanted one can't be had."""
+    """Return the best usable backend, or `wanted`. Raises IktoError if `wanted` is unusable."""
     obstacles: list[str] = []
     for backend in [wanted] if wanted else BACKENDS:
         if not (why := obstacle(machine, backend)):
-            return Capabilities(backend, _said(machine, backend, obstacles))
+            return Capabilities(backend, _summary(machine, backend, obstacles))
         obstacles.append(why)
-    raise IktoError(f"no demo with the backend {wanted}: {obstacles[0]}", hint="without --backend it takes the best")
+    raise IktoError(f"backend {wanted} is unusable here: {obstacles[0]}", hint="omit --backend to use the best one")
 
 
 def obstacle(machine: Machine, backend: str) -> str:
-    """Return why a backend can't be used; empty if it can."""
+    """Return why a backend is unusable; empty if it is usable."""
     if backend == "fake":
         return ""
     userspace = not machine.kernel_wireguard
     needed = {"netlink": {"ip", "ping"}, "wgtool": {"ip", "ping", "wg"} | ({"wireguard-go"} if userspace else set())}
     lacking = sorted(needed[backend] & machine.missing)
     reasons = (
-        (not machine.root, "only root can make network namespaces"),
+        (not machine.root, "network namespaces need root"),
         (bool(lacking), f"not installed: {', '.join(lacking)}"),
         (not machine.ipv6, "this kernel has no IPv6"),
-        (bool(machine.no_namespaces), f"network namespaces can't be made ({machine.no_namespaces})"),
+        (bool(machine.no_namespaces), f"network namespaces can't be created ({machine.no_namespaces})"),
         (userspace and backend == "netlink", "this kernel has no WireGuard"),
-        (userspace and not machine.tun, f"{TUN} can't be opened, which userspace WireGuard needs"),
+        (userspace and not machine.tun, f"userspace WireGuard needs {TUN}, which can't be opened"),
     )
-    return next((why for stands, why in reasons if stands), "")
+    return next((why for applies, why in reasons if applies), "")
 
 
-def _said(machine: Machine, backend: str, obstacles: Sequence[str]) -> str:
-    because = f", since {'; '.join(dict.fromkeys(obstacles))}" if obstacles else ""
+def _summary(machine: Machine, backend: str, obstacles: Sequence[str]) -> str:
+    because = f", because {'; '.join(dict.fromkeys(obstacles))}" if obstacles else ""
     if backend == "fake":
-        return f"No tunnels: backend fake, which keeps devices in memory{because}."
+        return f"No tunnels: backend fake, with devices in memory{because}."
     by = "the kernel's WireGuard" if machine.kernel_wireguard else "wireguard-go"
-    return f"Real tunnels, each node on a host of its own: {by} (backend {backend}){because}."
+    return f"Real tunnels, each node in its own network namespace: {by} (backend {backend}){because}."
 
 
-def look() -> Machine:
-    """Find out what this machine offers, by trying where nothing else tells; leaves nothing behind."""
+def probe_machine() -> Machine:
+    """Find out what this machine supports. Devices and namespaces created to find out are removed again."""
     if os.geteuid() != 0:
         return Machine()
     missing = frozenset(program for program in PROGRAMS if shutil.which(program) is None)
-    no_namespaces, kernel_wireguard = ("", False) if "ip" in missing else _tried()
+    no_namespaces, kernel_wireguard = ("", False) if "ip" in missing else _try_namespace()
     return Machine(
         root=True,
         missing=missing,
         ipv6=Path("/proc/net/if_inet6").exists(),
         no_namespaces=no_namespaces,
         kernel_wireguard=kernel_wireguard,
-        tun=_opens(TUN),
+        tun=_can_open(TUN),
     )
 
 
-def _tried() -> tuple[str, bool]:
-    """Return why no namespace can be made and entered, and whether a WireGuard device can be made in one."""
+def _try_namespace() -> tuple[str, bool]:
+    """Return why no namespace can be created and entered, and whether one can have a WireGuard device."""
     namespace = f"{prefix()}-probe"
     try:
         run("ip", "netns", "add", namespace)
@@ -116,7 +116,7 @@ def _succeeds(*command: str) -> bool:
     return True
 
 
-def _opens(device: Path) -> bool:
+def _can_open(device: Path) -> bool:
     try:
         os.close(os.open(device, os.O_RDWR))
     except OSError:

@@ -1,4 +1,4 @@
-"""The commands to look around in a demo that is running."""
+"""The shell commands that a running demo suggests."""
 
 import shlex
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 from ikto_core.lab.hosted import HostedNode
 
 
-def look_around(nodes: Sequence[HostedNode]) -> list[str]:
-    """Return command lines for a shell, each of which works as it stands while the demo runs."""
+def example_commands(nodes: Sequence[HostedNode]) -> list[str]:
+    """Return shell command lines that work unchanged while the demo runs."""
     first, *others = nodes
     socket = shlex.quote(str(first.agent.socket))
     commands = [f"{ikto()} status -s {socket}", f"{ikto()} info -s {socket}"]
@@ -22,7 +22,7 @@ def look_around(nodes: Sequence[HostedNode]) -> list[str]:
 
 
 def ikto() -> str:
-    """Return what runs this very program from a shell."""
+    """Return the shell command that runs this installation of `ikto`."""
     program = Path(sys.executable).with_name("ikto")
     if not program.exists():
         return shlex.join([sys.executable, "-m", "ikto_core"])

@@ -1,4 +1,4 @@
-"""What a demo calls its things, so that the next one finds what a killed one left."""
+"""The names of a demo's namespaces, directories and sockets, and removal of those that a killed demo left."""
 
 import os
 import re
@@ -13,36 +13,36 @@ from ikto_core.lab.hosted import ifnames_of
 from ikto_core.lab.network import namespaces, remove_namespace
 
 SOCKETS = Path("/var/run/wireguard")
-"""Where userspace WireGuard has its sockets, whatever the network namespace."""
+"""Where userspace WireGuard creates its sockets, shared by all network namespaces."""
 
 _NAME = re.compile(r"ikto-demo-([0-9]+)-")
 
 
 def prefix() -> str:
-    """Return how the names of this process's namespaces and directories begin."""
+    """Return the name prefix of this process's namespaces and directories."""
     return f"ikto-demo-{os.getpid()}"
 
 
 def remove_leftovers() -> list[str]:
-    """Remove the namespaces and directories of demos that are no more, and return their names."""
+    """Remove the namespaces and directories of demos whose process has ended, and return their names."""
     return [*_remove_namespaces(), *_remove_directories()]
 
 
 def remove_sockets(pid: int) -> None:
-    """Remove the sockets of a demo's devices: a device that is told to end while it starts leaves its own behind."""
+    """Remove the sockets of a demo's devices: wireguard-go leaves its socket if it is stopped while it starts."""
     for socket in SOCKETS.glob(f"{ifnames_of(pid)}*.sock"):
         socket.unlink(missing_ok=True)
 
 
 def orphaned(name: str) -> bool:
-    """Whether it is a demo's, and that demo's process is gone."""
+    """Whether a namespace or directory belongs to a demo whose process has ended."""
     found = _NAME.match(name)
     return bool(found) and not Path(f"/proc/{found[1]}").exists() if found else False
 
 
 def _remove_namespaces() -> Iterator[str]:
     for namespace in filter(orphaned, namespaces() if os.geteuid() == 0 else []):
-        with suppress(IktoError):  # another demo may be at it as well
+        with suppress(IktoError):  # another demo may be removing it, too
             remove_namespace(namespace)
             remove_sockets(int(namespace.split("-")[2]))
             yield namespace

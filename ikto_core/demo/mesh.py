@@ -1,4 +1,4 @@
-"""A mesh on this machine: a nats-server and agents, each a process of its own, all gone when the block ends."""
+"""Running the demo's mesh: a nats-server and agents as processes, all ended when the block ends."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -17,28 +17,28 @@ from ikto_core.lab.hosted import HostedMesh, hosted_mesh
 from ikto_core.lab.network import THIS_MACHINE, Host, network, run
 from ikto_core.mesh.records import PEER_KEYS
 
-ENDS_WITH_US = ("setpriv", "--pdeathsig", "TERM")
+END_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM")
 
 
 @contextmanager
 def running_mesh(nodes: int, backend: str) -> Iterator[HostedMesh]:
-    """Run a nats-server and `nodes` agents for the length of a block, each on a host of its own unless it is `fake`."""
+    """Run a nats-server and `nodes` agents for the length of a block, each on its own host except for `fake`."""
     fake = backend == "fake"
     config = {"advertise_address": THIS_MACHINE.address} if fake else {}
     with (
-        ExitStack() as at_last,
+        ExitStack() as cleanup,
         TemporaryDirectory(prefix=f"{prefix()}-") as name,
         _this_machine(nodes) if fake else network(nodes, prefix()) as (hub, hosts),
-        hosted_mesh(Path(name), hub, hosts, [backend] * nodes, config, before=_tie()) as mesh,
+        hosted_mesh(Path(name), hub, hosts, [backend] * nodes, config, before=_end_with_parent()) as mesh,
     ):
-        at_last.callback(remove_sockets, os.getpid())
+        cleanup.callback(remove_sockets, os.getpid())
         for node in mesh.nodes:
             node.agent.start()
         yield mesh
 
 
-def look(mesh: HostedMesh) -> list[StatusView | None]:
-    """Ask every agent how it does; None for one that does not answer. Raises IktoError if one has ended."""
+def read_statuses(mesh: HostedMesh) -> list[StatusView | None]:
+    """Return every agent's status; None for one that does not answer yet. Raises IktoError if one has ended."""
     agents = [node.agent for node in mesh.nodes]
     for agent in agents:
         if not agent.running:
@@ -56,7 +56,7 @@ def first_claim(mesh: HostedMesh) -> float:
 def _status(agent: AgentProcess) -> StatusView | None:
     try:
         return agent.admin.status()
-    except IktoError:  # it has only just started
+    except IktoError:  # it is still starting
         return None
 
 
@@ -64,10 +64,10 @@ def _this_machine(nodes: int) -> AbstractContextManager[tuple[Host, Sequence[Hos
     return nullcontext((THIS_MACHINE, [THIS_MACHINE] * nodes))
 
 
-def _tie() -> Sequence[str]:
-    """Return the program that has another one end with us, however we end; nothing where there is none."""
+def _end_with_parent() -> Sequence[str]:
+    """Return a command prefix that ends a program when this process ends; empty if setpriv is not available."""
     try:
-        run(*ENDS_WITH_US, "true")
+        run(*END_WITH_PARENT, "true")
     except IktoError:
         return ()
-    return ENDS_WITH_US
+    return END_WITH_PARENT

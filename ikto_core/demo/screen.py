@@ -1,4 +1,4 @@
-"""What a demo shows: a table that fills while the mesh forms, a summary, round-trip times, and what to try next."""
+"""The demo's output: a table that fills while the mesh forms, a summary, and a matrix of round-trip times."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,8 @@ from ikto_core.demo.pings import ANSWERS, RoundTrips
 
 
 def progress(names: Sequence[str], statuses: Sequence[StatusView | None]) -> Table:
-    """Return the table of a mesh that is forming: one row a node."""
-    table = Table("node", "state", "subnet", "peers", "device shows", title="A mesh forms")
+    """Return the table of a mesh that is forming: one row per node."""
+    table = Table("node", "state", "subnet", "peers", "device revision", title="Mesh forming")
     for name, status in zip(names, statuses, strict=True):
         if status is None:
             table.add_row(escape(name), "starting", "", "", "")
@@ -28,12 +28,12 @@ def progress(names: Sequence[str], statuses: Sequence[StatusView | None]) -> Tab
 
 
 def summary(statuses: Sequence[StatusView], took_s: float, server: str) -> RenderableType:
-    """Return what to say of a mesh that has converged.
+    """Return the summary of a mesh that has converged.
 
     Args:
-        statuses: Every node's.
-        took_s: From the first record's arrival in the bucket until every device showed all.
-        server: The nats-server's URL.
+        statuses: The status of every node.
+        took_s: Seconds from the first record in the bucket until every device had every peer.
+        server: URL of the nats-server.
 
     """
     table = Table(title="The mesh")
@@ -56,7 +56,7 @@ def summary(statuses: Sequence[StatusView], took_s: float, server: str) -> Rende
 
 
 def matrix(names: Sequence[str], found: RoundTrips) -> Table:
-    """Return the table of round-trip times, as far as they are known: from the rows' nodes to the columns'."""
+    """Return the table of the round-trip times known so far, from each row's node to each column's."""
     table = Table("from \\ to", title=f"Round trips over the mesh: ms, best of {ANSWERS}")
     for name in names:
         table.add_column(escape(name), justify="right", no_wrap=True)
@@ -75,7 +75,7 @@ def _cell(source: str, target: str, found: RoundTrips) -> str:
 
 
 def console(nodes: int = 0) -> Console:
-    """Return where to show it: stdout, in colour on a terminal only, and wide enough for a matrix of so many nodes."""
-    shown = Console(highlight=False)
-    shown.width = max(shown.width, 14 + 12 * nodes)
-    return shown
+    """Return a console on stdout, wide enough for a matrix of `nodes` nodes; it uses colour only on a terminal."""
+    wide = Console(highlight=False)
+    wide.width = max(wide.width, 14 + 12 * nodes)
+    return wide

@@ -1,4 +1,4 @@
 """Servers, agents and networks as processes, for the demo, tests and benchmarks.
 
-The agent must never import it.
+It must never be imported by the agent, which must run without nats-server and network namespaces.
 """

@@ -1,4 +1,4 @@
-"""An `ikto agent` as a process of its own, with a directory of its own, for demos and tests."""
+"""Running `ikto agent` as a child process with its own directory, for demos and tests."""
 
 import json
 import os
@@ -18,14 +18,14 @@ STOP_TIMEOUT_S = 10.0
 
 
 class AgentProcess:
-    """One node: its configuration, key, state, socket and log lie in `directory`; its process comes and goes.
+    """One node: a directory with its configuration, key, state, socket and log, and a process to start and stop.
 
     Args:
-        directory: A directory of the node's own; made if it is not there. Its path must be short enough for a socket.
-        config: Members of the configuration; those about files are filled in.
+        directory: The node's directory, created if missing. Its path must be short enough for a Unix socket.
+        config: Settings; `private_key_path` and `state_dir` are filled in.
         private_key: The device's key; None: a new one.
-        command: What runs `ikto`, such as a program that enters a network namespace first.
-        environ: Environment of the process; None: ours, without the `IKTO_*` that would override `config`.
+        command: The command that runs `ikto`, for example in a network namespace.
+        environ: Environment of the process; None: this process's, without `IKTO_*`, which would override `config`.
 
     """
 
@@ -64,45 +64,45 @@ class AgentProcess:
 
     @property
     def admin(self) -> AdminClient:
-        """The agent's admin interface."""
+        """A client of the agent's admin socket."""
         return AdminClient(self.socket)
 
     @property
     def running(self) -> bool:
-        """Whether its process lives."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """The number of its process, which may be over; 0 if it was never started."""
+        """The process id, also after the process ended; 0 if it was never started."""
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        """Start the agent; returns at once. Its configuration is written anew from `config`."""
+        """Write the configuration file from `config`, start the agent, and return at once."""
         path = self.directory / "config.json"
         path.write_text(json.dumps(self.config, indent=2))
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own argument list
+            self._process = subprocess.Popen(  # noqa: S603 - a fixed argument list
                 [*self._command, "agent", "-c", str(path), "-s", str(self.socket)],
                 env=self._environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # a Ctrl-C on the terminal is for its owner, who then stops it in order
+                start_new_session=True,  # Ctrl-C on the terminal reaches only the parent, which then stops the agent
             )
 
     def wait(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
-        """Wait until it ends by itself and return its exit code; subprocess.TimeoutExpired if it does not."""
-        assert self._process is not None, "not started"  # noqa: S101 - a mistake in the caller's program
+        """Wait until the process ends, and return its exit code. Raises subprocess.TimeoutExpired."""
+        assert self._process is not None, "not started"  # noqa: S101 - a programming error of the caller
         return self._process.wait(timeout_s)
 
     def send(self, number: Signals) -> None:
-        """Send its process a signal; nothing if it does not run."""
+        """Send a signal to the process, if it was started."""
         if self._process is not None:
             self._process.send_signal(number)
 
     def stop(self) -> int:
-        """End it in order and return its exit code, 0 if it never ran; killed if it takes too long."""
+        """Stop the agent, with SIGKILL after STOP_TIMEOUT_S; return its exit code, 0 if it was never started."""
         if self._process is None:
             return 0
         self.send(SIGTERM)
@@ -112,12 +112,12 @@ class AgentProcess:
             return self.kill()
 
     def kill(self) -> int:
-        """End it as a power failure does."""
+        """Kill the agent with SIGKILL, as a power failure would; return its exit code."""
         self.send(SIGKILL)
         return self.wait()
 
     def log_text(self) -> str:
-        """Return everything it has logged."""
+        """Return the whole log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
@@ -127,10 +127,10 @@ def _environ_without_ikto() -> dict[str, str]:
 
 @contextmanager
 def stopped_at_exit(agents: Sequence[AgentProcess]) -> Iterator[None]:
-    """See to it that none of these outlives the block, even if stopping one fails."""
+    """Stop all agents when the block ends, even if stopping one of them fails."""
     with ExitStack() as stack:
         for agent in agents:
             stack.callback(agent.stop)
-        for agent in agents:  # runs before the stops: they end side by side
+        for agent in agents:  # these run first, so that the agents end in parallel
             stack.callback(agent.send, SIGTERM)
         yield

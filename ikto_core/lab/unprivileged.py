@@ -1,4 +1,4 @@
-"""To take root's rights away for a while: tests run as root in containers, where no file is unreadable."""
+"""Dropping root's privileges for a while. Tests run as root in containers, and root can read every file."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ _NOBODY = 65534
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Act as nobody for as long as the block lasts; as whoever we are if that is not root."""
+    """Run the block with nobody's effective user id if this process runs as root; otherwise change nothing."""
     if os.geteuid() != 0:
         yield
         return

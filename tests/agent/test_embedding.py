@@ -283,7 +283,7 @@ def test_a_configuration_is_checked_member_by_member() -> None:
     with pytest.raises(ConfigError) as raised:
         config_of(private_address="auto", wg_port="7", wg_prot=7)
     assert raised.value.problems == (
-        "wg_prot: is no known member (as given); did you mean wg_port?",
+        "wg_prot: is not a known setting (as given); did you mean wg_port?",
         'wg_port: "7" is not a port (as given); give 1 to 65535',
     )
 

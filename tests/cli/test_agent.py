@@ -1,4 +1,4 @@
-"""`ikto agent` says which plugins are broken, and ends over one only if it was asked for."""
+"""`ikto agent` warns of broken plugins, and ends only if the configuration names one of them."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,10 @@ from tests.plugin_site import Site
 CONFIG = {"private_address": "auto", "nats_url": "nats://127.0.0.1:1", "advertise_address": "192.0.2.1"}
 
 
-def ended(directory: Path, site: Site, **members: object) -> tuple[int, str]:
-    """Return exit code and log of an agent that finds no NATS, with what is installed in `site`."""
+def run_to_end(directory: Path, site: Site, **settings: object) -> tuple[int, str]:
+    """Return exit code and log of an agent without NATS, with the plugins installed in `site`."""
     environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(site.path), str(Path(__file__).parents[2])])}
-    agent = AgentProcess(directory, {**CONFIG, "backend": "fake", **members}, environ=environ)
+    agent = AgentProcess(directory, {**CONFIG, "backend": "fake", **settings}, environ=environ)
     with stopped_at_exit([agent]):
         agent.start()
         return agent.wait(60), agent.log_text()
@@ -25,33 +25,33 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "agent"
 
 
-def test_a_broken_plugin_is_a_warning_once_and_harms_no_other(directory: Path, site: Site) -> None:
+def test_a_broken_plugin_is_logged_once_and_does_not_affect_others(directory: Path, site: Site) -> None:
     site.install("acme-ikto", "raise RuntimeError('boo')", entry="\x1bacme")
-    code, log = ended(directory, site)
-    assert code == 5  # as without it
-    (line,) = [line for line in log.splitlines() if "a plugin can't be used" in line]
-    assert all(word in line for word in ("warning", "acme-ikto", "1.5", "loading it raised RuntimeError"))
+    code, log = run_to_end(directory, site)
+    assert code == 5  # NATS unreachable, as without the plugin
+    (line,) = [line for line in log.splitlines() if "plugin unusable" in line]
+    assert all(word in line for word in ("warning", "acme-ikto", "1.5", "import raised RuntimeError"))
     assert r"name=\x1bacme " in line
 
 
-def test_the_one_that_was_asked_for_ends_it_with_its_cause(directory: Path, site: Site) -> None:
+def test_a_configured_backend_that_is_broken_ends_the_agent_with_its_cause(directory: Path, site: Site) -> None:
     site.install("acme-ikto", "raise RuntimeError('boo')", entry="acme")
-    code, log = ended(directory, site, backend="acme")
+    code, log = run_to_end(directory, site, backend="acme")
     assert code == 7
-    told = "ikto: backend 'acme' of acme-ikto 1.5 (entry point 'acme') is broken: loading it raised RuntimeError: boo"
-    assert log.splitlines()[-1] == told
+    expected = "ikto: backend 'acme' of acme-ikto 1.5 (entry point 'acme') is broken: import raised RuntimeError: boo"
+    assert log.splitlines()[-1] == expected
 
 
-def test_one_that_is_blocked_is_not_imported(directory: Path, site: Site) -> None:
+def test_a_blocked_plugin_is_not_imported(directory: Path, site: Site) -> None:
     site.install("acme-ikto", f"open({str(site.path / 'ran')!r}, 'w').close()")
-    code, log = ended(directory, site, blocked_plugins=["acme-ikto"])
+    code, log = run_to_end(directory, site, blocked_plugins=["acme-ikto"])
     assert code == 5
     assert "acme-ikto" not in log
     assert not (site.path / "ran").exists()
 
 
-def test_to_ask_for_one_that_is_blocked_says_so(directory: Path, site: Site) -> None:
-    code, log = ended(directory, site, blocked_plugins=["fake"])
+def test_a_configured_backend_that_is_blocked_is_an_error(directory: Path, site: Site) -> None:
+    code, log = run_to_end(directory, site, blocked_plugins=["fake"])
     assert code == 7
     assert "backend 'fake' of ikto" in log.splitlines()[-1]
     assert "is blocked: `blocked_plugins` names 'fake'" in log.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""`ikto bucket` makes, shows and upgrades a bucket on a real nats-server."""
+"""`ikto bucket` creates, shows, sweeps and upgrades a bucket on a real nats-server."""
 
 import asyncio
 import json
@@ -31,20 +31,20 @@ def ikto(shared_server: NatsServer, capsys: pytest.CaptureFixture[str]) -> Calla
 Ikto = Callable[..., tuple[int, str, str]]
 
 
-def test_create_makes_a_bucket_and_may_be_repeated(ikto: Ikto) -> None:
+def test_create_can_be_repeated(ikto: Ikto) -> None:
     arguments = ("bucket", "create", "--nats-kv", "cli-create", "-m", "fd20::/16", "-p", "56")
     assert ikto(*arguments) == (0, "cli-create: created, mesh fd20::/16 in subnets of length 56\n", "")
-    assert ikto(*arguments) == (0, "cli-create: there already, mesh fd20::/16 in subnets of length 56\n", "")
+    assert ikto(*arguments) == (0, "cli-create: already exists, mesh fd20::/16 in subnets of length 56\n", "")
 
 
 def test_create_refuses_another_mesh(ikto: Ikto) -> None:
     ikto("bucket", "create", "--nats-kv", "cli-other", "-m", "fd20::/16")
-    code, _, told = ikto("bucket", "create", "--nats-kv", "cli-other", "-m", "fd30::/16")
+    code, _, stderr = ikto("bucket", "create", "--nats-kv", "cli-other", "-m", "fd30::/16")
     assert code == 3
-    assert "mesh_cidr is 'fd20::/16', not 'fd30::/16'" in told
+    assert "mesh_cidr is 'fd20::/16', not 'fd30::/16'" in stderr
 
 
-def test_show_tells_what_a_bucket_is(ikto: Ikto) -> None:
+def test_show_describes_the_bucket(ikto: Ikto) -> None:
     ikto("bucket", "create", "--nats-kv", "cli-show")
     code, shown, _ = ikto("bucket", "show", "--nats-kv", "cli-show", "--json")
     found = json.loads(shown)
@@ -59,58 +59,58 @@ def test_show_tells_what_a_bucket_is(ikto: Ikto) -> None:
     assert found["follows_by_push"] is True
 
 
-def test_a_bucket_for_leases_is_added_when_it_is_asked_for(ikto: Ikto) -> None:
+def test_the_bucket_for_leases_is_created_only_with_the_option(ikto: Ikto) -> None:
     arguments = ("bucket", "create", "--nats-kv", "cli-leased")
     assert "leases" not in ikto(*arguments)[1]
-    for outcome in ("created", "there already"):
+    for outcome in ("created", "already exists"):
         assert ikto(*arguments, "--leases")[1].endswith(f"\ncli-leased-leases: {outcome}, for leases\n")
 
 
-def test_sweep_removes_what_ran_out(ikto: Ikto, shared_server: NatsServer) -> None:
+def test_sweep_removes_expired_records(ikto: Ikto, shared_server: NatsServer) -> None:
     record = replace(sample("10.0.0.16/28", instance="run-1"), lease=1)
 
-    async def leave_a_record_behind() -> None:
+    async def write_a_leased_record() -> None:
         async with open_session(NatsSettings(servers=(shared_server.url,)), Random()) as session:
             bucket = Bucket(session, "cli-sweep")
             await bucket.put(record.key, encode_record(record), expected=0)
             await bucket.renewals().put(record.key, b"run-1", expected=0)
 
     ikto("bucket", "create", "--nats-kv", "cli-sweep", "--leases")
-    asyncio.run(leave_a_record_behind())
-    told = ""
-    while not told:  # the lease takes a second
-        code, told, _ = ikto("bucket", "sweep", "--now", "--nats-kv", "cli-sweep")
+    asyncio.run(write_a_leased_record())
+    stdout = ""
+    while not stdout:  # the lease expires after a second
+        code, stdout, _ = ikto("bucket", "sweep", "--now", "--nats-kv", "cli-sweep")
         assert code == 0
-    assert told == "10.0.0.16/28: removed, its lease of 1 s ran out\n"
+    assert stdout == "10.0.0.16/28: removed: its lease of 1 s expired\n"
     assert ikto("bucket", "sweep", "--now", "--nats-kv", "cli-sweep") == (0, "", "")
 
 
-def test_upgrade_says_whether_it_had_to(ikto: Ikto, shared_server: NatsServer) -> None:
-    async def make_as_the_original_does() -> None:
+def test_upgrade_reports_whether_it_changed_the_bucket(ikto: Ikto, shared_server: NatsServer) -> None:
+    async def create_as_ikto_0_3_0() -> None:
         async with open_session(NatsSettings(servers=(shared_server.url,)), Random()) as session:
             await session.client.jetstream().create_key_value(bucket="cli-legacy")
 
-    asyncio.run(make_as_the_original_does())
+    asyncio.run(create_as_ikto_0_3_0())
     assert ikto("bucket", "upgrade", "--nats-kv", "cli-legacy") == (0, "cli-legacy: upgraded\n", "")
     assert ikto("bucket", "upgrade", "--nats-kv", "cli-legacy") == (0, "cli-legacy: nothing to do\n", "")
 
 
 @pytest.mark.parametrize("command", ["show", "upgrade"])
-def test_a_missing_bucket_has_a_code_of_its_own(ikto: Ikto, command: str) -> None:
-    code, _, told = ikto("bucket", command, "--nats-kv", "cli-missing")
+def test_a_missing_bucket_exits_5(ikto: Ikto, command: str) -> None:
+    code, _, stderr = ikto("bucket", command, "--nats-kv", "cli-missing")
     assert code == 5
-    assert "there is no bucket 'cli-missing'" in told
+    assert "there is no bucket 'cli-missing'" in stderr
 
 
-def test_no_server_has_a_code_of_its_own_and_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_server_is_one_line_and_exits_5(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["bucket", "show", "--json", "--nats-url", "nats://127.0.0.1:1"]) == 5
-    out, told = capfd.readouterr()
+    out, stderr = capfd.readouterr()
     assert out == ""
-    assert told.count("\n") == 1
-    assert "can't be reached" in told
+    assert stderr.count("\n") == 1
+    assert "can't be reached" in stderr
 
 
-def test_what_the_environment_says_counts(
+def test_environment_variables_are_used(
     shared_server: NatsServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IKTO_NATS_URL", shared_server.url)
@@ -119,7 +119,7 @@ def test_what_the_environment_says_counts(
     assert "cli-environ: created" in capsys.readouterr().out
 
 
-def test_more_copies_than_servers_is_told_with_a_way_out(ikto: Ikto) -> None:
-    code, _, told = ikto("bucket", "create", "--nats-kv", "cli-replicas", "--replicas", "3")
+def test_more_replicas_than_servers_is_an_error_with_a_hint(ikto: Ikto) -> None:
+    code, _, stderr = ikto("bucket", "create", "--nats-kv", "cli-replicas", "--replicas", "3")
     assert code == 5
-    assert "--replicas 1" in told
+    assert "--replicas 1" in stderr

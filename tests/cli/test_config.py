@@ -1,4 +1,4 @@
-"""`ikto config` says of a file what an agent would."""
+"""`ikto config check` reports the same problems as an agent would."""
 
 import json
 from pathlib import Path
@@ -10,40 +10,40 @@ from ikto_core.config import config_schema
 
 
 @pytest.fixture
-def good(tmp_path: Path) -> Path:
+def valid(tmp_path: Path) -> Path:
     path = tmp_path / "ikto.json"
     path.write_text('{"private_address": "auto"}')
     return path
 
 
 @pytest.fixture
-def bad(tmp_path: Path) -> Path:
+def invalid(tmp_path: Path) -> Path:
     path = tmp_path / "ikto.json"
     path.write_text('{"private_address": "auto", "wg_port": 0, "nats_kv": ""}')
     return path
 
 
-def test_a_good_file_is_ok(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["config", "check", "-c", str(good)]) == 0
-    assert capsys.readouterr().out == f"{good}: ok\n"
+def test_a_valid_file_is_ok(valid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "check", "-c", str(valid)]) == 0
+    assert capsys.readouterr().out == f"{valid}: ok\n"
 
 
-def test_a_good_file_is_ok_for_a_program(good: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["config", "check", "--json", "--config", str(good)]) == 0
+def test_a_valid_file_is_ok_in_json(valid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "check", "--json", "--config", str(valid)]) == 0
     assert json.loads(capsys.readouterr().out) == {"ok": True, "problems": []}
 
 
-def test_every_problem_is_a_line(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["config", "check", "-c", str(bad)]) == 3
+def test_every_problem_is_one_line(invalid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "check", "-c", str(invalid)]) == 3
     captured = capsys.readouterr()
     port, bucket = captured.err.splitlines()
-    assert port == f"ikto: wg_port: 0 is not a port (in {bad}); give 1 to 65535"
+    assert port == f"ikto: wg_port: 0 is not a port (in {invalid}); give 1 to 65535"
     assert bucket.startswith('ikto: nats_kv: "" is not a bucket\'s name ')
     assert captured.out == ""
 
 
-def test_every_problem_is_an_item_for_a_program(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["config", "check", "--json", "-c", str(bad)]) == 3
+def test_every_problem_is_one_item_in_json(invalid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "check", "--json", "-c", str(invalid)]) == 3
     captured = capsys.readouterr()
     answer = json.loads(captured.out)
     assert answer["ok"] is False
@@ -51,26 +51,26 @@ def test_every_problem_is_an_item_for_a_program(bad: Path, capsys: pytest.Captur
     assert captured.err == ""
 
 
-def test_a_file_that_is_no_configuration_is_one_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_directory_is_one_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "check", "--json", "-c", str(tmp_path)]) == 3
     assert json.loads(capsys.readouterr().out)["problems"] == [f"{tmp_path}: is a directory, not a file"]
 
 
-def test_a_missing_file_is_one_line_with_a_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_is_one_line_with_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "none"
     assert run(["config", "check", "-c", str(path)]) == 3
     assert capsys.readouterr().err == f"ikto: {path}: there is no such file (`ikto init -o {path}` writes one)\n"
 
 
-def test_the_environment_is_checked_too(
-    good: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_environment_variables_are_checked(
+    valid: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IKTO_WG_PORT", "x")
-    assert run(["config", "check", "-c", str(good)]) == 3
+    assert run(["config", "check", "-c", str(valid)]) == 3
     assert "(from IKTO_WG_PORT)" in capsys.readouterr().err
 
 
-def test_a_files_name_cannot_steer_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_name_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "\x1b[31m"
     path.write_text('{"private_address": "auto"}')
     assert run(["config", "check", "-c", str(path)]) == 0

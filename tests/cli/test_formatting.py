@@ -1,4 +1,4 @@
-"""Ages and sizes are short and never absurd, whatever the clocks and counters say."""
+"""Ages and sizes are short and plausible for any clock and counter value."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.cli.answers import UNKNOWN_AGE, age, size
+from ikto_core.cli.formatting import UNKNOWN_AGE, age, size
 
 NOW = 1_700_000_000.0
 
@@ -26,12 +26,12 @@ NOW = 1_700_000_000.0
         (NOW, UNKNOWN_AGE),
     ],
 )
-def test_ages_are_in_the_unit_that_fits(seconds: float, text: str) -> None:
+def test_ages_have_a_suitable_unit(seconds: float, text: str) -> None:
     assert age(NOW - seconds, NOW) == text
 
 
 @given(st.floats(0, 1e12), st.floats(0, 1e12))
-def test_no_clock_makes_an_age_absurd(then: float, now: float) -> None:
+def test_ages_are_plausible_for_any_clock(then: float, now: float) -> None:
     text = age(then, now)
     assert text == UNKNOWN_AGE or re.fullmatch(r"\d{1,4} (s|min|h|d) ago", text)
 
@@ -48,5 +48,5 @@ def test_sizes_are_short(count: int) -> None:
 @pytest.mark.parametrize(
     ("count", "text"), [(1023, "1023 B"), (1024, "1.0 KiB"), (1024**2 - 1, "1.0 MiB"), (3 * 2**29, "1.5 GiB")]
 )
-def test_sizes_are_in_the_unit_that_fits(count: int, text: str) -> None:
+def test_sizes_have_a_suitable_unit(count: int, text: str) -> None:
     assert size(count) == text

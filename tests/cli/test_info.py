@@ -1,4 +1,4 @@
-"""`ikto info` shows the records of the agent that answers, in the words of 0.3.0 or as JSON."""
+"""`ikto info` shows the agent's records in the text format of 0.3.0, or as JSON."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def ikto(*arguments: object) -> int:
 
 
 @pytest.mark.usefixtures("node")
-async def test_humans_get_the_words_of_0_3_0(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_text_has_the_format_of_0_3_0(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert await ikto("info", "-s", path) == 0
     assert (
         capsys.readouterr().out
@@ -62,23 +62,23 @@ Peers (2):
     )
 
 
-async def test_programs_get_the_records_members(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_json_has_the_members_of_the_records(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert await ikto("info", "--socket", path, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert list(told) == ["self", "peers"]
-    assert told["self"] == {
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == ["self", "peers"]
+    assert answer["self"] == {
         "name": "node-a",
         "public_key": OWN_KEY.public().text,
         "advertise_address": "192.0.2.1",
         "allowed_ip": "fd10:1::/48",
         "wg_port": 51820,
     }
-    assert [peer["name"] for peer in told["peers"]] == ["peer-2", "peer-3"]
-    assert told["peers"][1]["endpoints"] == ["[2001:db8::3]:7", "192.0.2.3:8"]
+    assert [peer["name"] for peer in answer["peers"]] == ["peer-2", "peer-3"]
+    assert answer["peers"][1]["endpoints"] == ["[2001:db8::3]:7", "192.0.2.3:8"]
     assert node.controller.record
 
 
-async def test_before_the_claim_there_is_no_record(
+async def test_before_the_claim_no_record_is_shown(
     tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with fresh_node(tmp_path) as node, serve(node.report, path):
@@ -88,7 +88,7 @@ async def test_before_the_claim_there_is_no_record(
     assert capsys.readouterr().out == text + '{\n  "self": null,\n  "peers": []\n}\n'
 
 
-async def test_a_name_can_not_drive_the_terminal(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_name_cannot_control_the_terminal(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     node.put(peer_record(4, name="\x1b[2J\r\nNode Information:\x7f\u202e\x9b[bold]"))
     await node.converge()
     assert await ikto("info", "-s", path) == 0
@@ -96,12 +96,12 @@ async def test_a_name_can_not_drive_the_terminal(node: Node, path: Path, capsys:
     assert r"  - Name: \x1b[2J\r\nNode Information:\x7f\u202e\x9b[bold]" in text.splitlines()
     assert await ikto("info", "-s", path, "--json") == 0
     text = capsys.readouterr().out
-    assert all(mark == "\n" or mark.isprintable() for mark in text)
+    assert all(char == "\n" or char.isprintable() for char in text)
     assert json.loads(text)["peers"][2]["name"] == "\x1b[2J\r\nNode Information:\x7f\u202e\x9b[bold]"
 
 
 @pytest.mark.parametrize("command", ["info", "status"])
-def test_without_an_agent_it_is_one_line_and_exit_1(
+def test_without_an_agent_the_error_is_one_line_and_exits_1(
     path: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     assert run([command, "-s", str(path)]) == 1

@@ -1,4 +1,4 @@
-"""`ikto init` writes a configuration that an agent takes, with an address that nobody else is likely to have."""
+"""`ikto init` prints a valid configuration with a random private address."""
 
 import json
 from pathlib import Path
@@ -64,7 +64,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_it_prints_the_configuration_of_0_3_0(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_settings_of_0_3_0_are_printed_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys)
     document = json.loads(text)
     defaults = Config()
@@ -73,7 +73,7 @@ def test_it_prints_the_configuration_of_0_3_0(capsys: pytest.CaptureFixture[str]
     assert text == json.dumps(document, indent=2) + "\n"
 
 
-def test_each_run_draws_another_subnet_of_the_mesh(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_run_chooses_another_random_subnet(capsys: pytest.CaptureFixture[str]) -> None:
     addresses = {json.loads(printed(capsys))["private_address"] for _ in range(5)}
     assert len(addresses) == 5
     assert all(address.startswith("fd10:") and address.endswith("::") for address in addresses)
@@ -89,14 +89,14 @@ def test_mesh_and_prefix_length_are_options(capsys: pytest.CaptureFixture[str], 
 
 
 @pytest.mark.parametrize("options", [("--mesh-ip-net", "fd00::/8", "--subnet-prefix-length", "32")])
-def test_the_long_names_of_0_3_0_are_kept(capsys: pytest.CaptureFixture[str], options: tuple[str, ...]) -> None:
+def test_the_long_options_of_0_3_0_are_accepted(capsys: pytest.CaptureFixture[str], options: tuple[str, ...]) -> None:
     document = json.loads(printed(capsys, *options))
     assert (document["mesh_cidr"], document["subnet_prefix"]) == ("fd00::/8", 32)
 
 
-def test_every_member_has_an_option_and_reaches_the_agent(tmp_path: Path) -> None:
+def test_every_setting_has_an_option_and_is_written(tmp_path: Path) -> None:
     path = tmp_path / "ikto.json"
-    alternatives = {"nats_creds", "nats_token", "nats_nkey_seed"}  # not beside nats_user
+    alternatives = {"nats_creds", "nats_token", "nats_nkey_seed"}  # can't be combined with nats_user
     assert VALUES.keys() | alternatives == set(SETTINGS)
     options = [f"--{name.replace('_', '-')}={text}" for name, text in VALUES.items()]
     assert run(["init", "-o", str(path), *options]) == 0
@@ -111,69 +111,68 @@ def test_other_ways_to_authenticate_are_options(capsys: pytest.CaptureFixture[st
     assert json.loads(printed(capsys, f"--{name.replace('_', '-')}", "x"))[name] == "x"
 
 
-def test_an_address_given_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_given_address_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     for address in ("auto", "fd10:7::1"):
         assert json.loads(printed(capsys, "--private-address", address))["private_address"] == address
 
 
 @pytest.mark.parametrize("name", ["random", "sequential", "hash"])
-def test_a_strategy_given_is_written_with_an_address_that_it_chooses(
-    capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_a_given_strategy_is_written_with_the_address_auto(capsys: pytest.CaptureFixture[str], name: str) -> None:
     document = json.loads(printed(capsys, "--ipam", name))
     assert list(document) == [*ORDER_OF_0_3_0, "ipam"]
     assert (document["private_address"], document["ipam"]) == ("auto", name)
 
 
 @pytest.mark.parametrize("name", ["random", "static"])
-def test_an_address_given_is_kept_beside_a_strategy(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_a_given_address_is_written_beside_a_strategy(capsys: pytest.CaptureFixture[str], name: str) -> None:
     document = json.loads(printed(capsys, "--ipam", name, "--private-address", "fd10:7::1"))
     assert (document["private_address"], document["ipam"]) == ("fd10:7::1", name)
 
 
-def test_static_gets_an_address_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_static_gets_a_random_address(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(printed(capsys, "--ipam", "static"))
     assert document["ipam"] == "static"
     assert document["private_address"].startswith("fd10:")
     assert run(["init", "--ipam", "static", "--private-address", "auto"]) == 3
-    assert 'private_address: "auto" lets ipam "static" choose' in capsys.readouterr().err
+    assert (
+        'private_address: "auto" needs an ipam that proposes subnets, which "static" does not'
+        in capsys.readouterr().err
+    )
 
 
-def test_an_unknown_strategy_is_answered_with_those_on_offer(
+def test_an_unknown_strategy_is_an_error_that_lists_the_available_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "ikto.json"
     assert run(["init", "-o", str(path), "--ipam", "rendom"]) == 7
-    said = capsys.readouterr().err
-    assert said == (
-        "ikto: there is no ipam 'rendom'; on offer: hash, random, sequential, static (did you mean 'random'?)\n"
+    stderr = capsys.readouterr().err
+    assert stderr == (
+        "ikto: there is no ipam 'rendom'; available: hash, random, sequential, static (did you mean 'random'?)\n"
     )
     assert not path.exists()
 
 
-@pytest.mark.parametrize("asked", [("--ipam", "random"), ("--private-address", "auto")])
-def test_a_strategy_that_would_be_asked_and_is_blocked_is_an_error(
-    capsys: pytest.CaptureFixture[str], asked: tuple[str, str]
-) -> None:
-    assert run(["init", *asked, "--blocked-plugins", "random"]) == 7
+@pytest.mark.parametrize("options", [("--ipam", "random"), ("--private-address", "auto")])
+def test_a_blocked_strategy_is_an_error(capsys: pytest.CaptureFixture[str], options: tuple[str, str]) -> None:
+    assert run(["init", *options, "--blocked-plugins", "random"]) == 7
     assert "`blocked_plugins` names 'random'" in capsys.readouterr().err
 
 
-def test_what_is_reserved_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
-    halves = ["--ipam-reserved", "10.0.0.0/17,10.0.192.0/18"]
-    documents = [json.loads(printed(capsys, "-m", "10.0.0.0/16", "-p", "18", *halves)) for _ in range(5)]
+def test_reserved_networks_are_not_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    reserved = ["--ipam-reserved", "10.0.0.0/17,10.0.192.0/18"]
+    documents = [json.loads(printed(capsys, "-m", "10.0.0.0/16", "-p", "18", *reserved)) for _ in range(5)]
     assert {document["private_address"] for document in documents} == {"10.0.128.0"}
     assert run(["init", "--ipam-reserved", "fd10::/16"]) == 3
     assert "ipam_reserved: leaves no subnet of the mesh" in capsys.readouterr().err
 
 
-def test_the_environment_has_no_say(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_are_ignored(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IKTO_NATS_TOKEN", "secret")
     monkeypatch.setenv("IKTO_NAME", "other")
     assert list(json.loads(printed(capsys))) == ORDER_OF_0_3_0
 
 
-def test_a_file_passes_the_check_and_is_its_owners_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_written_file_is_valid_and_has_mode_0600(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "ikto.json"
     assert printed(capsys, "-o", str(path)) == ""
     assert run(["config", "check", "-c", str(path)]) == 0
@@ -184,11 +183,13 @@ def test_a_file_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = tmp_path / "ikto.json"
     path.write_text("precious")
     assert run(["init", "-o", str(path)]) == 3
-    assert capsys.readouterr().err == f"ikto: {path}: exists already, and is not overwritten (give another path)\n"
+    assert capsys.readouterr().err == f"ikto: {path}: already exists and is not overwritten (choose another path)\n"
     assert path.read_text() == "precious"
 
 
-def test_bad_values_are_all_told_and_nothing_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_invalid_value_is_reported_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "ikto.json"
     assert run(["init", "-o", str(path), "-m", "10.0.0.0/8", "--wg-port", "x", "--private-address", "fd10::"]) == 3
     assert capsys.readouterr().err.splitlines() == [
@@ -207,15 +208,21 @@ def meshes(draw: st.DrawFn) -> tuple[Prefix, int]:
 
 
 @given(mesh=meshes(), seed=st.integers())
-def test_the_address_is_a_subnets_of_the_mesh_and_never_the_firsts(mesh: tuple[Prefix, int], seed: int) -> None:
+def test_the_address_is_a_subnet_of_the_mesh_and_not_the_first_if_there_is_another(
+    mesh: tuple[Prefix, int], seed: int
+) -> None:
     network, prefix = mesh
     address = parse_address(random_private_address(network, prefix, Random(seed)))
     assert network.covers(Prefix.of(address, prefix))
     assert Prefix.of(address, prefix).address == address
-    assert (address == network.address) == (prefix == network.length)
+    broadcast_subnet = (
+        network.broadcast is not None and prefix >= 31
+    )  # its last address is the mesh's broadcast address
+    others = 2 ** (prefix - network.length) - 1 - broadcast_subnet
+    assert (address == network.address) == (others < 1)
 
 
-def test_every_subnet_but_the_first_can_be_drawn() -> None:
+def test_every_subnet_but_the_first_can_be_chosen() -> None:
     network = Prefix.parse("10.0.0.0/24")
     drawn = {random_private_address(network, 26, Random(seed)) for seed in range(100)}
     assert drawn == {"10.0.0.64", "10.0.0.128", "10.0.0.192"}

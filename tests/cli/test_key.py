@@ -1,4 +1,4 @@
-"""`ikto key` makes keys that WireGuard takes, and shows only their public halves."""
+"""`ikto key` generates WireGuard keys and never prints a private key."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ PRIVATE = "dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo="
 PUBLIC = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo="
 
 
-def test_a_key_is_made_for_its_owner_and_its_public_half_printed(
+def test_generate_writes_a_file_with_mode_0600_and_prints_the_public_key(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "private.key"
@@ -25,7 +25,7 @@ def test_a_key_is_made_for_its_owner_and_its_public_half_printed(
     assert capsys.readouterr().out == f"{load_private_key(path).public().text}\n"
 
 
-def test_each_key_is_another(tmp_path: Path) -> None:
+def test_every_generated_key_is_different(tmp_path: Path) -> None:
     for name in ("a", "b"):
         assert run(["key", "generate", str(tmp_path / name)]) == 0
     assert (tmp_path / "a").read_bytes() != (tmp_path / "b").read_bytes()
@@ -41,7 +41,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert path.read_text() == PRIVATE
 
 
-def test_the_public_key_of_a_file_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_the_public_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "private.key"
     path.touch(mode=0o600)
     path.write_text(f"{PRIVATE}\n")
@@ -49,28 +49,30 @@ def test_the_public_key_of_a_file_is_shown(tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().out == f"{PUBLIC}\n"
 
 
-def test_a_key_open_to_others_is_one_line_with_a_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_file_readable_by_others_is_one_line_with_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "private.key"
     path.write_text(PRIVATE)
     path.chmod(0o644)
     assert run(["key", "show", str(path)]) == 3
-    told = f"ikto: {path}: has mode 0644, which lets other users access the private key (chmod 600 {path})\n"
-    assert capsys.readouterr().err == told
+    expected = f"ikto: {path}: has mode 0644, which lets other users access the private key (chmod 600 {path})\n"
+    assert capsys.readouterr().err == expected
 
 
-def test_a_rotation_says_what_it_waits_for() -> None:
+def test_rotate_says_what_it_waits_for() -> None:
     announced = replace(STATUS, rotation=RotationView(next_public_key=PUBLIC, due_at=NOW + 9))
-    assert "announced; it is used at " in progress(announced, NOW)
-    assert progress(announced, NOW) == progress(announced, NOW + 5), "told once"
-    assert progress(announced, NOW + 10) == "about to be used"
-    assert "waiting for our record" in progress(replace(STATUS, rotation=None), NOW)
+    assert "announced to peers; in use from " in progress(announced, NOW)
+    assert progress(announced, NOW) == progress(announced, NOW + 5), "the line must not change while nothing happens"
+    assert progress(announced, NOW + 10) == "switching to the next key"
+    assert "waiting for this node's record" in progress(replace(STATUS, rotation=None), NOW)
     cut_off = replace(announced, nats=NatsView(connected=False, server=None, failure="no answer"))
     assert "waiting for NATS" in progress(cut_off, NOW)
     assert f"next key    {PUBLIC}\n" in plain(announced)
     assert "next key" not in plain(STATUS)
 
 
-def test_a_missing_key_is_one_line_with_a_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_key_file_is_one_line_with_a_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "private.key"
     assert run(["key", "show", str(path)]) == 3
     assert capsys.readouterr().err == f"ikto: {path}: there is no such file (create it: ikto key generate {path})\n"

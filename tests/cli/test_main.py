@@ -1,4 +1,4 @@
-"""The frame of the program: quick to start, one line for each error, an exit code by its class."""
+"""The `ikto` program: it starts fast, prints one line per error, and exits with the code of the error's class."""
 
 import json
 import os
@@ -31,7 +31,7 @@ PROGRAM = [sys.executable, "-c", "from ikto_core.cli.main import main; main()"]
 
 @pytest.fixture
 def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
-    """Give the program a command `boom` that raises what the test says."""
+    """Add a command `boom` that raises a given error."""
     module = sys.modules[__name__]
     monkeypatch.setitem(COMMANDS, "boom", (f"{__name__}:boom", "Raise."))
 
@@ -64,14 +64,14 @@ def test_help_lists_every_command_and_imports_none() -> None:
     }
 
 
-def test_commands_of_this_room_are_where_the_table_says() -> None:
+def test_the_table_of_commands_has_the_right_import_paths() -> None:
     for name in ("init", "config", "key"):
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
         assert command.name == name
 
 
-def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_the_version_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"ikto {__version__}\n"
 
@@ -79,7 +79,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "arguments", [["nonsense"], ["--nonsense"], ["init", "--nonsense"], ["config", "check"], ["key", "show"], ["key"]]
 )
-def test_a_wrong_command_line_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_command_line_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     assert "Usage: ikto" in capsys.readouterr().err
 
@@ -95,7 +95,7 @@ def test_a_wrong_command_line_exits_2(arguments: list[str], capsys: pytest.Captu
         (errors.PluginError("m"), 7),
     ],
 )
-def test_an_error_is_one_line_and_its_classs_exit_code(
+def test_an_error_is_one_line_and_exits_with_the_code_of_its_class(
     error: errors.IktoError,
     code: int,
     raising: Callable[[BaseException], None],
@@ -106,7 +106,7 @@ def test_an_error_is_one_line_and_its_classs_exit_code(
     assert capsys.readouterr().err == "ikto: m\n"
 
 
-def test_a_hint_stands_behind_the_message(
+def test_a_hint_follows_the_message(
     raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     raising(errors.NatsError("no server answers", hint="start one"))
@@ -114,7 +114,7 @@ def test_a_hint_stands_behind_the_message(
     assert capsys.readouterr().err == "ikto: no server answers (start one)\n"
 
 
-def test_each_problem_of_a_configuration_is_a_line(
+def test_each_problem_of_a_configuration_is_one_line(
     raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     raising(errors.ConfigError("2 problems", problems=("a: x", "b: y")))
@@ -122,13 +122,13 @@ def test_each_problem_of_a_configuration_is_a_line(
     assert capsys.readouterr().err == "ikto: a: x\nikto: b: y\n"
 
 
-def test_what_nobody_expected_is_one_line_and_exit_1(
+def test_an_unexpected_error_is_one_line_and_exits_1(
     raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     raising(KeyError("a"))
     assert run(["boom"]) == 1
-    told = "ikto: internal error: KeyError: 'a'; run `ikto --debug …` for the traceback\n"
-    assert capsys.readouterr().err == told
+    expected = "ikto: internal error: KeyError: 'a'; run `ikto --debug …` for the traceback\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_only_debug_shows_a_traceback(
@@ -140,7 +140,7 @@ def test_only_debug_shows_a_traceback(
     assert (first, last) == ("Traceback (most recent call last):", "ikto: m")
 
 
-def test_the_cause_of_a_task_groups_failure_is_told(
+def test_the_cause_of_a_failed_task_group_is_reported(
     raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     inner = ExceptionGroup("inner", [OSError("noise"), errors.AddressInUseError("it is taken")])
@@ -149,7 +149,7 @@ def test_the_cause_of_a_task_groups_failure_is_told(
     assert capsys.readouterr().err == "ikto: it is taken\n"
 
 
-def test_a_group_without_an_error_of_ours_tells_its_first_one() -> None:
+def test_a_group_without_an_ikto_error_reports_its_first_error() -> None:
     first = ValueError("first")
     assert errors.first_cause(ExceptionGroup("g", [ExceptionGroup("h", [first]), OSError()])) is first
 
@@ -161,7 +161,7 @@ def test_an_interrupt_exits_130(raising: Callable[[BaseException], None], capsys
 
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]])
-def test_a_message_cannot_steer_the_terminal(
+def test_a_message_cannot_control_the_terminal(
     debug: list[str], raising: Callable[[BaseException], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     raising(errors.NatsError("\x1b[31m\r\n\u202e\udcff\x9b"))
@@ -169,7 +169,7 @@ def test_a_message_cannot_steer_the_terminal(
     assert capsys.readouterr().err.splitlines()[-1] == r"ikto: \x1b[31m\r\n\u202e\udcff\x9b"
 
 
-def test_a_reader_that_has_gone_is_not_worth_a_word() -> None:
+def test_a_closed_pipe_is_not_reported() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     done = subprocess.run([*PROGRAM, "config", "schema"], stdout=write_end, stderr=subprocess.PIPE, check=False)
@@ -177,7 +177,7 @@ def test_a_reader_that_has_gone_is_not_worth_a_word() -> None:
     assert done.stderr == b""
 
 
-def test_the_program_exits_with_the_errors_code(tmp_path: Path) -> None:
+def test_the_process_exits_with_the_code_of_the_error(tmp_path: Path) -> None:
     arguments = ["config", "check", "--json", "-c", str(tmp_path / "none")]
     done = subprocess.run([*PROGRAM, *arguments], capture_output=True, check=False)
     assert done.returncode == 3

@@ -1,4 +1,4 @@
-"""`ikto peers` lists who is in the mesh, and `ikto peers release` lets go who is held back."""
+"""`ikto peers` lists the accepted peers, and `ikto peers release` applies pending removals."""
 
 import asyncio
 import json
@@ -35,15 +35,15 @@ async def ikto(*arguments: object) -> int:
     return await asyncio.to_thread(run, [str(argument) for argument in arguments])
 
 
-async def hold_back(node: Node) -> int:
-    """Delete all peers but a few; return how many are still on the device."""
+async def delete_all_records(node: Node) -> int:
+    """Delete every peer's record; return the number of pending removals."""
     for number in range(2, 12):
         node.bucket.write(peer_record(number).key, None)
     await node.converge()
     return len(node.reconciler.brake.pending)
 
 
-async def test_a_table_has_every_peer(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_table_has_every_peer(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     node.host.handshake(WG, public_key_of(2), time.time() - HANDSHAKE_AGE_S)
     assert await ikto("peers", "-s", path) == 0
     title, header, *peers = capsys.readouterr().out.splitlines()
@@ -54,13 +54,17 @@ async def test_a_table_has_every_peer(node: Node, path: Path, capsys: pytest.Cap
     assert len(peers) == 10
 
 
-async def test_what_the_device_lacks_is_said(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_peers_missing_on_the_device_are_marked(
+    node: Node, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     node.host.remove_device(WG)
     assert await ikto("peers", "-s", path) == 0
     assert capsys.readouterr().out.count("not on the device") == 10
 
 
-async def test_json_is_the_agents_whole_answer(node: Node, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_json_is_the_complete_answer_of_the_agent(
+    node: Node, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert await ikto("peers", "-s", path, "--json") == 0
     answer = json.loads(capsys.readouterr().out)
     assert [peer["name"] for peer in answer["peers"]] == [f"peer-{number}" for number in range(2, 12)]
@@ -68,22 +72,22 @@ async def test_json_is_the_agents_whole_answer(node: Node, path: Path, capsys: p
 
 
 @pytest.mark.parametrize("socket_first", [True, False])
-async def test_release_lets_what_is_held_go(
+async def test_release_applies_pending_removals(
     node: Node, path: Path, capsys: pytest.CaptureFixture[str], socket_first: bool
 ) -> None:
-    held = await hold_back(node)
-    assert held == 5
+    pending = await delete_all_records(node)
+    assert pending == 5
     capsys.readouterr()
-    words = ["-s", path, "release"] if socket_first else ["release", "-s", path]
-    assert await ikto("peers", *words) == 0
-    assert capsys.readouterr().out == f"{held} held removals released\n"
+    arguments = ["-s", path, "release"] if socket_first else ["release", "-s", path]
+    assert await ikto("peers", *arguments) == 0
+    assert capsys.readouterr().out == f"{pending} pending removals applied\n"
     await node.converge()
     device = node.host.device(WG)
     assert device
     assert not device.peers
 
 
-async def test_nothing_to_release_is_said_in_json_too(
+async def test_release_with_nothing_pending_answers_0_in_json(
     node: Node, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await ikto("peers", "release", "-s", path, "--json") == 0
@@ -91,7 +95,7 @@ async def test_nothing_to_release_is_said_in_json_too(
     assert not node.reconciler.brake.pending
 
 
-async def test_a_name_can_not_colour_the_terminal(
+async def test_a_name_cannot_control_the_terminal(
     tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nasty = replace(peer_record(2), name="\x1b[31mred")

@@ -1,4 +1,4 @@
-"""`ikto plugins` lists what is installed, and what is wrong with it, as humans and as programs want it."""
+"""`ikto plugins` lists the installed plugins and their status, as a table, aligned text or JSON."""
 
 import json
 import os
@@ -19,7 +19,7 @@ EVIL = "\x1b[31m[bold]boo\x07\x7f\x9b"
 
 @pytest.fixture
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A distribution whose plugin fails with what a terminal would obey."""
+    """A distribution whose plugin fails with a message of terminal control sequences."""
     (tmp_path / "acme_cli_module.py").write_text(f"raise RuntimeError({EVIL!r})\n")
     info = tmp_path / "acme_ikto-1.5.dist-info"
     info.mkdir()
@@ -35,9 +35,9 @@ def run(*arguments: str) -> str:
     return result.output
 
 
-def test_a_program_gets_a_list_of_objects() -> None:
+def test_json_is_a_list_of_objects() -> None:
     rows = json.loads(run("--json"))
-    wanted = {
+    expected = {
         "kind": "backend",
         "name": "fake",
         "distribution": "ikto",
@@ -45,8 +45,8 @@ def test_a_program_gets_a_list_of_objects() -> None:
         "status": "ok",
         "reason": "",
     }
-    assert wanted in rows
-    assert all(row.keys() == wanted.keys() for row in rows)
+    assert expected in rows
+    assert all(row.keys() == expected.keys() for row in rows)
 
 
 def test_a_pipe_gets_aligned_columns() -> None:
@@ -59,7 +59,7 @@ def test_a_pipe_gets_aligned_columns() -> None:
 
 @pytest.mark.usefixtures("broken")
 @pytest.mark.parametrize("option", [(), ("--json",)])
-def test_a_broken_plugin_is_listed_and_its_reason_moves_no_cursor(option: tuple[str, ...]) -> None:
+def test_a_broken_plugin_is_listed_with_its_reason_escaped(option: tuple[str, ...]) -> None:
     output = run(*option)
     assert "acme-ikto" in output
     assert "failed" in output
@@ -72,19 +72,19 @@ def blocked(*arguments: str) -> list[str]:
     return [row["name"] for row in rows if row["status"] == "blocked"]
 
 
-def test_those_that_a_configuration_blocks_are_listed_as_such(tmp_path: Path) -> None:
+def test_plugins_blocked_by_the_configuration_are_listed_as_blocked(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    path.write_text('{"blocked_plugins": ["fake", "random"], "wg_port": "of no concern here"}')
-    assert blocked("-c", str(path)) == ["random", "fake"]  # an entry point comes last: its kind is "plugin"
+    path.write_text('{"blocked_plugins": ["fake", "random"], "wg_port": "invalid, but not read here"}')
+    assert blocked("-c", str(path)) == ["random", "fake"]  # sorted by kind; the kind of an entry point is "plugin"
     assert blocked() == []
 
 
-def test_those_that_the_environment_blocks_are_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugins_blocked_by_the_environment_are_listed_as_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IKTO_BLOCKED_PLUGINS", "ikto")
     assert set(blocked()) >= {"fake", "netlink", "wgtool", "ipam"}
 
 
-def test_a_list_of_names_that_is_none_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_list_of_names_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"blocked_plugins": ["a b"]}')
     result = CliRunner().invoke(plugins, ["-c", str(path)])
@@ -92,19 +92,19 @@ def test_a_list_of_names_that_is_none_is_an_error(tmp_path: Path) -> None:
     assert 'blocked_plugins: "a b" is not a plugin\'s name' in str(result.exception)
 
 
-def test_a_json_reason_reads_back_as_it_was(broken: Path) -> None:
+def test_a_reason_in_json_is_unchanged_when_decoded(broken: Path) -> None:
     assert broken.exists()
     reasons = [row["reason"] for row in json.loads(run("--json")) if row["name"] == "acme"]
-    assert reasons == [f"loading it raised RuntimeError: {EVIL}"]
+    assert reasons == [f"import raised RuntimeError: {EVIL}"]
 
 
-def test_a_terminal_gets_a_table_whose_reasons_are_no_markup(broken: Path) -> None:
-    ours, theirs = pty.openpty()
+def test_a_terminal_gets_a_table_in_which_markup_is_not_interpreted(broken: Path) -> None:
+    controller, terminal = pty.openpty()
     code = "from ikto_core.cli.plugins import plugins; plugins()"
     environment = os.environ | {"PYTHONPATH": str(broken), "COLUMNS": "200", "TERM": "xterm", "NO_COLOR": ""}
-    with subprocess.Popen([sys.executable, "-c", code], stdout=theirs, env=environment) as process:
-        os.close(theirs)
-        output = read_all(ours)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=terminal, env=environment) as process:
+        os.close(terminal)
+        output = read_all(controller)
     assert process.returncode == 0
     assert "\x1b[32mok" in output
     assert r"\x1b[31m[bold]boo\x07\x7f\x9b" in output
@@ -112,7 +112,7 @@ def test_a_terminal_gets_a_table_whose_reasons_are_no_markup(broken: Path) -> No
 
 
 def read_all(descriptor: int) -> str:
-    """Read a pseudo-terminal until its last writer is gone, which Linux tells by an error."""
+    """Read a pseudo-terminal until its last writer closes it, which Linux reports as an error."""
     parts = []
     try:
         while part := os.read(descriptor, 4096):

@@ -1,4 +1,4 @@
-"""`ikto status` tells what there is to know at a glance, and nothing that others wrote can disguise it."""
+"""`ikto status` shows the agent's state on one screen, and foreign text in it is escaped."""
 
 import json
 import os
@@ -77,12 +77,12 @@ STATUS = StatusView(
     device_failure=None,
     counters=CountersView(
         follower=FollowerCounters(pushes=1, whole_walks=1, catch_ups=1),
-        reconcile=ReconcileCounters(whole_passes=1, quick_passes=1, peers_written=2),
+        reconcile=ReconcileCounters(full_passes=1, quick_passes=1, peers_written=2),
         connection=ConnectionCounters(),
         snapshot=SnapshotCounters(),
     ),
 )
-TROUBLED = replace(
+DEGRADED = replace(
     STATUS,
     state=AgentState.DEGRADED,
     nats=NatsView(connected=False, server=None, failure="no answer"),
@@ -99,7 +99,7 @@ TROUBLED = replace(
 
 @contextmanager
 def agent(view: StatusView) -> Iterator[Path]:
-    """Have one caller answered as an agent of this status answers."""
+    """Serve one request like an agent with this status."""
     body = msgspec.json.encode(view)
     with tempfile.TemporaryDirectory(prefix="ikto-") as name, socket.socket(socket.AF_UNIX) as listener:
         path = Path(name) / "ikto.sock"
@@ -119,7 +119,7 @@ def agent(view: StatusView) -> Iterator[Path]:
 
 
 def plain(view: StatusView) -> str:
-    """Return what a pipe gets, with ages as of NOW."""
+    """Return the output in a pipe at the time NOW."""
     with pytest.MonkeyPatch.context() as patch, agent(view) as path:
         patch.setattr("time.time", lambda: NOW)
         result = CliRunner().invoke(status_command, ["-s", str(path)], catch_exceptions=False)
@@ -136,8 +136,8 @@ name        node-a
 public key  {public_key_of(1).text}
 address     fd10:1::1 in fd10:1::/48
 NATS        connected to nats://127.0.0.1:4222
-revision    device shows 41 of 41
-peers       2 accepted, 2 on the device, 0 held
+revision    device at 41 of 41
+peers       2 accepted, 2 on the device, 0 pending removal
 device      wg0 (fake): up, port 51820, MTU 1420, fd10:1::1/16
 
 Peers on the device (2):
@@ -148,37 +148,37 @@ Peers on the device (2):
     )
 
 
-def test_troubles_are_told_with_their_reasons() -> None:
+def test_failures_are_shown_with_their_reasons() -> None:
     assert (
-        plain(TROUBLED)
+        plain(DEGRADED)
         == f"""\
 state       degraded
 name        node-a
 public key  {public_key_of(1).text}
 address     fd10:1::1 in fd10:1::/48
 NATS        not connected: no answer
-revision    device shows 40 of 41
-peers       2 accepted, 1 held, 2 quarantined
-device      wg0 (fake): not there, or can't be read
+revision    device at 40 of 41
+peers       2 accepted, 1 pending removal, 2 quarantined
+device      wg0 (fake): missing or unreadable
 failure     wg0: no buffer space
 
 Quarantined records (2):
   peers.x          revision 7  its key is not base64url
   fd10:2:0:1::/64  revision 8  overlaps peer-2
 
-Removals held back; `ikto peers release` lets them go (1):
+Pending removals; `ikto peers release` applies them now (1):
   {public_key_of(9).text}
 """
     )
 
 
-def test_json_is_the_agents_whole_answer() -> None:
-    with agent(TROUBLED) as path:
+def test_json_is_the_complete_answer_of_the_agent() -> None:
+    with agent(DEGRADED) as path:
         result = CliRunner().invoke(status_command, ["-s", str(path), "--json"])
-    assert json.loads(result.output) == json.loads(msgspec.json.encode(TROUBLED))
+    assert json.loads(result.output) == json.loads(msgspec.json.encode(DEGRADED))
 
 
-def test_a_long_list_is_cut_and_says_so() -> None:
+def test_a_long_list_is_cut_and_ends_with_the_number_left_out() -> None:
     quarantined = tuple(
         QuarantinedView(key=f"peers.{n}", allowed_ip=None, revision=n, reason="bad " * 1000) for n in range(1000)
     )
@@ -188,31 +188,31 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     assert max(map(len, text.splitlines())) < 300
 
 
-NASTY = "\x1b[2J\x9b31m[red]x[/red]\r\nstate  ready\u202e"
+HOSTILE = "\x1b[2J\x9b31m[red]x[/red]\r\nstate  ready\u202e"
 
 
-def nasty(view: StatusView) -> StatusView:
-    quarantined = QuarantinedView(key=NASTY, allowed_ip=None, revision=1, reason=NASTY)
-    nats = NatsView(connected=False, server=None, failure=NASTY)
-    return replace(view, name=NASTY, quarantined=(quarantined,), nats=nats, device_failure=NASTY)
+def with_hostile_text(view: StatusView) -> StatusView:
+    quarantined = QuarantinedView(key=HOSTILE, allowed_ip=None, revision=1, reason=HOSTILE)
+    nats = NatsView(connected=False, server=None, failure=HOSTILE)
+    return replace(view, name=HOSTILE, quarantined=(quarantined,), nats=nats, device_failure=HOSTILE)
 
 
-def test_what_others_wrote_is_escaped_in_a_pipe() -> None:
-    text = plain(nasty(STATUS))
-    assert all(mark == "\n" or mark.isprintable() for mark in text)
+def test_foreign_text_is_escaped_in_a_pipe() -> None:
+    text = plain(with_hostile_text(STATUS))
+    assert all(char == "\n" or char.isprintable() for char in text)
     assert text.count("[red]x[/red]") == 5
     assert text.startswith("state       ready\n")
 
 
 def on_a_terminal(view: StatusView) -> str:
     command = [sys.executable, "-c", "from ikto_core.cli.main import main; main()", "status", "-s"]
-    ours, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     with agent(view) as path:
         environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "160", "NO_COLOR": ""}
-        with subprocess.Popen([*command, str(path)], stdout=theirs, env=environ) as process:
-            os.close(theirs)
-            text = b"".join(iter(lambda: _read(ours), b""))
-    os.close(ours)
+        with subprocess.Popen([*command, str(path)], stdout=terminal, env=environ) as process:
+            os.close(terminal)
+            text = b"".join(iter(lambda: _read(controller), b""))
+    os.close(controller)
     assert process.returncode == 0
     return text.decode().replace("\r\n", "\n")
 
@@ -227,19 +227,19 @@ def _read(descriptor: int) -> bytes:
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def test_a_terminal_gets_colour_and_the_same_words() -> None:
-    text = on_a_terminal(TROUBLED)
+def test_a_terminal_gets_colour_and_the_same_text() -> None:
+    text = on_a_terminal(DEGRADED)
     assert re.search(r"\x1b\[31mdegraded *\x1b\[0m", text)
     words = COLOUR.sub("", text).split()
-    assert words == plain(TROUBLED).split()
+    assert words == plain(DEGRADED).split()
 
 
-def test_what_others_wrote_is_escaped_on_a_terminal() -> None:
-    text = COLOUR.sub("", on_a_terminal(nasty(STATUS)))
-    assert all(mark == "\n" or mark.isprintable() for mark in text)
+def test_foreign_text_is_escaped_on_a_terminal() -> None:
+    text = COLOUR.sub("", on_a_terminal(with_hostile_text(STATUS)))
+    assert all(char == "\n" or char.isprintable() for char in text)
     assert text.count("[red]x[/red]") == 5
 
 
-def test_an_empty_device_has_no_list_of_peers() -> None:
+def test_a_device_without_peers_has_no_list_of_peers() -> None:
     titles = [section.title for section in sections(replace(STATUS, device=replace(DEVICE, peers=())), NOW)]
     assert titles == [""]

@@ -1,4 +1,4 @@
-"""A file that holds no configuration is one clear line, whatever is in it."""
+"""A file without a valid configuration is a one-line error, whatever it contains."""
 
 import json
 from pathlib import Path
@@ -33,54 +33,54 @@ def error_of(path: Path) -> str:
         ("{}".encode("utf-16"), "is not UTF-8 text: see byte 1"),
         (b"[" * 100_000, "is nested too deeply; a configuration is one flat object"),
         (b'{"a":' * 100_000, "is nested too deeply; a configuration is one flat object"),
-        (b"[]", "is not a JSON object, as a configuration is"),
-        (b"null", "is not a JSON object, as a configuration is"),
-        (b'{"wg_port": NaN}', "holds a number that is none in JSON, or has thousands of digits"),
-        (b'{"wg_port": ' + b"9" * 5000 + b"}", "holds a number that is none in JSON, or has thousands of digits"),
+        (b"[]", "is not a JSON object"),
+        (b"null", "is not a JSON object"),
+        (b'{"wg_port": NaN}', "has a number that is not valid JSON, or has thousands of digits"),
+        (b'{"wg_port": ' + b"9" * 5000 + b"}", "has a number that is not valid JSON, or has thousands of digits"),
         (b" " * (MEBIBYTE + 1), f"is larger than {MEBIBYTE} bytes"),
         (b'{"name": "' + b"a" * 10 * MEBIBYTE + b'"}', f"is larger than {MEBIBYTE} bytes"),
     ],
     ids=lambda value: repr(value[:24]),
 )
-def test_what_is_no_json_object_is_one_clear_line(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_without_a_json_object_is_a_one_line_error(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "ikto.json"
     path.write_bytes(content)
     assert error_of(path) == f"{path}: {words}"
 
 
-def test_a_missing_file_is_told_with_the_command_that_writes_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_with_a_hint(tmp_path: Path) -> None:
     path = tmp_path / "ikto.json"
     with pytest.raises(ConfigError, match="there is no such file") as caught:
         load_config(path, environ={}, overrides={})
     assert caught.value.hint == f"`ikto init -o {path}` writes one"
 
 
-def test_a_directory_is_no_configuration(tmp_path: Path) -> None:
+def test_a_directory_is_an_error(tmp_path: Path) -> None:
     assert error_of(tmp_path) == f"{tmp_path}: is a directory, not a file"
 
 
-def test_a_file_that_may_not_be_read_is_told_as_such(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error_with_the_reason(tmp_path: Path) -> None:
     path = tmp_path / "ikto.json"
     path.touch(mode=0)
     with as_nobody():
         assert error_of(path) == f"{path}: can't be read: permission denied"
 
 
-def test_a_name_that_no_file_can_have_is_told_as_such(tmp_path: Path) -> None:
+def test_an_invalid_path_is_an_error_with_the_reason(tmp_path: Path) -> None:
     assert "can't be read: File name too long" in error_of(tmp_path / ("a" * 300))
 
 
-def test_an_endless_file_is_never_read_whole() -> None:
+def test_an_endless_file_is_not_read_to_the_end() -> None:
     assert error_of(Path("/dev/zero")) == f"/dev/zero: is larger than {MEBIBYTE} bytes"
 
 
-def test_a_member_given_twice_is_a_problem_of_its_own(tmp_path: Path) -> None:
+def test_a_repeated_setting_is_a_problem(tmp_path: Path) -> None:
     path = tmp_path / "ikto.json"
     path.write_text('{"private_address": "auto", "name": "a", "name": "b", "wg_port": {"a": 1, "a": 2}}')
     with pytest.raises(ConfigError) as caught:
         load_config(path, environ={}, overrides={})
     assert caught.value.problems == (
-        f"name: is there more than once (in {path}); give it once",
+        f"name: is given more than once (in {path}); give it once",
         f"wg_port: an object is not a port (in {path}); give 1 to 65535",
     )
 
@@ -92,12 +92,12 @@ JSON = st.recursive(
 )
 
 
-def loads_or_says_why(path: Path) -> None:
+def load_or_raise_config_error(path: Path) -> None:
     try:
-        told = [repr(load_config(path, environ={}, overrides={}))]
+        lines = [repr(load_config(path, environ={}, overrides={}))]
     except ConfigError as error:
-        told = [str(error), *error.problems]
-    assert all(line.isprintable() for line in told)
+        lines = [str(error), *error.problems]
+    assert all(line.isprintable() for line in lines)
 
 
 @given(document=st.dictionaries(st.sampled_from(list(SETTINGS)) | st.text(), JSON))
@@ -106,7 +106,7 @@ def test_any_json_is_a_configuration_or_a_config_error(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps({"private_address": "auto", **document}))
-    loads_or_says_why(path)
+    load_or_raise_config_error(path)
 
 
 @given(content=st.binary() | st.text(alphabet='{}[]":,\\u0an1.-e ').map(str.encode))
@@ -115,4 +115,4 @@ def test_any_bytes_are_a_configuration_or_a_config_error(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_bytes(content)
-    loads_or_says_why(path)
+    load_or_raise_config_error(path)

@@ -1,4 +1,4 @@
-"""A configuration's members are read as values, its secrets not at all."""
+"""The configuration record: derived values, hidden secrets, JSON Schema and default paths."""
 
 from ipaddress import ip_interface
 from pathlib import Path
@@ -18,7 +18,7 @@ from ikto_core.values.addressing import Endpoint, Prefix
         {"nats_url": "nats://u:geheim@h:4222,nats://u:geheim@i:4222"},
     ],
 )
-def test_secrets_are_never_shown(document: dict[str, str]) -> None:
+def test_secrets_are_never_printed(document: dict[str, str]) -> None:
     config = config_from_flags({"private_address": "auto", **document})
     assert "geheim" not in f"{config} {config!r} {config.__rich_repr__()}"
     with pytest.raises(ConfigError) as caught:
@@ -26,15 +26,15 @@ def test_secrets_are_never_shown(document: dict[str, str]) -> None:
     assert "geheim" not in f"{caught.value} {caught.value.problems}"
 
 
-def test_the_schema_describes_every_member() -> None:
+def test_the_schema_describes_every_setting() -> None:
     schema = config_schema()["$defs"]["Config"]
     assert list(schema["properties"]) == list(SETTINGS)
-    assert all(member["description"] and "default" in member for member in schema["properties"].values())
+    assert all(setting["description"] and "default" in setting for setting in schema["properties"].values())
     assert (schema["required"], schema["additionalProperties"]) == (["private_address"], False)
     assert schema["properties"]["wg_port"]["maximum"] == 65535
 
 
-def test_members_are_read_as_values() -> None:
+def test_derived_values_are_parsed_from_the_settings() -> None:
     config = Config(
         private_address="fd10:1:2::77",
         advertise_address="2001:DB8::0",
@@ -52,11 +52,11 @@ def test_members_are_read_as_values() -> None:
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 0), ("3s", 3), ("90m", 5400), ("24h", 86400), ("7d", 604800)])
-def test_a_lease_is_read_in_seconds(text: str, seconds: int) -> None:
+def test_a_lease_is_converted_to_seconds(text: str, seconds: int) -> None:
     assert Config(lease=text).lease_s == seconds
 
 
-def test_what_is_found_at_run_time_is_none() -> None:
+def test_values_detected_at_run_time_are_none() -> None:
     config = Config(private_address="auto", advertise_address="auto")
     assert (config.subnet, config.interface, config.advertised, config.device_mtu) == (None, None, None, None)
 
@@ -70,17 +70,17 @@ def test_what_is_found_at_run_time_is_none() -> None:
         (1, {"HOME": "/home/a", "XDG_STATE_HOME": "relative"}, "/home/a/.local/state/ikto/wg7"),
     ],
 )
-def test_each_device_has_a_state_directory_of_its_own(uid: int, environ: dict[str, str], path: str) -> None:
+def test_each_device_has_its_own_state_directory(uid: int, environ: dict[str, str], path: str) -> None:
     assert Config(wg_dev_name="wg7").state_path(environ=environ, uid=uid) == Path(path)
     elsewhere = Config(wg_dev_name="wg7", netns="blue").state_path(environ=environ, uid=uid)
     assert elsewhere == Path(f"{path}@blue")
     assert Config(state_dir="/x").state_path(environ=environ, uid=uid) == Path("/x")
 
 
-def test_a_state_directory_without_a_home_is_an_error_that_says_so() -> None:
+def test_no_home_for_the_state_directory_is_an_error() -> None:
     with pytest.raises(ConfigError, match="state_dir"):
         Config().state_path(environ={}, uid=1)
 
 
-def test_by_default_the_kernels_wireguard_is_driven() -> None:
+def test_the_default_backend_is_netlink() -> None:
     assert Config().backend == "netlink"

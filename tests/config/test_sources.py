@@ -1,4 +1,4 @@
-"""A configuration is Ikto 0.3.0's, and whatever is wrong with one is told whole and in plain words."""
+"""The sources of settings: files of Ikto 0.3.0 keep their meaning, and every problem is reported in one line."""
 
 import json
 from collections.abc import Mapping
@@ -39,16 +39,16 @@ def problems_of(directory: Path, document: Mapping[str, Any], **environ: str) ->
     return caught.value.problems
 
 
-def test_a_file_of_0_3_0_means_what_it_meant(tmp_path: Path) -> None:
+def test_a_file_of_0_3_0_keeps_its_meaning(tmp_path: Path) -> None:
     config = load(tmp_path, OF_0_3_0)
     assert {name: getattr(config, name) for name in OF_0_3_0} == OF_0_3_0
     assert tuple(SETTINGS)[:11] == tuple(OF_0_3_0)
 
 
-def test_members_left_out_have_the_defaults_of_0_3_0(tmp_path: Path) -> None:
+def test_omitted_settings_have_the_defaults_of_0_3_0(tmp_path: Path) -> None:
     config = load(tmp_path, {"private_address": "fd10:2082:5bc1::"})
-    left_out = {**OF_0_3_0, "name": "", "advertise_address": ""}
-    assert {name: getattr(config, name) for name in OF_0_3_0} == left_out
+    defaults = {**OF_0_3_0, "name": "", "advertise_address": ""}
+    assert {name: getattr(config, name) for name in OF_0_3_0} == defaults
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_members_left_out_have_the_defaults_of_0_3_0(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_good_configurations_are_taken_as_they_are(tmp_path: Path, document: dict[str, Any]) -> None:
+def test_valid_values_are_accepted_unchanged(tmp_path: Path, document: dict[str, Any]) -> None:
     config = load(tmp_path, {"private_address": "auto", **document})
     values = {name: getattr(config, name) for name in document}
     assert values == {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}
@@ -85,8 +85,8 @@ def test_good_configurations_are_taken_as_they_are(tmp_path: Path, document: dic
 def wrong_types() -> list[tuple[str, Any]]:
     texts = [(name, 5) for name, value in OF_0_3_0.items() if isinstance(value, str)]
     numbers = [(name, "5") for name in ("subnet_prefix", "wg_port", "persistent_keepalive", "fwmark", "mtu")]
-    nobody = [(name, value) for name in SETTINGS for value in (None, {"a": [1]}, 1.5)]
-    return [*texts, *numbers, *nobody, ("wg_port", True), ("keep_foreign_peers", 1), ("endpoints", "192.0.2.1:1")]
+    anywhere = [(name, value) for name in SETTINGS for value in (None, {"a": [1]}, 1.5)]
+    return [*texts, *numbers, *anywhere, ("wg_port", True), ("keep_foreign_peers", 1), ("endpoints", "192.0.2.1:1")]
 
 
 OUT_OF_RANGE: list[tuple[str, Any]] = [
@@ -117,10 +117,10 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("member", "value"), [*wrong_types(), *OUT_OF_RANGE])
-def test_a_bad_value_is_one_problem_that_names_member_file_and_remedy(tmp_path: Path, member: str, value: Any) -> None:
-    (problem,) = problems_of(tmp_path, {member: value})
-    assert problem.startswith(f"{member}: ")
+@pytest.mark.parametrize(("setting", "value"), [*wrong_types(), *OUT_OF_RANGE])
+def test_an_invalid_value_is_one_problem_with_setting_file_and_advice(tmp_path: Path, setting: str, value: Any) -> None:
+    (problem,) = problems_of(tmp_path, {setting: value})
+    assert problem.startswith(f"{setting}: ")
     assert f" (in {tmp_path}/ikto.json); give " in problem
     assert problem.isprintable()
 
@@ -136,7 +136,7 @@ def test_a_bad_value_is_one_problem_that_names_member_file_and_remedy(tmp_path: 
         ),
         (
             {"mesh_cidr": "10.0.0.0/8", "subnet_prefix": 24, "private_address": "10.255.255.255"},
-            'private_address: "10.255.255.255" is the broadcast address of 10.0.0.0/8 (in {}); give another one',
+            'private_address: "10.255.255.255" is the broadcast address of 10.0.0.0/8 (in {}); give another address',
         ),
         (
             {"mesh_cidr": "10.0.0.0/8"},
@@ -146,19 +146,19 @@ def test_a_bad_value_is_one_problem_that_names_member_file_and_remedy(tmp_path: 
             {"subnet_prefix": 12},
             "subnet_prefix: 12 is shorter than the mesh's own prefix (in {}); give 16 to 128 for fd10::/16",
         ),
-        ({"wg_prot": 1}, "wg_prot: is no known member (in {}); did you mean wg_port?"),
-        ({"WG_PORT": 1}, "WG_PORT: is no known member (in {}); did you mean wg_port?"),
-        ({"q": 1}, "q: is no known member (in {}); `ikto config schema` lists the members"),
-        ({"a\nb\x7f": 1}, r'"a\nb\u007f": is no known member (in {}); `ikto config schema` lists the members'),
+        ({"wg_prot": 1}, "wg_prot: is not a known setting (in {}); did you mean wg_port?"),
+        ({"WG_PORT": 1}, "WG_PORT: is not a known setting (in {}); did you mean wg_port?"),
+        ({"q": 1}, "q: is not a known setting (in {}); `ikto config schema` lists the settings"),
+        ({"a\nb\x7f": 1}, r'"a\nb\u007f": is not a known setting (in {}); `ikto config schema` lists the settings'),
         (
             {"advertise_address": "fd10::1"},
-            'advertise_address: "fd10::1" is inside the mesh (in {}); give one that peers reach without the mesh',
+            'advertise_address: "fd10::1" is inside the mesh (in {}); give one that peers reach without it',
         ),
         (
             {"ipam": "static"},
             (
-                'private_address: "auto" lets ipam "static" choose, which never does (in {}); '
-                'give the address to use here, or another ipam such as "random"'
+                'private_address: "auto" needs an ipam that proposes subnets, which "static" does not (in {}); '
+                'give the address to use, or another ipam such as "random"'
             ),
         ),
         (
@@ -171,28 +171,28 @@ def test_a_bad_value_is_one_problem_that_names_member_file_and_remedy(tmp_path: 
         ),
         (
             {"endpoints": ["192.0.2.1:1", "[fd10::1]:1"]},
-            'endpoints: "[fd10::1]:1" is inside the mesh (in {}); give one that peers reach without the mesh',
+            'endpoints: "[fd10::1]:1" is inside the mesh (in {}); give one that peers reach without it',
         ),
     ],
 )
-def test_problems_are_put_in_plain_words(tmp_path: Path, document: dict[str, Any], words: str) -> None:
+def test_the_text_of_problems(tmp_path: Path, document: dict[str, Any], words: str) -> None:
     assert problems_of(tmp_path, document) == (words.format(tmp_path / "ikto.json"),)
 
 
-def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     document = {"wg_port": 0, "nats_kv": "a.b", "prefix": 1, "endpoints": ["x", "192.0.2.1:1", "y"]}
     problems = problems_of(tmp_path, document, IKTO_FWMARK="x", IKTO_MTUU="1400")
-    members = [problem.partition(":")[0] for problem in problems]
-    assert members == ["prefix", "IKTO_MTUU", "wg_port", "nats_kv", "fwmark", "endpoints", "endpoints"]
+    names = [problem.partition(":")[0] for problem in problems]
+    assert names == ["prefix", "IKTO_MTUU", "wg_port", "nats_kv", "fwmark", "endpoints", "endpoints"]
 
 
-def test_a_file_full_of_unknown_members_is_told_in_a_few_lines(tmp_path: Path) -> None:
+def test_many_unknown_settings_are_reported_in_a_few_lines(tmp_path: Path) -> None:
     problems = problems_of(tmp_path, {f"x{number}": 0 for number in range(50_000)})
     assert problems[-1] == "…and 49980 more of these"
     assert len(problems) == 21
 
 
-def test_flags_come_before_the_environment_before_the_file_before_defaults(tmp_path: Path) -> None:
+def test_flags_override_the_environment_which_overrides_the_file_which_overrides_defaults(tmp_path: Path) -> None:
     path = tmp_path / "ikto.json"
     path.write_text(json.dumps({"private_address": "auto", "name": "file", "nats_kv": "file", "wg_dev_name": "file"}))
     environ = {"IKTO_NAME": "environ", "IKTO_NATS_KV": "environ"}
@@ -200,7 +200,7 @@ def test_flags_come_before_the_environment_before_the_file_before_defaults(tmp_p
     assert (config.name, config.nats_kv, config.wg_dev_name, config.ipam) == ("flag", "environ", "file", "random")
 
 
-def test_text_becomes_a_value_of_its_members_type(tmp_path: Path) -> None:
+def test_text_is_converted_to_the_type_of_the_setting(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         {"private_address": "auto"},
@@ -217,29 +217,29 @@ def test_text_becomes_a_value_of_its_members_type(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "text"),
+    ("setting", "text"),
     [("wg_port", ""), ("wg_port", "7x"), ("fwmark", "9" * 5000), ("keep_foreign_peers", "maybe"), ("mtu", "none")],
 )
-def test_text_of_no_value_names_the_variable_it_came_from(tmp_path: Path, member: str, text: str) -> None:
-    variable = f"IKTO_{member.upper()}"
+def test_invalid_text_is_a_problem_with_the_name_of_its_variable(tmp_path: Path, setting: str, text: str) -> None:
+    variable = f"IKTO_{setting.upper()}"
     (problem,) = problems_of(tmp_path, {}, **{variable: text})
-    assert problem.startswith(f"{member}: ")
+    assert problem.startswith(f"{setting}: ")
     assert f" (from {variable}); give " in problem
 
 
-def test_only_a_variable_that_is_nearly_a_members_is_a_problem(tmp_path: Path) -> None:
+def test_only_a_variable_with_almost_a_known_name_is_a_problem(tmp_path: Path) -> None:
     environ = {"IKTO_NATS_SERVER": "x", "IKTO_SOCKET": "x", "WG_PROT": "x"}
     assert load(tmp_path, {"private_address": "auto"}, **environ).nats_url == "nats://127.0.0.1:4222"
     (problem,) = problems_of(tmp_path, {}, IKTO_WG_PROT="1")
-    assert problem == "IKTO_WG_PROT: is no known variable (in the environment); did you mean IKTO_WG_PORT?"
+    assert problem == "IKTO_WG_PROT: is not a known variable (in the environment); did you mean IKTO_WG_PORT?"
 
 
-def test_a_wrong_flag_is_named_as_it_is_typed() -> None:
+def test_an_invalid_flag_is_named_as_typed() -> None:
     with pytest.raises(ConfigError, match=r"wg_port: \"x\" is not a port \(from --wg-port\); give 1 to 65535"):
         config_from_flags({"private_address": "auto", "wg_port": "x"})
 
 
-WAYS = {
+CREDENTIALS = {
     "nats_creds": {"nats_creds": "/c"},
     "nats_user": {"nats_user": "u", "nats_password": "p"},
     "nats_token": {"nats_token": "t"},
@@ -248,10 +248,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("one", WAYS)
-@pytest.mark.parametrize("other", WAYS)
+@pytest.mark.parametrize("one", CREDENTIALS)
+@pytest.mark.parametrize("other", CREDENTIALS)
 def test_only_one_way_to_authenticate_can_be_given(tmp_path: Path, one: str, other: str) -> None:
-    document = {"private_address": "auto", **WAYS[one], **WAYS[other]}
+    document = {"private_address": "auto", **CREDENTIALS[one], **CREDENTIALS[other]}
     if one == other:
         assert load(tmp_path, document).private_address == "auto"
     else:
@@ -269,7 +269,7 @@ def test_only_one_way_to_authenticate_can_be_given(tmp_path: Path, one: str, oth
         ("nats_tls_key", "nats_tls_cert"),
     ],
 )
-def test_what_comes_in_pairs_is_given_in_pairs(tmp_path: Path, given: str, missing: str) -> None:
+def test_settings_that_need_each_other_must_both_be_given(tmp_path: Path, given: str, missing: str) -> None:
     (problem,) = problems_of(tmp_path, {given: "x"})
     where = f"(in {tmp_path}/ikto.json)"
     assert problem == f"{given}: is given without {missing} {where}; give both or neither"

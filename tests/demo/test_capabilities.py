@@ -1,10 +1,10 @@
-"""The demo takes the best WireGuard there is, and tells why it is no better one."""
+"""The demo uses the best backend that this machine supports, and says why better ones are unusable."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.demo.capabilities import BACKENDS, PROGRAMS, Machine, choose, look, obstacle
+from ikto_core.demo.capabilities import BACKENDS, PROGRAMS, Machine, choose, obstacle, probe_machine
 from ikto_core.demo.leftovers import prefix
 from ikto_core.errors import IktoError
 from ikto_core.lab.network import namespaces
@@ -22,18 +22,18 @@ COMPLETE = Machine(root=True, kernel_wireguard=True, tun=True)
 
 
 @given(MACHINES)
-def test_the_best_that_can_be_had_is_taken_and_each_better_one_is_explained(machine: Machine) -> None:
+def test_the_best_usable_backend_is_chosen_and_better_ones_are_explained(machine: Machine) -> None:
     capabilities = choose(machine, None)
     better = BACKENDS[: BACKENDS.index(capabilities.backend)]
     assert not obstacle(machine, capabilities.backend)
-    assert all(obstacle(machine, backend) in capabilities.said for backend in better)
+    assert all(obstacle(machine, backend) in capabilities.summary for backend in better)
     assert all(obstacle(machine, backend) for backend in better)
-    assert "\n" not in capabilities.said
-    assert capabilities.real is ("Real tunnels" in capabilities.said)
+    assert "\n" not in capabilities.summary
+    assert capabilities.real is ("Real tunnels" in capabilities.summary)
 
 
 @given(MACHINES, st.sampled_from(BACKENDS))
-def test_the_one_that_is_asked_for_is_taken_or_refused_but_never_replaced(machine: Machine, wanted: str) -> None:
+def test_a_requested_backend_is_chosen_or_refused_but_never_replaced(machine: Machine, wanted: str) -> None:
     why = obstacle(machine, wanted)
     if not why:
         assert choose(machine, wanted).backend == wanted
@@ -58,14 +58,14 @@ def test_the_one_that_is_asked_for_is_taken_or_refused_but_never_replaced(machin
         (COMPLETE._replace(root=False), "fake"),
     ],
 )
-def test_what_each_machine_gets(machine: Machine, backend: str) -> None:
+def test_the_choice_by_machine(machine: Machine, backend: str) -> None:
     assert choose(machine, None).backend == backend
 
 
-def test_the_programs_alone_are_wanted_where_the_kernel_has_wireguard() -> None:
+def test_wgtool_needs_no_wireguard_go_if_the_kernel_has_wireguard() -> None:
     assert not obstacle(COMPLETE._replace(missing=frozenset({"wireguard-go"}), tun=False), "wgtool")
 
 
-def test_a_look_at_this_machine_leaves_nothing_behind() -> None:
-    choose(look(), None)
+def test_probing_this_machine_leaves_nothing_behind() -> None:
+    choose(probe_machine(), None)
     assert not [name for name in namespaces() if name.startswith(prefix())]

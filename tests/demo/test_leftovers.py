@@ -1,3 +1,5 @@
+"""What a killed demo left is found by name and removed."""
+
 from pathlib import Path
 
 import pytest
@@ -5,8 +7,8 @@ import pytest
 from ikto_core.demo import leftovers
 
 
-def test_sockets_of_one_process_are_removed_and_no_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Wireguard-go makes its socket before it listens to signals."""
+def test_only_the_sockets_of_the_given_process_are_removed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A wireguard-go that is stopped early leaves its socket: it creates it before it handles signals."""
     monkeypatch.setattr(leftovers, "SOCKETS", tmp_path)
     names = {"ik12x1.sock", "ik12x34.sock", "ik1x2.sock", "ik123x1.sock", "wg0.sock"}
     for name in names:

@@ -1,4 +1,4 @@
-"""Who pings whom, and what a ping tells."""
+"""The order of the demo's pings, and their results."""
 
 from itertools import permutations
 
@@ -11,7 +11,7 @@ from ikto_core.demo.screen import console, matrix
 
 
 @given(st.integers(0, 20).map(lambda nodes: [f"node-{number}" for number in range(nodes)]))
-def test_everybody_pings_everybody_once_and_both_directions_never_at_once(names: list[str]) -> None:
+def test_every_pair_pings_once_and_never_in_both_directions_at_once(names: list[str]) -> None:
     found = list(rounds(names))
     assert sorted(pair for pairs in found for pair in pairs) == sorted(permutations(names, 2))
     for pairs in found:
@@ -20,7 +20,7 @@ def test_everybody_pings_everybody_once_and_both_directions_never_at_once(names:
 
 
 @pytest.mark.parametrize(
-    ("said", "time_ms"),
+    ("output", "time_ms"),
     [
         ("5 packets transmitted, 5 received\nrtt min/avg/max/mdev = 0.217/0.399/0.870/0.203 ms\n", 0.217),
         ("rtt min/avg/max/mdev = 1000.5/2000.0/3000.0/1.0 ms, pipe 2\n", 1000.5),
@@ -30,18 +30,18 @@ def test_everybody_pings_everybody_once_and_both_directions_never_at_once(names:
         ("", None),
     ],
 )
-def test_the_shortest_round_trip_is_read(said: str, time_ms: float | None) -> None:
-    assert shortest(said) == time_ms
+def test_the_shortest_round_trip_is_read(output: str, time_ms: float | None) -> None:
+    assert shortest(output) == time_ms
 
 
-def test_the_matrix_shows_what_is_known_and_what_is_lost_and_cuts_nothing_off() -> None:
+def test_the_matrix_shows_every_time_and_lost_pings_without_cutting_names() -> None:
     names = [f"node-{number}" for number in range(40)]
     times: dict[Pair, float | None] = dict.fromkeys(permutations(names, 2), 12345.678) | {("node-0", "node-1"): None}
     del times["node-1", "node-0"]
-    shown = console(len(names))
-    with shown.capture() as captured:
-        shown.print(matrix(names, times))
-    said = captured.get()
-    assert said.count("12345.68") == 40 * 39 - 2
-    assert said.count("lost") == 1
-    assert said.count("node-") == 80
+    wide = console(len(names))
+    with wide.capture() as captured:
+        wide.print(matrix(names, times))
+    output = captured.get()
+    assert output.count("12345.68") == 40 * 39 - 2
+    assert output.count("lost") == 1
+    assert output.count("node-") == 80

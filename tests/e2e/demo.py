@@ -39,9 +39,9 @@ class Demo:
 
     def commands(self) -> list[str]:
         """Wait until it is kept running, and return the commands that it names."""
-        self.reads("It keeps running")
+        self.reads("The mesh keeps running")
         before = len(self.said)
-        self.reads("Ctrl-C ends it")
+        self.reads("Press Ctrl-C to stop it")
         return [line.strip() for line in self.said[before:].splitlines() if line.startswith("  ")]
 
     def processes(self) -> list[str]:

@@ -72,13 +72,13 @@ def test_a_demo_that_is_killed_takes_its_processes_along_and_the_next_one_remove
     stranger.mkdir()
     with running_demo(tmp_path, "--backend fake") as demo:
         assert demo.ends() == 0
-    assert f"Removed what a killed demo had left: {left}" in demo.said
+    assert f"Removed leftovers of a killed demo: {left}" in demo.said
     assert list(tmp_path.iterdir()) == [stranger]
 
 
 WITHOUT_RIGHTS = [
-    ("unshare --user", "only root can make network namespaces"),
-    ("setpriv --bounding-set=-sys_admin,-net_admin --inh-caps=-all", "network namespaces can't be made"),
+    ("unshare --user", "network namespaces need root"),
+    ("setpriv --bounding-set=-sys_admin,-net_admin --inh-caps=-all", "network namespaces can't be created"),
 ]
 
 
@@ -96,7 +96,7 @@ def test_without_the_rights_it_says_so_and_goes_on_or_refuses_what_is_asked_for(
     assert why in demo.said or "not installed: " in demo.said
     with running_demo(tmp_path, "--backend wgtool", within=within) as demo:
         assert demo.ends() == 1
-    assert "ikto: no demo with the backend wgtool: " in demo.said
+    assert "ikto: backend wgtool is unusable here: " in demo.said
     assert demo.left_behind() == []
 
 

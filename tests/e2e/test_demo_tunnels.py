@@ -9,12 +9,12 @@ from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 
-from ikto_core.demo.capabilities import look, obstacle
+from ikto_core.demo.capabilities import obstacle, probe_machine
 from ikto_core.lab.network import Host, remove_namespace, run
 from tests.e2e.conftest import eventually
 from tests.e2e.demo import Demo, running_demo
 
-OBSTACLE = obstacle(look(), "wgtool")
+OBSTACLE = obstacle(probe_machine(), "wgtool")
 
 pytestmark = [
     pytest.mark.tunnels,

@@ -250,6 +250,6 @@ def test_held_removals_are_an_alarm_until_they_are_released(mesh: Mesh) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout == f"{held} held removals released\n"
+    assert done.stdout == f"{held} pending removals applied\n"
     eventually(lambda: not device(agent).peers)
     assert agent.admin.status().pending_removals == ()

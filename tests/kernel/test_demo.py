@@ -1,12 +1,12 @@
 """The demo finds the kernel's WireGuard, and takes it."""
 
-from ikto_core.demo.capabilities import choose, look
+from ikto_core.demo.capabilities import choose, probe_machine
 from ikto_core.lab.network import namespaces
 
 
 def test_the_demo_takes_the_kernels_wireguard_and_its_look_leaves_nothing_behind() -> None:
     before = namespaces()
-    machine = look()
+    machine = probe_machine()
     assert machine.kernel_wireguard
     assert choose(machine, None).backend == "netlink"
     assert namespaces() == before

@@ -1,4 +1,4 @@
-"""Programs and hosts that a demo and tests build on."""
+"""Running programs, and hosts in network namespaces."""
 
 import os
 import shutil
@@ -21,12 +21,12 @@ print("done")
 """
 
 
-def test_a_program_that_ctrl_c_met_on_its_way_is_run_again(tmp_path: Path) -> None:
+def test_a_program_interrupted_before_its_own_session_is_run_again(tmp_path: Path) -> None:
     assert run(sys.executable, "-c", ONCE_INTERRUPTED, str(tmp_path / "interrupted")) == "done\n"
     assert (tmp_path / "interrupted").exists()
 
 
-def test_a_program_that_fails_is_named_with_the_last_that_it_said() -> None:
+def test_the_error_of_a_failed_program_has_its_last_line_of_output() -> None:
     with pytest.raises(IktoError, match=r"^sh -c .*: what is wrong$"):
         run("sh", "-c", "for line in usage more 'what is wrong'; do echo $line >&2; done; exit 3")
     with pytest.raises(IktoError, match=r"^sh -c 'exit 3': exit code 3$"):
@@ -35,20 +35,20 @@ def test_a_program_that_fails_is_named_with_the_last_that_it_said() -> None:
         run("no-such-program")
 
 
-def test_this_machine_is_a_host_too() -> None:
+def test_this_machine_can_be_used_as_a_host() -> None:
     assert THIS_MACHINE.within == ()
     assert THIS_MACHINE.call(os.getpid) == os.getpid()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 @pytest.mark.skipif(shutil.which("ip") is None, reason="not installed: ip")
-def test_a_function_that_a_host_calls_has_the_sockets_of_the_host() -> None:
-    def listens() -> str:
+def test_a_function_called_on_a_host_opens_sockets_of_that_host() -> None:
+    def listen() -> str:
         with socket.create_server((hub.address, 0)) as server:
             return str(server.getsockname()[0])
 
     with network(0) as (hub, _):
-        assert hub.call(listens) == "10.66.0.254"
+        assert hub.call(listen) == "10.66.0.254"
         with pytest.raises(OSError, match="assign requested address"):
-            listens()
+            listen()
     assert hub.namespace not in namespaces()
