@@ -1,4 +1,4 @@
-"""Built-in strategies and observers, written as a third party would write them.
+"""Built-in IPAM strategies and observers, written as third-party plugins.
 
-They must never import anything of `ikto_core` but `ikto_core.plugins`.
+Modules here must not import anything of `ikto_core` but `ikto_core.plugins`.
 """

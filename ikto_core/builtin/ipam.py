@@ -1,4 +1,4 @@
-"""The IPAM strategies that come with Ikto; docs/ipam.md says which is for whom."""
+"""The built-in IPAM strategies; docs/ipam.md says which to choose."""
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -8,21 +8,21 @@ from ikto_core.plugins import IpamPlugin, IpamRequest, Prefix, PublicKey, Space,
 
 
 class RandomStrategy:
-    """Every free subnet is as likely as any other: two nodes that ask at once seldom meet."""
+    """Every free subnet is equally likely, so nodes that start at once rarely choose the same one."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         """Yield all free subnets in uniformly random order.
 
-        Each costs one draw, however full the mesh is and however large: what is drawn is a place among the free
-        subnets, and memory grows with the candidates that were taken, not with the mesh.
+        Each candidate costs one draw, however full or large the mesh is: the draw is an index into the free subnets.
+        Memory grows with the candidates drawn, not with the mesh.
         """
         space = Space.of(request)
-        for place in shuffled(space.free, request.random):
-            yield space.subnet(space.nth_free(place))
+        for index in shuffled(space.free, request.random):
+            yield space.subnet(space.nth_free(index))
 
 
 class SequentialStrategy:
-    """The lowest free subnet first: who reads the addresses sees the order in which nodes came."""
+    """The lowest free subnet first, so addresses show the order in which nodes joined."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         """Yield all free subnets in ascending order."""
@@ -32,27 +32,27 @@ class SequentialStrategy:
 
 
 class HashStrategy:
-    """A node finds its subnet again by its public key alone, with neither a kept claim nor a record."""
+    """A node finds the same subnet again by its public key alone, without a saved claim or a record."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
-        """Yield all free subnets by their distance from the one that the public key stands for.
+        """Yield all free subnets, the nearest to the hash of the public key first.
 
-        The key decides the order of all subnets; what is taken is left out of it, and changes nothing else.
+        The key determines the order of all subnets. Taken subnets are skipped; they do not change the order.
         """
         space = Space.of(request)
-        yield from map(space.subnet, nearest(space, spot_of(request.public_key, space.number_bits)))
+        yield from map(space.subnet, nearest(space, hash_position(request.public_key, space.number_bits)))
 
 
 class StaticStrategy:
-    """No address but the configured one."""
+    """Proposes nothing, so that the node uses the configured address or none."""
 
-    def candidates(self, request: IpamRequest) -> Iterator[Prefix]:  # noqa: ARG002 - nothing of it matters
-        """Yield nothing: with a configured address no strategy is asked, and "auto" beside it is refused."""
+    def candidates(self, request: IpamRequest) -> Iterator[Prefix]:  # noqa: ARG002 - the interface has it
+        """Yield nothing. The configuration check rejects this strategy with `private_address` "auto"."""
         yield from ()
 
 
 def shuffled(count: int, random: Random) -> Iterator[int]:
-    """Yield 0 to `count` - 1, each once, in uniformly random order: Fisher and Yates, storing only what moved."""
+    """Yield 0 to `count` - 1, each once, in uniformly random order: a Fisher-Yates shuffle that stores only moves."""
     moved: dict[int, int] = {}
     for last in range(count - 1, -1, -1):
         pick = random.randrange(last + 1)
@@ -60,37 +60,37 @@ def shuffled(count: int, random: Random) -> Iterator[int]:
         moved[pick] = moved.pop(last, last)
 
 
-def spot_of(public_key: PublicKey, number_bits: int) -> int:
-    """Return the number that a public key stands for: the first bits of its SHA-256."""
+def hash_position(public_key: PublicKey, number_bits: int) -> int:
+    """Return the subnet number that a public key hashes to: the first bits of its SHA-256."""
     digest = sha256(public_key).digest()
     return int.from_bytes(digest, "big") >> len(digest) * 8 - number_bits
 
 
-def nearest(space: Space, spot: int) -> Iterator[int]:
-    """Yield the free numbers n by ascending n XOR `spot`, as Kademlia orders nodes around a key.
+def nearest(space: Space, position: int) -> Iterator[int]:
+    """Yield the free numbers n by ascending n XOR `position`, as Kademlia orders nodes around a key.
 
-    Halves of the mesh, of its halves and so on, are entered on the spot's side first, and left out where nothing is
-    free: a candidate costs O(bits · log runs), however full the mesh is.
+    This is a depth-first walk of the binary tree of prefixes: the half that contains `position` first, and no half
+    without free numbers. A candidate costs O(bits · log runs), however full the mesh is.
     """
-    ahead = [(0, space.number_bits)]  # numbers that begin here and differ in so many last bits; the next one last
-    while ahead:
-        first, bits = ahead.pop()
+    stack = [(0, space.number_bits)]  # first number of a range, and log2 of its length; the next range is last
+    while stack:
+        first, bits = stack.pop()
         if not space.any_free(first, 1 << bits):
             continue
         if bits == 0:
             yield first
             continue
         half = 1 << bits - 1
-        near = first | spot & half
-        ahead += [(near ^ half, bits - 1), (near, bits - 1)]
+        near = first | position & half
+        stack += [(near ^ half, bits - 1), (near, bits - 1)]
 
 
 @hookimpl
 def ikto_register_ipam_strategies() -> Iterable[IpamPlugin]:
-    """Offer the built-in strategies."""
+    """Return the built-in strategies."""
     return (
         IpamPlugin(name="random", summary="any free subnet, in random order", make=RandomStrategy),
         IpamPlugin(name="sequential", summary="the lowest free subnet first", make=SequentialStrategy),
         IpamPlugin(name="hash", summary="the free subnet nearest to a hash of the public key", make=HashStrategy),
-        IpamPlugin(name="static", summary="the configured address and no other", make=StaticStrategy),
+        IpamPlugin(name="static", summary="the configured address only", make=StaticStrategy),
     )

@@ -1,10 +1,10 @@
-"""Peers as observers are told of them."""
+"""Peers as events report them."""
 
 from ikto_core.observers.contract import PeerFacts
 
 
 def facts(number: int, name: str, *, addresses: tuple[str, ...] | None = None) -> PeerFacts:
-    """Return a peer of its own number."""
+    """Return a peer whose key, subnet and endpoint derive from its number."""
     return PeerFacts(
         public_key=f"key {number}",
         name=name,

@@ -1,4 +1,4 @@
-"""The strategies that come with Ikto keep the contract, each in its own way."""
+"""The built-in IPAM strategies: the contract kit, and each strategy's own promises."""
 
 import hashlib
 import re
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.builtin.ipam import HashStrategy, SequentialStrategy, StaticStrategy, nearest, spot_of
+from ikto_core.builtin.ipam import HashStrategy, SequentialStrategy, StaticStrategy, hash_position, nearest
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest
 from ikto_core.ipam.space import Space
 from ikto_core.plugins import load_plugins
@@ -48,15 +48,15 @@ class TestHash(IpamContract):
 
 class TestStatic(IpamContract):
     deterministic = True
-    unsupported: ClassVar = {"I6": "the address is configured, and none is proposed"}
+    unsupported: ClassVar = {"I6": "it proposes nothing: the address is configured"}
 
     @pytest.fixture
     def plugin(self) -> IpamPlugin:
         return load_plugins().ipam("static")
 
 
-class TestOfTheDocs(IpamContract):
-    """The strategy that docs/ipam.md shows."""
+class TestDocsExample(IpamContract):
+    """The strategy in docs/ipam.md."""
 
     deterministic = True
 
@@ -71,33 +71,33 @@ class TestOfTheDocs(IpamContract):
 
 
 @given(small_requests())
-def test_sequential_offers_the_lowest_first(asked: IpamRequest) -> None:
-    offered = list(SequentialStrategy().candidates(asked))
-    assert offered == sorted(offered)
+def test_sequential_proposes_the_lowest_first(req: IpamRequest) -> None:
+    proposed = list(SequentialStrategy().candidates(req))
+    assert proposed == sorted(proposed)
 
 
 @given(small_requests())
-def test_hash_offers_what_is_free_in_the_keys_own_order(asked: IpamRequest) -> None:
-    """By another implementation: all numbers of the mesh are sorted, and what is taken left out."""
-    bits = asked.subnet_prefix - asked.mesh_cidr.length
-    digest = "".join(f"{byte:08b}" for byte in hashlib.sha256(asked.public_key).digest())
-    spot = int("0" + digest[:bits], 2)
-    given = dict(enumerate(assignable_subnets(asked.mesh_cidr, asked.subnet_prefix), start=1))
-    order = sorted(given, key=lambda number: number ^ spot)
-    free = [given[number] for number in order if not any(map(given[number].overlaps, asked.taken))]
-    assert list(HashStrategy().candidates(asked)) == free
+def test_hash_proposes_free_subnets_in_the_order_of_the_key(req: IpamRequest) -> None:
+    """Compared with an independent implementation that sorts all numbers of the mesh and skips taken ones."""
+    bits = req.subnet_prefix - req.mesh_cidr.length
+    digest = "".join(f"{byte:08b}" for byte in hashlib.sha256(req.public_key).digest())
+    position = int("0" + digest[:bits], 2)
+    by_number = dict(enumerate(assignable_subnets(req.mesh_cidr, req.subnet_prefix), start=1))
+    order = sorted(by_number, key=lambda number: number ^ position)
+    free = [by_number[number] for number in order if not any(map(by_number[number].overlaps, req.taken))]
+    assert list(HashStrategy().candidates(req)) == free
 
 
 @given(small_requests(), st.data())
-def test_what_is_taken_does_not_change_the_order_of_the_rest(asked: IpamRequest, data: st.DataObject) -> None:
-    before = list(HashStrategy().candidates(asked))
-    more = asked.taken | frozenset(data.draw(st.lists(st.sampled_from(before)))) if before else asked.taken
-    again = ask(asked.mesh_cidr, asked.subnet_prefix, more, public_key=asked.public_key)
+def test_hash_taken_subnets_do_not_change_the_order_of_the_others(req: IpamRequest, data: st.DataObject) -> None:
+    before = list(HashStrategy().candidates(req))
+    more = req.taken | frozenset(data.draw(st.lists(st.sampled_from(before)))) if before else req.taken
+    again = ask(req.mesh_cidr, req.subnet_prefix, more, public_key=req.public_key)
     assert list(HashStrategy().candidates(again)) == [subnet for subnet in before if subnet not in more]
 
 
-def test_the_hash_of_the_docs() -> None:
-    """What the page's pipe prints is what the page says, and what the strategy proposes."""
+def test_the_hash_example_in_the_docs() -> None:
+    """The page's shell command prints what the page shows, and what the strategy proposes."""
     page = (Path(__file__).parents[2] / "docs/ipam.md").read_text()
     pipe, printed = re.findall(r"^    \$ (.*)\n    (\w+)$", page, re.MULTILINE)[0]
     ran = subprocess.run(["/bin/sh", "-c", pipe], capture_output=True, text=True, check=True, timeout=30)
@@ -109,26 +109,26 @@ def test_the_hash_of_the_docs() -> None:
 
 
 @pytest.mark.parametrize(("taken", "most"), [((), 1.5), (nine_tenths(Prefix.parse("fd10::/16")), 5)])
-def test_keys_are_spread_over_all_that_is_free(taken: list[Prefix], most: float) -> None:
-    """Evenly over an empty mesh; over the tenth that is left of a full one with no more than a few times its share."""
+def test_hash_spreads_keys_over_all_free_subnets(taken: list[Prefix], most: float) -> None:
+    """Evenly over an empty mesh; in a mesh with a tenth free, no subnet gets more than a few times its share."""
     space = Space.of(ask("fd10::/16", 48, taken))
     free = 256 - len(taken)
-    dice = Random(4)
-    keys = (PublicKey(dice.randbytes(32)) for _ in range(200 * free))
-    counts = Counter(next(nearest(space, spot_of(key, 32))) >> 24 for key in keys)
+    random = Random(4)
+    keys = (PublicKey(random.randbytes(32)) for _ in range(200 * free))
+    counts = Counter(next(nearest(space, hash_position(key, 32))) >> 24 for key in keys)
     assert len(counts) == free
     assert all(100 < count < 200 * most for count in counts.values()), counts
 
 
 @given(public_keys())
-def test_a_mesh_of_one_subnet_has_one_spot(key: PublicKey) -> None:
-    assert spot_of(key, 0) == 0
+def test_a_mesh_of_one_subnet_has_one_position(key: PublicKey) -> None:
+    assert hash_position(key, 0) == 0
 
 
-def test_static_proposes_nothing_however_empty_the_mesh() -> None:
+def test_static_proposes_nothing_even_in_an_empty_mesh() -> None:
     assert list(StaticStrategy().candidates(ask("fd10::/16", 48))) == []
 
 
-def test_the_next_candidates_of_a_key_are_neighbours_of_its_first() -> None:
+def test_hash_the_next_candidates_are_neighbours_of_the_first() -> None:
     first, second, third = islice(HashStrategy().candidates(ask("fd10::/16", 48)), 3)
     assert [Prefix.of(subnet.address, 46) for subnet in (second, third)] == [Prefix.of(first.address, 46)] * 2

@@ -1,4 +1,4 @@
-"""The observer `exec` runs a program for each event, one at a time, and leaves nothing of it behind."""
+"""The observer `exec` runs a program for each event, one at a time, and leaves no process behind."""
 
 import asyncio
 import json
@@ -34,20 +34,20 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def entry_of(path: Path) -> Path:
-    """Return where the system tells of the process whose number the file holds."""
-    return Path(f"/proc/{path.read_text()}")
+def proc_entry(pid_file: Path) -> Path:
+    """Return the /proc entry of the process whose ID is in the file."""
+    return Path(f"/proc/{pid_file.read_text()}")
 
 
-def alive(path: Path) -> bool:
-    """Whether the process whose number the file holds runs."""
+def alive(pid_file: Path) -> bool:
+    """Whether the process whose ID is in the file is running."""
     try:
-        return (entry_of(path) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return (proc_entry(pid_file) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
 
-async def test_it_reads_each_event_as_json_one_after_another(tmp_path: Path) -> None:
+async def test_the_program_reads_each_event_as_json_one_run_after_another(tmp_path: Path) -> None:
     path = tmp_path / "seen"
     code = f"import sys; open({str(path)!r}, 'a').write('begin ' + sys.stdin.read() + 'end ')"
     await Program(python(code)).see(EVENTS)
@@ -58,75 +58,78 @@ async def test_it_reads_each_event_as_json_one_after_another(tmp_path: Path) -> 
     assert event["peer"]["addresses"] == ["fd10:0:2::1"]
 
 
-async def test_one_that_neither_reads_nor_keeps_quiet_is_no_trouble() -> None:
+async def test_a_program_that_does_not_read_and_prints_a_lot_does_not_block() -> None:
     large = PeerRemoved(peer=facts(2, "x" * 10**6))
     await Program(python("print('x' * 10**6); import sys; sys.stderr.write('x' * 10**6)")).see([large])
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "message"),
     [
-        ("import sys; print('no'); sys.stderr.write('noise\\nno route\\n\\n'); sys.exit(3)", "exit code 3: no route"),
-        ("import sys; sys.exit(3)", "exit code 3: it did not say why"),
-        ("import os; os.kill(os.getpid(), 9)", "was ended by signal 9 (Killed): it did not say why"),
-        ("import os; os.kill(os.getpid(), 40)", "was ended by signal 40 (Real-time signal 6): it did not say why"),
-        ("import sys; sys.stderr.write('x' * 10**6); sys.exit(1)", "exit code 1: " + "x" * 200),
-        ("import sys; sys.stderr.buffer.write(b'\\xff'); sys.exit(1)", "exit code 1: \ufffd"),
+        ("import sys; print('no'); sys.stderr.write('noise\\nno route\\n\\n'); sys.exit(3)", "with status 3: no route"),
+        ("import sys; sys.exit(3)", "with status 3: no message on standard error"),
+        ("import os; os.kill(os.getpid(), 9)", "was killed by signal 9 (Killed): no message on standard error"),
+        (
+            "import os; os.kill(os.getpid(), 40)",
+            "was killed by signal 40 (Real-time signal 6): no message on standard error",
+        ),
+        ("import sys; sys.stderr.write('x' * 10**6); sys.exit(1)", "exited with status 1: " + "x" * 200),
+        ("import sys; sys.stderr.buffer.write(b'\\xff'); sys.exit(1)", "exited with status 1: \ufffd"),
     ],
 )
-async def test_a_failure_is_told_with_its_exit_code_and_last_words(code: str, told: str) -> None:
+async def test_a_failure_has_the_exit_status_and_the_last_line_of_stderr(code: str, message: str) -> None:
     with pytest.raises(IktoError) as caught:
         await Program(python(code)).see(EVENTS)
     assert str(caught.value).startswith(sys.executable)
-    assert str(caught.value).endswith(told)
+    assert str(caught.value).endswith(message)
 
 
-async def test_after_a_failure_the_rest_waits_to_be_told_again(tmp_path: Path) -> None:
+async def test_after_a_failed_run_the_remaining_events_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "runs"
     with pytest.raises(IktoError):
         await Program(python(f"open({str(path)!r}, 'a').write('x'); exit(1)")).see(EVENTS)
     assert path.read_text() == "x"
 
 
-async def test_one_that_does_not_end_is_ended_and_what_it_started_too(tmp_path: Path) -> None:
+async def test_a_program_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     path = tmp_path / "pid"
     script = ["/bin/sh", "-c", f"sleep 1000 & printf $! > {path}; wait"]
-    with pytest.raises(IktoError, match=r"/bin/sh has not ended after 0\.5 s"):
+    with pytest.raises(IktoError, match=r"/bin/sh did not exit within 0\.5 s"):
         await Program(script, timeout_s=0.5).see(EVENTS)
     await until(lambda: not alive(path))
 
 
-async def test_what_it_leaves_behind_when_it_ends_is_ended(tmp_path: Path) -> None:
+async def test_children_left_running_are_killed_when_the_program_exits(tmp_path: Path) -> None:
     path = tmp_path / "pid"
-    await Program(["/bin/sh", "-c", f"sleep 1000 & printf $! > {path}"]).see(EVENTS)  # nor is it waited for
+    await Program(["/bin/sh", "-c", f"sleep 1000 & printf $! > {path}"]).see(EVENTS)  # does not wait for it
     await until(lambda: not alive(path))
 
 
-async def test_when_the_agent_ends_it_does_and_is_no_zombie(tmp_path: Path) -> None:
+async def test_a_cancelled_run_kills_and_reaps_the_program(tmp_path: Path) -> None:
     path = tmp_path / "pid"
     code = f"import os, pathlib, time; pathlib.Path({str(path)!r}).write_text(str(os.getpid())); time.sleep(1000)"
     async with asyncio.TaskGroup() as tasks:
-        seeing = tasks.create_task(Program(python(code)).see(EVENTS))
+        running = tasks.create_task(Program(python(code)).see(EVENTS))
         await until(lambda: path.exists() and path.read_text() != "")
-        seeing.cancel()
-    assert not entry_of(path).exists()
+        running.cancel()
+    assert not proc_entry(path).exists()
 
 
 @pytest.mark.parametrize("turns", [1, 2])
-async def test_when_the_agent_ends_as_it_starts_what_it_started_does_too(tmp_path: Path, turns: int) -> None:
+async def test_a_run_cancelled_while_starting_kills_the_programs_children(tmp_path: Path, turns: int) -> None:
     path = tmp_path / "pid"
     script = ["/bin/sh", "-c", f"sleep 1000 & printf $! > {path}.new; mv {path}.new {path}; wait"]
     async with asyncio.TaskGroup() as tasks:
-        seeing = tasks.create_task(Program(script).see(EVENTS))
+        running = tasks.create_task(Program(script).see(EVENTS))
         for _ in range(turns):
             await asyncio.sleep(0)
-        while not path.exists():  # the loop is busy meanwhile: nothing else has a turn
+        while not path.exists():  # blocks the event loop on purpose: no other task may run meanwhile
             time.sleep(0.01)  # noqa: ASYNC251
-        seeing.cancel()
+        running.cancel()
     await until(lambda: not alive(path))
 
 
-async def test_nothing_of_our_environment_reaches_it_but_what_every_program_needs(
+async def test_the_program_inherits_only_harmless_environment_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IKTO_NATS_PASSWORD", "secret")
@@ -138,7 +141,7 @@ async def test_nothing_of_our_environment_reaches_it_but_what_every_program_need
     assert environment({"PATH": "/bin", "AWS_SECRET": "x"}) == {"PATH": "/bin", "LC_ALL": "C.UTF-8"}
 
 
-async def test_the_argument_is_read_as_a_shell_reads_it(tmp_path: Path) -> None:
+async def test_the_argument_is_split_as_a_shell_does_it(tmp_path: Path) -> None:
     path = tmp_path / "a file"
     async with open_exec(context(f"/bin/sh -c 'cat > \"$0\"' '{path}'")) as observer:
         await observer.see(EVENTS[:1])
@@ -146,13 +149,13 @@ async def test_the_argument_is_read_as_a_shell_reads_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("argument", ["", "hook", "./hook", "'unclosed"])
-async def test_an_argument_that_names_no_program_is_refused(argument: str) -> None:
+async def test_an_argument_without_an_absolute_path_is_rejected(argument: str) -> None:
     with pytest.raises(IktoError, match="the observer exec"):
         async with open_exec(context(argument)):
             pass
 
 
-async def test_a_program_that_is_not_there_or_can_not_be_run_is_told(tmp_path: Path) -> None:
+async def test_a_missing_or_not_executable_program_is_reported(tmp_path: Path) -> None:
     with pytest.raises(IktoError, match="nowhere can't be run: No such file or directory"):
         await Program([str(tmp_path / "nowhere")]).see(EVENTS)
     (tmp_path / "hook").write_text("#!/bin/sh\n")

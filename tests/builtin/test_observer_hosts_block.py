@@ -1,4 +1,4 @@
-"""The block that an agent keeps in a file of others: everything else stays as it is, byte for byte."""
+"""The agent's block in a shared file: everything outside it stays the same, byte for byte."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.builtin.observers.block import names_beside, with_block
+from ikto_core.builtin.observers.block import names_outside, with_block
 from ikto_core.errors import IktoError
 
 ROOT = Path(__file__).parents[2]
@@ -29,16 +29,16 @@ FILES = st.builds(
     st.sampled_from([b"", b"10.0.0.1 gw", b"x\r"]),
 )
 LINES = st.lists(st.sampled_from(["fd10::1 a", "fd10:0:1::1 b", "10.3.0.1 c"]), max_size=3)
-BLOCK = b"# BEGIN ikto wg0 (the agent's: what is changed in here is lost)\nfd10::1 a\n# END ikto wg0\n"
+BLOCK = b"# BEGIN ikto wg0 (managed by the Ikto agent: changes in this block are lost)\nfd10::1 a\n# END ikto wg0\n"
 
 
 @given(FILES, LINES)
-def test_taken_out_again_it_leaves_the_file_as_it_was(content: bytes, lines: list[str]) -> None:
+def test_removing_the_block_restores_the_file(content: bytes, lines: list[str]) -> None:
     assert with_block(with_block(content, "wg0", lines), "wg0", []) == content
 
 
 @given(FILES, LINES, LINES)
-def test_another_content_is_as_if_the_first_had_never_been(content: bytes, first: list[str], second: list[str]) -> None:
+def test_replacing_the_block_equals_writing_it_once(content: bytes, first: list[str], second: list[str]) -> None:
     written = with_block(content, "wg0", second)
     assert with_block(written, "wg0", second) == written
     if first:
@@ -53,43 +53,43 @@ def test_blocks_of_two_meshes_do_not_touch_each_other(content: bytes, one: list[
 
 
 @given(FILES, LINES)
-def test_only_what_is_beside_it_gives_names_to_others(content: bytes, lines: list[str]) -> None:
-    assert names_beside(with_block(content, "wg0", lines), "wg0") == names_beside(content, "wg0")
+def test_names_in_the_block_are_not_names_of_the_rest(content: bytes, lines: list[str]) -> None:
+    assert names_outside(with_block(content, "wg0", lines), "wg0") == names_outside(content, "wg0")
 
 
-def test_a_new_block_comes_last_or_before_a_line_that_has_no_end() -> None:
+def test_a_new_block_comes_last_or_before_a_line_without_newline() -> None:
     assert with_block(b"1 a\n", "wg0", ["fd10::1 a"]) == b"1 a\n" + BLOCK
     assert with_block(b"1 a\n2 b", "wg0", ["fd10::1 a"]) == b"1 a\n" + BLOCK + b"2 b"
     assert with_block(b"1 a\r2 b", "wg0", ["fd10::1 a"]) == BLOCK + b"1 a\r2 b"
     assert with_block(b"", "wg0", ["fd10::1 a"]) == BLOCK
 
 
-def test_a_block_stays_where_it_is() -> None:
+def test_an_existing_block_keeps_its_place() -> None:
     assert with_block(b"1 a\n" + BLOCK + b"2 b\n", "wg0", ["fd10::1 a"]) == b"1 a\n" + BLOCK + b"2 b\n"
 
 
-def test_copies_of_it_go() -> None:
+def test_copies_of_the_block_are_removed() -> None:
     assert with_block(BLOCK + b"1 a\n" + BLOCK + b"2 b\n", "wg0", ["fd10::1 a"]) == BLOCK + b"1 a\n2 b\n"
 
 
 @pytest.mark.parametrize("end", [b"", b"\r"])
-def test_an_editor_may_have_written_other_line_ends(end: bytes) -> None:
+def test_a_block_with_changed_line_ends_is_recognised(end: bytes) -> None:
     edited = BLOCK.replace(b"\n", end + b"\n").removesuffix(b"\n")
     assert with_block(b"1 a\n" + edited, "wg0", []) == b"1 a\n"
 
 
 @pytest.mark.parametrize("after", [b"2 b\n", b"2 b\n" + BLOCK, b"# END ikto wg1\n"])
-def test_a_block_without_an_end_is_left_alone_and_told(after: bytes) -> None:
-    with pytest.raises(IktoError, match="the block of wg0 that begins in line 2 does not end") as caught:
+def test_a_block_without_an_end_is_an_error(after: bytes) -> None:
+    with pytest.raises(IktoError, match="the block of wg0 that begins in line 2 has no END line") as caught:
         with_block(b"1 a\n# BEGIN ikto wg0 (x)\n" + after, "wg0", [])
     assert "# END ikto wg0" in caught.value.hint
 
 
-def test_the_names_of_a_hosts_file_are_all_that_stand_behind_an_address() -> None:
-    assert names_beside(b"1 a B\tc # d\n#2 e\n\n \xff\n3\n", "wg0") == {"a", "b", "c"}
+def test_every_name_after_an_address_is_found() -> None:
+    assert names_outside(b"1 a B\tc # d\n#2 e\n\n \xff\n3\n", "wg0") == {"a", "b", "c"}
 
 
-def test_the_command_that_the_docs_give_takes_it_out(tmp_path: Path) -> None:
+def test_the_command_in_the_docs_removes_the_block(tmp_path: Path) -> None:
     (command,) = re.findall(r"^    sed -i (.*) /etc/hosts$", (ROOT / "docs/observers.md").read_text(), re.MULTILINE)
     path = tmp_path / "hosts"
     path.write_bytes(b"1 a\n" + BLOCK + BLOCK.replace(b"wg0", b"wg1") + b"2 b")

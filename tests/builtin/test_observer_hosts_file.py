@@ -1,4 +1,4 @@
-"""A file of others is changed whole; nothing about it is lost, wherever it is mounted and whoever else writes it."""
+"""A shared file is changed atomically, without losing attributes or others' changes, even on a mount point."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from ikto_core.errors import IktoError
 ROOT = Path(__file__).parents[2]
 needs_mounts = pytest.mark.skipif(
     subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0,
-    reason="needs root, to mount in a namespace of its own",
+    reason="needs root, to mount in a private namespace",
 )
 
 
@@ -31,15 +31,15 @@ def append(content: bytes) -> bytes:
     return content + b"new"
 
 
-def test_the_name_is_given_to_a_new_file_and_nothing_is_left_beside_it(path: Path) -> None:
+def test_the_file_is_replaced_and_no_temporary_file_is_left(path: Path) -> None:
     with path.open("rb") as reader:
         change_file(path, append)
-        assert reader.read() == b"old\n"  # who has it open reads on undisturbed
+        assert reader.read() == b"old\n"  # a reader with the file open still sees the old content
     assert path.read_bytes() == b"old\nnew"
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_mode_and_owner_stay_and_the_time_does_not(path: Path) -> None:
+def test_mode_and_owner_stay_and_the_time_is_new(path: Path) -> None:
     path.chmod(0o640)
     if os.geteuid() == 0:
         os.chown(path, 1234, 4321)
@@ -60,7 +60,7 @@ def test_extended_attributes_stay(path: Path) -> None:
     assert os.getxattr(path, "user.label") == b"here"
 
 
-def test_a_symbolic_link_stays_one(path: Path) -> None:
+def test_a_symbolic_link_stays_and_its_target_is_changed(path: Path) -> None:
     link = path.with_name("link")
     link.symlink_to("hosts")
     change_file(link, append)
@@ -68,19 +68,19 @@ def test_a_symbolic_link_stays_one(path: Path) -> None:
     assert path.read_bytes() == b"old\nnew"
 
 
-def test_what_is_the_same_already_is_not_touched(path: Path) -> None:
+def test_an_unchanged_file_is_not_written(path: Path) -> None:
     before = path.stat()
     change_file(path, bytes)
     assert path.stat() == before
 
 
-def test_what_a_killed_agent_left_is_no_hindrance(path: Path) -> None:
+def test_a_temporary_file_of_a_killed_agent_is_replaced(path: Path) -> None:
     path.with_name(".hosts.ikto").write_bytes(b"half")
     change_file(path, append)
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_while_another_agent_writes_it_is_left_alone(path: Path) -> None:
+def test_a_file_locked_by_another_agent_is_busy(path: Path) -> None:
     with path.open("rb") as file:
         flock(file, LOCK_EX)
         with pytest.raises(FileBusyError):
@@ -89,9 +89,7 @@ def test_while_another_agent_writes_it_is_left_alone(path: Path) -> None:
     change_file(path, append)
 
 
-def test_the_lock_of_a_file_that_has_lost_its_name_counts_for_nothing(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_on_a_file_that_was_replaced_meanwhile_is_busy(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def lock_too_late(file: int, how: int) -> None:
         path.with_name("other").write_bytes(b"old\n")
         path.with_name("other").replace(path)
@@ -103,7 +101,7 @@ def test_the_lock_of_a_file_that_has_lost_its_name_counts_for_nothing(
     assert path.read_bytes() == b"old\n"
 
 
-def test_what_an_editor_wrote_meanwhile_is_not_lost(path: Path) -> None:
+def test_a_concurrent_change_is_not_lost(path: Path) -> None:
     def edited(content: bytes) -> bytes:
         path.write_bytes(b"edited\n")
         return append(content)
@@ -114,7 +112,7 @@ def test_what_an_editor_wrote_meanwhile_is_not_lost(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_change_that_is_refused_leaves_the_file(path: Path) -> None:
+def test_an_error_while_computing_the_change_leaves_the_file(path: Path) -> None:
     def refuse(_: bytes) -> bytes:
         raise IktoError("no end")
 
@@ -123,7 +121,7 @@ def test_a_change_that_is_refused_leaves_the_file(path: Path) -> None:
     assert path.read_bytes() == b"old\n"
 
 
-def test_what_is_not_there_is_told(path: Path) -> None:
+def test_a_missing_file_and_a_directory_are_errors(path: Path) -> None:
     with pytest.raises(IktoError, match="nowhere: there is no such file") as caught:
         change_file(path.with_name("nowhere"), append)
     assert caught.value.hint
@@ -131,13 +129,13 @@ def test_what_is_not_there_is_told(path: Path) -> None:
         change_file(path.parent, append)
 
 
-def test_what_is_too_large_is_not_read(path: Path) -> None:
+def test_a_file_that_is_too_large_is_not_read(path: Path) -> None:
     os.truncate(path, MAX_BYTES + 1)
     with pytest.raises(IktoError, match="larger"):
         change_file(path, append)
 
 
-# -- mounted by itself, as in a container ------------------------------------------------------------------------------
+# -- mount points, as in a container -----------------------------------------------------------------------------------
 
 CHANGE = """
 import sys
@@ -152,7 +150,7 @@ except Exception as error:
 
 
 def in_mount_namespace(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
-    """Run a shell script as root with mounts of its own, which go with it; `change PATH CONTENT` changes a file."""
+    """Run a shell script as root in a private mount namespace; `change PATH CONTENT` calls `change_file`."""
     change = f'change() {{ "{sys.executable}" -c \'{CHANGE}\' "$@"; }}\n'
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", change + script]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -163,7 +161,7 @@ def in_mount_namespace(script: str, directory: Path) -> subprocess.CompletedProc
 
 @needs_mounts
 @pytest.mark.parametrize(("content", "wanted"), [("content + b'new'", b"old\nnew"), ("b'n'", b"n"), ("b''", b"")])
-def test_one_that_is_mounted_by_itself_is_written_in_place(path: Path, content: str, wanted: bytes) -> None:
+def test_a_mount_point_is_written_in_place(path: Path, content: str, wanted: bytes) -> None:
     path.with_name("outside").write_bytes(b"old\n")
     done = in_mount_namespace(f'mount --bind outside hosts; change hosts "{content}"; ls -A', path.parent)
     assert (done.returncode, done.stderr) == (0, "")
@@ -178,22 +176,22 @@ READ_ONLY_DIRECTORY = (
 
 
 @needs_mounts
-def test_in_a_directory_that_is_read_only_it_is_written_in_place(path: Path) -> None:
+def test_in_a_read_only_directory_the_file_is_written_in_place(path: Path) -> None:
     done = in_mount_namespace(READ_ONLY_DIRECTORY + "change etc/hosts \"b'new'\"", path.parent)
     assert (done.returncode, done.stderr) == (0, "")
     assert path.with_name("outside").read_bytes() == b"new"
 
 
 @needs_mounts
-def test_what_an_editor_wrote_meanwhile_is_not_lost_there_either(path: Path) -> None:
+def test_a_concurrent_change_is_not_lost_when_written_in_place(path: Path) -> None:
     edited = "Path(sys.argv[1]).write_bytes(b'edited') and b'new'"
     done = in_mount_namespace(f'{READ_ONLY_DIRECTORY} change etc/hosts "{edited}"', path.parent)
-    assert "somebody else is writing it" in done.stderr
+    assert "another process is writing it" in done.stderr
     assert path.with_name("outside").read_bytes() == b"edited"
 
 
 @needs_mounts
-def test_one_that_is_read_only_is_told_and_left(path: Path) -> None:
+def test_a_read_only_file_is_an_error(path: Path) -> None:
     done = in_mount_namespace(
         "mount --bind hosts hosts; mount -o remount,bind,ro hosts; change hosts \"b'new'\"", path.parent
     )
@@ -202,7 +200,7 @@ def test_one_that_is_read_only_is_told_and_left(path: Path) -> None:
 
 
 @needs_mounts
-def test_on_a_disk_that_is_full_it_has_its_old_content_again(path: Path) -> None:
+def test_on_a_full_disk_the_old_content_is_restored(path: Path) -> None:
     script = (
         "mkdir small; mount -t tmpfs -o size=8k none small; echo precious > small/hosts; "
         "mount --bind small/hosts hosts; change hosts \"b'x' * 40960\" || true; cat hosts; wc -c < hosts"

@@ -1,4 +1,4 @@
-"""The observers that come with Ikto; like those of others, each is off unless the configuration names it."""
+"""The built-in observers. Each is off unless the setting `observers` names it."""
 
 from collections.abc import Iterable
 
@@ -9,8 +9,10 @@ from ikto_core.plugins import ObserverPlugin, hookimpl
 
 @hookimpl
 def ikto_register_observers() -> Iterable[ObserverPlugin]:
-    """Offer the observers `hosts` and `exec`."""
+    """Return the observers `hosts` and `exec`."""
     return (
-        ObserverPlugin(name="hosts", summary="a block with the peers' names in /etc/hosts, or =PATH", open=open_hosts),
-        ObserverPlugin(name="exec", summary="=PROGRAM is run for each event, which it reads as JSON", open=open_exec),
+        ObserverPlugin(name="hosts", summary="write the peers' names to /etc/hosts, or to =PATH", open=open_hosts),
+        ObserverPlugin(
+            name="exec", summary="run =PROGRAM for each event, with the event as JSON on stdin", open=open_exec
+        ),
     )

@@ -1,4 +1,4 @@
-"""A block of lines in a text file that others own: put in, replaced, taken out. Pure, and byte for byte."""
+"""Insert, replace and remove a marked block of lines in a shared text file. Pure; all other bytes stay the same."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,62 +6,62 @@ from ikto_core.plugins import IktoError
 
 
 def with_block(content: bytes, ifname: str, lines: Sequence[str]) -> bytes:
-    """Return the file with these lines as the device's block, and without a block if there are none.
+    """Return the content with these lines as the device's block; without a block if there are no lines.
 
-    The block stays where it is; a new one comes last, or before a last line that has no end. Nothing else changes.
-    Raises IktoError if such a block has no end: what follows may be the owner's.
+    An existing block keeps its place. A new one is appended, or put before a last line without a newline. Raises
+    IktoError if a block has no END line, because the lines after it may not be Ikto's.
     """
-    outside, place = _outside(content, ifname)
-    if place is None:
-        place = len(outside) - (1 if outside and not outside[-1].endswith(b"\n") else 0)
-    return b"".join([*outside[:place], *_block(ifname, lines), *outside[place:]])
+    outside, position = _outside(content, ifname)
+    if position is None:
+        position = len(outside) - (1 if outside and not outside[-1].endswith(b"\n") else 0)
+    return b"".join([*outside[:position], *_block(ifname, lines), *outside[position:]])
 
 
-def names_beside(content: bytes, ifname: str) -> frozenset[str]:
-    """Return the host names, in lower case, that the file gives outside the device's block. IktoError as above."""
+def names_outside(content: bytes, ifname: str) -> frozenset[str]:
+    """Return the host names, in lower case, outside the device's block. Raises IktoError as `with_block` does."""
     entries = (line.partition(b"#")[0].split()[1:] for line in _outside(content, ifname)[0])
     return frozenset(name.decode(errors="replace").lower() for names in entries for name in names)
 
 
 def _block(ifname: str, lines: Sequence[str]) -> Iterator[bytes]:
     if lines:
-        yield f"# BEGIN ikto {ifname} (the agent's: what is changed in here is lost)\n".encode()
+        yield f"# BEGIN ikto {ifname} (managed by the Ikto agent: changes in this block are lost)\n".encode()
         yield from (f"{line}\n".encode() for line in lines)
         yield f"# END ikto {ifname}\n".encode()
 
 
 def _outside(content: bytes, ifname: str) -> tuple[list[bytes], int | None]:
-    """Return the lines outside the device's blocks, and how many of them stand before the first; None: there is none.
+    """Return the lines outside the device's blocks, and how many come before the first block; None: there is no block.
 
-    There is one block, unless somebody copied it: copies go.
+    Copies of the block are removed.
     """
     outside: list[bytes] = []
-    place: int | None = None
-    began = 0  # the line in which the block began that we are in; 0: in none
+    position: int | None = None
+    began = 0  # the line number of the current block's BEGIN; 0: outside a block
     for number, line in enumerate(_lines(content), 1):
         mark = _mark(line, ifname)
         if began and mark == b"BEGIN":
             break
         if mark == b"BEGIN":
-            began, place = number, len(outside) if place is None else place
+            began, position = number, len(outside) if position is None else position
         elif began and mark == b"END":
             began = 0
         elif not began:
             outside.append(line)
     if began:
-        hint = f"put a line '# END ikto {ifname}' where the agent's lines end, or take all of them out"
-        raise IktoError(f"the block of {ifname} that begins in line {began} does not end", hint=hint)
-    return outside, place
+        hint = f"add a line '# END ikto {ifname}' after the agent's lines, or remove all of them"
+        raise IktoError(f"the block of {ifname} that begins in line {began} has no END line", hint=hint)
+    return outside, position
 
 
 def _lines(content: bytes) -> list[bytes]:
-    """Return the lines with their ends, if they have one; a carriage return is a part of the line."""
+    """Split into lines that keep their newline. A carriage return is part of the line."""
     *ended, last = content.split(b"\n")
     return [line + b"\n" for line in ended] + ([last] if last else [])
 
 
 def _mark(line: bytes, ifname: str) -> bytes:
-    """Return what the line does to the device's block, BEGIN or END; empty: nothing."""
+    """Return BEGIN or END if the line is such a marker of the device's block; empty otherwise."""
     match line.split()[:4]:
         case [b"#", (b"BEGIN" | b"END") as mark, b"ikto", name] if name == ifname.encode():
             return mark

@@ -1,4 +1,4 @@
-"""Which names of peers may stand in a hosts file. Pure; names are chosen by others, who may mean harm."""
+"""Select the peer names that are safe to write to a hosts file. Pure. Peers choose their names, perhaps maliciously."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -8,8 +8,8 @@ from ikto_core.plugins import PeerFacts
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # RFC 1123 section 2.1
 _HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # which resolvers take for an IPv4 address: inet_aton(3)
-_MOST_CHARACTERS = 253
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # resolvers take it for an IPv4 address: inet_aton(3)
+_MAX_CHARACTERS = 253
 
 RESERVED = frozenset(
     [
@@ -26,42 +26,42 @@ RESERVED = frozenset(
         "ip6-allrouters",
     ]
 )
-"""Names of this host, wherever it is, and others that systems come with."""
+"""Names that mean the local host on any system, and others from systems' default hosts files."""
 
-LOOKED_FOR = frozenset({"wpad", "isatap", "metadata", "gateway"})
-"""Names that programs look up by themselves, to obey whoever has them."""
+DISCOVERY_NAMES = frozenset({"wpad", "isatap", "metadata", "gateway"})
+"""Names that programs look up on their own, and whose owner they trust."""
 
 
 class Names(NamedTuple):
-    """The names that may be written, and why others may not."""
+    """The names to write, and the refused ones with reasons."""
 
-    addresses: Mapping[str, tuple[str, ...]]  # of each name, in lower case
-    refused: Mapping[str, str]  # by what the peer calls itself: the reason
+    addresses: Mapping[str, tuple[str, ...]]  # by name, in lower case
+    refused: Mapping[str, str]  # the reason, by the peer's full name
 
 
-def host_names(peers: Iterable[PeerFacts], *, ours: Collection[str], others: Collection[str]) -> Names:
+def host_names(peers: Iterable[PeerFacts], *, own_names: Collection[str], other_names: Collection[str]) -> Names:
     """Return the short name (up to the first dot) of each peer, with its addresses.
 
-    A name that two peers have is had by neither: who joins the mesh can take a name away then, but never get what is
-    meant for another.
+    If several peers have a name, none of them gets it. A new peer can thereby take away another peer's name, but never
+    receive traffic meant for that peer.
 
     Args:
         peers: The peers.
-        ours: What this host and its NATS are called, in lower case.
-        others: Names that the rest of the file gives, in lower case; its owner's word comes first.
+        own_names: Names of this host and its NATS servers, in lower case.
+        other_names: Names in the rest of the file, in lower case; they take precedence.
 
     """
-    called: dict[str, list[PeerFacts]] = {}
+    by_name: dict[str, list[PeerFacts]] = {}
     refused = {}
     for peer in peers:
-        if reason := _fault(peer.name, ours, others):
+        if reason := _refusal(peer.name, own_names, other_names):
             refused[peer.name] = reason
         else:
-            called.setdefault(short_name(peer.name), []).append(peer)
-    for name, owners in called.items():
+            by_name.setdefault(short_name(peer.name), []).append(peer)
+    for name, owners in by_name.items():
         if len(owners) > 1:
-            refused |= {peer.name: f"{len(owners)} peers are called {name!r}" for peer in owners}
-    return Names({name: owners[0].addresses for name, owners in called.items() if len(owners) == 1}, refused)
+            refused |= {peer.name: f"{len(owners)} peers have the name {name!r}" for peer in owners}
+    return Names({name: owners[0].addresses for name, owners in by_name.items() if len(owners) == 1}, refused)
 
 
 def short_name(name: str) -> str:
@@ -69,17 +69,17 @@ def short_name(name: str) -> str:
     return name.partition(".")[0].lower()
 
 
-def _fault(name: str, ours: Collection[str], others: Collection[str]) -> str | None:
-    """Return why a peer's name may not be written; None: it may."""
+def _refusal(name: str, own_names: Collection[str], other_names: Collection[str]) -> str | None:
+    """Return why a peer's name must not be written; None if it may be."""
     short = short_name(name)
-    if len(name) > _MOST_CHARACTERS or not _HOST_NAME.fullmatch(name):
-        return "it is no host name"
+    if len(name) > _MAX_CHARACTERS or not _HOST_NAME.fullmatch(name):
+        return "not a valid host name"
     if _NUMBER.fullmatch(short):
-        return "it may be taken for an address"
-    if short in RESERVED or short in ours:
-        return "it is this host's own, or its NATS's"
-    if short in LOOKED_FOR:
-        return "programs trust whoever is called so"
-    if short in others:
-        return "the rest of the file has it"
+        return "resolvers may take it for an address"
+    if short in RESERVED or short in own_names:
+        return "reserved for this host or its NATS servers"
+    if short in DISCOVERY_NAMES:
+        return "programs look up this name and trust its owner"
+    if short in other_names:
+        return "already in the rest of the file"
     return None
