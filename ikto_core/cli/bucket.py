@@ -47,7 +47,10 @@ NATS_SETTINGS = (
 
 @click.group()
 def bucket() -> None:
-    """Create, show, sweep or upgrade the mesh's bucket. `create` and `upgrade` need permission to manage streams."""
+    """Create, show, sweep or upgrade the mesh's bucket.
+
+    `create` and `upgrade` need permission to manage NATS streams, which agents don't need.
+    """
     log_to_stderr("error", as_json=False)
 
 

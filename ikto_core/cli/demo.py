@@ -48,7 +48,7 @@ def demo(nodes: int, timeout: int, backend: str | None, *, keep: bool) -> None:
         console().print(summary(statuses, took_s, mesh.server.url))
         lost = _ping(mesh, statuses, stop) if capabilities.real else []
         if keep:
-            _keep(mesh, stop)
+            _keep_running(mesh, stop)
         else:
             click.echo(f"To keep the mesh running and try commands on it: {ikto()} demo --keep")
     if lost:
@@ -113,7 +113,7 @@ def _ping(mesh: HostedMesh, statuses: Sequence[StatusView], stop: Event) -> list
     return [f"{source} to {target}" for (source, target), time_ms in sorted(found.items()) if time_ms is None]
 
 
-def _keep(mesh: HostedMesh, stop: Event) -> None:
+def _keep_running(mesh: HostedMesh, stop: Event) -> None:
     click.echo("The mesh keeps running. Commands to try from another terminal:")
     for command in example_commands(mesh.nodes):
         click.echo(f"  {command}")

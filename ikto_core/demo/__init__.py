@@ -1,4 +1,4 @@
 """The demo: a mesh of real processes on this machine, and the tables that show it.
 
-It must never be needed by an agent.
+Only `ikto demo` imports it. It must never know what an agent does inside: it reads the agents' status.
 """

@@ -40,14 +40,14 @@ class Capabilities(NamedTuple):
         return self.backend != "fake"
 
 
-def choose(machine: Machine, wanted: str | None) -> Capabilities:
-    """Return the best usable backend, or `wanted`. Raises IktoError if `wanted` is unusable."""
+def choose(machine: Machine, requested: str | None) -> Capabilities:
+    """Return the best usable backend, or `requested`. Raises IktoError if `requested` is unusable."""
     obstacles: list[str] = []
-    for backend in [wanted] if wanted else BACKENDS:
+    for backend in [requested] if requested else BACKENDS:
         if not (why := obstacle(machine, backend)):
             return Capabilities(backend, _summary(machine, backend, obstacles))
         obstacles.append(why)
-    raise IktoError(f"backend {wanted} is unusable here: {obstacles[0]}", hint="omit --backend to use the best one")
+    raise IktoError(f"backend {requested} is unusable here: {obstacles[0]}", hint="omit --backend to use the best one")
 
 
 def obstacle(machine: Machine, backend: str) -> str:
@@ -56,10 +56,10 @@ def obstacle(machine: Machine, backend: str) -> str:
         return ""
     userspace = not machine.kernel_wireguard
     needed = {"netlink": {"ip", "ping"}, "wgtool": {"ip", "ping", "wg"} | ({"wireguard-go"} if userspace else set())}
-    lacking = sorted(needed[backend] & machine.missing)
+    missing = sorted(needed[backend] & machine.missing)
     reasons = (
         (not machine.root, "network namespaces need root"),
-        (bool(lacking), f"not installed: {', '.join(lacking)}"),
+        (bool(missing), f"not installed: {', '.join(missing)}"),
         (not machine.ipv6, "this kernel has no IPv6"),
         (bool(machine.no_namespaces), f"network namespaces can't be created ({machine.no_namespaces})"),
         (userspace and backend == "netlink", "this kernel has no WireGuard"),

@@ -15,9 +15,9 @@ def example_commands(nodes: Sequence[HostedNode]) -> list[str]:
     socket = shlex.quote(str(first.agent.socket))
     commands = [f"{ikto()} status -s {socket}", f"{ikto()} info -s {socket}"]
     if first.host.namespace:
-        within = shlex.join(first.host.within)
-        commands += [f"{within} ping -c 3 {other.address}" for other in others[:1]]
-        commands += [f"{within} wg show {first.ifname}"] if shutil.which("wg") else []
+        prefix = shlex.join(first.host.exec_prefix)
+        commands += [f"{prefix} ping -c 3 {other.address}" for other in others[:1]]
+        commands += [f"{prefix} wg show {first.ifname}"] if shutil.which("wg") else []
     return commands
 
 

@@ -29,7 +29,7 @@ def running_mesh(nodes: int, backend: str) -> Iterator[HostedMesh]:
         ExitStack() as cleanup,
         TemporaryDirectory(prefix=f"{prefix()}-") as name,
         _this_machine(nodes) if fake else network(nodes, prefix()) as (hub, hosts),
-        hosted_mesh(Path(name), hub, hosts, [backend] * nodes, config, before=_end_with_parent()) as mesh,
+        hosted_mesh(Path(name), hub, hosts, [backend] * nodes, config, exec_prefix=_end_with_parent()) as mesh,
     ):
         cleanup.callback(remove_sockets, os.getpid())
         for node in mesh.nodes:

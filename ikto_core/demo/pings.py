@@ -42,7 +42,7 @@ def ping(targets: Sequence[tuple[Host, str]], stop: Event) -> list[float | None]
     None: fewer than ANSWERS answers within WITHIN_S seconds. Raises KeyboardInterrupt as soon as `stop` is set.
     """
     with ExitStack() as stack:
-        pings = [stack.enter_context(_running((*host.within, *COMMAND, address))) for host, address in targets]
+        pings = [stack.enter_context(_running((*host.exec_prefix, *COMMAND, address))) for host, address in targets]
         while any(process.poll() is None for process in pings):
             if stop.wait(_POLL_EVERY_S):
                 raise KeyboardInterrupt

@@ -64,7 +64,7 @@ def hosted_mesh(
     backends: Sequence[str],
     config: Mapping[str, object],
     *,
-    before: Sequence[str] = (),
+    exec_prefix: Sequence[str] = (),
 ) -> Iterator[HostedMesh]:
     """Run a nats-server with a bucket, and create a node on each host. All processes end with the block.
 
@@ -77,17 +77,17 @@ def hosted_mesh(
         hosts: The hosts of the agents.
         backends: The agents' backends, one per host.
         config: Further settings of the agents.
-        before: A command prefix for every process, such as one that ends it with this process.
+        exec_prefix: A command prefix for every process, such as one that ends it with this process.
 
     """
-    server = NatsServer(directory / "nats", address=hub.address, within=(*before, *hub.within))
+    server = NatsServer(directory / "nats", address=hub.address, exec_prefix=(*exec_prefix, *hub.exec_prefix))
     with ExitStack() as stack:
         stack.callback(server.stop)
         server.start()
         _on_bucket(hub, server, lambda bucket: create_bucket(bucket, MESH, replicas=1, memory=False))
         common = {"private_address": "auto", "nats_url": server.url, "nats_kv": BUCKET, **config}
         nodes = [
-            _node(directory, number, host, before, common | {"backend": backend})
+            _node(directory, number, host, exec_prefix, common | {"backend": backend})
             for number, (host, backend) in enumerate(zip(hosts, backends, strict=True))
         ]
         stack.enter_context(stopped_at_exit([node.agent for node in nodes]))
@@ -99,7 +99,9 @@ def ifnames_of(pid: int) -> str:
     return f"ik{pid}x"
 
 
-def _node(directory: Path, number: int, host: Host, before: Sequence[str], config: dict[str, object]) -> HostedNode:
+def _node(
+    directory: Path, number: int, host: Host, exec_prefix: Sequence[str], config: dict[str, object]
+) -> HostedNode:
     ifname = f"{ifnames_of(os.getpid())}{next(_numbers)}"
     settings = {
         "name": f"node-{number + 1}",
@@ -108,7 +110,7 @@ def _node(directory: Path, number: int, host: Host, before: Sequence[str], confi
         "wg_port": FIRST_PORT + number,
         "wg_dev_name": ifname,
     }
-    command = (*before, *host.within, sys.executable, "-m", "ikto_core")
+    command = (*exec_prefix, *host.exec_prefix, sys.executable, "-m", "ikto_core")
     return HostedNode(host, AgentProcess(directory / f"n{number + 1}", settings | config, command=command), ifname)
 
 

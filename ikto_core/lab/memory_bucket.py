@@ -93,7 +93,7 @@ class MemoryBucket:
         return message.entry if message else None
 
     async def put(self, key: str, value: bytes | None, *, expected: int) -> int:
-        """Write a value if the key's revision is `expected`; 0: the key does not exist."""
+        """Write a value (None: a deletion marker) if the key's revision is `expected`; 0: it has no message."""
         if self.faults.lose_writes:
             self.faults.lose_writes -= 1
             raise WriteUnknownError("the write was lost")

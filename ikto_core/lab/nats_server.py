@@ -25,17 +25,17 @@ class NatsServer:
         config: Further nats-server configuration, such as `authorization { … }`; may be changed before `start` and
             `reload`.
         address: The address to listen on.
-        within: A command prefix that runs it elsewhere, such as `ip netns exec NAME`.
+        exec_prefix: A command prefix that runs it elsewhere, such as `ip netns exec NAME`.
 
     """
 
     def __init__(
-        self, directory: Path, config: str = "", *, address: str = "127.0.0.1", within: Sequence[str] = ()
+        self, directory: Path, config: str = "", *, address: str = "127.0.0.1", exec_prefix: Sequence[str] = ()
     ) -> None:
         self.directory = directory
         self.config = config
         self._address = address
-        self._within = within
+        self._exec_prefix = exec_prefix
         self._process: subprocess.Popen[bytes] | None = None
         self.port = -1  # -1: the system chooses a port at the first start
 
@@ -56,7 +56,7 @@ class NatsServer:
         log = self.directory / "nats.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - a fixed argument list
-                [*self._within, server_program(), "-c", str(config), "--ports_file_dir", str(self.directory)],
+                [*self._exec_prefix, server_program(), "-c", str(config), "--ports_file_dir", str(self.directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

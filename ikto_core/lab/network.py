@@ -55,13 +55,13 @@ class Host:
         self.address = address
 
     @property
-    def within(self) -> tuple[str, ...]:
+    def exec_prefix(self) -> tuple[str, ...]:
         """The command prefix that runs a command on this host."""
         return ("ip", "netns", "exec", self.namespace) if self.namespace else ()
 
     def run(self, *command: str) -> str:
         """Run a program on this host, like the function `run`."""
-        return run(*self.within, *command)
+        return run(*self.exec_prefix, *command)
 
     def call(self, function: Callable[[], T]) -> T:
         """Call a function on this host and return its result: the sockets that it opens are the host's."""
@@ -77,7 +77,7 @@ class Host:
 
     def lost_pings(self, address: str, *, count: int = 5) -> int:
         """Ping an address `count` times and return how many answers are missing."""
-        command = [*self.within, "ping", "-c", str(count), "-i", "0.2", "-W", "5", address]
+        command = [*self.exec_prefix, "ping", "-c", str(count), "-i", "0.2", "-W", "5", address]
         output = subprocess.run(command, check=False, capture_output=True, text=True).stdout  # noqa: S603 - a fixed list
         return count - output.count("bytes from")
 

@@ -33,13 +33,13 @@ def test_the_best_usable_backend_is_chosen_and_better_ones_are_explained(machine
 
 
 @given(MACHINES, st.sampled_from(BACKENDS))
-def test_a_requested_backend_is_chosen_or_refused_but_never_replaced(machine: Machine, wanted: str) -> None:
-    why = obstacle(machine, wanted)
+def test_a_requested_backend_is_chosen_or_refused_but_never_replaced(machine: Machine, requested: str) -> None:
+    why = obstacle(machine, requested)
     if not why:
-        assert choose(machine, wanted).backend == wanted
+        assert choose(machine, requested).backend == requested
     else:
         with pytest.raises(IktoError) as refused:
-            choose(machine, wanted)
+            choose(machine, requested)
         assert why in str(refused.value)
 
 

@@ -29,7 +29,7 @@ def pair() -> Iterator[Mesh]:
     """Two hosts that are a mesh; the agents give peers a tenth of a second to learn a key."""
     with mesh(["wgtool"] * 2) as made:
         for node in made.nodes:
-            node.agent._command = (*node.host.within, sys.executable, "-m", *IMPATIENT)
+            node.agent._command = (*node.host.exec_prefix, sys.executable, "-m", *IMPATIENT)
         made.start(*made.nodes)
         yield made
 

@@ -20,7 +20,7 @@ def pair() -> Iterator[Mesh]:
     """A mesh of two, by netlink and by wgtool, both in the kernel."""
     with mesh(["netlink", "wgtool"]) as made:
         for node in made.nodes:
-            node.agent._command = (*node.host.within, sys.executable, "-m", *IMPATIENT)
+            node.agent._command = (*node.host.exec_prefix, sys.executable, "-m", *IMPATIENT)
         made.start(*made.nodes)
         yield made
 

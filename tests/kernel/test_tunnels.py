@@ -62,7 +62,7 @@ def test_netlink_wgtool_and_userspace_wireguard_are_one_mesh(three: Mesh) -> Non
 @pytest.mark.parametrize("number", [NETLINK, WGTOOL, USERSPACE], ids=["netlink", "wgtool", "userspace"])
 def test_wg_showconf_agrees_with_the_agents_view_of_the_bucket(three: Mesh, number: int) -> None:
     node = three.nodes[number]
-    interface, peers = showconf(node.ifname, *node.host.within)
+    interface, peers = showconf(node.ifname, *node.host.exec_prefix)
     assert interface == {"ListenPort": str(node.agent.config["wg_port"]), "PrivateKey": node.agent.private_key.text}
     wanted: dict[str, Section] = {
         record.public_key: {"AllowedIPs": record.allowed_ip, "Endpoint": f"{record.advertise_address}:{record.wg_port}"}

@@ -36,7 +36,7 @@ def test_the_error_of_a_failed_program_has_its_last_line_of_output() -> None:
 
 
 def test_this_machine_can_be_used_as_a_host() -> None:
-    assert THIS_MACHINE.within == ()
+    assert THIS_MACHINE.exec_prefix == ()
     assert THIS_MACHINE.call(os.getpid) == os.getpid()
 
 

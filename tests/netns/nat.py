@@ -32,7 +32,7 @@ def behind(router: Host) -> Iterator[Host]:
         inner.run("ip", "address", "add", f"{INSIDE}/24", "dev", "eth0")
         inner.run("ip", "route", "add", "default", "via", ROUTER)
         router.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
-        subprocess.run([*router.within, "nft", "-f", "-"], input=MASQUERADE, text=True, check=True)
+        subprocess.run([*router.exec_prefix, "nft", "-f", "-"], input=MASQUERADE, text=True, check=True)
         yield inner
     finally:
         remove_namespace(inner.namespace)

@@ -28,7 +28,7 @@ def three() -> Iterator[Mesh]:
 @contextmanager
 def embedded(node: Node) -> Iterator[dict[str, Any]]:
     """Run a program with an agent in it on a host; yield what it said once it was shown."""
-    command = [*node.host.within, sys.executable, "-m", "tests.netns.embedder", json.dumps(node.agent.config)]
+    command = [*node.host.exec_prefix, sys.executable, "-m", "tests.netns.embedder", json.dumps(node.agent.config)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
         try:
             assert program.stdout

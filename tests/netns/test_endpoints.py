@@ -26,7 +26,7 @@ FIRST_RETRY_S = 5  # REKEY_TIMEOUT of the WireGuard paper
 @contextmanager
 def relay(hub: Host, hosts: Sequence[Host]) -> Iterator[None]:
     """Make the hub a long way between these hosts."""
-    command = [*hub.within, sys.executable, "-m", "tests.netns.relay", hub.address, str(ONE_WAY_MS)]
+    command = [*hub.exec_prefix, sys.executable, "-m", "tests.netns.relay", hub.address, str(ONE_WAY_MS)]
     addresses = [host.address for host in hosts]
     root = Path(__file__).parents[2]
     with subprocess.Popen([*command, *addresses], cwd=root, stdout=subprocess.PIPE, text=True) as process:
@@ -96,7 +96,7 @@ def test_a_peer_behind_nat_that_is_idle_is_let_be_by_an_agent_that_is_restarted(
     (tmp_path / "offset").write_text("3600")
     public.agent.stop()
     public.agent._command = (
-        *public.host.within,
+        *public.host.exec_prefix,
         sys.executable,
         "-m",
         "tests.faults.shifted_clock",

@@ -46,7 +46,7 @@ class Pings:
 @contextmanager
 def shouting(host: Host, address: str) -> Iterator[None]:
     """Send to an address from a host for the length of a block, every 10 ms, whether there is a way or not."""
-    with subprocess.Popen([*host.within, sys.executable, "-c", SHOUT, address]) as process:
+    with subprocess.Popen([*host.exec_prefix, sys.executable, "-c", SHOUT, address]) as process:
         try:
             yield
         finally:
@@ -56,7 +56,7 @@ def shouting(host: Host, address: str) -> Iterator[None]:
 @contextmanager
 def pings(host: Host, address: str) -> Iterator[Pings]:
     """Ping an address from a host for the length of a block."""
-    command = [*host.within, "ping", "-i", "0.02", address]
+    command = [*host.exec_prefix, "ping", "-i", "0.02", address]
     with (
         TemporaryFile("w+") as said,  # a pipe that nobody reads is full after 1000 of them, and the stream stands still
         subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, text=True) as process,

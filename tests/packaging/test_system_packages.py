@@ -1,4 +1,4 @@
-"""Missing system packages are installed by root, named to everybody else, and stop nobody."""
+"""system-packages.sh: root installs missing packages, other users get the command, and `make` continues either way."""
 
 import shutil
 import subprocess
@@ -17,17 +17,17 @@ case " $BROKEN " in *" $1 "*) echo "E: $1 does not work today" >&2; exit 100 ;; 
 DPKG_QUERY = """
 case " $INSTALLED " in *" ${@: -1} "*) printf installed ;; *) exit 1 ;; esac
 """
-PATIENCE = " -o "
+TIMEOUT_OPTIONS = " -o "
 
 
 class Done(NamedTuple):
     status: int
-    said: str
-    apt: list[str]  # what apt-get was asked to do, without the options about its patience
+    output: str
+    apt: list[str]  # the calls of apt-get, without its timeout options
 
 
 class Machine:
-    """A PATH with stand-ins for the system's programs."""
+    """A PATH with substitutes for the system's programs."""
 
     def __init__(self, directory: Path) -> None:
         self.programs = directory / "bin"
@@ -37,15 +37,15 @@ class Machine:
             found = shutil.which(name)
             assert found
             (self.programs / name).symlink_to(found)
-        self.has("apt-get", APT_GET)
-        self.has("dpkg-query", DPKG_QUERY)
+        self.add_program("apt-get", APT_GET)
+        self.add_program("dpkg-query", DPKG_QUERY)
 
-    def has(self, name: str, does: str = "") -> None:
-        (self.programs / name).write_text(f"#!/bin/bash\n{does}")
+    def add_program(self, name: str, body: str = "") -> None:
+        (self.programs / name).write_text(f"#!/bin/bash\n{body}")
         (self.programs / name).chmod(0o755)
 
     def run(self, *command: str | Path, uid: int = 0, broken: str = "", installed: str = "") -> Done:
-        self.has("id", f"echo {uid}")
+        self.add_program("id", f"echo {uid}")
         self.calls.write_text("")
         done = subprocess.run(
             command,
@@ -55,7 +55,7 @@ class Machine:
             text=True,
             check=False,
         )
-        calls = [call.partition(PATIENCE)[0] for call in self.calls.read_text().splitlines()]
+        calls = [call.partition(TIMEOUT_OPTIONS)[0] for call in self.calls.read_text().splitlines()]
         return Done(done.returncode, done.stderr + done.stdout, calls)
 
 
@@ -64,63 +64,65 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-WANTED = ("tools:ikto-prog-1", "daemon:ikto-prog-2", "library")
+PACKAGES = ("tools:ikto-prog-1", "daemon:ikto-prog-2", "library")
 INSTALL = "apt-get install --yes --no-install-recommends"
 
 
-def test_where_nothing_is_missing_nothing_is_done_or_said(machine: Machine) -> None:
-    machine.has("ikto-prog-1")
-    machine.has("ikto-prog-2")
-    assert machine.run(SCRIPT, *WANTED, installed="library") == (0, "", [])
+def test_without_missing_packages_nothing_is_done_or_printed(machine: Machine) -> None:
+    machine.add_program("ikto-prog-1")
+    machine.add_program("ikto-prog-2")
+    assert machine.run(SCRIPT, *PACKAGES, installed="library") == (0, "", [])
 
 
-def test_root_installs_exactly_what_is_missing_and_says_which(machine: Machine) -> None:
-    machine.has("ikto-prog-1")
-    done = machine.run(SCRIPT, *WANTED)
+def test_root_installs_the_missing_packages_and_names_them(machine: Machine) -> None:
+    machine.add_program("ikto-prog-1")
+    done = machine.run(SCRIPT, *PACKAGES)
     assert done.status == 0
-    assert done.said == "system packages: installing daemon library\n"
+    assert done.output == "system packages: installing daemon library\n"
     assert done.apt == ["apt-get update", f"{INSTALL} daemon library"]
 
 
-def test_others_are_told_the_command_that_root_would_run(machine: Machine) -> None:
-    done = machine.run(SCRIPT, *WANTED, uid=1000)
+def test_other_users_get_the_command_that_root_would_run(machine: Machine) -> None:
+    done = machine.run(SCRIPT, *PACKAGES, uid=1000)
     assert done.status == 1
     assert done.apt == []
-    command = done.said.strip().partition("to install: ")[2]
-    machine.has("sudo", 'exec "$@"')
-    assert machine.run("sh", "-c", command).apt == machine.run(SCRIPT, *WANTED).apt
+    command = done.output.strip().partition("to install: ")[2]
+    machine.add_program("sudo", 'exec "$@"')
+    assert machine.run("sh", "-c", command).apt == machine.run(SCRIPT, *PACKAGES).apt
 
 
-def test_a_failing_apt_is_told_with_its_reason_and_the_command_to_try_again(machine: Machine) -> None:
-    done = machine.run(SCRIPT, *WANTED, broken="update install")
+def test_a_failure_of_apt_is_reported_with_its_reason_and_the_command_to_try_again(machine: Machine) -> None:
+    done = machine.run(SCRIPT, *PACKAGES, broken="update install")
     assert done.status == 1
-    assert "E: install does not work today" in done.said
-    assert machine.run("sh", "-c", done.said.strip().partition("to try again: ")[2]).apt == done.apt
+    assert "E: install does not work today" in done.output
+    assert machine.run("sh", "-c", done.output.strip().partition("to try again: ")[2]).apt == done.apt
 
 
-def test_lists_that_cannot_be_renewed_may_do(machine: Machine) -> None:
-    done = machine.run(SCRIPT, *WANTED, broken="update")
+def test_a_failed_update_of_package_lists_is_not_fatal(machine: Machine) -> None:
+    done = machine.run(SCRIPT, *PACKAGES, broken="update")
     assert done.status == 0
     assert done.apt[-1] == f"{INSTALL} tools daemon library"
 
 
-def test_without_apt_the_packages_are_named(machine: Machine) -> None:
+def test_without_apt_the_missing_packages_are_named(machine: Machine) -> None:
     (machine.programs / "apt-get").unlink()
-    done = machine.run(SCRIPT, *WANTED, installed="library")
+    done = machine.run(SCRIPT, *PACKAGES, installed="library")
     assert done.status == 1
-    assert done.said == "system packages: going on without these (Debian's names): tools daemon\n"
+    assert done.output == "system packages: continuing without (Debian package names): tools daemon\n"
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="not installed: make")
-def test_make_demo_looks_until_nothing_is_missing_and_goes_on_either_way(machine: Machine, tmp_path: Path) -> None:
+def test_make_demo_checks_packages_until_none_is_missing_and_continues_either_way(
+    machine: Machine, tmp_path: Path
+) -> None:
     (tmp_path / "venv/bin").mkdir(parents=True)
     (tmp_path / "venv/.ready").touch()
     (machine.programs / "make").symlink_to(shutil.which("make") or "")
-    machine.has("../venv/bin/ikto", 'echo "ikto $*"')
+    machine.add_program("../venv/bin/ikto", 'echo "ikto $*"')
     demo = ("make", "--silent", "demo", f"VENV={tmp_path}/venv", "ARGS=--keep")
     failing = machine.run(*demo, broken="install")
     assert failing.status == 0
-    assert "going on without" in failing.said
-    assert failing.said.endswith("\nikto demo --keep\n")
-    assert "installing" in machine.run(*demo).said
+    assert "continuing without" in failing.output
+    assert failing.output.endswith("\nikto demo --keep\n")
+    assert "installing" in machine.run(*demo).output
     assert machine.run(*demo) == (0, "ikto demo --keep\n", [])
