@@ -1,4 +1,4 @@
-"""Nodes of a small mesh in one process: everything of an agent but its connection, on a bucket in memory."""
+"""Nodes of a small mesh in one process: an agent without its NATS connection, on a bucket in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -30,10 +30,11 @@ from ikto_core.values.keys import PrivateKey, PublicKey
 OWN_PRIVATE_KEY = PrivateKey(bytes([64] * 32))
 OWN_KEY = OWN_PRIVATE_KEY.public()
 ADDRESS, SUBNET = "10.0.0.18", "10.0.0.16/28"
-OWN = record_key(SUBNET)
+OWN_KV_KEY = record_key(SUBNET)
 
 
 async def until(condition: Callable[[], object]) -> None:
+    """Wait until the condition holds; raise TimeoutError after 5 s."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0)
@@ -46,23 +47,23 @@ def controller(  # noqa: PLR0917 - the parts of an agent, put together for tests
     state: StateFile,
     random: Random,
     on_change: Callable[[], None] = lambda: None,
-    news: EventHub | None = None,
+    event_hub: EventHub | None = None,
 ) -> ClaimController:
-    """Put a membership together as the agent does."""
-    local = local_node(config)
-    saved_claim = SavedClaim(local, private_key.public(), state)
+    """Return a claim controller with its parts, as the agent makes one."""
+    node = local_node(config)
+    saved_claim = SavedClaim(node, private_key.public(), state)
     return ClaimController(
-        local,
+        node,
         public_key=private_key.public(),
-        desired_state=DesiredState(local, private_key, reconciler, on_change, news),
+        desired_state=DesiredState(node, private_key, reconciler, on_change, event_hub),
         saved_claim=saved_claim,
-        candidates=AddressCandidates(local, saved_claim, RandomStrategy(), random),
+        candidates=AddressCandidates(node, saved_claim, RandomStrategy(), random),
         random=random,
     )
 
 
 class Node:
-    """One run of an agent, on a host of its own unless given, with the state directory of the runs before it."""
+    """One run of an agent, on a new fake host unless one is given. A later run gets the same state directory."""
 
     def __init__(
         self,
@@ -79,24 +80,30 @@ class Node:
         self.host = host or FakeHost()
         self.reconciler = Reconciler(FakeBackend(self.host), "wg0")
         self.state = StateFile(state_dir)
-        self.room = EventHub()
-        self.news = 0  # how often there was something new to keep
+        self.event_hub = EventHub()
+        self.snapshot_requests = 0  # how often the accepted mesh may have changed
         self.controller = controller(
-            Config(**{"name": "ours"} | defaults | config),
+            Config(**{"name": "own"} | defaults | config),
             private_key,
             self.reconciler,
             self.state,
             Random(seed),
-            self._news,
-            self.room,
+            self._count_request,
+            self.event_hub,
         )
 
-    def _news(self) -> None:
-        self.news += 1
+    def _count_request(self) -> None:
+        self.snapshot_requests += 1
 
     @asynccontextmanager
-    async def running(self, *, resync: bool = True, claim_stands: bool = True) -> AsyncIterator["Node"]:
-        """Keep the membership as the agent does; what ends it is raised here."""
+    async def running(self, *, resync: bool = True, wait_for_record: bool = True) -> AsyncIterator["Node"]:
+        """Run the claim controller as the agent does; an error that ends it is raised here.
+
+        Args:
+            resync: Whether the follower reads the bucket first.
+            wait_for_record: Whether to wait until the bucket has the own record.
+
+        """
         follower, claimed = self.controller.follower, asyncio.Event()
         self.bucket.subscribe(follower.receive)
         if resync:
@@ -105,27 +112,28 @@ class Node:
             async with asyncio.TaskGroup() as tasks:
                 keeping = tasks.create_task(self.controller.keep(self.bucket, "192.0.2.1", claimed.set))
                 await until(claimed.is_set)
-                if claim_stands:
-                    await until(self.stands)
+                if wait_for_record:
+                    await until(self.is_recorded)
                 yield self
                 keeping.cancel()
         except BaseExceptionGroup as group:
             raise first_cause(group) from group
 
-    async def ends(self, because: Callable[[], object] = lambda: None) -> None:
-        """Run until something ends it, which is raised here; `because` happens once the claim stands."""
+    async def run_until_error(self, trigger: Callable[[], object] = lambda: None) -> None:
+        """Run, call `trigger` once the own record is in the bucket, and raise the error that ends the run."""
         async with self.running(), asyncio.timeout(5):
-            because()
+            trigger()
             await asyncio.Event().wait()
 
     @property
     def record(self) -> PeerRecord:
+        """The own record as it should be in the bucket."""
         record = self.controller.record
         assert record
         return record
 
-    def stands(self) -> bool:
-        """Whether the bucket holds this run's record as it should be."""
+    def is_recorded(self) -> bool:
+        """Return whether the bucket has the own record as it should be."""
         if self.controller.record is None:
             return False
         try:
@@ -135,33 +143,35 @@ class Node:
         return replace(found, nonce="") == self.record
 
     async def device_addresses(self) -> set[str]:
+        """Reconcile once, and return the device's addresses."""
         await self.reconciler.reconcile()
         device = self.host.device("wg0")
         return {str(address) for address in device.addresses} if device else set()
 
 
 def put(bucket: MemoryBucket, found: PeerRecord) -> None:
-    """Let a record stand, whatever stood there before."""
+    """Write a record, whatever its KV key had before."""
     bucket.write(found.key, encode_record(found))
 
 
-async def kept_by_a_run(bucket: MemoryBucket, state_dir: Path) -> MeshSnapshot:
-    """Return what a run of the agent keeps of the mesh."""
+async def snapshot_of_a_run(bucket: MemoryBucket, state_dir: Path) -> MeshSnapshot:
+    """Return the mesh snapshot of one run of the agent."""
     async with Node(bucket, state_dir).running() as node:
-        kept = node.controller.snapshot(7.0)
-    assert kept
-    return kept
+        snapshot = node.controller.snapshot(7.0)
+    assert snapshot
+    return snapshot
 
 
-def shown(node: Node) -> dict[PublicKey, Endpoint | None]:
+def device_endpoints(node: Node) -> dict[PublicKey, Endpoint | None]:
+    """Return the device's peers and their endpoints."""
     device = node.host.device("wg0")
     assert device
     return {key: peer.endpoint for key, peer in device.peers.items()}
 
 
-async def restarted(bucket: MemoryBucket, state_dir: Path, kept: MeshSnapshot | None, **config: Any) -> Node:
-    """Return the next run of the agent, on a host without a device, before NATS is dialled."""
+async def restarted(bucket: MemoryBucket, state_dir: Path, snapshot: MeshSnapshot | None, **config: Any) -> Node:
+    """Return the next run of the agent, on a host without a device: it has restored `snapshot`, and has no NATS."""
     node = Node(bucket, state_dir, seed=2, **config)
-    node.controller.restore_snapshot(kept)
+    node.controller.restore_snapshot(snapshot)
     await node.reconciler.reconcile()
     return node

@@ -27,7 +27,7 @@ from ikto_core.mesh.records import decode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.store.follower import CHECK_EVERY_S, Follower
 from ikto_core.values.keys import PrivateKey
-from tests.nodes import OWN, OWN_KEY, OWN_PRIVATE_KEY, SUBNET, Node, put, until
+from tests.nodes import OWN_KV_KEY, OWN_KEY, OWN_PRIVATE_KEY, SUBNET, Node, put, until
 from tests.samples import KEY, OTHER_KEY, record
 
 
@@ -56,7 +56,7 @@ def rotation_of(node: Node, path: Path) -> KeyRotation:
 
 def written(bucket: MemoryBucket) -> tuple[Any, Any]:
     """Return the public key of our record as the bucket has it, and the one that it announces."""
-    found = decode_record(OWN, bucket.live[OWN])
+    found = decode_record(OWN_KV_KEY, bucket.live[OWN_KV_KEY])
     return found.public_key, found.next_public_key
 
 
@@ -136,7 +136,7 @@ async def test_a_node_of_0_3_0_sees_a_record_whose_key_changes_and_nothing_else(
     bucket: MemoryBucket, path: Path
 ) -> None:
     seen: list[dict[str, Any]] = []
-    bucket.subscribe(lambda message: seen.append(json.loads(message.value or b"{}")) if message.key == OWN else None)
+    bucket.subscribe(lambda message: seen.append(json.loads(message.value or b"{}")) if message.key == OWN_KV_KEY else None)
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         next_key = rotation.begin()
@@ -165,7 +165,7 @@ async def test_the_next_run_goes_on_from_wherever_the_last_one_died(
         assert await device_key(node) == load_private_key(path)
         assert load_private_key(path).public() == next_key
         assert node.controller.has_saved_claim
-    assert bucket.live.keys() == {OWN}
+    assert bucket.live.keys() == {OWN_KV_KEY}
 
 
 async def die_at(step: str, bucket: MemoryBucket, path: Path) -> Any:
@@ -243,13 +243,13 @@ async def test_nothing_is_switched_as_long_as_the_bucket_lacks_the_announcement(
         rotation.begin()
         await until(node.controller.next_key_announced.is_set)
         bucket.faults.delivery = Delivery.DROPPED  # the guard does not see it
-        before = bucket.live[OWN]
-        bucket.write(OWN, None)
+        before = bucket.live[OWN_KV_KEY]
+        bucket.write(OWN_KV_KEY, None)
         tasks.create_task(rotation.run(bucket))
         for _ in range(20):
             await asyncio.sleep(0)
         assert load_private_key(path) == OWN_PRIVATE_KEY
-        bucket.write(OWN, before)
+        bucket.write(OWN_KV_KEY, before)
         await until(rotation.done.is_set)
 
 
@@ -278,4 +278,4 @@ async def test_others_that_announce_or_have_our_next_key_are_no_peers(bucket: Me
 async def test_somebody_elses_record_is_not_ours_because_it_announces_our_key(bucket: MemoryBucket, path: Path) -> None:
     put(bucket, record(SUBNET, OTHER_KEY))
     with pytest.raises(IktoError, match="is in use by"):
-        await Node(bucket, path.parent).ends()
+        await Node(bucket, path.parent).run_until_error()

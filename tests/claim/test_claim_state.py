@@ -1,18 +1,18 @@
-"""Since when our claim stands, and what of the bucket speaks against it."""
+"""Whether the claim is held, under which KV key, and since which revision."""
 
 from ikto_core.claim.claim_state import ClaimState
 from ikto_core.mesh.view import Entry
 
 
-def test_revisions_are_compared_within_one_stream_only() -> None:
+def test_revisions_are_compared_only_within_one_stream() -> None:
     claim_state = ClaimState()
-    assert claim_state.held("key", 7, "made on Monday")
-    assert not claim_state.is_older_than(Entry(6, b""), "made on Monday")
-    assert claim_state.is_older_than(Entry(8, b""), "made on Monday")
-    assert claim_state.is_older_than(Entry(2, b""), "made on Tuesday")
+    assert claim_state.held("key", 7, "created on Monday")
+    assert not claim_state.is_older_than(Entry(6, b""), "created on Monday")
+    assert claim_state.is_older_than(Entry(8, b""), "created on Monday")
+    assert claim_state.is_older_than(Entry(2, b""), "created on Tuesday")
 
 
-def test_a_record_has_moved_when_it_stands_under_another_key_or_had_fallen() -> None:
+def test_held_reports_a_move_for_another_key_and_after_a_release() -> None:
     claim_state = ClaimState()
     assert claim_state.held("key", 7, "")
     assert not claim_state.held("key", 8, "")

@@ -1,4 +1,4 @@
-"""A claim is kept for the key that made it, and for the one that was to follow."""
+"""A saved claim is valid for the key that made it, and for the next key."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -18,12 +18,12 @@ ADDRESS = "10.0.0.18"
 
 
 def saved_claim(state_dir: Path, key: PublicKey = OWN_KEY) -> SavedClaim:
-    """Return the claims as the next run with this key finds them."""
+    """Return the saved claim as the next run with this key reads it."""
     return SavedClaim(NODE, key, StateFile(state_dir))
 
 
-def rotated(state_dir: Path) -> None:
-    """Leave what a run leaves that claimed, and then announced another key."""
+def save_announced(state_dir: Path) -> None:
+    """Save the state of a run that claimed, and then announced the key `KEY`."""
     before = saved_claim(state_dir)
     before.add_instance("run")
     before.save(ADDRESS)
@@ -31,8 +31,8 @@ def rotated(state_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("key", [OWN_KEY, KEY], ids=str)
-def test_a_claim_holds_for_the_present_key_and_the_next(tmp_path: Path, key: PublicKey) -> None:
-    rotated(tmp_path)
+def test_a_claim_is_valid_for_the_present_key_and_the_next(tmp_path: Path, key: PublicKey) -> None:
+    save_announced(tmp_path)
     found = saved_claim(tmp_path, key)
     assert found.address == ADDRESS
     assert found.claim
@@ -41,42 +41,42 @@ def test_a_claim_holds_for_the_present_key_and_the_next(tmp_path: Path, key: Pub
     assert found.instances == {"run"}
 
 
-def test_a_claim_does_not_hold_for_a_key_that_was_never_announced(tmp_path: Path) -> None:
-    rotated(tmp_path)
+def test_a_claim_is_not_valid_for_a_key_that_was_never_announced(tmp_path: Path) -> None:
+    save_announced(tmp_path)
     found = saved_claim(tmp_path, OTHER_KEY)
     assert found.claim is None
     assert found.other_keys == frozenset()
 
 
-def test_a_mesh_that_was_kept_with_the_key_before_is_ours(tmp_path: Path) -> None:
-    rotated(tmp_path)
-    kept = saved_claim(tmp_path).claim
-    assert kept
+def test_a_claim_of_the_previous_key_has_no_differences(tmp_path: Path) -> None:
+    save_announced(tmp_path)
+    saved = saved_claim(tmp_path).claim
+    assert saved
     found = saved_claim(tmp_path, KEY)
-    assert found.differences(kept) == []
-    assert found.differences(replace(kept, public_key=OTHER_KEY.text)) != []
+    assert found.differences(saved) == []
+    assert found.differences(replace(saved, public_key=OTHER_KEY.text)) != []
 
 
-def test_the_keys_outlive_the_claim_that_is_made_with_the_new_one(tmp_path: Path) -> None:
-    rotated(tmp_path)
+def test_the_keys_are_kept_when_a_claim_is_saved_with_the_new_one(tmp_path: Path) -> None:
+    save_announced(tmp_path)
     saved_claim(tmp_path, KEY).save(ADDRESS)
     assert saved_claim(tmp_path, OWN_KEY).address == ADDRESS  # a key file that was put back
 
 
-def test_a_key_that_can_not_be_kept_is_not_announced(tmp_path: Path) -> None:
+def test_add_next_key_returns_false_if_the_state_file_cannot_be_written(tmp_path: Path) -> None:
     found = saved_claim(tmp_path / "state")
-    (tmp_path / "state").write_text("in the way of a directory")
+    (tmp_path / "state").write_text("a file in place of the directory")
     assert not found.add_next_key(KEY)
 
 
-def test_the_keys_before_earlier_rotations_are_ours_too_but_for_the_oldest(tmp_path: Path) -> None:
+def test_keys_of_earlier_rotations_are_own_keys_except_the_oldest(tmp_path: Path) -> None:
     keys = [PublicKey(bytes([number + 1] * 32)) for number in range(MAX_KEYS + 2)]
     for present, following in pairwise(keys):
         assert saved_claim(tmp_path, present).add_next_key(following)
     assert saved_claim(tmp_path, keys[-1]).other_keys == set(keys[2:-1])
 
 
-def test_the_keys_before_a_key_that_was_put_there_by_hand_are_not_ours(tmp_path: Path) -> None:
-    rotated(tmp_path)
+def test_keys_before_a_key_file_that_was_replaced_by_hand_are_not_own_keys(tmp_path: Path) -> None:
+    save_announced(tmp_path)
     saved_claim(tmp_path, OTHER_KEY).add_next_key(PublicKey(bytes([9] * 32)))
     assert saved_claim(tmp_path, OTHER_KEY).other_keys == {PublicKey(bytes([9] * 32))}
