@@ -1,6 +1,6 @@
-"""The messages of the JetStream API, as far as Ikto reads them. Anybody may have sent them: nothing is taken on trust.
+"""The JetStream API messages that Ikto reads. Anyone may have sent a message, so every one is checked.
 
-Every reader here raises UnreadableError for what is not of its form.
+All functions here raise UnreadableError for a message that does not have the expected format.
 """
 
 from base64 import b64decode
@@ -13,23 +13,23 @@ import msgspec
 from ikto_core.errors import NatsError
 from ikto_core.store.interfaces import Message
 
-DELETIONS = ("KV-Operation", "Nats-Marker-Reason")
-"""A message with one of these headers says that its key is gone: deleted, purged or expired."""
+DELETION_HEADERS = ("KV-Operation", "Nats-Marker-Reason")
+"""A message with one of these headers marks its key as deleted, purged or expired."""
 
 
 class UnreadableError(NatsError):
-    """What came as an answer is none: somebody else sent it, or a server of another kind."""
+    """An answer is malformed: it came from another client, or from a server of another kind."""
 
 
 class ApiError(msgspec.Struct):
-    """Why the server did not do it."""
+    """The reason why the server refused a request."""
 
     err_code: int = 0
     description: str = ""
 
 
 class Republish(msgspec.Struct):
-    """Where a stream sends its messages again."""
+    """The subjects to which a stream republishes its messages."""
 
     src: str = ""
     dest: str = ""
@@ -37,7 +37,7 @@ class Republish(msgspec.Struct):
 
 
 class StreamConfig(msgspec.Struct):
-    """How a stream was made."""
+    """The configuration of a stream."""
 
     num_replicas: int = 1
     max_msgs_per_subject: int = 1
@@ -47,7 +47,7 @@ class StreamConfig(msgspec.Struct):
 
 
 class StreamState(msgspec.Struct):
-    """How far a stream goes."""
+    """The extent of a stream."""
 
     last_seq: int
     first_seq: int = 0
@@ -56,7 +56,7 @@ class StreamState(msgspec.Struct):
 
 
 class StreamInfo(msgspec.Struct):
-    """The members of a STREAM.INFO answer that Ikto reads."""
+    """The fields of a STREAM.INFO answer that Ikto reads."""
 
     created: str
     config: StreamConfig
@@ -64,7 +64,7 @@ class StreamInfo(msgspec.Struct):
 
 
 class StoredMessage(msgspec.Struct):
-    """A message as STREAM.MSG.GET answers it."""
+    """A message in an answer to STREAM.MSG.GET."""
 
     subject: str
     seq: int
@@ -74,7 +74,7 @@ class StoredMessage(msgspec.Struct):
 
 
 class Reply(msgspec.Struct):
-    """Any answer of the JetStream API; which members are set depends on the question."""
+    """An answer of the JetStream API; which fields are set depends on the request."""
 
     error: ApiError | None = None
     message: StoredMessage | None = None
@@ -86,46 +86,46 @@ _decode_info = msgspec.json.Decoder(StreamInfo).decode
 
 
 def read_reply(data: bytes) -> Reply:
-    """Read what all answers have in common."""
-    with _legible():
+    """Decode the fields that all answers have in common."""
+    with _as_unreadable():
         return _decode_reply(data)
 
 
 def read_stream_info(data: bytes) -> StreamInfo:
-    """Read the answer to STREAM.INFO."""
-    with _legible():
+    """Decode the answer to STREAM.INFO."""
+    with _as_unreadable():
         return _decode_info(data)
 
 
-def read_members(data: bytes) -> dict[str, Any]:
-    """Read every member of an answer, for what no struct here names."""
-    with _legible():
+def read_json_object(data: bytes) -> dict[str, Any]:
+    """Decode all fields of an answer, including those that no struct here declares."""
+    with _as_unreadable():
         return msgspec.json.decode(data, type=dict[str, Any])
 
 
-def read_message(headers: Mapping[str, str] | None, data: bytes, subjects: str) -> Message:
-    """Read a message that the server republished, or answered Direct Get with; `subjects` is what precedes its key."""
-    with _legible():
+def read_message(headers: Mapping[str, str] | None, data: bytes, subject_prefix: str) -> Message:
+    """Decode a republished message or one of a Direct Get answer; `subject_prefix` is removed to get its key."""
+    with _as_unreadable():
         headers = headers or {}
         return Message(
-            key=headers["Nats-Subject"].removeprefix(subjects),
+            key=headers["Nats-Subject"].removeprefix(subject_prefix),
             revision=int(headers["Nats-Sequence"]),
-            value=None if any(header in headers for header in DELETIONS) else data,
+            value=None if any(header in headers for header in DELETION_HEADERS) else data,
             time=headers.get("Nats-Time-Stamp", ""),
         )
 
 
-def unpack(stored: StoredMessage, subjects: str) -> Message:
-    """Read a message that the leader answered STREAM.MSG.GET with; `subjects` as above."""
-    with _legible():
+def read_stored_message(stored: StoredMessage, subject_prefix: str) -> Message:
+    """Decode a message of a STREAM.MSG.GET answer; `subject_prefix` is removed to get its key."""
+    with _as_unreadable():
         header_block = b64decode(stored.hdrs)
-        deleted = any(f"\r\n{header}:".encode() in header_block for header in DELETIONS)
-        key = stored.subject.removeprefix(subjects)
+        deleted = any(f"\r\n{header}:".encode() in header_block for header in DELETION_HEADERS)
+        key = stored.subject.removeprefix(subject_prefix)
         return Message(key, stored.seq, None if deleted else b64decode(stored.data), stored.time)
 
 
 @contextmanager
-def _legible() -> Iterator[None]:
+def _as_unreadable() -> Iterator[None]:
     try:
         yield
     except (msgspec.MsgspecError, LookupError, ValueError, RecursionError) as error:

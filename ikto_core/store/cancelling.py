@@ -1,4 +1,4 @@
-"""A cancellation that nats-py, or a TaskGroup, swallowed is still one."""
+"""Raises a cancellation that nats-py or a TaskGroup has swallowed."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def cancellation_kept() -> Iterator[None]:
-    """Raise CancelledError if this task is cancelled within, although what it awaits there ends otherwise.
+def preserve_cancellation() -> Iterator[None]:
+    """Raise CancelledError if the task was cancelled inside the block, even if the code inside swallowed it.
 
-    nats-py waits by `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that arrives together with the
-    result (CPython issue 86296); its `close` and its flushing ignore one. An agent would go on when it is told to stop.
+    nats-py waits with `asyncio.wait_for`. Before Python 3.12 that drops a cancellation which arrives together with the
+    result (CPython issue 86296), and nats-py's `close` and `flush` ignore one. The agent would not stop when told to.
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0

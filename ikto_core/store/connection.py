@@ -1,4 +1,4 @@
-"""The way to NATS, kept open for ever: one session after another, each a new connection."""
+"""The connection to NATS: one session after another, redialled with backoff for as long as the agent runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,15 +21,16 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def open_session(settings: NatsSettings, random: Random) -> AsyncIterator[Session]:
-    """Connect to any one of the servers, tried in random order; closed on leaving.
+    """Connect to one of the servers, tried in random order; the session is closed on leaving.
 
-    Raises NatsError if none lets us in: the last one's; LoginFileError if a file that the login needs can't be used.
+    Raises NatsError (that of the last server tried) if no server accepts the connection, LoginFileError if a file for
+    the login can't be used.
     """
     async with AsyncExitStack() as stack:
-        yield await _first_that_answers(stack, settings, random)
+        yield await _dial_any(stack, settings, random)
 
 
-async def _first_that_answers(stack: AsyncExitStack, settings: NatsSettings, random: Random) -> Session:
+async def _dial_any(stack: AsyncExitStack, settings: NatsSettings, random: Random) -> Session:
     failure = NatsError("nats_url names no server")
     for server in random.sample(settings.servers, len(settings.servers)):
         try:
@@ -40,55 +41,55 @@ async def _first_that_answers(stack: AsyncExitStack, settings: NatsSettings, ran
 
 
 class Backoff:
-    """How long to wait after one failure and the next: twice as long each time, jittered, up to LONGEST_BACKOFF_S."""
+    """The pause between attempts: doubled after each failure, up to LONGEST_BACKOFF_S, with jitter."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
         self.reset()
 
     def reset(self) -> None:
-        """Say that it worked: the next failure is a first one."""
+        """Start again with the shortest pause, after a success."""
         self._longest_s = FIRST_BACKOFF_S
 
     def next_s(self) -> float:
-        """Return how long to wait now, in seconds."""
+        """Return the next pause, in seconds."""
         longest_s = min(self._longest_s, LONGEST_BACKOFF_S)
         self._longest_s = longest_s * 2
         return longest_s * self._random.uniform(0.5, 1)
 
 
 class Connection:
-    """Dials again whenever a session ends, with capped, jittered backoff.
+    """Dials a new session whenever one ends.
 
     Args:
-        settings: Where NATS is; read anew at every dial, so that a renewed credential file is taken up.
-        random: Jitter and the order of servers.
-        patient: False: until a session has settled once, the first failure is final.
+        settings: Servers and login. Credential files are read at every dial, so a renewed file is used.
+        random: Jitter, and the order of servers.
+        keep_trying: Whether to retry from the start; otherwise a failure before `mark_healthy` is final.
 
     """
 
-    def __init__(self, settings: NatsSettings, random: Random, *, patient: bool) -> None:
-        self.server = ""  # what we are connected to; empty: nothing
-        self.failure = ""  # why we are not; empty: no failure yet
+    def __init__(self, settings: NatsSettings, random: Random, *, keep_trying: bool) -> None:
+        self.server = ""  # URL of the connected server; empty: not connected
+        self.failure = ""  # why the last attempt or session ended; empty: no failure
         self.stats = ConnectionCounters()
         self._settings = settings
         self._random = random
-        self._patient = patient
-        self._over = False
+        self._keep_trying = keep_trying
+        self._stopped = False
         self._backoff = Backoff(random)
 
-    def settled(self) -> None:
-        """Say that the present session serves its purpose: from now on every failure is worth another try."""
-        self._patient = True
+    def mark_healthy(self) -> None:
+        """Report that the session works: from now on failures are retried, beginning with the shortest pause."""
+        self._keep_trying = True
         self._backoff.reset()
         self.failure = ""
 
-    def end(self) -> None:
-        """Dial no more: for who cancels `run` while a session ends, when a TaskGroup may forget the cancellation."""
-        self._over = True
+    def stop(self) -> None:
+        """Stop dialling. Call it before cancelling `run`: a TaskGroup that is ending may swallow the cancellation."""
+        self._stopped = True
 
     async def run(self, use: Callable[[Session], Awaitable[None]]) -> None:
-        """Call `use` with one session after another until cancelled. Errors but NatsError and LoginFileError end it."""
+        """Call `use` with one session after another until cancelled. NatsError and LoginFileError are retried."""
         while True:
             try:
                 async with open_session(self._settings, self._random) as session:
@@ -96,13 +97,13 @@ class Connection:
                     self.stats.sessions += 1
                     log.info("connected to NATS", server=session.server)
                     await use(session)
-            except (NatsError, LoginFileError) as error:  # such a file may be one that is being renewed
-                if not self._patient:
+            except (NatsError, LoginFileError) as error:  # the file may be in the middle of being replaced
+                if not self._keep_trying:
                     raise
                 self.failure = str(error)
             finally:
                 self.server = ""
-            if self._over:
+            if self._stopped:
                 return
             self.stats.failures += 1
             pause_s = self._backoff.next_s()

@@ -1,8 +1,8 @@
-"""Following a bucket without a consumer: pushes make it quick, walks and the leader's word make it right.
+"""Follows a bucket without a consumer: pushes for speed, walks and checks at the leader for correctness.
 
-Correctness never depends on a push arriving. The six conditions (docs/sync.md):
-subscribe before the first walk; apply a push only if it is the next revision; fetch a gap; ask the leader who the
-stream is; distrust a replica that lags; remove what is missing only after a completed walk of the whole bucket.
+Correctness never depends on the delivery of a push. The six rules (docs/sync.md): subscribe before the first walk;
+apply a push only if it is the next revision; fetch a gap; ask the leader which stream it is; do not rely on a replica
+that lags; remove a missing key only after a completed walk of the whole bucket.
 """
 
 import asyncio
@@ -20,59 +20,60 @@ from ikto_core.store.interfaces import BucketInfo, BucketReader, Message
 from ikto_core.values.counters import FollowerCounters
 
 CHECK_EVERY_S = 20.0
-"""How often the leader is asked whether the stream is still the one we know, ± 20 %."""
+"""How often the leader is asked whether the stream is still the same, ± 20 %."""
 
 LEADER_CHECKS_PER_S = 50.0
-"""What all agents of a mesh together may ask the leader; beyond, each asks less often."""
+"""Limit of the checks of all agents of a mesh together; in a larger mesh each agent checks less often."""
 
 OVERLAP = 100
-"""After a reconnect, so many revisions that we know already are read again: were they rewritten meanwhile?"""
+"""After a reconnect, this many known revisions are read again, to detect that they were rewritten meanwhile."""
 
 AUDIT_EVERY_S = 6 * 3600.0
-"""How often the whole bucket is read although nothing seems wrong: it bounds what nobody thought of."""
+"""How often the whole bucket is read without a reason: a limit to the duration of undetected differences."""
 
-HINT_DELAY_S = 0.3
+WAKE_DELAY_S = 0.3
 RETRY_S = 0.25
 RETRIES = 3
-"""Failed attempts in a row after which the connection is given up for a new one."""
+"""Consecutive failures after which `run` ends, so that a new session is dialled."""
+
 log = structlog.get_logger(__name__)
 
 
 class StaleReadError(NatsError):
-    """What was read can't be the whole truth: a lagging replica answered, or the stream was replaced meanwhile."""
+    """The messages read are incomplete: a lagging replica answered, or the stream was replaced meanwhile."""
 
 
 class Follower:
     """Keeps `table` equal to the bucket.
 
     Args:
-        on_change: Called, after `table` is up to date, with the keys that changed. Must not raise or block.
+        on_change: Called with the changed entries by key, after `table` is updated. Must not raise or block.
         random: Jitter.
 
     """
 
     def __init__(self, on_change: Callable[[Mapping[str, Entry]], object], random: Random) -> None:
         self.table: dict[str, Entry] = {}  # deletion markers included
-        self.revision = 0  # the table shows the bucket as of this revision
-        self.bucket_revision = 0  # the latest revision that we heard of
-        self.synced = asyncio.Event()  # the table is a complete view, as of the present connection
+        self.revision = 0  # of the bucket, that the table shows
+        self.bucket_revision = 0  # the latest revision known to exist
+        self.synced = asyncio.Event()  # set while the table is complete, checked over the present session
         self.stats = FollowerCounters()
         self._on_change = on_change
         self._random = random
         self._wake = asyncio.Event()
-        self._live = False  # pushes may be applied
-        self._suspicious = False  # something was seen that this history can't contain
+        self._live = False  # whether pushes may be applied
+        self._walk_requested = False  # whether the next resync reads the whole bucket
         self._audit_at = math.inf
-        self._known: BucketInfo | None = None
-        self._anchor: Message | None = None  # the last message applied: it must be there still, or be superseded
+        self._last_info: BucketInfo | None = None
+        self._anchor: Message | None = None  # the last message applied; it must still exist or be superseded
 
     @property
     def stream(self) -> str:
-        """When the stream that the table shows was made, in the leader's words; empty: not known yet."""
-        return self._known.created if self._known else ""
+        """When the stream that the table shows was created, as the leader reports it; empty: not known yet."""
+        return self._last_info.created if self._last_info else ""
 
     def receive(self, push: Message) -> None:
-        """Take a republished message: apply it if it is the next one, else see to it that the truth is fetched."""
+        """Handle a republished message: apply it if it is the next revision, otherwise request a resync if needed."""
         self.stats.pushes += 1
         self.bucket_revision = max(self.bucket_revision, push.revision)
         if self._live and push.revision == self.revision + 1:
@@ -80,49 +81,49 @@ class Follower:
         elif not self._live or push.revision > self.revision:
             self.stats.gaps += self._live
             self.wake()
-        elif self._is_news(push):  # an old revision that this history does not have
-            self._suspicious = True
+        elif self._is_unknown(push):  # an old revision that the known history does not contain
+            self._walk_requested = True
             self.wake()
 
     def wake(self) -> None:
-        """See to it that the leader is asked soon."""
+        """Request a check at the leader soon."""
         self._wake.set()
 
-    def distrust(self) -> None:
-        """Read the whole bucket again soon: somebody doubts the table."""
-        self._suspicious = True
+    def request_resync(self) -> None:
+        """Request that the whole bucket is read again soon."""
+        self._walk_requested = True
         self.wake()
 
     def disconnected(self) -> None:
-        """Trust no push until the leader was asked: we may have missed anything."""
+        """Apply no pushes until the leader was asked: any number of pushes may have been missed."""
         self._live = False
         self.synced.clear()
         self.wake()
 
-    def hint_delay_s(self) -> float:
-        """Return how long after a hint to ask the leader, in seconds; jittered."""
-        return (HINT_DELAY_S + len(self.table) / LEADER_CHECKS_PER_S) * self._random.uniform(0.5, 1)
+    def wake_delay_s(self) -> float:
+        """Return the delay from a write's notification to the check at the leader, in seconds, with jitter."""
+        return (WAKE_DELAY_S + len(self.table) / LEADER_CHECKS_PER_S) * self._random.uniform(0.5, 1)
 
     def check_interval_s(self) -> float:
-        """Return how long to wait until the leader is asked again, in seconds; jittered."""
+        """Return the pause before the next check at the leader, in seconds, with jitter."""
         return longest_check_interval_s(len(self.table)) * self._random.uniform(2 / 3, 1)
 
     async def run(self, reader: BucketReader) -> None:
-        """Follow until cancelled. Raises NatsError when `reader` fails again and again; the table stays."""
+        """Follow until cancelled. Raises NatsError after RETRIES consecutive failures of `reader`; the table stays."""
         self.disconnected()
         try:
-            await self._check_for_ever(reader)
+            await self._check_repeatedly(reader)
         finally:
             self.disconnected()
 
-    async def _check_for_ever(self, reader: BucketReader) -> None:
+    async def _check_repeatedly(self, reader: BucketReader) -> None:
         failures = 0
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.check_interval_s()):
                     await self._wake.wait()
             self._wake.clear()
-            self._suspicious |= time.monotonic() > self._audit_at
+            self._walk_requested |= time.monotonic() > self._audit_at
             try:
                 await self.resync(reader)
                 failures = 0
@@ -136,21 +137,21 @@ class Follower:
                 self.wake()
 
     async def resync(self, reader: BucketReader) -> None:
-        """Ask the leader how things stand and fetch what is missing; the table changes only by what is certain."""
+        """Ask the leader for the state of the bucket, fetch missing messages, and apply those that are confirmed."""
         info = await reader.info()
         self.bucket_revision = max(self.revision, info.last_revision)
-        if self._suspicious or self._known is None or not info.continues(self._known):
-            await self._walk_whole(reader, info)
+        if self._walk_requested or self._last_info is None or not info.continues(self._last_info):
+            await self._full_walk(reader, info)
         else:
             await self._catch_up(reader, info)
         self._live = True
         self.synced.set()
 
-    async def _walk_whole(self, reader: BucketReader, info: BucketInfo) -> None:
-        """Replace the table by the bucket as it is, once the walk is known to be complete.
+    async def _full_walk(self, reader: BucketReader, info: BucketInfo) -> None:
+        """Read the whole bucket and replace the table, once the walk is known to be complete.
 
-        The goal is asked for after the first pass: what a page left out because a later write superseded it lies
-        below that goal, even if a lagging replica answered the next page.
+        The goal is asked for after the first pass. A message that a page lacks because a later write superseded it is
+        below that goal then, even if a lagging replica answered the next page.
         """
         self._live = False
         self.stats.whole_walks += 1
@@ -159,44 +160,44 @@ class Follower:
         goal = await reader.info()
         if not goal.continues(info):
             raise StaleReadError("the stream was replaced while it was read")
-        reached = await self._reach(reader, goal, reached, found)
-        self._suspicious = False
+        reached = await self._walk_to(reader, goal, reached, found)
+        self._walk_requested = False
         self._audit_at = time.monotonic() + AUDIT_EVERY_S * self._random.uniform(0.8, 1.2)
-        self._known = goal
+        self._last_info = goal
         self._replace(found, max(reached, goal.last_revision))
 
     async def _catch_up(self, reader: BucketReader, info: BucketInfo) -> None:
-        """Fetch what came after the table's revision, and make sure that it follows from what we have."""
+        """Fetch the messages after the table's revision, and check that they continue the table's history."""
         self.stats.catch_ups += 1
         anchor = self._anchor
         start = (anchor.revision if anchor else self.revision + 1) - (0 if self._live else OVERLAP)
         known = {key: entry.revision for key, entry in self.table.items() if entry.revision >= start}
         found: dict[str, Message] = {}
         reached = await _walk(reader, start, found)
-        if self._contradicted(found.values()) or not _all_stand(known, found):
+        if self._contradicts(found.values()) or not _all_present(known, found):
             if anchor and reached < anchor.revision and await reader.first_from(anchor.revision) == anchor:
-                raise StaleReadError(f"a replica answered up to revision {reached}, which lags behind us")
-            await self._walk_whole(reader, info)  # what was read does not follow from what we knew
+                raise StaleReadError(f"a replica answered up to revision {reached} and lags behind the table")
+            await self._full_walk(reader, info)  # the messages do not continue the known history
             return
-        reached = await self._reach(reader, info, reached, found)
-        self._known = info
-        news = [message for message in found.values() if message.revision > self.revision]
-        self._apply(sorted(news, key=lambda message: message.revision))
+        reached = await self._walk_to(reader, info, reached, found)
+        self._last_info = info
+        new = [message for message in found.values() if message.revision > self.revision]
+        self._apply(sorted(new, key=lambda message: message.revision))
         self.revision = max(self.revision, reached, info.last_revision)
         if self.revision == info.last_revision and len(self.table) != info.subjects:
-            await self._walk_whole(reader, info)  # a purge leaves neither a marker nor a revision, but fewer subjects
+            await self._full_walk(reader, info)  # a purge leaves no marker and no revision, only fewer subjects
 
-    def _contradicted(self, found: Iterable[Message]) -> bool:
-        """Whether a message lies at or below the table's revision that the table does not know."""
-        return any(message.revision <= self.revision and self._is_news(message) for message in found)
+    def _contradicts(self, found: Iterable[Message]) -> bool:
+        """Return whether a message at or below the table's revision is unknown to the table."""
+        return any(message.revision <= self.revision and self._is_unknown(message) for message in found)
 
-    async def _reach(self, reader: BucketReader, goal: BucketInfo, reached: int, found: dict[str, Message]) -> int:
-        """Walk on to the goal's last revision. Raises StaleReadError if the leader has something up to it unseen."""
+    async def _walk_to(self, reader: BucketReader, goal: BucketInfo, reached: int, found: dict[str, Message]) -> int:
+        """Walk on to the goal's last revision. Raises StaleReadError if the leader has an unread message up to it."""
         if reached < goal.last_revision:
             reached = await _walk(reader, reached + 1, found)
         if reached < goal.last_revision:
-            unseen = await reader.first_from(reached + 1)
-            if unseen and unseen.revision <= goal.last_revision:
+            unread = await reader.first_from(reached + 1)
+            if unread and unread.revision <= goal.last_revision:
                 raise StaleReadError(f"a replica answered up to revision {reached} of {goal.last_revision}")
         return reached
 
@@ -210,7 +211,7 @@ class Follower:
             self._on_change(changes)
 
     def _replace(self, found: Mapping[str, Message], revision: int) -> None:
-        """Make the table what a completed walk found; what it did not find is gone."""
+        """Replace the table by the messages of a completed walk; keys without a message are reported as deleted."""
         before = self.table
         self.table = {key: message.entry for key, message in found.items()}
         self.revision = self.bucket_revision = revision
@@ -219,20 +220,20 @@ class Follower:
         changes |= {key: Entry(revision, None) for key in before.keys() - self.table.keys()}
         self._on_change(changes)
 
-    def _is_news(self, push: Message) -> bool:
-        known = self.table.get(push.key)
-        if known is None or known.revision < push.revision:
+    def _is_unknown(self, message: Message) -> bool:
+        known = self.table.get(message.key)
+        if known is None or known.revision < message.revision:
             return True
-        return known.revision == push.revision and known != push.entry
+        return known.revision == message.revision and known != message.entry
 
 
 def longest_check_interval_s(keys: int) -> float:
-    """Return within how long every agent asks the leader in a mesh with so many keys, in seconds."""
+    """Return the longest pause between two checks of an agent, in seconds, in a bucket with so many keys."""
     return 1.2 * max(CHECK_EVERY_S, keys / LEADER_CHECKS_PER_S)
 
 
 async def _walk(reader: BucketReader, start: int, found: dict[str, Message]) -> int:
-    """Read pages from `start` to their end into `found`, the latest message of each key; return the last revision."""
+    """Read all pages from `start` into `found`, the latest message by key; return the last revision read."""
     reached = start - 1
     while True:
         page = await reader.page(reached + 1)
@@ -243,6 +244,6 @@ async def _walk(reader: BucketReader, start: int, found: dict[str, Message]) -> 
             return reached
 
 
-def _all_stand(known: Mapping[str, int], found: Mapping[str, Message]) -> bool:
-    """Whether every message that we knew (its revision by key) is still there, or superseded by a later one."""
+def _all_present(known: Mapping[str, int], found: Mapping[str, Message]) -> bool:
+    """Return whether every known message (revision by key) still exists or was superseded by a later one."""
     return all(key in found and found[key].revision >= revision for key, revision in known.items())

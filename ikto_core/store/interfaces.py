@@ -1,4 +1,4 @@
-"""What Ikto needs of a bucket, and no more: small enough that a store in memory can stand in for NATS."""
+"""The interfaces through which Ikto uses a bucket. They are small, so that a bucket in memory can replace NATS."""
 
 from typing import Protocol
 
@@ -8,40 +8,40 @@ from ikto_core.mesh.view import Entry
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One write to the bucket, as the stream keeps it."""
+    """One write to the bucket, as stored in the stream."""
 
     key: str
     revision: int  # sequence in the stream
     value: bytes | None  # None: a deletion, a purge or an expiry
-    time: str = ""  # when the server stored it; with the revision, it tells one history from another
+    time: str = ""  # when the server stored it; together with the revision it identifies a history
 
     @property
     def entry(self) -> Entry:
-        """What the bucket holds under the key after this write."""
+        """The entry of the key after this write."""
         return Entry(self.revision, self.value, self.time)
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A run of a walk through the bucket: messages by ascending revision."""
+    """One page of a walk through the bucket: messages by ascending revision."""
 
     messages: tuple[Message, ...]
-    complete: bool  # True: whoever answered has nothing after these
+    complete: bool  # True: the replica that answered has no messages after these
 
 
 class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the stream's leader says of the bucket."""
+    """The state of the bucket, as the stream's leader reports it."""
 
-    created: str  # when the stream was made
+    created: str  # when the stream was created
     first_revision: int
     first_time: str
     last_revision: int
     subjects: int  # keys with a message, deletion markers included
 
     def continues(self, earlier: "BucketInfo") -> bool:
-        """Whether this can be the same history as `earlier`, later on.
+        """Return whether this can be a later state of the same history as `earlier`.
 
-        In one history the ends only move forward; a stream made anew, a memory store that was lost and an older backup
-        show another creation time, an end that went back, or a first message that is not the one we knew.
+        Within one history the first and last revision never go back. A recreated stream, a lost memory store and a
+        restored backup show another creation time, a revision that went back, or another first message.
         """
         if self.last_revision < earlier.last_revision:
             return False
@@ -51,14 +51,14 @@ class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BucketReader(Protocol):
-    """Reading a bucket. Every method raises NatsError when the answer does not come or is a refusal."""
+    """Reads a bucket. Every method raises NatsError if no answer comes or the request is refused."""
 
     async def info(self) -> BucketInfo:
-        """Ask the leader what the bucket is and how far it goes."""
+        """Ask the leader for the state of the bucket."""
         ...
 
     async def page(self, start: int) -> Page:
-        """Return the messages from revision `start` on; any replica may answer, even one that lags."""
+        """Return the messages from revision `start` on. Any replica may answer, even one that lags."""
         ...
 
     async def first_from(self, start: int) -> Message | None:
@@ -67,18 +67,18 @@ class BucketReader(Protocol):
 
 
 class RecordStore(Protocol):
-    """Reading and writing single keys, at the leader."""
+    """Reads and writes single keys at the leader."""
 
     async def get(self, key: str) -> Entry | None:
-        """Return what the leader holds under `key`; None if the key was never written.
+        """Return the entry of `key`; None if the key was never written.
 
-        Raises NatsError when the answer does not come.
+        Raises NatsError if no answer comes.
         """
         ...
 
     async def put(self, key: str, value: bytes | None, *, expected: int) -> int:
         """Write `value` (None: delete) if the key's revision is `expected` (0: never written); return the new one.
 
-        Raises RevisionConflictError if it is not, WriteUnknownError when the answer does not come.
+        Raises RevisionConflictError if the key has another revision, WriteUnknownError if no answer comes.
         """
         ...

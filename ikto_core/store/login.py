@@ -1,4 +1,4 @@
-"""How a login is made of the settings and of the files that they name, and what it means when it fails."""
+"""Prepares the login to a server from the settings and credential files, and explains a failed one."""
 
 import base64
 import binascii
@@ -21,35 +21,36 @@ from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
 from ikto_core.store.session import NatsSettings
 
 MAX_FILE_BYTES = 2**20
-"""A bundle of all public CAs has a quarter of it."""
+"""Four times the size of a bundle of all public CAs."""
 
 REFUSED = ("authorization", "authentication")
-"""What a server's messages contain, in lower case, when it does not let us in."""
+"""Words in the messages, in lower case, with which a server refuses a login."""
 
-# The form that `nsc` writes (NATS ADR-14, JWT and seed between lines of dashes); a seed may also stand alone.
+# The format that `nsc` writes (NATS ADR-14: JWT and seed between lines of dashes); a file may also hold a seed only.
 USER_JWT = re.compile(rb"-BEGIN NATS USER JWT-+\s+([\w-]+\.([\w-]+)\.[\w-]+)\s")
 USER_SEED = re.compile(rb"^[ \t]*(SU[A-Z2-7]{56})[ \t\r]*$", re.MULTILINE)
 
 
 class LoginFileError(ConfigError):
-    """A file that the login needs can't be used. It is read anew at the next dial."""
+    """A file for the login can't be used. It is read again at the next dial."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """What one dial of one server needs."""
+    """The login for one dial of one server."""
 
-    server: str  # its URL, without user and password
+    server: str  # URL without user and password
     options: dict[str, Any] = field(repr=False)  # for nats-py
-    needs_tls: bool  # nothing is to be sent before the connection has been upgraded to TLS
+    needs_tls: bool  # send nothing before the connection is upgraded to TLS
     has_certificate: bool
-    expires_s: float  # when the creds file says that it ends, in seconds since the epoch; 0: it does not say
+    expires_s: float  # when the credentials expire, in seconds since the epoch; 0: not known
 
 
 def prepare_login(settings: NatsSettings, server: str) -> Login:
-    """Return how to log in to a server, from files as they are now.
+    """Return the login for a server, reading the credential files now.
 
-    A user and password in the URL are percent-decoded; a user alone is a token. LoginFileError if a file can't be used.
+    User and password in the URL are percent-decoded; a user without a password is a token. Raises LoginFileError if a
+    file can't be used.
     """
     url = urlsplit(server)
     options: dict[str, Any] = {}
@@ -62,13 +63,13 @@ def prepare_login(settings: NatsSettings, server: str) -> Login:
         )
     else:
         options |= _shared_secret(settings, url)
-    own_tls = bool(settings.tls_ca or settings.tls_cert)
-    if own_tls:
+    custom_tls = bool(settings.tls_ca or settings.tls_cert)
+    if custom_tls:
         options["tls"] = _tls(settings)
     return Login(
         server=url._replace(netloc=url.netloc.rpartition("@")[2]).geturl(),
         options=options,
-        needs_tls=url.scheme == "tls" or (own_tls and url.scheme != "wss"),  # wss is inside TLS from the first byte
+        needs_tls=url.scheme == "tls" or (custom_tls and url.scheme != "wss"),  # wss begins with TLS
         has_certificate=bool(settings.tls_cert),
         expires_s=expires_s,
     )
@@ -84,85 +85,97 @@ def _shared_secret(settings: NatsSettings, url: SplitResult) -> dict[str, str]:
     return {"token": unquote(url.username)} if url.username else {}
 
 
-def _read(path: str, member: str) -> bytes:
+def _read(path: str, setting: str) -> bytes:
     try:
         return read_bounded(Path(path), limit=MAX_FILE_BYTES).content
     except ConfigError as error:
-        raise LoginFileError(f"{member}: {error}", hint=error.hint) from None
+        raise LoginFileError(f"{setting}: {error}", hint=error.hint) from None
 
 
-class _Claims(msgspec.Struct):
+class _JwtClaims(msgspec.Struct):
     exp: Annotated[float, Meta(ge=0)] = 0
 
 
 def _creds(path: str) -> tuple[RawCredentials, float]:
-    """Return a creds file's content as nats-py can read it (it hangs for ever on some others), and its end."""
+    """Return credentials in a format that nats-py can read (it hangs on some others), and when they expire."""
     content = _read(path, "nats_creds")
     found = USER_JWT.search(content)
     try:
         if not found:
             raise ValueError
-        saved_claim = msgspec.json.decode(base64.urlsafe_b64decode(found[2] + b"=="), type=_Claims)
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(found[2] + b"=="), type=_JwtClaims)
     except (ValueError, msgspec.MsgspecError):
-        raise LoginFileError(f"nats_creds: {path}: holds no user JWT", hint="it is a file as `nsc` writes it") from None
+        raise LoginFileError(
+            f"nats_creds: {path}: holds no user JWT", hint="use a creds file as `nsc` writes it"
+        ) from None
     seed = _seed(content, path, "nats_creds")
-    return RawCredentials(f"BEGIN NATS USER JWT\n{found[1].decode()}\nBEGIN USER NKEY SEED\n{seed}\n"), saved_claim.exp
+    return RawCredentials(f"BEGIN NATS USER JWT\n{found[1].decode()}\nBEGIN USER NKEY SEED\n{seed}\n"), claims.exp
 
 
-def _seed(content: bytes, path: str, member: str) -> str:
+def _seed(content: bytes, path: str, setting: str) -> str:
     found = USER_SEED.search(content)
     if not found:
-        raise LoginFileError(f"{member}: {path}: holds no seed of a user", hint="58 characters that begin with SU")
+        raise LoginFileError(
+            f"{setting}: {path}: holds no user seed", hint="a user seed has 58 characters and begins with SU"
+        )
     raw = base64.b32decode(found[1] + b"======")
-    if binascii.crc_hqx(raw[:-2], 0) != int.from_bytes(raw[-2:], "little"):  # the CRC that nkeys end in
-        raise LoginFileError(f"{member}: {path}: the seed in it has a wrong character", hint="copy it again")
+    if binascii.crc_hqx(raw[:-2], 0) != int.from_bytes(raw[-2:], "little"):  # the CRC at the end of an nkey
+        raise LoginFileError(f"{setting}: {path}: the seed has a wrong character", hint="copy it again")
     return found[1].decode()
 
 
 def _tls(settings: NatsSettings) -> ssl.SSLContext:
-    """Return a context that trusts our CA, or the system's, and shows our certificate, if we have one."""
+    """Return an SSL context with the configured CA, or the system's, and the configured client certificate, if any."""
     cert, key = settings.tls_cert, settings.tls_key
-    for member, path in (("nats_tls_ca", settings.tls_ca), ("nats_tls_cert", cert), ("nats_tls_key", key)):
+    for setting, path in (("nats_tls_ca", settings.tls_ca), ("nats_tls_cert", cert), ("nats_tls_key", key)):
         if path:
-            _read(path, member)  # ssl's own errors do not name the file
+            _read(path, setting)  # ssl's own errors do not name the file
     try:
         context = ssl.create_default_context(cafile=settings.tls_ca or None)
     except (OSError, ValueError):
-        raise LoginFileError(f"nats_tls_ca: {settings.tls_ca}: holds no certificate", hint="it is in PEM") from None
+        raise LoginFileError(
+            f"nats_tls_ca: {settings.tls_ca}: holds no certificate", hint="the file must be in PEM format"
+        ) from None
     try:
         if cert:
             context.load_cert_chain(cert, key or None, password="")
     except (OSError, ValueError) as error:
         wrong = f"can't be used with {key}" if key else "can't be used"
         reason = getattr(error, "reason", None) or "not readable"
-        hint = "both are in PEM, belong together, and the key has no password"
+        hint = "both must be in PEM format and belong together, and the key must have no password"
         raise LoginFileError(f"nats_tls_cert: {cert}: {wrong}: {reason}", hint=hint) from None
     return context
 
 
 def login_failure(login: Login, cause: Exception, *, wants_certificate: bool) -> NatsError:
-    """Say what it means that a dial ended with `cause`, from a server that may want a certificate of its clients."""
-    server, text = login.server, _words(cause)
+    """Return the error that explains why a dial failed with `cause`.
+
+    `wants_certificate`: the server requires client certificates.
+    """
+    server, text = login.server, _error_text(cause)
     if isinstance(cause, ssl.SSLCertVerificationError):
-        hint = "check that nats_tls_ca holds the CA that issued it, and the host in nats_url"
-        return NatsError(f"{server} shows a certificate that we do not trust: {cause.verify_message}", hint=hint)
+        hint = "check that nats_tls_ca holds the CA that issued it, and that nats_url has the right host"
+        return NatsError(f"{server} has an untrusted certificate: {cause.verify_message}", hint=hint)
     if isinstance(cause, SecureConnWantedError):
-        hint = "nats_url or nats_tls_ca asks for TLS: have the server offer it (or write wss:// for ws://)"
-        return NatsError(f"{server} offers no TLS, so we sent it nothing", hint=hint)
-    if wants_certificate and isinstance(cause, ssl.SSLError | ConnectionError):  # TLS 1.3 may hang up without a word
-        what = "refused our certificate" if login.has_certificate else "wants a certificate of its clients"
-        return NatsDeniedError(f"{server} {what}: {text}", hint="give nats_tls_cert and nats_tls_key that it trusts")
+        hint = "nats_url or nats_tls_ca requires TLS: enable it on the server (or write wss:// for ws://)"
+        return NatsError(f"{server} offers no TLS, so nothing was sent to it", hint=hint)
+    if wants_certificate and isinstance(cause, ssl.SSLError | ConnectionError):  # TLS 1.3 may close without an alert
+        what = "refused the client certificate" if login.has_certificate else "requires a client certificate"
+        return NatsDeniedError(
+            f"{server} {what}: {text}",
+            hint="set nats_tls_cert and nats_tls_key to a certificate that the server trusts",
+        )
     if not any(word in text.lower() for word in REFUSED):
-        return NatsError(f"{server} can't be reached: {text}", hint="check nats_url, and that the server runs")
+        return NatsError(f"{server} can't be reached: {text}", hint="check nats_url, and that the server is running")
     if 0 < login.expires_s < time.time():
         expired = datetime.fromtimestamp(login.expires_s, UTC)
-        hint = "put a renewed nats_creds in its place; a running agent takes it up"
+        hint = "replace nats_creds by a renewed file; a running agent will use it"
         return NatsDeniedError(f"{server} refused the login: the creds file expired at {expired:%F %T} UTC", hint=hint)
-    hint = "check user, password, token, seed or creds file"
+    hint = "check the user, password, token, seed or creds file"
     return NatsDeniedError(f"{server} refused the login: {text}", hint=hint)
 
 
-def _words(cause: Exception) -> str:
-    """Return an error's text, if it is not too long."""
+def _error_text(cause: Exception) -> str:
+    """Return the text of an error, at most 200 characters."""
     text = str(cause).removeprefix("nats: ").strip("'")
     return text[:200] or type(cause).__name__

@@ -1,4 +1,4 @@
-"""Having writes to a bucket pushed; of one that does not republish, many hints become few looks."""
+"""Subscribes a follower to the writes of a bucket: to pushes with their revision, or to bare notifications."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,42 +13,47 @@ log = structlog.get_logger(__name__)
 
 
 async def listen(session: Session, bucket: Bucket, follower: Follower) -> None:
-    """Have writes to the bucket pushed to the follower: with their revision, or else as a mere hint."""
-    if await bucket.is_pushed():
-        await session.subscribe(bucket.pushes, lambda pushed: follower.receive(bucket.message(pushed)))
+    """Subscribe the follower to the bucket's writes.
+
+    A bucket that republishes its writes pushes them with their revision. With any other bucket, a write that a client
+    publishes only makes the follower ask the leader, a moment later.
+    """
+    if await bucket.republishes():
+        await session.subscribe(bucket.push_subject, lambda pushed: follower.receive(bucket.message(pushed)))
     else:
-        log.warning("the bucket does not republish: following by hints", upgrade="ikto bucket upgrade")
-        hints = Hints(follower.wake, follower.hint_delay_s)
-        await session.subscribe(bucket.writes, lambda _: hints.hint())
+        log.warning("bucket does not republish its writes, following without pushes", hint="run: ikto bucket upgrade")
+        debouncer = Debouncer(follower.wake, follower.wake_delay_s)
+        await session.subscribe(bucket.write_subject, lambda _: debouncer.trigger())
 
 
-class Hints:
-    """Leads to a look a moment after a hint, when what was published is stored; all hints until then are one.
+class Debouncer:
+    """Merges many triggers into few calls. The delay lets the server store a write before the leader is asked.
 
     Args:
-        look: What to do.
-        delay_s: Returns how long that moment is, in seconds: the larger the mesh the longer, as all are hinted at once.
+        call: The function to call.
+        delay_s: Returns the delay between trigger and call, in seconds. It grows with the mesh, because every write
+            triggers all agents at once.
 
     """
 
-    def __init__(self, look: Callable[[], None], delay_s: Callable[[], float]) -> None:
-        self._look = look
+    def __init__(self, call: Callable[[], None], delay_s: Callable[[], float]) -> None:
+        self._call = call
         self._delay_s = delay_s
-        self._since_look = 0
+        self._triggers = 0  # since the last call
 
-    def hint(self) -> None:
-        """Say that somebody published something."""
-        if self._since_look == 0:
-            self._look_later()
-        self._since_look += 1
+    def trigger(self) -> None:
+        """Request a call after the delay; triggers until then are merged into it."""
+        if self._triggers == 0:
+            self._schedule()
+        self._triggers += 1
 
-    def _look_later(self) -> None:
-        asyncio.get_running_loop().call_later(self._delay_s(), self._look_now)
+    def _schedule(self) -> None:
+        asyncio.get_running_loop().call_later(self._delay_s(), self._call_now)
 
-    def _look_now(self) -> None:
-        """Look; if there were more hints than the first, once more: the last one may have come a moment ago."""
-        self._look()
-        again = self._since_look > 1
-        self._since_look = int(again)
+    def _call_now(self) -> None:
+        """Call; after more than one trigger schedule another call, because the last trigger may be too recent."""
+        self._call()
+        again = self._triggers > 1
+        self._triggers = int(again)
         if again:
-            self._look_later()
+            self._schedule()

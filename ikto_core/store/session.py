@@ -1,7 +1,7 @@
-"""One connection to one NATS server, until it closes. There is no reconnecting here: a new session is dialled.
+"""A session: one connection to one NATS server, until it closes. It never reconnects; a new session is dialled instead.
 
-nats-py's own reconnecting is off: its buffered writes reach the server after they were given up ("ghost writes"),
-and an expired credential or a dead read task ends it for good (docs/decisions/0003). A session that ends says so.
+nats-py's own reconnecting is off. With it, buffered writes reach the server after their callers have given up ("ghost
+writes"), and an expired credential or a dead read task ends it permanently (docs/decisions/0003).
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsPyError
 
 from ikto_core.errors import NatsDeniedError, NatsError
-from ikto_core.store.cancelling import cancellation_kept
+from ikto_core.store.cancelling import preserve_cancellation
 
 REQUEST_TIMEOUT_S = 5.0
 DEFAULT_INBOX = "_INBOX"
@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 
 
 class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where NATS is and how to log in. Empty text: not used."""
+    """The NATS servers and the login. An empty string: not used."""
 
     servers: tuple[str, ...]
-    name: str = "ikto"  # as shown in the server's list of connections
-    inbox: str = DEFAULT_INBOX  # prefix of reply subjects; a node of its own lets its permissions be narrow
+    name: str = "ikto"  # shown in the server's list of connections
+    inbox: str = DEFAULT_INBOX  # prefix of reply subjects; a prefix per node allows narrow permissions
     user: str = ""
     password: str = ""
     token: str = ""
@@ -41,31 +41,33 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: str = ""  # path
 
     def __repr__(self) -> str:
-        return f"NatsSettings(name={self.name!r}, …)"  # the rest may be secret, the URLs too
+        return f"NatsSettings(name={self.name!r}, …)"  # all other fields may be secret, even the URLs
 
 
 class SessionClosedError(NatsError):
-    """The connection is gone; dial again."""
+    """The connection is closed; dial again."""
 
 
 class NoAnswerError(NatsError):
-    """A request was sent and nothing came back in time: whether it was carried out is unknown."""
+    """No answer to a request came in time; it is unknown whether the request was carried out."""
 
 
 Answer = Msg | NatsError
 
 
 class Session:
-    """A live connection. Requests fail at once, with the server's words, when it denies them."""
+    """An open connection. A request that the server denies fails at once, with the server's message."""
 
     def __init__(self, client: Client, inbox: str) -> None:
         self._client = client
         self._inbox = inbox
-        self._tokens = count(1)
-        self._waiting: dict[str, tuple[str, asyncio.Queue[Answer]]] = {}  # by reply subject; what was asked, answers
+        self._reply_numbers = count(1)
+        self._waiting: dict[
+            str, tuple[str, asyncio.Queue[Answer]]
+        ] = {}  # by reply subject: the request's subject, its answers
         self._closed = asyncio.Event()
-        self._listening: set[str] = set()  # subjects, in lower case
-        self._denials: set[str] = set()  # what the server refused us, in its words (lower case: nats-py's doing)
+        self._subscribed: set[str] = set()  # subjects, in lower case
+        self._denials: set[str] = set()  # the server's denial messages (nats-py converts them to lower case)
 
     @property
     def server(self) -> str:
@@ -74,54 +76,55 @@ class Session:
         return f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url else ""
 
     @property
-    def answers_in_batches(self) -> bool:
-        """Whether the server knows Direct Get of many messages at once: nats-server 2.11 and later."""
+    def supports_batch_get(self) -> bool:
+        """Whether the server supports Direct Get of many messages: nats-server 2.11 and later."""
         version = self._client.connected_server_version
         return (version.major, version.minor) >= (2, 11)
 
     @property
     def client(self) -> Client:
-        """The nats-py client, for what has no better way through this class."""
+        """The nats-py client, for functions that this class does not provide."""
         return self._client
 
     async def closed(self) -> None:
-        """Wait until the connection is gone, then raise SessionClosedError."""
+        """Wait until the connection is closed, then raise SessionClosedError."""
         await self._closed.wait()
-        raise self._gone()
+        raise self._closed_error()
 
     async def subscribe(self, subject: str, callback: Callable[[Msg], None]) -> None:
-        """Have every message on `subject` passed to `callback`; in force at the server when this returns.
+        """Pass every message on `subject` to `callback`. The subscription is active at the server when this returns.
 
-        Raises NatsDeniedError if the server does not allow it, SessionClosedError if it is gone.
-        A callback that raises would leave nats-py deaf: what it raises is logged and the message dropped.
+        Errors that `callback` raises are logged and the message is dropped; nats-py would stop delivering otherwise.
+
+        Raises NatsDeniedError if the server denies the subscription, SessionClosedError if the connection is closed.
         """
 
-        async def guarded(message: Msg) -> None:
+        async def call_safely(message: Msg) -> None:
             try:
                 callback(message)
             except Exception:
-                log.warning("a message was dropped", subject=message.subject, exc_info=True)
+                log.warning("message dropped, callback failed", subject=message.subject, exc_info=True)
 
         try:
-            with cancellation_kept():
-                await self._client.subscribe(subject, cb=guarded)
-                for _ in range(2):  # nats-py's PING overtakes the SUB that still waits in its buffer, the second can't
+            with preserve_cancellation():
+                await self._client.subscribe(subject, cb=call_safely)
+                for _ in range(2):  # nats-py sends the first PING before the buffered SUB, the second after it
                     await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
         except (NatsPyError, OSError, TimeoutError) as error:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
         for denial in self._denials:
             if f'"{subject.lower()}"' in denial:
                 raise _denied(denial)
-        self._listening.add(subject.lower())
+        self._subscribed.add(subject.lower())
 
     async def request(self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None) -> Msg:
         """Send a request and return its answer.
 
-        Raises NoAnswerError, NatsDeniedError, SessionClosedError, and NatsError if nobody serves `subject`.
+        Raises NoAnswerError, NatsDeniedError, SessionClosedError, and NatsError if `subject` has no responder.
         """
         (answer,) = await self.request_until(lambda _: True, subject, payload, headers)
         if (answer.headers or {}).get("Status") == NO_RESPONDERS:
-            raise NatsError(f"nothing serves {subject}", hint="is JetStream enabled, and the bucket there?")
+            raise NatsError(f"no responder on {subject}", hint="check that JetStream is enabled and the bucket exists")
         return answer
 
     async def request_until(
@@ -131,11 +134,11 @@ class Session:
         payload: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> list[Msg]:
-        """Send a request and return its answers up to the one that `is_last` says is the last.
+        """Send a request and return its answers, up to and including the first for which `is_last` is true.
 
-        Raises as `request`; the time limit counts from one answer to the next.
+        The time limit applies to each answer. Raises as `request`.
         """
-        reply = f"{self._inbox}.{next(self._tokens)}"
+        reply = f"{self._inbox}.{next(self._reply_numbers)}"
         waiting: asyncio.Queue[Answer] = asyncio.Queue()
         self._waiting[reply] = (subject, waiting)
         answers: list[Msg] = []
@@ -159,48 +162,48 @@ class Session:
 
     async def _publish(self, subject: str, payload: bytes, reply: str, headers: Mapping[str, str] | None) -> None:
         if self._closed.is_set():
-            raise self._gone()
+            raise self._closed_error()
         try:
-            with cancellation_kept():
+            with preserve_cancellation():
                 await self._client.publish(subject, payload, reply=reply, headers=dict(headers) if headers else None)
         except (NatsPyError, OSError) as error:
             raise SessionClosedError(f"could not send to {subject}: {error}") from None
 
-    def answered(self, message: Msg) -> None:
-        """Pass on what came to our inbox; called for nats-py."""
+    def on_reply(self, message: Msg) -> None:
+        """Pass a message in the inbox to the request that waits for it; called by nats-py."""
         _, answers = self._waiting.get(message.subject, ("", None))
         if answers:
             answers.put_nowait(message)
 
     async def on_error(self, error: Exception) -> None:
-        """Take what nats-py reports on the side; a denial ends the requests that it is about.
+        """Handle an error that nats-py reports asynchronously: a denial ends the requests that it refers to.
 
-        One of a subscription that stood, when permissions were changed, ends the session: given back, they do not bring
-        the subscription back.
+        The denial of an active subscription, after a change of permissions, closes the session: the server does not
+        restore the subscription when the permission is granted again.
         """
         text = str(error).lower()
-        log.debug("nats", error=text)
+        log.debug("nats client error", error=text)
         if DENIED not in text:
             return
         self._denials.add(text)
         for subject, answers in self._waiting.values():
             if f'"{subject.lower()}"' in text:
                 answers.put_nowait(_denied(text))
-        if any(f'"{subject}"' in text for subject in self._listening):
+        if any(f'"{subject}"' in text for subject in self._subscribed):
             await self._client.close()
 
     async def on_closed(self) -> None:
-        """End everything that waits; called for nats-py, once."""
+        """End all pending requests; called by nats-py, once."""
         self._closed.set()
         for _, answers in self._waiting.values():
-            answers.put_nowait(self._gone())
+            answers.put_nowait(self._closed_error())
 
-    def _gone(self) -> SessionClosedError:
-        because = str(self._client.last_error or "").removeprefix("nats: ").strip("'").lower()
-        return SessionClosedError(f"the connection to NATS was closed{': ' if because else ''}{because}")
+    def _closed_error(self) -> SessionClosedError:
+        reason = str(self._client.last_error or "").removeprefix("nats: ").strip("'").lower()
+        return SessionClosedError(f"the connection to NATS was closed{': ' if reason else ''}{reason}")
 
 
 def _denied(text: str) -> NatsDeniedError:
     return NatsDeniedError(
-        f"NATS denied a {text[text.index(DENIED) :]}", hint="docs/operations.md lists the permissions a node needs"
+        f"NATS denied a {text[text.index(DENIED) :]}", hint="docs/operations.md lists the permissions that a node needs"
     )

@@ -76,7 +76,7 @@ async def test_a_missing_renewals_bucket_is_reported_and_recovers_without_a_rest
         await until(lambda: "there is no bucket" in renewer.failure)
         with pytest.raises(BucketMissingError) as raised:
             await bucket.renewals().stream_info()
-        assert raised.value.hint == "make it with: ikto bucket create --leases"
+        assert raised.value.hint == "create it: ikto bucket create --leases"
         await create_renewals(bucket)
         await until(lambda: not renewer.failure)
 

@@ -1,4 +1,4 @@
-"""Fixtures for logging in to NATS."""
+"""Fixtures for tests of the login to NATS."""
 
 import logging
 import shutil
@@ -11,22 +11,22 @@ from tests.store.credentials import SECRETS, Authority
 
 
 @pytest.fixture
-def untold(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """See to it that the test logs no secret, at whatever level, by whatever logger."""
+def no_secrets_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Fail the test if it logs a secret, at any level and with any logger."""
     caplog.set_level(logging.DEBUG)
     with capture_logs() as logged:
         yield
-    said = f"{logged} {caplog.text}"
-    assert [secret for secret in SECRETS if secret in said] == []
+    output = f"{logged} {caplog.text}"
+    assert [secret for secret in SECRETS if secret in output] == []
 
 
 @pytest.fixture(scope="session")
 def openssl() -> str:
-    """The program that makes certificates."""
-    return shutil.which("openssl") or pytest.skip("TLS is not tested: there is no openssl program here")
+    """The path of the openssl program, which creates the certificates."""
+    return shutil.which("openssl") or pytest.skip("needs the openssl program")
 
 
 @pytest.fixture(scope="session")
 def authority(openssl: str, tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Our CA."""
+    """The CA that both nodes and servers trust."""
     return Authority(tmp_path_factory.mktemp("ca"), openssl)

@@ -1,4 +1,4 @@
-"""What a login needs, made by the tests: settings, nkeys and the JWTs that they sign, creds files, and certificates."""
+"""Creates what a login needs: settings, nkeys and the JWTs that they sign, creds files, certificates."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from typing import Any
 import nkeys  # type: ignore[import-untyped]
 import pytest
 
-from ikto_core.claim.local_node import nats_settings
+from ikto_core.agent.from_config import nats_settings
 from ikto_core.config import config_from_flags
 from ikto_core.errors import IktoError
 from ikto_core.store.connection import open_session
@@ -21,8 +21,8 @@ from ikto_core.store.session import NatsSettings
 
 PASSWORD = "p4ss:w@rd/%"
 WRONG = "wr0ng-secret"
-TOKEN = "t0ken-of-ours"
-SECRETS = [PASSWORD, "p4ss", WRONG, TOKEN, "eyJ"]  # with this every JWT begins; seeds are added as they are made
+TOKEN = "t0ken-for-tests"
+SECRETS = [PASSWORD, "p4ss", WRONG, TOKEN, "eyJ"]  # every JWT begins with eyJ; seeds are added when they are created
 
 OPERATOR, ACCOUNT, USER = nkeys.PREFIX_BYTE_OPERATOR, nkeys.PREFIX_BYTE_ACCOUNT, nkeys.PREFIX_BYTE_USER
 UNLIMITED = dict.fromkeys(("subs", "data", "payload"), -1)
@@ -30,22 +30,22 @@ ACCOUNT_LIMITS = UNLIMITED | dict.fromkeys(("conn", "leaf", "imports", "exports"
 STORAGE = dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1)
 
 
-def settings(url: str, **members: str) -> NatsSettings:
-    """Return how to log in as an agent with these members of the configuration does it."""
-    config = config_from_flags({"private_address": "auto", "nats_url": url} | members)
+def settings(url: str, **values: str) -> NatsSettings:
+    """Return the NATS settings of an agent with these settings in its configuration."""
+    config = config_from_flags({"private_address": "auto", "nats_url": url} | values)
     return nats_settings(config, "test")
 
 
-async def enter(given: NatsSettings) -> str:
-    """Log in, and return the server that we are connected to."""
+async def log_in(given: NatsSettings) -> str:
+    """Log in and return the URL of the connected server."""
     async with open_session(given, Random()) as session:
         return session.server
 
 
-async def refusal(given: NatsSettings) -> IktoError:
-    """Fail to log in, and return the error: one line, that tells no secret."""
+async def login_error(given: NatsSettings) -> IktoError:
+    """Return the error of a login that must fail; it must be one line without secrets."""
     with pytest.raises(IktoError) as raised:
-        await enter(given)
+        await log_in(given)
     line = f"{raised.value} ({raised.value.hint})"
     assert "\n" not in line
     assert len(line) < 400
@@ -54,7 +54,7 @@ async def refusal(given: NatsSettings) -> IktoError:
 
 
 class Nkey:
-    """A new key pair of a role: one of OPERATOR, ACCOUNT and USER."""
+    """A new key pair for a role: OPERATOR, ACCOUNT or USER."""
 
     def __init__(self, role: int) -> None:
         self.seed: str = nkeys.encode_seed(os.urandom(32), role).decode()
@@ -63,14 +63,14 @@ class Nkey:
 
     @property
     def public(self) -> str:
-        """As nats-server's configuration and JWTs have it."""
+        """The public key, as in JWTs and the configuration of nats-server."""
         key: bytes = self._pair.public_key
         return key.decode().rstrip("=")
 
-    def jwt(self, subject: "Nkey", saved_claim: dict[str, Any], expires_s: float | None = None) -> str:
-        """Return what this key says of another: a NATS JWT of version 2, until `expires_s` (since the epoch)."""
+    def jwt(self, subject: "Nkey", claims: dict[str, Any], expires_s: float | None = None) -> str:
+        """Return a NATS JWT (version 2) for `subject`, signed by this key, that expires at `expires_s`."""
         payload: dict[str, Any] = {"jti": "test", "iat": int(time.time()), "iss": self.public, "sub": subject.public}
-        payload |= {"name": "test", "nats": saved_claim | {"version": 2}}
+        payload |= {"name": "test", "nats": claims | {"version": 2}}
         if expires_s is not None:
             payload["exp"] = int(expires_s)
         signed = f"{_part({'typ': 'JWT', 'alg': 'ed25519-nkey'})}.{_part(payload)}"
@@ -87,7 +87,7 @@ def _base64url(data: bytes) -> str:
 
 @dataclass
 class Operator:
-    """An operator with a system account, and one account for everybody else."""
+    """An operator with a system account and one account for all users."""
 
     key: Nkey = field(default_factory=lambda: Nkey(OPERATOR))
     system: Nkey = field(default_factory=lambda: Nkey(ACCOUNT))
@@ -95,25 +95,25 @@ class Operator:
 
     @property
     def config(self) -> str:
-        """A nats-server's configuration that trusts this operator; the accounts are in it (resolver MEMORY)."""
-        itself = self.key.jwt(self.key, {"type": "operator", "system_account": self.system.public})
+        """A configuration of nats-server that trusts this operator and holds the accounts (resolver MEMORY)."""
+        operator = self.key.jwt(self.key, {"type": "operator", "system_account": self.system.public})
         system = self.key.jwt(self.system, {"type": "account", "limits": ACCOUNT_LIMITS})
         account = self.key.jwt(self.account, {"type": "account", "limits": ACCOUNT_LIMITS | STORAGE})
         return f"""
-            operator: {itself}
+            operator: {operator}
             system_account: {self.system.public}
             resolver: MEMORY
             resolver_preload: {{ {self.system.public}: {system}, {self.account.public}: {account} }}
         """
 
     def creds(self, *, expires_s: float | None = None, user: Nkey | None = None) -> str:
-        """Return a creds file for a new user (or this one), who may do everything until `expires_s`."""
+        """Return the content of a creds file for an unrestricted user, by default a new one, until `expires_s`."""
         user = user or Nkey(USER)
         return creds_file(self.account.jwt(user, {"type": "user"} | UNLIMITED, expires_s), user.seed)
 
 
 def creds_file(jwt: str, seed: str) -> str:
-    """Return a JWT and a seed in the form that `nsc` writes."""
+    """Return the content of a creds file, in the format that `nsc` writes."""
     return (
         f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n"
         f"-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
@@ -122,14 +122,14 @@ def creds_file(jwt: str, seed: str) -> str:
 
 @dataclass(frozen=True)
 class Pem:
-    """A certificate and its key, in two files."""
+    """The files of a certificate and its key."""
 
     cert: Path
     key: Path
 
 
 class Authority:
-    """A CA with files of its own in `directory`, made by the program `openssl` (3.0 or later)."""
+    """A CA with its files in `directory`, created by the program `openssl` (3.0 or later)."""
 
     def __init__(self, directory: Path, openssl: str) -> None:
         self._directory = directory
@@ -137,7 +137,7 @@ class Authority:
         self.pem = self._make("ca", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
 
     def issue(self, name: str) -> Pem:
-        """Make a certificate for 127.0.0.1, good for a server and for a client."""
+        """Create a certificate for 127.0.0.1, valid for servers and clients."""
         signed_by = ("-CA", str(self.pem.cert), "-CAkey", str(self.pem.key))
         extensions = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
         return self._make(name, *extensions, "extendedKeyUsage=serverAuth,clientAuth", signed_by=signed_by)

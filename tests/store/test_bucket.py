@@ -1,4 +1,4 @@
-"""The bucket on a real nats-server keeps the promises of its ports."""
+"""The bucket on a real nats-server fulfils its interfaces, BucketReader and RecordStore."""
 
 import asyncio
 from pathlib import Path
@@ -58,9 +58,7 @@ async def test_a_key_never_written_is_absent(bucket: Bucket) -> None:
     assert await bucket.get("peers.nobody") is None
 
 
-async def test_a_page_that_takes_too_long_is_one_that_did_not_come(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_page_that_takes_too_long_is_an_error(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_module, "PAGE_TIMEOUT_S", 0)
     with pytest.raises(NatsError, match="took more than 0 s"):
         await bucket.page(1)
@@ -82,9 +80,9 @@ async def test_pages_walk_the_whole_bucket_in_order(bucket: Bucket, monkeypatch:
     assert walked[-1].value is None
 
 
-async def test_a_push_is_the_message_that_a_walk_finds(bucket: Bucket, session: Session) -> None:
+async def test_a_push_equals_the_message_that_a_walk_reads(bucket: Bucket, session: Session) -> None:
     pushed: asyncio.Queue[Message] = asyncio.Queue()
-    await session.subscribe(bucket.pushes, lambda m: pushed.put_nowait(bucket.message(m)))
+    await session.subscribe(bucket.push_subject, lambda m: pushed.put_nowait(bucket.message(m)))
     first = await bucket.put("peers.a", b"one", expected=0)
     await bucket.put("peers.a", None, expected=first)
     await bucket.put("peers.b", b"two", expected=0)
@@ -92,7 +90,7 @@ async def test_a_push_is_the_message_that_a_walk_finds(bucket: Bucket, session: 
     assert list((await bucket.page(first + 1)).messages) == pushes[1:]
 
 
-async def test_without_direct_get_the_leader_is_walked(bucket: Bucket) -> None:
+async def test_without_direct_get_the_walk_reads_from_the_leader(bucket: Bucket) -> None:
     await bucket.put("peers.a", b"one", expected=0)
     direct = await bucket.page(1)
     config = (await bucket.call("STREAM.INFO", {}))["config"]
@@ -104,7 +102,7 @@ async def test_without_direct_get_the_leader_is_walked(bucket: Bucket) -> None:
     assert await bucket.page(two.messages[-1].revision + 1) == Page((), complete=True)
 
 
-async def test_the_leader_tells_what_comes_next(bucket: Bucket) -> None:
+async def test_first_from_returns_the_next_message_at_the_leader(bucket: Bucket) -> None:
     first = await bucket.put("peers.a", b"one", expected=0)
     second = await bucket.put("peers.a", b"two", expected=first)
     following = await bucket.first_from(first)
@@ -113,34 +111,34 @@ async def test_the_leader_tells_what_comes_next(bucket: Bucket) -> None:
     assert await bucket.first_from(second + 1) is None
 
 
-async def test_a_bucket_that_is_not_there_is_said_to_be_missing(session: Session) -> None:
+async def test_a_missing_bucket_is_reported_with_the_command_that_creates_it(session: Session) -> None:
     with pytest.raises(BucketMissingError, match="no bucket 'nowhere'") as raised:
         await Bucket(session, "nowhere").info()
     assert "ikto bucket create" in raised.value.hint
 
 
-async def test_create_may_be_repeated_and_keeps_what_is_there(bucket: Bucket) -> None:
+async def test_create_can_be_repeated_and_keeps_the_records(bucket: Bucket) -> None:
     await bucket.put("peers.a", b"one", expected=0)
     assert not await create_bucket(bucket, MESH, replicas=1, memory=False)
     assert read_settings(await bucket.get(MESH_KEY)) == MESH
     assert await bucket.get("peers.a")
 
 
-async def test_create_refuses_to_turn_one_mesh_into_another(bucket: Bucket) -> None:
+async def test_create_refuses_a_bucket_of_another_mesh(bucket: Bucket) -> None:
     with pytest.raises(IktoError, match="subnet_prefix is 48, not 56"):
         await create_bucket(bucket, MeshSettings("fd10::/16", 56), replicas=1, memory=False)
 
 
-async def test_upgrade_makes_a_bucket_of_the_original_followable(session: Session) -> None:
-    """A bucket as NATS' own client makes it keeps its records and everything else."""
+async def test_upgrade_makes_a_bucket_of_0_3_0_republish_its_writes(session: Session) -> None:
+    """A bucket created by NATS' own client keeps its records and all other settings."""
     js = session.client.jetstream()
     kv = await js.create_key_value(bucket="original", history=3, ttl=7200)
     await kv.put("peers.a", b"one")
     bucket = Bucket(session, "original")
-    assert not bucket.follows_by_push(await bucket.stream_info())
+    assert not bucket.republishes_writes(await bucket.stream_info())
     assert await upgrade_bucket(bucket)
     stream = await bucket.call("STREAM.INFO", {})
-    assert bucket.follows_by_push(await bucket.stream_info())
+    assert bucket.republishes_writes(await bucket.stream_info())
     assert (stream["config"]["max_msgs_per_subject"], stream["config"]["max_age"]) == (3, 7200 * 10**9)
     assert not await upgrade_bucket(bucket)
     entry = await bucket.get("peers.a")
@@ -148,7 +146,7 @@ async def test_upgrade_makes_a_bucket_of_the_original_followable(session: Sessio
     assert entry.value == b"one"
 
 
-async def test_nats_own_client_reads_what_we_write_and_we_what_it_writes(bucket: Bucket, session: Session) -> None:
+async def test_nats_own_client_and_ikto_read_what_the_other_writes(bucket: Bucket, session: Session) -> None:
     kv = await session.client.jetstream().key_value(bucket.name)
     await bucket.put("peers.a", b"ours", expected=0)
     assert (await kv.get("peers.a")).value == b"ours"
@@ -177,7 +175,7 @@ def node_settings(server: NatsServer, **changes: str) -> NatsSettings:
     return NatsSettings(servers=(server.url,), **given)
 
 
-async def test_the_documented_permissions_suffice_and_a_denial_is_told_at_once(tmp_path: Path) -> None:
+async def test_the_documented_permissions_suffice_and_a_denial_is_reported_at_once(tmp_path: Path) -> None:
     with running_server(tmp_path, PASSWORDS) as server:
         admin = NatsSettings(servers=(server.url,), user="admin", password="secret")
         async with open_session(admin, Random()) as session:
@@ -189,12 +187,12 @@ async def test_the_documented_permissions_suffice_and_a_denial_is_told_at_once(t
             assert await bucket.first_from(revision)
             assert len((await bucket.page(1)).messages) == 2
             assert await bucket.get("peers.mine")
-            async with asyncio.timeout(2):  # sooner than a request's own limit
+            async with asyncio.timeout(2):  # less than the time limit of a request
                 with pytest.raises(NatsDeniedError, match=r"peers\.theirs"):
                     await bucket.put("peers.theirs", b"two", expected=0)
 
 
-async def test_a_wrong_password_is_a_refusal_and_no_server_is_not(tmp_path: Path) -> None:
+async def test_a_wrong_password_is_a_denial_and_an_unreachable_server_is_not(tmp_path: Path) -> None:
     with running_server(tmp_path, PASSWORDS) as server:
         with pytest.raises(NatsDeniedError, match="refused the login"):
             async with open_session(node_settings(server, password="wrong"), Random()):
@@ -215,14 +213,14 @@ async def test_a_write_in_flight_when_the_server_dies_is_unknown(own_server: Nat
             await bucket.put("peers.a", b"one", expected=0)
 
 
-async def test_any_server_of_the_list_will_do(shared_server: NatsServer) -> None:
+async def test_any_reachable_server_of_the_list_is_used(shared_server: NatsServer) -> None:
     servers = ("nats://127.0.0.1:1", shared_server.url)
     for seed in range(3):
         async with open_session(NatsSettings(servers=servers), Random(seed)) as session:
             assert session.server == shared_server.url
 
 
-async def test_a_raising_callback_does_not_deafen_the_session(session: Session) -> None:
+async def test_a_raising_callback_does_not_stop_the_subscription(session: Session) -> None:
     seen: asyncio.Queue[bytes] = asyncio.Queue()
 
     def callback(message: Msg) -> None:

@@ -1,4 +1,4 @@
-"""Single promises of the follower that the property test covers only together with others, or not at all."""
+"""Cases of the follower that the property test covers only in combination, or not at all."""
 
 import asyncio
 import time
@@ -37,10 +37,10 @@ def shown(follower: Follower) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("replaced", [MemoryBucket.recreate, MemoryBucket.lose_memory])
-def test_a_history_rewritten_beyond_the_overlap_is_known_by_its_start(
+def test_a_history_rewritten_below_the_overlap_is_detected_by_its_start(
     follower: Follower, bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch, replaced: Callable[[MemoryBucket], None]
 ) -> None:
-    """Every revision that we would read again may have been superseded in the new history."""
+    """In the new history, every revision of the overlap may have been superseded."""
     monkeypatch.setattr(follower_module, "OVERLAP", 0)
     bucket.faults.delivery = Delivery.DROPPED
     follower.disconnected()
@@ -51,8 +51,8 @@ def test_a_history_rewritten_beyond_the_overlap_is_known_by_its_start(
     assert shown(follower) == bucket.live
 
 
-def test_no_push_is_believed_before_the_leader_was_asked(follower: Follower, bucket: MemoryBucket) -> None:
-    """After a reconnect the next revision may be another history's."""
+def test_no_push_is_applied_before_the_leader_was_asked(follower: Follower, bucket: MemoryBucket) -> None:
+    """After a reconnect the next revision may belong to another history."""
     before = shown(follower)
     follower.disconnected()
     follower.receive(Message("peers.3", follower.revision + 1, b"new", "later"))
@@ -60,7 +60,7 @@ def test_no_push_is_believed_before_the_leader_was_asked(follower: Follower, buc
     assert bucket.live == before
 
 
-def test_a_page_that_is_older_than_the_pushes_brings_nothing_back(follower: Follower, bucket: MemoryBucket) -> None:
+def test_a_page_older_than_the_pushes_restores_no_deleted_key(follower: Follower, bucket: MemoryBucket) -> None:
     """A key is written and deleted, by push, while the page that shows it written is under way."""
     pending: list[bytes | None] = [b"new", None]
 
@@ -68,15 +68,15 @@ def test_a_page_that_is_older_than_the_pushes_brings_nothing_back(follower: Foll
         if pending:
             bucket.write("peers.3", pending.pop(0))
 
-    told: list[dict[str, bytes | None]] = []
-    follower._on_change = lambda changes: told.append({key: entry.value for key, entry in changes.items()})
+    reported: list[dict[str, bytes | None]] = []
+    follower._on_change = lambda changes: reported.append({key: entry.value for key, entry in changes.items()})
     bucket.interrupt = write_on
     asyncio.run(follower.resync(bucket))
-    assert told == [{"peers.3": b"new"}, {"peers.3": None}]
+    assert reported == [{"peers.3": b"new"}, {"peers.3": None}]
     assert shown(follower) == bucket.live
 
 
-def test_a_stream_that_is_replaced_while_it_is_walked_changes_nothing_yet(bucket: MemoryBucket) -> None:
+def test_a_stream_that_is_replaced_during_a_walk_changes_nothing(bucket: MemoryBucket) -> None:
     follower = Follower(lambda _: None, Random(0))
     steps = iter([None, None, bucket.recreate])
     bucket.interrupt = lambda: (step := next(steps, None)) and step()
@@ -86,7 +86,7 @@ def test_a_stream_that_is_replaced_while_it_is_walked_changes_nothing_yet(bucket
     assert not follower.synced.is_set()
 
 
-def test_a_failed_walk_removes_nobody(follower: Follower, bucket: MemoryBucket) -> None:
+def test_a_failed_walk_removes_no_peer(follower: Follower, bucket: MemoryBucket) -> None:
     before = shown(follower)
     bucket.recreate()
     bucket.faults.fail_reads = 2
@@ -98,7 +98,7 @@ def test_a_failed_walk_removes_nobody(follower: Follower, bucket: MemoryBucket) 
     assert shown(follower) == {}
 
 
-async def test_everything_is_read_again_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_whole_bucket_is_read_again_periodically(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower_module, "AUDIT_EVERY_S", 0)
     bucket = MemoryBucket()
     follower = Follower(lambda _: None, Random(0))
@@ -110,7 +110,7 @@ async def test_everything_is_read_again_now_and_then(monkeypatch: pytest.MonkeyP
         running.cancel()
 
 
-async def test_a_reader_that_fails_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_run_ends_after_repeated_failures_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower_module, "RETRY_S", 0.001)
     bucket = MemoryBucket()
     bucket.faults.fail_reads = follower_module.RETRIES
@@ -119,7 +119,7 @@ async def test_a_reader_that_fails_again_and_again_is_given_up(monkeypatch: pyte
 
 
 class SlowBucket(MemoryBucket):
-    """Each page takes most of a minute by the event loop's clock."""
+    """Each page takes 50 s by the event loop's clock."""
 
     late_s = 0.0
 
@@ -128,11 +128,11 @@ class SlowBucket(MemoryBucket):
 
     async def page(self, start: int) -> Page:
         self.late_s += 50
-        await asyncio.sleep(0.001)  # for whoever counts the time to see that it is over
+        await asyncio.sleep(0.001)  # lets expired timeouts fire
         return await super().page(start)
 
 
-async def test_a_walk_may_take_as_long_as_its_pages_come(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_walk_has_no_time_limit_while_its_pages_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = SlowBucket(page_size=1)
     for number in range(20):
         bucket.write(f"peers.{number}", b"value")
@@ -147,7 +147,7 @@ async def test_a_walk_may_take_as_long_as_its_pages_come(monkeypatch: pytest.Mon
 
 
 def test_a_large_mesh_asks_the_leader_less_often() -> None:
-    """All agents together ask at most about LEADER_CHECKS_PER_S times a second."""
+    """All agents together make about LEADER_CHECKS_PER_S checks a second at most."""
     follower = Follower(lambda _: None, Random(0))
     bucket = MemoryBucket(page_size=10_000)
     asyncio.run(follower.resync(bucket))

@@ -1,4 +1,4 @@
-"""Whatever the bucket does and however reads and pushes fail, the table ends up equal to it."""
+"""Whatever happens to the bucket, the reads and the pushes, the table ends up equal to the bucket."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,17 +20,17 @@ Writes = list[tuple[str, bytes | None, Delivery]]
 
 
 class FollowerMachine(RuleBasedStateMachine):
-    """Bucket, network and follower, each step of one of them a rule."""
+    """A bucket, a network and a follower; each rule is a step of one of them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bucket = MemoryBucket(page_size=1)
-        self.follower = Follower(self._seen, Random(0))
+        self.follower = Follower(self._on_change, Random(0))
         self.bucket.subscribe(self.follower.receive)
         self.shown: dict[str, bytes] = {}
-        self.unnoticed = False  # the stream was rolled back, and nothing but the next pushes can tell
+        self.unnoticed = False  # the stream was rolled back, and only the next pushes can show it
 
-    def _seen(self, changes: Mapping[str, Entry]) -> None:
+    def _on_change(self, changes: Mapping[str, Entry]) -> None:
         for key, entry in changes.items():
             if entry.value is None:
                 self.shown.pop(key, None)
@@ -43,25 +43,25 @@ class FollowerMachine(RuleBasedStateMachine):
             self.bucket.write(key, value)
 
     def _resync(self) -> None:
-        """Ask once; if nobody wrote meanwhile, a table that claims the bucket's last revision must be the bucket.
+        """Resync once. Without writes meanwhile, a table at the bucket's last revision must equal the bucket.
 
-        (A purge leaves no revision: together with a write in the middle of a resync, only the next one can see it.)
+        (A purge leaves no revision: after a write during the resync, only the next resync can detect it.)
         """
-        quiet_at = self.bucket.last_revision
+        before = self.bucket.last_revision
         try:
             asyncio.run(self.follower.resync(self.bucket))
         except NatsError as error:
             note(f"resync: {error}")
         else:
             self.unnoticed = False
-            if self.follower.revision == self.bucket.last_revision == quiet_at:
+            if self.follower.revision == self.bucket.last_revision == before:
                 self._assert_equal()
 
     def _assert_equal(self) -> None:
         assert {k: e.value for k, e in self.follower.table.items() if e.value is not None} == self.bucket.live
 
-    def _come_to_rest(self) -> None:
-        """Deliver everything and let reads succeed: a few rounds must suffice."""
+    def _settle(self) -> None:
+        """Deliver all pushes and let reads succeed: a few resyncs must suffice."""
         self.bucket.release()
         for _ in range(4):
             self._resync()
@@ -72,7 +72,7 @@ class FollowerMachine(RuleBasedStateMachine):
     def begin(self, writes: Writes, synced: bool) -> None:
         self._write(writes)
         if synced:
-            self._come_to_rest()
+            self._settle()
 
     @rule(writes=WRITES)
     def write(self, writes: Writes) -> None:
@@ -89,16 +89,16 @@ class FollowerMachine(RuleBasedStateMachine):
 
     @rule(writes=WRITES)
     def lose_memory(self, writes: Writes) -> None:
-        """A server whose store was in memory starts again: every connection to it is gone."""
+        """A server with a store in memory restarts: all its connections are closed."""
         self.bucket.lose_memory()
         self.follower.disconnected()
         self._write(writes)
 
     @rule(before=WRITES, after=WRITES, noticed=st.booleans())
     def roll_back(self, before: Writes, after: Writes, noticed: bool) -> None:
-        """Restore an older backup: who is connected sees the stream go, or else what is written after it.
+        """Restore an older backup: a connected follower sees the connection close, or else the writes after it.
 
-        (Who sees neither has missed a push as well; only the audit, a whole walk every few hours, would find out.)
+        (A follower that sees neither has missed a push too; only the periodic full walk would detect the rollback.)
         """
         restore = self.bucket.backup()
         self._write(before)
@@ -119,7 +119,7 @@ class FollowerMachine(RuleBasedStateMachine):
 
     @rule(failing=st.integers(0, 3), lags=st.lists(st.integers(0, 4), max_size=6), during=WRITES)
     def resync(self, failing: int, lags: list[int], during: Writes) -> None:
-        """Ask while reads fail, each page's replica lags as it likes and others write between the answers."""
+        """Resync while reads fail, the replica of each page lags, and others write between the answers."""
         self.bucket.faults.fail_reads, self.bucket.faults.lags = failing, lags
         pending = [[step] for step in during]
         self.bucket.interrupt = lambda: self._write(pending.pop(0) if pending else [])
@@ -129,15 +129,15 @@ class FollowerMachine(RuleBasedStateMachine):
 
     @rule()
     def rest(self) -> None:
-        self._come_to_rest()
+        self._settle()
 
     @invariant()
-    def told_everything(self) -> None:
-        """Who listens to the changes has the same picture as the table."""
+    def all_changes_were_reported(self) -> None:
+        """The reported changes add up to the table."""
         assert self.shown == {k: e.value for k, e in self.follower.table.items() if e.value is not None}
 
     def teardown(self) -> None:
-        self._come_to_rest()
+        self._settle()
 
 
 TestFollower = FollowerMachine.TestCase

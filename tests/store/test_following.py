@@ -1,4 +1,4 @@
-"""Following a bucket on a real nats-server, through what breaks consumers."""
+"""The follower on a real nats-server, in the situations that break consumers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +16,7 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
 from ikto_core.store.connection import Connection, open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.pushes import Hints
+from ikto_core.store.pushes import Debouncer
 from ikto_core.store.session import NatsSettings, Session
 from tests.raw_nats import READER_KILLERS, publish_raw
 
@@ -24,40 +24,40 @@ MESH = MeshSettings("fd10::/16", 48)
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    """Wait for a condition, looking often."""
+    """Wait until a condition is true, checking often."""
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.005)
 
 
 class Watcher:
-    """A follower on a link of its own, as an agent has one."""
+    """A follower with a connection of its own, as in an agent."""
 
     def __init__(self, server: NatsServer, name: str) -> None:
-        self.follower = Follower(lambda changes: self.told.append(set(changes)), Random())
-        self.told: list[set[str]] = []
+        self.follower = Follower(lambda changes: self.reported.append(set(changes)), Random())
+        self.reported: list[set[str]] = []
         self.sessions = 0
         self._name = name
-        self._link = Connection(NatsSettings(servers=(server.url,)), Random(), patient=True)
+        self._connection = Connection(NatsSettings(servers=(server.url,)), Random(), keep_trying=True)
 
     @property
     def shown(self) -> dict[str, bytes]:
         return {key: entry.value for key, entry in self.follower.table.items() if entry.value is not None}
 
     async def run(self) -> None:
-        await self._link.run(self._use)
+        await self._connection.run(self._use)
 
     async def _use(self, session: Session) -> None:
         self.sessions += 1
         self.session = session
         bucket = Bucket(session, self._name)
-        if await bucket.is_pushed():
+        if await bucket.republishes():
             receive = self.follower.receive
-            await session.subscribe(bucket.pushes, lambda m: receive(bucket.message(m)))
+            await session.subscribe(bucket.push_subject, lambda m: receive(bucket.message(m)))
         else:
-            hints = Hints(self.follower.wake, self.follower.hint_delay_s)
-            await session.subscribe(bucket.writes, lambda _: hints.hint())
-        self._link.settled()
+            debouncer = Debouncer(self.follower.wake, self.follower.wake_delay_s)
+            await session.subscribe(bucket.write_subject, lambda _: debouncer.trigger())
+        self._connection.mark_healthy()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(session.closed())
@@ -82,7 +82,7 @@ async def writing(server: NatsServer, name: str) -> AsyncIterator[Bucket]:
         yield Bucket(session, name)
 
 
-async def test_a_write_arrives_by_push_and_costs_no_walk(shared_server: NatsServer, bucket: Bucket) -> None:
+async def test_a_write_arrives_as_a_push_without_a_walk(shared_server: NatsServer, bucket: Bucket) -> None:
     async with following(shared_server, bucket.name) as watcher:
         await until(lambda: watcher.follower.stats.catch_ups + watcher.follower.stats.whole_walks >= 1)
         walks = watcher.follower.stats.catch_ups, watcher.follower.stats.whole_walks
@@ -94,7 +94,7 @@ async def test_a_write_arrives_by_push_and_costs_no_walk(shared_server: NatsServ
         assert watcher.follower.revision == watcher.follower.bucket_revision == revision + 1
 
 
-async def test_junk_on_the_push_subject_harms_nobody(shared_server: NatsServer, bucket: Bucket) -> None:
+async def test_junk_on_the_push_subject_is_dropped(shared_server: NatsServer, bucket: Bucket) -> None:
     async with following(shared_server, bucket.name) as watcher:
         for headers in (None, {"Nats-Sequence": "x", "Nats-Subject": "y"}, {"Nats-Sequence": "9" * 30}):
             await watcher.session.client.publish(f"ikto.{bucket.name}.peers.junk", b"junk", headers=headers)
@@ -103,7 +103,7 @@ async def test_junk_on_the_push_subject_harms_nobody(shared_server: NatsServer, 
         assert "peers.junk" not in watcher.shown
 
 
-async def test_a_forged_push_is_healed_by_the_next_true_one(shared_server: NatsServer, bucket: Bucket) -> None:
+async def test_a_forged_push_is_corrected_by_the_next_real_one(shared_server: NatsServer, bucket: Bucket) -> None:
     async with following(shared_server, bucket.name) as watcher:
         forged = {
             "Nats-Sequence": str(watcher.follower.revision + 1),
@@ -115,8 +115,8 @@ async def test_a_forged_push_is_healed_by_the_next_true_one(shared_server: NatsS
         await until(lambda: watcher.shown.get("peers.a") == b"one" and "peers.forged" not in watcher.shown)
 
 
-async def test_a_bucket_made_anew_is_followed_from_its_start(shared_server: NatsServer, bucket: Bucket) -> None:
-    """A consumer of the old stream would be silent for ever."""
+async def test_a_recreated_bucket_is_followed_from_its_start(shared_server: NatsServer, bucket: Bucket) -> None:
+    """A consumer of the old stream would receive nothing any more."""
     await bucket.put("peers.a", b"one", expected=0)
     async with following(shared_server, bucket.name) as watcher:
         await until(lambda: "peers.a" in watcher.shown)
@@ -126,16 +126,18 @@ async def test_a_bucket_made_anew_is_followed_from_its_start(shared_server: Nats
         await until(lambda: watcher.shown.keys() == {"mesh", "peers.b"})
 
 
-async def test_a_purge_without_a_marker_is_noticed_at_the_next_check(shared_server: NatsServer, bucket: Bucket) -> None:
+async def test_a_purge_without_a_marker_is_detected_at_the_next_check(
+    shared_server: NatsServer, bucket: Bucket
+) -> None:
     await bucket.put("peers.a", b"one", expected=0)
     await bucket.put("peers.b", b"two", expected=0)
     async with following(shared_server, bucket.name) as watcher:
         await bucket.call("STREAM.PURGE", {"filter": f"$KV.{bucket.name}.peers.a"})
-        watcher.follower.wake()  # what the clock does every 20 s
+        watcher.follower.wake()  # as the timer does every 20 s
         await until(lambda: watcher.shown.keys() == {"mesh", "peers.b"})
 
 
-async def test_a_killed_server_is_followed_again_without_a_whole_walk(own_server: NatsServer) -> None:
+async def test_after_a_server_restart_following_continues_without_a_full_walk(own_server: NatsServer) -> None:
     async with writing(own_server, "b") as bucket:
         await create_bucket(bucket, MESH, replicas=1, memory=False)
     async with following(own_server, "b") as watcher:
@@ -149,7 +151,7 @@ async def test_a_killed_server_is_followed_again_without_a_whole_walk(own_server
         assert watcher.sessions == 2
 
 
-async def test_a_lost_memory_store_is_noticed_even_when_it_has_grown_again(own_server: NatsServer) -> None:
+async def test_a_lost_memory_store_is_detected_even_after_it_has_grown_again(own_server: NatsServer) -> None:
     async with writing(own_server, "b") as bucket:
         await create_bucket(bucket, MESH, replicas=1, memory=True)
         await bucket.put("peers.a", b"one", expected=0)
@@ -167,13 +169,13 @@ async def test_a_lost_memory_store_is_noticed_even_when_it_has_grown_again(own_s
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give requests up after a second instead of five: only the waiting gets shorter."""
+def short_request_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the time limit of requests from five seconds to one."""
     monkeypatch.setattr(session_module, "REQUEST_TIMEOUT_S", 1.0)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_frozen_server_loses_nothing_and_removes_nobody(own_server: NatsServer) -> None:
+@pytest.mark.usefixtures("short_request_timeout")
+async def test_a_frozen_server_loses_no_write_and_removes_no_peer(own_server: NatsServer) -> None:
     async with writing(own_server, "b") as bucket:
         await create_bucket(bucket, MESH, replicas=1, memory=False)
         await bucket.put("peers.a", b"one", expected=0)
@@ -188,30 +190,30 @@ async def test_a_frozen_server_loses_nothing_and_removes_nobody(own_server: Nats
 
 
 @pytest.mark.parametrize("junk", READER_KILLERS.values(), ids=READER_KILLERS.keys())
-async def test_junk_that_ends_nats_pys_reading_leads_to_a_new_session_at_once(
+async def test_junk_that_stops_nats_pys_reader_leads_to_a_new_session_at_once(
     shared_server: NatsServer, bucket: Bucket, junk: bytes
 ) -> None:
     async with following(shared_server, bucket.name) as watcher:
         await asyncio.to_thread(publish_raw, shared_server, junk % f"ikto.{bucket.name}".encode())
-        await until(lambda: watcher.sessions == 2, timeout_s=15)  # by its pings nats-py notices after 30 s
+        await until(lambda: watcher.sessions == 2, timeout_s=15)  # nats-py's pings would detect it after 30 s
         await bucket.put("peers.a", b"one", expected=0)
         await until(lambda: "peers.a" in watcher.shown)
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("short_request_timeout")
 async def test_a_dead_read_task_leads_to_a_new_session(shared_server: NatsServer, bucket: Bucket) -> None:
-    """nats-py says that it is connected, and reads nothing any more."""
+    """nats-py reports that it is connected, but reads nothing any more."""
     async with following(shared_server, bucket.name) as watcher:
         reading = watcher.session.client._reading_task
         assert reading
         reading.cancel()
         await bucket.put("peers.a", b"one", expected=0)
-        watcher.follower.wake()  # what the clock does every 20 s
+        watcher.follower.wake()  # as the timer does every 20 s
         await until(lambda: "peers.a" in watcher.shown)
         assert watcher.sessions == 2
 
 
-async def test_a_bucket_of_the_original_is_followed_by_hints_and_then_upgraded(
+async def test_a_bucket_of_0_3_0_is_followed_without_pushes_and_then_upgraded(
     shared_server: NatsServer, session: Session
 ) -> None:
     kv = await session.client.jetstream().create_key_value(bucket="legacy")
@@ -221,7 +223,7 @@ async def test_a_bucket_of_the_original_is_followed_by_hints_and_then_upgraded(
         await until(lambda: "peers.a" in watcher.shown)
         assert watcher.follower.stats.pushes == 0
         await upgrade_bucket(bucket)
-        watcher.follower.wake()  # what the clock does every 20 s
+        watcher.follower.wake()  # as the timer does every 20 s
         await until(lambda: watcher.sessions == 2)
         await until(watcher.follower.synced.is_set)
         await kv.put("peers.b", b"two")

@@ -1,4 +1,4 @@
-"""Every way to log in to a real nats-server opens it, and whatever goes wrong is told clearly, without a secret."""
+"""All ways to log in to a real nats-server work, and every failure is reported clearly and without secrets."""
 
 import asyncio
 import json
@@ -23,20 +23,20 @@ from tests.store.credentials import (
     Nkey,
     Operator,
     creds_file,
-    enter,
-    refusal,
+    log_in,
+    login_error,
     settings,
 )
 
 pytestmark = [
-    pytest.mark.usefixtures("untold"),
-    pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning"),  # nats-py, of aiohttp: ws:// alone
+    pytest.mark.usefixtures("no_secrets_logged"),
+    pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning"),  # nats-py uses aiohttp for ws://
 ]
 
 NODE, STRANGER = Nkey(USER), Nkey(USER)
 OPERATOR = Operator()
 NOWHERE = "nats://127.0.0.1:1"
-"""Nobody listens there, which does not matter: files are looked at before anything is dialled."""
+"""No server listens there. The tests that use it fail before dialling, when files are read."""
 
 USERS = f"""
 websocket {{ listen: "127.0.0.1:-1", no_tls: true }}
@@ -112,31 +112,31 @@ def port_of(listening: asyncio.Server) -> int:
 
 
 def websocket_of(server: NatsServer) -> str:
-    """Return the URL of a server's websocket, which it writes beside that of its ordinary port."""
+    """Return the URL of a server's websocket, from the ports file that the server writes."""
     (ports,) = server.directory.glob("*.ports")
     url: str = json.loads(ports.read_text())["websocket"][0]
     return url
 
 
 @every_way
-async def test_the_right_credential_opens(way: Way, server: NatsServer, tmp_path: Path) -> None:
-    assert await enter(way(server.url, tmp_path / "file", True)) == server.url, "and the URL shown is without it"
+async def test_a_correct_credential_is_accepted(way: Way, server: NatsServer, tmp_path: Path) -> None:
+    assert await log_in(way(server.url, tmp_path / "file", True)) == server.url, "the URL shown has no credentials"
 
 
 @every_way
 async def test_a_wrong_credential_is_refused(way: Way, server: NatsServer, tmp_path: Path) -> None:
-    error = await refusal(way(server.url, tmp_path / "file", False))
+    error = await login_error(way(server.url, tmp_path / "file", False))
     assert isinstance(error, NatsDeniedError)
     assert f"{server.url} refused the login" in str(error)
 
 
 @pytest.mark.parametrize("server", ["users", "tokens", "operated"], indirect=True)
 async def test_no_credential_is_refused(server: NatsServer) -> None:
-    assert isinstance(await refusal(settings(server.url)), NatsDeniedError)
+    assert isinstance(await login_error(settings(server.url)), NatsDeniedError)
 
 
 @every_way
-def test_settings_can_be_printed_without_telling_secrets(way: Way, server: NatsServer, tmp_path: Path) -> None:
+def test_printed_settings_show_no_secrets(way: Way, server: NatsServer, tmp_path: Path) -> None:
     given = way(server.url, tmp_path / "file", True)
     assert PASSWORD not in f"{given!r} {given}"
     assert quote(PASSWORD, safe="") not in repr(given)
@@ -144,64 +144,64 @@ def test_settings_can_be_printed_without_telling_secrets(way: Way, server: NatsS
 
 
 @pytest.mark.parametrize("way", [by_password, by_password_in_url])
-async def test_a_websocket_opens(way: Way, users: NatsServer, tmp_path: Path) -> None:
+async def test_a_login_over_a_websocket_works(way: Way, users: NatsServer, tmp_path: Path) -> None:
     url = websocket_of(users)
-    assert await enter(way(url, tmp_path, True)) == url
-    assert isinstance(await refusal(way(url, tmp_path, False)), NatsDeniedError)
+    assert await log_in(way(url, tmp_path, True)) == url
+    assert isinstance(await login_error(way(url, tmp_path, False)), NatsDeniedError)
 
 
-async def test_what_is_no_websocket_is_told_in_one_line(users: NatsServer, tmp_path: Path) -> None:
-    error = await refusal(by_password_in_url(users.url.replace("nats:", "ws:"), tmp_path, True))
+async def test_a_port_that_is_no_websocket_is_reported_in_one_line(users: NatsServer, tmp_path: Path) -> None:
+    error = await login_error(by_password_in_url(users.url.replace("nats:", "ws:"), tmp_path, True))
     assert "can't be reached" in str(error)
 
 
-async def test_a_creds_file_may_come_from_another_system(operated: NatsServer, tmp_path: Path) -> None:
+async def test_a_creds_file_may_have_crlf_line_ends_and_blank_lines(operated: NatsServer, tmp_path: Path) -> None:
     file = tmp_path / "creds"
     file.write_bytes(b"\r\n" + OPERATOR.creds().replace("\n", "\r\n").encode())
-    assert await enter(settings(operated.url, nats_creds=str(file)))
+    assert await log_in(settings(operated.url, nats_creds=str(file)))
 
 
-async def test_a_seed_file_may_have_the_form_of_a_creds_file(users: NatsServer, tmp_path: Path) -> None:
+async def test_a_seed_file_may_have_the_format_of_a_creds_file(users: NatsServer, tmp_path: Path) -> None:
     file = tmp_path / "seed"
     file.write_text(creds_file("", NODE.seed).partition("\n\n")[2])
-    assert await enter(settings(users.url, nats_nkey_seed=str(file)))
+    assert await log_in(settings(users.url, nats_nkey_seed=str(file)))
 
 
 JWT = OPERATOR.account.jwt(NODE, {"type": "user"})
 TYPO = NODE.seed[:20] + ("A" if NODE.seed[20] != "A" else "B") + NODE.seed[21:]
 FAULTS: dict[str, tuple[str, str, str]] = {
     "creds empty": ("nats_creds", "", "no user JWT"),
-    "creds of anything": ("nats_creds", '{"a": 1}', "no user JWT"),
-    "creds cut off": ("nats_creds", creds_file(JWT, NODE.seed)[:150], "no user JWT"),
+    "creds with other content": ("nats_creds", '{"a": 1}', "no user JWT"),
+    "truncated creds": ("nats_creds", creds_file(JWT, NODE.seed)[:150], "no user JWT"),
     "creds with a garbled JWT": ("nats_creds", creds_file("eyJ.garbled.x", NODE.seed), "no user JWT"),
-    "creds without a seed": ("nats_creds", creds_file(JWT, ""), "no seed"),
+    "creds without a seed": ("nats_creds", creds_file(JWT, ""), "no user seed"),
     "creds with a typo": ("nats_creds", creds_file(JWT, TYPO), "wrong character"),
-    "creds without end": ("nats_creds", "x" * 2**21, "larger than"),
-    "seed of anything": ("nats_nkey_seed", "hello", "no seed"),
-    "seed of an account": ("nats_nkey_seed", Nkey(ACCOUNT).seed, "no seed of a user"),
+    "endless creds": ("nats_creds", "x" * 2**21, "larger than"),
+    "seed with other content": ("nats_nkey_seed", "hello", "no user seed"),
+    "seed of an account": ("nats_nkey_seed", Nkey(ACCOUNT).seed, "no user seed"),
     "seed with a typo": ("nats_nkey_seed", TYPO, "wrong character"),
 }
 
 
-@pytest.mark.parametrize(("member", "content", "said"), FAULTS.values(), ids=FAULTS)
-async def test_a_garbled_file_is_named(member: str, content: str, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("setting", "content", "problem"), FAULTS.values(), ids=FAULTS)
+async def test_the_error_names_a_malformed_file(setting: str, content: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text(content)
-    error = await refusal(settings(NOWHERE, **{member: str(tmp_path / "file")}))
+    error = await login_error(settings(NOWHERE, **{setting: str(tmp_path / "file")}))
     assert isinstance(error, ConfigError)
-    assert str(error).startswith(f"{member}: {tmp_path / 'file'}: ")
-    assert said in str(error)
+    assert str(error).startswith(f"{setting}: {tmp_path / 'file'}: ")
+    assert problem in str(error)
 
 
-@pytest.mark.parametrize("member", ["nats_creds", "nats_nkey_seed", "nats_tls_ca"])
-async def test_a_file_that_is_not_there_is_named(member: str, tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "nowhere", "no such file"), (tmp_path, "is a directory")):
-        error = await refusal(settings(NOWHERE, **{member: str(path)}))
+@pytest.mark.parametrize("setting", ["nats_creds", "nats_nkey_seed", "nats_tls_ca"])
+async def test_the_error_names_a_missing_file(setting: str, tmp_path: Path) -> None:
+    for path, problem in ((tmp_path / "nowhere", "no such file"), (tmp_path, "is a directory")):
+        error = await login_error(settings(NOWHERE, **{setting: str(path)}))
         assert isinstance(error, ConfigError)
-        assert f"{member}: {path}: " in str(error)
-        assert said in str(error)
+        assert f"{setting}: {path}: " in str(error)
+        assert problem in str(error)
 
 
-def test_a_command_ends_with_the_exit_code_of_a_wrong_configuration(
+def test_a_command_exits_with_the_code_of_a_configuration_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["bucket", "show", "--nats-url", NOWHERE, "--nats-creds", str(tmp_path / "nowhere")]) == 3
@@ -209,7 +209,9 @@ def test_a_command_ends_with_the_exit_code_of_a_wrong_configuration(
     assert str(tmp_path / "nowhere") in line
 
 
-def test_an_agent_that_starts_for_the_first_time_ends_likewise(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_first_start_of_the_agent_exits_with_the_code_of_a_configuration_error(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     directory = tmp_path_factory.mktemp("agent")
     (directory / "creds").write_text("garbled")
     config = {"private_address": "auto", "advertise_address": "192.0.2.1", "backend": "fake", "nats_url": NOWHERE}
@@ -222,27 +224,27 @@ def test_an_agent_that_starts_for_the_first_time_ends_likewise(tmp_path_factory:
 
 
 @pytest.mark.parametrize("scheme", ["nats", "ws"])
-async def test_a_server_that_says_nothing_is_given_up(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dial_to_a_silent_server_times_out(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dial_module, "DIAL_TIMEOUT_S", 0.2)
     silence = asyncio.Event()
 
-    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def stay_silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await silence.wait()
         writer.close()
 
-    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as listening:
-        error = await refusal(settings(f"{scheme}://127.0.0.1:{port_of(listening)}"))
+    async with await asyncio.start_server(stay_silent, "127.0.0.1", 0) as listening:
+        error = await login_error(settings(f"{scheme}://127.0.0.1:{port_of(listening)}"))
         silence.set()
     assert isinstance(error, NatsError)
     assert "can't be reached" in str(error)
 
 
-async def test_a_server_that_hangs_up_during_the_login_is_not_taken_for_a_welcome() -> None:
+async def test_a_connection_that_is_closed_during_the_login_is_a_failure() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'INFO {"max_payload": 1048576}\r\n')
         await reader.readuntil(b"PING\r\n")
         writer.close()
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as listening:
-        error = await refusal(settings(f"nats://127.0.0.1:{port_of(listening)}"))
-    assert "it hung up" in str(error)
+        error = await login_error(settings(f"nats://127.0.0.1:{port_of(listening)}"))
+    assert "the server closed the connection" in str(error)

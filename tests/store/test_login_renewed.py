@@ -1,4 +1,4 @@
-"""A credential may expire and be renewed: the session ends and says why, and the link takes up the renewed file."""
+"""When a credential expires, the session ends with the reason, and the connection uses the renewed file."""
 
 import asyncio
 import math
@@ -11,19 +11,19 @@ import pytest
 
 from ikto_core.errors import ConfigError, NatsDeniedError
 from ikto_core.lab.nats_server import NatsServer, running_server
-from ikto_core.store import connection as link_module
+from ikto_core.store import connection as connection_module
 from ikto_core.store.connection import Connection, open_session
 from ikto_core.store.session import NatsSettings, Session, SessionClosedError
-from tests.store.credentials import Operator, refusal, settings
+from tests.store.credentials import Operator, login_error, settings
 
-pytestmark = pytest.mark.usefixtures("untold")
+pytestmark = pytest.mark.usefixtures("no_secrets_logged")
 
 OPERATOR = Operator()
 LONG_AGO = 0x6000_0000
 
 
 class ReachedError(Exception):
-    """Ends a link that would run for ever."""
+    """Ends a connection that would run for ever."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 
 @pytest.fixture(autouse=True)
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "LONGEST_BACKOFF_S", 0.1)
+    monkeypatch.setattr(connection_module, "LONGEST_BACKOFF_S", 0.1)
 
 
 @pytest.fixture
@@ -48,17 +48,17 @@ def given(operated: NatsServer, file: Path) -> NatsSettings:
 
 
 def soon() -> float:
-    """Return a moment that is one to two seconds away: a JWT knows whole seconds only."""
+    """Return a time one to two seconds from now; a JWT has whole seconds only."""
     return math.ceil(time.time()) + 1
 
 
-def put(file: Path, *, expires_s: float | None = None) -> None:
-    """Have the file hold a credential for a new user."""
+def write_creds(file: Path, *, expires_s: float | None = None) -> None:
+    """Write a credential for a new user to the file."""
     file.write_text(OPERATOR.creds(expires_s=expires_s))
 
 
-async def mend_when_failing(link: Connection, words: str, mend: Callable[[], None]) -> None:
-    """Run a link, mend something once it has failed with these words, and return when it has a session after that."""
+async def fix_when_failing(connection: Connection, reason: str, fix: Callable[[], None]) -> None:
+    """Run a connection, call `fix` once it has failed for this reason, and return when it has a session after that."""
     reached = asyncio.Event()
 
     async def use(session: Session) -> None:
@@ -66,62 +66,64 @@ async def mend_when_failing(link: Connection, words: str, mend: Callable[[], Non
         await session.closed()
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(link.run(use))
-        while words not in link.failure:
+        running = tasks.create_task(connection.run(use))
+        while reason not in connection.failure:
             await asyncio.sleep(0.01)
-        mend()
+        fix()
         await reached.wait()
         running.cancel()
 
 
-async def test_an_expired_creds_file_is_said_to_be_expired(given: NatsSettings, file: Path) -> None:
-    put(file, expires_s=LONG_AGO)
-    error = await refusal(given)
+async def test_the_error_says_that_a_creds_file_has_expired(given: NatsSettings, file: Path) -> None:
+    write_creds(file, expires_s=LONG_AGO)
+    error = await login_error(given)
     assert isinstance(error, NatsDeniedError)
     assert "expired at 2021-01-14 08:25:36 UTC" in str(error)
 
 
-async def test_a_creds_file_that_still_holds_is_not_blamed(given: NatsSettings, file: Path) -> None:
+async def test_the_error_for_a_valid_creds_file_does_not_say_expired(given: NatsSettings, file: Path) -> None:
     await asyncio.to_thread(file.write_text, Operator().creds(expires_s=time.time() + 3600))
-    assert "expired" not in str(await refusal(given))
+    assert "expired" not in str(await login_error(given))
 
 
 async def test_a_session_ends_when_its_credential_expires(given: NatsSettings, file: Path) -> None:
-    put(file, expires_s=soon())
+    write_creds(file, expires_s=soon())
     async with asyncio.timeout(10), open_session(given, Random()) as session:
         with pytest.raises(SessionClosedError, match="expired"):
             await session.closed()
 
 
-async def test_the_link_dials_again_with_the_renewed_file_when_its_credential_expires(
+async def test_the_connection_dials_again_with_the_renewed_file_after_an_expiry(
     given: NatsSettings, file: Path
 ) -> None:
-    put(file, expires_s=soon())
-    link = Connection(given, Random(), patient=False)
+    write_creds(file, expires_s=soon())
+    connection = Connection(given, Random(), keep_trying=False)
     sessions: list[Session] = []
 
     async def use(session: Session) -> None:
         sessions.append(session)
         if len(sessions) == 2:
             raise ReachedError
-        link.settled()
-        put(file)
+        connection.mark_healthy()
+        write_creds(file)
         await session.closed()
 
     with pytest.raises(ReachedError):
         async with asyncio.timeout(10):
-            await link.run(use)
-    assert "expired" in link.failure
+            await connection.run(use)
+    assert "expired" in connection.failure
 
 
 async def test_a_refused_file_is_replaced_without_a_restart(given: NatsSettings, file: Path) -> None:
-    put(file, expires_s=LONG_AGO)
-    await mend_when_failing(Connection(given, Random(), patient=True), "expired at 2021", lambda: put(file))
+    write_creds(file, expires_s=LONG_AGO)
+    await fix_when_failing(Connection(given, Random(), keep_trying=True), "expired at 2021", lambda: write_creds(file))
 
 
-async def test_a_file_in_the_midst_of_being_replaced_is_tried_again(given: NatsSettings, file: Path) -> None:
+async def test_an_incomplete_file_is_read_again_at_the_next_dial(given: NatsSettings, file: Path) -> None:
     await asyncio.to_thread(file.touch)
-    await mend_when_failing(Connection(given, Random(), patient=True), f"{file}: holds no user JWT", lambda: put(file))
+    await fix_when_failing(
+        Connection(given, Random(), keep_trying=True), f"{file}: holds no user JWT", lambda: write_creds(file)
+    )
 
 
 async def test_before_the_first_success_a_bad_file_is_final(given: NatsSettings) -> None:
@@ -130,4 +132,4 @@ async def test_before_the_first_success_a_bad_file_is_final(given: NatsSettings)
 
     async with asyncio.timeout(5):
         with pytest.raises(ConfigError, match="no such file"):
-            await Connection(given, Random(), patient=False).run(use)
+            await Connection(given, Random(), keep_trying=False).run(use)

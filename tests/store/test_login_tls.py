@@ -1,4 +1,4 @@
-"""TLS to a real nats-server: whom we trust, whom it trusts, and nothing in the clear where TLS was asked for."""
+"""TLS to a real nats-server: server and client certificates, and no clear text where TLS is required."""
 
 import asyncio
 import json
@@ -17,16 +17,16 @@ from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.store import dial as dial_module
 from ikto_core.store.connection import open_session
 from ikto_core.store.session import Session
-from tests.store.credentials import PASSWORD, Authority, Pem, enter, refusal, settings
+from tests.store.credentials import PASSWORD, Authority, Pem, log_in, login_error, settings
 
 pytestmark = [
-    pytest.mark.usefixtures("untold"),
-    pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning"),  # nats-py, of aiohttp: wss:// alone
+    pytest.mark.usefixtures("no_secrets_logged"),
+    pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning"),  # nats-py uses aiohttp for wss://
 ]
 
 
 @pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dial_module, "DIAL_TIMEOUT_S", 2.0)
     monkeypatch.setattr(dial_module, "CLOSE_TIMEOUT_S", 0.1)
 
@@ -38,14 +38,14 @@ def pem(authority: Authority) -> Pem:
 
 
 @pytest.fixture(scope="module")
-def ours(authority: Authority) -> Pem:
-    """Our own certificate, as a client."""
+def client_pem(authority: Authority) -> Pem:
+    """The client's certificate."""
     return authority.issue("client")
 
 
 @pytest.fixture(scope="module")
 def stranger(openssl: str, tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """A CA that the servers do not know, nor we; it calls itself as ours does."""
+    """A CA with the same name that neither the servers nor the clients trust."""
     return Authority(tmp_path_factory.mktemp("stranger"), openssl)
 
 
@@ -55,7 +55,7 @@ def tls(pem: Pem, more: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def encrypted(pem: Pem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """A server that has TLS on its port and on its websocket, and wants a password."""
+    """A server with TLS on its port and its websocket that requires a password."""
     websocket = f'websocket {{ listen: "127.0.0.1:-1", {tls(pem)} }}'
     users = f'authorization {{ user: node, password: "{PASSWORD}" }}'
     with running_server(tmp_path_factory.mktemp("tls"), f"{tls(pem)}\n{websocket}\n{users}") as server:
@@ -64,7 +64,7 @@ def encrypted(pem: Pem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Na
 
 @pytest.fixture(scope="module")
 def verifying(pem: Pem, authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """A server that wants a certificate of its clients."""
+    """A server that requires client certificates."""
     more = f'ca_file: "{authority.pem.cert}", verify: true'
     with running_server(tmp_path_factory.mktemp("verify"), tls(pem, more)) as server:
         yield server
@@ -85,7 +85,7 @@ def is_encrypted(session: Session) -> bool:
 
 
 @pytest.mark.parametrize("scheme", ["tls", "nats"])
-async def test_a_server_with_a_certificate_of_our_ca_opens(
+async def test_a_server_certificate_of_the_configured_ca_is_accepted(
     encrypted: NatsServer, user: dict[str, str], scheme: str
 ) -> None:
     url = encrypted.url.replace("nats", scheme)
@@ -94,60 +94,60 @@ async def test_a_server_with_a_certificate_of_our_ca_opens(
         assert is_encrypted(session)
 
 
-async def test_a_websocket_over_tls_opens(encrypted: NatsServer, user: dict[str, str]) -> None:
+async def test_a_login_over_a_websocket_with_tls_works(encrypted: NatsServer, user: dict[str, str]) -> None:
     (ports,) = encrypted.directory.glob("*.ports")
     url = json.loads(ports.read_text())["websocket"][0]
     assert url.startswith("wss://")
     async with open_session(settings(url, **user), Random()) as session:
         assert session.server == url
         socket = session.client._transport._ws.get_extra_info("socket")  # type: ignore[union-attr]
-    while socket.fileno() != -1:  # aiohttp takes its time to end TLS, and the loop must not close before
+    while socket.fileno() != -1:  # aiohttp ends TLS later, and the loop must not close before that
         await asyncio.sleep(0.01)
 
 
-async def test_inside_tls_a_wrong_password_is_refused_all_the_same(encrypted: NatsServer, user: dict[str, str]) -> None:
-    error = await refusal(settings(encrypted.url, **user | {"nats_password": "wr0ng-secret"}))
+async def test_a_wrong_password_is_refused_over_tls(encrypted: NatsServer, user: dict[str, str]) -> None:
+    error = await login_error(settings(encrypted.url, **user | {"nats_password": "wr0ng-secret"}))
     assert isinstance(error, NatsDeniedError)
 
 
-async def test_a_server_that_our_ca_did_not_certify_is_not_trusted(
+async def test_a_server_certificate_of_another_ca_is_not_trusted(
     encrypted: NatsServer, user: dict[str, str], stranger: Authority
 ) -> None:
     for trusted in (str(stranger.pem.cert), ""):
         async with asyncio.timeout(1):
-            error = await refusal(settings(encrypted.url, **user | {"nats_tls_ca": trusted}))
+            error = await login_error(settings(encrypted.url, **user | {"nats_tls_ca": trusted}))
         assert isinstance(error, NatsError)
-        assert "shows a certificate that we do not trust" in str(error)
+        assert "has an untrusted certificate" in str(error)
         assert "nats_tls_ca" in error.hint
 
 
 async def test_a_certificate_for_another_host_is_not_trusted(encrypted: NatsServer, user: dict[str, str]) -> None:
-    error = await refusal(settings(encrypted.url.replace("127.0.0.1", "localhost"), **user))
+    error = await login_error(settings(encrypted.url.replace("127.0.0.1", "localhost"), **user))
     assert "Hostname mismatch" in str(error)
 
 
-async def test_our_certificate_opens(verifying: NatsServer, authority: Authority, ours: Pem) -> None:
-    assert await enter(settings(verifying.url, nats_tls_ca=str(authority.pem.cert), **certificate(ours)))
+async def test_the_client_certificate_is_accepted(verifying: NatsServer, authority: Authority, client_pem: Pem) -> None:
+    assert await log_in(settings(verifying.url, nats_tls_ca=str(authority.pem.cert), **certificate(client_pem)))
 
 
-async def test_no_certificate_is_refused(verifying: NatsServer, authority: Authority) -> None:
-    error = await refusal(settings(verifying.url, nats_tls_ca=str(authority.pem.cert)))
+async def test_a_missing_client_certificate_is_refused(verifying: NatsServer, authority: Authority) -> None:
+    error = await login_error(settings(verifying.url, nats_tls_ca=str(authority.pem.cert)))
     assert isinstance(error, NatsDeniedError)
-    assert "wants a certificate of its clients" in str(error)
+    assert "requires a client certificate" in str(error)
 
 
-async def test_a_certificate_of_another_ca_is_refused(
+async def test_a_client_certificate_of_another_ca_is_refused(
     verifying: NatsServer, authority: Authority, stranger: Authority
 ) -> None:
-    theirs = certificate(stranger.issue("client"))
-    error = await refusal(settings(verifying.url, nats_tls_ca=str(authority.pem.cert), **theirs))
+    certificate_of_stranger = certificate(stranger.issue("client"))
+    error = await login_error(settings(verifying.url, nats_tls_ca=str(authority.pem.cert), **certificate_of_stranger))
     assert isinstance(error, NatsDeniedError)
-    assert "refused our certificate" in str(error)
+    assert "refused the client certificate" in str(error)
 
 
-@pytest.mark.parametrize("how", ["tls:// in the URL", "a CA"])
-async def test_nothing_is_sent_in_the_clear_where_tls_was_asked_for(user: dict[str, str], how: str) -> None:
-    """Whoever sits between us and the server can say that there is no TLS."""
+@pytest.mark.parametrize("required_by", ["tls:// in the URL", "a CA"])
+async def test_nothing_is_sent_in_clear_text_where_tls_is_required(user: dict[str, str], required_by: str) -> None:
+    """A man in the middle can pretend that the server offers no TLS."""
     received: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def offer_no_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -155,15 +155,17 @@ async def test_nothing_is_sent_in_the_clear_where_tls_was_asked_for(user: dict[s
         received.put_nowait(await reader.read())
         writer.close()
 
-    changes = {"nats_tls_ca": ""} if how != "a CA" else {}
+    changes = {"nats_tls_ca": ""} if required_by != "a CA" else {}
     async with await asyncio.start_server(offer_no_tls, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
-        error = await refusal(settings(f"{'nats' if how == 'a CA' else 'tls'}://127.0.0.1:{port}", **user | changes))
+        error = await login_error(
+            settings(f"{'nats' if required_by == 'a CA' else 'tls'}://127.0.0.1:{port}", **user | changes)
+        )
         assert await asyncio.wait_for(received.get(), 5) == b""
     assert "offers no TLS" in str(error)
 
 
-async def test_tls_that_a_server_merely_offers_is_used_where_it_was_asked_for(
+async def test_optional_tls_of_a_server_is_used_where_tls_is_required(
     pem: Pem, user: dict[str, str], tmp_path: Path
 ) -> None:
     with running_server(tmp_path, tls(pem) + "\nallow_non_tls: true") as server:
@@ -173,8 +175,8 @@ async def test_tls_that_a_server_merely_offers_is_used_where_it_was_asked_for(
             assert not is_encrypted(session)
 
 
-async def test_a_websocket_without_tls_that_claims_to_have_it_is_sent_nothing_either(user: dict[str, str]) -> None:
-    """nats-py would not upgrade it, whatever it says."""
+async def test_nothing_is_sent_to_a_websocket_without_tls_that_claims_to_require_it(user: dict[str, str]) -> None:
+    """nats-py never upgrades a ws:// connection to TLS."""
     received: asyncio.Queue[WSMsgType] = asyncio.Queue()
 
     async def claim_tls(request: web.Request) -> web.WebSocketResponse:
@@ -186,45 +188,53 @@ async def test_a_websocket_without_tls_that_claims_to_have_it_is_sent_nothing_ei
     app = web.Application()
     app.router.add_get("/", claim_tls)
     async with TestServer(app) as listening:
-        error = await refusal(settings(f"ws://127.0.0.1:{listening.port}", **user))
+        error = await login_error(settings(f"ws://127.0.0.1:{listening.port}", **user))
         assert await asyncio.wait_for(received.get(), 5) is WSMsgType.CLOSE
     assert "offers no TLS" in str(error)
 
 
-async def test_a_websocket_without_tls_is_not_used_where_tls_was_asked_for(
-    user: dict[str, str], tmp_path: Path
-) -> None:
+async def test_a_websocket_without_tls_is_not_used_where_tls_is_required(user: dict[str, str], tmp_path: Path) -> None:
     with running_server(tmp_path, 'websocket { listen: "127.0.0.1:-1", no_tls: true }') as server:
         (ports,) = server.directory.glob("*.ports")
-        error = await refusal(settings(json.loads(ports.read_text())["websocket"][0], **user))
+        error = await login_error(settings(json.loads(ports.read_text())["websocket"][0], **user))
     assert "offers no TLS" in str(error)
     assert "wss://" in error.hint
 
 
-async def test_a_ca_file_without_a_certificate_is_named(encrypted: NatsServer, ours: Pem) -> None:
-    error = await refusal(settings(encrypted.url, nats_tls_ca=str(ours.key)))
+async def test_the_error_names_a_ca_file_without_a_certificate(encrypted: NatsServer, client_pem: Pem) -> None:
+    error = await login_error(settings(encrypted.url, nats_tls_ca=str(client_pem.key)))
     assert isinstance(error, ConfigError)
-    assert str(error) == f"nats_tls_ca: {ours.key}: holds no certificate"
+    assert str(error) == f"nats_tls_ca: {client_pem.key}: holds no certificate"
 
 
-def unusable(ours: Pem, other: Pem, directory: Path) -> list[Pem]:
+def unusable(client_pem: Pem, other: Pem, directory: Path) -> list[Pem]:
     garbled, locked = directory / "garbled", directory / "locked"
     garbled.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n")
-    encrypt = ["openssl", "ec", "-aes128", "-passout", "pass:wr0ng-secret", "-in", str(ours.key), "-out", str(locked)]
+    encrypt = [
+        "openssl",
+        "ec",
+        "-aes128",
+        "-passout",
+        "pass:wr0ng-secret",
+        "-in",
+        str(client_pem.key),
+        "-out",
+        str(locked),
+    ]
     subprocess.run(encrypt, check=True, capture_output=True)
-    return [Pem(garbled, ours.key), Pem(ours.cert, other.key), Pem(ours.cert, locked)]
+    return [Pem(garbled, client_pem.key), Pem(client_pem.cert, other.key), Pem(client_pem.cert, locked)]
 
 
-async def test_a_certificate_that_can_not_be_used_is_named(
-    encrypted: NatsServer, ours: Pem, pem: Pem, tmp_path: Path
+async def test_the_error_names_an_unusable_certificate(
+    encrypted: NatsServer, client_pem: Pem, pem: Pem, tmp_path: Path
 ) -> None:
-    for wrong in unusable(ours, pem, tmp_path):
-        error = await refusal(settings(encrypted.url, **certificate(wrong)))
+    for wrong in unusable(client_pem, pem, tmp_path):
+        error = await login_error(settings(encrypted.url, **certificate(wrong)))
         assert isinstance(error, ConfigError)
         assert f"nats_tls_cert: {wrong.cert}: can't be used with {wrong.key}" in str(error)
 
 
-async def test_a_key_that_is_not_there_is_named(encrypted: NatsServer, ours: Pem, tmp_path: Path) -> None:
-    error = await refusal(settings(encrypted.url, **certificate(Pem(ours.cert, tmp_path / "nowhere"))))
+async def test_the_error_names_a_missing_key(encrypted: NatsServer, client_pem: Pem, tmp_path: Path) -> None:
+    error = await login_error(settings(encrypted.url, **certificate(Pem(client_pem.cert, tmp_path / "nowhere"))))
     assert isinstance(error, ConfigError)
     assert str(error) == f"nats_tls_key: {tmp_path / 'nowhere'}: there is no such file"

@@ -1,4 +1,4 @@
-"""Permissions that are taken away while we are connected."""
+"""Permissions that are revoked during a session."""
 
 import asyncio
 from pathlib import Path
@@ -15,8 +15,8 @@ ALLOWED = 'authorization { users: [ { user: u, password: p, permissions: { subsc
 REVOKED = ALLOWED.replace('[">"]', '{ deny: ["Ikto.>"] }')
 
 
-async def test_a_session_ends_when_a_subscription_of_its_is_taken_away(tmp_path: Path) -> None:
-    """The server would go on without it, even when the permission comes back."""
+async def test_a_session_ends_when_a_subscription_permission_is_revoked(tmp_path: Path) -> None:
+    """The server does not restore the subscription when the permission is granted again."""
     with running_server(tmp_path, ALLOWED) as server:
         settings = NatsSettings(servers=(server.url,), user="u", password="p")
         async with open_session(settings, Random()) as session:
