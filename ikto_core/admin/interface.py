@@ -1,4 +1,4 @@
-"""What the socket needs of the agent that it serves."""
+"""The interface of an agent that the admin socket serves."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from ikto_core.admin.views import AgentState, InfoView, PeersView, RotationView,
 
 
 class AgentInterface(Protocol):
-    """One agent, as its admin interface asks it. IktoError: the request can't be carried out now, with a hint."""
+    """An agent as the admin socket sees it. Methods raise IktoError if the request can't be carried out now."""
 
     @property
     def state(self) -> AgentState:
@@ -19,11 +19,11 @@ class AgentInterface(Protocol):
         ...
 
     def info(self) -> InfoView:
-        """Return the own record and those of the peers."""
+        """Return this node's own record and the peers' records."""
         ...
 
     async def status(self) -> StatusView:
-        """Return everything that the agent knows of itself."""
+        """Return the agent's status. Reads the device."""
         ...
 
     async def peers(self) -> PeersView:
@@ -39,5 +39,5 @@ class AgentInterface(Protocol):
         ...
 
     def rotate_key(self) -> RotationView:
-        """Begin a key rotation, unless one is under way; return its state."""
+        """Start a key rotation unless one is under way; return its state."""
         ...

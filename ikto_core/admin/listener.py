@@ -1,8 +1,8 @@
-"""The agent's unix socket: had by one agent only, taken over from a dead one, never from a living one.
+"""The agent's unix socket: one agent per path. A stale socket is replaced, a live one is not.
 
-Whether somebody listens is the sole proof of life: a socket that a killed agent left refuses connections. The
-directory is locked from that question until we listen ourselves, so of two agents that start at one moment the second
-finds the first listening. The lock lasts milliseconds and leaves no file behind.
+A socket is live if a process accepts connections on it: the socket of a killed agent refuses them. The directory is
+locked from this check until the new socket listens, so of two agents that start together, the second finds the first
+one listening. The lock lasts milliseconds and leaves no file behind.
 """
 
 import fcntl
@@ -19,11 +19,11 @@ from ikto_core.errors import IktoError
 
 LOCK_TIMEOUT_S = 5.0
 LONGEST_PATH = 107
-"""Bytes; sockaddr_un has 108, of which the last is NUL (unix(7))."""
+"""In bytes. sockaddr_un has 108, the last of which is NUL (unix(7))."""
 
 BACKLOG = 128
 ONLY_OWNER = 0o177
-"""The umask that makes a socket 0600 (bind(2) applies it), so that there is no moment in which others may connect."""
+"""The umask for mode 0600. bind(2) applies it, so that other users can't connect even for a moment."""
 
 FileId = tuple[int, int]
 """Device and inode."""
@@ -31,30 +31,29 @@ FileId = tuple[int, int]
 
 @contextmanager
 def bound(listener: socket.socket, path: Path) -> Iterator[None]:
-    """Have a new unix socket listen on `path`, mode 0600; on leaving, the path goes, and the socket stays open.
+    """Make an unbound unix socket listen on `path`, mode 0600. On exit, removes the path and leaves the socket open.
 
-    Raises IktoError, in one line with what to do, if the path can't be had: another agent answers there, it is no
-    socket, its directory is missing, it is too long, or it is forbidden. May block for LOCK_TIMEOUT_S.
+    Raises IktoError if the path can't be used: another agent listens on it, it is not a socket, its directory is
+    missing, it is too long, or permission is denied. May block for LOCK_TIMEOUT_S.
     """
     if len(os.fsencode(path)) > LONGEST_PATH:
-        raise IktoError(
-            f"{path}: a unix socket's path has {LONGEST_PATH} bytes at most", hint="give a shorter one with -s"
-        )
-    with _told(path), _locked(path.parent):
-        _clear_the_way(path)
+        message = f"{path}: too long, the path of a unix socket has at most {LONGEST_PATH} bytes"
+        raise IktoError(message, hint="give a shorter path with -s")
+    with _ikto_errors(path), _locked(path.parent):
+        _remove_stale_socket(path)
         _listen(listener, path)
-        ours = _file_id(path)
+        own_file = _file_id(path)
     try:
         yield
     finally:
-        # An open listener holds on to its inode: no other file can have got the same number meanwhile.
-        if _file_id(path) == ours:
+        # The open listener keeps its inode in use: no other file can have the same number.
+        if _file_id(path) == own_file:
             path.unlink(missing_ok=True)
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what the system says about the path into an error that tells what to do."""
+def _ikto_errors(path: Path) -> Iterator[None]:
+    """Translate OSError about the path into IktoError with a hint."""
     try:
         yield
     except FileNotFoundError:
@@ -63,15 +62,15 @@ def _told(path: Path) -> Iterator[None]:
     except NotADirectoryError:
         raise IktoError(f"{path}: {path.parent} is not a directory", hint="give another path with -s") from None
     except PermissionError:
-        hint = "give a path that this user may write with -s, or run as the user who owns it"
+        hint = "give a path that this user may write with -s, or run as the path's owner"
         raise IktoError(f"{path}: permission denied", hint=hint) from None
     except OSError as error:
-        raise IktoError(f"{path}: can't listen there: {error.strerror}", hint="give another path with -s") from None
+        raise IktoError(f"{path}: can't listen: {error.strerror}", hint="give another path with -s") from None
 
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Keep other agents from starting in this directory meanwhile."""
+    """Lock out other agents that start in this directory."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _lock(descriptor, directory)
@@ -87,15 +86,15 @@ def _lock(descriptor: int, directory: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > give_up_at:
-                message = f"{directory}: another process holds a lock on it"
+                message = f"{directory}: locked by another process"
                 raise IktoError(message, hint="give a path in another directory with -s") from None
             time.sleep(0.02)
         else:
             return
 
 
-def _clear_the_way(path: Path) -> None:
-    """Remove a socket that nobody listens on; whatever else is there stays, and is an error."""
+def _remove_stale_socket(path: Path) -> None:
+    """Remove a socket on which no process listens. Raises IktoError for a live socket and for any other file."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -108,13 +107,13 @@ def _clear_the_way(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink()
             return
-        except BlockingIOError:  # somebody listens, and is behind with accepting
+        except BlockingIOError:  # a process listens, and its backlog is full
             pass
-        raise IktoError(f"{path}: in use by {_holder(probe)}", hint="stop that one, or give another path with -s")
+        raise IktoError(f"{path}: in use by {_owner(probe)}", hint="stop that agent, or give another path with -s")
 
 
-def _holder(probe: socket.socket) -> str:
-    """Name the process that listens at the other end (SO_PEERCRED, unix(7)); its number is 0 in another container."""
+def _owner(probe: socket.socket) -> str:
+    """Describe the process that listens at the other end (SO_PEERCRED, unix(7)); its ID is 0 in another container."""
     credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid: int = struct.unpack("3i", credentials)[0]
     return f"another agent, process {pid}" if pid > 0 else "another agent"
@@ -130,7 +129,7 @@ def _listen(listener: socket.socket, path: Path) -> None:
 
 
 def _file_id(path: Path) -> FileId | None:
-    """Return which file the path is; None if there is none to be seen."""
+    """Return the identity of the file at the path; None if it can't be read."""
     try:
         status = path.lstat()
     except OSError:

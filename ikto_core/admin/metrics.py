@@ -1,4 +1,4 @@
-"""The agent's status as Prometheus metrics."""
+"""Render the agent's status as Prometheus metrics."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -13,33 +13,33 @@ from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
 
 COUNTERS = {
     "ikto_follower_pushes": "Messages that NATS pushed to the agent.",
-    "ikto_follower_gaps": "Pushes that showed that one before them was missed.",
-    "ikto_follower_whole_walks": "Readings of the whole bucket.",
-    "ikto_follower_catch_ups": "Readings of what is new in the bucket.",
-    "ikto_follower_failures": "Readings of the bucket that failed.",
-    "ikto_reconcile_full_passes": "Passes that read and compared the whole device.",
-    "ikto_reconcile_quick_passes": "Passes that wrote a few changed peers.",
-    "ikto_reconcile_peers_written": "Peers added to the device or changed.",
+    "ikto_follower_gaps": "Gaps found in the sequence of pushes.",
+    "ikto_follower_whole_walks": "Complete reads of the bucket.",
+    "ikto_follower_catch_ups": "Reads of the bucket's new entries.",
+    "ikto_follower_failures": "Reads of the bucket that failed.",
+    "ikto_reconcile_full_passes": "Passes that read and compared the complete device.",
+    "ikto_reconcile_quick_passes": "Passes that wrote changed peers only.",
+    "ikto_reconcile_peers_written": "Peers added to or changed on the device.",
     "ikto_reconcile_peers_removed": "Peers removed from the device.",
     "ikto_reconcile_drift_repaired": "Whole passes that found what nobody had asked for.",
     "ikto_reconcile_failures": "Passes that failed.",
-    "ikto_connection_sessions": "Connections to NATS that were let in.",
-    "ikto_connection_failures": "Connections to NATS that ended, and attempts at one that failed.",
-    "ikto_snapshot_writes": "Times that the snapshot was written.",
-    "ikto_snapshot_failures": "Times that the snapshot could not be written.",
-    "ikto_lease_renewals": "Times that our record's lease was renewed.",
-    "ikto_lease_failures": "Renewals of our record's lease that failed.",
-    "ikto_lease_records_removed": "Records of others that were removed, for their lease had run out.",
+    "ikto_connection_sessions": "Connections to NATS that were accepted.",
+    "ikto_connection_failures": "Connections to NATS that were lost or failed.",
+    "ikto_snapshot_writes": "Writes of the mesh snapshot.",
+    "ikto_snapshot_failures": "Writes of the mesh snapshot that failed.",
+    "ikto_lease_renewals": "Renewals of the own record's lease.",
+    "ikto_lease_failures": "Renewals of the own record's lease that failed.",
+    "ikto_lease_records_removed": "Records of other nodes removed because their lease expired.",
 }
-"""Each counter's help; its name is `ikto_<group>_<member>` of CountersView."""
+"""Help texts of the counters. A name is `ikto_<group>_<member>` of CountersView."""
 
 
 def render(status: StatusView, *, now: float | None = None) -> bytes:
     """Return the status in Prometheus' text format.
 
     Args:
-        status: What to tell.
-        now: Seconds since the epoch; None: the present.
+        status: The status to render.
+        now: Seconds since the epoch; None: the current time.
 
     """
     registry = CollectorRegistry()
@@ -48,7 +48,7 @@ def render(status: StatusView, *, now: float | None = None) -> bytes:
 
 
 class _StatusCollector(Collector):
-    """One status as metric families; a value that there is none of has no sample."""
+    """One status as metric families. An unknown value has no sample."""
 
     def __init__(self, status: StatusView, now: float) -> None:
         self._status = status
@@ -68,12 +68,12 @@ class _StatusCollector(Collector):
 
 
 def _identity(status: StatusView) -> Iterator[Metric]:
-    build = GaugeMetricFamily("ikto_build_info", "1, with what runs here.", labels=("version", "backend", "ifname"))
+    build = GaugeMetricFamily(
+        "ikto_build_info", "Always 1; the labels describe the agent.", labels=("version", "backend", "ifname")
+    )
     build.add_metric((status.version, status.backend, status.ifname), 1)
     yield build
-    state = GaugeMetricFamily(
-        "ikto_state", "1 for the state that the agent is in, 0 for the others.", labels=("state",)
-    )
+    state = GaugeMetricFamily("ikto_state", "1 for the agent's current state, 0 for the others.", labels=("state",))
     for each in AgentState:
         state.add_metric((each.value,), each is status.state)
     yield state
@@ -82,17 +82,17 @@ def _identity(status: StatusView) -> Iterator[Metric]:
 def _gauges(status: StatusView) -> Iterable[Metric]:
     gauge = GaugeMetricFamily
     yield gauge("ikto_nats_connected", "1 while the agent has a session with NATS.", status.nats.connected)
-    yield gauge("ikto_peers", "Peers that the bucket's accepted records make.", status.accepted)
+    yield gauge("ikto_peers", "Accepted peers.", status.accepted)
     yield gauge("ikto_quarantined_records", "Records that are not accepted.", len(status.quarantined))
-    yield gauge("ikto_pending_removals", "Peers whose removal is pending.", len(status.pending_removals))
-    yield gauge("ikto_bucket_revision", "The bucket's latest revision that the agent heard of.", status.bucket_revision)
-    yield gauge("ikto_device_revision", "The bucket's revision that the device shows.", status.revision)
+    yield gauge("ikto_pending_removals", "Peers whose removal waits to be applied.", len(status.pending_removals))
+    yield gauge("ikto_bucket_revision", "The latest known revision of the bucket.", status.bucket_revision)
+    yield gauge("ikto_device_revision", "The revision of the bucket that the device shows.", status.revision)
     yield gauge(
         "ikto_snapshot_in_use", "1 while the device shows the snapshot, not the bucket.", status.snapshot.in_use
     )
     yield gauge("ikto_snapshot_failed", "1 while the snapshot can't be written.", status.snapshot.failure is not None)
     if status.snapshot.saved_at is not None:
-        help_text = "When the snapshot was taken, in seconds since the epoch."
+        help_text = "Time at which the snapshot was taken, in seconds since the epoch."
         yield gauge("ikto_snapshot_saved_timestamp_seconds", help_text, status.snapshot.saved_at)
     failed = status.device_failure is not None
     yield gauge("ikto_device_failed", "1 while the device can't be written or read.", failed)
@@ -105,23 +105,23 @@ def _device(device: DeviceView, now: float) -> Iterable[Metric]:
 
 
 def _observers(observers: Iterable[ObserverView]) -> Iterator[Metric]:
-    told = CounterMetricFamily("ikto_observer_events", "Events that an observer was told.", labels=("observer",))
-    failed = CounterMetricFamily("ikto_observer_failures", "Times that an observer failed.", labels=("observer",))
-    waiting_help = "Peers and records that an observer was not told of yet, at most."
+    events = CounterMetricFamily("ikto_observer_events", "Events delivered to the observer.", labels=("observer",))
+    failures = CounterMetricFamily("ikto_observer_failures", "Failures of the observer.", labels=("observer",))
+    waiting_help = "Upper bound of the peers and records with an event to deliver."
     waiting = GaugeMetricFamily("ikto_observer_waiting", waiting_help, labels=("observer",))
     for observer in observers:
-        told.add_metric((observer.name,), observer.counters.events)
-        failed.add_metric((observer.name,), observer.counters.failures)
+        events.add_metric((observer.name,), observer.counters.events)
+        failures.add_metric((observer.name,), observer.counters.failures)
         waiting.add_metric((observer.name,), observer.waiting)
-    yield from (told, failed, waiting)
+    yield from (events, failures, waiting)
 
 
 def _lease(lease: LeaseView) -> Iterable[Metric]:
     gauge = GaugeMetricFamily
-    yield gauge("ikto_lease_seconds", "How long our record stays after its last renewal.", lease.lease_s)
-    yield gauge("ikto_lease_failed", "1 while our record's lease can't be renewed.", lease.failure != "")
+    yield gauge("ikto_lease_seconds", "How long the own record lives after its last renewal.", lease.lease_s)
+    yield gauge("ikto_lease_failed", "1 while the own record's lease can't be renewed.", lease.failure != "")
     if lease.renewed_at is not None:
-        help_text = "When our record's lease was last renewed, in seconds since the epoch."
+        help_text = "Time of the lease's last renewal, in seconds since the epoch."
         yield gauge("ikto_lease_renewed_timestamp_seconds", help_text, lease.renewed_at)
 
 

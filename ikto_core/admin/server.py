@@ -1,4 +1,4 @@
-"""The agent's admin interface: HTTP and JSON on a unix socket that only its owner may open."""
+"""The admin server: HTTP and JSON on a unix socket that only the agent's user may open."""
 
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +17,7 @@ from ikto_core.admin.views import ErrorView, ReleasedView
 from ikto_core.errors import IktoError
 
 SHUTDOWN_TIMEOUT_S = 2.0
-"""Who is being answered when the agent stops gets so long."""
+"""How long requests that are being answered may take when the agent stops."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,9 +26,9 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def serve(agent: AgentInterface, path: Path) -> AsyncIterator[None]:
-    """Answer on the unix socket `path` for as long as the context lasts.
+    """Answer requests on the unix socket `path` while the context lasts.
 
-    Raises IktoError if the socket can't be had; see `listener.bound`.
+    Raises IktoError if the socket can't be opened; see `listener.bound`.
     """
     runner = web.AppRunner(_application(agent), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
@@ -42,26 +42,26 @@ async def serve(agent: AgentInterface, path: Path) -> AsyncIterator[None]:
 
 
 def _application(agent: AgentInterface) -> web.Application:
-    answers = _Answers(agent)
+    handlers = _Handlers(agent)
     application = web.Application(middlewares=[_errors_as_json])
     application.add_routes(
         [
-            web.get("/v1/info", answers.info),
-            web.get("/v1/status", answers.status),
-            web.get("/v1/peers", answers.peers),
-            web.post("/v1/peers/release", answers.release),
-            web.post("/v1/resync", answers.resync),
-            web.post("/v1/rotate-key", answers.rotate_key),
-            web.get("/healthz", answers.healthz),
-            web.get("/readyz", answers.readyz),
-            web.get("/metrics", answers.metrics),
+            web.get("/v1/info", handlers.info),
+            web.get("/v1/status", handlers.status),
+            web.get("/v1/peers", handlers.peers),
+            web.post("/v1/peers/release", handlers.release),
+            web.post("/v1/resync", handlers.resync),
+            web.post("/v1/rotate-key", handlers.rotate_key),
+            web.get("/healthz", handlers.healthz),
+            web.get("/readyz", handlers.readyz),
+            web.get("/metrics", handlers.metrics),
         ]
     )
     return application
 
 
-class _Answers:
-    """What each path answers."""
+class _Handlers:
+    """The request handlers, one per path."""
 
     def __init__(self, agent: AgentInterface) -> None:
         self._agent = agent
@@ -76,24 +76,24 @@ class _Answers:
         return _json(await self._agent.peers())
 
     async def release(self, _: web.Request) -> web.Response:
-        """Have it done; 202, as it is a moment later."""
+        """Request it; 202, because the removals are applied later."""
         return _json(ReleasedView(released=self._agent.release_removals()), status=202)
 
     async def resync(self, _: web.Request) -> web.Response:
-        """Ask for it; 202, as it is done a moment later."""
+        """Request it; 202, because it is done later."""
         self._agent.resync()
         return _json({}, status=202)
 
     async def rotate_key(self, _: web.Request) -> web.Response:
-        """Begin it, unless it was begun; 202, as peers are given time to learn the next key."""
+        """Start a rotation unless one is under way; 202, because peers get time to learn the next key."""
         return _json(self._agent.rotate_key(), status=202)
 
     async def healthz(self, _: web.Request) -> web.Response:
-        """Say that the loop lives; that this answers at all is the proof."""
+        """Answer 200: an answer shows that the agent's event loop is running."""
         return web.Response(text="ok\n")
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """Say whether the device shows the mesh, and the state's word."""
+        """Answer 200 if the device shows the mesh, otherwise 503; the body is the agent's state."""
         return web.Response(text=f"{self._agent.state.value}\n", status=200 if self._agent.ready else 503)
 
     async def metrics(self, _: web.Request) -> web.Response:
@@ -103,21 +103,21 @@ class _Answers:
 
 @web.middleware
 async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error as JSON; one request that fails harms neither the agent nor the next."""
+    """Answer every error as JSON. A failing request affects neither the agent nor other requests."""
     try:
         return await handler(request)
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
-        message = f"{request.path} answers {allowed}, not {request.method}"
+        message = f"{request.path} allows {allowed}, not {request.method}"
         return _json(ErrorView(error=message), status=error.status, headers={"Allow": allowed})
     except web.HTTPNotFound as error:
-        return _json(ErrorView(error=f"there is no {request.path} here"), status=error.status)
+        return _json(ErrorView(error=f"there is no path {request.path}"), status=error.status)
     except web.HTTPException as error:
         return _json(ErrorView(error=error.reason), status=error.status)
     except IktoError as error:
         return _json(ErrorView(error=str(error), hint=error.hint), status=409)
     except Exception as error:
-        log.exception("a request on the socket failed", path=request.path)
+        log.exception("admin request failed", path=request.path)
         return _json(ErrorView(error=f"internal error: {type(error).__name__}: {error}"), status=500)
 
 

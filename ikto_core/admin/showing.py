@@ -1,4 +1,4 @@
-"""What the agent works with, as the views of its socket. Pure."""
+"""Convert internal values to the views of the admin interface. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -23,7 +23,7 @@ from ikto_core.values.keys import PublicKey
 
 
 def record_view(record: PeerRecord) -> RecordView:
-    """Return a record as `info` shows it."""
+    """Return a record for `GET /v1/info`."""
     return RecordView(
         name=record.name,
         public_key=record.public_key.text,
@@ -35,7 +35,7 @@ def record_view(record: PeerRecord) -> RecordView:
 
 
 def quarantined_view(quarantined: QuarantinedRecord) -> QuarantinedView:
-    """Return why a record is not accepted."""
+    """Return a record that is not accepted, with the reason."""
     return QuarantinedView(
         key=quarantined.key,
         allowed_ip=subnet_of_key(quarantined.key),
@@ -45,7 +45,7 @@ def quarantined_view(quarantined: QuarantinedRecord) -> QuarantinedView:
 
 
 def device_view(device: DeviceState, accepted: Mapping[PublicKey, MeshPeer]) -> DeviceView:
-    """Return a device, its peers with the names of those that are accepted."""
+    """Return a device; its peers get their names from `accepted`."""
     addresses = sorted(device.addresses, key=lambda interface: (interface.version, int(interface.ip)))
     return DeviceView(
         listen_port=device.listen_port,
@@ -58,7 +58,7 @@ def device_view(device: DeviceState, accepted: Mapping[PublicKey, MeshPeer]) -> 
 
 
 def device_peer_view(peer: PeerState, accepted: MeshPeer | None) -> DevicePeerView:
-    """Return a peer of a device; `accepted` None: the bucket has none of it."""
+    """Return a peer on the device. `accepted` is None if the peer is not in the mesh."""
     return DevicePeerView(
         public_key=peer.public_key.text,
         name=accepted.name if accepted else None,
@@ -70,22 +70,22 @@ def device_peer_view(peer: PeerState, accepted: MeshPeer | None) -> DevicePeerVi
     )
 
 
-def peer_view(peer: MeshPeer, shown: Mapping[PublicKey, PeerState] | None) -> PeerView:
-    """Return a peer and what is `shown` of it; None: the device can't be read."""
-    state = (shown or {}).get(peer.public_key)
+def peer_view(peer: MeshPeer, on_device: Mapping[PublicKey, PeerState] | None) -> PeerView:
+    """Return a peer with its state on the device. `on_device` is None if the device can't be read."""
+    state = (on_device or {}).get(peer.public_key)
     return PeerView(
         public_key=peer.public_key.text,
         name=peer.name,
         allowed_ips=_ascending(peer.allowed_ips),
         endpoints=tuple(str(endpoint) for endpoint in peer.endpoints),
-        on_device=None if shown is None else state is not None,
+        on_device=None if on_device is None else state is not None,
         endpoint=str(state.endpoint) if state and state.endpoint else None,
         last_handshake=state.last_handshake if state else None,
     )
 
 
 def lease_view(leases: LeaseRenewer) -> LeaseView | None:
-    """Return what there is to say of our lease; None if we have none."""
+    """Return the state of this node's lease; None if it has none."""
     if not leases.lease_s:
         return None
     return LeaseView(
@@ -94,7 +94,7 @@ def lease_view(leases: LeaseRenewer) -> LeaseView | None:
 
 
 def observer_views(observers: Iterable[ObserverRun]) -> tuple[ObserverView, ...]:
-    """Return what there is to say of each observer."""
+    """Return the state of each observer."""
     return tuple(
         ObserverView(
             name=observer.name,
@@ -107,5 +107,5 @@ def observer_views(observers: Iterable[ObserverRun]) -> tuple[ObserverView, ...]
 
 
 def _ascending(subnets: Iterable[Prefix]) -> tuple[str, ...]:
-    """Return subnets as text, by number, IPv4 first."""
+    """Return subnets as text in ascending order, IPv4 first."""
     return tuple(str(subnet) for subnet in sorted(subnets, key=lambda subnet: (subnet.bits, subnet)))

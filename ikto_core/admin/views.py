@@ -1,7 +1,7 @@
-"""What the agent tells on its socket: the public JSON, one record a kind of answer.
+"""The public JSON of the admin interface: one record type per answer.
 
-`null` always means that there is none, or none yet. Names and reasons are what others wrote: any text at all.
-Keys are base64 as `wg` prints it, subnets ADDRESS/LENGTH, endpoints HOST:PORT. Private and preshared keys never occur.
+`null` always means that a value does not exist, or not yet. Names and reasons may contain untrusted text. Keys are
+base64 as `wg` prints it, subnets ADDRESS/LENGTH, endpoints HOST:PORT. There are no private and no preshared keys.
 """
 
 from enum import Enum
@@ -19,31 +19,33 @@ from ikto_core.values.counters import (
 
 
 class AgentState(Enum):
-    """How far the agent has come, in one word."""
+    """The agent's state in one word."""
 
-    CONNECTING = "connecting"  # no session with NATS, or no complete view of the bucket yet
-    CLAIMING = "claiming"  # the bucket is in view; our subnet is not claimed yet
-    APPLYING = "applying"  # our subnet is claimed; the device has not shown the bucket yet
+    CONNECTING = "connecting"  # no session with NATS, or the bucket is not completely read yet
+    CLAIMING = "claiming"  # the bucket is read; this node's subnet is not claimed yet
+    APPLYING = "applying"  # the subnet is claimed; the device does not show the bucket yet
     READY = "ready"  # the device shows the bucket
-    DEGRADED = "degraded"  # it did, or shows the kept mesh; but NATS is out of reach, or the device can't be used
+    DEGRADED = (
+        "degraded"  # the device showed the bucket or shows the snapshot, but NATS or the device can't be used now
+    )
 
 
 class RecordView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One record as it stands in the bucket, with the record's own member names."""
+    """One record as in the bucket, with the record's own member names."""
 
     name: str
     public_key: str
     advertise_address: str  # an IP literal
     allowed_ip: str  # as written, ADDRESS/LENGTH
     wg_port: int
-    endpoints: tuple[str, ...] = ()  # best first; left out when empty: advertise_address and wg_port
+    endpoints: tuple[str, ...] = ()  # best first; omitted when empty: use advertise_address and wg_port
 
 
 class InfoView(msgspec.Struct, frozen=True, kw_only=True):
-    """`GET /v1/info`: our own record and everybody else's."""
+    """`GET /v1/info`: the node's own record and the peers' records."""
 
     own: RecordView | None = msgspec.field(name="self")  # null: nothing is claimed yet
-    peers: tuple[RecordView, ...]  # one entry an accepted record, by ascending subnet
+    peers: tuple[RecordView, ...]  # one per accepted record, by ascending subnet
 
 
 class NatsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,42 +53,42 @@ class NatsView(msgspec.Struct, frozen=True, kw_only=True):
 
     connected: bool
     server: str | None  # its URL, without credentials; null: not connected
-    failure: str | None  # why we are not connected, or why our record can't be kept; null: neither
+    failure: str | None  # why NATS is not connected, or why the own record can't be maintained; null: no failure
 
 
 class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
-    """The accepted mesh on disk."""
+    """The mesh snapshot on disk."""
 
-    in_use: bool  # the device shows it: the bucket has not been read since the start
-    revision: int | None  # of the bucket, that is kept; null: nothing is, or nothing that can be used
-    saved_at: float | None  # seconds since the epoch, when that was new; null as above
-    failure: str | None  # why what is new can't be kept
+    in_use: bool  # the device shows the snapshot, because the bucket has not been read since the start
+    revision: int | None  # the bucket's revision in the snapshot; null: there is no usable snapshot
+    saved_at: float | None  # when the snapshot was taken, in seconds since the epoch; null as for `revision`
+    failure: str | None  # why the snapshot can't be written; null: no failure
 
 
 class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
-    """Our record's lease."""
+    """The lease of the node's own record."""
 
-    lease_s: int  # seconds that the record stays after its last renewal
+    lease_s: int  # seconds that the record lives after its last renewal
     renewed_at: float | None = None  # seconds since the epoch; null: not yet in this run
-    failure: str  # why it is not renewed; empty: it is
-    refusal: str  # why records of others whose lease ran out can't be removed; empty: they can, as far as is known
+    failure: str  # why the lease can't be renewed; empty: no failure
+    refusal: str  # why expired records of other nodes can't be removed; empty: no refusal known
 
 
 class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
     """A record that is not accepted."""
 
     key: str  # in the bucket
-    allowed_ip: str | None  # the subnet that the key stands for; null: it stands for none
+    allowed_ip: str | None  # the subnet that the key encodes; null: it encodes none
     revision: int
     reason: str
 
 
 class DevicePeerView(msgspec.Struct, frozen=True, kw_only=True):
-    """A peer as the device has it, whoever put it there."""
+    """A peer on the device, whether Ikto added it or not."""
 
     public_key: str
-    name: str | None = None  # in its latest record; null: the bucket has none of it
-    endpoint: str | None  # null: none known yet
+    name: str | None = None  # from its latest record; null: the bucket has no record of it
+    endpoint: str | None  # null: not known yet
     allowed_ips: tuple[str, ...]  # ascending
     last_handshake: float | None  # seconds since the epoch; null: never
     rx_bytes: int
@@ -94,9 +96,9 @@ class DevicePeerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
-    """The WireGuard device as its backend reads it."""
+    """The WireGuard device as the backend reads it."""
 
-    listen_port: int  # 0: none chosen yet
+    listen_port: int  # 0: not chosen yet
     mtu: int  # bytes
     up: bool
     addresses: tuple[str, ...]  # ADDRESS/LENGTH, ascending
@@ -105,23 +107,23 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RotationView(msgspec.Struct, frozen=True, kw_only=True):
-    """A rotation of the key that is under way; it is over when `public_key` of the status is that key."""
+    """A key rotation under way. It is complete when the status has this key as `public_key`."""
 
     next_public_key: str
-    due_at: float | None  # when it will be switched, seconds since the epoch; null: our record does not tell of it yet
+    due_at: float | None  # when the node switches keys, in seconds since the epoch; null: the key is not announced yet
 
 
 class ObserverView(msgspec.Struct, frozen=True, kw_only=True):
-    """One observer, as the configuration asks for it."""
+    """One configured observer."""
 
-    name: str  # NAME or NAME=ARGUMENT
-    failure: str | None  # why it is told nothing at present; null: it is
-    waiting: int  # peers and records that may be other than it was told, at most
+    name: str  # NAME or NAME=ARGUMENT, as in the configuration
+    failure: str | None  # why it receives no events at present; null: it does
+    waiting: int  # upper bound of the peers and records with an event to deliver
     counters: ObserverCounters
 
 
 class CountersView(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since the agent's start."""
+    """Counters since the agent's start."""
 
     follower: FollowerCounters
     reconcile: ReconcileCounters
@@ -131,58 +133,58 @@ class CountersView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
-    """`GET /v1/status`: what the agent is, sees and does."""
+    """`GET /v1/status`: the agent's status."""
 
     state: AgentState
-    version: str  # of Ikto
+    version: str  # Ikto's version
     name: str
     public_key: str
-    private_address: str | None  # of the device; null: nothing is claimed yet
-    allowed_ip: str | None  # our subnet; null as above
+    private_address: str | None  # the device's address; null: nothing is claimed yet
+    allowed_ip: str | None  # the node's subnet; null as for `private_address`
     ifname: str
     backend: str  # the backend's name
     nats: NatsView
     snapshot: SnapshotView
-    lease: LeaseView | None = None  # null: the record stays for ever
-    revision: int | None  # of the bucket, that the device shows; null: it has shown none yet
-    bucket_revision: int  # the latest that we heard of; 0: none
-    accepted: int  # peers, not records
+    lease: LeaseView | None = None  # null: the record has no lease and does not expire
+    revision: int | None  # the bucket's revision that the device shows; null: none yet
+    bucket_revision: int  # the latest known revision of the bucket; 0: none
+    accepted: int  # the number of accepted peers (not records)
     quarantined: tuple[QuarantinedView, ...]  # by key
-    pending_removals: tuple[str, ...]  # public keys of the peers whose removal is held back by the brake
-    device: DeviceView | None  # null: it is absent, or can't be read: see device_failure
-    device_failure: str | None  # why the device is not what it should be, or can't be read
+    pending_removals: tuple[str, ...]  # public keys of the peers whose removal waits to be applied
+    device: DeviceView | None  # null: it is absent or can't be read, see device_failure
+    device_failure: str | None  # why the device is not in sync or can't be read; null: no failure
     rotation: RotationView | None = None  # null: none is under way
     observers: tuple[ObserverView, ...] = ()  # in the configuration's order
     counters: CountersView
 
 
 class PeerView(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted peer, with what the device knows of it."""
+    """An accepted peer, with its state on the device."""
 
     public_key: str
-    name: str  # in its latest record
+    name: str  # from its latest record
     allowed_ips: tuple[str, ...]  # of all its records, ascending
     endpoints: tuple[str, ...]  # candidates, best first
     on_device: bool | None  # null: the device can't be read
-    endpoint: str | None  # the one in use; null: none known
+    endpoint: str | None  # the one in use; null: not known
     last_handshake: float | None  # seconds since the epoch; null: never
 
 
 class PeersView(msgspec.Struct, frozen=True, kw_only=True):
-    """`GET /v1/peers`: who is accepted, and how each is doing."""
+    """`GET /v1/peers`: the accepted peers and their state on the device."""
 
     peers: tuple[PeerView, ...]  # by ascending subnet
-    device_failure: str | None  # why the device can't be read
+    device_failure: str | None  # why the device can't be read; null: no failure
 
 
 class ReleasedView(msgspec.Struct, frozen=True, kw_only=True):
-    """`POST /v1/peers/release`: the removals that were held back are carried out now."""
+    """`POST /v1/peers/release`: the pending removals are being applied."""
 
-    released: int
+    released: int  # how many
 
 
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What comes with a status of 400 or more."""
+    """The body of every answer with an HTTP status of 400 or more."""
 
     error: str
-    hint: str = ""  # what to do about it; left out when empty
+    hint: str = ""  # what to do about it; omitted when empty

@@ -1,4 +1,4 @@
-"""Where a test's socket is: pytest's own directories can be too long for one."""
+"""Fixtures for socket paths: pytest's own directories can be too long for a unix socket."""
 
 import tempfile
 from collections.abc import Iterator

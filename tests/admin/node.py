@@ -1,4 +1,4 @@
-"""One agent's parts put together in memory, with what its admin interface tells of them."""
+"""An agent's parts assembled in memory, with the report that the admin interface serves."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,13 +46,13 @@ def peer_record(number: int, *, name: str = "", allowed_ip: str = "") -> PeerRec
 
 @dataclass
 class Node:
-    """The parts; nothing happens by itself: `claim`, and `converge` after each change to the bucket."""
+    """The parts of one agent. No task runs: call `claim`, and `converge` after each change to the bucket."""
 
     bucket: MemoryBucket
     host: FakeHost
     controller: ClaimController
     reconciler: Reconciler
-    link: Connection
+    connection: Connection
     snapshot_writer: SnapshotWriter
     report: Report
 
@@ -61,15 +61,15 @@ class Node:
             self.bucket.write(record.key, encode_record(record))
 
     async def see(self) -> None:
-        """Have a session with NATS, and the whole bucket in view."""
-        self.link.server = SERVER
+        """Pretend to have a session with NATS, and read the whole bucket."""
+        self.connection.server = SERVER
         await self.controller.follower.resync(self.bucket)
 
     async def claim(self) -> None:
-        settled = asyncio.Event()
+        claimed = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(self.controller.keep(self.bucket, "192.0.2.1", settled.set))
-            await settled.wait()
+            keeping = tasks.create_task(self.controller.keep(self.bucket, "192.0.2.1", claimed.set))
+            await claimed.wait()
             keeping.cancel()
 
     async def converge(self) -> None:
@@ -79,7 +79,7 @@ class Node:
 
 @asynccontextmanager
 async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> AsyncIterator[Node]:
-    """Yield an agent that has just started: no session, no view, no device."""
+    """Yield an agent that has just started: without session, view and device."""
     config = config_from_flags(
         {
             "private_address": private_address,
@@ -94,21 +94,23 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
     async with host.open() as backend:
         reconciler = Reconciler(backend, WG)
         state, snapshot_writer = StateFile(state_dir), SnapshotWriter(SnapshotFile(state_dir))
-        place = controller(config, OWN_KEY, reconciler, state, random, snapshot_writer.request_write)
-        link = Connection(NatsSettings(servers=(SERVER,)), random, keep_trying=True)
+        claim_controller = controller(config, OWN_KEY, reconciler, state, random, snapshot_writer.request_write)
+        connection = Connection(NatsSettings(servers=(SERVER,)), random, keep_trying=True)
         report = Report(
             node,
             backend_name="fake",
-            controller=place,
+            controller=claim_controller,
             reconciler=reconciler,
-            connection=link,
+            connection=connection,
             backend=backend,
             snapshot_writer=snapshot_writer,
             state=state,
-            rotation=KeyRotation(state_dir / "key", place, reconciler, SavedClaim(node, OWN_KEY.public(), state)),
-            leases=LeaseRenewer(0, lambda: place.record, place.follower, random),
+            rotation=KeyRotation(
+                state_dir / "key", claim_controller, reconciler, SavedClaim(node, OWN_KEY.public(), state)
+            ),
+            leases=LeaseRenewer(0, lambda: claim_controller.record, claim_controller.follower, random),
         )
-        yield Node(MemoryBucket(), host, place, reconciler, link, snapshot_writer, report)
+        yield Node(MemoryBucket(), host, claim_controller, reconciler, connection, snapshot_writer, report)
 
 
 @asynccontextmanager

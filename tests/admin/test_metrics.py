@@ -1,4 +1,4 @@
-"""Metrics say what the status says, in names that Prometheus' own parser takes."""
+"""Metrics equal the status, in a format that Prometheus' own parser accepts."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ async def status(tmp_path: Path) -> StatusView:
         return await node.report.status()
 
 
-def test_gauges_are_the_statuss_numbers(status: StatusView) -> None:
+def test_gauges_equal_the_status(status: StatusView) -> None:
     found = samples(status)
     assert found["ikto_build_info"] == 1
     assert found["ikto_nats_connected"] == 1
@@ -64,13 +64,13 @@ def test_every_counter_is_a_total(status: StatusView) -> None:
     assert sum(name.endswith("_total") for name in found) == 18
 
 
-def test_what_there_is_not_has_no_sample(status: StatusView) -> None:
+def test_an_unknown_value_has_no_sample(status: StatusView) -> None:
     found = samples(replace(status, revision=None, device=None, device_failure="gone"))
     assert found.keys().isdisjoint({"ikto_device_revision", "ikto_device_peers"})
     assert found["ikto_device_failed"] == 1
 
 
-def test_a_lease_is_told_where_there_is_one(status: StatusView) -> None:
+def test_lease_metrics_exist_only_with_a_lease(status: StatusView) -> None:
     assert "ikto_lease_seconds" not in samples(status)
     first = samples(replace(status, lease=LeaseView(lease_s=600, failure="no answer", refusal="")))
     assert (first["ikto_lease_seconds"], first["ikto_lease_failed"]) == (600, 1)
@@ -82,12 +82,12 @@ def test_a_lease_is_told_where_there_is_one(status: StatusView) -> None:
     assert [found[f"ikto_lease_{each}_total"] for each in ("renewals", "failures", "records_removed")] == [3, 2, 1]
 
 
-def test_the_global_registry_is_left_alone(status: StatusView) -> None:
+def test_the_global_registry_is_not_changed(status: StatusView) -> None:
     render(status)
     assert not any(family.name.startswith("ikto") for family in REGISTRY.collect())
 
 
-def test_observers_are_told_apart_whatever_their_arguments_are(status: StatusView) -> None:
+def test_observer_metrics_have_the_observer_as_label_whatever_its_argument(status: StatusView) -> None:
     counters = ObserverCounters(calls=2, events=7, failures=1)
     views = [ObserverView(name=name, failure=None, waiting=3, counters=counters) for name in ("hosts", 'exec=/"\\\n')]
     text = render(replace(status, observers=tuple(views)), now=NOW).decode()

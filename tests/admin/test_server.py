@@ -1,4 +1,4 @@
-"""The socket answers what the report says, as JSON, and survives whoever asks."""
+"""The socket serves the report as JSON, and survives any client."""
 
 import asyncio
 import socket
@@ -41,7 +41,7 @@ def ask_now(path: Path, target: str, method: str) -> Answer:
         return Answer(response.status, kind, response.read().decode(), allow)
 
 
-def there(path: Path) -> bool:
+def exists(path: Path) -> bool:
     return path.exists()
 
 
@@ -55,7 +55,7 @@ async def node(tmp_path: Path, path: Path) -> AsyncIterator[Node]:
         yield node
 
 
-async def test_every_view_reaches_the_client_whole(node: Node, path: Path) -> None:
+async def test_the_client_gets_every_view_complete(node: Node, path: Path) -> None:
     client = AdminClient(path)
     assert await asyncio.to_thread(client.info) == node.report.info()
     assert await asyncio.to_thread(client.status) == await node.report.status()
@@ -75,29 +75,29 @@ async def test_status_is_json_with_the_documented_members(node: Node, path: Path
     assert node.report.state is AgentState.READY
 
 
-async def test_info_is_self_and_peers(node: Node, path: Path) -> None:
+async def test_info_has_the_own_record_and_the_peers(node: Node, path: Path) -> None:
     info = msgspec.json.decode((await ask(path, "/v1/info")).body)
     assert list(info) == ["self", "peers"]
     assert info["self"] == msgspec.to_builtins(node.report.info())["self"]
     assert list(info["peers"][0]) == ["name", "public_key", "advertise_address", "allowed_ip", "wg_port"]
 
 
-async def test_resync_has_everything_read_again(node: Node, path: Path) -> None:
+async def test_resync_reads_the_bucket_and_the_device_again(node: Node, path: Path) -> None:
     await asyncio.to_thread(AdminClient(path).resync)
     await node.converge()
     stats = node.controller.follower.stats, node.reconciler.stats
     assert (stats[0].whole_walks, stats[1].full_passes) == (2, 2)
 
 
-async def test_a_rotation_begins_and_is_shown_until_it_is_over(node: Node, path: Path, tmp_path: Path) -> None:
+async def test_a_rotation_starts_and_is_in_the_status(node: Node, path: Path, tmp_path: Path) -> None:
     assert (await node.report.status()).rotation is None
-    begun = await asyncio.to_thread(AdminClient(path).rotate_key)
-    assert begun == (await node.report.status()).rotation
-    assert begun.next_public_key == load_private_key(next_key_file(tmp_path / "key")).public().text
-    assert begun.due_at is None  # nobody has announced it here
+    rotation = await asyncio.to_thread(AdminClient(path).rotate_key)
+    assert rotation == (await node.report.status()).rotation
+    assert rotation.next_public_key == load_private_key(next_key_file(tmp_path / "key")).public().text
+    assert rotation.due_at is None  # the key is not announced yet
 
 
-async def test_what_is_refused_says_why_and_what_to_do(tmp_path: Path, path: Path) -> None:
+async def test_a_refused_request_has_an_error_and_a_hint(tmp_path: Path, path: Path) -> None:
     async with fresh_node(tmp_path) as node, serve(node.report, path):
         answer = await ask(path, "/v1/rotate-key", "POST")
         assert answer.status == 409
@@ -108,7 +108,7 @@ async def test_what_is_refused_says_why_and_what_to_do(tmp_path: Path, path: Pat
         assert caught.value.hint == refusal["hint"] == "try again later"
 
 
-async def test_health_is_that_it_answers_and_readiness_is_the_devices(tmp_path: Path, path: Path) -> None:
+async def test_healthz_always_answers_and_readyz_depends_on_the_device(tmp_path: Path, path: Path) -> None:
     async with fresh_node(tmp_path) as node, serve(node.report, path):
         assert (await ask(path, "/healthz"))[:1] == (200,)
         before = await ask(path, "/readyz")
@@ -130,13 +130,13 @@ async def test_metrics_are_prometheus_text(node: Node, path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "target", "status", "error"),
     [
-        ("GET", "/v1/nothing", 404, "there is no /v1/nothing here"),
-        ("GET", "/", 404, "there is no / here"),
-        ("POST", "/v1/status", 405, "/v1/status answers GET, HEAD, not POST"),
-        ("GET", "/v1/resync", 405, "/v1/resync answers POST, not GET"),
+        ("GET", "/v1/nothing", 404, "there is no path /v1/nothing"),
+        ("GET", "/", 404, "there is no path /"),
+        ("POST", "/v1/status", 405, "/v1/status allows GET, HEAD, not POST"),
+        ("GET", "/v1/resync", 405, "/v1/resync allows POST, not GET"),
     ],
 )
-async def test_what_is_not_there_is_an_error_in_json(
+async def test_an_unknown_path_or_method_is_an_error_in_json(
     path: Path, method: str, target: str, status: int, error: str
 ) -> None:
     answer = await ask(path, target, method)
@@ -145,7 +145,7 @@ async def test_what_is_not_there_is_an_error_in_json(
     assert bool(answer.allow) == (status == 405)
 
 
-async def test_a_backend_with_a_bug_costs_one_answer(node: Node, path: Path) -> None:
+async def test_a_bug_in_a_backend_fails_one_request_only(node: Node, path: Path) -> None:
     node.host.fail_next("read", RuntimeError("a plugin's bug"))
     answer = await ask(path, "/v1/status")
     assert (answer.status, answer.kind) == (500, "application/json")
@@ -154,43 +154,43 @@ async def test_a_backend_with_a_bug_costs_one_answer(node: Node, path: Path) -> 
 
 
 @pytest.mark.usefixtures("node")
-async def test_noise_on_the_socket_harms_nobody(path: Path) -> None:
-    def noise() -> None:
-        for junk in (b"", b"\x00" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"GET " + b"/" * 100_000):
+async def test_garbage_on_the_socket_does_no_harm(path: Path) -> None:
+    def send_garbage() -> None:
+        for garbage in (b"", b"\x00" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"GET " + b"/" * 100_000):
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(str(path))
-                client.send(junk)
+                client.send(garbage)
 
-    await asyncio.to_thread(noise)
+    await asyncio.to_thread(send_garbage)
     assert (await ask(path, "/healthz")).status == 200
 
 
-async def test_a_second_agent_is_refused_and_the_first_goes_on(node: Node, path: Path) -> None:
+async def test_a_second_agent_is_refused_and_the_first_continues(node: Node, path: Path) -> None:
     with pytest.raises(IktoError, match="in use by another agent"):
         async with serve(node.report, path):
             pass
     assert (await ask(path, "/healthz")).status == 200
 
 
-async def test_a_stopped_agent_leaves_no_socket_and_the_next_gets_it(tmp_path: Path, path: Path) -> None:
+async def test_a_stopped_agent_removes_its_socket_and_the_next_one_can_listen(tmp_path: Path, path: Path) -> None:
     async with converged_node(tmp_path) as node:
         for _ in range(2):
             async with serve(node.report, path):
                 assert (await ask(path, "/healthz")).status == 200
-            assert not there(path)
+            assert not exists(path)
 
 
-async def test_a_caller_who_never_finishes_does_not_keep_the_agent_from_stopping(tmp_path: Path, path: Path) -> None:
+async def test_an_unfinished_request_does_not_keep_the_agent_from_stopping(tmp_path: Path, path: Path) -> None:
     async with converged_node(tmp_path) as node:
         with socket.socket(socket.AF_UNIX) as client:
             async with asyncio.timeout(10), serve(node.report, path):
                 client.connect(str(path))
                 client.send(b"GET /v1/status HT")
                 assert (await ask(path, "/healthz")).status == 200
-    assert not there(path)
+    assert not exists(path)
 
 
-async def test_an_answer_that_never_comes_does_not_keep_the_agent_from_stopping(
+async def test_a_request_that_hangs_does_not_keep_the_agent_from_stopping(
     tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(report_module, "READ_TIMEOUT_S", 3600)

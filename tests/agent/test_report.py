@@ -55,7 +55,7 @@ async def test_the_state_says_how_far_the_agent_has_come(tmp_path: Path) -> None
             seen.append((node.report.state.value, node.report.ready))
 
         await see()
-        node.link.server = SERVER
+        node.connection.server = SERVER
         await see()
         await node.see()
         await see()
@@ -69,7 +69,7 @@ async def test_the_state_says_how_far_the_agent_has_come(tmp_path: Path) -> None
 
 async def test_a_lost_session_degrades_but_the_device_still_shows_the_mesh(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
-        node.link.server, node.link.failure = "", "no answer"
+        node.connection.server, node.connection.failure = "", "no answer"
         status = await node.report.status()
         assert (status.state, status.nats.connected, status.nats.server) == (AgentState.DEGRADED, False, None)
         assert status.nats.failure == "no answer"
@@ -208,7 +208,7 @@ async def test_status_never_shows_the_password_of_a_url(tmp_path: Path) -> None:
             while not link.failure:
                 await asyncio.sleep(0.01)
             running.cancel()
-        node.link.failure = link.failure
+        node.connection.failure = link.failure
         status = await node.report.status()
     assert status.nats.failure
     assert "127.0.0.1:1" in status.nats.failure
