@@ -1,4 +1,4 @@
-"""What a WireGuard device should be, what it is, and the reconciler that writes the difference.
+"""The WireGuard device: its desired and observed state, the contract of backends, and the reconciler.
 
-It must never know NATS, the configuration, or which backend is in use.
+Modules here know nothing about NATS, the configuration, or which backend is in use.
 """

@@ -1,4 +1,4 @@
-"""What to write so that a device as it is becomes the device as it should be. Only differences are written."""
+"""The difference between the desired and the observed state of a device, as a patch that writes nothing else."""
 
 from collections.abc import Iterable, Mapping, Set
 from typing import TypeVar
@@ -18,16 +18,16 @@ from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
 T = TypeVar("T")
-NOBODY: frozenset[PublicKey] = frozenset()
+NO_PEERS: frozenset[PublicKey] = frozenset()
 
 
-def diff(spec: DeviceSpec, state: DeviceState, *, ours: Set[PublicKey] = NOBODY) -> DevicePatch:
-    """Return the smallest patch that turns `state` into `spec`; an equal device gives an empty patch.
+def diff(spec: DeviceSpec, state: DeviceState, *, own_peers: Set[PublicKey] = NO_PEERS) -> DevicePatch:
+    """Return the smallest patch that turns `state` into `spec`; it is empty if the device is equal.
 
     Args:
-        spec: The device as it should be.
-        state: The device as its backend read it.
-        ours: Peers that we put on the device at some time. With `spec.keep_foreign_peers`, only they are removed.
+        spec: The desired state.
+        state: The observed state.
+        own_peers: Peers that Ikto has put on the device. With `spec.keep_foreign_peers`, only these are removed.
 
     """
     surplus = state.peers.keys() - spec.peers.keys()
@@ -40,18 +40,18 @@ def diff(spec: DeviceSpec, state: DeviceState, *, ours: Set[PublicKey] = NOBODY)
         remove_addresses=state.addresses - spec.addresses,
         up=_changed(True, state.up),
         peers=diff_peers(spec.peers.values(), state.peers),
-        remove_peers=frozenset(surplus & ours if spec.keep_foreign_peers else surplus),
+        remove_peers=frozenset(surplus & own_peers if spec.keep_foreign_peers else surplus),
     )
 
 
 def restoration(spec: DeviceSpec, state: DeviceState, *, peers_too: bool) -> DevicePatch:
-    """Return what gives a device back what it has lost, when `spec` may be out of date; nothing is ever taken away.
+    """Return a patch that restores what a device has lost, for a `spec` that may be out of date; it removes nothing.
 
     Args:
         spec: The device as it was.
-        state: The device as its backend read it.
-        peers_too: Whether it has lost its peers, as after a reboot. Else they and the device's own members may be newer
-            than `spec`, and only an address or the link comes back.
+        state: The observed state.
+        peers_too: Whether the device has lost its peers, as after a reboot. If not, its peers and settings may be newer
+            than `spec`, and the patch only adds addresses and sets the link up.
 
     """
     patch = diff(spec, state)
@@ -61,18 +61,18 @@ def restoration(spec: DeviceSpec, state: DeviceState, *, peers_too: bool) -> Dev
 
 
 def has_lost_peers(spec: DeviceSpec, state: DeviceState) -> bool:
-    """Whether no peer on the device has a part of the mesh: nobody can lose it to peers of `spec`, however old."""
+    """Whether no peer on the device has an allowed IP in the mesh, so that even an outdated `spec` takes none away."""
     meshes = [Prefix.of(address.packed, address.network.prefixlen) for address in spec.addresses]
-    held = (prefix for peer in state.peers.values() for prefix in peer.allowed_ips)
-    return not any(mesh.covers(prefix) for prefix in held for mesh in meshes)
+    present = (prefix for peer in state.peers.values() for prefix in peer.allowed_ips)
+    return not any(mesh.covers(prefix) for prefix in present for mesh in meshes)
 
 
 def diff_peers(wanted: Iterable[PeerSpec], present: Mapping[PublicKey, PeerState]) -> tuple[PeerPatch, ...]:
-    """Return what to write so that the `wanted` peers are as they should be; other peers are left alone.
+    """Return the patches that turn the `wanted` peers into what their specs say; other peers stay unchanged.
 
-    An allowed IP belongs to one peer and adding it takes it from its old owner, so peers that gain one come first: a
-    prefix that moves is not without an owner meanwhile (unless its old owner gains one too). In whatever order they
-    are written, the result is the same.
+    Peers that gain an allowed IP come first. An allowed IP belongs to one peer, and adding it to a peer removes it from
+    its former owner: so a prefix that moves always has an owner (unless its former owner gains a prefix too). The
+    order does not change the result.
     """
     patches = [patch for spec in wanted if (patch := _diff_peer(spec, present.get(spec.public_key)))]
     patches.sort(key=lambda patch: not _gains(patch, present.get(patch.public_key)))
@@ -100,7 +100,7 @@ def _diff_peer(spec: PeerSpec, state: PeerState | None) -> PeerPatch | None:
 
 
 def _gains(patch: PeerPatch, state: PeerState | None) -> bool:
-    """Whether the patch brings the peer a prefix that it does not have."""
+    """Whether the patch gives the peer a prefix that it does not have."""
     return bool(patch.allowed_ips and not (state and patch.allowed_ips <= state.allowed_ips))
 
 
@@ -109,7 +109,7 @@ def _changed(wanted: T, present: T) -> T | None:
 
 
 def patched(state: PeerState | None, patch: PeerPatch) -> PeerState:
-    """Return the peer as the device shows it once `patch` is written."""
+    """Return the state of the peer after `patch` is written; a `state` of None stands for an absent peer."""
     before = state or PeerState(public_key=patch.public_key)
     preshared = before.preshared_key if patch.preshared_key is None else patch.preshared_key
     return PeerState(
@@ -126,14 +126,14 @@ def patched(state: PeerState | None, patch: PeerPatch) -> PeerState:
     )
 
 
-def unasked(patch: DevicePatch, held: Set[PublicKey]) -> DevicePatch:
-    """Return what of a patch another hand has made necessary: not a held removal, nor an endpoint that had to wait."""
+def drift(patch: DevicePatch, pending: Set[PublicKey]) -> DevicePatch:
+    """Return the part of a patch that repairs changes made outside Ikto: no pending removals, no endpoints alone."""
     changes = (p for p in patch.peers if p != PeerPatch(public_key=p.public_key, endpoint=p.endpoint))
-    return msgspec.structs.replace(patch, peers=tuple(changes), remove_peers=patch.remove_peers - held)
+    return msgspec.structs.replace(patch, peers=tuple(changes), remove_peers=patch.remove_peers - pending)
 
 
 def summary(patch: DevicePatch) -> dict[str, int | bool]:
-    """Return in a few numbers what a patch writes, for the log."""
+    """Return counts of what a patch writes, for the log."""
     return {
         "peers": len(patch.peers),
         "removals": len(patch.remove_peers),

@@ -1,8 +1,9 @@
-"""Which endpoint to write for a peer, if any. WireGuard learns where a peer is; undoing that cuts the tunnel.
+"""Decides which endpoint to write for a peer, if any. Pure.
 
-An endpoint is written when the peer is new, when its records name others and its session is over, and when it does not
-answer: then the candidates have their turns. What roaming has learned is let be as long as the peer answers, and so
-is a peer that is idle: what was never asked can't be missing.
+WireGuard learns the endpoint of a peer by roaming, and overwriting it breaks the tunnel. So an endpoint is written only
+if the peer is new, if its records name other candidates and its session is over, or if it does not answer: then each
+candidate gets a turn. A roamed endpoint stays as long as the peer answers. The endpoint of an idle peer stays too: a
+missing answer says nothing as long as nothing was sent.
 """
 
 from collections.abc import Callable
@@ -15,168 +16,194 @@ from ikto_core.device.model import PeerState
 from ikto_core.values.addressing import Endpoint
 
 HANDSHAKE_RECENT_S = 180.0
-"""A session this young is alive: REJECT_AFTER_TIME of the WireGuard paper, section 6.1; innernet takes the same."""
+"""A session whose last handshake is younger is alive: REJECT_AFTER_TIME of the WireGuard paper, section 6.1; innernet
+uses the same limit."""
 
 TURN_S = 15.0
-"""How long a candidate may take to answer, as in Talos KubeSpan. By then WireGuard itself has given the session up:
-who gets data answers within KEEPALIVE_TIMEOUT, 10 s, and after REKEY_TIMEOUT, 5 s more, a handshake is tried."""
+"""How long a candidate has to answer, as in Talos KubeSpan. By then WireGuard itself has given the session up: a peer
+that receives data answers within KEEPALIVE_TIMEOUT, 10 s; REKEY_TIMEOUT, 5 s, later, WireGuard tries a handshake."""
 
-START_WAIT_S = 1.0
-"""How long a new peer whose part it is to speak first is waited for: many round trips, and soon enough for people."""
+INITIATION_WAIT_S = 1.0
+"""How long to wait for the handshake of a new peer that is to initiate it: many round trips, but not noticeable."""
 
 INITIATION_BYTES = 148
-"""The size of a handshake initiation: less than that is sent to a peer that hears us, and need not answer, now and
-then (an empty keepalive has 32)."""
+"""The size of a handshake initiation. Fewer bytes between two checks need no answer: an answering peer with no data to
+send is sent an empty keepalive, of 32 bytes, now and then."""
 
 
 class Moment(NamedTuple):
-    """A point in time, by two clocks."""
+    """A point in time on two clocks."""
 
-    now: float  # seconds of a clock that never goes back
-    epoch: float  # seconds since the epoch, as handshakes are told
-
-
-class Memory(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look at a peer leaves for the next."""
-
-    candidates: tuple[Endpoint, ...]  # what its records said
-    owed: bool = False  # none of them was written yet, for a session was alive
-    unspoken: bool = False  # the peer was added without an endpoint: it is its part to speak first
-    since: float | None = None  # when we began to wait for a sign of it; None: we wait for none
-    sent: int = 0  # bytes sent to it by then
-    heard: tuple[int, float | None] = (0, None)  # bytes received of it by then, and its last handshake
+    monotonic: float  # seconds of a clock that never goes back
+    epoch: float  # seconds since the epoch, the clock of handshake times
 
 
-class Choice(NamedTuple):
-    """What to do about a peer, and what to remember once it is done."""
+class EndpointHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check of a peer records for the next check."""
 
-    endpoint: Endpoint | None  # write this one; None: leave what the device has or learned by roaming
-    memory: Memory
-    look_at: float | None = None  # when to look at it again, by `Moment.now`; None: whenever somebody looks anyway
+    candidates: tuple[Endpoint, ...]  # from the peer's records
+    unwritten: bool = False  # none of the candidates was written yet, because a session was alive
+    awaits_initiation: bool = False  # added without an endpoint, because the peer is to initiate the handshake
+    waiting_since: float | None = None  # when the wait for a sign of the peer began; None: not waiting
+    tx_bytes: int = 0  # bytes sent to the peer by then
+    received: tuple[int, float | None] = (0, None)  # bytes received from the peer by then, and its last handshake
 
 
-def starts(own: bytes, other: bytes) -> bool:
-    """Whether it is our part to speak first to a new peer: exactly one of two public keys says so.
+class EndpointChoice(NamedTuple):
+    """What to write for a peer, and the history to record after the write."""
 
-    Two that do it at once, within a round trip, throw away each other's handshakes for as long as both go on.
+    endpoint: Endpoint | None  # None: leave the endpoint that the device has or has learned by roaming
+    history: EndpointHistory
+    check_at: float | None = None  # when to check the peer again, by `Moment.monotonic`; None: at the next full pass
+
+
+def initiates(own: bytes, other: bytes) -> bool:
+    """Whether the node with the public key `own` initiates the handshake with a new peer that has the key `other`.
+
+    True on exactly one of the two nodes. If both initiate within a round trip, each discards the handshake of the other
+    for as long as both continue.
     """
     return own < other
 
 
 def choose_endpoint(
     candidates: tuple[Endpoint, ...],
-    memory: Memory | None,
+    history: EndpointHistory | None,
     observed: PeerState | None,
     *,
     at: Moment,
-    first: bool = True,
+    initiator: bool = True,
     keepalive: bool = False,
     has_route: Callable[[Endpoint], bool] = lambda _: True,
-) -> Choice:
-    """Return what to write for a peer.
+) -> EndpointChoice:
+    """Return the endpoint to write for a peer, if any, and when to check the peer again.
 
     Args:
-        candidates: What the peer's records say, best first; at least one.
-        memory: What the last look left; None: we never looked at this peer.
-        observed: The peer as the device shows it; None if it is not there yet.
-        at: The time of the look.
-        first: Whether it is our part to speak first: see `starts`.
-        keepalive: Whether we keep sending to it, which a peer need not answer.
-        has_route: Whether this host can send to an endpoint at all. What can't be sent is not counted, so who is asked
-            there seems to be idle.
+        candidates: The endpoints in the peer's records, best first; at least one.
+        history: The history that the last check recorded; None: the peer was never checked.
+        observed: The peer as the device shows it; None if the device does not have it yet.
+        at: The time of the check.
+        initiator: Whether this node initiates the handshake with the peer: see `initiates`.
+        keepalive: Whether the device sends persistent keepalives to the peer, which need no answer.
+        has_route: Whether this host has a route to an endpoint. Without a route nothing is sent and no byte is counted,
+            so the peer would seem to be idle.
 
     """
     if observed is None or observed.endpoint is None:
-        waiting = _waiting(candidates, memory, observed, at.now, first=first)
-        return waiting or _written(_routed(candidates, has_route) or candidates[0], candidates, observed, at.now)
-    memory = _continued(candidates, memory, observed, at.now)
-    others = _others(() if memory.owed else candidates, observed.endpoint) or candidates
+        waiting = _wait_for_initiation(candidates, history, observed, at.monotonic, initiator=initiator)
+        if waiting:
+            return waiting
+        return _begin_turn(_first_routable(candidates, has_route) or candidates[0], candidates, observed, at.monotonic)
+    history = _carry_over(candidates, history, observed, at.monotonic)
+    others = _later_turns(() if history.unwritten else candidates, observed.endpoint) or candidates
     if others[0] == observed.endpoint:
-        return Choice(None, _looked(candidates, observed))
-    watched = _watched(memory, observed, at, keepalive=keepalive)
-    ends = _turn_ends(watched)
-    over = _age_s(observed, at.epoch) >= HANDSHAKE_RECENT_S
-    lost = over and (memory.owed or not has_route(observed.endpoint))
-    if not lost and (ends is None or ends > at.now):
-        return Choice(None, watched, ends)
-    if endpoint := _routed(others, has_route):
-        return _written(endpoint, candidates, observed, at.now)
-    return Choice(None, _looked(candidates, observed, owed=memory.owed))
+        return EndpointChoice(None, _record(candidates, observed))
+    history = _track_silence(history, observed, at, keepalive=keepalive)
+    turn_ends = _turn_ends(history)
+    session_over = _handshake_age_s(observed, at.epoch) >= HANDSHAKE_RECENT_S
+    obsolete = session_over and (history.unwritten or not has_route(observed.endpoint))
+    if not obsolete and (turn_ends is None or turn_ends > at.monotonic):
+        return EndpointChoice(None, history, turn_ends)
+    if endpoint := _first_routable(others, has_route):
+        return _begin_turn(endpoint, candidates, observed, at.monotonic)
+    return EndpointChoice(None, _record(candidates, observed, unwritten=history.unwritten))
 
 
-def _waiting(
-    candidates: tuple[Endpoint, ...], memory: Memory | None, observed: PeerState | None, now: float, *, first: bool
-) -> Choice | None:
-    """Return what to remember of a peer without an endpoint whose part it is to speak; None: we have waited."""
-    if observed is None and memory is None and not first:
-        return Choice(None, Memory(candidates=candidates, unspoken=True, since=now), now + START_WAIT_S)
-    if observed and memory and memory.unspoken and memory.since is not None and now < memory.since + START_WAIT_S:
-        return Choice(None, memory, memory.since + START_WAIT_S)
+def _wait_for_initiation(
+    candidates: tuple[Endpoint, ...],
+    history: EndpointHistory | None,
+    observed: PeerState | None,
+    now: float,
+    *,
+    initiator: bool,
+) -> EndpointChoice | None:
+    """Return the choice to wait for the handshake of a peer without an endpoint; None: there is no wait, or it is over.
+
+    `now` is a `Moment.monotonic`.
+    """
+    if observed is None and history is None and not initiator:
+        history = EndpointHistory(candidates=candidates, awaits_initiation=True, waiting_since=now)
+        return EndpointChoice(None, history, now + INITIATION_WAIT_S)
+    if observed and history and history.awaits_initiation and history.waiting_since is not None:
+        wait_ends = history.waiting_since + INITIATION_WAIT_S
+        return EndpointChoice(None, history, wait_ends) if now < wait_ends else None
     return None
 
 
-def _written(endpoint: Endpoint, candidates: tuple[Endpoint, ...], observed: PeerState | None, now: float) -> Choice:
-    """Write an endpoint; if there are others, its turn begins."""
-    memory = _looked(candidates, observed, since=now if len(candidates) > 1 else None)
-    return Choice(endpoint, memory, _turn_ends(memory))
+def _begin_turn(
+    endpoint: Endpoint, candidates: tuple[Endpoint, ...], observed: PeerState | None, now: float
+) -> EndpointChoice:
+    """Return the choice to write an endpoint; its turn begins now if there are other candidates."""
+    history = _record(candidates, observed, waiting_since=now if len(candidates) > 1 else None)
+    return EndpointChoice(endpoint, history, _turn_ends(history))
 
 
-def _continued(candidates: tuple[Endpoint, ...], memory: Memory | None, observed: PeerState, now: float) -> Memory:
-    """Return the memory of a peer with these candidates; if they are new, what the device has is not of them.
+def _carry_over(
+    candidates: tuple[Endpoint, ...], history: EndpointHistory | None, observed: PeerState, now: float
+) -> EndpointHistory:
+    """Return the history of a peer with these candidates; if they are new, none of them was written yet.
 
-    A peer that was there before us may have been found by roaming, unless it never shook hands.
+    Without a history (after a restart of the agent), an endpoint that is not a candidate counts as roamed, unless the
+    peer never had a handshake.
     """
-    if memory is None:
-        roamed_or_ours = observed.last_handshake is not None or observed.endpoint in candidates
-        return _looked(candidates, observed, owed=not roamed_or_ours)
-    if memory.candidates != candidates:
-        return _looked(candidates, observed, owed=True, since=now)
-    return memory
+    if history is None:
+        roamed_or_own = observed.last_handshake is not None or observed.endpoint in candidates
+        return _record(candidates, observed, unwritten=not roamed_or_own)
+    if history.candidates != candidates:
+        return _record(candidates, observed, unwritten=True, waiting_since=now)
+    return history
 
 
-def _watched(memory: Memory, observed: PeerState, at: Moment, *, keepalive: bool) -> Memory:
-    """Return the memory after a look: we wait for a sign of who is silent though asked, for a turn at a time.
+def _track_silence(history: EndpointHistory, observed: PeerState, at: Moment, *, keepalive: bool) -> EndpointHistory:
+    """Return the history after a check; it waits, one turn at a time, for a peer that does not answer.
 
-    To be asked is to have been sent a handshake's worth, or more, since the last look; keepalives in a living session
-    are no question. Who was not asked by the end of a turn is waited for no longer.
+    An answer is due if at least the size of a handshake initiation was sent since the last check; keepalives in a live
+    session need no answer. The wait ends with the turn if no answer was due by then.
     """
-    excused = keepalive and 0 <= _age_s(observed, at.epoch) < HANDSHAKE_RECENT_S
-    silent = memory.heard == _heard(observed) and not excused
-    asked = observed.tx_bytes - memory.sent >= INITIATION_BYTES
-    if silent and memory.since is not None and (asked or at.now < memory.since + TURN_S):
-        return memory
-    return _looked(memory.candidates, observed, owed=memory.owed, since=at.now if silent and asked else None)
+    excused = keepalive and 0 <= _handshake_age_s(observed, at.epoch) < HANDSHAKE_RECENT_S
+    silent = history.received == _received(observed) and not excused
+    answer_due = observed.tx_bytes - history.tx_bytes >= INITIATION_BYTES
+    if silent and history.waiting_since is not None and (answer_due or at.monotonic < history.waiting_since + TURN_S):
+        return history
+    waiting_since = at.monotonic if silent and answer_due else None
+    return _record(history.candidates, observed, unwritten=history.unwritten, waiting_since=waiting_since)
 
 
-def _looked(
-    candidates: tuple[Endpoint, ...], observed: PeerState | None, *, owed: bool = False, since: float | None = None
-) -> Memory:
-    if observed is None:
-        return Memory(candidates=candidates, owed=owed, since=since)
-    return Memory(candidates=candidates, owed=owed, since=since, sent=observed.tx_bytes, heard=_heard(observed))
+def _record(
+    candidates: tuple[Endpoint, ...],
+    observed: PeerState | None,
+    *,
+    unwritten: bool = False,
+    waiting_since: float | None = None,
+) -> EndpointHistory:
+    """Return a new history with the counters of the observed peer."""
+    tx_bytes, received = (observed.tx_bytes, _received(observed)) if observed else (0, (0, None))
+    return EndpointHistory(
+        candidates=candidates, unwritten=unwritten, waiting_since=waiting_since, tx_bytes=tx_bytes, received=received
+    )
 
 
-def _turn_ends(memory: Memory) -> float | None:
-    return None if memory.since is None else memory.since + TURN_S
+def _turn_ends(history: EndpointHistory) -> float | None:
+    return None if history.waiting_since is None else history.waiting_since + TURN_S
 
 
-def _others(candidates: tuple[Endpoint, ...], current: Endpoint) -> tuple[Endpoint, ...]:
-    """Return whose turns come after `current`, itself last; none if it is no candidate."""
+def _later_turns(candidates: tuple[Endpoint, ...], current: Endpoint) -> tuple[Endpoint, ...]:
+    """Return the candidates whose turns follow that of `current`, itself last; empty if it is not a candidate."""
     if current not in candidates:
         return ()
     after = candidates.index(current) + 1
     return candidates[after:] + candidates[:after]
 
 
-def _routed(endpoints: tuple[Endpoint, ...], has_route: Callable[[Endpoint], bool]) -> Endpoint | None:
-    """Return the first that this host can send to; a single one is not put to the test."""
+def _first_routable(endpoints: tuple[Endpoint, ...], has_route: Callable[[Endpoint], bool]) -> Endpoint | None:
+    """Return the first endpoint that this host has a route to; a single endpoint is returned without a check."""
     return endpoints[0] if len(endpoints) == 1 else next(filter(has_route, endpoints), None)
 
 
-def _heard(observed: PeerState) -> tuple[int, float | None]:
+def _received(observed: PeerState) -> tuple[int, float | None]:
     return observed.rx_bytes, observed.last_handshake
 
 
-def _age_s(observed: PeerState, epoch: float) -> float:
-    """How long ago the last handshake was; below 0: the clock went back since, and it may be as old as can be."""
+def _handshake_age_s(observed: PeerState, epoch: float) -> float:
+    """Return the age of the last handshake; negative if the clock went back since, and then it may be of any age."""
     return inf if observed.last_handshake is None else epoch - observed.last_handshake

@@ -1,9 +1,9 @@
-"""How each peer is reached: what was tried, what to write, and when to look at it again."""
+"""Tracks the endpoints of all peers: what was written, what to write, and when to check a peer again."""
 
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
-from ikto_core.device.endpoint_policy import Choice, Memory, Moment, choose_endpoint, starts
+from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory, Moment, choose_endpoint, initiates
 from ikto_core.device.key_succession import KeySuccession
 from ikto_core.device.model import PeerSpec, PeerState
 from ikto_core.mesh.view import MeshPeer
@@ -12,12 +12,12 @@ from ikto_core.values.keys import PublicKey
 
 
 class EndpointTracker:
-    """Remembers from look to look, and from write to write, how each peer was tried.
+    """Keeps the endpoint history of each peer between checks and writes.
 
     Args:
-        own_key: Ours: it says who speaks first. None: we always may.
-        persistent_keepalive: How often, in seconds, the device sends to its peers anyway; 0: never.
-        has_route: Whether this host can send to an endpoint.
+        own_key: This node's public key, which decides who initiates a handshake. None: this node always initiates.
+        persistent_keepalive: Interval of the device's keepalives to its peers, in seconds; 0: off.
+        has_route: Whether this host has a route to an endpoint.
 
     """
 
@@ -32,28 +32,28 @@ class EndpointTracker:
         self._keepalive_s = persistent_keepalive
         self._has_route = has_route
         self.key_succession = KeySuccession()
-        self._memories: dict[PublicKey, Memory] = {}
-        self._looks: dict[PublicKey, float] = {}  # when to look at a peer again; few have such a time
+        self._histories: dict[PublicKey, EndpointHistory] = {}
+        self._check_at: dict[PublicKey, float] = {}  # only of peers that need a check; few do
 
     @property
-    def look_at(self) -> float:
-        """When to look at the device again on account of a peer, by `Moment.now`; infinity: no need."""
-        return min(self._looks.values(), default=inf)
+    def next_check_at(self) -> float:
+        """When to check the endpoints again, by `Moment.monotonic`; infinity: no peer needs a check."""
+        return min(self._check_at.values(), default=inf)
 
-    def is_news(self, peer: MeshPeer) -> bool:
-        """Whether a peer has other candidates than when it was last looked at."""
-        memory = self._memories.get(peer.public_key)
-        return memory is None or memory.candidates != peer.endpoints
+    def has_new_candidates(self, peer: MeshPeer) -> bool:
+        """Whether the endpoint candidates of a peer have changed since it was last checked."""
+        history = self._histories.get(peer.public_key)
+        return history is None or history.candidates != peer.endpoints
 
     def choose(
         self, peers: Iterable[MeshPeer], shown: Mapping[PublicKey, PeerState], at: Moment
-    ) -> dict[PublicKey, Choice]:
-        """Return what to write for peers that are as just `shown`; `remember` it once that is done."""
-        self.key_succession.turned = False
+    ) -> dict[PublicKey, EndpointChoice]:
+        """Return the endpoints to write for peers that are as just `shown`; call `remember` after the write."""
+        self.key_succession.changed = False
         return {peer.public_key: self._choose(peer, shown, at) for peer in peers}
 
-    def spec(self, peer: MeshPeer, choice: Choice | None) -> PeerSpec:
-        """Return a peer as it should be on the device; without a choice its endpoint is let be."""
+    def spec(self, peer: MeshPeer, choice: EndpointChoice | None) -> PeerSpec:
+        """Return the desired state of a peer; without a choice its endpoint is left unchanged."""
         return PeerSpec(
             public_key=peer.public_key,
             allowed_ips=self.key_succession.allowed_ips(peer),
@@ -61,44 +61,44 @@ class EndpointTracker:
             persistent_keepalive=0 if peer.predecessor else self._keepalive_s,
         )
 
-    def remember(self, choices: Mapping[PublicKey, Choice]) -> None:
-        """Take note of what was chosen, and written."""
+    def remember(self, choices: Mapping[PublicKey, EndpointChoice]) -> None:
+        """Record choices after they were written."""
         for key, choice in choices.items():
-            self._memories[key] = choice.memory
-            if choice.look_at is None:
-                self._looks.pop(key, None)
+            self._histories[key] = choice.history
+            if choice.check_at is None:
+                self._check_at.pop(key, None)
             else:
-                self._looks[key] = choice.look_at
+                self._check_at[key] = choice.check_at
 
-    def found(self, choices: Mapping[PublicKey, Choice]) -> None:
-        """Take note of which candidates peers had that we come upon, and about which there is nothing to do.
+    def remember_restored(self, choices: Mapping[PublicKey, EndpointChoice]) -> None:
+        """Record the candidates of restored peers that need no write and no check.
 
-        If the bucket says later that they have others, these were never written.
+        If the bucket names other candidates later, these count as not written yet.
         """
         for key, choice in choices.items():
-            if choice.endpoint is None and choice.look_at is None:
-                self._memories.setdefault(key, choice.memory)
+            if choice.endpoint is None and choice.check_at is None:
+                self._histories.setdefault(key, choice.history)
 
     def forget(self, key: PublicKey) -> None:
-        """Forget a peer that is gone: if it comes back, it is new."""
-        self._memories.pop(key, None)
-        self._looks.pop(key, None)
+        """Forget a removed peer: if it comes back, it is new."""
+        self._histories.pop(key, None)
+        self._check_at.pop(key, None)
 
-    def forget_others(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
-        """Forget all but these peers; one that went unwritten, or whose removal is held, is no reason to look."""
-        for key in self._memories.keys() - peers.keys():
+    def keep_only(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
+        """Forget all other peers: one that was never written, or whose removal is pending, needs no check."""
+        for key in self._histories.keys() - peers.keys():
             self.forget(key)
-        self.key_succession.forget_others(peers)
+        self.key_succession.keep_only(peers)
 
-    def _choose(self, peer: MeshPeer, shown: Mapping[PublicKey, PeerState], at: Moment) -> Choice:
+    def _choose(self, peer: MeshPeer, shown: Mapping[PublicKey, PeerState], at: Moment) -> EndpointChoice:
         if peer.predecessor:
-            return self.key_succession.look(peer, peer.predecessor, shown)
+            return self.key_succession.choose(peer, peer.predecessor, shown)
         return choose_endpoint(
             peer.endpoints,
-            self._memories.get(peer.public_key),
+            self._histories.get(peer.public_key),
             shown.get(peer.public_key),
             at=at,
-            first=self._own_key is None or starts(self._own_key, peer.public_key),
+            initiator=self._own_key is None or initiates(self._own_key, peer.public_key),
             keepalive=self._keepalive_s > 0,
             has_route=self._has_route,
         )

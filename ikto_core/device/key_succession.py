@@ -1,12 +1,13 @@
-"""Peers that are about to have another key: which of the two they are reached by.
+"""Peers that have announced their next key: which of their two keys gets the allowed IPs.
 
-A peer's record tells of its next key some time before it has it. Who switches tells the bucket at once; but who can't
-see the bucket just then sees handshakes by the next key, and nobody else could make them.
+A record announces the next key of a peer some time before the peer switches to it. A peer that switches writes this to
+the bucket at once. But a node that can't read the bucket at that time sees handshakes with the next key: only the peer
+itself can make them, so they show that it has switched.
 """
 
 from collections.abc import Mapping, Set
 
-from ikto_core.device.endpoint_policy import Choice, Memory
+from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory
 from ikto_core.device.model import PeerState
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.addressing import Prefix
@@ -14,46 +15,50 @@ from ikto_core.values.keys import PublicKey
 
 
 class KeySuccession:
-    """Remembers from look to look which key follows which, and which next keys are in use already."""
+    """Remembers between checks which key succeeds which, and which next keys are in use already."""
 
     def __init__(self) -> None:
-        self.turned = False  # a look found a peer with the other of its keys
-        self._followers: dict[PublicKey, PublicKey] = {}  # by the key that the peer has, or had, before
+        self.changed = False  # the last checks found a peer that had switched from one of its keys to the other
+        self._successors: dict[PublicKey, PublicKey] = {}  # by the key that the peer has, or had, before
         self._in_use: set[PublicKey] = set()
 
-    def look(self, peer: MeshPeer, before: PublicKey, shown: Mapping[PublicKey, PeerState]) -> Choice:
-        """See whether the next key of a peer, that has the key `before` by the bucket, is in use; choose its endpoint.
+    def choose(self, peer: MeshPeer, predecessor: PublicKey, shown: Mapping[PublicKey, PeerState]) -> EndpointChoice:
+        """Check whether the next key of a peer is in use, and choose its endpoint: that of the present key.
 
-        It is where the present one is, also if that has roamed.
+        Args:
+            peer: The peer with its next key.
+            predecessor: Its present key, as the bucket says.
+            shown: The peers that the device shows.
+
         """
-        key, present = peer.public_key, shown.get(before)
-        self._followers[before] = key
-        in_use = _heard(shown.get(key)) > _heard(present)
-        self.turned |= in_use is not (key in self._in_use)
+        key, present = peer.public_key, shown.get(predecessor)
+        self._successors[predecessor] = key
+        in_use = _last_handshake(shown.get(key)) > _last_handshake(present)
+        self.changed |= in_use is not (key in self._in_use)
         (self._in_use.add if in_use else self._in_use.discard)(key)
-        endpoint = present.endpoint if present and present.endpoint else peer.endpoints[0]
+        endpoint = present.endpoint if present and present.endpoint else peer.endpoints[0]  # it may have roamed
         observed = shown.get(key)
-        known = observed is not None and observed.endpoint == endpoint
-        return Choice(None if known or in_use else endpoint, Memory(candidates=peer.endpoints))
+        unchanged = observed is not None and observed.endpoint == endpoint
+        return EndpointChoice(None if unchanged or in_use else endpoint, EndpointHistory(candidates=peer.endpoints))
 
-    def forget_others(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
-        """Forget all but these peers, and that keys are next ones that are so no longer."""
-        self._followers = {before: key for before, key in self._followers.items() if key in peers}
+    def keep_only(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
+        """Forget all other peers, and forget next keys that have become present keys."""
+        self._successors = {before: key for before, key in self._successors.items() if key in peers}
         self._in_use = {key for key in self._in_use if key in peers and peers[key].predecessor}
 
     def allowed_ips(self, peer: MeshPeer) -> frozenset[Prefix]:
-        """Return what a peer is to have under this key of its."""
+        """Return the allowed IPs of a peer under this one of its keys."""
         if peer.predecessor:
             return _subnets(peer) if peer.public_key in self._in_use else frozenset()
         moved = {a.subnet for a in peer.records if a.record.next_public_key in self._in_use}
         return peer.allowed_ips - moved if moved else peer.allowed_ips
 
     def replaced(self, gone: Set[PublicKey], peers: Mapping[PublicKey, MeshPeer]) -> frozenset[PublicKey]:
-        """Return which of these keys went because their peers have their next ones: nobody is lost with them."""
-        return frozenset(key for key in gone if _present(peers.get(self._followers.get(key, key))))
+        """Return which of the `gone` keys were replaced by their peers' next keys: removing them loses no peer."""
+        return frozenset(key for key in gone if _is_present_key(peers.get(self._successors.get(key, key))))
 
 
-def _present(peer: MeshPeer | None) -> bool:
+def _is_present_key(peer: MeshPeer | None) -> bool:
     return peer is not None and peer.predecessor is None
 
 
@@ -61,5 +66,5 @@ def _subnets(peer: MeshPeer) -> frozenset[Prefix]:
     return frozenset(accepted.subnet for accepted in peer.records)
 
 
-def _heard(peer: PeerState | None) -> float:
+def _last_handshake(peer: PeerState | None) -> float:
     return peer.last_handshake or 0.0 if peer else 0.0

@@ -1,7 +1,7 @@
-"""What a WireGuard device should be (Spec), is (State) and must be told (Patch).
+"""The desired state of a WireGuard device (Spec), its observed state (State), and a change to it (Patch).
 
-Every record is frozen. Field comments say what `None` means. Mappings are never changed after construction. A peer is
-made of values and refers to nothing that could refer back, so the collector need not look at ten thousand of them.
+Every record is frozen. Field comments say what `None` means. Mappings are never changed after construction. Peers are
+not tracked by the garbage collector (`gc=False`): they contain only values, so ten thousand of them cost it nothing.
 """
 
 from collections.abc import Mapping
@@ -13,69 +13,69 @@ from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
 
 Interface = IPv4Interface | IPv6Interface
-"""An address of the device together with the prefix length of its connected route."""
+"""An address of the device with the prefix length of its connected route."""
 
 
 class PeerSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A peer as it should be on the device."""
+    """The desired state of a peer."""
 
     public_key: PublicKey
     allowed_ips: frozenset[Prefix]  # exactly these
-    endpoint: Endpoint | None = None  # write this one; None: leave whatever the device has or learns
+    endpoint: Endpoint | None = None  # None: leave the endpoint that the device has or learns
     persistent_keepalive: int = 0  # seconds; 0: off
-    preshared_key: PresharedKey | None = None  # None: there is none
+    preshared_key: PresharedKey | None = None  # None: no preshared key
 
 
 class DeviceSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A device as it should be."""
+    """The desired state of a device."""
 
     private_key: PrivateKey
     listen_port: int
     addresses: frozenset[Interface]
     peers: Mapping[PublicKey, PeerSpec]
     fwmark: int = 0  # 0: off
-    mtu: int | None = None  # bytes; None: leave what the device has
-    keep_foreign_peers: bool = False  # True: a peer that we did not put there stays
+    mtu: int | None = None  # bytes; None: leave the MTU of the device
+    keep_foreign_peers: bool = False  # True: peers that were not put there by Ikto stay
 
 
 class PeerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A peer as the device shows it."""
+    """The observed state of a peer."""
 
     public_key: PublicKey
     allowed_ips: frozenset[Prefix] = frozenset()
-    endpoint: Endpoint | None = None  # None: none known yet
+    endpoint: Endpoint | None = None  # None: not known yet
     persistent_keepalive: int = 0  # seconds; 0: off
-    preshared_key: PresharedKey | None = None  # None: there is none
+    preshared_key: PresharedKey | None = None  # None: no preshared key
     last_handshake: float | None = None  # seconds since the epoch; None: never
     rx_bytes: int = 0
     tx_bytes: int = 0
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
-    """A device as its backend reads it."""
+    """The observed state of a device, as its backend reads it."""
 
-    private_key: PrivateKey | None = None  # None: not set, or not shown to us
-    listen_port: int = 0  # 0: none chosen yet
+    private_key: PrivateKey | None = None  # None: not set, or not readable
+    listen_port: int = 0  # 0: not chosen yet
     fwmark: int = 0  # 0: off
     mtu: int = 1420  # bytes
     up: bool = False
-    addresses: frozenset[Interface] = frozenset()  # link-local ones that the system adds are not shown
+    addresses: frozenset[Interface] = frozenset()  # without the link-local addresses that the system adds
     peers: Mapping[PublicKey, PeerState] = msgspec.field(default_factory=dict)
 
 
 class PeerPatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What to write about one peer. None: leave that alone."""
+    """A change to one peer. A member that is None leaves the peer's value unchanged."""
 
     public_key: PublicKey
-    create: bool = False  # False: an absent peer stays absent, as WGPEER_F_UPDATE_ONLY
-    allowed_ips: frozenset[Prefix] | None = None  # replaces the peer's whole set
+    create: bool = False  # False: an absent peer stays absent, as with WGPEER_F_UPDATE_ONLY
+    allowed_ips: frozenset[Prefix] | None = None  # replaces the whole set
     endpoint: Endpoint | None = None
     persistent_keepalive: int | None = None  # seconds; 0 turns it off
-    preshared_key: PresharedKey | None = None  # all zero takes it away
+    preshared_key: PresharedKey | None = None  # all zero removes it
 
 
 class DevicePatch(msgspec.Struct, frozen=True, kw_only=True):
-    """What to write to one device; carried out top to bottom. None or empty: leave that alone."""
+    """A change to one device, written from top to bottom. A member that is None or empty leaves the value unchanged."""
 
     private_key: PrivateKey | None = None
     listen_port: int | None = None
@@ -89,14 +89,14 @@ class DevicePatch(msgspec.Struct, frozen=True, kw_only=True):
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
-        return self != _NOTHING
+        return self != _EMPTY
 
     @property
     def changes_link(self) -> bool:
-        """Whether it names what is the link's, and not WireGuard's: MTU, addresses, up or down."""
+        """Whether the patch changes the network link and not only WireGuard: MTU, addresses, up or down."""
         return bool(self.mtu is not None or self.up is not None or self.add_addresses or self.remove_addresses)
 
 
-_NOTHING = DevicePatch()
+_EMPTY = DevicePatch()
 NO_PRESHARED_KEY = PresharedKey(bytes(32))
-"""Written in a patch, it takes a preshared key away."""
+"""In a patch, this value removes a preshared key."""

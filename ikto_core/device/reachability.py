@@ -1,4 +1,4 @@
-"""Whose device is known to show ours. Pure."""
+"""Which peers are known to have this node's key on their devices. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,16 +13,16 @@ def unconfirmed(
     before: Mapping[PublicKey, PeerState],
     since: float,
 ) -> list[MeshPeer]:
-    """Return the peers of whom it is not known that their devices have had our key since we claimed our subnet.
+    """Return the peers that are not known to have had this node's key on their devices since it claimed its subnet.
 
-    A device answers nobody whose key it does not have: a handshake is a proof, and so is whatever else it sent to us
-    under an older one.
+    A device answers only peers whose key it has. So a handshake since the claim confirms the peer, and so does any data
+    received from it since, in the session of an older handshake.
 
     Args:
-        peers: Of whom it is asked.
-        now: What our device shows.
-        before: What it showed at some moment since the claim.
-        since: When the claim stood, in seconds since the epoch.
+        peers: The peers to check.
+        now: The peers that this node's device shows now.
+        before: The peers that it showed at some time since the claim.
+        since: When the subnet was claimed, in seconds since the epoch.
 
     """
     return [peer for peer in peers if not _is_confirmed(now.get(peer.public_key), before.get(peer.public_key), since)]
@@ -31,10 +31,10 @@ def unconfirmed(
 def _is_confirmed(now: PeerState | None, before: PeerState | None, since: float) -> bool:
     if now is None:
         return False
-    shaken = now.last_handshake is not None and _latest(now.last_handshake) > since
-    return shaken or (before is not None and now.rx_bytes > before.rx_bytes)
+    recent_handshake = now.last_handshake is not None and _latest(now.last_handshake) > since
+    return recent_handshake or (before is not None and now.rx_bytes > before.rx_bytes)
 
 
 def _latest(seconds: float) -> float:
-    """Return when a handshake was at the latest: `wg` and the userspace socket tell whole seconds."""
+    """Return the latest time that a handshake may have had: `wg` and the userspace socket report whole seconds."""
     return seconds + 1 if seconds.is_integer() else seconds

@@ -1,4 +1,4 @@
-"""Following what a backend tells of our device."""
+"""Watches the device events of a backend and requests a full pass of the reconciler."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,19 +13,20 @@ RETRY_S = 5.0
 log = structlog.get_logger(__name__)
 
 
-async def watch_device(backend: Backend, ifname: str, distrust: Callable[[], None]) -> None:
-    """Call `distrust` whenever the backend says that somebody touched the device; ends if it can't tell.
+async def watch_device(backend: Backend, ifname: str, request_full_pass: Callable[[], None]) -> None:
+    """Call `request_full_pass` at every event of the device; returns if the backend can't report events.
 
-    Events only make a look at the device sooner than the next whole pass: a backend that fails to tell ends nothing.
+    Events only bring the next full pass forward. So a failure of the backend's events is logged, and the events are
+    opened again after RETRY_S.
     """
     while True:
         try:
             async for event in backend.events():
                 if event.ifname == ifname:
-                    distrust()
+                    request_full_pass()
         except BackendError as error:
-            log.warning("device events were missed", ifname=ifname, error=str(error))
+            log.warning("device events failed", ifname=ifname, error=str(error), next_try_in_s=RETRY_S)
             await asyncio.sleep(RETRY_S)
-            distrust()  # for what happened meanwhile, too
+            request_full_pass()  # the device may have changed in between
         else:
-            return  # this backend can't tell
+            return

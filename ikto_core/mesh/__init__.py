@@ -1,4 +1,4 @@
-"""What a bucket means: records, the view folded from them, and the mesh's own settings.
+"""The contents of a bucket: peer records, the mesh's own settings, and the view of the mesh built from them.
 
-Pure. It must never know how a bucket is read or how a device is written.
+Pure modules: they know nothing about how a bucket is read or how a device is written.
 """

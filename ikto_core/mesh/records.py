@@ -1,4 +1,4 @@
-"""Peer records as they stand in the bucket: KV keys and JSON, byte for byte those of Ikto 0.3.0."""
+"""Peer records in the bucket: KV keys and JSON values, byte for byte compatible with Ikto 0.3.0."""
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,37 +14,37 @@ from ikto_core.values.keys import PublicKey
 T = TypeVar("T")
 
 PEER_KEYS = "peers."
-"""Every peer record's KV key starts so; other keys are no records."""
+"""Prefix of the KV key of every peer record; other keys are not peer records."""
 
 MAX_RECORD_BYTES = 16 * 1024
-"""A record is some 300 bytes; what is larger than this is not read at all."""
+"""Larger values are refused without being parsed; a record is about 300 bytes."""
 
 MAX_ENDPOINTS = 16
-"""Endpoints beyond this many are not tried: a record can't make a peer dial without end."""
+"""Further endpoints of a record are ignored, so that a record can't make peers try an unlimited number of them."""
 
-# Go's encoding/json writes these five as escapes; in JSON they occur inside strings only.
+# Go's encoding/json escapes these five characters; in JSON they occur only inside strings.
 _GO_ESCAPES = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 
 
 class RecordError(ValueError):
-    """A record can't be accepted; the message is the reason its quarantine shows."""
+    """A record is invalid; the message is the reason that its quarantine shows."""
 
 
 class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One peer's record, checked member by member."""
+    """A peer record whose members were all checked."""
 
     name: str
     public_key: PublicKey
     advertise_address: str  # an IP literal, in RFC 5952 form
-    allowed_ip: str  # ADDRESS/LENGTH as written; the key is made of this text
+    allowed_ip: str  # ADDRESS/LENGTH as written; the KV key encodes this text
     wg_port: int
-    endpoints: tuple[Endpoint, ...] = ()  # best first; empty: advertise_address and wg_port
-    instance: str = ""  # the run of the agent that wrote it; empty: written by Ikto 0.3.0
-    nonce: str = ""  # drawn anew for each write
+    endpoints: tuple[Endpoint, ...] = ()  # best first; empty: use advertise_address and wg_port
+    instance: str = ""  # identifies the run of the agent that wrote it; empty: written by Ikto 0.3.0
+    nonce: str = ""  # random, new for each write
     agent: str = ""  # program and version that wrote it
-    next_public_key: PublicKey | None = None  # that it will have soon (docs/rotation.md); None: none announced
-    lease: int = 0  # seconds that the record outlives its node, which renews them (leases.py); 0: for ever
-    address: str = ""  # of its device, inside allowed_ip, in RFC 5952 form; empty: not told
+    next_public_key: PublicKey | None = None  # the key that it will switch to (docs/rotation.md); None: none announced
+    lease: int = 0  # seconds until the record expires unless its node renews it (lease/policy.py); 0: never
+    address: str = ""  # of its device, inside allowed_ip, in RFC 5952 form; empty: not announced
 
     @property
     def subnet(self) -> Prefix:
@@ -53,22 +53,22 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """The KV key that the record belongs under."""
+        """The KV key of the record."""
         return record_key(self.allowed_ip)
 
     @property
     def device_address(self) -> str:
-        """The address of the peer's device. 0.3.0 does not tell it apart: it is the one in `allowed_ip`, as written."""
+        """The address of the peer's device; in a record of 0.3.0 it is the address in `allowed_ip`, as written."""
         return self.address or format_address(parse_address(self.allowed_ip.partition("/")[0]))
 
     @property
     def candidates(self) -> tuple[Endpoint, ...]:
-        """Where the peer may be reached, best first; at least one."""
+        """The endpoint candidates of the peer, best first; at least one."""
         return self.endpoints or (Endpoint(self.advertise_address, self.wg_port),)
 
 
 class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The JSON members, in the order in which 0.3.0 writes them."""
+    """The JSON members, in the order that 0.3.0 writes."""
 
     name: str
     public_key: str
@@ -94,12 +94,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def record_key(allowed_ip: str) -> str:
-    """Return the KV key of the record whose `allowed_ip` is this text."""
+    """Return the KV key of the record with this `allowed_ip` text."""
     return PEER_KEYS + urlsafe_b64encode(allowed_ip.encode()).decode()
 
 
 def allowed_ip_of_key(key: str) -> str:
-    """Return the `allowed_ip` text that a KV key stands for; RecordError if it stands for none."""
+    """Return the `allowed_ip` text that a KV key encodes; RecordError if the key is malformed."""
     try:
         text = urlsafe_b64decode(key.removeprefix(PEER_KEYS).encode("ascii")).decode()
     except (binascii.Error, ValueError):
@@ -110,7 +110,7 @@ def allowed_ip_of_key(key: str) -> str:
 
 
 def subnet_of_key(key: str) -> str | None:
-    """Return the subnet that a KV key stands for, as written there; None if it stands for none."""
+    """Return the subnet that a KV key encodes, as written there; None if the key does not encode a subnet."""
     with suppress(ValueError):
         Prefix.parse(text := allowed_ip_of_key(key))
         return text
@@ -118,7 +118,7 @@ def subnet_of_key(key: str) -> str | None:
 
 
 def encode_record(record: PeerRecord) -> bytes:
-    """Return the record's JSON; without the optional members, the very bytes that 0.3.0 writes."""
+    """Return the record's JSON; without the optional members, the same bytes that 0.3.0 writes."""
     text = _encode(
         _Wire(
             name=record.name,
@@ -141,7 +141,7 @@ def encode_record(record: PeerRecord) -> bytes:
 
 
 def decode_record(key: str, value: bytes) -> PeerRecord:
-    """Read the record under `key`; RecordError gives the one reason why it can't be accepted."""
+    """Decode the record stored under `key`; RecordError gives the reason if it is invalid."""
     if len(value) > MAX_RECORD_BYTES:
         raise RecordError(f"its value of {len(value)} bytes is larger than {MAX_RECORD_BYTES}")
     try:
@@ -149,14 +149,16 @@ def decode_record(key: str, value: bytes) -> PeerRecord:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"its value is not a peer record: {error}") from None
     if allowed_ip_of_key(key) != wire.allowed_ip:
-        raise RecordError(f"its key says {allowed_ip_of_key(key)!r}, its value {wire.allowed_ip[:64]!r}")
+        raise RecordError(
+            f"its key encodes {allowed_ip_of_key(key)!r}, its value has allowed_ip {wire.allowed_ip[:64]!r}"
+        )
     if not 1 <= wire.wg_port <= 65535:
         raise RecordError(f"wg_port {wire.wg_port} is not 1 to 65535")
-    return _typed(wire)
+    return _to_record(wire)
 
 
 def owner_of(value: bytes) -> tuple[str, str] | None:
-    """Return public key and instance of a record that can't be accepted, as far as it says; None if it says nothing."""
+    """Return the public key and instance that an invalid record names; None if it can't be parsed that far."""
     try:
         owner = msgspec.json.decode(value[:MAX_RECORD_BYTES], type=_Owner)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -164,43 +166,43 @@ def owner_of(value: bytes) -> tuple[str, str] | None:
     return owner.public_key, owner.instance
 
 
-def _typed(wire: _Wire) -> PeerRecord:
+def _to_record(wire: _Wire) -> PeerRecord:
     try:
         subnet = Prefix.parse(wire.allowed_ip)
         return PeerRecord(
             name=wire.name,
-            public_key=_member("public_key", PublicKey.parse, wire.public_key),
-            advertise_address=format_address(_member("advertise_address", parse_address, wire.advertise_address)),
+            public_key=_parse_member("public_key", PublicKey.parse, wire.public_key),
+            advertise_address=format_address(_parse_member("advertise_address", parse_address, wire.advertise_address)),
             allowed_ip=wire.allowed_ip,
             wg_port=wire.wg_port,
-            endpoints=tuple(_readable_endpoints(wire.endpoints)),
+            endpoints=tuple(_parse_endpoints(wire.endpoints)),
             instance=wire.instance,
             nonce=wire.nonce,
             agent=wire.agent,
-            next_public_key=_readable_key(wire.next_public_key),
+            next_public_key=_parse_next_key(wire.next_public_key),
             lease=wire.lease,
-            address=_address_inside(subnet, wire.address),
+            address=_parse_address_in(subnet, wire.address),
         )
     except ValueError as error:
         raise RecordError(str(error)) from None
 
 
-def _member(name: str, parse: Callable[[str], T], text: str) -> T:
+def _parse_member(name: str, parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
     except ValueError as error:
         raise RecordError(f"{name}: {error}") from None
 
 
-def _readable_key(text: str) -> PublicKey | None:
-    """Skip what is no key: the record is good without an announcement."""
+def _parse_next_key(text: str) -> PublicKey | None:
+    """Return the key; None if the text is not one, because the record is valid without an announcement."""
     with suppress(ValueError):
         return PublicKey.parse(text)
     return None
 
 
-def _address_inside(subnet: Prefix, text: str) -> str:
-    """Skip what is no address of the subnet: a record tells of nobody else's."""
+def _parse_address_in(subnet: Prefix, text: str) -> str:
+    """Return the address in RFC 5952 form; empty if the text is not an address inside the record's own subnet."""
     with suppress(ValueError):
         address = parse_address(text)
         if subnet.covers(Prefix.of(address, len(address) * 8)):
@@ -208,8 +210,8 @@ def _address_inside(subnet: Prefix, text: str) -> str:
     return ""
 
 
-def _readable_endpoints(texts: list[str]) -> Iterator[Endpoint]:
-    """Skip what is no `host:port` with an IP literal: a name, a scope of another host, what a later version writes."""
+def _parse_endpoints(texts: list[str]) -> Iterator[Endpoint]:
+    """Yield the valid endpoints. Host names, scopes of another host and forms of later versions are skipped."""
     for text in texts[:MAX_ENDPOINTS]:
         with suppress(ValueError):
             endpoint = Endpoint.parse(text)

@@ -1,4 +1,4 @@
-"""The mesh's own settings, which stand in the bucket so that no node can contradict them."""
+"""The mesh's own settings, stored in the bucket so that every node can check its configuration against them."""
 
 import msgspec
 
@@ -6,21 +6,21 @@ from ikto_core.errors import ConfigError
 from ikto_core.mesh.view import Entry
 
 MESH_KEY = "mesh"
-"""Their KV key; Ikto 0.3.0 looks at `peers.*` only."""
+"""The KV key of the settings; Ikto 0.3.0 ignores it, because it reads `peers.*` only."""
 
 
 class MeshSettings(msgspec.Struct, frozen=True):
-    """What every node of a mesh must agree on."""
+    """The settings that every node of a mesh must agree on."""
 
     mesh_cidr: str
     subnet_prefix: int
 
     def encode(self) -> bytes:
-        """Return the JSON that stands under MESH_KEY."""
+        """Return the JSON value to store under MESH_KEY."""
         return msgspec.json.encode(self)
 
     def differences(self, other: "MeshSettings") -> list[str]:
-        """Return where `other` contradicts these settings, a line each."""
+        """Return the members that differ in `other`, one line each."""
         return [
             f"{member} is {getattr(self, member)!r}, not {getattr(other, member)!r}"
             for member in self.__struct_fields__
@@ -29,7 +29,7 @@ class MeshSettings(msgspec.Struct, frozen=True):
 
 
 def read_settings(entry: Entry | None) -> MeshSettings | None:
-    """Return the settings under MESH_KEY; None if there are none that can be read, as in a bucket of 0.3.0."""
+    """Return the settings under MESH_KEY; None if they are missing, as in a bucket of 0.3.0, or malformed."""
     if entry is None or entry.value is None:
         return None
     try:
@@ -38,11 +38,11 @@ def read_settings(entry: Entry | None) -> MeshSettings | None:
         return None
 
 
-def check_settings(entry: Entry | None, mine: MeshSettings, bucket: str) -> None:
-    """See to it that a configuration's settings do not contradict those in the bucket; ConfigError if they do."""
+def check_settings(entry: Entry | None, configured: MeshSettings, bucket: str) -> None:
+    """Check the configured settings against those in the bucket; ConfigError if they differ."""
     settings = read_settings(entry)
-    if settings and (differences := settings.differences(mine)):
+    if settings and (differences := settings.differences(configured)):
         raise ConfigError(
-            f"the configuration contradicts the mesh in bucket {bucket!r}: {'; '.join(differences)}",
-            hint="take the bucket's values",
+            f"the configuration contradicts the mesh settings in bucket {bucket!r}: {'; '.join(differences)}",
+            hint="set the bucket's values in the configuration",
         )

@@ -1,1 +1,1 @@
-"""Small frozen values: addresses, keys, counters. They must never do I/O or know what a mesh is."""
+"""Small frozen values: addresses, keys, counters. Modules here do no I/O and know nothing about a mesh."""

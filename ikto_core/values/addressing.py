@@ -1,20 +1,20 @@
-"""Subnets and endpoints as small values, cheap enough to have a hundred thousand of.
+"""IP subnets and UDP endpoints as small values, cheap enough to keep a hundred thousand of them.
 
-`ipaddress.ip_network` takes 8 µs a network and compares in Python; a `Prefix` is a tuple of bytes and an int, which
-hashes and compares in C and is what netlink and the routing table want anyway.
+`ipaddress.ip_network` takes 8 µs to build and compares in Python. A `Prefix` is a tuple of bytes and an int: it hashes
+and compares in C, and it is the form that netlink and the routing table use.
 """
 
 import re
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import NamedTuple, Self
 
-_SCOPE = re.compile(r"[^\s/:%]{1,15}")  # what the kernel takes for an interface's name, or its number
+_SCOPE = re.compile(r"[^\s/:%]{1,15}")  # an interface name that the kernel accepts, or an interface index
 
 
 class Prefix(NamedTuple):
     """A subnet: its network address in network byte order (4 or 16 bytes) and its length in bits.
 
-    Host bits are always zero: build one with `parse` or `of`, not from parts.
+    Host bits are always zero: create one with `parse` or `of`, not with the constructor.
     """
 
     address: bytes
@@ -22,17 +22,17 @@ class Prefix(NamedTuple):
 
     @classmethod
     def of(cls, address: bytes, length: int) -> Self:
-        """Return the subnet of `length` bits that holds `address`; ValueError if there is none."""
+        """Return the subnet of `length` bits that contains `address`; ValueError if the length is out of range."""
         bits = len(address) * 8
         if not 0 <= length <= bits:
-            raise ValueError(f"a prefix length here is 0 to {bits}, not {length}")
+            raise ValueError(f"prefix length {length} is not 0 to {bits}")
         host_bits = bits - length
         network = int.from_bytes(address, "big") >> host_bits << host_bits
         return cls(network.to_bytes(len(address), "big"), length)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `ADDRESS/LENGTH`, dropping host bits; ValueError says what is wrong with it."""
+        """Parse `ADDRESS/LENGTH` and clear the host bits; ValueError says what is wrong."""
         address, slash, length = text.partition("/")
         if not slash or not (length.isascii() and length.isdigit() and len(length) <= 3):
             raise ValueError(f"{text[:64]!r} is not of the form ADDRESS/LENGTH")
@@ -51,16 +51,16 @@ class Prefix(NamedTuple):
 
     @property
     def broadcast(self) -> bytes | None:
-        """The address that stands for everybody in an IPv4 network; None where no address does (RFC 919, RFC 3021)."""
+        """The broadcast address of an IPv4 subnet; None if it has none: IPv6, /31 and /32 (RFC 919, RFC 3021)."""
         return self.last if self.bits == 32 and self.length <= 30 else None
 
     def covers(self, other: "Prefix") -> bool:
-        """Whether `other` lies wholly inside this subnet."""
+        """Whether `other` is this subnet or lies inside it."""
         same_family = len(other.address) == len(self.address)
         return same_family and other.length >= self.length and Prefix.of(other.address, self.length) == self
 
     def overlaps(self, other: "Prefix") -> bool:
-        """Whether an address lies in both: prefixes are nested or disjoint, never astride."""
+        """Whether any address is in both. Two prefixes are either nested or disjoint."""
         return self.covers(other) or other.covers(self)
 
     def __str__(self) -> str:
@@ -69,21 +69,21 @@ class Prefix(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """A UDP address a peer may be reached at: an IP literal in RFC 5952 form (`%scope` allowed) and a port."""
+    """A UDP address of a peer: an IP literal in RFC 5952 form (`%scope` allowed) and a port."""
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `1.2.3.4:51820` or `[fd00::1]:51820`; ValueError says what is wrong. Names are not resolved."""
+        """Parse `1.2.3.4:51820` or `[fd00::1]:51820`; ValueError says what is wrong. Host names are not resolved."""
         host, _, port = text.rpartition(":")
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         elif ":" in host:
-            raise ValueError(f"{text[:64]!r}: an IPv6 endpoint is written [ADDRESS]:PORT")
+            raise ValueError(f"{text[:64]!r}: an IPv6 endpoint has the form [ADDRESS]:PORT")
         if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-            raise ValueError(f"{text[:64]!r} does not end in :PORT, 1 to 65535")
+            raise ValueError(f"{text[:64]!r} does not end in :PORT with a port from 1 to 65535")
         return cls(normalise_host(host), int(port))
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class Endpoint(NamedTuple):
 
 
 def parse_address(text: str) -> bytes:
-    """Return an IP literal as 4 or 16 bytes in network order; ValueError if it is none."""
+    """Return an IP literal as 4 or 16 bytes in network order; ValueError if it is not an IP address."""
     try:
         return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
     except (OSError, ValueError):  # ValueError: an embedded NUL or a non-ASCII character
@@ -105,7 +105,7 @@ def format_address(packed: bytes) -> str:
 
 
 def normalise_host(host: str) -> str:
-    """Return an endpoint's IP literal in RFC 5952 form, keeping a link-local address's `%scope`."""
+    """Return an IP literal in RFC 5952 form, with the `%scope` of an IPv6 address; ValueError if it is not one."""
     address, percent, scope = host.partition("%")
     if percent and not (":" in address and _SCOPE.fullmatch(scope)):
         raise ValueError(f"{host[:64]!r} is not an IP address")

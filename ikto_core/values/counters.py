@@ -1,54 +1,54 @@
-"""What an agent counts since its start; shown as it is in status and metrics."""
+"""What an agent counts since it started; status and metrics show these fields under the same names."""
 
 import msgspec
 
 
 class FollowerCounters(msgspec.Struct, kw_only=True):
-    """What following the bucket took."""
+    """Counters of the bucket's follower."""
 
-    pushes: int = 0  # messages that NATS pushed to us
-    gaps: int = 0  # pushes that showed that one before them was missed
-    whole_walks: int = 0  # readings of the whole bucket
-    catch_ups: int = 0  # readings of what was new
-    failures: int = 0  # readings that failed
+    pushes: int = 0  # messages that NATS pushed to this node
+    gaps: int = 0  # pushes that showed that an earlier push was missed
+    whole_walks: int = 0  # reads of the whole bucket
+    catch_ups: int = 0  # reads of the changes since the last read
+    failures: int = 0  # reads that failed
 
 
 class ReconcileCounters(msgspec.Struct, kw_only=True):
-    """What keeping the device equal took."""
+    """Counters of the device's reconciler."""
 
-    full_passes: int = 0  # the device was read and compared
-    quick_passes: int = 0  # a few changed peers were written
+    full_passes: int = 0  # passes that read the device and compared all of it
+    quick_passes: int = 0  # passes that wrote a few changed peers without reading the device
     peers_written: int = 0
     peers_removed: int = 0
-    drift_repaired: int = 0  # whole passes that found what nobody had asked for
+    drift_repaired: int = 0  # full passes that found a change made outside Ikto
     failures: int = 0
 
 
 class ConnectionCounters(msgspec.Struct, kw_only=True):
-    """What staying connected to NATS took."""
+    """Counters of the connection to NATS."""
 
-    sessions: int = 0  # connections that were let in
-    failures: int = 0  # attempts, or connections, that ended
+    sessions: int = 0  # connections that NATS accepted
+    failures: int = 0  # connection attempts that failed, and connections that were lost
 
 
 class SnapshotCounters(msgspec.Struct, kw_only=True):
-    """What keeping the mesh on disk took."""
+    """Counters of the mesh snapshot on disk."""
 
     writes: int = 0
     failures: int = 0
 
 
 class ObserverCounters(msgspec.Struct, kw_only=True):
-    """What telling one observer took."""
+    """Counters of one observer."""
 
     calls: int = 0
-    events: int = 0  # told by these calls
-    failures: int = 0  # how often it ended, or could not be opened
+    events: int = 0  # events delivered by these calls
+    failures: int = 0  # how often the observer ended or could not be opened
 
 
 class LeaseCounters(msgspec.Struct, kw_only=True):
-    """What leases took; all 0 where the node has none."""
+    """Counters of leases; all 0 if the node has no lease."""
 
-    renewals: int = 0  # of our own lease
+    renewals: int = 0  # renewals of this node's own lease
     failures: int = 0  # renewals that failed
-    records_removed: int = 0  # records of others that we removed, for their lease ran out
+    records_removed: int = 0  # peers' records that this node removed because their lease had expired

@@ -1,12 +1,12 @@
-"""Curve25519 keys: the values, their base64 text, and how a private one is drawn."""
+"""WireGuard keys: Curve25519 key values, their base64 text, and key generation."""
 
 import binascii
 from base64 import b64decode
 from typing import Self
 
-from ikto_core.values.x25519 import curve
+from ikto_core.values.x25519 import load_x25519
 
-_BASEPOINT_MULTIPLY_ZERO = bytes(32)
+_ALL_ZERO = bytes(32)
 
 
 class Key(bytes):
@@ -15,19 +15,19 @@ class Key(bytes):
     __slots__ = ()
 
     def __new__(cls, raw: bytes) -> Self:
-        """Take exactly 32 bytes; ValueError otherwise."""
+        """Accept exactly 32 bytes; ValueError otherwise."""
         if len(raw) != 32:
             raise ValueError(f"a WireGuard key has 32 bytes, not {len(raw)}")
         return super().__new__(cls, raw)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read standard base64 of 32 bytes, as `wg` prints it; ValueError says what is wrong."""
+        """Parse standard base64 of 32 bytes, as `wg` prints it; ValueError says what is wrong."""
         try:
             raw = b64decode(text, validate=True)
         except (binascii.Error, ValueError):
             raise ValueError("a WireGuard key is 44 characters of base64") from None
-        if binascii.b2a_base64(raw, newline=False).decode() != text:  # a second spelling of the same bytes
+        if binascii.b2a_base64(raw, newline=False).decode() != text:  # another encoding of the same bytes
             raise ValueError("a WireGuard key is 44 characters of canonical base64")
         return cls(raw)
 
@@ -38,16 +38,16 @@ class Key(bytes):
 
 
 class PublicKey(Key):
-    """Who a peer is."""
+    """A public key: the identity of a peer."""
 
     __slots__ = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a usable public key: the all-zero one is no point of the curve that anybody can own."""
+        """Parse a public key; ValueError if it is malformed or all zero, which no private key produces."""
         key = super().parse(text)
-        if key == _BASEPOINT_MULTIPLY_ZERO:
-            raise ValueError("the all-zero key is nobody's public key")
+        if key == _ALL_ZERO:
+            raise ValueError("an all-zero key is not a public key")
         return key
 
     def __str__(self) -> str:
@@ -58,7 +58,7 @@ class PublicKey(Key):
 
 
 class SecretKey(Key):
-    """Key material that is never shown: `str` and `repr` hide it; ask for `text` to write it down."""
+    """Key material that `str` and `repr` hide; use `text` to write it to a file or a device."""
 
     __slots__ = ()
 
@@ -69,28 +69,28 @@ class SecretKey(Key):
 
 
 class PresharedKey(SecretKey):
-    """A symmetric key mixed into the handshake of one pair of peers; all zero means none."""
+    """A symmetric key for the handshake between two peers; all zero means that there is none."""
 
     __slots__ = ()
 
 
 class PrivateKey(SecretKey):
-    """A device's own key."""
+    """The private key of a device."""
 
     __slots__ = ()
 
     @classmethod
     def generate(cls) -> Self:
-        """Draw a new private key."""
-        return cls(curve().generate()).clamped()
+        """Generate a new private key."""
+        return cls(load_x25519().generate()).clamped()
 
     def clamped(self) -> Self:
-        """Return the key as RFC 7748 section 5 uses it and as every device shows it; its public key is the same."""
+        """Return the key clamped as in RFC 7748 section 5, as every device shows it; the public key stays the same."""
         raw = bytearray(self)
         raw[0] &= 248
         raw[31] = raw[31] & 127 | 64
         return type(self)(bytes(raw))
 
     def public(self) -> PublicKey:
-        """Derive the public key: X25519 of the base point (RFC 7748 section 6.1)."""
-        return PublicKey(curve().public(bytes(self)))
+        """Derive the public key: X25519 with the base point (RFC 7748 section 6.1)."""
+        return PublicKey(load_x25519().public(bytes(self)))

@@ -1,7 +1,7 @@
-"""X25519 for keys: python-wireguard's where it is installed and works, else PyNaCl's.
+"""X25519 implementations: python-wireguard if it is installed and works, else PyNaCl.
 
-Of python-wireguard only the arithmetic is used: its device calls end the process on any error. Neither is imported
-before it is needed: most commands need no crypto.
+Only the key functions of python-wireguard are used: its device calls exit the process on any error. Both packages are
+imported on first use, because most commands need no cryptography.
 """
 
 from base64 import b64encode
@@ -14,38 +14,38 @@ _PUBLIC = bytes.fromhex("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98
 
 
 class X25519(Protocol):
-    """What keys need of X25519 (RFC 7748). Keys are 32 bytes."""
+    """Key generation and derivation with X25519 (RFC 7748). Keys are 32 bytes."""
 
     def generate(self) -> bytes:
-        """Draw a private key, clamped or not."""
+        """Generate a private key, clamped or not."""
         ...
 
     def public(self, private: bytes) -> bytes:
-        """Derive the public key of a private one, clamped or not."""
+        """Derive the public key of a private key, clamped or not."""
         ...
 
 
 class PyNaClX25519:
-    """PyNaCl's."""
+    """X25519 of PyNaCl (libsodium)."""
 
     def generate(self) -> bytes:
-        """Draw a private key, not clamped."""
+        """Generate a private key, not clamped."""
         from nacl.utils import random  # noqa: PLC0415 - start-up time
 
         return random(32)
 
     def public(self, private: bytes) -> bytes:
-        """Multiply the base point."""
+        """Derive the public key of a private key, clamped or not."""
         from nacl.bindings import crypto_scalarmult_base  # noqa: PLC0415 - start-up time
 
         return crypto_scalarmult_base(private)
 
 
 class PythonWireGuardX25519:
-    """python-wireguard's `Key`; it can't be made where that can't be imported, or derives wrongly.
+    """X25519 of python-wireguard. The constructor raises if it can't be imported or derives a wrong key.
 
-    `Key` takes what is no base64 for the zero key, and its C reports no errors: so it is given the base64 of bytes
-    only, and what it makes is looked at, ValueError if that is no key.
+    `Key` reads invalid base64 as the all-zero key, and its C code reports no errors. So only base64 of 32 bytes is
+    passed in, and an all-zero result raises ValueError.
     """
 
     def __init__(self) -> None:
@@ -54,30 +54,30 @@ class PythonWireGuardX25519:
         self._key = Key
         self._derive = wireguard.c_library.generate_public_key
         if self.public(_PRIVATE) != _PUBLIC:
-            raise ValueError("python-wireguard does not derive what RFC 7748 says")
+            raise ValueError("python-wireguard derives a public key that differs from RFC 7748")
 
     def generate(self) -> bytes:
-        """Draw a private key, clamped."""
+        """Generate a private key, clamped."""
         private, _ = self._key.key_pair()
-        return _sound(private.as_bytes().raw[:32])
+        return _require_nonzero(private.as_bytes().raw[:32])
 
     def public(self, private: bytes) -> bytes:
-        """Multiply the base point."""
-        known, public = self._key(b64encode(private).decode()), self._key()
-        self._derive(known.as_bytes(), public.as_bytes())
-        return _sound(public.as_bytes().raw[:32])
+        """Derive the public key of a private key, clamped or not."""
+        source, public = self._key(b64encode(private).decode()), self._key()
+        self._derive(source.as_bytes(), public.as_bytes())
+        return _require_nonzero(public.as_bytes().raw[:32])
 
 
-def _sound(key: bytes) -> bytes:
+def _require_nonzero(key: bytes) -> bytes:
     if not any(key):
-        raise ValueError("python-wireguard made the zero key")
+        raise ValueError("python-wireguard returned the all-zero key")
     return key
 
 
 @cache
-def curve() -> X25519:
-    """Return what keys are made with: python-wireguard if it works here, else PyNaCl."""
+def load_x25519() -> X25519:
+    """Return the X25519 implementation to use: python-wireguard if it works on this host, else PyNaCl."""
     try:
         return PythonWireGuardX25519()
-    except Exception:  # noqa: BLE001 - however an optional package is broken, there is another one
+    except Exception:  # noqa: BLE001 - an optional package may fail in any way
         return PyNaClX25519()

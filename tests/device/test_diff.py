@@ -45,7 +45,7 @@ def shown(spec: PeerSpec, **others: object) -> PeerState:
 
 @EXAMPLES
 @given(SPECS, STATES)
-def test_the_patched_device_is_the_spec_and_has_no_difference_left(spec: DeviceSpec, state: DeviceState) -> None:
+def test_the_patched_device_equals_the_spec(spec: DeviceSpec, state: DeviceState) -> None:
     after = written(state, diff(spec, state))
     assert after == expected_state(spec, state)
     assert not diff(spec, after)
@@ -53,14 +53,14 @@ def test_the_patched_device_is_the_spec_and_has_no_difference_left(spec: DeviceS
 
 @EXAMPLES
 @given(SPECS, STATES)
-def test_a_patch_may_be_written_twice(spec: DeviceSpec, state: DeviceState) -> None:
+def test_writing_a_patch_twice_changes_nothing(spec: DeviceSpec, state: DeviceState) -> None:
     patch = diff(spec, state)
     assert written(written(state, patch), patch) == written(state, patch)
 
 
 @EXAMPLES
 @given(SPECS, STATES)
-def test_no_peer_that_stays_as_it_is_is_written(spec: DeviceSpec, state: DeviceState) -> None:
+def test_unchanged_peers_are_not_written(spec: DeviceSpec, state: DeviceState) -> None:
     after = written(state, diff(spec, state))
     for patch in diff(spec, state).peers:
         assert state.peers.get(patch.public_key) != after.peers[patch.public_key]
@@ -68,14 +68,14 @@ def test_no_peer_that_stays_as_it_is_is_written(spec: DeviceSpec, state: DeviceS
 
 @EXAMPLES
 @given(SPECS, STATES)
-def test_only_peers_that_are_absent_are_created(spec: DeviceSpec, state: DeviceState) -> None:
+def test_only_absent_peers_are_created(spec: DeviceSpec, state: DeviceState) -> None:
     created = {patch.public_key for patch in diff(spec, state).peers if patch.create}
     assert created == spec.peers.keys() - state.peers.keys()
 
 
 @EXAMPLES
 @given(SPECS, STATES, st.data())
-def test_a_change_of_one_peers_one_member_names_that_alone(
+def test_a_change_of_one_member_of_a_peer_writes_only_that_member(
     spec: DeviceSpec, state: DeviceState, data: st.DataObject
 ) -> None:
     state = written(state, diff(spec, state))
@@ -96,13 +96,13 @@ def test_a_change_of_one_peers_one_member_names_that_alone(
     "change",
     [{"listen_port": 1}, {"fwmark": 0}, {"mtu": 1280}],
 )
-def test_a_change_of_one_member_of_the_device_names_that_alone(change: dict[str, int]) -> None:
+def test_a_change_of_one_member_of_the_device_writes_only_that_member(change: dict[str, int]) -> None:
     spec = spec_of(3, listen_port=51820)
     state = written(DeviceState(), diff(spec, DeviceState()))
     assert diff(replace(spec, **change), state) == replace(DevicePatch(), **change)
 
 
-def test_what_the_spec_leaves_open_is_left_alone() -> None:
+def test_values_that_the_spec_does_not_name_stay_unchanged() -> None:
     spec = spec_of(1, listen_port=51820)
     state = written(DeviceState(mtu=1337), diff(replace(spec, mtu=None), DeviceState(mtu=1337)))
     key = public_key_of(1)
@@ -113,19 +113,19 @@ def test_what_the_spec_leaves_open_is_left_alone() -> None:
 
 @EXAMPLES
 @given(SPECS, STATES, st.frozensets(KEYS))
-def test_a_foreign_peer_goes_unless_it_shall_be_kept(
-    spec: DeviceSpec, state: DeviceState, ours: frozenset[PublicKey]
+def test_a_foreign_peer_is_removed_unless_foreign_peers_are_kept(
+    spec: DeviceSpec, state: DeviceState, own_peers: frozenset[PublicKey]
 ) -> None:
     surplus = state.peers.keys() - spec.peers.keys()
-    assert diff(spec, state, ours=ours).remove_peers == surplus
+    assert diff(spec, state, own_peers=own_peers).remove_peers == surplus
     keeping = replace(spec, keep_foreign_peers=True)
-    assert diff(keeping, state, ours=ours).remove_peers == surplus & ours
+    assert diff(keeping, state, own_peers=own_peers).remove_peers == surplus & own_peers
     assert diff(keeping, state).remove_peers == frozenset()
 
 
 @EXAMPLES
 @given(SPECS, STATES)
-def test_what_is_restored_is_all_there_and_nothing_is_taken_away(spec: DeviceSpec, state: DeviceState) -> None:
+def test_a_restoration_adds_everything_and_removes_nothing(spec: DeviceSpec, state: DeviceState) -> None:
     patch = restoration(spec, state, peers_too=True)
     after, wanted = written(state, patch), expected_state(spec, state)
     assert {key: after.peers[key] for key in wanted.peers} == wanted.peers
@@ -136,7 +136,7 @@ def test_what_is_restored_is_all_there_and_nothing_is_taken_away(spec: DeviceSpe
 
 @EXAMPLES
 @given(SPECS, STATES)
-def test_a_device_that_kept_its_peers_gets_back_an_address_and_its_link_alone(
+def test_a_restoration_without_peers_only_adds_addresses_and_sets_the_link_up(
     spec: DeviceSpec, state: DeviceState
 ) -> None:
     after = written(state, restoration(spec, state, peers_too=False))
@@ -159,7 +159,7 @@ def test_peers_that_gain_a_prefix_come_first(
 
 @EXAMPLES
 @given(PEERS, st.data())
-def test_a_prefix_that_moves_is_never_without_an_owner(
+def test_a_prefix_that_moves_always_has_an_owner(
     present: Mapping[PublicKey, PeerSpec], data: st.DataObject
 ) -> None:
     holders = [peer for peer in present.values() if peer.allowed_ips]
@@ -180,7 +180,7 @@ def test_a_prefix_that_moves_is_never_without_an_owner(
 
 @EXAMPLES
 @given(peer_maps(KEYS, PREFIXES), PEERS)
-def test_a_prefix_that_stays_in_use_is_never_without_an_owner(
+def test_a_prefix_that_stays_in_use_always_has_an_owner(
     wanted: Mapping[PublicKey, PeerSpec], present: Mapping[PublicKey, PeerSpec]
 ) -> None:
     device = FakeDevice(DeviceState(peers={key: shown(peer) for key, peer in present.items()}))
@@ -203,7 +203,7 @@ def swapped(wanted: Mapping[PublicKey, PeerSpec], present: Mapping[PublicKey, Pe
     )
 
 
-def test_a_peer_whose_key_changes_is_added_with_its_prefixes_and_the_old_one_removed() -> None:
+def test_a_peer_with_a_new_key_is_added_with_its_prefixes_and_the_old_key_removed() -> None:
     old, new = peer_of(1), replace(peer_of(1), public_key=public_key_of(2))
     spec = replace(spec_of(0, listen_port=1), peers={new.public_key: new})
     state = replace(written(DeviceState(), diff(spec, DeviceState())), peers={old.public_key: shown(old)})
@@ -216,7 +216,7 @@ def test_a_peer_whose_key_changes_is_added_with_its_prefixes_and_the_old_one_rem
 
 @EXAMPLES
 @given(peer_specs(), public_keys(), prefixes())
-def test_patched_keeps_what_the_patch_leaves_alone(spec: PeerSpec, raw: PublicKey, prefix: Prefix) -> None:
+def test_patched_keeps_the_values_that_the_patch_does_not_name(spec: PeerSpec, raw: PublicKey, prefix: Prefix) -> None:
     before = shown(spec, last_handshake=3.0, rx_bytes=1, tx_bytes=2)
     assert patched(before, PeerPatch(public_key=spec.public_key)) == before
     key = PresharedKey(raw)

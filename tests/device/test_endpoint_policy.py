@@ -3,45 +3,45 @@
 import pytest
 from hypothesis import given
 
-from ikto_core.device.endpoint_policy import START_WAIT_S, TURN_S, Memory, starts
+from ikto_core.device.endpoint_policy import INITIATION_WAIT_S, TURN_S, EndpointHistory, initiates
 from ikto_core.device.model import PeerState
 from ikto_core.testing.strategies import public_keys
 from ikto_core.values.addressing import Endpoint
-from tests.device.looks import NOW, OVER, ROAMED, A, B, Peer, observed
+from tests.device.checked_peer import NOW, OVER, ROAMED, A, B, CheckedPeer, observed
 
 # -- who speaks first --------------------------------------------------------------------------------------------------
 
 
 @given(public_keys(), public_keys())
-def test_exactly_one_of_two_starts(one: bytes, other: bytes) -> None:
-    assert one == other or starts(one, other) is not starts(other, one)
+def test_exactly_one_of_two_nodes_initiates(one: bytes, other: bytes) -> None:
+    assert one == other or initiates(one, other) is not initiates(other, one)
 
 
-def test_who_starts_writes_a_new_peers_best_endpoint_at_once() -> None:
-    assert Peer(A, B).look().endpoint == A
+def test_the_initiator_writes_the_best_endpoint_of_a_new_peer_at_once() -> None:
+    assert CheckedPeer(A, B).check().endpoint == A
 
 
-def test_who_does_not_start_writes_none_until_the_wait_is_over() -> None:
-    peer = Peer(A, B, first=False)
-    assert peer.look()[::2] == (None, NOW + START_WAIT_S)
-    assert peer.look(START_WAIT_S / 2)[::2] == (None, NOW + START_WAIT_S)
-    assert peer.look(START_WAIT_S / 2).endpoint == A
+def test_the_other_node_writes_no_endpoint_until_the_wait_is_over() -> None:
+    peer = CheckedPeer(A, B, initiator=False)
+    assert peer.check()[::2] == (None, NOW + INITIATION_WAIT_S)
+    assert peer.check(INITIATION_WAIT_S / 2)[::2] == (None, NOW + INITIATION_WAIT_S)
+    assert peer.check(INITIATION_WAIT_S / 2).endpoint == A
 
 
-def test_who_was_spoken_to_meanwhile_writes_none() -> None:
-    peer = Peer(A, B, first=False)
-    peer.look()
+def test_a_handshake_during_the_wait_leaves_the_learned_endpoint() -> None:
+    peer = CheckedPeer(A, B, initiator=False)
+    peer.check()
     peer.shown = observed(ROAMED, 0)
-    assert peer.look(START_WAIT_S).endpoint is None
-    assert peer.look(OVER + 1).endpoint is None, "and it is no record that changed"
+    assert peer.check(INITIATION_WAIT_S).endpoint is None
+    assert peer.check(OVER + 1).endpoint is None, "and it is no record that changed"
 
 
-def test_a_record_that_changes_while_its_peer_is_waited_for_gives_the_endpoint() -> None:
-    peer = Peer(A, first=False)
-    peer.look()
+def test_a_record_that_changes_during_the_wait_determines_the_endpoint() -> None:
+    peer = CheckedPeer(A, initiator=False)
+    peer.check()
     peer.candidates = (B,)
-    assert peer.look(START_WAIT_S / 2)[::2] == (None, NOW + START_WAIT_S)
-    assert peer.look(START_WAIT_S).endpoint == B
+    assert peer.check(INITIATION_WAIT_S / 2)[::2] == (None, NOW + INITIATION_WAIT_S)
+    assert peer.check(INITIATION_WAIT_S).endpoint == B
 
 
 # -- records that change, and peers that were there before us ---------------------------------------------------------
@@ -71,32 +71,32 @@ def test_the_endpoint_to_write(
     shown: PeerState,
     written: Endpoint | None,
 ) -> None:
-    peer = Peer(*candidates, shown=shown)
-    peer.memory = Memory(candidates=before, heard=(0, shown.last_handshake)) if before else None
-    assert peer.look().endpoint == written
+    peer = CheckedPeer(*candidates, shown=shown)
+    peer.history = EndpointHistory(candidates=before, received=(0, shown.last_handshake)) if before else None
+    assert peer.check().endpoint == written
 
 
-def test_what_a_living_session_put_off_is_written_when_the_session_is_over() -> None:
-    peer = Peer(B, shown=observed(ROAMED, 0))
-    peer.memory = Memory(candidates=(A,))
-    assert peer.look().endpoint is None
-    assert peer.look(OVER / 2, received=32).endpoint is None
-    assert peer.look(OVER / 2, received=32).endpoint == B
+def test_a_new_candidate_is_written_when_the_live_session_is_over() -> None:
+    peer = CheckedPeer(B, shown=observed(ROAMED, 0))
+    peer.history = EndpointHistory(candidates=(A,))
+    assert peer.check().endpoint is None
+    assert peer.check(OVER / 2, received=32).endpoint is None
+    assert peer.check(OVER / 2, received=32).endpoint == B
 
 
 @pytest.mark.parametrize("age_s", [0, OVER])
-def test_where_an_idle_peer_was_when_we_were_restarted_is_let_be_until_it_does_not_answer_there(age_s: int) -> None:
-    peer = Peer(A, shown=observed(ROAMED, age_s))
-    assert not any(peer.look(OVER / 2).endpoint for _ in range(4))
-    assert peer.look(60, sent=500)[::2] == (None, peer.now + TURN_S)
-    assert peer.look(TURN_S, sent=500).endpoint == A
+def test_after_a_restart_the_endpoint_of_an_idle_peer_stays_until_it_does_not_answer(age_s: int) -> None:
+    peer = CheckedPeer(A, shown=observed(ROAMED, age_s))
+    assert not any(peer.check(OVER / 2).endpoint for _ in range(4))
+    assert peer.check(60, sent=500)[::2] == (None, peer.now + TURN_S)
+    assert peer.check(TURN_S, sent=500).endpoint == A
 
 
-def test_a_peer_that_moved_is_followed_once_its_old_place_is_silent_for_a_turn() -> None:
+def test_a_changed_record_is_followed_after_one_silent_turn_of_the_old_endpoint() -> None:
     """Its session is alive, as far as we know; its record has changed."""
-    peer = Peer(A, shown=observed(A, 10))
-    peer.look()
+    peer = CheckedPeer(A, shown=observed(A, 10))
+    peer.check()
     peer.candidates = (B,)
-    assert peer.look(1, sent=500)[::2] == (None, NOW + 1 + TURN_S)
-    assert peer.look(TURN_S - 1, sent=500).endpoint is None
-    assert peer.look(1, sent=500).endpoint == B
+    assert peer.check(1, sent=500)[::2] == (None, NOW + 1 + TURN_S)
+    assert peer.check(TURN_S - 1, sent=500).endpoint is None
+    assert peer.check(1, sent=500).endpoint == B

@@ -31,7 +31,7 @@ def seeing(*records: PeerRecord) -> MeshView:
     return view
 
 
-def test_an_announced_key_is_on_the_device_without_allowed_ips_and_no_peer_of_its_own() -> None:
+def test_an_announced_key_is_on_the_device_without_allowed_ips_and_is_not_a_peer() -> None:
     view = seeing(announcing())
     assert view.peers.keys() == {KEY}
     assert view.on_device.keys() == {KEY, NEXT}
@@ -43,7 +43,7 @@ def test_an_announced_key_is_on_the_device_without_allowed_ips_and_no_peer_of_it
     assert view.subnets() == {Prefix.parse("10.0.0.64/28")}
 
 
-def test_the_prefixes_move_as_the_record_gets_the_key() -> None:
+def test_the_prefixes_move_when_the_record_has_the_next_key() -> None:
     view = seeing(announcing())
     assert view.update(entries_of(record("10.0.0.64/28", NEXT), since=2)) == {KEY, NEXT}
     assert view.on_device == view.peers
@@ -51,7 +51,7 @@ def test_the_prefixes_move_as_the_record_gets_the_key() -> None:
 
 
 @pytest.mark.parametrize("after", [None, announcing(None), announcing(OTHER_KEY)])
-def test_an_announcement_that_is_taken_back_leaves_nothing(after: PeerRecord | None) -> None:
+def test_a_withdrawn_announcement_removes_the_next_key(after: PeerRecord | None) -> None:
     view = seeing(announcing())
     key = announcing().key
     touched = view.update(entries_of(after, since=2) if after else {key: Entry(2, None)})
@@ -61,13 +61,13 @@ def test_an_announcement_that_is_taken_back_leaves_nothing(after: PeerRecord | N
         assert view.on_device == {}
 
 
-@pytest.mark.parametrize("ours", [OWN_KEY, THIRD_KEY], ids=str)
-def test_who_announces_a_key_of_ours_is_a_peer_and_no_more(ours: PublicKey) -> None:
-    view = seeing(announcing(ours))
+@pytest.mark.parametrize("own_peers", [OWN_KEY, THIRD_KEY], ids=str)
+def test_announcing_one_of_this_nodes_own_keys_has_no_effect(own_peers: PublicKey) -> None:
+    view = seeing(announcing(own_peers))
     assert view.on_device.keys() == view.peers.keys() == {KEY}
 
 
-def test_who_announces_another_peers_key_takes_nothing_from_it() -> None:
+def test_announcing_the_key_of_another_peer_takes_nothing_from_that_peer() -> None:
     other = record("10.0.0.80/28", OTHER_KEY)
     view = seeing(other)
     before = view.on_device[OTHER_KEY]
@@ -82,7 +82,7 @@ def test_a_quarantined_record_announces_nothing() -> None:
     assert view.on_device.keys() == {KEY, NEXT}
 
 
-def test_of_two_that_announce_one_key_the_latest_counts() -> None:
+def test_the_latest_of_two_announcements_of_a_key_counts() -> None:
     other = replace(record("10.0.0.80/28", OTHER_KEY), next_public_key=NEXT)
     assert seeing(announcing(), other).on_device[NEXT].predecessor == OTHER_KEY
     assert seeing(other, announcing()).on_device[NEXT].predecessor == KEY

@@ -35,7 +35,7 @@ async def announced(*, limits: BrakeLimits | None = None) -> Scene:
     return scene
 
 
-async def test_a_next_key_stands_beside_the_present_one_where_that_one_is_and_is_kept_so() -> None:
+async def test_a_next_key_follows_the_endpoint_of_the_present_key() -> None:
     scene = await announced()
     assert scene.patches == [
         DevicePatch(
@@ -53,7 +53,7 @@ async def test_a_next_key_stands_beside_the_present_one_where_that_one_is_and_is
     assert scene.drift == 0
 
 
-async def test_a_next_key_is_not_kept_alive() -> None:
+async def test_a_next_key_has_no_persistent_keepalive() -> None:
     scene = Scene()
     scene.reconciler = Reconciler(scene.backend, WG, endpoints=EndpointTracker(persistent_keepalive=25))
     scene.desired_state()
@@ -66,7 +66,7 @@ async def test_a_next_key_is_not_kept_alive() -> None:
     assert scene.device.peers[NEXT_KEY].persistent_keepalive == 25
 
 
-async def test_a_record_with_the_next_key_is_one_patch_and_no_look_at_the_device() -> None:
+async def test_a_record_with_the_next_key_is_one_patch_without_a_read() -> None:
     scene = await announced()
     scene.forget()
     scene.put(record(2, key=NEXT))
@@ -80,7 +80,7 @@ async def test_a_record_with_the_next_key_is_one_patch_and_no_look_at_the_device
     assert scene.host.calls.total() == 1
 
 
-async def test_a_next_key_that_is_heard_of_last_takes_the_prefixes_before_the_bucket_tells() -> None:
+async def test_a_next_key_with_the_latest_handshake_gets_the_prefixes_before_the_bucket_changes() -> None:
     scene = await announced()
     scene.host.handshake(WG, NEXT_KEY, NOW - 1)
     await scene.reconcile_whole()
@@ -98,7 +98,7 @@ async def test_a_next_key_that_is_heard_of_last_takes_the_prefixes_before_the_bu
     assert scene.drift == 0
 
 
-async def test_who_announces_the_key_that_another_has_keeps_its_prefixes() -> None:
+async def test_a_peer_that_announces_the_key_of_another_peer_keeps_its_prefixes() -> None:
     scene = await announced()
     scene.host.handshake(WG, NEXT_KEY, NOW + 1)
     await scene.reconcile_whole()
@@ -108,7 +108,7 @@ async def test_who_announces_the_key_that_another_has_keeps_its_prefixes() -> No
     assert scene.shown[public_key_of(3)] == {Prefix.parse(subnet(3))}
 
 
-async def test_keys_that_were_replaced_go_at_once_however_many_they_are() -> None:
+async def test_replaced_keys_are_removed_at_once_whatever_their_number() -> None:
     scene = await settled(*mesh(4), limits=BrakeLimits(at_least=0, share=0.0))
     scene.put(*(announcing(number, NEXT + number) for number in range(1, 5)))
     await scene.reconcile()

@@ -26,7 +26,7 @@ SHOWN = PeerState(public_key=KEY, preshared_key=PRESHARED)
 CHANGE = PeerPatch(public_key=KEY, preshared_key=PRESHARED)
 
 
-def test_a_patch_that_says_nothing_is_false() -> None:
+def test_an_empty_patch_is_false() -> None:
     assert not DevicePatch()
     assert not DevicePatch(peers=(), remove_peers=frozenset(), add_addresses=frozenset(), mtu=None)
 
@@ -46,7 +46,7 @@ def test_a_patch_that_says_nothing_is_false() -> None:
         DevicePatch(remove_peers=frozenset({KEY})),
     ],
 )
-def test_a_patch_with_anything_to_write_is_true_zeros_too(patch: DevicePatch) -> None:
+def test_a_patch_with_anything_to_write_is_true_even_for_zero(patch: DevicePatch) -> None:
     assert patch
 
 
@@ -62,7 +62,7 @@ def test_a_patch_with_anything_to_write_is_true_zeros_too(patch: DevicePatch) ->
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_secrets_are_hidden_wherever_a_record_is_printed(value: object) -> None:
+def test_printed_records_hide_secret_keys(value: object) -> None:
     for text in (repr(value), str(value), f"{value}"):
         assert "hidden" in text
         assert KEY.text in text
@@ -72,5 +72,5 @@ def test_secrets_are_hidden_wherever_a_record_is_printed(value: object) -> None:
             assert secret.hex() not in text
 
 
-def test_what_takes_a_preshared_key_away_is_all_zero() -> None:
+def test_the_value_that_removes_a_preshared_key_is_all_zero() -> None:
     assert bytes(32) == NO_PRESHARED_KEY

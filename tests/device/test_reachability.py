@@ -1,4 +1,4 @@
-"""Whose device shows ours: a handshake since the claim, or anything else that it sent to us since, and nothing less."""
+"""Whose device shows own_peers: a handshake since the claim, or anything else that it sent to us since, and nothing less."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ def device(told: Told) -> dict[PublicKey, PeerState]:
 
 
 @given(STATES, STATES)
-def test_a_peer_is_proved_by_a_later_handshake_or_by_what_came_since(now: Told, before: Told) -> None:
+def test_a_peer_is_confirmed_by_a_later_handshake_or_by_received_data(now: Told, before: Told) -> None:
     """`wg` tells whole seconds: a handshake at 1000 may have been at 1000.9."""
     missing = {peer.public_key for peer in unconfirmed(PEERS, device(now), device(before), CLAIM)}
     for key in KEYS:

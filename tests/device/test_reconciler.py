@@ -12,7 +12,7 @@ A, B, C = public_key_of(1), public_key_of(2), public_key_of(3)
 FOREIGN = public_key_of(900)
 
 
-async def test_the_first_pass_makes_the_device_and_shows_every_peer() -> None:
+async def test_the_first_pass_creates_the_device_with_every_peer() -> None:
     scene = Scene()
     scene.put(*mesh(3))
     await scene.reconcile()
@@ -22,7 +22,7 @@ async def test_the_first_pass_makes_the_device_and_shows_every_peer() -> None:
     assert scene.reconciler.in_sync.is_set()
 
 
-async def test_a_target_without_a_revision_is_shown_but_is_no_complete_view() -> None:
+async def test_a_target_without_a_revision_is_written_but_is_not_in_sync() -> None:
     scene = Scene()
     scene.reconciler.set_target(BASE, scene.view.peers, None)
     await scene.reconcile()
@@ -31,7 +31,7 @@ async def test_a_target_without_a_revision_is_shown_but_is_no_complete_view() ->
     assert not scene.reconciler.in_sync.is_set()
 
 
-async def test_without_a_target_the_device_is_let_be() -> None:
+async def test_without_a_target_the_device_is_left_unchanged() -> None:
     scene = Scene()
     reconciler = type(scene.reconciler)(scene.backend, WG)
     reconciler.mark_changed({A}, 7)
@@ -40,7 +40,7 @@ async def test_without_a_target_the_device_is_let_be() -> None:
     assert reconciler.shown_revision is None
 
 
-async def test_one_peer_added_beside_a_thousand_is_one_small_write_and_no_read() -> None:
+async def test_one_peer_added_to_a_thousand_is_one_small_write_without_a_read() -> None:
     scene = await settled(*mesh(1000))
     scene.put(record(1001))
     await scene.reconcile()
@@ -51,7 +51,7 @@ async def test_one_peer_added_beside_a_thousand_is_one_small_write_and_no_read()
     assert scene.shown == scene.wanted
 
 
-async def test_a_peer_that_gains_a_subnet_has_its_allowed_ips_written_alone() -> None:
+async def test_a_peer_that_gains_a_subnet_gets_only_its_allowed_ips_written() -> None:
     scene = await settled(*mesh(3))
     scene.put(record(9, key=2))
     await scene.reconcile()
@@ -63,7 +63,7 @@ async def test_a_peer_that_gains_a_subnet_has_its_allowed_ips_written_alone() ->
     assert scene.shown == scene.wanted
 
 
-async def test_a_deleted_record_removes_its_peer_and_touches_no_other() -> None:
+async def test_a_deleted_record_removes_only_its_peer() -> None:
     scene = await settled(*mesh(3))
     scene.delete(2)
     await scene.reconcile()
@@ -72,7 +72,7 @@ async def test_a_deleted_record_removes_its_peer_and_touches_no_other() -> None:
     assert scene.shown == scene.wanted
 
 
-async def test_a_peer_that_was_removed_comes_back_by_one_write_without_a_read() -> None:
+async def test_a_removed_peer_is_added_again_by_one_write_without_a_read() -> None:
     scene = await settled(*mesh(3))
     scene.delete(2)
     await scene.reconcile()
@@ -103,7 +103,7 @@ async def test_a_hundred_changes_before_a_pass_are_one_patch() -> None:
     assert scene.reconciler.shown_revision == 101
 
 
-async def test_where_nothing_changed_nothing_is_written() -> None:
+async def test_nothing_is_written_if_nothing_changed() -> None:
     scene = await settled(*mesh(3))
     await scene.reconcile_whole()
     scene.put(record(2))
@@ -112,7 +112,7 @@ async def test_where_nothing_changed_nothing_is_written() -> None:
     assert scene.drift == 0
 
 
-async def test_a_revision_that_changes_no_peer_is_shown_without_a_call() -> None:
+async def test_a_revision_without_changed_peers_needs_no_backend_call() -> None:
     scene = await settled(*mesh(3))
     scene.reconciler.mark_changed((), 17)
     await scene.reconcile()
@@ -120,7 +120,7 @@ async def test_a_revision_that_changes_no_peer_is_shown_without_a_call() -> None
     assert not scene.host.calls
 
 
-async def test_an_mtu_that_fits_is_for_a_target_without_one_and_is_no_drift() -> None:
+async def test_set_mtu_applies_to_a_target_without_an_mtu_and_is_not_drift() -> None:
     scene = await settled(*mesh(1))
     scene.reconciler.set_mtu(1320)
     await scene.reconcile()
@@ -152,7 +152,7 @@ async def test_an_mtu_that_fits_is_for_a_target_without_one_and_is_no_drift() ->
         DevicePatch(up=False),
     ],
 )
-async def test_what_another_hand_changed_is_repaired_once_and_counted(tampering: DevicePatch) -> None:
+async def test_drift_is_repaired_once_and_counted(tampering: DevicePatch) -> None:
     scene = await settled(*mesh(3))
     before = scene.device
     scene.tamper(tampering)
@@ -164,7 +164,7 @@ async def test_what_another_hand_changed_is_repaired_once_and_counted(tampering:
     assert scene.drift == 1
 
 
-async def test_a_deleted_device_is_made_again_with_all_of_it() -> None:
+async def test_a_deleted_device_is_created_again_with_all_settings() -> None:
     scene = await settled(*mesh(3))
     before = scene.device
     scene.host.remove_device(WG)
@@ -173,7 +173,7 @@ async def test_a_deleted_device_is_made_again_with_all_of_it() -> None:
     assert scene.drift == 1
 
 
-async def test_a_device_deleted_unnoticed_fails_the_next_write_and_is_made_again() -> None:
+async def test_a_write_to_a_deleted_device_fails_and_the_next_pass_creates_it() -> None:
     scene = await settled(*mesh(3))
     scene.host.remove_device(WG)
     scene.put(record(4))
@@ -183,26 +183,26 @@ async def test_a_device_deleted_unnoticed_fails_the_next_write_and_is_made_again
     assert scene.shown == scene.wanted
 
 
-async def test_a_foreign_peer_goes_at_the_next_whole_pass() -> None:
+async def test_a_foreign_peer_is_removed_by_the_next_full_pass() -> None:
     scene = await settled(*mesh(2))
     scene.tamper(DevicePatch(peers=(create(900),)))
     await scene.reconcile_whole()
     assert scene.shown == scene.wanted
 
 
-async def test_a_foreign_peer_that_shall_be_kept_stays_whatever_the_bucket_does() -> None:
+async def test_a_kept_foreign_peer_stays_whatever_changes_in_the_bucket() -> None:
     scene = await settled(*mesh(2), keep_foreign_peers=True)
     scene.tamper(DevicePatch(peers=(create(900),)))
     await scene.reconcile_whole()
     scene.put(record(9, key=900))
-    scene.delete(9)  # gone again before a pass: never ours
+    scene.delete(9)  # gone again before a pass: never own_peers
     scene.delete(2)
     await scene.reconcile()
     assert set(scene.shown) == {A, FOREIGN}
     assert scene.drift == 0
 
 
-async def test_a_peer_of_ours_goes_even_where_foreign_ones_are_kept() -> None:
+async def test_an_own_peer_is_removed_even_if_foreign_peers_are_kept() -> None:
     scene = await settled(*mesh(2), keep_foreign_peers=True)
     scene.delete(2)
     await scene.reconcile_whole()

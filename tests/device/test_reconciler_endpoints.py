@@ -22,7 +22,7 @@ TWO = ["192.0.2.98:8", "192.0.2.99:9"]
 
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "START_WAIT_S", 0.05)
+    monkeypatch.setattr(endpoints, "INITIATION_WAIT_S", 0.05)
     monkeypatch.setattr(endpoints, "TURN_S", 0.05)
 
 
@@ -31,7 +31,7 @@ def waiting() -> Scene:
     return Scene(own_key=HIGHEST)
 
 
-async def test_a_new_peer_that_is_to_speak_first_is_one_small_write_without_an_endpoint() -> None:
+async def test_a_new_peer_that_initiates_is_one_small_write_without_an_endpoint() -> None:
     scene = waiting()
     scene.put(*mesh(100))
     await scene.reconcile()
@@ -43,16 +43,16 @@ async def test_a_new_peer_that_is_to_speak_first_is_one_small_write_without_an_e
     assert scene.host.calls == {"apply": 1}
 
 
-async def test_a_new_peer_to_whom_we_speak_first_has_its_endpoint_at_once_and_needs_no_second_look() -> None:
+async def test_a_new_peer_of_the_initiator_gets_its_endpoint_at_once_and_needs_no_check() -> None:
     scene = Scene(own_key=LOWEST)
     scene.put(record(2))
     await scene.reconcile()
     assert scene.peer(2).endpoint == scene.view.peers[public_key_of(2)].endpoints[0]
-    assert scene.reconciler._endpoints.look_at == inf
+    assert scene.reconciler._endpoints.next_check_at == inf
 
 
 @pytest.mark.usefixtures("short_waits")
-async def test_a_peer_that_does_not_speak_is_given_its_endpoint_soon_by_one_write() -> None:
+async def test_peers_that_do_not_initiate_get_their_endpoints_soon_by_one_write() -> None:
     scene = waiting()
     scene.put(*mesh(2))
     async with running(scene):
@@ -63,25 +63,25 @@ async def test_a_peer_that_does_not_speak_is_given_its_endpoint_soon_by_one_writ
         assert second == DevicePatch(
             peers=tuple(PeerPatch(public_key=peer.public_key, endpoint=peer.endpoint) for peer in second.peers)
         )
-        await until(lambda: scene.reconciler._endpoints.look_at == inf)
+        await until(lambda: scene.reconciler._endpoints.next_check_at == inf)
     assert scene.drift == 0
 
 
 @pytest.mark.usefixtures("short_waits")
-async def test_a_peer_that_spoke_first_keeps_where_it_spoke_from() -> None:
+async def test_a_peer_that_initiated_keeps_its_learned_endpoint() -> None:
     scene = waiting()
     scene.put(record(1))
     await scene.reconcile()
     scene.host.roam(WG, A, ROAMED)
     scene.host.handshake(WG, A, time.time())
     async with running(scene):
-        await until(lambda: scene.reconciler._endpoints.look_at == inf)
+        await until(lambda: scene.reconciler._endpoints.next_check_at == inf)
     assert scene.peer(1).endpoint == ROAMED
     assert len(scene.patches) == 1
 
 
 @pytest.mark.usefixtures("short_waits")
-async def test_the_candidates_of_a_silent_peer_have_their_turns_as_long_as_it_is_asked() -> None:
+async def test_the_candidates_of_a_silent_peer_get_turns_while_traffic_is_sent() -> None:
     scene = Scene(own_key=LOWEST)
     scene.put(record(2, endpoints=TWO))
     tried: list[str] = []
@@ -91,27 +91,27 @@ async def test_the_candidates_of_a_silent_peer_have_their_turns_as_long_as_it_is
         peer = scene.device.peers.get(public_key_of(2))
         if peer and str(peer.endpoint) not in tried[-1:]:
             tried.append(str(peer.endpoint))
-            scene.host.ask(WG, peer.public_key)
+            scene.host.send_unanswered(WG, peer.public_key)
         return len(tried) == 4
 
     async with running(scene):
         await scene.reconciler.in_sync.wait()
         await until(asked)
-        await until(lambda: scene.reconciler._endpoints.look_at == inf)  # nobody asks any more
+        await until(lambda: scene.reconciler._endpoints.next_check_at == inf)  # nobody asks any more
     assert tried == TWO * 2
 
 
-async def test_a_peer_that_goes_before_it_spoke_is_no_reason_to_look_again_though_its_removal_is_held() -> None:
+async def test_a_peer_that_left_needs_no_endpoint_check_even_if_its_removal_is_pending() -> None:
     scene = Scene(own_key=HIGHEST, limits=BrakeLimits(share=0.0, at_least=1))
     scene.put(*mesh(2))
     await scene.reconcile()
     scene.delete(1, 2)
     await scene.reconcile_whole()
     assert len(scene.reconciler.brake.pending) == 1
-    assert scene.reconciler._endpoints.look_at == inf
+    assert scene.reconciler._endpoints.next_check_at == inf
 
 
-async def test_a_peer_that_went_and_comes_back_is_new() -> None:
+async def test_a_peer_that_was_removed_and_comes_back_is_new() -> None:
     scene = waiting()
     scene.put(record(1))
     await scene.reconcile()
@@ -122,8 +122,8 @@ async def test_a_peer_that_went_and_comes_back_is_new() -> None:
     assert scene.peer(1).endpoint is None
 
 
-async def test_without_a_look_no_endpoint_is_written_to_a_peer_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "START_WAIT_S", 0.0)
+async def test_new_candidates_are_not_written_without_reading_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "INITIATION_WAIT_S", 0.0)
     scene = waiting()
     scene.put(record(1))
     await scene.reconcile()
@@ -136,7 +136,7 @@ async def test_without_a_look_no_endpoint_is_written_to_a_peer_that_is_there(mon
 
 
 @pytest.mark.parametrize(("keepalive_s", "written"), [(0, TWO[1]), (25, TWO[0])])
-async def test_keepalives_are_no_question_to_a_living_session(
+async def test_keepalives_do_not_start_turns_in_a_live_session(
     monkeypatch: pytest.MonkeyPatch, keepalive_s: int, written: str
 ) -> None:
     monkeypatch.setattr(endpoints, "TURN_S", 0.0)
@@ -149,7 +149,7 @@ async def test_keepalives_are_no_question_to_a_living_session(
     await scene.reconcile()
     scene.host.handshake(WG, A, time.time())
     await scene.reconcile_whole()
-    scene.host.ask(WG, A, tx_bytes=300)
+    scene.host.send_unanswered(WG, A, tx_bytes=300)
     await scene.reconcile_whole()
     assert str(scene.peer(1).endpoint) == written
     assert scene.peer(1).persistent_keepalive == keepalive_s
@@ -164,14 +164,14 @@ class Clock:
     time = monotonic
 
 
-@pytest.mark.parametrize(("peers", "rest_s"), [(10, endpoints.START_WAIT_S), (10_000, 5.0)])
-async def test_the_larger_the_device_the_longer_it_is_left_alone(
+@pytest.mark.parametrize(("peers", "rest_s"), [(10, endpoints.INITIATION_WAIT_S), (10_000, 5.0)])
+async def test_the_pause_between_endpoint_checks_grows_with_the_number_of_peers(
     monkeypatch: pytest.MonkeyPatch, peers: int, rest_s: float
 ) -> None:
     monkeypatch.setattr(reconcile, "time", Clock())
     scene = waiting()
-    scene.reconciler._whole_at = inf
+    scene.reconciler._next_full_pass_at = inf
     scene.put(*mesh(peers))
     await scene.reconcile()
     await scene.reconcile_whole()
-    assert scene.reconciler._look_at == 1000.0 + rest_s
+    assert scene.reconciler._next_check_at == 1000.0 + rest_s

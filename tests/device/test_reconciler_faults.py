@@ -11,7 +11,7 @@ from tests.device.reconciling import RULES, Scene, mesh, record, settled
 
 @pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("after", [None, 1, 2, 3])
-async def test_after_a_failed_write_the_device_is_read_and_becomes_right(whole: bool, after: int | None) -> None:
+async def test_after_a_failed_write_the_next_pass_reads_and_repairs_the_device(whole: bool, after: int | None) -> None:
     scene = await settled(*mesh(2))
     if whole:
         scene.reconciler.request_full_pass()
@@ -33,7 +33,7 @@ async def test_after_a_failed_write_the_device_is_read_and_becomes_right(whole: 
 
 
 @pytest.mark.parametrize("operation", ["read", "create"])
-async def test_no_view_is_claimed_to_be_shown_before_it_is(operation: str) -> None:
+async def test_a_failed_first_pass_is_not_in_sync(operation: str) -> None:
     scene = Scene()
     scene.put(*mesh(2))
     scene.host.fail_next("read" if operation == "read" else "create")
@@ -49,7 +49,7 @@ async def test_no_view_is_claimed_to_be_shown_before_it_is(operation: str) -> No
 # -- what happens while a pass is under way ---------------------------------------------------------------------------
 
 
-async def test_an_update_while_the_device_is_read_is_shown_and_is_no_drift() -> None:
+async def test_an_update_during_a_read_is_applied_and_is_not_drift() -> None:
     scene = await settled(*mesh(2))
     scene.backend.meanwhile.append(lambda: scene.put(record(3)))
     await scene.reconcile_whole()
@@ -58,7 +58,7 @@ async def test_an_update_while_the_device_is_read_is_shown_and_is_no_drift() -> 
     assert (scene.reconciler.shown_revision, scene.drift) == (3, 0)
 
 
-async def test_an_update_while_the_device_is_written_waits_for_the_next_pass() -> None:
+async def test_an_update_during_a_write_is_applied_by_the_next_pass() -> None:
     scene = await settled(*mesh(2))
     scene.backend.meanwhile.append(lambda: scene.put(record(4)))
     scene.put(record(3))
@@ -69,7 +69,7 @@ async def test_an_update_while_the_device_is_written_waits_for_the_next_pass() -
     assert scene.reconciler.shown_revision == 4
 
 
-async def test_a_peer_that_goes_while_it_is_written_goes_from_the_device_too() -> None:
+async def test_a_peer_deleted_during_its_write_is_removed_from_the_device() -> None:
     scene = await settled(*mesh(2))
     scene.backend.meanwhile.append(lambda: scene.delete(3))
     scene.put(record(3))
@@ -79,7 +79,7 @@ async def test_a_peer_that_goes_while_it_is_written_goes_from_the_device_too() -
     assert len(scene.shown) == 2
 
 
-async def test_an_endpoint_that_changes_while_the_peer_is_written_is_written_too() -> None:
+async def test_an_endpoint_that_changes_during_the_write_of_its_peer_is_written() -> None:
     scene = await settled(*mesh(2))
     scene.backend.meanwhile.append(lambda: scene.put(record(3, endpoints=["192.0.2.99:9"])))
     scene.put(record(3))
@@ -88,7 +88,7 @@ async def test_an_endpoint_that_changes_while_the_peer_is_written_is_written_too
     assert str(scene.peer(3).endpoint) == "192.0.2.99:9"
 
 
-async def test_a_target_set_while_a_pass_is_under_way_is_reached_and_is_no_drift() -> None:
+async def test_a_target_set_during_a_pass_is_applied_and_is_not_drift() -> None:
     scene = await settled(*mesh(2))
 
     def moved() -> None:

@@ -33,7 +33,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "LONGEST_RETRY_S", 0.004)
 
 
-async def test_it_wakes_for_a_target_for_a_change_and_for_distrust() -> None:
+async def test_a_target_a_change_and_a_requested_full_pass_wake_the_loop() -> None:
     scene = Scene()
     scene.put(*mesh(2))
     async with running(scene):
@@ -47,7 +47,7 @@ async def test_it_wakes_for_a_target_for_a_change_and_for_distrust() -> None:
         await until(lambda: scene.host.device(WG) is not None and scene.shown == scene.wanted)
 
 
-async def test_a_pass_that_nothing_woke_finds_what_another_hand_did(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_periodic_full_pass_finds_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "FULL_PASS_EVERY_S", 0.02)
     scene = Scene()
     scene.put(*mesh(2))
@@ -57,7 +57,7 @@ async def test_a_pass_that_nothing_woke_finds_what_another_hand_did(monkeypatch:
         await until(lambda: scene.shown == scene.wanted)
 
 
-async def test_a_mesh_that_never_rests_does_not_put_off_the_whole_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_constant_updates_do_not_delay_the_full_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "FULL_PASS_EVERY_S", 0.05)
     scene = Scene()
     async with running(scene):
@@ -71,7 +71,7 @@ async def test_a_mesh_that_never_rests_does_not_put_off_the_whole_pass(monkeypat
         await until(busy)
 
 
-async def test_without_a_target_it_neither_calls_the_backend_nor_spins(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_target_the_loop_does_not_call_the_backend_or_spin(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene()
     idle = reconcile.Reconciler(scene.backend, WG)
     looks = 0
@@ -90,7 +90,7 @@ async def test_without_a_target_it_neither_calls_the_backend_nor_spins(monkeypat
 
 
 @pytest.mark.usefixtures("quick_retries")
-async def test_it_tries_again_until_the_backend_works() -> None:
+async def test_the_loop_retries_until_the_backend_works() -> None:
     scene = Scene()
     scene.put(*mesh(3))
     for _ in range(10):
@@ -106,7 +106,7 @@ async def test_it_tries_again_until_the_backend_works() -> None:
     assert scene.shown == scene.wanted
 
 
-async def test_retries_come_ever_later_and_begin_anew_after_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_retry_delay_doubles_and_is_reset_by_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     pause = asyncio.sleep
 

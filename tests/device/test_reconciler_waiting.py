@@ -43,7 +43,7 @@ async def hundred_vanish() -> Scene:
     return scene
 
 
-async def test_when_all_peers_vanish_a_few_go_and_the_others_are_held() -> None:
+async def test_if_all_peers_vanish_a_few_are_removed_and_the_others_are_pending() -> None:
     scene = await hundred_vanish()
     assert len(scene.shown) == 70
     assert scene.reconciler.brake.pending == scene.shown.keys()
@@ -51,15 +51,15 @@ async def test_when_all_peers_vanish_a_few_go_and_the_others_are_held() -> None:
     assert len(scene.shown) == 70
 
 
-async def test_held_peers_go_once_they_are_released() -> None:
+async def test_released_removals_are_applied() -> None:
     scene = await hundred_vanish()
-    scene.reconciler.brake.allow_pending()
+    scene.reconciler.brake.release()
     await scene.reconcile_whole()
     assert scene.shown == {}
     assert scene.drift == 0
 
 
-async def test_held_peers_go_when_they_were_held_long_enough(clock: Clock) -> None:
+async def test_pending_removals_are_applied_after_the_maximum_wait(clock: Clock) -> None:
     scene = await hundred_vanish()
     clock.ahead_s = 599
     await scene.reconcile_whole()
@@ -70,9 +70,9 @@ async def test_held_peers_go_when_they_were_held_long_enough(clock: Clock) -> No
     assert scene.drift == 0
 
 
-async def test_a_release_outlives_a_failing_write() -> None:
+async def test_a_release_survives_a_failed_write() -> None:
     scene = await hundred_vanish()
-    scene.reconciler.brake.allow_pending()
+    scene.reconciler.brake.release()
     scene.reconciler.request_full_pass()
     scene.host.fail_next("apply")
     with pytest.raises(BackendError):
@@ -81,18 +81,18 @@ async def test_a_release_outlives_a_failing_write() -> None:
     assert scene.shown == {}
 
 
-async def test_a_held_peer_that_comes_back_is_held_no_longer_and_stays() -> None:
+async def test_a_pending_peer_that_comes_back_is_no_longer_pending_and_stays() -> None:
     scene = await hundred_vanish()
     back = int.from_bytes(min(scene.shown), "big")
     scene.put(record(back))
     await scene.reconcile()
     assert public_key_of(back) not in scene.reconciler.brake.pending
-    scene.reconciler.brake.allow_pending()
+    scene.reconciler.brake.release()
     await scene.reconcile_whole()
     assert scene.shown == scene.wanted
 
 
-async def test_a_held_peer_that_comes_back_gets_again_what_another_had_taken() -> None:
+async def test_a_pending_peer_that_comes_back_gets_back_a_prefix_that_had_moved() -> None:
     scene = await settled(*mesh(3), limits=NARROW)
     scene.delete(2, 3)
     await scene.reconcile()
@@ -106,7 +106,7 @@ async def test_a_held_peer_that_comes_back_gets_again_what_another_had_taken() -
     assert scene.shown[held] == scene.wanted[held]
 
 
-async def test_foreign_peers_in_number_are_held_too() -> None:
+async def test_removals_of_many_foreign_peers_are_pending_too() -> None:
     scene = await settled(*mesh(2), limits=NARROW)
     scene.tamper(DevicePatch(peers=(create(900), create(901))))
     await scene.reconcile_whole()
@@ -127,7 +127,7 @@ def roam(scene: Scene, *, handshake_age_s: float | None) -> None:
 
 
 @pytest.mark.parametrize("handshake_age_s", [1.0, 9999.0, None])
-async def test_a_roamed_endpoint_is_let_be_as_long_as_the_record_is_the_same(handshake_age_s: float | None) -> None:
+async def test_a_roamed_endpoint_stays_while_the_record_is_unchanged(handshake_age_s: float | None) -> None:
     scene = await settled(*mesh(2))
     roam(scene, handshake_age_s=handshake_age_s)
     await scene.reconcile_whole()
@@ -137,7 +137,7 @@ async def test_a_roamed_endpoint_is_let_be_as_long_as_the_record_is_the_same(han
     assert scene.patches == []
 
 
-async def test_a_roamed_endpoint_of_a_living_session_outlives_a_change_of_the_record(clock: Clock) -> None:
+async def test_a_roamed_endpoint_of_a_live_session_survives_a_changed_record(clock: Clock) -> None:
     scene = await settled(*mesh(2))
     roam(scene, handshake_age_s=1)
     scene.put(record(1, endpoints=["192.0.2.99:9", str(ROAMED)]))
@@ -158,7 +158,7 @@ async def test_a_changed_record_moves_a_peer_without_a_session() -> None:
     assert scene.patches == [DevicePatch(peers=(PeerPatch(public_key=A, endpoint=wanted),))]
 
 
-async def test_an_endpoint_found_among_the_records_own_counts_as_written() -> None:
+async def test_an_endpoint_found_among_the_candidates_counts_as_written() -> None:
     """After a restart of the agent the device has its endpoints already: a later change of the record is one."""
     scene = await settled(record(1, endpoints=["192.0.2.99:9"]))
     restarted = Scene()
@@ -172,7 +172,7 @@ async def test_an_endpoint_found_among_the_records_own_counts_as_written() -> No
     assert str(scene.peer(1).endpoint) == "192.0.2.98:8"
 
 
-async def test_an_endpoint_that_roaming_had_learned_before_the_record_counts_as_written() -> None:
+async def test_a_roamed_endpoint_that_the_record_names_later_counts_as_written() -> None:
     scene = await settled(*mesh(2))
     scene.host.roam(WG, A, ROAMED)
     scene.put(record(1, endpoints=[str(ROAMED)]))

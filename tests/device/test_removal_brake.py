@@ -14,7 +14,7 @@ LIMITS = st.builds(
     share=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
     at_least=st.integers(0, 4),
     window_s=st.just(60.0),
-    hold_s=st.sampled_from([0.0, 30.0, 600.0]),
+    max_wait_s=st.sampled_from([0.0, 30.0, 600.0]),
 )
 
 
@@ -29,19 +29,19 @@ def braked(surplus: int) -> RemovalBrake:
     return brake
 
 
-def test_of_a_hundred_peers_thirty_go_and_seventy_are_held() -> None:
+def test_thirty_of_a_hundred_removals_are_admitted_and_seventy_are_pending() -> None:
     brake = RemovalBrake(BrakeLimits())
     gone = brake.admit(HUNDRED, present=100, now=0)
     assert (len(gone), len(brake.pending)) == (30, 70)
     assert gone | brake.pending == HUNDRED
 
 
-def test_of_a_small_mesh_five_may_go() -> None:
+def test_five_removals_of_a_small_mesh_are_admitted() -> None:
     brake = RemovalBrake(BrakeLimits())
     assert len(brake.admit(first(7), present=7, now=0)) == 5
 
 
-def test_one_by_one_no_more_go_than_at_once() -> None:
+def test_removals_one_by_one_have_the_same_limit() -> None:
     brake = RemovalBrake(BrakeLimits())
     left = HUNDRED
     for second, key in enumerate(sorted(HUNDRED)[:40]):
@@ -49,7 +49,7 @@ def test_one_by_one_no_more_go_than_at_once() -> None:
     assert (len(left), len(brake.pending)) == (70, 10)
 
 
-def test_when_the_window_has_passed_others_may_go_and_those_held_stay() -> None:
+def test_a_new_window_admits_new_removals_and_not_pending_ones() -> None:
     brake = braked(100)
     early, late = public_key_of(200), public_key_of(201)
     assert brake.admit(brake.pending | {early}, present=71, now=59.9) == frozenset()
@@ -57,7 +57,7 @@ def test_when_the_window_has_passed_others_may_go_and_those_held_stay() -> None:
     assert len(brake.pending) == 71
 
 
-def test_a_held_removal_goes_when_its_time_is_over_and_not_before() -> None:
+def test_a_pending_removal_is_admitted_after_the_maximum_wait() -> None:
     brake = braked(100)
     held = frozenset(brake.pending)
     assert brake.admit(held, present=70, now=599.9) == frozenset()
@@ -65,23 +65,23 @@ def test_a_held_removal_goes_when_its_time_is_over_and_not_before() -> None:
     assert not brake.pending
 
 
-def test_released_removals_go_at_once_and_later_ones_are_held_again() -> None:
+def test_released_removals_are_admitted_at_once_and_later_ones_are_pending() -> None:
     brake = braked(100)
     held = frozenset(brake.pending)
-    brake.allow_pending()
+    brake.release()
     late = frozenset(public_key_of(number) for number in range(200, 240))
     assert brake.admit(held | late, present=110, now=1) >= held
     assert brake.pending < late
 
 
-def test_released_removals_take_nothing_from_the_allowance_of_others() -> None:
+def test_released_removals_do_not_count_against_the_limit() -> None:
     brake = braked(31)
-    brake.allow_pending()
+    brake.release()
     brake.admit(frozenset(brake.pending), present=70, now=61)
     assert len(brake.admit(first(69) - first(31), present=69, now=62)) == 20
 
 
-def test_a_held_peer_that_comes_back_is_held_no_longer_and_begins_anew() -> None:
+def test_a_pending_peer_that_comes_back_and_vanishes_again_waits_from_the_start() -> None:
     brake = braked(100)
     back = max(brake.pending)
     brake.admit(brake.pending - {back}, present=70, now=300)
@@ -91,11 +91,11 @@ def test_a_held_peer_that_comes_back_is_held_no_longer_and_begins_anew() -> None
     assert back not in brake.admit(frozenset(brake.pending), present=70, now=601)
 
 
-def test_what_could_not_be_removed_is_admitted_again_released_or_not() -> None:
+def test_an_admitted_removal_that_failed_is_admitted_again() -> None:
     brake = RemovalBrake(BrakeLimits())
     gone = brake.admit(HUNDRED, present=100, now=0)
     assert brake.admit(HUNDRED, present=100, now=1) == gone
-    brake.allow_pending()
+    brake.release()
     assert brake.admit(HUNDRED, present=100, now=2) == HUNDRED
     assert brake.admit(HUNDRED, present=100, now=90) == HUNDRED
 
@@ -103,7 +103,7 @@ def test_what_could_not_be_removed_is_admitted_again_released_or_not() -> None:
 @given(
     LIMITS, st.lists(st.tuples(st.frozensets(st.sampled_from(sorted(first(12)))), st.sampled_from([0, 1, 29, 31, 61])))
 )
-def test_no_window_sees_more_than_the_limit_go_but_for_those_that_were_held(
+def test_no_window_admits_more_than_the_limit_besides_pending_removals(
     limits: BrakeLimits, steps: list[tuple[Peers, int]]
 ) -> None:
     """The surplus only grows by what vanishes; the device loses what is admitted."""
@@ -125,7 +125,7 @@ def test_no_window_sees_more_than_the_limit_go_but_for_those_that_were_held(
         assert brake.pending == surplus
 
 
-def test_what_could_not_be_removed_counts_once_in_the_window_in_which_it_goes_at_last() -> None:
+def test_a_removal_that_failed_counts_once_in_its_last_window() -> None:
     brake = RemovalBrake(BrakeLimits())
     gone = brake.admit(first(30), present=100, now=0)
     assert brake.admit(first(35), present=100, now=1) == gone
@@ -135,7 +135,7 @@ def test_what_could_not_be_removed_counts_once_in_the_window_in_which_it_goes_at
 
 
 @given(LIMITS, st.lists(st.frozensets(st.sampled_from(sorted(first(12)))), max_size=5))
-def test_everything_surplus_is_removed_in_the_end_and_nothing_else_ever(
+def test_every_surplus_peer_is_removed_in_the_end_and_no_other(
     limits: BrakeLimits, surpluses: list[Peers]
 ) -> None:
     brake = RemovalBrake(limits)
@@ -144,4 +144,4 @@ def test_everything_surplus_is_removed_in_the_end_and_nothing_else_ever(
         assert gone | brake.pending == surplus
         assert not gone & brake.pending
     left = frozenset(brake.pending)
-    assert brake.admit(left, present=12, now=len(surpluses) + limits.hold_s) == left
+    assert brake.admit(left, present=12, now=len(surpluses) + limits.max_wait_s) == left

@@ -41,7 +41,7 @@ def gone(ifname: str) -> DeviceEvent:
         (EventDiff(None, None), 2),
     ],
 )
-async def test_each_event_of_our_device_and_each_failure_is_one_look(
+async def test_each_event_of_the_device_and_each_failure_requests_one_full_pass(
     backend: EventDiff, looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device_events, "RETRY_S", 0.0)

@@ -46,7 +46,7 @@ def value(**changes: object) -> bytes:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["record"]["name"] or "nameless")
-def test_golden_pairs_are_read_and_written_byte_for_byte(vector: dict[str, Any]) -> None:
+def test_golden_records_decode_and_encode_byte_for_byte(vector: dict[str, Any]) -> None:
     record = decode_record(vector["key"], vector["value"].encode())
     expected = vector["record"]
     assert record == PeerRecord(**expected | {"public_key": PublicKey.parse(expected["public_key"])})
@@ -55,7 +55,7 @@ def test_golden_pairs_are_read_and_written_byte_for_byte(vector: dict[str, Any])
     assert encode_record(record) == vector["value"].encode()
 
 
-def test_the_five_escapes_of_go_are_written_and_read() -> None:
+def test_the_five_escapes_of_go_are_encoded_and_decoded() -> None:
     name = "<>&\u2028\u2029"
     record = replace(decode_record(KEY, value()), name=name)
     assert encode_record(record).startswith(rb'{"name":"\u003c\u003e\u0026\u2028\u2029",')
@@ -63,18 +63,18 @@ def test_the_five_escapes_of_go_are_written_and_read() -> None:
 
 
 @given(peer_records())
-def test_a_record_reads_as_it_was_written(record: PeerRecord) -> None:
+def test_an_encoded_record_decodes_to_the_same_record(record: PeerRecord) -> None:
     assert decode_record(record.key, encode_record(record)) == record
 
 
 @given(peer_records())
-def test_without_the_optional_members_there_is_no_trace_of_them(record: PeerRecord) -> None:
+def test_unset_optional_members_are_not_encoded(record: PeerRecord) -> None:
     plain = replace(record, endpoints=(), instance="", nonce="", agent="", next_public_key=None, lease=0, address="")
     assert [*json.loads(encode_record(plain))] == ["name", "public_key", "advertise_address", "allowed_ip", "wg_port"]
 
 
 @given(peer_records())
-def test_the_value_is_what_any_json_reader_takes_it_for(record: PeerRecord) -> None:
+def test_the_value_decodes_with_the_standard_json_module(record: PeerRecord) -> None:
     members = json.loads(encode_record(record))
     assert members["name"] == record.name
     assert members["allowed_ip"] == record.allowed_ip
@@ -82,7 +82,7 @@ def test_the_value_is_what_any_json_reader_takes_it_for(record: PeerRecord) -> N
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_a_key_is_base64url_with_padding_of_the_text(text: str) -> None:
+def test_a_kv_key_is_padded_base64url_of_the_allowed_ip(text: str) -> None:
     assert record_key(text) == "peers." + urlsafe_b64encode(text.encode()).decode()
     assert allowed_ip_of_key(record_key(text)) == text
 
@@ -96,12 +96,12 @@ def test_unknown_members_are_ignored(unknown: object) -> None:
     assert decode_record(KEY, extended) == decode_record(KEY, value())
 
 
-def test_of_a_member_given_twice_the_last_counts_as_in_0_3_0() -> None:
+def test_the_last_of_duplicate_members_counts_as_in_0_3_0() -> None:
     doubled = value().replace(b'"wg_port": 51820', b'"wg_port": 1, "wg_port": 51821')
     assert decode_record(KEY, doubled).wg_port == 51821
 
 
-def test_an_advertise_address_in_another_spelling_is_normalised() -> None:
+def test_an_advertise_address_is_normalised() -> None:
     assert decode_record(KEY, value(advertise_address="2001:DB8:0::1")).advertise_address == "2001:db8::1"
 
 
@@ -111,18 +111,18 @@ def test_host_bits_in_the_allowed_ip_stay_in_the_key_and_not_in_the_subnet() -> 
     assert (record.allowed_ip, record.subnet) == (text, Prefix.parse(SUBNET))
 
 
-def test_endpoints_that_can_not_be_read_are_skipped() -> None:
+def test_invalid_endpoints_are_skipped() -> None:
     texts = ["name.example:1", "192.0.2.1:0", "", "[fd00::1]:2", "quic:192.0.2.9:443", "192.0.2.2:3"]
     record = decode_record(KEY, value(endpoints=texts))
     assert record.candidates == (Endpoint("fd00::1", 2), Endpoint("192.0.2.2", 3))
 
 
 @pytest.mark.parametrize("text", ["", "no key", b64encode(bytes(32)).decode(), "\0" * 44])
-def test_an_announced_key_that_can_not_be_read_is_skipped(text: str) -> None:
+def test_an_invalid_next_public_key_is_ignored(text: str) -> None:
     assert decode_record(KEY, value(next_public_key=text)) == decode_record(KEY, value())
 
 
-def test_an_announced_key_comes_last_and_leaves_the_rest_as_it_was() -> None:
+def test_a_next_public_key_is_encoded_after_the_other_members() -> None:
     plain = decode_record(KEY, value())
     announcing = encode_record(replace(plain, next_public_key=PublicKey(bytes([2] * 32))))
     member = f',"next_public_key":"{b64encode(bytes([2] * 32)).decode()}"}}'
@@ -132,28 +132,28 @@ def test_an_announced_key_comes_last_and_leaves_the_rest_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("written", "allowed_ip"), [("fd10:0:1::", "fd10:0:1::/48"), ("fd10:0:1::7", "fd10:0:1::7/48")]
 )
-def test_the_address_of_a_device_of_0_3_0_is_the_allowed_ip_as_written(written: str, allowed_ip: str) -> None:
+def test_the_device_address_of_a_0_3_0_record_is_the_allowed_ip_as_written(written: str, allowed_ip: str) -> None:
     assert decode_record(record_key(allowed_ip), value(allowed_ip=allowed_ip)).device_address == written
 
 
-def test_the_address_of_a_device_is_what_its_record_tells() -> None:
+def test_the_device_address_is_the_address_of_the_record() -> None:
     assert decode_record(KEY, value(address="FD10:0:1:0::9")).device_address == "fd10:0:1::9"
 
 
 @pytest.mark.parametrize(
     "text", ["", "127.0.0.1", "fd10:0:2::9", "fd10:0:1::9%eth0", "fd10:0:1::9\n::1 bank", "no address"]
 )
-def test_an_address_that_is_not_the_subnets_is_skipped(text: str) -> None:
+def test_an_address_outside_the_subnet_is_ignored(text: str) -> None:
     assert decode_record(KEY, value(address=text)) == decode_record(KEY, value())
 
 
-def test_no_more_than_so_many_endpoints_are_read() -> None:
+def test_endpoints_beyond_the_maximum_are_ignored() -> None:
     record = decode_record(KEY, value(endpoints=[f"192.0.2.1:{port}" for port in range(1, 100)]))
     assert [endpoint.port for endpoint in record.endpoints] == [*range(1, MAX_ENDPOINTS + 1)]
 
 
 @given(peer_records(), st.lists(endpoints(), max_size=3))
-def test_a_peer_can_always_be_tried_somewhere(record: PeerRecord, listed: list[Endpoint]) -> None:
+def test_a_record_has_at_least_one_candidate(record: PeerRecord, listed: list[Endpoint]) -> None:
     fallback = Endpoint(record.advertise_address, record.wg_port)
     assert replace(record, endpoints=tuple(listed)).candidates == (tuple(listed) or (fallback,))
 
@@ -209,7 +209,7 @@ BOMB = MAX_RECORD_BYTES // 2 - 200
         (value(advertise_address="fe80::1%eth0"), "not an IP address"),
     ],
 )
-def test_a_bad_value_is_refused_with_its_reason(bad: bytes, reason: str) -> None:
+def test_an_invalid_value_is_refused_with_a_reason(bad: bytes, reason: str) -> None:
     with pytest.raises(RecordError) as caught:
         decode_record(KEY, bad)
     assert reason in str(caught.value)
@@ -218,7 +218,7 @@ def test_a_bad_value_is_refused_with_its_reason(bad: bytes, reason: str) -> None
 
 
 @pytest.mark.parametrize("text", ["", "fd10::", "fd10::/129", "10.0.0.0/33", "/48", "fd10::/-1", "name/48", "::1%lo/8"])
-def test_an_allowed_ip_that_is_none_is_refused(text: str) -> None:
+def test_an_invalid_allowed_ip_is_refused(text: str) -> None:
     with pytest.raises(RecordError, match=r"form ADDRESS/LENGTH|prefix length here|not an IP address"):
         decode_record(record_key(text), value(allowed_ip=text))
 
@@ -244,7 +244,7 @@ def test_an_allowed_ip_that_is_none_is_refused(text: str) -> None:
         (record_key("fd10:0:1:0::/48"), "its key says"),  # the same subnet, another text
     ],
 )
-def test_a_key_that_is_not_that_of_the_value_is_refused(key: str, reason: str) -> None:
+def test_a_kv_key_that_differs_from_the_value_is_refused(key: str, reason: str) -> None:
     assert KEY.endswith("=")
     with pytest.raises(RecordError, match=reason):
         decode_record(key, value())
@@ -266,7 +266,7 @@ ANY_VALUES = st.one_of(
 
 
 @given(st.just(KEY) | st.text(max_size=40) | st.text(max_size=40).map("peers.".__add__), ANY_VALUES)
-def test_nothing_under_any_key_does_worse_than_be_refused(key: str, anything: bytes) -> None:
+def test_decoding_any_key_and_value_raises_only_record_errors(key: str, anything: bytes) -> None:
     try:
         record = decode_record(key, anything)
     except RecordError:

@@ -10,16 +10,16 @@ from ikto_core.mesh.view import Entry
 SETTINGS = MeshSettings("fd10::/16", 48)
 
 
-def test_settings_read_as_they_were_written() -> None:
+def test_encoded_settings_decode_to_the_same_settings() -> None:
     assert read_settings(Entry(1, SETTINGS.encode())) == SETTINGS
 
 
-def test_the_bytes_are_those_that_every_version_of_ikto_writes() -> None:
+def test_the_encoded_settings_are_the_same_in_every_version() -> None:
     assert SETTINGS.encode() == b'{"mesh_cidr":"fd10::/16","subnet_prefix":48}'
 
 
 @pytest.mark.parametrize("entry", [None, Entry(1, None)])
-def test_a_bucket_without_settings_has_none(entry: Entry | None) -> None:
+def test_missing_settings_are_none(entry: Entry | None) -> None:
     assert read_settings(entry) is None
 
 
@@ -39,20 +39,20 @@ def test_a_bucket_without_settings_has_none(entry: Entry | None) -> None:
     ],
     ids=lambda value: repr(value[:30]),
 )
-def test_garbage_counts_as_no_settings(value: bytes) -> None:
+def test_malformed_settings_are_none(value: bytes) -> None:
     assert read_settings(Entry(1, value)) is None
 
 
 @given(st.binary(max_size=100))
-def test_no_value_makes_reading_fail(value: bytes) -> None:
+def test_reading_settings_never_raises(value: bytes) -> None:
     assert read_settings(Entry(1, value)) is None
 
 
-def test_a_later_versions_members_are_ignored() -> None:
+def test_unknown_members_of_settings_are_ignored() -> None:
     assert read_settings(Entry(1, SETTINGS.encode()[:-1] + b',"name":"m"}')) == SETTINGS
 
 
-def test_each_contradiction_is_named_with_both_values() -> None:
+def test_each_difference_is_reported_with_both_values() -> None:
     assert SETTINGS.differences(SETTINGS) == []
     assert SETTINGS.differences(MeshSettings("fd10::/16", 64)) == ["subnet_prefix is 48, not 64"]
     assert SETTINGS.differences(MeshSettings("10.0.0.0/8", 24)) == [

@@ -20,7 +20,7 @@ def seeing(*records: PeerRecord, rules: MeshRules = RULES) -> MeshView:
     return view
 
 
-def test_removing_an_overlaps_winner_gives_the_subnet_to_the_loser() -> None:
+def test_deleting_the_accepted_record_accepts_the_overlapping_one() -> None:
     winner, loser = record("10.0.0.32/28"), record("10.0.0.33/32", OTHER_KEY)
     view = seeing(winner, loser)
     assert view.quarantined[loser.key].reason == "10.0.0.33/32 overlaps 10.0.0.32/28 of 'peer'"
@@ -29,7 +29,7 @@ def test_removing_an_overlaps_winner_gives_the_subnet_to_the_loser() -> None:
     assert view.peers.keys() == {OTHER_KEY}
 
 
-def test_a_canonical_record_takes_its_subnet_from_others_that_came_before() -> None:
+def test_a_canonical_record_replaces_earlier_noncanonical_ones() -> None:
     earlier = record("10.0.0.33/32"), record("10.0.0.47/32", OTHER_KEY)
     view = seeing(*earlier)
     canonical = record("10.0.0.32/28", THIRD_KEY)
@@ -38,7 +38,7 @@ def test_a_canonical_record_takes_its_subnet_from_others_that_came_before() -> N
     assert view.quarantined.keys() == {r.key for r in earlier}
 
 
-def test_what_overlaps_our_own_subnet_is_quarantined_and_says_so() -> None:
+def test_a_record_that_overlaps_this_nodes_own_subnet_is_quarantined() -> None:
     view = seeing(record("10.0.0.16/28"), record("10.0.0.17/32", OTHER_KEY))
     assert view.peers == {}
     assert {q.reason.partition(" overlaps ")[2] for q in view.quarantined.values()} == {"our own subnet 10.0.0.16/28"}
@@ -59,7 +59,7 @@ def test_a_peer_that_gives_up_one_of_two_subnets_keeps_the_other() -> None:
     assert view.peers[KEY].allowed_ips == {kept.subnet}
 
 
-def test_our_own_records_are_no_peer_but_hold_their_subnets_as_they_do_on_other_nodes() -> None:
+def test_own_records_are_not_peers_but_their_subnets_are_taken() -> None:
     moved, irregular = record("10.0.0.64/28", OWN_KEY), record("10.0.0.65/32")
     view = seeing(record(str(OWN_SUBNET), OWN_KEY), moved, irregular)
     assert view.peers == {}
@@ -79,7 +79,7 @@ def test_a_record_outside_the_mesh_is_quarantined_with_that_reason() -> None:
 @pytest.mark.parametrize(
     "spoil", [lambda value: value[:-1], lambda value: value * 100, lambda _: b"[" * 9999, lambda _: b"\xff"]
 )
-def test_garbage_beside_good_records_harms_nobody(spoil: Callable[[bytes], bytes]) -> None:
+def test_a_malformed_record_does_not_affect_other_records(spoil: Callable[[bytes], bytes]) -> None:
     good, bad = record("10.0.0.64/28"), record("10.0.0.32/28", OTHER_KEY)
     view = seeing(good, bad)
     peer = view.peers[KEY]
@@ -98,18 +98,18 @@ def test_garbage_beside_good_records_harms_nobody(spoil: Callable[[bytes], bytes
         ("10.0.0.128/28", None),  # held, by a canonical record: the lock on its key is guard enough
     ],
 )
-def test_whose_record_of_another_form_holds_some_of_a_subnet_can_be_asked_for(asked: str, holder: str | None) -> None:
+def test_noncanonical_overlap_returns_the_overlapping_record(asked: str, holder: str | None) -> None:
     view = seeing(record("10.0.0.65/32"), record("10.0.0.128/28", OTHER_KEY))
     held = view.noncanonical_overlap(Prefix.parse(asked))
     assert (held.record.allowed_ip if held else None) == holder
 
 
-def test_nobody_else_holds_our_own_subnet() -> None:
+def test_the_own_record_is_not_a_noncanonical_overlap() -> None:
     assert seeing(record(str(OWN_SUBNET), OWN_KEY)).noncanonical_overlap(OWN_SUBNET) is None
 
 
 @pytest.mark.parametrize("own_key", [OWN_KEY, OTHER_KEY], ids=str)
-def test_a_record_of_ours_is_nobody_elses_whichever_of_our_keys_it_has(own_key: PublicKey) -> None:
+def test_a_record_with_any_own_key_is_an_own_record(own_key: PublicKey) -> None:
     view = seeing(record("10.0.0.65/32", own_key), rules=replace(RULES, other_own_keys={OTHER_KEY}))
     assert view.noncanonical_overlap(Prefix.parse("10.0.0.64/28")) is None
     assert view.peers == {}
@@ -120,7 +120,7 @@ ALIKE = [("fd10::/12", "fd10::/120"), ("fd10:1::/48", "fd10:1:2::/48")]
 
 
 @pytest.mark.parametrize(("goes", "stays"), ALIKE + [pair[::-1] for pair in ALIKE])
-def test_a_deletion_takes_the_record_that_it_names_and_none_whose_key_begins_alike(goes: str, stays: str) -> None:
+def test_a_deletion_removes_only_the_record_with_that_key(goes: str, stays: str) -> None:
     rules = MeshRules(cidr=Prefix.parse("fd00::/8"), subnet_prefix=48, own_key=OWN_KEY)
     view = seeing(record(goes), record(stays, OTHER_KEY), rules=rules)
     view.update({record_key(goes): Entry(3, None)})
@@ -130,14 +130,14 @@ def test_a_deletion_takes_the_record_that_it_names_and_none_whose_key_begins_ali
 
 
 @pytest.mark.parametrize("name", ["", ".", "../../etc/hosts", "a b", "a\nb", "\x1b[2J", "\u202e", "no\0", "x" * 9999])
-def test_no_name_is_a_reason_to_leave_a_peer_out(name: str) -> None:
+def test_a_peer_is_accepted_whatever_its_name(name: str) -> None:
     """Nothing hangs on names: subnets and keys are what tells nodes apart."""
     view = seeing(record("10.0.0.64/28", name=name), record("10.0.0.32/28", OTHER_KEY, name=name))
     assert view.peers.keys() == {KEY, OTHER_KEY}
     assert view.peers[KEY].name == name
 
 
-def test_one_more_record_touches_none_of_ten_thousand_others() -> None:
+def test_a_new_record_leaves_ten_thousand_peers_unchanged() -> None:
     rules = MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=OWN_KEY)
     keys = [PublicKey(number.to_bytes(32, "big")) for number in range(1, 10_002)]
     crowd = [record(f"fd10:{n >> 8:x}:{n & 255:x}::/48", key) for n, key in enumerate(keys, start=1)]

@@ -125,7 +125,7 @@ def numbered(batches: Iterable[Iterable[Change]]) -> list[dict[str, Entry]]:
 
 @EXAMPLES
 @given(SOME_RULES, BATCHES)
-def test_the_view_is_what_a_look_at_the_whole_bucket_says(rules: MeshRules, batches: list[list[Change]]) -> None:
+def test_the_view_equals_a_naive_view_of_the_whole_bucket(rules: MeshRules, batches: list[list[Change]]) -> None:
     view, bucket = MeshView(rules), dict[str, Entry]()
     for changes in numbered(batches):
         before = dict(view.on_device)
@@ -144,7 +144,7 @@ def test_the_view_is_what_a_look_at_the_whole_bucket_says(rules: MeshRules, batc
 
 @EXAMPLES
 @given(SOME_RULES, BATCHES)
-def test_a_quarantine_names_who_holds_the_subnet(rules: MeshRules, batches: list[list[Change]]) -> None:
+def test_a_quarantine_names_the_overlapping_record(rules: MeshRules, batches: list[list[Change]]) -> None:
     view, bucket = MeshView(rules), dict[str, Entry]()
     for changes in numbered(batches):
         view.update(changes)
@@ -160,7 +160,7 @@ def test_a_quarantine_names_who_holds_the_subnet(rules: MeshRules, batches: list
 
 @EXAMPLES
 @given(st.lists(CHANGES, max_size=12), st.randoms(use_true_random=False), st.integers(1, 4))
-def test_two_nodes_that_saw_different_orders_accept_the_same(changes: list[Change], chance: Random, size: int) -> None:
+def test_nodes_that_saw_different_orders_accept_the_same_records(changes: list[Change], chance: Random, size: int) -> None:
     [bucket] = numbered([changes])
     once = MeshView(RULES)
     once.update(bucket)
@@ -175,7 +175,7 @@ def test_two_nodes_that_saw_different_orders_accept_the_same(changes: list[Chang
 
 @EXAMPLES
 @given(st.lists(RECORDS, max_size=10), st.lists(CANONICAL, min_size=2, max_size=3, unique=True))
-def test_nodes_with_different_claims_agree_on_which_subnets_are_held(others: list[PeerRecord], own: list[str]) -> None:
+def test_nodes_with_different_claims_agree_on_the_taken_subnets(others: list[PeerRecord], own: list[str]) -> None:
     saved_claim = [record(subnet, key) for subnet, key in zip(own, KEYS, strict=False)]
     bucket = entries_of(*[other for other in others if other.key not in {c.key for c in saved_claim}], *saved_claim)
     held = []

@@ -14,7 +14,7 @@ ANY_KEYS = private_keys() | public_keys() | preshared_keys()
 
 
 @given(ANY_KEYS)
-def test_a_key_reads_as_it_prints(key: Key) -> None:
+def test_a_key_parses_from_its_own_text(key: Key) -> None:
     assert type(key).parse(key.text) == key
     assert key.text == b64encode(key).decode()
 
@@ -28,24 +28,24 @@ def test_a_key_has_32_bytes(length: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "A", "A" * 43, "A" * 44, "!" * 44, "é" * 44, "A" * 43 + "=\n", " " + "A" * 43 + "=", "A" * 42 + "B="]
 )
-def test_what_is_no_base64_of_32_bytes_is_a_value_error(text: str) -> None:
+def test_text_that_is_not_base64_of_32_bytes_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError, match="WireGuard key"):
         Key.parse(text)
 
 
-def test_a_second_spelling_of_the_same_bytes_is_refused() -> None:
+def test_noncanonical_base64_is_refused() -> None:
     with pytest.raises(ValueError, match="canonical"):
         Key.parse("A" * 42 + "B=")  # the last two bits belong to no byte
 
 
-def test_the_zero_key_is_nobodys_public_key() -> None:
+def test_the_all_zero_key_is_not_a_public_key() -> None:
     with pytest.raises(ValueError, match="all-zero"):
         PublicKey.parse(Key(bytes(32)).text)
     assert PresharedKey.parse(Key(bytes(32)).text) == bytes(32)
 
 
 @given(private_keys() | preshared_keys())
-def test_a_secret_is_in_no_text_that_is_made_by_accident(key: SecretKey) -> None:
+def test_str_repr_and_format_hide_a_secret_key(key: SecretKey) -> None:
     for text in (str(key), repr(key), f"{key}", f"{key!r}", f"{[key]}"):
         assert key.text not in text
         assert key.hex() not in text
@@ -53,12 +53,12 @@ def test_a_secret_is_in_no_text_that_is_made_by_accident(key: SecretKey) -> None
 
 
 @given(st.lists(public_keys()))
-def test_keys_compare_sort_and_pickle_as_their_bytes(keys: list[PublicKey]) -> None:
+def test_keys_compare_sort_and_pickle_like_bytes(keys: list[PublicKey]) -> None:
     assert sorted(keys) == sorted(bytes(key) for key in keys)
     assert pickle.loads(pickle.dumps(keys)) == keys  # noqa: S301 - our own
 
 
-def test_a_public_key_shows_as_wg_prints_it() -> None:
+def test_a_public_key_prints_as_in_wg() -> None:
     key = PublicKey(bytes([1] * 32))
     assert str(key) == key.text
     assert repr(key) == f"PublicKey({key.text})"

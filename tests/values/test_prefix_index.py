@@ -14,11 +14,11 @@ STEPS = MESHES.flatmap(
 
 
 @given(STEPS)
-def test_who_holds_any_of_a_subnet_is_known_after_any_additions_and_removals(steps: list[tuple[Prefix, str]]) -> None:
+def test_overlap_owner_agrees_with_a_linear_search_after_any_changes(steps: list[tuple[Prefix, str]]) -> None:
     index, held = PrefixIndex(), dict[Prefix, str]()
     for subnet, step in steps:
         overlapping = [owner for other, owner in held.items() if other.overlaps(subnet)]
-        holder = index.holder(subnet)
+        holder = index.overlap_owner(subnet)
         assert holder in overlapping if overlapping else holder is None
         if step == "add" and not overlapping:
             held[subnet] = str(subnet)
@@ -30,14 +30,14 @@ def test_who_holds_any_of_a_subnet_is_known_after_any_additions_and_removals(ste
 
 
 @given(STEPS)
-def test_a_discarded_subnet_leaves_nothing_behind(steps: list[tuple[Prefix, str]]) -> None:
+def test_an_index_is_empty_after_every_subnet_is_discarded(steps: list[tuple[Prefix, str]]) -> None:
     index = PrefixIndex()
     held = []
     for subnet, _ in steps:
-        if index.holder(subnet) is None:
+        if index.overlap_owner(subnet) is None:
             index.add(subnet, "owner")
             held.append(subnet)
     for subnet in reversed(held):
         index.discard(subnet)
     assert len(index) == 0
-    assert all(index.holder(subnet) is None for subnet, _ in steps)
+    assert all(index.overlap_owner(subnet) is None for subnet, _ in steps)

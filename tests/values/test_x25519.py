@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from ikto_core.testing.strategies import private_keys
 from ikto_core.values import keys
 from ikto_core.values.keys import PrivateKey, PublicKey
-from ikto_core.values.x25519 import X25519, PyNaClX25519, PythonWireGuardX25519, curve
+from ikto_core.values.x25519 import X25519, PyNaClX25519, PythonWireGuardX25519, load_x25519
 
 # RFC 7748: Alice and Bob of section 6.1, and the first iteration of section 5.2
 VECTORS = [
@@ -30,22 +30,22 @@ VECTORS = [
 ]
 
 
-def wireguard_curve() -> PythonWireGuardX25519:
+def python_wireguard_x25519() -> PythonWireGuardX25519:
     pytest.importorskip("python_wireguard", reason="python-wireguard is not installed", exc_type=ImportError)
     return PythonWireGuardX25519()
 
 
-@pytest.fixture(params=[PyNaClX25519, wireguard_curve], ids=["PyNaCl", "python-wireguard"])
+@pytest.fixture(params=[PyNaClX25519, python_wireguard_x25519], ids=["PyNaCl", "python-wireguard"])
 def used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> X25519:
-    """The curve that keys are made with."""
+    """The load_x25519 that keys are made with."""
     used: X25519 = request.param()
-    monkeypatch.setattr(keys, "curve", lambda: used)
+    monkeypatch.setattr(keys, "load_x25519", lambda: used)
     return used
 
 
 @pytest.mark.usefixtures("used")
 @pytest.mark.parametrize(("private", "public"), VECTORS)
-def test_the_public_key_is_that_of_the_rfc(private: str, public: str) -> None:
+def test_public_keys_match_the_vectors_of_rfc_7748(private: str, public: str) -> None:
     assert PrivateKey(bytes.fromhex(private)).public().hex() == public
 
 
@@ -69,21 +69,21 @@ def test_wg_derives_the_same_public_key() -> None:
 
 @settings(max_examples=50)
 @given(key=private_keys())
-def test_both_derive_the_same_from_any_key(key: PrivateKey) -> None:
-    assert wireguard_curve().public(key) == PyNaClX25519().public(key)
+def test_both_implementations_derive_the_same_public_key(key: PrivateKey) -> None:
+    assert python_wireguard_x25519().public(key) == PyNaClX25519().public(key)
 
 
-def test_the_zero_key_that_python_wireguard_makes_of_garbage_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = wireguard_curve()
+def test_an_all_zero_key_from_python_wireguard_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = python_wireguard_x25519()
     zero = made._key("!" * 44)
     monkeypatch.setattr(made._key, "key_pair", lambda: (zero, zero))
     with pytest.raises(ValueError, match="zero key"):
         made.generate()
 
 
-def test_where_python_wireguard_works_it_is_used() -> None:
-    wireguard_curve()
-    assert isinstance(curve(), PythonWireGuardX25519)
+def test_python_wireguard_is_used_if_it_works() -> None:
+    python_wireguard_x25519()
+    assert isinstance(load_x25519(), PythonWireGuardX25519)
 
 
 BROKEN = {
@@ -106,13 +106,13 @@ wireguard = SimpleNamespace(c_library=SimpleNamespace(generate_public_key=lambda
 
 
 @pytest.mark.parametrize("program", BROKEN.values(), ids=BROKEN.keys())
-def test_a_python_wireguard_that_does_not_work_is_done_without(
+def test_pynacl_is_used_if_python_wireguard_does_not_work(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "python_wireguard.py").write_text(program)
     monkeypatch.syspath_prepend(tmp_path)
     for name in [name for name in sys.modules if name.partition(".")[0] == "python_wireguard"]:
         monkeypatch.delitem(sys.modules, name)
-    found = curve.__wrapped__()
+    found = load_x25519.__wrapped__()
     monkeypatch.delitem(sys.modules, "python_wireguard", raising=False)
     assert isinstance(found, PyNaClX25519)

@@ -1,9 +1,15 @@
-"""A peer that is looked at now and then: what the endpoint rule makes of it."""
+"""A peer that the endpoint policy checks at chosen times."""
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S, Choice, Memory, Moment, choose_endpoint
+from ikto_core.device.endpoint_policy import (
+    HANDSHAKE_RECENT_S,
+    EndpointChoice,
+    EndpointHistory,
+    Moment,
+    choose_endpoint,
+)
 from ikto_core.device.model import PeerState
 from ikto_core.testing.devices import public_key_of
 from ikto_core.testing.strategies import endpoints
@@ -17,46 +23,46 @@ AGES = st.none() | st.integers(-1000, 1000)
 OVER = HANDSHAKE_RECENT_S
 
 
-def observed(endpoint: Endpoint | None, age_s: float | None = None) -> PeerState:
-    """Return a peer at an endpoint whose last handshake is so long ago; None: there was none."""
-    return replace(BARE, endpoint=endpoint, last_handshake=None if age_s is None else EPOCH - age_s)
+def observed(endpoint: Endpoint | None, handshake_age_s: float | None = None) -> PeerState:
+    """Return a peer at an endpoint whose last handshake has this age; None: it never had one."""
+    return replace(BARE, endpoint=endpoint, last_handshake=None if handshake_age_s is None else EPOCH - handshake_age_s)
 
 
-class Peer:
-    """A peer that is looked at now and then, and what was written for it."""
+class CheckedPeer:
+    """A peer that is checked at chosen times, and the endpoints that were written for it."""
 
     def __init__(
-        self, *candidates: Endpoint, shown: PeerState | None = None, first: bool = True, keepalive: bool = False
+        self, *candidates: Endpoint, shown: PeerState | None = None, initiator: bool = True, keepalive: bool = False
     ) -> None:
         self.candidates = candidates
         self.shown = shown
-        self.memory: Memory | None = None
+        self.history: EndpointHistory | None = None
         self.now = NOW
         self.written: list[tuple[float, Endpoint]] = []
-        self.unrouted: set[Endpoint] = set()  # where this host can't send to
-        self._first, self._keepalive = first, keepalive
+        self.without_route: set[Endpoint] = set()  # endpoints that this host has no route to
+        self._initiator, self._keepalive = initiator, keepalive
 
-    def look(self, after_s: float = 0, *, sent: int = 0, received: int = 0, shake: bool = False) -> Choice:
-        """Look at the peer after so long, in which this was sent and received; what is to be written is."""
+    def check(self, after_s: float = 0, *, sent: int = 0, received: int = 0, handshake: bool = False) -> EndpointChoice:
+        """Check the peer after a time in which these bytes were sent and received, and write the chosen endpoint."""
         self.now += after_s
         if self.shown:
             self.shown = replace(
                 self.shown,
                 tx_bytes=self.shown.tx_bytes + sent,
                 rx_bytes=self.shown.rx_bytes + received,
-                last_handshake=self.epoch if shake else self.shown.last_handshake,
+                last_handshake=self.epoch if handshake else self.shown.last_handshake,
             )
         at = Moment(self.now, self.epoch)
         choice = choose_endpoint(
             self.candidates,
-            self.memory,
+            self.history,
             self.shown,
             at=at,
-            first=self._first,
+            initiator=self._initiator,
             keepalive=self._keepalive,
-            has_route=lambda endpoint: endpoint not in self.unrouted,
+            has_route=lambda endpoint: endpoint not in self.without_route,
         )
-        self.memory = choice.memory
+        self.history = choice.history
         self.shown = self.shown or BARE
         if choice.endpoint:
             self.written.append((self.now, choice.endpoint))
