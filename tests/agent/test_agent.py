@@ -1,4 +1,4 @@
-"""The agent ends when it is told to, whatever it is at."""
+"""The agent stops when it is cancelled, also during a key rotation, and reports what failed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.agent import key_rotation as rotation
+from ikto_core.agent import key_rotation
 from ikto_core.agent.agent import run_agent, running
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.report import Report
@@ -22,17 +22,17 @@ from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.lab.nats_server import NatsServer
 from ikto_core.store.bucket import Bucket
 from tests.nodes import OWN_PRIVATE_KEY, until
-from tests.observers.test_runner import Notes
+from tests.observers.test_runner import RecordingObserver
 
 IPAM = IpamPlugin(name="random", summary="", make=RandomStrategy)
 
 
-class LingeringBackend(FakeBackend):
-    """Takes its time to end, once it has begun to: long enough for a stop to arrive meanwhile."""
+class SlowBackend(FakeBackend):
+    """Takes a while to close its event stream, so that a cancellation can arrive meanwhile."""
 
     def __init__(self) -> None:
         super().__init__(FakeHost())
-        self.ending = asyncio.Event()
+        self.closing = asyncio.Event()
 
     @asynccontextmanager
     async def open(self, _: BackendContext) -> AsyncIterator[FakeBackend]:
@@ -43,16 +43,16 @@ class LingeringBackend(FakeBackend):
             async for event in super().events():
                 yield event
         finally:
-            self.ending.set()
+            self.closing.set()
             for _ in range(20):
                 await asyncio.sleep(0)
 
 
-async def test_a_stop_in_the_middle_of_a_switch_of_keys_ends_the_agent(
+async def test_a_cancellation_during_the_switch_of_keys_ends_the_agent(
     shared_server: NatsServer, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Up to Python 3.12 a TaskGroup that one of its tasks has ended already takes a cancellation for its own."""
-    monkeypatch.setattr(rotation, "learning_s", lambda _: 0.0)
+    """Up to Python 3.12 a TaskGroup that one of its tasks is already ending swallows a cancellation."""
+    monkeypatch.setattr(key_rotation, "learning_s", lambda _: 0.0)
     config = Config(
         private_address="auto",
         mesh_cidr="fd10::/16",
@@ -64,16 +64,16 @@ async def test_a_stop_in_the_middle_of_a_switch_of_keys_ends_the_agent(
         nats_kv=bucket.name,
     )
     write_private_key(tmp_path / "key", OWN_PRIVATE_KEY)
-    next_key = ensure_next_key(tmp_path / "key")  # so the agent goes on with the rotation
-    backend = LingeringBackend()
-    plugin = BackendPlugin(name="lingering", summary="", open=backend.open)
+    next_key = ensure_next_key(tmp_path / "key")  # so the agent resumes the rotation
+    backend = SlowBackend()
+    plugin = BackendPlugin(name="slow", summary="", open=backend.open)
     options = AgentOptions(
         config=config, backend=plugin, ipam=IPAM, key_path=tmp_path / "key", socket=tmp_path / "socket"
     )
     agent = asyncio.create_task(run_agent(options, OWN_PRIVATE_KEY))
     async with asyncio.timeout(20):
-        await backend.ending.wait()
-    assert load_private_key(tmp_path / "key") == next_key, "it is the switch that ends it"
+        await backend.closing.wait()
+    assert load_private_key(tmp_path / "key") == next_key, "the switch ends the first agent"
     agent.cancel()
     await asyncio.wait([agent], timeout=5)
     stopped = agent.done()
@@ -83,56 +83,56 @@ async def test_a_stop_in_the_middle_of_a_switch_of_keys_ends_the_agent(
     assert agent.cancelled()
 
 
-async def _fails_when_it_is_stopped() -> None:
+async def _fail_when_cancelled() -> None:
     try:
         await asyncio.Event().wait()
     finally:
-        raise BackendError("it could not be closed")
+        raise BackendError("could not be closed")
 
 
-async def _beside(coroutine: Coroutine[Any, Any, None], raised: Exception | None = None) -> None:
+async def _run_beside(coroutine: Coroutine[Any, Any, None], raised: Exception | None = None) -> None:
     async with asyncio.timeout(5), running(coroutine):
-        await asyncio.sleep(0)  # so that it has begun
+        await asyncio.sleep(0)  # so that the coroutine has begun
         if raised:
             raise raised
 
 
-async def test_what_fails_as_it_is_stopped_is_told_and_leaves_no_cancellation_behind() -> None:
+async def test_an_error_while_stopping_is_raised_and_leaves_no_cancellation_behind() -> None:
     with pytest.raises(BackendError, match="could not be closed"):
-        await _beside(_fails_when_it_is_stopped())
+        await _run_beside(_fail_when_cancelled())
     task = asyncio.current_task()
     assert task
     assert task.cancelling() == 0
 
 
-async def test_what_a_block_raises_comes_before_what_fails_because_of_it() -> None:
-    mine = ValueError("mine")
-    with pytest.raises(ValueError, match="mine") as raised:
-        await _beside(_fails_when_it_is_stopped(), mine)
-    assert raised.value is mine
+async def test_an_error_of_the_block_is_raised_rather_than_one_of_the_stopped_agent() -> None:
+    error = ValueError("of the block")
+    with pytest.raises(ValueError, match="of the block") as raised:
+        await _run_beside(_fail_when_cancelled(), error)
+    assert raised.value is error
 
 
-async def test_tasks_of_the_block_that_fail_are_its_own_affair() -> None:
-    """Up to Python 3.12 they leave a cancellation behind that nobody asked for."""
+async def test_a_failing_task_group_in_the_block_raises_its_own_errors() -> None:
+    """Up to Python 3.12 they leave behind a cancellation that was never requested."""
 
     async def block() -> None:
-        async with running(_fails_when_it_is_stopped()), asyncio.TaskGroup() as tasks:
-            tasks.create_task(_fails())
+        async with running(_fail_when_cancelled()), asyncio.TaskGroup() as tasks:
+            tasks.create_task(_fail())
 
     with pytest.raises(ExceptionGroup) as raised:
         await asyncio.create_task(block())
     assert [str(error) for error in raised.value.exceptions] == ["no"]
 
 
-async def test_a_stop_of_the_block_is_one_whatever_fails_meanwhile() -> None:
-    block = asyncio.create_task(_beside(_fails_when_it_is_stopped(), None))
+async def test_a_cancelled_block_is_cancelled_although_something_fails_meanwhile() -> None:
+    block = asyncio.create_task(_run_beside(_fail_when_cancelled(), None))
     await asyncio.sleep(0)
     block.cancel()
     await asyncio.wait([block])
     assert block.cancelled()
 
 
-async def test_an_agents_observers_are_told_shown_in_its_status_and_closed_when_it_stops(
+async def test_observers_receive_events_appear_in_the_status_and_are_closed_with_the_agent(
     shared_server: NatsServer, bucket: Bucket, tmp_path: Path
 ) -> None:
     config = Config(
@@ -143,17 +143,17 @@ async def test_an_agents_observers_are_told_shown_in_its_status_and_closed_when_
         nats_kv=bucket.name,
     )
     plugin = BackendPlugin(name="fake", summary="", open=FakeHost().open)
-    told, failing, agents = Notes(), Notes(), list[Report]()
-    failing.opens = _fails
-    runs = (told.run("told"), failing.run("failing=x"))
+    working, failing, agents = RecordingObserver(), RecordingObserver(), list[Report]()
+    failing.on_open = _fail
+    runs = (working.run("working"), failing.run("failing=x"))
     options = AgentOptions(config=config, backend=plugin, ipam=IPAM, observers=runs, on_agent=agents.append)
     async with asyncio.timeout(20), running(run_agent(options, OWN_PRIVATE_KEY)):
-        await until(lambda: told.mesh.ready and runs[1].failure)
+        await until(lambda: working.mesh.ready and runs[1].failure)
         shown = (await agents[0].status()).observers
-        assert [(view.name, view.failure) for view in shown] == [("told", None), ("failing=x", "no")]
-        assert shown[0].counters.events == sum(len(call) for call in told.calls)
-    assert (told.opened, told.closed) == (1, 1)
+        assert [(view.name, view.failure) for view in shown] == [("working", None), ("failing=x", "no")]
+        assert shown[0].counters.events == sum(len(call) for call in working.calls)
+    assert (working.opened, working.closed) == (1, 1)
 
 
-async def _fails() -> None:
+async def _fail() -> None:
     raise BackendError("no")

@@ -1,4 +1,4 @@
-"""A program runs agents in its own event loop: it waits for what it needs, is told what happens, and stops them."""
+"""A program runs agents in its own event loop: it waits for their progress, reads their events, and stops them."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ import structlog
 
 from ikto_backends.fake import FakeHost
 from ikto_core import embedding
-from ikto_core.agent import key_rotation as rotation
+from ikto_core.agent import key_rotation
 from ikto_core.config import Config, config_of
 from ikto_core.device.backend import BackendPlugin
 from ikto_core.disk.key_file import load_private_key, write_private_key
@@ -35,7 +35,7 @@ TIMEOUT_S = 20
 
 
 class Embedder:
-    """A program with a host for each of its agents."""
+    """A program that runs agents, each on a fake host of its own."""
 
     def __init__(self, server: NatsServer, bucket: Bucket, directory: Path) -> None:
         self.server = server
@@ -43,7 +43,7 @@ class Embedder:
         self.directory = directory
         self.hosts: dict[int, FakeHost] = {}
 
-    def config(self, number: int, **members: Any) -> Config:
+    def config(self, number: int, **settings: Any) -> Config:
         defaults: dict[str, Any] = {
             "name": f"node-{number}",
             "private_address": f"fd10:{number:x}::1",
@@ -53,24 +53,26 @@ class Embedder:
             "nats_kv": self.bucket.name,
             "backend": "fake",
         }
-        return config_of(**defaults | members)
+        return config_of(**defaults | settings)
 
     def backend(self, number: int) -> BackendPlugin:
         host = self.hosts.setdefault(number, FakeHost())
         return BackendPlugin(name="fake", summary="", open=host.open)
 
     @asynccontextmanager
-    async def agent(self, number: int, **members: Any) -> AsyncIterator[RunningAgent]:
+    async def agent(self, number: int, **settings: Any) -> AsyncIterator[RunningAgent]:
         async with asyncio.timeout(TIMEOUT_S):
-            config, key = self.config(number, **members), private_key_of(number)
+            config, key = self.config(number, **settings), private_key_of(number)
             async with running_agent(config, private_key=key, backend=self.backend(number)) as agent:
                 yield agent
 
     def peers(self, number: int) -> set[PublicKey]:
+        """Return the public keys that the device of this agent has as peers."""
         device = self.hosts[number].device(WG)
         return set(device.peers) if device else set()
 
     async def delete(self, allowed_ip: str) -> None:
+        """Delete the record of a subnet."""
         key = record_key(allowed_ip)
         entry = await self.bucket.get(key)
         await self.bucket.put(key, None, expected=entry.revision if entry else 0)
@@ -81,24 +83,24 @@ def embedder(shared_server: NatsServer, bucket: Bucket, tmp_path: Path) -> Embed
     return Embedder(shared_server, bucket, tmp_path)
 
 
-async def heard(agent: RunningAgent, kind: type[MeshEvent], events: list[MeshEvent]) -> MeshEvent:
-    """Note events up to the first of this kind."""
+async def read_until(agent: RunningAgent, kind: type[MeshEvent], events: list[MeshEvent]) -> MeshEvent:
+    """Append events up to the first of this kind to `events`; return that one."""
     async for event in agent.events():
         events.append(event)
         if isinstance(event, kind):
             return event
-    raise AssertionError("the agent ended")
+    raise AssertionError("the agent has ended")
 
 
 # -- while it runs -----------------------------------------------------------------------------------------------------
 
 
-async def test_what_an_agent_does_can_be_waited_for_and_it_leaves_device_and_record(embedder: Embedder) -> None:
+async def test_a_program_waits_for_claim_and_device_which_stay_afterwards(embedder: Embedder) -> None:
     async with embedder.agent(1) as agent:
         assert await agent.claimed() == Prefix.parse("fd10:1::/48")
         ready = await agent.ready()
         assert (ready.subnet, ready.address, ready.ifname) == ("fd10:1::/48", "fd10:1::1", WG)
-        assert await agent.shown() == (), "there is nobody"
+        assert await agent.shown() == (), "there are no peers"
         status = await agent.status()
         assert (status.name, status.allowed_ip, status.backend) == ("node-1", "fd10:1::/48", "fake")
     device = embedder.hosts[1].device(WG)
@@ -107,7 +109,7 @@ async def test_what_an_agent_does_can_be_waited_for_and_it_leaves_device_and_rec
     assert await embedder.bucket.get(record_key("fd10:1::/48"))
 
 
-async def test_several_agents_in_one_loop_are_a_mesh(embedder: Embedder) -> None:
+async def test_several_agents_in_one_event_loop_form_a_mesh(embedder: Embedder) -> None:
     async with AsyncExitStack() as stack:
         agents = [await stack.enter_async_context(embedder.agent(number)) for number in (1, 2, 3)]
         for agent in agents:
@@ -117,14 +119,14 @@ async def test_several_agents_in_one_loop_are_a_mesh(embedder: Embedder) -> None
             await until(lambda number=number, others=others: embedder.peers(number) == others)  # type: ignore[misc]
 
 
-async def test_events_are_those_of_an_observer_and_each_reader_gets_all(embedder: Embedder) -> None:
+async def test_events_are_those_of_an_observer_and_each_reader_receives_all(embedder: Embedder) -> None:
     async with embedder.agent(1) as agent:
         await agent.ready()
         early: list[MeshEvent] = []
-        assert await heard(agent, MeshReady, early) == await agent.ready()
+        assert await read_until(agent, MeshReady, early) == await agent.ready()
         assert early[0] == Resync(peers=0, quarantined=0)
         async with embedder.agent(2):
-            accepted = await heard(agent, PeerAccepted, [])
+            accepted = await read_until(agent, PeerAccepted, [])
             assert isinstance(accepted, PeerAccepted)
             assert (accepted.peer.name, accepted.peer.subnets) == ("node-2", ("fd10:2::/48",))
             assert accepted.peer.addresses == ("fd10:2::1",)
@@ -136,7 +138,7 @@ async def test_events_are_those_of_an_observer_and_each_reader_gets_all(embedder
         assert await anext(reader) == PeerRemoved(peer=accepted.peer)
 
 
-async def test_the_loop_and_the_program_stay_as_they_were(embedder: Embedder) -> None:
+async def test_signal_handlers_logging_and_tasks_are_left_unchanged(embedder: Embedder) -> None:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     loggers = [*logging.getLogger().handlers]
     tasks = asyncio.all_tasks()
@@ -148,18 +150,19 @@ async def test_the_loop_and_the_program_stay_as_they_were(embedder: Embedder) ->
     assert asyncio.all_tasks() == tasks
 
 
-# -- shown by the devices of peers -------------------------------------------------------------------------------------
+# -- reachability of peers ---------------------------------------------------------------------------------------------
 
 
 async def put(bucket: Bucket, number: int) -> None:
+    """Write the record of the peer of this number."""
     found = record(number)
     await bucket.put(found.key, encode_record(found), expected=0)
 
 
-async def test_a_handshake_since_the_claim_shows_that_a_peers_device_has_us(
+async def test_a_handshake_since_the_claim_confirms_that_a_peer_has_this_node(
     embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedding, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(embedding, "POLL_EVERY_S", 0.0)
     for number in (2, 3, 4):
         await put(embedder.bucket, number)
     async with embedder.agent(1) as agent:
@@ -169,7 +172,7 @@ async def test_a_handshake_since_the_claim_shows_that_a_peers_device_has_us(
         host.handshake(WG, public_key_of(2), time.time())
         host.handshake(WG, public_key_of(3), time.time() - 3600)
         missing = await agent.shown(timeout_s=0)
-        assert sorted(peer.name for peer in missing) == ["node-3", "node-4"], "an old session, and none"
+        assert sorted(peer.name for peer in missing) == ["node-3", "node-4"], "an old handshake, and none"
         async with asyncio.TaskGroup() as tasks:
             waiting = tasks.create_task(agent.shown(timeout_s=TIMEOUT_S))
             for _ in range(5):
@@ -178,10 +181,10 @@ async def test_a_handshake_since_the_claim_shows_that_a_peers_device_has_us(
             await put(embedder.bucket, 5)
             await until(lambda: public_key_of(5) in embedder.peers(1))
             await embedder.delete("fd10:4::/48")
-        assert waiting.result() == (), "one sent to us, another is in the mesh no more, the last came meanwhile"
+        assert waiting.result() == (), "3 has sent data, 4 has left, 5 came later and is not waited for"
 
 
-async def test_a_device_that_can_not_be_read_is_an_error_of_its_own(embedder: Embedder) -> None:
+async def test_waiting_for_peers_raises_backend_error_if_the_device_cannot_be_read(embedder: Embedder) -> None:
     await put(embedder.bucket, 2)
     async with embedder.agent(1) as agent:
         await agent.ready()
@@ -190,11 +193,11 @@ async def test_a_device_that_can_not_be_read_is_an_error_of_its_own(embedder: Em
             await agent.shown()
 
 
-# -- how it ends -------------------------------------------------------------------------------------------------------
+# -- how a run ends ----------------------------------------------------------------------------------------------------
 
 
-async def run_until_claimed(embedder: Embedder, error: Exception | None = None, **members: Any) -> None:
-    async with embedder.agent(1, **members) as agent:
+async def run_until_claimed(embedder: Embedder, error: Exception | None = None, **settings: Any) -> None:
+    async with embedder.agent(1, **settings) as agent:
         await agent.claimed()
         if error:
             raise error
@@ -207,7 +210,7 @@ async def test_an_agent_that_fails_ends_the_block_with_its_error(embedder: Embed
         await run_until_claimed(embedder)
 
 
-async def test_an_agent_that_loses_its_subnet_ends_whatever_the_block_is_at(embedder: Embedder) -> None:
+async def test_an_agent_that_loses_its_subnet_cancels_the_block(embedder: Embedder) -> None:
 
     async def lose() -> None:
         async with embedder.agent(1) as agent:
@@ -223,13 +226,13 @@ async def test_an_agent_that_loses_its_subnet_ends_whatever_the_block_is_at(embe
     assert embedder.hosts[1].device(WG) is None
 
 
-async def test_at_a_first_start_without_nats_the_block_ends_with_that(embedder: Embedder) -> None:
+async def test_a_first_start_without_nats_raises_nats_error(embedder: Embedder) -> None:
     with pytest.raises(NatsError):
         await run_until_claimed(embedder, nats_url="nats://127.0.0.1:1")
 
 
-@pytest.mark.parametrize("error", [ValueError("mine"), ExceptionGroup("mine", [ValueError("a"), NatsError("b")])])
-async def test_what_the_block_raises_is_raised_as_it_is_and_the_agent_stops(
+@pytest.mark.parametrize("error", [ValueError("x"), ExceptionGroup("x", [ValueError("a"), NatsError("b")])])
+async def test_an_error_of_the_block_is_raised_unchanged_and_the_agent_stops(
     embedder: Embedder, error: Exception
 ) -> None:
     tasks = asyncio.all_tasks()
@@ -259,8 +262,8 @@ async def test_a_program_that_is_cancelled_stops_its_agent(embedder: Embedder, e
     assert asyncio.all_tasks() == before
 
 
-async def test_who_waits_for_an_agent_that_ended_is_told(embedder: Embedder) -> None:
-    """It may be another task of the program, which is not cancelled with the block."""
+async def test_waiting_for_an_agent_that_has_ended_raises_ikto_error(embedder: Embedder) -> None:
+    """The waiting task may be another one of the program, which is not cancelled with the block."""
     await put(embedder.bucket, 2)
     async with embedder.agent(1) as agent:
         await agent.ready()
@@ -270,15 +273,15 @@ async def test_who_waits_for_an_agent_that_ended_is_told(embedder: Embedder) -> 
         waiting = asyncio.ensure_future(agent.shown(timeout_s=3600))
         await asyncio.sleep(0)
     assert [type(event) for event in [event async for event in reader]] == [PeerAccepted, MeshReady]
-    for told in (waiting, agent.shown(), agent.status()):
+    for call in (waiting, agent.shown(), agent.status()):
         with pytest.raises(IktoError, match="has ended"):
-            await told
+            await call
 
 
-# -- what is given -----------------------------------------------------------------------------------------------------
+# -- arguments ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_configuration_is_checked_member_by_member() -> None:
+def test_config_of_checks_every_setting() -> None:
     assert config_of(private_address="auto", endpoints=["192.0.2.1:1"], wg_port=7).wg_port == 7
     with pytest.raises(ConfigError) as raised:
         config_of(private_address="auto", wg_port="7", wg_prot=7)
@@ -288,17 +291,17 @@ def test_a_configuration_is_checked_member_by_member() -> None:
     )
 
 
-async def test_installed_plugins_are_taken_unless_others_are_given(embedder: Embedder, tmp_path: Path) -> None:
+async def test_installed_plugins_are_used_unless_others_are_given(embedder: Embedder, tmp_path: Path) -> None:
     key = private_key_of(1)
     async with asyncio.timeout(TIMEOUT_S), running_agent(embedder.config(1), private_key=key) as agent:
         await agent.ready()
         assert (tmp_path / "1" / "fake-wg0.json").exists()
     with pytest.raises(PluginError, match="no-such"):
         async with running_agent(embedder.config(1, backend="no-such"), private_key=key):
-            raise AssertionError("it has no backend")
+            raise AssertionError("entered without a backend")
 
 
-async def test_the_answers_on_a_socket_are_an_option(embedder: Embedder, tmp_path: Path) -> None:
+async def test_the_admin_socket_is_optional(embedder: Embedder, tmp_path: Path) -> None:
     config, socket = embedder.config(1), tmp_path / "socket"
     async with running_agent(config, private_key=private_key_of(1), backend=embedder.backend(1), socket=socket):
         await until(socket.exists)
@@ -308,16 +311,16 @@ async def test_the_answers_on_a_socket_are_an_option(embedder: Embedder, tmp_pat
 # -- keys and restarts -------------------------------------------------------------------------------------------------
 
 
-async def test_a_rotation_of_the_key_tells_nobody_twice(
+async def test_a_key_rotation_repeats_no_events(
     embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rotation, "learning_s", lambda _: 0.0)
+    monkeypatch.setattr(key_rotation, "learning_s", lambda _: 0.0)
     path = tmp_path / "key"
     write_private_key(path, private_key_of(1))
     await put(embedder.bucket, 2)
     config, events = embedder.config(1, private_key_path=str(path)), list[MeshEvent]()
     async with asyncio.timeout(TIMEOUT_S), running_agent(config, backend=embedder.backend(1)) as agent:
-        await heard(agent, MeshReady, events)
+        await read_until(agent, MeshReady, events)
         reader = agent.events()
         before = [await anext(reader) for _ in events]
         await agent.rotate_key()
@@ -340,16 +343,16 @@ async def test_a_key_that_was_given_is_not_rotated(embedder: Embedder) -> None:
             await agent.rotate_key()
 
 
-async def test_after_a_reboot_without_nats_the_kept_mesh_is_told(embedder: Embedder) -> None:
+async def test_after_a_reboot_without_nats_events_show_the_snapshot(embedder: Embedder) -> None:
     await put(embedder.bucket, 2)
     async with embedder.agent(1) as agent:
         await agent.ready()
     embedder.hosts[1] = FakeHost()
     events: list[MeshEvent] = []
     async with embedder.agent(1, nats_url="nats://127.0.0.1:1") as agent:
-        await heard(agent, MeshReady, events)
+        await read_until(agent, MeshReady, events)
     assert [type(event) for event in events] == [Resync, PeerAccepted, MeshReady]
 
 
-def test_a_key_is_made_from_its_text() -> None:
+def test_a_private_key_is_parsed_from_its_text() -> None:
     assert PrivateKey.parse(private_key_of(1).text) == private_key_of(1)

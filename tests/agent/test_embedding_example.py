@@ -1,4 +1,4 @@
-"""The orchestrator that docs/embedding.md shows does what it says."""
+"""The example program of docs/embedding.md works."""
 
 import asyncio
 import runpy
@@ -15,12 +15,12 @@ from tests.nodes import until
 EXAMPLE = Path(__file__).parents[2] / "examples" / "embedding" / "orchestrator.py"
 
 
-async def test_it_tells_of_its_subnet_and_of_the_hosts_that_come_and_go(
+async def test_it_prints_its_subnet_and_the_peers_that_join_and_leave(
     shared_server: NatsServer, bucket: Bucket, tmp_path: Path
 ) -> None:
     orchestrate = runpy.run_path(str(EXAMPLE))["orchestrate"]
     write_private_key(tmp_path / "key", private_key_of(1))
-    members = {
+    settings = {
         "private_address": "fd10:1::1",
         "advertise_address": "192.0.2.1",
         "private_key_path": str(tmp_path / "key"),
@@ -31,14 +31,14 @@ async def test_it_tells_of_its_subnet_and_of_the_hosts_that_come_and_go(
     }
     peer = record(2)
     revision = await bucket.put(peer.key, encode_record(peer), expected=0)
-    told: list[str] = []
+    lines: list[str] = []
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(orchestrate(members, told.append, patience_s=0))
-        await until(lambda: len(told) == 4)
+        running = tasks.create_task(orchestrate(settings, lines.append, patience_s=0))
+        await until(lambda: len(lines) == 4)
         await bucket.put(peer.key, None, expected=revision)
-        await until(lambda: len(told) == 5)
+        await until(lambda: len(lines) == 5)
         running.cancel()
-    assert told == [
+    assert lines == [
         "VMs get addresses of fd10:1::/48",
         "VMs may start; not reached yet: ['node-2']",
         "other hosts: 1",

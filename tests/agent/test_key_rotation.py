@@ -1,4 +1,4 @@
-"""A rotation goes step by step, each of which may be the last of a run; the next run goes on from what the disk has."""
+"""A key rotation goes step by step; a run that dies after any step is continued by the next one from the disk."""
 
 import asyncio
 import json
@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from ikto_core.agent import key_rotation as rotation_module
+from ikto_core.agent import key_rotation
 from ikto_core.agent.key_rotation import KeyRotation, learning_s
-from ikto_core.claim import controller as membership_module
+from ikto_core.claim import controller
 from ikto_core.disk.key_file import (
     ensure_next_key,
     load_private_key,
@@ -27,15 +27,15 @@ from ikto_core.mesh.records import decode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.store.follower import CHECK_EVERY_S, Follower
 from ikto_core.values.keys import PrivateKey
-from tests.nodes import OWN_KV_KEY, OWN_KEY, OWN_PRIVATE_KEY, SUBNET, Node, put, until
+from tests.nodes import OWN_KEY, OWN_KV_KEY, OWN_PRIVATE_KEY, SUBNET, Node, put, until
 from tests.samples import KEY, OTHER_KEY, record
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(membership_module, "RECLAIM_JITTER_S", 0.0)
-    monkeypatch.setattr(rotation_module, "learning_s", lambda _: 0.0)
-    monkeypatch.setattr(rotation_module, "RETRY_S", 0.0)
+    monkeypatch.setattr(controller, "RECLAIM_JITTER_S", 0.0)
+    monkeypatch.setattr(key_rotation, "learning_s", lambda _: 0.0)
+    monkeypatch.setattr(key_rotation, "RETRY_S", 0.0)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def bucket() -> MemoryBucket:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The key file."""
+    """Return the path of the key file."""
     write_private_key(tmp_path / "key", OWN_PRIVATE_KEY)
     return tmp_path / "key"
 
@@ -55,7 +55,7 @@ def rotation_of(node: Node, path: Path) -> KeyRotation:
 
 
 def written(bucket: MemoryBucket) -> tuple[Any, Any]:
-    """Return the public key of our record as the bucket has it, and the one that it announces."""
+    """Return the public key of the own record in the bucket, and the one that it announces."""
     found = decode_record(OWN_KV_KEY, bucket.live[OWN_KV_KEY])
     return found.public_key, found.next_public_key
 
@@ -66,20 +66,20 @@ async def device_key(node: Node) -> PrivateKey | None:
     return device.private_key
 
 
-# -- what the disk has -------------------------------------------------------------------------------------------------
+# -- the key files ----------------------------------------------------------------------------------------------------
 
 
-def test_a_next_key_is_drawn_once_and_promoted_as_a_whole(path: Path) -> None:
+def test_a_next_key_is_drawn_once_and_then_replaces_the_key_file(path: Path) -> None:
     next_key = ensure_next_key(path)
     assert ensure_next_key(path) == next_key
     assert load_private_key(path) == OWN_PRIVATE_KEY
     assert next_key_file(path).stat().st_mode & 0o7777 == 0o600
     promote_next_key(path)
     assert load_private_key(path) == next_key
-    assert [file.name for file in path.parent.iterdir()] == ["key"], "the old key is nowhere"
+    assert [file.name for file in path.parent.iterdir()] == ["key"], "the old key is not on disk any more"
 
 
-def test_a_key_file_that_is_a_link_stays_one(path: Path, tmp_path: Path) -> None:
+def test_a_key_file_that_is_a_symlink_stays_one(path: Path, tmp_path: Path) -> None:
     link = tmp_path / "elsewhere"
     link.symlink_to(path)
     assert next_key_file(link) == next_key_file(path)
@@ -89,18 +89,18 @@ def test_a_key_file_that_is_a_link_stays_one(path: Path, tmp_path: Path) -> None
     assert load_private_key(path) == load_private_key(link) == next_key
 
 
-def test_a_directory_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+def test_a_key_directory_that_cannot_be_written_raises_config_error(tmp_path: Path) -> None:
     for write in (ensure_next_key, promote_next_key):
         with pytest.raises(ConfigError, match=r"key\.next: can't be written") as caught:
             write(tmp_path / "missing" / "key")
         assert "must be allowed to write" in caught.value.hint
 
 
-# -- how long peers get ------------------------------------------------------------------------------------------------
+# -- how long peers have -----------------------------------------------------------------------------------------------
 
 
 @given(st.integers(0, 3000), st.randoms(use_true_random=False))
-def test_peers_get_longer_than_any_of_them_takes_to_ask_the_leader(keys: int, random: Random) -> None:
+def test_the_wait_is_longer_than_any_followers_check_interval(keys: int, random: Random) -> None:
     follower = Follower(lambda _: None, random)
     follower.table = dict.fromkeys(map(str, range(keys)), Entry(1, None))
     assert learning_s(keys) > follower.check_interval_s() + 1
@@ -118,7 +118,7 @@ async def test_a_rotation_is_announced_and_then_switches_file_device_and_record(
         rotation = rotation_of(node, path)
         running = tasks.create_task(rotation.run(bucket))
         next_key = rotation.begin()
-        assert rotation.begin() == next_key, "begun once"
+        assert rotation.begin() == next_key, "a rotation begins once"
         await until(lambda: written(bucket) == (OWN_KEY, next_key))
         assert await device_key(node) == load_private_key(path) == OWN_PRIVATE_KEY
         await running
@@ -129,14 +129,12 @@ async def test_a_rotation_is_announced_and_then_switches_file_device_and_record(
         await node.reconciler.reconcile()
         assert await device_key(node) == load_private_key(path), "the reconciler does not undo it"
         await asyncio.sleep(0)
-        assert written(bucket) == (next_key, None), "nor does the guard"
+        assert written(bucket) == (next_key, None), "nor does the recheck"
 
 
-async def test_a_node_of_0_3_0_sees_a_record_whose_key_changes_and_nothing_else(
-    bucket: MemoryBucket, path: Path
-) -> None:
+async def test_a_node_of_0_3_0_sees_only_the_records_key_change(bucket: MemoryBucket, path: Path) -> None:
     seen: list[dict[str, Any]] = []
-    bucket.subscribe(lambda message: seen.append(json.loads(message.value or b"{}")) if message.key == OWN_KV_KEY else None)
+    bucket.subscribe(lambda push: seen.append(json.loads(push.value or b"{}")) if push.key == OWN_KV_KEY else None)
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         next_key = rotation.begin()
@@ -148,9 +146,7 @@ async def test_a_node_of_0_3_0_sees_a_record_whose_key_changes_and_nothing_else(
 
 
 @pytest.mark.parametrize("step", ["drawn", "announced", "file switched", "device switched", "record switched"])
-async def test_the_next_run_goes_on_from_wherever_the_last_one_died(
-    bucket: MemoryBucket, path: Path, step: str
-) -> None:
+async def test_the_next_run_resumes_a_rotation_after_any_step(bucket: MemoryBucket, path: Path, step: str) -> None:
     next_key = await die_at(step, bucket, path)
     private_key = load_private_key(path)
     assert (private_key.public() == next_key) is ("switched" in step)
@@ -169,7 +165,7 @@ async def test_the_next_run_goes_on_from_wherever_the_last_one_died(
 
 
 async def die_at(step: str, bucket: MemoryBucket, path: Path) -> Any:
-    """Let a run make a rotation up to a step and no further; return the next key."""
+    """Run a rotation up to a step, as a run that dies there; return the next key."""
     async with Node(bucket, path.parent).running() as node:
         await node.reconciler.reconcile()
         if step == "drawn":
@@ -187,17 +183,17 @@ async def die_at(step: str, bucket: MemoryBucket, path: Path) -> Any:
         return next_key
 
 
-# -- what stands in its way --------------------------------------------------------------------------------------------
+# -- failures ----------------------------------------------------------------------------------------------------------
 
 
-async def test_without_a_claim_there_is_nothing_to_announce_in(bucket: MemoryBucket, path: Path) -> None:
+async def test_a_rotation_cannot_begin_without_a_claim(bucket: MemoryBucket, path: Path) -> None:
     rotation = rotation_of(Node(bucket, path.parent), path)
     with pytest.raises(IktoError, match="no subnet is claimed yet"):
         rotation.begin()
     assert not next_key_file(path).exists()
 
 
-async def test_a_state_that_can_not_be_kept_stops_it_before_anybody_hears_of_it(
+async def test_a_rotation_is_not_announced_if_the_state_file_cannot_be_written(
     bucket: MemoryBucket, path: Path
 ) -> None:
     async with Node(bucket, path.parent / "state").running() as node:
@@ -210,18 +206,19 @@ async def test_a_state_that_can_not_be_kept_stops_it_before_anybody_hears_of_it(
         assert written(bucket) == (OWN_KEY, None)
 
 
-async def test_an_unusable_next_key_is_told_and_ends_nothing(bucket: MemoryBucket, path: Path) -> None:
+async def test_an_unusable_next_key_is_logged_and_not_used(bucket: MemoryBucket, path: Path) -> None:
     next_key_file(path).write_text("no key")
     next_key_file(path).chmod(0o600)
     rotation = rotation_of(Node(bucket, path.parent), path)
     with capture_logs() as logs:
         rotation.resume()
     assert rotation.next_key is None
-    (told,) = logs
-    assert "holds no private key" in told["error"]
+    [entry] = logs
+    assert entry["event"] == "key rotation not resumed"
+    assert "holds no private key" in entry["error"]
 
 
-async def test_nothing_is_switched_unless_the_leader_answers(bucket: MemoryBucket, path: Path) -> None:
+async def test_the_key_is_not_switched_unless_the_leader_answers(bucket: MemoryBucket, path: Path) -> None:
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         rotation.begin()
@@ -235,14 +232,14 @@ async def test_nothing_is_switched_unless_the_leader_answers(bucket: MemoryBucke
         assert rotation.done.is_set()
 
 
-async def test_nothing_is_switched_as_long_as_the_bucket_lacks_the_announcement(
+async def test_the_key_is_not_switched_while_the_bucket_lacks_the_announcement(
     bucket: MemoryBucket, path: Path
 ) -> None:
     async with Node(bucket, path.parent).running() as node, asyncio.TaskGroup() as tasks:
         rotation = rotation_of(node, path)
         rotation.begin()
         await until(node.controller.next_key_announced.is_set)
-        bucket.faults.delivery = Delivery.DROPPED  # the guard does not see it
+        bucket.faults.delivery = Delivery.DROPPED  # the follower does not see it
         before = bucket.live[OWN_KV_KEY]
         bucket.write(OWN_KV_KEY, None)
         tasks.create_task(rotation.run(bucket))
@@ -253,7 +250,7 @@ async def test_nothing_is_switched_as_long_as_the_bucket_lacks_the_announcement(
         await until(rotation.done.is_set)
 
 
-async def test_a_record_whose_write_fails_is_written_by_the_next_run(bucket: MemoryBucket, path: Path) -> None:
+async def test_a_failed_write_of_the_record_is_repeated_by_the_next_run(bucket: MemoryBucket, path: Path) -> None:
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         next_key = rotation.begin()
@@ -265,7 +262,7 @@ async def test_a_record_whose_write_fails_is_written_by_the_next_run(bucket: Mem
         assert written(bucket) == (next_key, None)
 
 
-async def test_others_that_announce_or_have_our_next_key_are_no_peers(bucket: MemoryBucket, path: Path) -> None:
+async def test_a_record_with_the_own_next_key_makes_no_peer(bucket: MemoryBucket, path: Path) -> None:
     async with Node(bucket, path.parent).running() as node:
         rotation = rotation_of(node, path)
         next_key = rotation.begin()
@@ -275,7 +272,7 @@ async def test_others_that_announce_or_have_our_next_key_are_no_peers(bucket: Me
         assert node.controller.view.on_device.keys() == {KEY}
 
 
-async def test_somebody_elses_record_is_not_ours_because_it_announces_our_key(bucket: MemoryBucket, path: Path) -> None:
+async def test_a_record_of_another_public_key_is_not_an_own_one(bucket: MemoryBucket, path: Path) -> None:
     put(bucket, record(SUBNET, OTHER_KEY))
     with pytest.raises(IktoError, match="is in use by"):
         await Node(bucket, path.parent).run_until_error()

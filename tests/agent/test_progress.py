@@ -1,4 +1,4 @@
-"""Who waits for an agent learns of the claim of the present one, as long as it stands."""
+"""The progress of an agent has the claim of the present run while it is held."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from ikto_core.mesh.records import record_key
 from ikto_core.values.addressing import Prefix
 
 KEY = record_key("fd10:1::/48")
-ANOTHER: Any = object()  # nothing is asked of it
+REPORT: Any = object()  # not used
 
 
-def test_a_claim_stands_until_its_record_does_no_more() -> None:
+def test_a_claim_is_held_until_it_is_released() -> None:
     progress = AgentProgress()
     progress.claim_changed(KEY)
     assert progress.claim
@@ -19,8 +19,8 @@ def test_a_claim_stands_until_its_record_does_no_more() -> None:
     assert progress.claim is None
 
 
-def test_an_agent_with_another_key_has_yet_to_claim() -> None:
+def test_a_restarted_agent_holds_no_claim_yet() -> None:
     progress = AgentProgress()
     progress.claim_changed(KEY)
-    progress.agent_started(ANOTHER)
+    progress.agent_started(REPORT)
     assert progress.claim is None

@@ -1,4 +1,4 @@
-"""What the agent tells of itself is what its parts are."""
+"""The agent's admin views show the state of its parts."""
 
 import asyncio
 from datetime import timedelta
@@ -21,53 +21,53 @@ from ikto_core.values.addressing import Endpoint
 from tests.admin.node import NODE, OWN_KEY, OWN_SUBNET, SERVER, WG, converged_node, fresh_node, peer_record
 
 
-async def test_info_is_our_record_and_every_accepted_one_by_subnet(tmp_path: Path) -> None:
+async def test_info_has_the_own_record_and_accepted_ones_sorted_by_subnet(tmp_path: Path) -> None:
     moved = replace(peer_record(2), allowed_ip="fd10:aaaa::/48", wg_port=7)
     async with converged_node(tmp_path, peer_record(0x10), moved, peer_record(2)) as node:
         node.bucket.write(f"{PEER_KEYS}garbage", b"{")
         await node.converge()
-        told = msgspec.to_builtins(node.report.info())
-    assert list(told) == ["self", "peers"]
-    assert told["self"] == {
+        info = msgspec.to_builtins(node.report.info())
+    assert list(info) == ["self", "peers"]
+    assert info["self"] == {
         "name": NODE,
         "public_key": OWN_KEY.public().text,
         "advertise_address": "192.0.2.1",
         "allowed_ip": OWN_SUBNET,
         "wg_port": 51820,
     }
-    assert [peer["allowed_ip"] for peer in told["peers"]] == ["fd10:2::/48", "fd10:10::/48", "fd10:aaaa::/48"]
-    assert [peer["wg_port"] for peer in told["peers"]] == [51820, 51820, 7]
+    assert [peer["allowed_ip"] for peer in info["peers"]] == ["fd10:2::/48", "fd10:10::/48", "fd10:aaaa::/48"]
+    assert [peer["wg_port"] for peer in info["peers"]] == [51820, 51820, 7]
 
 
-async def test_a_records_endpoints_are_told_when_there_are_any(tmp_path: Path) -> None:
+async def test_info_has_a_records_endpoints_if_there_are_any(tmp_path: Path) -> None:
     endpoints = (Endpoint.parse("[2001:db8::1]:1"), Endpoint.parse("192.0.2.9:2"))
     async with converged_node(tmp_path, replace(peer_record(2), endpoints=endpoints)) as node:
-        told = msgspec.to_builtins(node.report.info())
-    assert told["peers"][0]["endpoints"] == ("[2001:db8::1]:1", "192.0.2.9:2")
+        info = msgspec.to_builtins(node.report.info())
+    assert info["peers"][0]["endpoints"] == ("[2001:db8::1]:1", "192.0.2.9:2")
 
 
-async def test_the_state_says_how_far_the_agent_has_come(tmp_path: Path) -> None:
+async def test_the_agent_state_follows_the_start(tmp_path: Path) -> None:
     seen: list[tuple[str, bool]] = []
     async with fresh_node(tmp_path) as node:
 
-        async def see() -> None:
+        async def check() -> None:
             assert (await node.report.status()).state is node.report.state
             seen.append((node.report.state.value, node.report.ready))
 
-        await see()
+        await check()
         node.connection.server = SERVER
-        await see()
+        await check()
         await node.see()
-        await see()
+        await check()
         await node.claim()
-        await see()
+        await check()
         await node.converge()
-        await see()
+        await check()
     states = ["connecting", "connecting", "claiming", "applying", "ready"]
     assert seen == [(state, state == "ready") for state in states]
 
 
-async def test_a_lost_session_degrades_but_the_device_still_shows_the_mesh(tmp_path: Path) -> None:
+async def test_a_lost_session_makes_the_agent_degraded_but_still_ready(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
         node.connection.server, node.connection.failure = "", "no answer"
         status = await node.report.status()
@@ -76,14 +76,14 @@ async def test_a_lost_session_degrades_but_the_device_still_shows_the_mesh(tmp_p
         assert node.report.ready
 
 
-async def test_a_record_that_can_not_be_kept_is_told(tmp_path: Path) -> None:
+async def test_a_failed_recheck_of_the_own_record_is_in_the_status(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
         node.controller.recheck.failure = "NATS denied a write"
         status = await node.report.status()
         assert (status.nats.connected, status.nats.failure) == (True, "NATS denied a write")
 
 
-async def test_a_device_that_can_not_be_written_degrades(tmp_path: Path) -> None:
+async def test_a_device_that_cannot_be_written_makes_the_agent_degraded(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
         node.put(peer_record(2))
         node.host.fail_next("apply", BackendError("no buffer space"))
@@ -124,7 +124,7 @@ async def test_status_shows_identity_revisions_and_the_device_without_its_keys(t
     assert OWN_KEY.text not in text
 
 
-async def test_a_quarantined_record_is_told_with_its_subnet_and_the_reason(tmp_path: Path) -> None:
+async def test_a_quarantined_record_is_shown_with_its_subnet_and_the_reason(tmp_path: Path) -> None:
     async with converged_node(tmp_path, peer_record(2), peer_record(3, allowed_ip="fd10:2:0:1::/64")) as node:
         for key in (f"{PEER_KEYS}%%", record_key("no subnet")):
             node.bucket.write(key, b"{}")
@@ -138,7 +138,7 @@ async def test_a_quarantined_record_is_told_with_its_subnet_and_the_reason(tmp_p
     assert len(status.quarantined) == 3
 
 
-async def test_removals_held_by_the_brake_are_told(tmp_path: Path) -> None:
+async def test_pending_removals_are_in_the_status(tmp_path: Path) -> None:
     records = [peer_record(number) for number in range(2, 12)]
     async with converged_node(tmp_path, *records) as node:
         for record in records:
@@ -150,7 +150,7 @@ async def test_removals_held_by_the_brake_are_told(tmp_path: Path) -> None:
     assert set(status.pending_removals) == {peer.public_key for peer in status.device.peers}
 
 
-async def test_a_device_that_can_not_be_read_is_part_of_the_status(tmp_path: Path) -> None:
+async def test_a_device_that_cannot_be_read_is_in_the_status(tmp_path: Path) -> None:
     async with converged_node(tmp_path, peer_record(2)) as node:
         node.host.fail_next("read", BackendError("netlink: no buffer space"))
         status = await node.report.status()
@@ -162,7 +162,7 @@ async def test_a_device_that_can_not_be_read_is_part_of_the_status(tmp_path: Pat
         assert (await node.report.status()).state is AgentState.READY
 
 
-async def test_a_backend_that_hangs_is_part_of_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_backend_that_hangs_is_in_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_module, "READ_TIMEOUT_S", 0.01)
     async with converged_node(tmp_path) as node:
         node.host.delay = timedelta(hours=1)
@@ -170,7 +170,7 @@ async def test_a_backend_that_hangs_is_part_of_the_status(tmp_path: Path, monkey
     assert status.device_failure == "the backend did not read wg0 within 0.01 s"
 
 
-async def test_peers_tell_candidates_and_what_the_device_uses(tmp_path: Path) -> None:
+async def test_peers_have_the_advertised_endpoints_and_the_devices_one(tmp_path: Path) -> None:
     moved = replace(peer_record(2), allowed_ip="fd10:1111::/48", advertise_address="192.0.2.77")
     async with converged_node(tmp_path, peer_record(3), peer_record(2), moved) as node:
         node.host.roam(WG, public_key_of(2), Endpoint.parse("198.51.100.1:9"))
@@ -201,7 +201,7 @@ async def test_resync_reads_the_whole_bucket_and_the_whole_device(tmp_path: Path
 
 async def test_status_never_shows_the_password_of_a_url(tmp_path: Path) -> None:
     async with fresh_node(tmp_path) as node:
-        settings = NatsSettings(servers=("nats://user:geheim@127.0.0.1:1",))
+        settings = NatsSettings(servers=("nats://user:secret@127.0.0.1:1",))
         link = Connection(settings, Random(1), keep_trying=True)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(link.run(_never))
@@ -212,7 +212,7 @@ async def test_status_never_shows_the_password_of_a_url(tmp_path: Path) -> None:
         status = await node.report.status()
     assert status.nats.failure
     assert "127.0.0.1:1" in status.nats.failure
-    assert "geheim" not in status.nats.failure
+    assert "secret" not in status.nats.failure
 
 
 async def _never(_: object) -> None:

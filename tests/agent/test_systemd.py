@@ -1,4 +1,4 @@
-"""systemd hears from the agent what sd_notify(3) says; without systemd nothing happens. The unit fits the program."""
+"""The agent notifies systemd as sd_notify(3) defines, and the unit file fits the program."""
 
 import os
 import subprocess
@@ -25,20 +25,20 @@ def manager() -> Iterator[socket]:
 
 
 @pytest.mark.parametrize("state", ["READY=1", "STOPPING=1", "WATCHDOG=1", "STATUS=3 peers, größer\nREADY=1"])
-def test_a_state_reaches_the_manager_at_its_path(manager: socket, tmp_path: Path, state: str) -> None:
+def test_a_state_is_sent_to_a_socket_path(manager: socket, tmp_path: Path, state: str) -> None:
     manager.bind(str(tmp_path / "notify"))
     notify(state, {"NOTIFY_SOCKET": str(tmp_path / "notify")})
     assert manager.recv(1024).decode() == state
 
 
-def test_a_state_reaches_the_manager_at_an_abstract_address(manager: socket) -> None:
+def test_a_state_is_sent_to_an_abstract_socket(manager: socket) -> None:
     manager.bind("")  # Linux: an abstract address of the kernel's choice
     name = manager.getsockname()[1:].decode()
     notify("READY=1", {"NOTIFY_SOCKET": f"@{name}"})
     assert manager.recv(1024) == b"READY=1"
 
 
-def test_the_environment_is_asked_when_none_is_given(
+def test_the_socket_is_taken_from_the_environment_by_default(
     manager: socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manager.bind(str(tmp_path / "notify"))
@@ -50,11 +50,11 @@ def test_the_environment_is_asked_when_none_is_given(
 @pytest.mark.parametrize(
     "address", ["/nowhere/notify", "@ikto-nobody-listens", "vsock:2:9", "notify", "/" * 200, "", None]
 )
-def test_without_a_manager_that_listens_nothing_happens(address: str | None) -> None:
+def test_without_a_listening_manager_nothing_is_raised(address: str | None) -> None:
     notify("READY=1", {} if address is None else {"NOTIFY_SOCKET": address})
 
 
-def test_a_manager_that_does_not_read_does_not_hold_us_for_ever(manager: socket, tmp_path: Path) -> None:
+def test_a_manager_that_does_not_read_does_not_block_the_agent(manager: socket, tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     manager.bind(path)
     with socket(AF_UNIX, SOCK_DGRAM) as filler:
@@ -65,7 +65,7 @@ def test_a_manager_that_does_not_read_does_not_hold_us_for_ever(manager: socket,
     notify("WATCHDOG=1", {"NOTIFY_SOCKET": path})
 
 
-def test_the_watchdog_is_fed_twice_as_often_as_it_asks() -> None:
+def test_the_watchdog_is_notified_twice_as_often_as_required() -> None:
     assert watchdog_interval_s({"WATCHDOG_USEC": "60000000"}) == 30.0
     assert watchdog_interval_s({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}) == 30.0
 
@@ -82,7 +82,7 @@ def test_the_watchdog_is_fed_twice_as_often_as_it_asks() -> None:
         {"WATCHDOG_USEC": "²"},
     ],
 )
-def test_without_a_watchdog_of_ours_none_is_fed(environ: dict[str, str]) -> None:
+def test_there_is_no_interval_without_a_watchdog_of_this_process(environ: dict[str, str]) -> None:
     assert watchdog_interval_s(environ) is None
 
 
@@ -94,28 +94,28 @@ def setting(name: str) -> list[str]:
     return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
 
 
-def test_the_unit_restarts_on_just_what_a_restart_may_cure() -> None:
+def test_the_unit_restarts_only_on_errors_that_a_restart_may_fix() -> None:
     [text] = setting("RestartPreventExitStatus")
     final = {int(code) for code in text.split()}
     assert final == {click.UsageError.exit_code, *(e.exit_code for e in (ConfigError, AddressInUseError, PluginError))}
     assert final.isdisjoint({IktoError.exit_code, NatsError.exit_code, BackendError.exit_code})
 
 
-def test_stopping_the_unit_stops_the_agent_alone() -> None:
+def test_stopping_the_unit_stops_only_the_agent() -> None:
     assert setting("KillMode") == ["process"]
     assert setting("ExecStop") == setting("ExecStopPost") == []
 
 
-def test_the_unit_stops_before_the_network_and_leaves_what_the_device_needs() -> None:
-    """What is ordered after something at the start is stopped before it; a shutdown needs the mesh until its end."""
+def test_the_unit_stops_before_the_network_and_keeps_the_runtime_directory() -> None:
+    """A unit ordered after another at the start is stopped before it; the shutdown needs the mesh until its end."""
     [order] = setting("After")
     assert {"network-online.target", "time-set.target"} <= set(order.split())
     assert setting("Wants") == ["network-online.target"]
     assert setting("RuntimeDirectoryPreserve") == ["yes"]
-    assert "wireguard" in setting("RuntimeDirectory")[0].split(), "where the socket of a userspace device is"
+    assert "wireguard" in setting("RuntimeDirectory")[0].split(), "the directory of userspace devices' sockets"
 
 
-def test_systemd_understands_every_line_of_the_unit(tmp_path: Path) -> None:
+def test_systemd_analyze_accepts_the_unit(tmp_path: Path) -> None:
     if not which("systemd-analyze"):
         pytest.skip("needs systemd-analyze")
     [command] = setting("ExecStart")
