@@ -81,7 +81,7 @@ class Bucket:
             subjects=stream.state.num_subjects,
         )
 
-    async def republishes(self) -> bool:
+    async def detect_republishing(self) -> bool:
         """Return whether writes are republished. From then on `info` raises SessionClosedError if that changes."""
         self._republishes = self.republishes_writes(await self.stream_info())
         return self._republishes
@@ -150,7 +150,7 @@ class Bucket:
     async def put(self, key: str, value: bytes | None, *, expected: int) -> int:
         """Write `value` (None: a deletion marker) if the key's revision is `expected`; return the new one.
 
-        Raises RevisionConflictError, WriteUnknownError, or NatsError if the write did certainly not happen.
+        Raises RevisionConflictError, WriteUnknownError, or NatsError if the write certainly did not happen.
         """
         headers = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
         if value is None:

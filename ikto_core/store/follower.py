@@ -29,7 +29,7 @@ OVERLAP = 100
 """After a reconnect, this many known revisions are read again, to detect that they were rewritten meanwhile."""
 
 AUDIT_EVERY_S = 6 * 3600.0
-"""How often the whole bucket is read without a reason: a limit to the duration of undetected differences."""
+"""How often the whole bucket is read even if nothing looks wrong: no undetected difference lasts longer."""
 
 WAKE_DELAY_S = 0.3
 RETRY_S = 0.25
@@ -54,7 +54,7 @@ class Follower:
 
     def __init__(self, on_change: Callable[[Mapping[str, Entry]], object], random: Random) -> None:
         self.table: dict[str, Entry] = {}  # deletion markers included
-        self.revision = 0  # of the bucket, that the table shows
+        self.revision = 0  # the table shows the bucket at this revision
         self.bucket_revision = 0  # the latest revision known to exist
         self.synced = asyncio.Event()  # set while the table is complete, checked over the present session
         self.stats = FollowerCounters()
@@ -221,6 +221,7 @@ class Follower:
         self._on_change(changes)
 
     def _is_unknown(self, message: Message) -> bool:
+        """Return whether the table has no entry like this message and no later one of its key."""
         known = self.table.get(message.key)
         if known is None or known.revision < message.revision:
             return True

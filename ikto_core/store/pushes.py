@@ -18,7 +18,7 @@ async def listen(session: Session, bucket: Bucket, follower: Follower) -> None:
     A bucket that republishes its writes pushes them with their revision. With any other bucket, a write that a client
     publishes only makes the follower ask the leader, a moment later.
     """
-    if await bucket.republishes():
+    if await bucket.detect_republishing():
         await session.subscribe(bucket.push_subject, lambda pushed: follower.receive(bucket.message(pushed)))
     else:
         log.warning("bucket does not republish its writes, following without pushes", hint="run: ikto bucket upgrade")

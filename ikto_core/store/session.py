@@ -62,9 +62,7 @@ class Session:
         self._client = client
         self._inbox = inbox
         self._reply_numbers = count(1)
-        self._waiting: dict[
-            str, tuple[str, asyncio.Queue[Answer]]
-        ] = {}  # by reply subject: the request's subject, its answers
+        self._waiting: dict[str, tuple[str, asyncio.Queue[Answer]]] = {}  # by reply subject: request subject, answers
         self._closed = asyncio.Event()
         self._subscribed: set[str] = set()  # subjects, in lower case
         self._denials: set[str] = set()  # the server's denial messages (nats-py converts them to lower case)

@@ -63,7 +63,7 @@ def test_a_record_never_renewed_by_its_own_run_stays(found: Entry | None) -> Non
 @pytest.mark.parametrize(
     ("record", "found"),
     [(RECORD, renewal(0, revision=4)), (RECORD, renewal(-1)), (replace(RECORD, revision=8), renewal(0))],
-    ids=["renewed", "of another history", "written anew"],
+    ids=["renewed", "of another history", "rewritten"],
 )
 def test_any_change_restarts_the_watching(record: LeasedRecord, found: Entry) -> None:
     watch = Watch(slack_s=10)

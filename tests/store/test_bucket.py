@@ -148,15 +148,15 @@ async def test_upgrade_makes_a_bucket_of_0_3_0_republish_its_writes(session: Ses
 
 async def test_nats_own_client_and_ikto_read_what_the_other_writes(bucket: Bucket, session: Session) -> None:
     kv = await session.client.jetstream().key_value(bucket.name)
-    await bucket.put("peers.a", b"ours", expected=0)
-    assert (await kv.get("peers.a")).value == b"ours"
+    await bucket.put("peers.a", b"written by ikto", expected=0)
+    assert (await kv.get("peers.a")).value == b"written by ikto"
     await kv.delete("peers.a")
-    await kv.put("peers.b", b"theirs")
-    gone, theirs = await bucket.get("peers.a"), await bucket.get("peers.b")
-    assert isinstance(gone, Entry)
-    assert gone.value is None
-    assert isinstance(theirs, Entry)
-    assert theirs.value == b"theirs"
+    await kv.put("peers.b", b"written by nats-py")
+    deleted, other = await bucket.get("peers.a"), await bucket.get("peers.b")
+    assert isinstance(deleted, Entry)
+    assert deleted.value is None
+    assert isinstance(other, Entry)
+    assert other.value == b"written by nats-py"
 
 
 PASSWORDS = """

@@ -51,7 +51,7 @@ class Watcher:
         self.sessions += 1
         self.session = session
         bucket = Bucket(session, self._name)
-        if await bucket.republishes():
+        if await bucket.detect_republishing():
             receive = self.follower.receive
             await session.subscribe(bucket.push_subject, lambda m: receive(bucket.message(m)))
         else:
