@@ -17,7 +17,7 @@ from ikto_core.cli.main import main
 from tests.impatient import hurry
 
 PLACES: dict[str, Any] = {
-    "draw_next_key": rotation,
+    "ensure_next_key": rotation,
     "announce": SavedClaim,  # kept in the state file
     "_wait_for_peers": KeyRotation,  # for our record to tell of it, and then some more
     "promote_next_key": rotation,

@@ -71,7 +71,7 @@ def test_an_agent_that_is_killed_on_the_way_goes_on_at_its_next_start(mesh: Mesh
     key_file = agent.directory / "key"
     eventually(lambda: not next_key_file(key_file).exists() and agent.admin.status().rotation is None)
     agent.private_key = load_private_key(key_file)
-    assert (agent.public_key == before) is (step == "before:draw_next_key"), "what was begun is finished"
+    assert (agent.public_key == before) is (step == "before:ensure_next_key"), "what was begun is finished"
     status, _ = mesh.assert_formed()
     assert (status.public_key, status.allowed_ip) == (str(agent.public_key), subnet)
     found = record(mesh, subnet)
