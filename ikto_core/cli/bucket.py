@@ -87,7 +87,7 @@ _OUTCOME = {True: "created", False: "already exists"}
 @_connection_options
 @json_option
 def show(config_path: Path | None, as_json: bool, **settings: str | None) -> None:
-    """Show the bucket's stream settings, its mesh and how many records it has."""
+    """Show the bucket's settings and its mesh."""
     config = _config(config_path, settings)
     shown = _with_bucket(config, _describe)
     if as_json:

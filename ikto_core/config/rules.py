@@ -92,14 +92,14 @@ def _holds(mesh: Prefix, address: str) -> bool:
 
 
 def _one_way_to_authenticate(config: Config) -> Iterator[Fault]:
-    ways = {
+    credentials = {
         "nats_creds": config.nats_creds,
         "nats_user": config.nats_user or config.nats_password,
         "nats_token": config.nats_token,
         "nats_nkey_seed": config.nats_nkey_seed,
         "nats_url": any("@" in urlsplit(server).netloc for server in config.nats_servers),
     }
-    first, *others = [setting for setting, given in ways.items() if given] or [""]
+    first, *others = [setting for setting, given in credentials.items() if given] or [""]
     for setting in others:
         how = "has a user" if setting == "nats_url" else "is a second way to authenticate"
         yield Fault(setting, f"{how} beside {first}", "give only one of them")

@@ -98,7 +98,7 @@ async def test_release_with_nothing_pending_answers_0_in_json(
 async def test_a_name_cannot_control_the_terminal(
     tmp_path: Path, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nasty = replace(peer_record(2), name="\x1b[31mred")
-    async with converged_node(tmp_path, nasty) as node, serve(node.report, path):
+    hostile = replace(peer_record(2), name="\x1b[31mred")
+    async with converged_node(tmp_path, hostile) as node, serve(node.report, path):
         assert await ikto("peers", "-s", path) == 0
     assert "\x1b" not in capsys.readouterr().out

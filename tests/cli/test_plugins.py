@@ -14,13 +14,13 @@ from ikto_core import __version__
 from ikto_core.cli.plugins import plugins
 from ikto_core.errors import ConfigError
 
-EVIL = "\x1b[31m[bold]boo\x07\x7f\x9b"
+HOSTILE = "\x1b[31m[bold]boo\x07\x7f\x9b"
 
 
 @pytest.fixture
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A distribution whose plugin fails with a message of terminal control sequences."""
-    (tmp_path / "acme_cli_module.py").write_text(f"raise RuntimeError({EVIL!r})\n")
+    (tmp_path / "acme_cli_module.py").write_text(f"raise RuntimeError({HOSTILE!r})\n")
     info = tmp_path / "acme_ikto-1.5.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-ikto\nVersion: 1.5\n")
@@ -95,7 +95,7 @@ def test_an_invalid_list_of_names_is_an_error(tmp_path: Path) -> None:
 def test_a_reason_in_json_is_unchanged_when_decoded(broken: Path) -> None:
     assert broken.exists()
     reasons = [row["reason"] for row in json.loads(run("--json")) if row["name"] == "acme"]
-    assert reasons == [f"import raised RuntimeError: {EVIL}"]
+    assert reasons == [f"import raised RuntimeError: {HOSTILE}"]
 
 
 def test_a_terminal_gets_a_table_in_which_markup_is_not_interpreted(broken: Path) -> None:
