@@ -1,4 +1,4 @@
-"""Publishing what no client library would: bytes straight to a nats-server."""
+"""Publishes raw bytes to a nats-server, such as no client library sends."""
 
 import json
 import socket
@@ -14,16 +14,16 @@ READER_KILLERS = {
     "headers without a line": b"HPUB %s.a 8 9\r\nNATS/1.0x\r\n",
     "a status that is not UTF-8": b"HPUB %s.a 14 15\r\nNATS/1.0 \xff\r\n\r\nx\r\n",
 }
-"""On each of these, sent below a subject that it listens on, nats-py 2.16 stops reading and says it is connected."""
+"""By name; `%s` is a subject that nats-py 2.16 listens below: on each it stops reading and still reports a connection."""
 
 
 def publish_raw(server: NatsServer, operations: bytes, login: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Send operations of the NATS protocol; they have been carried out when this returns.
+    """Send operations of the NATS protocol; the server has processed them when this returns.
 
     Args:
-        server: Where to send them.
+        server: Listens on 127.0.0.1.
         operations: With their line ends.
-        login: More members of the CONNECT, `user` and `pass`.
+        login: Further members of CONNECT, such as `user` and `pass`.
 
     """
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=10)) as connection:
@@ -34,4 +34,4 @@ def publish_raw(server: NatsServer, operations: bytes, login: Mapping[str, str] 
                 if line == b"PONG\r\n":
                     return
                 assert line.startswith(b"INFO"), line
-    raise AssertionError("the server hung up")
+    raise AssertionError("the server closed the connection")

@@ -1,4 +1,4 @@
-"""Records of a small IPv4 mesh, and a bucket's content that is made of them."""
+"""Records of a small IPv4 mesh, and bucket entries made of them."""
 
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
@@ -14,6 +14,7 @@ OWN_KEY, KEY, OTHER_KEY, THIRD_KEY = KEYS[:4]
 def record(
     allowed_ip: str, public_key: PublicKey = KEY, name: str = "peer", port: int = 51820, instance: str = ""
 ) -> PeerRecord:
+    """Return the record of a subnet."""
     return PeerRecord(
         name=name,
         public_key=public_key,
@@ -25,5 +26,5 @@ def record(
 
 
 def entries_of(*records: PeerRecord, since: int = 1) -> dict[str, Entry]:
-    """What the bucket holds after these writes."""
+    """Return what the bucket has after these writes, the first of them at revision `since`."""
     return {r.key: Entry(revision, encode_record(r)) for revision, r in enumerate(records, start=since)}

@@ -14,15 +14,15 @@ from ikto_core.agent import key_rotation as rotation
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.cli.main import main
-from tests.impatient import hurry
+from tests.impatient import shorten_waits
 
 PLACES: dict[str, Any] = {
     "ensure_next_key": rotation,
-    "announce": SavedClaim,  # kept in the state file
-    "_wait_for_peers": KeyRotation,  # for our record to tell of it, and then some more
+    "add_next_key": SavedClaim,  # into the state file
+    "_wait_for_peers": KeyRotation,  # for the announcement in the own record, and then for peers to see it
     "promote_next_key": rotation,
-    "_use": KeyRotation,  # on the device
-    "_publish": KeyRotation,  # in our record
+    "_use": KeyRotation,  # onto the device
+    "_publish": KeyRotation,  # into the own record
 }
 STEPS = [f"{when}:{function}" for function in PLACES for when in ("before", "after")]
 
@@ -50,6 +50,6 @@ def dying(function: Callable[..., Any], when: str) -> Callable[..., Any]:
 
 if __name__ == "__main__":
     when, name = sys.argv.pop(1).split(":")
-    hurry(0.1)
+    shorten_waits(0.1)
     setattr(PLACES[name], name, dying(getattr(PLACES[name], name), when))
     main()
