@@ -1,1 +1,1 @@
-"""What makes parts of the documentation from the source."""
+"""Generators of the documentation parts that come from the source."""

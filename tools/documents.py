@@ -1,4 +1,4 @@
-"""The pages that are made from the source, wholly or in part: each as it should be."""
+"""The documentation pages that are generated from the source, in whole or in part."""
 
 import re
 from pathlib import Path
@@ -12,18 +12,18 @@ from tools.reference.surface import DOORS, surface
 
 ROOT = Path(__file__).parents[1]
 PROMISED = ROOT / "docs/promised"
-"""What each minor version promises. The file of the version in development is written anew; older ones are kept."""
+"""One file per minor version, with its compatibility promise. Only the file of the current version is generated."""
 _BEGIN, _END = "<!-- public: written by `make reference` -->\n", "<!-- end of public -->\n"
 
 
 def documents() -> dict[Path, str]:
-    """Return the text that each page should have."""
+    """Return the up-to-date text of each page."""
     docs, library = ROOT / "docs", Library(ROOT, DOORS)
     definitions = surface(library)
     pages = {page: with_excerpts(page.read_text(), ROOT) for page in sorted(docs.glob("*.md"))}
-    words = docs / "compatibility.md"
-    before, _, after = pages[words].partition(_BEGIN)
-    pages[words] = before + _BEGIN + public_list(library, definitions) + _END + after.partition(_END)[2]
+    compatibility = docs / "compatibility.md"
+    before, _, after = pages[compatibility].partition(_BEGIN)
+    pages[compatibility] = before + _BEGIN + public_list(library, definitions) + _END + after.partition(_END)[2]
     pages[docs / "reference.md"] = reference(library, definitions)
     pages[PROMISED / f"{version(library)}.txt"] = "".join(f"{line}\n" for line in promise(library, definitions))
     pages[docs / "architecture.svg"] = picture(ROOT)
@@ -31,7 +31,7 @@ def documents() -> dict[Path, str]:
 
 
 def version(library: Library) -> str:
-    """Return the minor version that this source is of, as in "0.4"."""
+    """Return the minor version of this source, as in "0.4"."""
     found = re.search(r'^__version__ = "(\d+\.\d+)', library.module("ikto_core").text, re.MULTILINE)
     if not found:
         raise LookupError("ikto_core has no __version__")

@@ -1,7 +1,7 @@
-"""Code blocks of a page that are excerpts of files: below a mark, the file's own text.
+"""Code blocks in pages that are excerpts of source files.
 
-A mark is a comment on a line of its own, above a block of code: `<!-- excerpt: FILE -->` for a whole file,
-`<!-- excerpt: FILE NAME NAME -->` for some of a Python file's definitions, `Class.method` among them.
+A marker is a comment on a line of its own, above a code block: `<!-- excerpt: FILE -->` for a whole file,
+`<!-- excerpt: FILE NAME NAME -->` for definitions of a Python file; a name may be `Class.method`.
 """
 
 import ast
@@ -9,28 +9,30 @@ import re
 import textwrap
 from pathlib import Path
 
-_MARKED = re.compile(r"^<!-- excerpt: (?P<what>[^\n]+?) -->\n+```(?P<language>\w*)\n.*?^```$", re.MULTILINE | re.DOTALL)
+_EXCERPT = re.compile(
+    r"^<!-- excerpt: (?P<what>[^\n]+?) -->\n+```(?P<language>\w*)\n.*?^```$", re.MULTILINE | re.DOTALL
+)
 
 
 def with_excerpts(page: str, root: Path) -> str:
-    """Return the page with its excerpts as the files have them. LookupError: a file has no such definition."""
+    """Return the page with up-to-date excerpts. Raises LookupError if a file lacks a named definition."""
 
-    def renewed(mark: re.Match[str]) -> str:
-        path, *names = mark["what"].split()
+    def update(block: re.Match[str]) -> str:
+        path, *names = block["what"].split()
         text = (root / path).read_text()
-        shown = "\n\n\n".join(excerpt(text, name) for name in names) if names else text.strip("\n")
-        return f"<!-- excerpt: {mark['what']} -->\n```{mark['language']}\n{shown}\n```"
+        code = "\n\n\n".join(excerpt(text, name) for name in names) if names else text.strip("\n")
+        return f"<!-- excerpt: {block['what']} -->\n```{block['language']}\n{code}\n```"
 
-    return _MARKED.sub(renewed, page)
+    return _EXCERPT.sub(update, page)
 
 
 def excerpt(text: str, name: str) -> str:
-    """Return a definition as it is written, with its decorators, without indentation."""
+    """Return a definition's source with its decorators, dedented."""
     body: list[ast.stmt] = ast.parse(text).body
     for part in name.split("."):
         found = [node for node in body if part in _names(node)]
         if not found:
-            raise LookupError(f"there is no {name} in the file of an excerpt")
+            raise LookupError(f"excerpt: the file does not define {name}")
         node = found[0]
         body = node.body if isinstance(node, ast.ClassDef) else []
     decorators = node.decorator_list if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else []

@@ -12,7 +12,7 @@ from tools.documents import ROOT, documents
 from tools.excerpts import excerpt, with_excerpts
 from tools.reference.pages import public_list, reference
 from tools.reference.source import Library
-from tools.reference.surface import DOORS, begun, is_hook, surface
+from tools.reference.surface import DOORS, is_hook, root_definitions, surface
 
 LIBRARY = Library(ROOT, DOORS)
 SURFACE = surface(LIBRARY)
@@ -173,12 +173,12 @@ def test_a_public_name_has_one_door() -> None:
     assert len(exported) == len(set(exported)) > 60
 
 
-def test_a_beginning_that_is_gone_is_an_error(tmp_path: Path) -> None:
+def test_a_root_module_without_its_exports_is_an_error(tmp_path: Path) -> None:
     library = library_of(PACKAGE, tmp_path)
-    with pytest.raises(LookupError, match="what is not there"):
-        begun(library, "ikto_core.probes")
+    with pytest.raises(LookupError, match="a name that is not defined"):
+        root_definitions(library, "ikto_core.probes")
     with pytest.raises(FileNotFoundError):
-        begun(library, "ikto_core.gone")
+        root_definitions(library, "ikto_core.gone")
 
 
 def test_an_excerpt_is_the_files_own_text(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The reference of the public API, from its source: nothing of it is imported, so nothing hides behind a default."""
+"""Generate the reference of the public API by parsing the source, without importing it."""

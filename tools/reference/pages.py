@@ -1,4 +1,4 @@
-"""The reference as Markdown: hooks first, then what they exchange, errors, and the kits."""
+"""Render the reference as Markdown: hooks, then records and contracts, errors, and the contract kits."""
 
 import ast
 import re
@@ -12,8 +12,8 @@ from tools.reference.wording import cell, code_cell, default_text, docstring, fi
 _HEAD = """\
 # Reference
 
-Every hook, record, clause and kit that is public, written from the source by `make reference`; a test holds this page
-equal to it. [Compatibility](compatibility.md) says what public means, and how it changes.
+All public hooks, records, contract clauses and kits. `make reference` generates this page from the source; a test
+checks that it is up to date. [Compatibility](compatibility.md) says what is public, and how it may change.
 """
 _RECORDS = {"Struct", "NamedTuple"}
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -27,9 +27,9 @@ def reference(library: Library, definitions: Iterable[Definition]) -> str:
         "Errors": [one for one in every if is_error(one)],
         "Kits": [one for one in every if is_kit(one)],
     }
-    apart = {one.place for section in sections.values() for one in section}
+    in_sections = {one.place for section in sections.values() for one in section}
     lines = [_HEAD, *_hooks(sections["Hooks"])]
-    for module, group in by_module(library, (one for one in every if one.place not in apart)):
+    for module, group in by_module(library, (one for one in every if one.place not in in_sections)):
         lines += [f"## `{module}`", ""]
         for one in group:
             lines += _entry(one)
@@ -41,7 +41,7 @@ def reference(library: Library, definitions: Iterable[Definition]) -> str:
 
 
 def by_module(library: Library, definitions: Iterable[Definition]) -> Iterator[tuple[str, list[Definition]]]:
-    """Yield the modules to import from, each with its definitions in the order of the source."""
+    """Yield each module to import from, with its definitions in source order."""
     placed = sorted(
         ((library.public_place(one), one) for one in definitions),
         key=lambda item: (item[0], item[1].module.name, item[1].node.lineno),
@@ -51,7 +51,7 @@ def by_module(library: Library, definitions: Iterable[Definition]) -> Iterator[t
 
 
 def public_list(library: Library, definitions: Iterable[Definition]) -> str:
-    """Return the table of all that is public: where it is imported from, and its names."""
+    """Return the table of public names by the module to import them from."""
     lines = ["| from | import |", "|---|---|"]
     for module, group in by_module(library, definitions):
         lines.append(f"| `{module}` | {', '.join(f'`{one.name}`' for one in group)} |")
@@ -75,7 +75,7 @@ def _errors(definitions: Iterable[Definition]) -> Iterator[str]:
 
 
 def _exit_code(node: ast.ClassDef) -> str:
-    """Return the exit code that a class sets; empty: its base's."""
+    """Return the exit code that a class sets; empty if it inherits its base's."""
     assigned = [one for one in node.body if isinstance(one, ast.Assign)]
     return next((ast.unparse(one.value) for one in assigned if ast.unparse(one.targets[0]) == "exit_code"), "")
 
@@ -90,8 +90,8 @@ def _entry(one: Definition) -> Iterator[str]:
         yield from (f"### `{signature(node)}`", "", *docstring(node), "")
     elif node.value:
         yield from (f"### `{one.name}`", "", f"`{one.name} = {ast.unparse(node.value)}`", "")
-        if said := one.module.text_after(node):
-            yield from (said, "")
+        if description := one.module.text_after(node):
+            yield from (description, "")
 
 
 def _title(one: Definition) -> str:
@@ -103,7 +103,7 @@ def _title(one: Definition) -> str:
 
 
 def _members(one: Definition) -> Iterator[str]:
-    """Yield the table of a record's members or of an enumeration's values; nothing if there are none."""
+    """Yield the table of a record's members or of an enumeration's values, if there are any."""
     found = members(one)
     typed = any(member.annotation for member in found)
     if typed:
@@ -125,23 +125,23 @@ def _methods(one: Definition) -> Iterator[str]:
 
 
 def _kit(library: Library, one: Definition, every: Iterable[Definition]) -> Iterator[str]:
-    """Yield what a kit has beyond another public one that it inherits."""
+    """Yield a kit without what it inherits from another public kit."""
     node = one.node
     bases = {base.place for base in family(library, one)} - {one.place}
     inherited = [other for other in every if other.place in bases]
     title = f"`{one.name}`" + "".join(f", a `{other.name}`" for other in inherited)
     yield from (f"### {title}", "", *(docstring(node) if isinstance(node, ast.ClassDef) else ()), "")
-    theirs = {base.place for other in inherited for base in family(library, other)}
-    own = [base for base in family(library, one) if base.place not in theirs]
+    documented = {base.place for other in inherited for base in family(library, other)}
+    own = [base for base in family(library, one) if base.place not in documented]
     yield from _kit_members(own)
-    yield from _proofs(own)
+    yield from _clause_tests(own)
 
 
 def _kit_members(classes: Iterable[Definition]) -> Iterator[str]:
-    """Yield what an author gives or overrides: class attributes, fixtures, methods."""
+    """Yield what an author sets or overrides: class attributes, fixtures, methods."""
     rows = [row for one in classes for row in _rows(one)]
     if rows:
-        yield from ("| give or override | | default | |", "|---|---|---|---|", *rows, "")
+        yield from ("| set or override | | default | |", "|---|---|---|---|", *rows, "")
 
 
 def _rows(one: Definition) -> Iterator[str]:
@@ -154,8 +154,8 @@ def _rows(one: Definition) -> Iterator[str]:
             yield f"| {code_cell(signature(node))} | {kind} | | {cell(first_line(node))} |"
 
 
-def _proofs(classes: Iterable[Definition]) -> Iterator[str]:
-    """Yield which test belongs to which clause, in the clauses' order."""
+def _clause_tests(classes: Iterable[Definition]) -> Iterator[str]:
+    """Yield the tests of each clause, in the order of clauses."""
     rows = sorted(
         (_number(name), name, node.name, first_line(node))
         for one in classes
@@ -166,7 +166,7 @@ def _proofs(classes: Iterable[Definition]) -> Iterator[str]:
     )
     if rows:
         yield from ("| clause | test | |", "|---|---|---|")
-        yield from (f"| {name} | `{test}` | {cell(said)} |" for _, name, test, said in rows)
+        yield from (f"| {name} | `{test}` | {cell(summary)} |" for _, name, test, summary in rows)
         yield ""
 
 

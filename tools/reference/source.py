@@ -1,4 +1,4 @@
-"""Modules as they are written: definitions, what imports lead to, and the comments that end lines."""
+"""Parse modules: definitions, imports, and the comments at line ends."""
 
 import ast
 import io
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 Statement = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | ast.Assign | ast.AnnAssign
-_FOR_TOOLS = re.compile(r"\s*\b(noqa|type: ignore|pyright: ignore|fmt: )\b.*")
+_TOOL_COMMENT = re.compile(r"\s*\b(noqa|type: ignore|pyright: ignore|fmt: )\b.*")
 
 
 class Module:
-    """One file, parsed once."""
+    """One parsed file."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
@@ -23,12 +23,12 @@ class Module:
 
     @cached_property
     def definitions(self) -> dict[str, Statement]:
-        """What the module defines at its top, by name, in order."""
+        """The module's top-level definitions by name, in source order."""
         return {name: node for node in self.tree.body for name in _names(node) if isinstance(node, Statement)}
 
     @cached_property
     def imports(self) -> dict[str, tuple[str, str]]:
-        """Module and name of what is imported, by the name it has here; for type checkers only or not."""
+        """Module and name of each import, by its local name; includes imports for type checkers only."""
         return {
             alias.asname or alias.name: (node.module, alias.name)
             for node in ast.walk(self.tree)
@@ -38,7 +38,7 @@ class Module:
 
     @cached_property
     def exported(self) -> tuple[str, ...]:
-        """What `__all__` lists; nothing if there is none."""
+        """The names in `__all__`; empty if there is none."""
         node = self.definitions.get("__all__")
         return tuple(ast.literal_eval(node.value)) if isinstance(node, ast.Assign) else ()
 
@@ -48,12 +48,12 @@ class Module:
         return {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
 
     def comment(self, node: ast.stmt) -> str:
-        """Return the comment that ends a statement's last line, without what is meant for tools."""
+        """Return the comment on a statement's last line, without directives for tools."""
         text = self._comments.get(node.end_lineno or 0, "")
-        return _FOR_TOOLS.sub("", text.removeprefix("#")).strip()
+        return _TOOL_COMMENT.sub("", text.removeprefix("#")).strip()
 
     def text_after(self, node: ast.stmt) -> str:
-        """Return the string that follows an assignment as its docstring; empty: there is none."""
+        """Return the string literal after an assignment, its docstring; empty if there is none."""
         at = self.tree.body.index(node) + 1
         after = self.tree.body[at] if at < len(self.tree.body) else None
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
@@ -62,7 +62,7 @@ class Module:
 
 
 class Definition(NamedTuple):
-    """Something that a module defines."""
+    """A top-level definition of a module."""
 
     module: Module
     name: str
@@ -70,16 +70,16 @@ class Definition(NamedTuple):
 
     @property
     def place(self) -> tuple[str, str]:
-        """Where it is defined: module and name."""
+        """The defining module, and the name."""
         return self.module.name, self.name
 
 
 class Library:
-    """The modules of one source tree, read when they are asked for.
+    """The modules of one source tree, parsed on first use.
 
     Args:
-        root: The directory that packages lie in.
-        doors: The modules to import from.
+        root: The directory that contains the packages.
+        doors: The public modules.
 
     """
 
@@ -89,7 +89,7 @@ class Library:
         self._modules: dict[str, Module] = {}
 
     def module(self, name: str) -> Module:
-        """Return a module or a package's `__init__`; FileNotFoundError if there is none."""
+        """Return a module, or a package's `__init__`. Raises FileNotFoundError if there is none."""
         if name not in self._modules:
             path = self._root.joinpath(*name.split("."))
             path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
@@ -97,7 +97,7 @@ class Library:
         return self._modules[name]
 
     def find(self, module: str, name: str) -> Definition | None:
-        """Return what a name means in a module, followed to where it is defined; None: it is nothing of ours."""
+        """Resolve a name in a module through imports to its definition; None if it is not in this source tree."""
         if not (self._root / module.partition(".")[0]).is_dir():
             return None
         here = self.module(module)
@@ -106,7 +106,7 @@ class Library:
         return self.find(*here.imports[name]) if name in here.imports else None
 
     def public_place(self, definition: Definition) -> str:
-        """Return the door that exports the definition; its own module if none does."""
+        """Return the public module that exports the definition; its own module if none does."""
         for door in self._doors:
             if definition.name in self.module(door).exported and self.find(door, definition.name) == definition:
                 return door
@@ -114,25 +114,25 @@ class Library:
 
 
 class Member(NamedTuple):
-    """Something that a class has: of a record, of an enumeration, or of an object once it is made."""
+    """A member of a record, an enumeration, or an instance."""
 
     name: str
-    annotation: ast.expr | None  # None: it is only assigned, as an enumeration's values are
-    value: ast.expr | None  # None: it has no default
+    annotation: ast.expr | None  # None: a plain assignment, as for an enumeration's values
+    value: ast.expr | None  # None: no default
     node: ast.stmt
 
 
 def members(one: Definition) -> list[Member]:
-    """Return the public members of a class, in order; nothing for what is no class.
+    """Return the public members of a class, in source order; empty if it is not a class.
 
-    Those that `__init__` sets are members where it says so, by a type and a comment: `self.at: int = 0  # in bytes`.
+    Attributes set in `__init__` are members if they have a type and a comment: `self.at: int = 0  # in bytes`.
     """
     body = one.node.body if isinstance(one.node, ast.ClassDef) else []
     found = [_member(node, "") for node in body]
     for node in body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            said = (inner for inner in node.body if isinstance(inner, ast.AnnAssign) and one.module.comment(inner))
-            found += [_member(inner, "self.") for inner in said]
+            documented = (part for part in node.body if isinstance(part, ast.AnnAssign) and one.module.comment(part))
+            found += [_member(part, "self.") for part in documented]
     return [member for member in found if member and not member.name.startswith("_")]
 
 

@@ -1,21 +1,21 @@
-"""Source to words: signatures as they are called, docstrings as Markdown."""
+"""Render source as text: signatures without `self`, docstrings as Markdown."""
 
 import ast
 import re
 from collections.abc import Iterator
 
-CLAUSE = re.compile(r"^([A-Z]\d+)\. ")  # how a numbered clause of a contract begins
+CLAUSE = re.compile(r"^([A-Z]\d+)\. ")  # the start of a numbered clause of a contract
 _LABEL = re.compile(r"^(Args|Raises|Returns|Yields):$")
 _ARGUMENT = re.compile(r"^ {4}(\w+): ")
 
 
 class _Unquoted(ast.NodeTransformer):
-    """Names in quotes are names: the quotes are Python's affair. Those of a `Literal` are values."""
+    """Replaces quoted names in annotations with names, except inside `Literal`."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         try:
             return ast.parse(node.value, mode="eval").body if isinstance(node.value, str) else node
-        except SyntaxError:  # text, not a name
+        except SyntaxError:  # plain text, not a name
             return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
@@ -23,18 +23,18 @@ class _Unquoted(ast.NodeTransformer):
 
 
 def unquoted(node: ast.expr) -> ast.expr:
-    """Return an annotation in which names that were quoted are names."""
+    """Return a copy of an annotation without quotes around names."""
     copy: ast.expr = _Unquoted().visit(ast.parse(ast.unparse(node), mode="eval").body)
     return copy
 
 
 def type_text(node: ast.expr | None) -> str:
-    """Return an annotation as text; empty: there is none."""
+    """Return an annotation as text; empty if there is none."""
     return ast.unparse(unquoted(node)) if node else ""
 
 
 def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """Return how a function is called, without `self`; for a property, what it is."""
+    """Return a function's signature without `self`; for a property, its name and type."""
     if "property" in map(ast.unparse, node.decorator_list):
         return f"{node.name}: {type_text(node.returns)}"
     arguments = [text for text in _arguments(node.args) if text not in {"self", "cls"}]
@@ -46,10 +46,10 @@ def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
 
 
 def _arguments(arguments: ast.arguments) -> Iterator[str]:
-    by_place = [*arguments.posonlyargs, *arguments.args]
-    required = len(by_place) - len(arguments.defaults)
-    yield from (_argument(one, None) for one in by_place[:required])
-    yield from map(_argument, by_place[required:], arguments.defaults)
+    positional = [*arguments.posonlyargs, *arguments.args]
+    required = len(positional) - len(arguments.defaults)
+    yield from (_argument(one, None) for one in positional[:required])
+    yield from map(_argument, positional[required:], arguments.defaults)
     if arguments.vararg or arguments.kwonlyargs:
         yield f"*{_argument(arguments.vararg, None)}" if arguments.vararg else "*"
     yield from map(_argument, arguments.kwonlyargs, arguments.kw_defaults)
@@ -63,12 +63,12 @@ def _argument(one: ast.arg, default: ast.expr | None) -> str:
 
 
 def default_text(node: ast.expr | None) -> str:
-    """Return a default as text; empty: there is none. A default that is made anew each time is shown as its call."""
+    """Return a default as text; empty if there is none. A default factory is shown as a call."""
     if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("field"):
-        given = {keyword.arg: keyword.value for keyword in node.keywords}
-        if "default_factory" in given:
-            return f"{ast.unparse(given['default_factory'])}()"
-        return default_text(given.get("default"))
+        options = {keyword.arg: keyword.value for keyword in node.keywords}
+        if "default_factory" in options:
+            return f"{ast.unparse(options['default_factory'])}()"
+        return default_text(options.get("default"))
     return ast.unparse(node) if node else ""
 
 
@@ -78,12 +78,12 @@ def docstring(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> li
 
 
 def first_line(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """Return what a docstring promises."""
+    """Return the first line of a docstring."""
     return (ast.get_docstring(node) or "").partition("\n")[0]
 
 
 def _marked_up(lines: list[str]) -> Iterator[str]:
-    code = arguments = item = False
+    code = arguments = item = False  # whether the line is in a code block, an `Args:` block, a list item
     for before, line in zip(["", *lines], lines, strict=False):
         arguments = bool(_LABEL.match(line)) or (arguments and (not line or line.startswith(" ")))
         code = not arguments and line.startswith("    ") and (code or not before)
@@ -98,10 +98,10 @@ def _marked_up(lines: list[str]) -> Iterator[str]:
 
 
 def cell(text: str) -> str:
-    """Return text for a cell of a table."""
+    """Return text for a table cell."""
     return " ".join(text.replace("|", "\\|").split())
 
 
 def code_cell(text: str) -> str:
-    """Return code for a cell of a table; empty stays empty."""
+    """Return code for a table cell; empty stays empty."""
     return f"`{cell(text)}`" if text else ""
