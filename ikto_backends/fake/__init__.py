@@ -1,4 +1,4 @@
-"""The fake backend: a WireGuard host in memory, for tests, demonstrations and dry runs."""
+"""The backend `fake`: WireGuard devices in memory, for tests, demos and dry runs."""
 
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
@@ -12,11 +12,11 @@ __all__ = ["FakeBackend", "FakeDevice", "FakeHost", "load_device", "open_fake", 
 
 
 def open_fake(context: BackendContext) -> AbstractAsyncContextManager[Backend]:
-    """Open a host whose devices are kept in the state directory, so that they outlive the agent, as real ones do."""
+    """Open a fake host whose devices are saved in the state directory: they outlive the agent, as real ones do."""
     return FakeHost(context.state_dir).open()
 
 
 @hookimpl
 def ikto_register_backends() -> Iterable[BackendPlugin]:
-    """Offer the backend `fake`."""
+    """Register the backend `fake`."""
     return (BackendPlugin(name="fake", summary="devices in memory: no traffic, no privileges", open=open_fake),)

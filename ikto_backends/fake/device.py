@@ -1,4 +1,4 @@
-"""One WireGuard device as the Linux kernel keeps it, with what a naive model gets wrong."""
+"""A model of one WireGuard device that follows the Linux kernel in the details that simple models get wrong."""
 
 from collections.abc import Iterator
 
@@ -20,11 +20,10 @@ _LIMITS = {"listen_port": 0xFFFF, "fwmark": 0xFFFF_FFFF, "mtu": 0x7FFF_FFFF}
 
 
 class FakeDevice:
-    """A device that takes writes as the kernel does (drivers/net/wireguard/netlink.c).
+    """A device that applies writes as the kernel does (drivers/net/wireguard/netlink.c).
 
-    An allowed IP belongs to the peer that got it last. Host bits are masked. A private key is clamped, and an all
-    zero one is none. A peer with the device's own public key is ignored, or dropped when the key is set. IPv6
-    addresses go when the link goes down.
+    An allowed IP belongs to the peer that got it last. Host bits are masked. A private key is clamped; an all-zero
+    one removes the key. A peer with the device's own public key is ignored, or removed when that key is set.
     """
 
     def __init__(self, state: DeviceState | None = None) -> None:
@@ -36,40 +35,40 @@ class FakeDevice:
             self._set_link(DevicePatch(private_key=state.private_key))
             self.link = replace(state, private_key=self.link.private_key, peers={})
             for peer in state.peers.values():
-                self._put(peer)
+                self._store_peer(peer)
 
     @property
     def state(self) -> DeviceState:
-        """The device as it is now; later writes don't change what was returned."""
+        """A snapshot of the device; later writes don't change it."""
         return replace(self.link, peers=dict(self._peers))
 
     def check(self, patch: DevicePatch) -> None:
-        """Refuse what a netlink message can't say, with BackendError; nothing is written."""
-        for member, limit in _LIMITS.items():
-            value = getattr(patch, member)
+        """Raise BackendError if a number does not fit in a netlink message; nothing is written then."""
+        for name, limit in _LIMITS.items():
+            value = getattr(patch, name)
             if value is not None and not 0 <= value <= limit:
-                raise BackendError(f"{member} {value} is not 0 to {limit}")
+                raise BackendError(f"{name} {value} is out of range: 0 to {limit}")
         for peer in patch.peers:
             if not 0 <= (peer.persistent_keepalive or 0) <= 0xFFFF:
-                raise BackendError(f"persistent_keepalive {peer.persistent_keepalive} is not 0 to {0xFFFF}")
+                raise BackendError(f"persistent_keepalive {peer.persistent_keepalive} is out of range: 0 to {0xFFFF}")
 
     def write(self, patch: DevicePatch) -> Iterator[None]:
-        """Carry out a patch, pausing after each elementary write: who stops in between leaves a part applied."""
+        """Apply a patch, and yield after each elementary write. A caller that stops early leaves the rest unapplied."""
         self._set_link(patch)
         yield
         for peer in patch.peers:
             self._set_peer(peer)
             yield
         for public_key in patch.remove_peers:
-            self._drop(public_key)
+            self._remove_peer(public_key)
             yield
 
     def roam(self, public_key: PublicKey, endpoint: Endpoint) -> None:
-        """Learn a peer's endpoint from an authenticated packet; KeyError if there is no such peer."""
+        """Set a peer's endpoint as an authenticated packet does; KeyError if there is no such peer."""
         self._peers[public_key] = replace(self._peers[public_key], endpoint=endpoint)
 
-    def ask(self, public_key: PublicKey, tx_bytes: int) -> None:
-        """Count what was sent to a peer and is not answered; KeyError if there is no such peer."""
+    def send_unanswered(self, public_key: PublicKey, tx_bytes: int) -> None:
+        """Count bytes sent to a peer that does not answer; KeyError if there is no such peer."""
         peer = self._peers[public_key]
         self._peers[public_key] = replace(peer, tx_bytes=peer.tx_bytes + tx_bytes)
 
@@ -85,14 +84,14 @@ class FakeDevice:
         if patch.private_key is not None:
             link = replace(link, private_key=patch.private_key.clamped() if any(patch.private_key) else None)
             self._own_key = link.private_key.public() if link.private_key else None
-            self._drop(self._own_key)
+            self._remove_peer(self._own_key)
         addresses = (link.addresses | patch.add_addresses) - patch.remove_addresses
         self.link = replace(
             link,
-            listen_port=_either(patch.listen_port, link.listen_port),
-            fwmark=_either(patch.fwmark, link.fwmark),
-            mtu=_either(patch.mtu, link.mtu),
-            up=_either(patch.up, link.up),
+            listen_port=_or_current(patch.listen_port, link.listen_port),
+            fwmark=_or_current(patch.fwmark, link.fwmark),
+            mtu=_or_current(patch.mtu, link.mtu),
+            up=_or_current(patch.up, link.up),
             addresses=addresses,
         )
 
@@ -102,26 +101,26 @@ class FakeDevice:
             return
         if patch.allowed_ips is not None:
             patch = replace(patch, allowed_ips=frozenset(Prefix.of(*prefix) for prefix in patch.allowed_ips))
-        self._put(patched(self._peers.get(public_key), patch))
+        self._store_peer(patched(self._peers.get(public_key), patch))
 
-    def _put(self, peer: PeerState) -> None:
-        """Store a peer, and give it its allowed IPs, whoever has them."""
+    def _store_peer(self, peer: PeerState) -> None:
+        """Store a peer, and take its allowed IPs away from any other peer that has them."""
         before = self._peers.get(peer.public_key)
         for prefix in (before.allowed_ips if before else frozenset()) - peer.allowed_ips:
             del self._owners[prefix]
         for prefix in peer.allowed_ips:
-            loser = self._owners.get(prefix, peer.public_key)
-            if loser != peer.public_key:
-                left = self._peers[loser].allowed_ips - {prefix}
-                self._peers[loser] = replace(self._peers[loser], allowed_ips=left)
+            old_owner = self._owners.get(prefix, peer.public_key)
+            if old_owner != peer.public_key:
+                remaining = self._peers[old_owner].allowed_ips - {prefix}
+                self._peers[old_owner] = replace(self._peers[old_owner], allowed_ips=remaining)
             self._owners[prefix] = peer.public_key
         self._peers[peer.public_key] = peer
 
-    def _drop(self, public_key: PublicKey | None) -> None:
+    def _remove_peer(self, public_key: PublicKey | None) -> None:
         peer = self._peers.pop(public_key, None) if public_key else None
         for prefix in peer.allowed_ips if peer else ():
             del self._owners[prefix]
 
 
-def _either(wanted: int | None, present: int) -> int:
+def _or_current(wanted: int | None, present: int) -> int:
     return present if wanted is None else wanted

@@ -1,4 +1,4 @@
-"""A host with WireGuard devices in memory, and the backend that drives them."""
+"""A fake host with WireGuard devices in memory, and the backend for it."""
 
 import asyncio
 from collections import Counter, deque
@@ -28,26 +28,26 @@ Operation = Literal["read", "create", "apply", "delete"]
 
 
 class FakeHost:
-    """The devices of one host, with hands to tamper with them and to make calls fail.
+    """The devices of one host, with methods to change them from outside and to make calls fail.
 
     Args:
-        state_dir: Where every device is mirrored, and found again by the next host; None: memory only.
+        state_dir: The directory where every device is saved and from which the next host loads it; None: memory only.
 
     """
 
     def __init__(self, state_dir: Path | None = None) -> None:
-        self.writes: list[tuple[str, DevicePatch]] = []  # every patch that reached a device, whole or in part
-        self.calls: Counter[Operation] = Counter()  # how often each operation was asked for, failed ones too
-        self.delay = timedelta(0)  # how long each call takes before it does anything
+        self.writes: list[tuple[str, DevicePatch]] = []  # every patch that was applied, whole or in part
+        self.calls: Counter[Operation] = Counter()  # number of calls of each operation, failed ones included
+        self.delay = timedelta(0)  # how long each call waits before it does anything
         self._state_dir = state_dir
         self._devices = {name: FakeDevice(state) for name, state in load_devices(state_dir).items()}
         self._faults: dict[Operation, deque[Exception]] = {}
-        self._midway: deque[tuple[int, Exception]] = deque()
+        self._midway_faults: deque[tuple[int, Exception]] = deque()
         self._watchers: list[asyncio.Queue[DeviceEvent | None]] = []
 
     @asynccontextmanager
     async def open(self, context: BackendContext | None = None) -> "AsyncIterator[FakeBackend]":  # noqa: ARG002 - as BackendPlugin.open
-        """Yield a backend on this host; the devices stay when it closes."""
+        """Yield a backend for this host; the devices stay when it closes."""
         backend = FakeBackend(self)
         try:
             yield backend
@@ -55,73 +55,73 @@ class FakeHost:
             backend.close()
 
     def device(self, ifname: str) -> DeviceState | None:
-        """Return a device as it is, None if it is absent; never delayed, never failing."""
-        found = self._devices.get(ifname)
-        return found.state if found else None
+        """Return a device as it is, None if it is absent. Never delayed, never fails."""
+        device = self._devices.get(ifname)
+        return device.state if device else None
 
     def fail_next(self, operation: Operation, error: Exception | None = None) -> None:
-        """Make the next call of `operation` raise, before it does anything; repeat for the calls after it."""
+        """Make the next call of `operation` raise before it does anything. Call again for each further failure."""
         self._faults.setdefault(operation, deque()).append(error or BackendError(f"injected: {operation} failed"))
 
     def fail_midway(self, error: Exception | None = None, *, after: int = 1) -> None:
-        """Make the next `apply` raise after this many elementary writes: the device's own members, then each peer.
+        """Make the next `apply` raise after this many elementary writes: the device's own fields, then each peer.
 
-        A patch of fewer writes is carried out whole, and raises then.
+        A patch with fewer writes is applied whole before it raises.
         """
-        self._midway.append((after, error or BackendError("injected: apply failed midway")))
+        self._midway_faults.append((after, error or BackendError("injected: apply failed midway")))
 
     def remove_device(self, ifname: str) -> None:
-        """Delete a device behind the backends' back; they tell of it."""
+        """Delete a device from outside, as another program would. The backends report an event."""
         self.delete(ifname)
-        self._tell(ifname, DeviceEventKind.GONE)
+        self._publish(ifname, DeviceEventKind.GONE)
 
     def tamper(self, ifname: str, patch: DevicePatch) -> None:
-        """Change a device behind the backends' back; they tell of it. `writes` does not show it.
+        """Change a device from outside, as another program would. The backends report an event; `writes` omits it.
 
-        As in the kernel, a link that is set down loses its IPv6 addresses: a backend adds them again, others don't.
+        As in the kernel, a link that is set down loses its IPv6 addresses. (A backend adds them again after that.)
         """
         if patch.up is False:
             lost = {address for address in self._device(ifname).link.addresses if address.version == 6}
             patch = replace(patch, remove_addresses=patch.remove_addresses | lost)
         self._write(ifname, patch)
-        self._tell(ifname, DeviceEventKind.CHANGED)
+        self._publish(ifname, DeviceEventKind.CHANGED)
 
     def roam(self, ifname: str, public_key: PublicKey, endpoint: Endpoint) -> None:
-        """Let a peer be seen at another endpoint. As in the kernel, no event tells of it."""
+        """Move a peer to another endpoint, as its packets do. As in the kernel, there is no event."""
         self._device(ifname).roam(public_key, endpoint)
         self._save(ifname)
 
     def handshake(
         self, ifname: str, public_key: PublicKey, at: float, *, rx_bytes: int = 148, tx_bytes: int = 92
     ) -> None:
-        """Let a handshake complete at `at` (seconds since the epoch). As in the kernel, no event tells of it."""
+        """Complete a handshake at `at` (seconds since the epoch). As in the kernel, there is no event."""
         self._device(ifname).handshake(public_key, at, rx_bytes=rx_bytes, tx_bytes=tx_bytes)
         self._save(ifname)
 
-    def ask(self, ifname: str, public_key: PublicKey, *, tx_bytes: int = 148) -> None:
-        """Let a handshake be tried that nobody answers. As in the kernel, no event tells of it."""
-        self._device(ifname).ask(public_key, tx_bytes)
+    def send_unanswered(self, ifname: str, public_key: PublicKey, *, tx_bytes: int = 148) -> None:
+        """Send a handshake initiation that is not answered. As in the kernel, there is no event."""
+        self._device(ifname).send_unanswered(public_key, tx_bytes)
         self._save(ifname)
 
-    async def turn(self, operation: Operation) -> None:
-        """Count a call, wait as long as calls take, and raise if this one shall fail."""
+    async def begin_call(self, operation: Operation) -> None:
+        """Count a call, wait for `delay`, and raise the next injected fault of this operation."""
         self.calls[operation] += 1
         await asyncio.sleep(self.delay.total_seconds())
         if faults := self._faults.get(operation):
             raise faults.popleft()
 
     def create(self, ifname: str) -> None:
-        """Make sure that the device exists; BackendError if the kernel would refuse its name."""
+        """Create the device unless it exists; BackendError if the kernel would refuse its name."""
         if ifname in self._devices:
             return
         if ifname in {"", ".", ".."} or len(ifname.encode()) > 15 or any(c in "/:" or c.isspace() for c in ifname):
-            raise BackendError(f"{ifname!r} can't be the name of an interface")
+            raise BackendError(f"{ifname!r} is not a valid interface name")
         self._devices[ifname] = FakeDevice()
         self._save(ifname)
 
     def apply(self, ifname: str, patch: DevicePatch) -> None:
-        """Write a patch, and remember it; it may be set to fail in the middle."""
-        after, error = self._midway.popleft() if self._midway else (None, None)
+        """Apply a patch and record it in `writes`; raises after a part of it if `fail_midway` was called."""
+        after, error = self._midway_faults.popleft() if self._midway_faults else (None, None)
         self._device(ifname)
         self.writes.append((ifname, patch))
         self._write(ifname, patch, stop_after=after)
@@ -129,18 +129,18 @@ class FakeHost:
             raise error
 
     def delete(self, ifname: str) -> None:
-        """Make sure that the device does not exist."""
+        """Delete the device if it exists."""
         self._devices.pop(ifname, None)
         remove_device(self._state_dir, ifname)
 
     def watch(self) -> "asyncio.Queue[DeviceEvent | None]":
-        """Return a queue that gets every event from now on; None in it means that there will be no more."""
+        """Return a queue that gets every event from now on. None in it means that no more will follow."""
         queue: asyncio.Queue[DeviceEvent | None] = asyncio.Queue()
         self._watchers.append(queue)
         return queue
 
     def unwatch(self, queue: "asyncio.Queue[DeviceEvent | None]") -> None:
-        """End a queue."""
+        """Stop sending events to a queue, and put None in it."""
         with suppress(ValueError):
             self._watchers.remove(queue)
         queue.put_nowait(None)
@@ -161,7 +161,7 @@ class FakeHost:
         self._save(ifname)
 
     def _refuse_busy_port(self, ifname: str, patch: DevicePatch) -> None:
-        """Raise BackendError if the device would share its port: ports are bound while the link is up."""
+        """Raise BackendError if another device has the listen port. A port is bound while the link is up."""
         link = self._device(ifname).link
         port = link.listen_port if patch.listen_port is None else patch.listen_port
         up = link.up if patch.up is None else patch.up
@@ -170,16 +170,16 @@ class FakeHost:
             raise BackendError(f"{ifname}: UDP port {port} is in use", hint="choose another `wg_port`")
 
     def _save(self, ifname: str) -> None:
-        if self._state_dir:  # the state of thousands of peers is not gathered for nothing
+        if self._state_dir:  # without it, don't copy the state of thousands of peers
             save_device(self._state_dir, ifname, self._devices[ifname].state)
 
-    def _tell(self, ifname: str, kind: DeviceEventKind) -> None:
+    def _publish(self, ifname: str, kind: DeviceEventKind) -> None:
         for queue in self._watchers:
             queue.put_nowait(DeviceEvent(ifname, kind))
 
 
 class FakeBackend:
-    """Drive the devices of a `FakeHost`: the contract of `ikto_core.device.backend.Backend`, to the letter."""
+    """Backend for the devices of a `FakeHost`. It keeps the whole contract of `ikto_core.device.backend.Backend`."""
 
     def __init__(self, host: FakeHost) -> None:
         self.host = host
@@ -187,31 +187,31 @@ class FakeBackend:
 
     async def read(self, ifname: str) -> DeviceState | None:
         """Return the device as it is, None if it is absent."""
-        await self.host.turn("read")
+        await self.host.begin_call("read")
         return self.host.device(ifname)
 
     async def create(self, ifname: str) -> None:
-        """Make sure that the device exists."""
-        await self.host.turn("create")
+        """Create the device unless it exists."""
+        await self.host.begin_call("create")
         self.host.create(ifname)
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         """Write what the patch names, and nothing else."""
-        await self.host.turn("apply")
+        await self.host.begin_call("apply")
         self.host.apply(ifname, patch)
 
     async def delete(self, ifname: str) -> None:
-        """Make sure that the device does not exist."""
-        await self.host.turn("delete")
+        """Delete the device if it exists."""
+        await self.host.begin_call("delete")
         self.host.delete(ifname)
 
     def events(self) -> AsyncIterator[DeviceEvent]:
-        """Tell of whatever is tampered with from this call on, until the backend closes."""
+        """Yield every change from outside from this call on, until the backend closes."""
         self._queues.append(self.host.watch())
         return _drain(self._queues[-1])
 
     def close(self) -> None:
-        """End the events."""
+        """End all iterators that `events` returned."""
         for queue in self._queues:
             self.host.unwatch(queue)
         self._queues.clear()

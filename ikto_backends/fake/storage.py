@@ -1,4 +1,4 @@
-"""Fake devices as JSON files, one a device: what makes them outlive the process, and lets others look at them."""
+"""Saves each fake device in a JSON file, so that it outlives the process and other programs can read it."""
 
 from ipaddress import ip_interface
 from pathlib import Path
@@ -40,12 +40,12 @@ class _Device(msgspec.Struct, kw_only=True):
 
 
 def state_file(state_dir: Path, ifname: str) -> Path:
-    """Return where a fake device of that name is kept."""
+    """Return the path of the file of the fake device with this name."""
     return state_dir / f"fake-{ifname}.json"
 
 
 def load_device(path: Path) -> DeviceState:
-    """Read one device; BackendError if the file is not a fake device's."""
+    """Read one device; BackendError if the file can't be read or is not a fake device's."""
     try:
         saved = msgspec.json.decode(path.read_bytes(), type=_Device)
         return DeviceState(
@@ -58,17 +58,17 @@ def load_device(path: Path) -> DeviceState:
             peers={(key := PublicKey.parse(text)): _peer_state(key, peer) for text, peer in saved.peers.items()},
         )
     except (OSError, ValueError) as error:  # msgspec's and the parsers' errors are ValueErrors
-        raise BackendError(f"{path}: no fake device can be read: {error}", hint="delete the file") from error
+        raise BackendError(f"{path}: can't read the fake device: {error}", hint="delete the file") from error
 
 
 def load_devices(state_dir: Path | None) -> dict[str, DeviceState]:
-    """Read every device of the directory, by interface name."""
+    """Read every device in the directory, by interface name."""
     paths = state_dir.glob("fake-*.json") if state_dir else ()
     return {path.stem.removeprefix("fake-"): load_device(path) for path in paths}
 
 
 def save_device(state_dir: Path | None, ifname: str, state: DeviceState) -> None:
-    """Write one device, so that a reader sees the old file or the new one, whole. It holds keys: mode 0600."""
+    """Write one device atomically, so that a reader sees the old or the new file. It contains keys: mode 0600."""
     if state_dir is None:
         return
     path = state_file(state_dir, ifname)
@@ -79,7 +79,7 @@ def save_device(state_dir: Path | None, ifname: str, state: DeviceState) -> None
 
 
 def remove_device(state_dir: Path | None, ifname: str) -> None:
-    """Forget one device."""
+    """Delete the file of one device."""
     if state_dir is not None:
         state_file(state_dir, ifname).unlink(missing_ok=True)
 

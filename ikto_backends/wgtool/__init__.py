@@ -1,4 +1,4 @@
-"""The wgtool backend: WireGuard by the `wg` and `ip` programs, in the kernel or in a userspace implementation."""
+"""The backend `wgtool`: runs the `wg` and `ip` programs, for WireGuard in the kernel or in userspace."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -11,10 +11,10 @@ __all__ = ["WgToolBackend", "open_wgtool"]
 
 @asynccontextmanager
 async def open_wgtool(context: BackendContext) -> AsyncIterator[Backend]:
-    """Yield a backend on this host; its devices stay when it closes, userspace ones too."""
+    """Yield a backend for devices of this network namespace; they stay when it closes, userspace ones too."""
     if context.netns is not None:
         raise BackendError(
-            f"wgtool drives no device in another network namespace ({context.netns})",
+            f"wgtool does not support devices in another network namespace ({context.netns})",
             hint='use "backend": "netlink", or run the agent in that namespace: ip netns exec',
         )
     yield WgToolBackend()
@@ -22,6 +22,6 @@ async def open_wgtool(context: BackendContext) -> AsyncIterator[Backend]:
 
 @hookimpl
 def ikto_register_backends() -> Iterable[BackendPlugin]:
-    """Offer the backend `wgtool`."""
-    summary = "the wg and ip programs: kernel WireGuard, or a userspace one such as wireguard-go"
+    """Register the backend `wgtool`."""
+    summary = "runs wg and ip, for kernel WireGuard or a userspace one such as wireguard-go"
     return (BackendPlugin(name="wgtool", summary=summary, open=open_wgtool),)

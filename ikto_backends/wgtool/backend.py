@@ -1,4 +1,4 @@
-"""Drive WireGuard devices by `wg` and `ip`: the contract of `ikto_core.device.backend.Backend`."""
+"""Implements `ikto_core.device.backend.Backend` with the programs `wg` and `ip`."""
 
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import suppress
@@ -15,7 +15,7 @@ from ikto_core.plugins import BackendError, DeviceEvent, DevicePatch, DeviceStat
 
 
 class WgToolBackend:
-    """Drive the devices of this network namespace, the kernel's and userspace ones alike."""
+    """Backend for the WireGuard devices of this network namespace, in the kernel or in userspace."""
 
     async def read(self, ifname: str) -> DeviceState | None:
         """Return the device as it is, None if it is absent."""
@@ -25,15 +25,15 @@ class WgToolBackend:
         try:
             state = parse_dump(await run(Command(("wg", "show", ifname, "dump")), ifname))
         except BackendError:
-            if await _find(ifname) is None:  # gone between the two looks: it can fail in many ways
+            if await _find(ifname) is None:  # deleted between the two commands, which fails with various errors
                 return None
             raise
         except ValueError as error:
-            raise BackendError(f"{ifname}: can't read what wg shows: {error}") from None
+            raise BackendError(f"{ifname}: can't parse the output of wg show: {error}") from None
         return replace(state, mtu=link.mtu, up=link.up, addresses=link.addresses)
 
     async def create(self, ifname: str) -> None:
-        """Make sure the device exists: the kernel's WireGuard, or else a userspace one."""
+        """Create the device unless it exists: a kernel device, or a userspace one if the kernel has no WireGuard."""
         if await _find(ifname):
             return
         try:
@@ -44,15 +44,15 @@ class WgToolBackend:
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         """Write what the patch names, and nothing else."""
         check_patch(ifname, patch)
-        link = await _looked_at(ifname, patch)
+        link = await _check_exists(ifname, patch)
         await _run_all(ifname, interface_commands(ifname, patch))
         if link and (batch := link_batch(ifname, patch, link)):
             await run(Command(("ip", "-batch", "-"), [batch]), ifname)
-        await _run_all(ifname, peer_commands(ifname, await _effective(ifname, patch.peers)))
+        await _run_all(ifname, peer_commands(ifname, await _applicable(ifname, patch.peers)))
         await _run_all(ifname, removal_commands(ifname, patch.remove_peers))
 
     async def delete(self, ifname: str) -> None:
-        """Make sure the device does not exist, nor the process of a userspace one."""
+        """Delete the device if it exists, and wait until the process of a userspace device has ended."""
         link = await _find(ifname)
         if link is None:
             return
@@ -60,40 +60,43 @@ class WgToolBackend:
             await run(Command(("ip", "link", "delete", "dev", ifname)), ifname)
         if link.kind == USERSPACE:
             await wait_until_ended(ifname)
-            socket_of(ifname).unlink(missing_ok=True)  # a process that was killed left it
+            socket_of(ifname).unlink(missing_ok=True)  # a process that was killed leaves it behind
 
     async def events(self) -> AsyncGenerator[DeviceEvent, None]:
-        """Tell what `ip monitor` tells of links and addresses, our own writes too; of peers nobody does."""
+        """Yield the changes of links and addresses that `ip monitor` reports, this backend's writes included.
+
+        Nothing reports changes of peers. Raises BackendError if `ip monitor` ends.
+        """
         try:
             async with running_program(("ip", "-oneline", "monitor", "link", "address")) as lines:
                 async for line in lines:
                     if event := parse_event(line.decode(errors="replace")):
                         yield event
-        except BackendError:  # no `ip`: every other call says so
+        except BackendError:  # `ip` is not installed: every other call reports that
             return
         raise BackendError("ip monitor has ended: events may be lost", hint="the agent starts it again")
 
 
-async def _looked_at(ifname: str, patch: DevicePatch) -> Link | None:
-    """Return the link if `ip` was asked; NoSuchDeviceError if it is not there.
+async def _check_exists(ifname: str, patch: DevicePatch) -> Link | None:
+    """Return the link, or None if `ip` was not needed to check that it exists. Raises NoSuchDeviceError.
 
-    Asking costs as much as adding a peer. It must be where the patch is about the link, and where there is a socket,
-    which may serve another network namespace's device: `wg` would write to it. Else `wg` goes to the kernel, which
-    refuses a link that is not WireGuard's.
+    Running `ip` costs as much as adding a peer. It is needed if the patch changes the link, and if a userspace socket
+    of this name exists: it may serve a device of another network namespace, and `wg` would write to that. Otherwise
+    `wg` uses the kernel, which refuses a link that is not a WireGuard device.
     """
     link = None
     if patch.changes_link or socket_of(ifname).exists():
         link = await _find(ifname)
-        there = link is not None
+        exists = link is not None
     else:
-        there = _is_a_name(ifname)
-    if not there:
+        exists = _has_link(ifname)
+    if not exists:
         raise NoSuchDeviceError(f"there is no device {ifname!r}")
     return link
 
 
-def _is_a_name(ifname: str) -> bool:
-    """Whether a link has that name, and not as one of its other names."""
+def _has_link(ifname: str) -> bool:
+    """Whether a link has this name as its primary name, not as an alternative name."""
     try:
         return if_indextoname(if_nametoindex(ifname)) == ifname
     except OSError:
@@ -101,7 +104,7 @@ def _is_a_name(ifname: str) -> bool:
 
 
 async def _find(ifname: str) -> Link | None:
-    """Return the link if it is there; BackendError if it is not WireGuard's, so that nobody's else is touched."""
+    """Return the link, None if it is absent; BackendError if it is not a WireGuard device, so that none is changed."""
     check_ifname(ifname)
     try:
         text = await run(Command(("ip", "-json", "-details", "address", "show", "dev", ifname)), ifname)
@@ -110,14 +113,14 @@ async def _find(ifname: str) -> Link | None:
     link = parse_link(text, ifname)
     if link and link.kind != KERNEL and not (link.kind == USERSPACE and socket_of(ifname).exists()):
         raise BackendError(
-            f"{ifname} is no WireGuard device but {link.kind or 'another kind of interface'}",
+            f"{ifname} is not a WireGuard device (kind: {link.kind or 'unknown'})",
             hint="Choose another name for the device (wg_dev_name).",
         )
     return link
 
 
-async def _effective(ifname: str, patches: Sequence[PeerPatch]) -> Sequence[PeerPatch]:
-    """Return the patches that are to be carried out: `wg` has no way to say "only if the peer is there"."""
+async def _applicable(ifname: str, patches: Sequence[PeerPatch]) -> Sequence[PeerPatch]:
+    """Return the patches without updates of absent peers: `wg` can't update a peer without creating it."""
     if all(patch.create for patch in patches):
         return patches
     present = parse_keys(await run(Command(("wg", "show", ifname, "peers")), ifname))

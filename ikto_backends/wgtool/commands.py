@@ -1,8 +1,8 @@
-"""What to run so that a patch is written, and no more. Pure.
+"""Builds the `wg` commands that write a patch. Pure.
 
-Two commands write peers, each with a trap. `wg addconf` replaces a named peer's allowed IPs by those of its section,
-so it is used exactly where the patch replaces them. `wg set` leaves alone what it does not name, so it does the rest.
-Both make a peer that is absent. Keys that are secret go through standard input, never through arguments.
+Two commands write peers. `wg addconf` replaces the allowed IPs of each peer in its input, so it is used for exactly
+the patches that replace them. `wg set` leaves unchanged what its arguments don't name, so it is used for the others.
+Both create a peer that is absent. Secret keys are passed on standard input, never as arguments.
 """
 
 from collections.abc import Iterable, Iterator, Set
@@ -15,27 +15,27 @@ from ikto_backends.wgtool.sections import endpoint_text, section
 from ikto_core.plugins import BackendError, DevicePatch, PeerPatch, PublicKey
 
 T = TypeVar("T")
-BATCH = 500  # peers in the arguments of one call: about 50 KiB, and a short while of the kernel's lock
+BATCH = 500  # peers in the arguments of one command: about 50 KiB; more would hold the kernel's lock for longer
 
 _LIMITS = {"listen_port": 0xFFFF, "fwmark": 0xFFFF_FFFF, "mtu": 0x7FFF_FFFF}
 
 
 def check_patch(ifname: str, patch: DevicePatch) -> None:
-    """Refuse a name and numbers that no device takes, with BackendError: `wg` cuts a port of 70000 down to 4464."""
+    """Raise BackendError for an invalid interface name or a number out of range: `wg` turns port 70000 into 4464."""
     check_ifname(ifname)
-    for member, limit in _LIMITS.items():
-        value = getattr(patch, member)
+    for name, limit in _LIMITS.items():
+        value = getattr(patch, name)
         if value is not None and not 0 <= value <= limit:
-            raise BackendError(f"{ifname}: {member} {value} is not 0 to {limit}")
+            raise BackendError(f"{ifname}: {name} {value} is out of range: 0 to {limit}")
     for peer in patch.peers:
         if (keepalive_s := peer.persistent_keepalive) is not None and not 0 <= keepalive_s <= 0xFFFF:
-            raise BackendError(f"{ifname}: persistent_keepalive {keepalive_s} is not 0 to {0xFFFF}")
+            raise BackendError(f"{ifname}: persistent_keepalive {keepalive_s} is out of range: 0 to {0xFFFF}")
         if (endpoint := peer.endpoint) is not None and not 1 <= endpoint[1] <= 0xFFFF:
-            raise BackendError(f"{ifname}: the endpoint {endpoint} has a port that is not 1 to 65535")
+            raise BackendError(f"{ifname}: the port of the endpoint {endpoint} is out of range: 1 to 65535")
 
 
 def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
-    """Yield what sets the device's own key, port and mark; nothing if the patch names none of them."""
+    """Yield the command that sets the private key, listen port and fwmark; none if the patch names none of them."""
     lines = {
         "PrivateKey": None if patch.private_key is None else patch.private_key.text,
         "ListenPort": patch.listen_port,
@@ -47,17 +47,17 @@ def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
 
 
 def applicable(patches: Iterable[PeerPatch], present: Set[PublicKey]) -> list[PeerPatch]:
-    """Return the patches without those that would update a peer which is absent by then."""
-    known, kept = set(present), []
+    """Return the patches without updates of peers that are neither present nor created by an earlier patch."""
+    peers_then, applied = set(present), []
     for patch in patches:
-        if patch.create or patch.public_key in known:
-            known.add(patch.public_key)
-            kept.append(patch)
-    return kept
+        if patch.create or patch.public_key in peers_then:
+            peers_then.add(patch.public_key)
+            applied.append(patch)
+    return applied
 
 
 def peer_commands(ifname: str, patches: Iterable[PeerPatch]) -> Iterator[Command]:
-    """Yield what writes the peers, in their order; whichever is absent is made."""
+    """Yield the commands that write the peers in order. They create absent peers."""
     for replaces, group in groupby(patches, key=lambda patch: patch.allowed_ips is not None):
         if replaces:
             yield _addconf(ifname, map(section, list(group)))
@@ -66,7 +66,7 @@ def peer_commands(ifname: str, patches: Iterable[PeerPatch]) -> Iterator[Command
 
 
 def removal_commands(ifname: str, peers: Set[PublicKey]) -> Iterator[Command]:
-    """Yield what removes the peers; an absent one stays absent."""
+    """Yield the commands that remove the peers. Removing an absent peer has no effect."""
     for batch in _batches(sorted(peers)):
         yield Command(("wg", "set", ifname, *(word for key in batch for word in ("peer", key.text, "remove"))))
 
@@ -76,17 +76,17 @@ def _addconf(ifname: str, sections: Iterable[str]) -> Command:
 
 
 def _set(ifname: str, patches: list[PeerPatch]) -> Iterator[Command]:
-    """Yield calls of `wg set`: many peers each, but for a preshared key one, for there is one standard input."""
+    """Yield `wg set` commands for many peers each, and one command for each preshared key: it needs standard input."""
     plain = [patch for patch in patches if patch.preshared_key is None]
     for batch in _batches(plain):
-        yield Command(("wg", "set", ifname, *(word for patch in batch for word in _words(patch))))
+        yield Command(("wg", "set", ifname, *(word for patch in batch for word in _set_arguments(patch))))
     for patch in patches:
         if patch.preshared_key is not None:
-            words = (*_words(patch), "preshared-key", "/dev/stdin")
+            words = (*_set_arguments(patch), "preshared-key", "/dev/stdin")
             yield Command(("wg", "set", ifname, *words), (f"{patch.preshared_key.text}\n",))
 
 
-def _words(patch: PeerPatch) -> Iterator[str]:
+def _set_arguments(patch: PeerPatch) -> Iterator[str]:
     yield from ("peer", patch.public_key.text)
     if patch.endpoint is not None:
         yield from ("endpoint", endpoint_text(patch.public_key, patch.endpoint))

@@ -1,4 +1,4 @@
-"""Reading `wg show IFNAME dump`: pure, and strict. What it does not know is an error, not a guess."""
+"""Parses the output of `wg show IFNAME dump`. Pure and strict: anything unknown is an error."""
 
 from ikto_core.plugins import DeviceState, Endpoint, PeerState, Prefix, PresharedKey, PrivateKey, PublicKey
 
@@ -7,13 +7,13 @@ _OFF = "off"
 
 
 def parse_dump(text: str) -> DeviceState:
-    """Return what WireGuard itself knows of a device: all but the link. ValueError says which line is strange.
+    """Return the device without its link (MTU, addresses, up or down). ValueError names the line that is invalid.
 
-    The first line is private key, public key, listen port, fwmark; each other one is a peer: public key, preshared
+    The first line has private key, public key, listen port, fwmark. Each other line is a peer: public key, preshared
     key, endpoint, allowed IPs, latest handshake, bytes received and sent, keepalive (wg(8), "show").
     """
     first, *rest = text.splitlines() or [""]
-    peers = [_numbered(number, line) for number, line in enumerate(rest, start=2)]
+    peers = [_parse_peer(number, line) for number, line in enumerate(rest, start=2)]
     private_key, _, listen_port, fwmark = _fields(1, first, 4)
     try:
         return DeviceState(
@@ -31,15 +31,15 @@ def parse_keys(text: str) -> frozenset[PublicKey]:
     return frozenset(PublicKey.parse(line) for line in text.splitlines())
 
 
-def _numbered(number: int, line: str) -> PeerState:
+def _parse_peer(number: int, line: str) -> PeerState:
     fields = _fields(number, line, 8)
     try:
-        return _peer(*fields)
+        return _peer_of(*fields)
     except ValueError as error:
         raise ValueError(f"line {number}: {error}") from None
 
 
-def _peer(  # noqa: PLR0917 - the columns of a line
+def _peer_of(  # noqa: PLR0917 - the columns of a line
     public_key: str, preshared: str, endpoint: str, allowed: str, handshake: str, rx: str, tx: str, keepalive: str
 ) -> PeerState:
     return PeerState(
@@ -56,8 +56,8 @@ def _peer(  # noqa: PLR0917 - the columns of a line
 
 def _fields(number: int, line: str, count: int) -> list[str]:
     fields = line.split("\t")
-    if len(fields) != count:  # never the line itself: it holds keys
-        raise ValueError(f"line {number}: {len(fields)} columns, not {count}")
+    if len(fields) != count:  # never print the line itself: it contains keys
+        raise ValueError(f"line {number}: {len(fields)} columns, expected {count}")
     return fields
 
 

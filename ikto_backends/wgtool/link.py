@@ -1,4 +1,4 @@
-"""The device as `ip` sees it: its JSON, its monitor and its batches. Pure."""
+"""Parses the JSON and monitor output of `ip`, and builds input for `ip -batch`. Pure."""
 
 import re
 from ipaddress import ip_interface
@@ -11,33 +11,33 @@ from ikto_core.plugins import BackendError, DeviceEvent, DeviceEventKind, Device
 KERNEL = "wireguard"
 USERSPACE = "tun"
 
-_MONITORED = re.compile(r"(?P<gone>Deleted )?\d+: (?P<ifname>[^\s:@]+)(?P<link>@[^\s:]+:|:)? ")
+_EVENT_LINE = re.compile(r"(?P<gone>Deleted )?\d+: (?P<ifname>[^\s:@]+)(?P<link>@[^\s:]+:|:)? ")
 
 
 class Link(msgspec.Struct, frozen=True):
-    """A link that is there, of whatever kind."""
+    """A network link of any kind."""
 
-    kind: str  # as rtnetlink names it; empty: a physical one
+    kind: str  # IFLA_INFO_KIND of rtnetlink; empty: a hardware device
     mtu: int
     up: bool
-    addresses: frozenset[Interface]  # without IPv6 link-local ones, which a tun device gets by itself
+    addresses: frozenset[Interface]  # without IPv6 link-local ones, which the kernel gives to a tun device
 
 
 def check_ifname(ifname: str) -> None:
-    """Raise BackendError if the kernel would refuse the name, or a program could read something else into it."""
+    """Raise BackendError if the kernel would refuse the name, or `wg` or `ip` could take it for something else."""
     bad = {"", ".", ".."}
     if ifname in bad or ifname.startswith("-") or len(ifname.encode()) > 15 or re.search(r"[\s/:@%\"'\\#]", ifname):
-        raise BackendError(f"{ifname!r} can't be the name of an interface")
+        raise BackendError(f"{ifname!r} is not a valid interface name")
 
 
 def parse_link(text: str, ifname: str) -> Link | None:
-    """Return the link `ifname` out of `ip -j -d address show`, None if it is not there; BackendError if unreadable."""
+    """Return the link `ifname` from the output of `ip -j -d address show`, None if absent; BackendError if invalid."""
     try:
         for entry in msgspec.json.decode(text or "[]", type=list[dict[str, Any]]):
-            if entry.get("ifname") == ifname:  # `ip` finds a link by its other names too
+            if entry.get("ifname") == ifname:  # `ip` also finds a link by its alternative names
                 return _link(entry)
     except (msgspec.DecodeError, KeyError, ValueError) as error:
-        raise BackendError(f"{ifname}: can't read what ip says of it: {error}") from None
+        raise BackendError(f"{ifname}: can't parse the output of ip: {error}") from None
     return None
 
 
@@ -55,22 +55,23 @@ def _link(entry: dict[str, Any]) -> Link:
 
 
 def link_batch(ifname: str, patch: DevicePatch, link: Link) -> str:
-    """Return the lines for `ip -batch` that carry out the link's part of a patch; empty: there is nothing to do.
+    """Return the input for `ip -batch` that applies the link part of a patch; empty if there is nothing to do.
 
-    With an IPv4 address go the later ones of its subnet, and an IPv6 address has one prefix length: so what shall go is
-    written again before it is removed, and what shall stay behind all removals, which changes nothing that is there.
+    Linux removes an IPv4 subnet's secondary addresses with its primary one, and an IPv6 address has one prefix length
+    only. So each address to remove is first written again, in case it is gone already, and after all removals the
+    addresses that must stay are written again. Writing an address that is present changes nothing.
     """
     added = patch.add_addresses - link.addresses
     removed = (link.addresses | added) & patch.remove_addresses
     kept = (link.addresses | added) - removed if removed else frozenset()
     lines = [f"link set dev {ifname} mtu {patch.mtu}"] if patch.mtu is not None else []
-    lines += [_address("replace", address, ifname) for address in _in_order(added)]
-    lines += [_address(verb, address, ifname) for address in _in_order(removed) for verb in ("replace", "delete")]
-    lines += [_address("replace", address, ifname) for address in _in_order(kept)]
+    lines += [_address("replace", address, ifname) for address in _sorted(added)]
+    lines += [_address(verb, address, ifname) for address in _sorted(removed) for verb in ("replace", "delete")]
+    lines += [_address("replace", address, ifname) for address in _sorted(kept)]
     if patch.up is not None:
         lines.append(f"link set dev {ifname} {'up' if patch.up else 'down'}")
-    if patch.up is False:  # which takes the IPv6 addresses away
-        lines += [_address("replace", address, ifname) for address in _in_order((link.addresses | added) - removed)]
+    if patch.up is False:  # the kernel removes the IPv6 addresses of a link that goes down
+        lines += [_address("replace", address, ifname) for address in _sorted((link.addresses | added) - removed)]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -78,14 +79,14 @@ def _address(verb: str, address: Interface, ifname: str) -> str:
     return f"address {verb} {address} dev {ifname}"
 
 
-def _in_order(addresses: frozenset[Interface]) -> list[Interface]:
+def _sorted(addresses: frozenset[Interface]) -> list[Interface]:
     return sorted(addresses, key=lambda address: (address.version, int(address), address.network.prefixlen))
 
 
 def parse_event(line: str) -> DeviceEvent | None:
-    """Return what a line of `ip -o monitor link address` tells; None: nothing about a device."""
-    seen = _MONITORED.match(line)
-    if not seen:
+    """Return the event of a line of `ip -o monitor link address`; None if the line is not about a link."""
+    match = _EVENT_LINE.match(line)
+    if not match:
         return None
-    gone = seen["gone"] and seen["link"]  # a deleted address is a change
-    return DeviceEvent(seen["ifname"], DeviceEventKind.GONE if gone else DeviceEventKind.CHANGED)
+    gone = match["gone"] and match["link"]  # a deleted address is a change of its link
+    return DeviceEvent(match["ifname"], DeviceEventKind.GONE if gone else DeviceEventKind.CHANGED)

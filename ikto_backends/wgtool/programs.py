@@ -1,4 +1,4 @@
-"""Programs run to their end, and what they say when they fail; the one place where that becomes a BackendError."""
+"""Runs programs, and maps their error messages to BackendError in this one place."""
 
 import asyncio
 import os
@@ -15,106 +15,111 @@ from ikto_core.plugins import BackendError, NoSuchDeviceError
 
 TIMEOUT_S = 60.0  # ten thousand peers take about a second; a stopped userspace process never answers
 
-_PIPE_BYTES = 1 << 20  # the most that a user may ask for by default
-_PIECES = 200  # peers written at once: about 30 KB
+_PIPE_BYTES = 1 << 20  # the default limit for users: /proc/sys/fs/pipe-max-size
+_PEERS_PER_WRITE = 200  # about 30 KB
 
 _PACKAGES = {"wg": "wireguard-tools", "ip": "iproute2"}
 
 
 class Command(NamedTuple):
-    """A program, its arguments, and what it reads on standard input. Secrets are only ever in the latter."""
+    """A program, its arguments, and its standard input. Secrets are passed on standard input only."""
 
     argv: tuple[str, ...]
-    stdin: Iterable[str] = ()  # in pieces, each made when it is about to be read
+    stdin: Iterable[str] = ()  # in pieces, each built just before it is written
 
 
 class UnsupportedError(BackendError):
-    """The kernel does not know WireGuard, or the device is of another kind."""
+    """The kernel has no WireGuard, or the link is not a WireGuard device."""
 
 
-class _Meaning(NamedTuple):
-    said: tuple[str, ...]  # in lower case; Go's programs write what C's programs write in capitals
+class _KnownError(NamedTuple):
+    phrases: tuple[str, ...]  # in lower case: C and Go programs differ in capitals
     error: type[BackendError]
     meaning: str
     hint: str = ""
 
 
-_MEANINGS = (
-    _Meaning(
+_KNOWN_ERRORS = (
+    _KnownError(
         ("unknown device type", "operation not supported", "protocol not supported"),
         UnsupportedError,
-        "the kernel has no WireGuard, or this is no WireGuard device",
-        "Load the kernel's module: modprobe wireguard. Or choose another name for the device.",
+        "the kernel has no WireGuard, or this is not a WireGuard device",
+        "Load the kernel module: modprobe wireguard. Or choose another name for the device (wg_dev_name).",
     ),
-    _Meaning(
+    _KnownError(
         ("/dev/net/tun does not exist",),
         BackendError,
-        "there is no tun device",
-        "Load the kernel's module `tun`, or give the container /dev/net/tun.",
+        "there is no /dev/net/tun",
+        "Load the kernel module `tun`, or make /dev/net/tun available in the container.",
     ),
-    _Meaning(("no such device", "cannot find device", "does not exist."), NoSuchDeviceError, "there is no such device"),
-    _Meaning(
+    _KnownError(
+        ("no such device", "cannot find device", "does not exist."),
+        NoSuchDeviceError,
+        "there is no such device",
+    ),
+    _KnownError(
         ("operation not permitted",),
         BackendError,
         "no permission",
         "Run as root, or with the capability CAP_NET_ADMIN.",
     ),
-    _Meaning(
-        ("permission denied",),  # EACCES: of files, and of IPv6 where it is switched off
+    _KnownError(
+        ("permission denied",),  # EACCES: file permissions, or IPv6 is disabled
         BackendError,
         "no permission",
         "Run as root, or with the capability CAP_NET_ADMIN and access to /dev/net/tun and /var/run/wireguard. "
-        "If it is about an IPv6 address: is net.ipv6.conf.all.disable_ipv6 set to 1?",
+        "If an IPv6 address was refused, check the sysctl net.ipv6.conf.all.disable_ipv6.",
     ),
-    _Meaning(
+    _KnownError(
         ("address already in use",),
         BackendError,
         "the UDP port is in use",
-        "Choose another wg_port, or find who has this one: ss -ulpn",
+        "Choose another wg_port, or find the process that uses this one: ss -ulpn",
     ),
-    _Meaning(
+    _KnownError(
         ("unix socket in use",),
         BackendError,
-        "a userspace WireGuard serves a device of this name already",
-        "Perhaps in another network namespace: they share /var/run/wireguard. Choose another name for the device.",
+        "a userspace WireGuard process already serves a device of this name",
+        "It may be in another network namespace: namespaces share /var/run/wireguard. "
+        "Choose another name for the device (wg_dev_name).",
     ),
 )
 
 
-def explain(program: str, ifname: str, said: str) -> BackendError:
-    """Return the error that tells what a program's complaint means, in words and with a hint where it is known."""
-    text = said.strip()
-    for known in _MEANINGS:
-        if any(phrase in text.lower() for phrase in known.said):
+def explain(program: str, ifname: str, output: str) -> BackendError:
+    """Return the error for the output of a program that failed, with a meaning and a hint where they are known."""
+    text = output.strip()
+    for known in _KNOWN_ERRORS:
+        if any(phrase in text.lower() for phrase in known.phrases):
             return known.error(f"{ifname}: {known.meaning} ({program}: {_last_line(text)})", hint=known.hint)
-    return BackendError(f"{ifname}: {program} failed: {_last_line(text) or 'it did not say why'}")
+    return BackendError(f"{ifname}: {program} failed: {_last_line(text) or 'no error message'}")
 
 
 def _last_line(text: str) -> str:
-    """Return the line that says what is wrong: `ip -batch` adds one that only counts, wireguard-go prints a banner."""
+    """Return the line with the error: `ip -batch` appends a line number, wireguard-go prints a banner first."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("Command failed")]
     return lines[-1].strip() if lines else ""
 
 
-def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what a program gets to know: messages in English, and none of the agent's own settings and secrets."""
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **(more or {})}
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a program's environment: messages in English, and none of the agent's settings and secrets."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **(extra or {})}
 
 
 async def run(command: Command, ifname: str) -> str:
-    """Run a program and return what it printed. Raises BackendError if it fails, is missing, or takes a minute.
+    """Run a program and return its output. Raises BackendError if it fails, is missing, or exceeds TIMEOUT_S.
 
-    Cancelled, it is stopped, and what it did by then stays done.
+    If the call is cancelled, the program is killed; what it has written by then stays.
     """
     stdin = PIPE if command.stdin else DEVNULL
     process = await start(command.argv, stdin=stdin, stdout=PIPE, stderr=PIPE, limit=sys.maxsize)
     try:
         async with asyncio.timeout(TIMEOUT_S):
             if process.stdin:
-                await _feed(process.stdin, command.stdin)
+                await _write_stdin(process.stdin, command.stdin)
             out, err = await process.communicate()
     except TimeoutError:
-        raise BackendError(f"{ifname}: {command.argv[0]} has not ended after {TIMEOUT_S:.0f} s") from None
+        raise BackendError(f"{ifname}: {command.argv[0]} did not end within {TIMEOUT_S:.0f} s") from None
     finally:
         await stop(process)
     if process.returncode:
@@ -122,13 +127,13 @@ async def run(command: Command, ifname: str) -> str:
     return out.decode(errors="replace")
 
 
-async def _feed(stdin: asyncio.StreamWriter, pieces: Iterable[str]) -> None:
-    """Write what the program reads, while it is as busy with that."""
-    with suppress(OSError, ValueError):  # the user has too many large pipes; the program has ended
+async def _write_stdin(stdin: asyncio.StreamWriter, pieces: Iterable[str]) -> None:
+    """Write the program's standard input while the program reads it, then close it."""
+    with suppress(OSError, ValueError):  # the user's limit for pipes is reached, or the program has ended
         fcntl(stdin.get_extra_info("pipe"), F_SETPIPE_SZ, _PIPE_BYTES)
     pieces = iter(pieces)
-    with suppress(BrokenPipeError, ConnectionResetError):  # it has ended, and says why
-        while written := "".join(islice(pieces, _PIECES)):
+    with suppress(BrokenPipeError, ConnectionResetError):  # the program has ended: its output says why
+        while written := "".join(islice(pieces, _PEERS_PER_WRITE)):
             stdin.write(written.encode())
             await stdin.drain()
     stdin.close()
@@ -136,7 +141,7 @@ async def _feed(stdin: asyncio.StreamWriter, pieces: Iterable[str]) -> None:
 
 @asynccontextmanager
 async def running_program(argv: tuple[str, ...]) -> AsyncIterator[asyncio.StreamReader]:
-    """Run a program for as long as the context lasts; yield what it prints."""
+    """Run a program until the context ends, and yield its standard output."""
     process = await start(argv, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL)
     try:
         if process.stdout:
@@ -146,20 +151,20 @@ async def running_program(argv: tuple[str, ...]) -> AsyncIterator[asyncio.Stream
 
 
 async def run_daemon(program: str, ifname: str, settings: Mapping[str, str]) -> None:
-    """Run a program that leaves a process behind, which outlives us: a session of its own, and none of our files."""
-    with tempfile.TemporaryFile() as said:  # not a pipe: the process left behind may keep it open
-        out = said.fileno()  # wireguard-go prints its errors to standard output, and a banner to the other one
+    """Run a program that leaves a background process which outlives the agent, in its own session."""
+    with tempfile.TemporaryFile() as output:  # not a pipe: the background process may keep it open
+        out = output.fileno()  # wireguard-go prints errors to standard output, and a banner to standard error
         process = await start((program, ifname), stdin=DEVNULL, stdout=out, stderr=out, settings=settings)
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 status = await process.wait()
         except TimeoutError:
-            raise BackendError(f"{ifname}: {program} does not go to the background") from None
+            raise BackendError(f"{ifname}: {program} did not go to the background within {TIMEOUT_S:.0f} s") from None
         finally:
             await stop(process)
-        said.seek(0)
+        output.seek(0)
         if status:
-            raise explain(program, ifname, said.read().decode(errors="replace"))
+            raise explain(program, ifname, output.read().decode(errors="replace"))
 
 
 async def start(
@@ -171,10 +176,17 @@ async def start(
     settings: Mapping[str, str] | None = None,
     limit: int = 1 << 16,
 ) -> Process:
-    """Start a program in a session of its own, so that Ctrl-C is for the agent to handle; BackendError if missing.
+    """Start a program in its own session, so that Ctrl-C reaches the agent only. BackendError if it is missing.
 
-    Who does not read what it says while it runs gives no `limit`: a reader that is full stops the program, and is
-    waited for even when that is killed.
+    Args:
+        argv: The program and its arguments.
+        stdin: As for `asyncio.create_subprocess_exec`.
+        stdout: As above.
+        stderr: As above.
+        settings: Variables to add to the environment.
+        limit: Bytes to buffer before the program blocks. Use a very large one if the output is read at the end only:
+            asyncio waits for a full reader even after the program was killed.
+
     """
     try:
         return await asyncio.create_subprocess_exec(
@@ -184,13 +196,15 @@ async def start(
         )  # fmt: skip
     except FileNotFoundError:
         package = _PACKAGES.get(argv[0], argv[0])
-        raise BackendError(f"there is no program {argv[0]!r}", hint=f"Install the package {package}.") from None
+        raise BackendError(
+            f"the program {argv[0]!r} is not installed", hint=f"Install the package {package}."
+        ) from None
     except OSError as error:
-        raise BackendError(f"{argv[0]} can't be run: {error}") from None
+        raise BackendError(f"can't run {argv[0]}: {error}") from None
 
 
 async def stop(process: Process) -> None:
-    """End a program that still runs; nothing is left behind, not even a zombie."""
+    """Kill a program that still runs, and wait for it, so that it leaves no zombie."""
     if process.returncode is None:
         process.kill()
         await process.wait()

@@ -1,7 +1,7 @@
-"""Peers as `wg addconf` reads them. Pure.
+"""Builds the `[Peer]` sections that `wg addconf` reads. Pure.
 
-A section ends with its key, without which `wg` takes nothing at all: so an input that is cut short, such as that of an
-agent which is killed, writes whole peers or none, but never what the beginning of a line could mean.
+The public key comes last in a section: `wg` rejects its whole input if a section has none. So an input that is cut
+short, because the agent was killed for example, is either rejected or contains complete peers only.
 """
 
 from binascii import b2a_base64
@@ -11,9 +11,10 @@ from ikto_core.plugins import BackendError, Endpoint, PeerPatch, PublicKey, norm
 
 
 def section(patch: PeerPatch) -> str:
-    """Return the section that writes a peer: one with one allowed IP, an IPv4 endpoint and no preshared key in one go.
+    """Return the section of a peer, with a fast path for one allowed IP, an IPv4 endpoint and no preshared key.
 
-    Without any allowed IP, it takes away those that the peer has. Raises BackendError as `literal` does.
+    A section without allowed IPs removes those that the peer has. Raises BackendError if the host of the endpoint is
+    not an IP address.
     """
     allowed_ips, endpoint, keepalive_s = patch.allowed_ips, patch.endpoint, patch.persistent_keepalive
     if allowed_ips is None or len(allowed_ips) != 1 or endpoint is None or keepalive_s is None or patch.preshared_key:
@@ -32,7 +33,7 @@ def section(patch: PeerPatch) -> str:
 
 
 def general_section(patch: PeerPatch) -> str:
-    """Return the section that writes a peer, whatever it has: what `section` says, in plain words."""
+    """Return the section of any peer: the same text as `section`, without the fast path."""
     text = "[Peer]\n"
     if patch.preshared_key is not None:
         text += f"PresharedKey = {patch.preshared_key.text}\n"
@@ -46,8 +47,8 @@ def general_section(patch: PeerPatch) -> str:
 
 
 def endpoint_text(public_key: PublicKey, endpoint: Endpoint) -> str:
-    """Return a peer's endpoint as `wg` reads it; BackendError if its host is a name, for which `wg` would ask DNS."""
+    """Return an endpoint in the syntax of `wg`; BackendError if its host is a name, which `wg` would look up in DNS."""
     try:
         return str(Endpoint(normalise_host(endpoint.host), endpoint.port))
     except ValueError as error:
-        raise BackendError(f"the endpoint of the peer {public_key}: {error}") from None
+        raise BackendError(f"invalid endpoint of the peer {public_key}: {error}") from None

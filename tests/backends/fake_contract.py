@@ -1,4 +1,4 @@
-"""The contract kit on the fake backend: what only its author can do, as a backend's own tests give it."""
+"""The contract kit for the fake backend, with the overrides that a backend's own tests provide."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from ikto_core.values.keys import PrivateKey
 
 
 class OutsideBackend(FakeBackend):
-    """Does behind the other backends' back what it is asked to."""
+    """Changes devices from outside, as another program does: the other backends report events."""
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         self.host.tamper(ifname, patch)
@@ -24,7 +24,7 @@ class OutsideBackend(FakeBackend):
 
 
 def plugin_of(host: FakeHost, kind: type[FakeBackend] = FakeBackend) -> BackendPlugin:
-    """A plugin that opens backends of some kind on one host."""
+    """Return a plugin that opens backends of class `kind` on one host."""
 
     @asynccontextmanager
     async def opened(_: BackendContext) -> AsyncIterator[Backend]:

@@ -1,6 +1,6 @@
-"""The kernel's side of WireGuard's netlink family in a few lines, written from its source, not from our codec.
+"""A small model of the kernel's side of WireGuard's netlink family, written from the kernel's source.
 
-drivers/net/wireguard/netlink.c: what wg_set_device does with a message, and how wg_get_device_dump says what there is.
+It follows wg_set_device and wg_get_device_dump of drivers/net/wireguard/netlink.c, and uses no code of the backend.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ Peer = dict[str, Any]
 
 
 def parse(blob: bytes) -> list[tuple[int, bytes]]:
-    """Split attributes as the kernel does, and refuse what it would: a bad length, or no padding."""
+    """Split attributes as the kernel does, and fail as it would for a bad length or missing padding."""
     found = []
     while blob:
         assert len(blob) >= 4
@@ -29,7 +29,7 @@ def parse(blob: bytes) -> list[tuple[int, bytes]]:
 
 
 class KernelModel:
-    """One device, as plain values: what messages make of it."""
+    """One device as plain values, changed by netlink messages."""
 
     def __init__(self) -> None:
         self.private_key = bytes(32)
@@ -81,7 +81,7 @@ class KernelModel:
         self.peers[key]["allowed"].add(network)
 
     def dump(self, room: int, *, counters: bool = True) -> Iterator[bytes]:
-        """Yield the messages of a dump that holds at most `room` bytes of peers each, splitting long peers."""
+        """Yield the messages of a dump, each with at most `room` bytes of peers. Long peers are split."""
         head = attr(1, struct.pack("=I", 7)) + attr(2, b"wg0\0")
         if any(self.private_key):
             head += attr(3, self.private_key) + attr(4, bytes(32))

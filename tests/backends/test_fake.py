@@ -1,4 +1,4 @@
-"""The fake backend keeps the contract, models the kernel, and fails as told."""
+"""The fake backend keeps the contract, models the kernel, and fails on demand."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -36,7 +36,7 @@ async def backend(host: FakeHost) -> AsyncIterator[FakeBackend]:
         yield backend
 
 
-async def made(backend: Backend) -> DeviceState:
+async def spec_device(backend: Backend) -> DeviceState:
     await new_device(backend, WG)
     return await apply_spec(backend, WG, SPEC)
 
@@ -45,10 +45,10 @@ class TestFakeContract(FakeContract):
     pass
 
 
-class TestFakeContractOnWhatItsPluginOpens(BackendContract):
-    """As `ikto agent --backend fake` has it: each opening is a host of its own, that finds its devices in files."""
+class TestFakePluginContract(BackendContract):
+    """The backend of `ikto agent --backend fake`: each opening is a new host that loads its devices from files."""
 
-    unsupported: ClassVar[Mapping[str, str]] = {"C9": "hands of other processes change files, which nobody watches"}
+    unsupported: ClassVar[Mapping[str, str]] = {"C9": "other processes change files, which are not watched"}
     examples: ClassVar[settings] = settings(max_examples=5)
 
     @pytest.fixture
@@ -67,7 +67,7 @@ async def test_adding_one_peer_writes_one_peer(host: FakeHost, backend: FakeBack
 
 async def test_devices_survive_the_closing_of_the_backend(host: FakeHost) -> None:
     async with host.open() as backend:
-        before = await made(backend)
+        before = await spec_device(backend)
     async with host.open() as backend:
         assert await backend.read(WG) == before
 
@@ -76,7 +76,7 @@ async def test_a_device_survives_the_process_in_a_private_file(tmp_path: Path) -
     context = BackendContext(ifname=WG, state_dir=tmp_path)
     host = FakeHost(tmp_path)
     async with host.open(context) as backend:
-        await made(backend)
+        await spec_device(backend)
         host.handshake(WG, public_key_of(1), 5.5)
         host.roam(WG, public_key_of(2), Endpoint.parse("[fe80::1%eth0]:7"))
         before = await backend.read(WG)
@@ -93,12 +93,12 @@ async def test_a_device_survives_the_process_in_a_private_file(tmp_path: Path) -
 def test_a_damaged_device_file_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     path = state_file(tmp_path, WG)
     path.write_bytes(content)
-    with pytest.raises(BackendError, match="no fake device can be read") as caught:
+    with pytest.raises(BackendError, match="can't read the fake device") as caught:
         FakeHost(tmp_path)
     assert str(path) in str(caught.value)
 
 
-async def test_a_state_directory_that_is_gone_is_a_backend_error(tmp_path: Path) -> None:
+async def test_a_missing_state_directory_is_a_backend_error(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="can't be written"):
         await FakeBackend(FakeHost(tmp_path / "missing")).create(WG)
 
@@ -110,16 +110,16 @@ async def test_host_bits_of_an_allowed_ip_are_masked(host: FakeHost, backend: Fa
     assert device(host).peers[public_key_of(1)].allowed_ips == {Prefix.parse("10.1.2.0/24")}
 
 
-async def test_a_prefix_that_its_owner_gave_up_is_free(host: FakeHost, backend: FakeBackend) -> None:
+async def test_a_prefix_that_its_owner_lost_can_be_given_to_another_peer(host: FakeHost, backend: FakeBackend) -> None:
     await new_device(backend, WG)
-    gives_up = PeerPatch(public_key=public_key_of(1), allowed_ips=frozenset())
-    await backend.apply(WG, DevicePatch(peers=(create(1), gives_up), remove_peers=frozenset({public_key_of(1)})))
-    heir = replace(create(2), allowed_ips=peer_of(1).allowed_ips)
-    await backend.apply(WG, DevicePatch(peers=(heir,)))
+    clear = PeerPatch(public_key=public_key_of(1), allowed_ips=frozenset())
+    await backend.apply(WG, DevicePatch(peers=(create(1), clear), remove_peers=frozenset({public_key_of(1)})))
+    next_owner = replace(create(2), allowed_ips=peer_of(1).allowed_ips)
+    await backend.apply(WG, DevicePatch(peers=(next_owner,)))
     assert device(host).peers[public_key_of(2)].allowed_ips == peer_of(1).allowed_ips
 
 
-async def test_a_peer_with_the_devices_own_key_is_no_peer(host: FakeHost, backend: FakeBackend) -> None:
+async def test_a_peer_with_the_devices_own_key_is_ignored(host: FakeHost, backend: FakeBackend) -> None:
     await new_device(backend, WG)
     own = replace(create(1), public_key=private_key_of(1).public())
     await backend.apply(WG, DevicePatch(peers=(own, create(2))))
@@ -130,7 +130,7 @@ async def test_a_peer_with_the_devices_own_key_is_no_peer(host: FakeHost, backen
     assert list(device(host).peers) == [public_key_of(2)]
 
 
-async def test_a_private_key_shows_clamped_and_zeros_take_it_away(host: FakeHost, backend: FakeBackend) -> None:
+async def test_a_private_key_is_clamped_and_zeros_remove_it(host: FakeHost, backend: FakeBackend) -> None:
     await new_device(backend, WG)
     await backend.apply(WG, DevicePatch(private_key=PrivateKey(bytes([255] * 32))))
     assert device(host).private_key == PrivateKey(bytes([248, *([255] * 30), 127]))
@@ -146,7 +146,7 @@ async def test_a_link_that_goes_down_loses_its_ipv6_addresses(host: FakeHost, ba
     assert device(host).addresses == {four}
 
 
-async def test_a_port_is_bound_by_one_link_that_is_up(host: FakeHost, backend: FakeBackend) -> None:
+async def test_only_one_link_that_is_up_can_use_a_port(host: FakeHost, backend: FakeBackend) -> None:
     for ifname in (WG, "wg1"):
         await backend.create(ifname)
         await backend.apply(ifname, DevicePatch(listen_port=51820))
@@ -161,12 +161,12 @@ async def test_a_port_is_bound_by_one_link_that_is_up(host: FakeHost, backend: F
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "a:b", "sixteen-letters!"])
 async def test_a_name_that_the_kernel_refuses_is_refused(backend: FakeBackend, name: str) -> None:
-    with pytest.raises(BackendError, match="can't be the name of an interface"):
+    with pytest.raises(BackendError, match="is not a valid interface name"):
         await backend.create(name)
 
 
-async def test_the_next_call_fails_as_told_and_the_one_after_it_works(host: FakeHost, backend: FakeBackend) -> None:
-    before = await made(backend)
+async def test_an_injected_fault_fails_one_call_only(host: FakeHost, backend: FakeBackend) -> None:
+    before = await spec_device(backend)
     boom = BackendError("boom")
     host.fail_next("read", boom)
     with pytest.raises(BackendError) as caught:
@@ -188,7 +188,7 @@ async def test_a_failure_midway_leaves_a_part_applied(host: FakeHost, backend: F
     await apply_spec(backend, WG, SPEC)
 
 
-async def test_calls_take_the_hosts_delay(host: FakeHost, backend: FakeBackend) -> None:
+async def test_calls_wait_for_the_hosts_delay(host: FakeHost, backend: FakeBackend) -> None:
     host.delay = timedelta(milliseconds=20)
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -196,10 +196,10 @@ async def test_calls_take_the_hosts_delay(host: FakeHost, backend: FakeBackend) 
     assert loop.time() - start >= 0.019
 
 
-async def test_tampering_is_told_to_every_backend_until_it_closes(host: FakeHost) -> None:
+async def test_changes_from_outside_are_events_of_every_open_backend(host: FakeHost) -> None:
     async with host.open() as one, host.open() as two:
         watches = [one.events(), two.events()]
-        await made(one)
+        await spec_device(one)
         host.tamper(WG, DevicePatch(mtu=1300))
         host.remove_device(WG)
         wanted = [DeviceEvent(WG, DeviceEventKind.CHANGED), DeviceEvent(WG, DeviceEventKind.GONE)]
@@ -210,17 +210,17 @@ async def test_tampering_is_told_to_every_backend_until_it_closes(host: FakeHost
     host.remove_device(WG)
 
 
-async def test_own_writes_and_traffic_are_no_events(host: FakeHost) -> None:
+async def test_own_writes_and_traffic_cause_no_events(host: FakeHost) -> None:
     async with host.open() as backend:
         events = backend.events()
-        await made(backend)
+        await spec_device(backend)
         host.handshake(WG, public_key_of(1), 1.0)
         host.roam(WG, public_key_of(1), Endpoint.parse("192.0.2.9:9"))
     assert [event async for event in events] == []
 
 
-async def test_a_script_of_traffic_shows_on_the_peer(host: FakeHost, backend: FakeBackend) -> None:
-    await made(backend)
+async def test_simulated_traffic_shows_on_the_peer(host: FakeHost, backend: FakeBackend) -> None:
+    await spec_device(backend)
     host.handshake(WG, public_key_of(1), 12.5, rx_bytes=10, tx_bytes=20)
     host.roam(WG, public_key_of(1), Endpoint.parse("192.0.2.9:9"))
     peer = device(host).peers[public_key_of(1)]
@@ -229,8 +229,8 @@ async def test_a_script_of_traffic_shows_on_the_peer(host: FakeHost, backend: Fa
     assert peer.allowed_ips == peer_of(1).allowed_ips
 
 
-async def test_what_was_read_does_not_change_afterwards(backend: FakeBackend) -> None:
-    before = await made(backend)
+async def test_a_state_that_was_read_does_not_change_afterwards(backend: FakeBackend) -> None:
+    before = await spec_device(backend)
     await backend.apply(WG, DevicePatch(remove_peers=frozenset({public_key_of(1)})))
     assert public_key_of(1) in before.peers
 

@@ -1,4 +1,4 @@
-"""What the netlink backend says where the kernel refuses; where it obeys is shown in `tests/kernel`."""
+"""The errors of the netlink backend where the kernel refuses a call. `tests/kernel` covers the calls that succeed."""
 
 import asyncio
 import errno
@@ -18,7 +18,7 @@ from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.testing.devices import create
 
-ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: nobody else may ask the kernel for this")
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the kernel refuses these requests to other users")
 LOWER_MTU = DevicePatch(mtu=1400)
 ABSENT = f"ikto-{os.getpid()}"[:15]
 
@@ -29,7 +29,7 @@ async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
         yield backend
 
 
-async def test_an_absent_device_reads_as_none_and_is_no_error_to_delete(backend: Backend) -> None:
+async def test_an_absent_device_reads_as_none_and_can_be_deleted(backend: Backend) -> None:
     assert await backend.read(ABSENT) is None
     await backend.delete(ABSENT)
 
@@ -44,7 +44,7 @@ async def test_apply_to_an_absent_device_is_an_error_with_and_without_wireguard(
 
 
 @ROOT
-async def test_a_device_that_is_no_wireguard_is_left_alone(backend: Backend) -> None:
+async def test_a_link_of_another_kind_is_refused_and_unchanged(backend: Backend) -> None:
     before = mtu_of("lo")
     for call in (backend.read("lo"), backend.create("lo"), backend.delete("lo"), backend.apply("lo", LOWER_MTU)):
         with pytest.raises(BackendError, match="lo is not a WireGuard device") as caught:
@@ -54,7 +54,7 @@ async def test_a_device_that_is_no_wireguard_is_left_alone(backend: Backend) -> 
 
 
 @ROOT
-async def test_a_kernel_without_wireguard_says_how_to_get_it(backend: Backend) -> None:
+async def test_a_kernel_without_wireguard_is_an_error_with_a_hint(backend: Backend) -> None:
     refusal = await refusal_of(backend.create(ABSENT))
     await backend.delete(ABSENT)
     if refusal is None:
@@ -63,7 +63,7 @@ async def test_a_kernel_without_wireguard_says_how_to_get_it(backend: Backend) -
     assert "modprobe wireguard" in refusal.hint
 
 
-async def test_without_permission_it_says_which_is_needed(tmp_path: Path) -> None:
+async def test_missing_rights_are_an_error_that_names_the_capability(tmp_path: Path) -> None:
     with as_nobody():
         async with open_netlink(BackendContext(ifname=ABSENT, state_dir=tmp_path)) as backend:
             with pytest.raises(BackendError, match="no permission") as caught:
@@ -71,7 +71,7 @@ async def test_without_permission_it_says_which_is_needed(tmp_path: Path) -> Non
     assert "CAP_NET_ADMIN" in caught.value.hint
 
 
-async def test_events_end_with_who_listens(backend: Backend) -> None:
+async def test_events_can_be_cancelled(backend: Backend) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(0.1):
             async for _ in backend.events():
@@ -79,7 +79,7 @@ async def test_events_end_with_who_listens(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "code", "said"),
+    ("operation", "code", "message"),
     [
         (Operation.READ, errno.ENODEV, "there is no device 'wg0'"),
         (Operation.CONFIGURE, errno.EPERM, "no permission"),
@@ -92,9 +92,9 @@ async def test_events_end_with_who_listens(backend: Backend) -> None:
         (Operation.DELETE, errno.EINVAL, "can't be deleted: Invalid argument"),
     ],
 )
-def test_each_error_of_the_kernel_is_one_of_ours(task: Operation, code: int, said: str) -> None:
+def test_kernel_errors_are_mapped_to_backend_errors(operation: Operation, code: int, message: str) -> None:
     for native in (OSError(code, os.strerror(code)), NetlinkError(code)):
-        with pytest.raises(BackendError, match=said) as caught, backend_errors("wg0", task):
+        with pytest.raises(BackendError, match=message) as caught, backend_errors("wg0", operation):
             raise native
         assert isinstance(caught.value, NoSuchDeviceError) == (code == errno.ENODEV)
 

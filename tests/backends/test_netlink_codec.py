@@ -1,4 +1,4 @@
-"""The codec of WireGuard's netlink family, against a model of the kernel's parser that shares nothing with it."""
+"""The codec of WireGuard's netlink family, tested with a model of the kernel's parser that shares no code with it."""
 
 import struct
 from ipaddress import ip_interface
@@ -53,7 +53,7 @@ def by_key(patch: DevicePatch, key: bytes) -> PeerPatch:
 
 
 @given(specs=spec_pairs(range(1, 9)), limit=LIMITS, room=st.integers(300, 5000))
-def test_any_device_becomes_any_other_in_messages_of_any_size(
+def test_any_device_can_be_changed_to_any_other_in_messages_of_any_size(
     specs: tuple[DeviceSpec, DeviceSpec], limit: int, room: int
 ) -> None:
     kernel = KernelModel()
@@ -69,7 +69,7 @@ def test_any_device_becomes_any_other_in_messages_of_any_size(
 
 
 @pytest.mark.parametrize("limit", [0, 256, 257, 300, 1000, 4096, 16384, 65535, 1 << 20])
-def test_a_peer_of_600_allowed_ips_is_split_and_put_together(limit: int) -> None:
+def test_a_peer_with_600_allowed_ips_is_split_and_joined_again(limit: int) -> None:
     kernel = KernelModel()
     many = frozenset(Prefix.parse(f"fd10:{n:x}::/32") for n in range(300)) | {
         Prefix.parse(f"10.{n}.0.0/16") for n in range(256)
@@ -83,7 +83,7 @@ def test_a_peer_of_600_allowed_ips_is_split_and_put_together(limit: int) -> None
 
 
 @pytest.mark.parametrize("limit", range(256, 420))
-def test_at_every_limit_all_is_said_once(limit: int) -> None:
+def test_every_attribute_is_written_at_every_limit(limit: int) -> None:
     kernel = KernelModel()
     allowed = frozenset(Prefix.parse(f"10.{n}.0.0/16") for n in range(9)) | {Prefix.parse("fd00::/8")}
     peers = (replace(create(1), allowed_ips=allowed), create(3), create(6))
@@ -98,13 +98,13 @@ def test_at_every_limit_all_is_said_once(limit: int) -> None:
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
 @pytest.mark.parametrize("prefix", ["10.0.0.0/9", "fd00:1::/33", "0.0.0.0/0"])
 @pytest.mark.parametrize("keepalive_s", [None, 0, 25, 65535])
-@pytest.mark.parametrize("made", [True, False])
-def test_what_is_packed_in_one_go_is_what_any_peer_says(
-    host: str, prefix: str, keepalive_s: int | None, made: bool
+@pytest.mark.parametrize("created", [True, False])
+def test_a_common_peer_is_encoded_as_any_other_peer(
+    host: str, prefix: str, keepalive_s: int | None, created: bool
 ) -> None:
     peer = PeerPatch(
         public_key=public_key_of(1),
-        create=made,
+        create=created,
         allowed_ips=frozenset({Prefix.parse(prefix)}),
         endpoint=Endpoint(host, 51820),
         persistent_keepalive=keepalive_s,
@@ -112,8 +112,8 @@ def test_what_is_packed_in_one_go_is_what_any_peer_says(
     assert encode_common_peer(peer)
     kernels = KernelModel(), KernelModel()
     for kernel, preshared_key in zip(kernels, (None, NO_PRESHARED_KEY), strict=True):
-        there = PeerPatch(public_key=public_key_of(1), create=not made, persistent_keepalive=9)
-        write(kernel, DevicePatch(peers=(there,)))
+        earlier = PeerPatch(public_key=public_key_of(1), create=not created, persistent_keepalive=9)
+        write(kernel, DevicePatch(peers=(earlier,)))
         write(kernel, DevicePatch(peers=(replace(peer, preshared_key=preshared_key),)))
     assert kernels[0].peers == kernels[1].peers
     assert kernels[0].log == kernels[1].log
@@ -142,7 +142,7 @@ def test_only_the_first_fragment_replaces_and_creates() -> None:
     assert len(rest) > 2
 
 
-def test_removals_come_last_and_say_nothing_else() -> None:
+def test_removals_come_last_and_have_no_other_flags() -> None:
     kernel = KernelModel()
     keys = frozenset({public_key_of(1), public_key_of(9)})
     write(kernel, DevicePatch(peers=(create(1), create(2)), remove_peers=keys), 256)
@@ -150,14 +150,14 @@ def test_removals_come_last_and_say_nothing_else() -> None:
     assert list(kernel.peers) == [public_key_of(2)]
 
 
-def test_a_patch_without_create_makes_no_peer() -> None:
+def test_a_patch_without_create_creates_no_peer() -> None:
     kernel = KernelModel()
     many = frozenset(Prefix.parse(f"10.{n}.0.0/16") for n in range(100))
     write(kernel, DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), allowed_ips=many),)), 400)
     assert kernel.peers == {}
 
 
-def test_what_a_patch_does_not_name_is_not_written() -> None:
+def test_fields_that_a_patch_does_not_name_are_not_written() -> None:
     kernel = KernelModel()
     write(kernel, diff(spec_of(3, listen_port=5), DeviceState()))
     before = read(kernel)
@@ -169,7 +169,7 @@ def test_what_a_patch_does_not_name_is_not_written() -> None:
 
 
 @given(preshared_keys(), private_keys())
-def test_all_zero_keys_are_none(preshared: PresharedKey, private: PrivateKey) -> None:
+def test_all_zero_keys_are_read_as_none(preshared: PresharedKey, private: PrivateKey) -> None:
     kernel = KernelModel()
     key = public_key_of(3)
     write(kernel, DevicePatch(private_key=private, peers=(replace(create(3), preshared_key=preshared),)))
@@ -180,7 +180,7 @@ def test_all_zero_keys_are_none(preshared: PresharedKey, private: PrivateKey) ->
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "fe80::1%eth0", "fe80::1%wlan-of-15-byte", "fe80::1%77"])
-def test_an_endpoint_comes_back_with_its_scope(host: str) -> None:
+def test_an_endpoint_keeps_its_scope(host: str) -> None:
     kernel = KernelModel()
     endpoint = Endpoint(host, 513)
     write(kernel, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
@@ -195,17 +195,17 @@ def test_an_endpoint_comes_back_with_its_scope(host: str) -> None:
     assert decode(kernel.dump(4000), DecodeCache(name)).peers[public_key_of(1)].endpoint == endpoint
 
 
-def test_a_scope_that_is_no_interface_is_an_error() -> None:
+def test_a_scope_that_is_not_an_interface_is_an_error() -> None:
     patch = DevicePatch(peers=(replace(create(1), endpoint=Endpoint("fe80::1%none-such", 1)),))
     with pytest.raises(BackendError, match="'none-such' of an endpoint is not an interface"):
         encode_patch("wg0", patch)
 
 
 @pytest.mark.parametrize("host", ["host.example", "192.0.2", "fe80::g%eth0"])
-@pytest.mark.parametrize("usual", [True, False])
-def test_a_host_that_is_no_address_is_an_error(host: str, usual: bool) -> None:
+@pytest.mark.parametrize("common", [True, False])
+def test_a_host_that_is_not_an_ip_address_is_an_error(host: str, common: bool) -> None:
     peer = replace(create(1), endpoint=Endpoint(host, 1))
-    if usual:
+    if common:
         peer = replace(peer, preshared_key=None, allowed_ips=frozenset({Prefix.parse("10.0.0.1/32")}))
     with pytest.raises(BackendError, match="is not an IP address"):
         encode_patch("wg0", DevicePatch(peers=(peer,)))
@@ -234,7 +234,7 @@ def test_clear_removes_all_peers() -> None:
     assert (kernel.peers, kernel.listen_port) == ({}, 7)
 
 
-def test_handshake_and_counters_are_read_and_never_is_none() -> None:
+def test_handshake_and_counters_are_read_and_no_handshake_is_none() -> None:
     def dump(seconds: int, nanoseconds: int) -> list[bytes]:
         peer = attr(1, public_key_of(1)) + attr(6, struct.pack("=qq", seconds, nanoseconds))
         peer += attr(7, struct.pack("=Q", 1 << 40)) + attr(8, struct.pack("=Q", 3))
@@ -246,7 +246,7 @@ def test_handshake_and_counters_are_read_and_never_is_none() -> None:
 
 
 @pytest.mark.parametrize(("address", "bits"), [(bytes(4), 33), (bytes(16), 129), (bytes(5), 8)])
-def test_an_allowed_ip_that_is_none_is_an_error(address: bytes, bits: int) -> None:
+def test_an_invalid_allowed_ip_is_an_error(address: bytes, bits: int) -> None:
     family = attr(1, struct.pack("=H", 2 if len(address) == 4 else 10))
     allowed = attr(0, attr(3, bytes([bits])) + family + attr(2, address))
     with pytest.raises(BackendError, match=f"an allowed IP of {len(address)} bytes"):

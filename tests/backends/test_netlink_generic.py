@@ -1,4 +1,4 @@
-"""The generic netlink client, on a family that every kernel has, and on answers that only a bad day brings."""
+"""The generic netlink client, with a family that every kernel has, and with answers that are rare in practice."""
 
 import socket
 import struct
@@ -12,24 +12,24 @@ import pytest
 from ikto_backends.netlink.attributes import attribute, attributes
 from ikto_backends.netlink.generic import GenericNetlink, receive_answers
 
-pytestmark = pytest.mark.skipif(not Path("/proc/net/netlink").exists(), reason="netlink is of Linux")
+pytestmark = pytest.mark.skipif(not Path("/proc/net/netlink").exists(), reason="netlink exists on Linux only")
 GET_FAMILY, FAMILY_NAME = 3, 2
 ERROR, DONE, INTERRUPTED, TLVS = 2, 3, 0x10, 0x200
 
 
-def test_a_dump_shows_every_family() -> None:
+def test_a_dump_contains_every_family() -> None:
     families = GenericNetlink("nlctrl").dump(GET_FAMILY, b"")
     names = {part[s:e] for part in families for kind, s, e in attributes(part) if kind == FAMILY_NAME}
     assert b"nlctrl\0" in names
 
 
-def test_a_family_that_is_not_there_is_enoent() -> None:
-    with pytest.raises(OSError) as caught:  # noqa: PT011 - the number is compared
+def test_an_unknown_family_is_enoent() -> None:
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - the error number is compared
         GenericNetlink("ikto-none").send(0, [b""])
     assert caught.value.errno == ENOENT
 
 
-def test_the_first_error_ends_the_sending_and_comes_with_its_number() -> None:
+def test_sending_stops_at_the_first_error_with_its_number() -> None:
     family = GenericNetlink("nlctrl")
     family.send(GET_FAMILY, [attribute(FAMILY_NAME, b"nlctrl\0")] * 3)
     with pytest.raises(OSError) as caught:  # noqa: PT011
@@ -37,7 +37,7 @@ def test_the_first_error_ends_the_sending_and_comes_with_its_number() -> None:
     assert caught.value.errno
 
 
-def test_one_socket_sends_until_something_fails() -> None:
+def test_one_socket_is_used_until_an_error_closes_it() -> None:
     def sockets() -> int:
         return len([entry for entry in Path("/proc/self/fd").iterdir() if entry.is_socket()])
 
@@ -55,29 +55,29 @@ def test_one_socket_sends_until_something_fails() -> None:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    ours, kernels = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, kernels:
-        yield ours, kernels
+    client, kernel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with client, kernel:
+        yield client, kernel
 
 
 def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     return struct.pack("=IHHII", 16 + len(body), kind, flags, sequence, 0) + body + bytes(-len(body) % 4)
 
 
-def test_parts_are_gathered_and_strangers_are_not(pair: tuple[socket.socket, socket.socket]) -> None:
-    ours, kernels = pair
-    kernels.send(message(30, 2, 7, b"HEADone") + message(30, 2, 6, b"HEADnot ours") + message(30, 2, 7, b"HEADtwo"))
-    kernels.send(message(DONE, 2, 7, struct.pack("=i", 0)))
-    assert list(receive_answers(ours, 7)) == [b"one", b"two"]
+def test_parts_are_collected_and_other_sequence_numbers_ignored(pair: tuple[socket.socket, socket.socket]) -> None:
+    client, kernel = pair
+    kernel.send(message(30, 2, 7, b"HEADone") + message(30, 2, 6, b"HEADother") + message(30, 2, 7, b"HEADtwo"))
+    kernel.send(message(DONE, 2, 7, struct.pack("=i", 0)))
+    assert list(receive_answers(client, 7)) == [b"one", b"two"]
 
 
 @pytest.mark.parametrize("flags", [0, TLVS])
-def test_an_error_comes_with_the_kernels_text(pair: tuple[socket.socket, socket.socket], flags: int) -> None:
-    ours, kernels = pair
-    text = attribute(1, b"that is no key\0") if flags else b""
-    kernels.send(message(ERROR, flags, 7, struct.pack("=i", -EINVAL) + bytes(16) + text))
-    with pytest.raises(OSError, match=r"no key" if flags else r"Invalid argument$") as caught:
-        list(receive_answers(ours, 7))
+def test_an_error_contains_the_kernels_text(pair: tuple[socket.socket, socket.socket], flags: int) -> None:
+    client, kernel = pair
+    text = attribute(1, b"invalid key\0") if flags else b""
+    kernel.send(message(ERROR, flags, 7, struct.pack("=i", -EINVAL) + bytes(16) + text))
+    with pytest.raises(OSError, match=r"invalid key" if flags else r"Invalid argument$") as caught:
+        list(receive_answers(client, 7))
     assert caught.value.errno == EINVAL
 
 
@@ -89,10 +89,8 @@ def test_an_error_comes_with_the_kernels_text(pair: tuple[socket.socket, socket.
         message(DONE, 2, 7, struct.pack("=i", -EINTR)),
     ],
 )
-def test_a_dump_that_was_overtaken_by_a_change_is_interrupted(
-    pair: tuple[socket.socket, socket.socket], last: bytes
-) -> None:
-    ours, kernels = pair
-    kernels.send(message(30, 2, 7, b"HEADone") + last)
+def test_a_dump_during_a_change_is_interrupted(pair: tuple[socket.socket, socket.socket], last: bytes) -> None:
+    client, kernel = pair
+    kernel.send(message(30, 2, 7, b"HEADone") + last)
     with pytest.raises(InterruptedError):
-        list(receive_answers(ours, 7))
+        list(receive_answers(client, 7))

@@ -1,4 +1,4 @@
-"""The netlink backend in another network namespace: entered by one thread alone. More is in tests/kernel."""
+"""The netlink backend in another network namespace, which only one thread enters. See also tests/kernel."""
 
 import os
 import subprocess
@@ -16,14 +16,14 @@ from ikto_core.device.backend import BackendContext
 from ikto_core.errors import BackendError
 from ikto_core.lab.unprivileged import as_nobody
 
-ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: nobody else may make a network namespace")
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to create a network namespace")
 NETNS = f"ikto-{os.getpid()}-elsewhere"
 LINK = f"ikto-{os.getpid()}"[:15]
 
 
 @pytest.fixture
 def netns() -> Iterator[str]:
-    """A network namespace with a link that is no WireGuard device."""
+    """A network namespace with a link that is not a WireGuard device."""
     try:
         for arguments in (("netns", "add", NETNS), ("-n", NETNS, "link", "add", LINK, "type", "bridge")):
             subprocess.run(("ip", *arguments), check=True, timeout=30)
@@ -32,7 +32,7 @@ def netns() -> Iterator[str]:
         subprocess.run(("ip", "netns", "delete", NETNS), check=False, capture_output=True, timeout=30)
 
 
-def our_namespace() -> Path:
+def current_namespace() -> Path:
     return Path("/proc/thread-self/ns/net").readlink()
 
 
@@ -42,22 +42,22 @@ def named(netns: str) -> Path:
 
 @ROOT
 @pytest.mark.parametrize("by", ["{}", "/var/run/netns/{}"])
-async def test_links_are_those_of_the_namespace_and_the_agent_stays_where_it_is(
+async def test_links_are_read_in_the_namespace_and_the_agents_thread_stays_outside(
     netns: str, by: str, tmp_path: Path
 ) -> None:
-    before = our_namespace()
+    before = current_namespace()
     context = BackendContext(ifname=LINK, state_dir=tmp_path, netns=by.format(netns))
     async with open_netlink(context) as backend:
         with pytest.raises(BackendError, match="is not a WireGuard device"):
             await backend.read(LINK)
-        assert our_namespace() == before
+        assert current_namespace() == before
     async with open_netlink(BackendContext(ifname=LINK, state_dir=tmp_path)) as backend:
         assert await backend.read(LINK) is None
 
 
 @ROOT
-async def test_scopes_are_links_beside_the_agents_udp_socket(netns: str) -> None:
-    """The namespace has a link that the agent's own has not; and `lo` may have another number there."""
+async def test_scopes_are_looked_up_in_the_agents_own_namespace(netns: str) -> None:
+    """The other namespace has a link that the agent's own lacks, and `lo` may have another index there."""
     async with open_namespace(netns) as namespace:
         number = await namespace.run(lambda: namespace.scope_id("lo"))
         assert number == if_nametoindex("lo")
@@ -69,7 +69,7 @@ async def test_scopes_are_links_beside_the_agents_udp_socket(netns: str) -> None
             await namespace.run(lambda: namespace.scope_name(2**31 - 1))
 
 
-async def test_a_namespace_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+async def test_a_missing_namespace_is_not_created(tmp_path: Path) -> None:
     context = BackendContext(ifname=LINK, state_dir=tmp_path, netns=NETNS)
     with pytest.raises(BackendError, match=f"there is no network namespace .*{NETNS}") as caught:
         async with open_netlink(context):
@@ -79,7 +79,7 @@ async def test_a_namespace_that_is_not_there_is_not_made(tmp_path: Path) -> None
 
 
 @ROOT
-async def test_a_path_that_leads_elsewhere_is_said(tmp_path: Path) -> None:
+async def test_a_path_that_is_not_a_namespace_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BackendError, match="it is not a network namespace") as caught:
         async with open_netlink(BackendContext(ifname=LINK, state_dir=tmp_path, netns=str(tmp_path / "file"))):
@@ -88,18 +88,18 @@ async def test_a_path_that_leads_elsewhere_is_said(tmp_path: Path) -> None:
 
 
 @ROOT
-async def test_missing_rights_to_enter_are_said(netns: str, tmp_path: Path) -> None:
+async def test_missing_rights_to_enter_are_an_error_with_a_hint(netns: str, tmp_path: Path) -> None:
     with as_nobody(), pytest.raises(BackendError, match="no permission") as caught:
         async with open_netlink(BackendContext(ifname=LINK, state_dir=tmp_path, netns=netns)):
             pass
     assert "CAP_SYS_ADMIN" in caught.value.hint
 
 
-async def test_backends_that_know_no_namespaces_refuse_or_have_no_need(tmp_path: Path) -> None:
+async def test_wgtool_refuses_a_namespace_and_fake_ignores_it(tmp_path: Path) -> None:
     context = BackendContext(ifname=LINK, state_dir=tmp_path, netns=NETNS)
-    with pytest.raises(BackendError, match="wgtool drives no device in another network namespace") as caught:
+    with pytest.raises(BackendError, match="wgtool does not support devices in another network namespace") as caught:
         async with open_wgtool(context):
             pass
     assert "netlink" in caught.value.hint
-    async with open_fake(context) as backend:  # its devices are in no network at all
+    async with open_fake(context) as backend:  # its devices are in memory
         assert await backend.read(LINK) is None

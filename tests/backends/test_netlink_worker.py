@@ -1,4 +1,4 @@
-"""The netlink backend's thread: order, errors, cancellation, and its end."""
+"""The netlink backend's worker thread: order, errors, cancellation and shutdown."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ PATIENCE_S = 30
 
 
 class Gate:
-    """A call that ends when it is let through."""
+    """A call that blocks until `open` is called."""
 
     def __init__(self) -> None:
         self.begun, self._open = Event(), Event()
@@ -31,8 +31,8 @@ class Gate:
         self._open.set()
 
 
-async def held(worker: Worker, gate: Gate) -> "asyncio.Task[str]":
-    """Return a call that has begun and does not end yet."""
+async def blocked_call(worker: Worker, gate: Gate) -> "asyncio.Task[str]":
+    """Return a call that has started and blocks."""
     task = asyncio.ensure_future(worker.run(gate))
     assert await asyncio.to_thread(gate.begun.wait, PATIENCE_S)
     return task
@@ -42,7 +42,7 @@ def refuse() -> None:
     raise OSError(1, "no")
 
 
-async def test_a_call_runs_beside_the_event_loop_and_gives_its_result_or_its_error() -> None:
+async def test_a_call_runs_in_another_thread_and_returns_its_result_or_error() -> None:
     async with open_worker() as worker:
         assert await worker.run(threading.get_ident) != threading.get_ident()
         with pytest.raises(OSError, match="no"):
@@ -52,11 +52,11 @@ async def test_a_call_runs_beside_the_event_loop_and_gives_its_result_or_its_err
         assert await worker.run(lambda: 7) == 7
 
 
-async def test_calls_are_done_one_by_one_in_their_order() -> None:
+async def test_calls_run_one_by_one_in_order() -> None:
     order: list[int] = []
     async with open_worker() as worker:
         gate = Gate()
-        first = await held(worker, gate)
+        first = await blocked_call(worker, gate)
         others = [asyncio.ensure_future(worker.run(partial(order.append, number))) for number in range(9)]
         await asyncio.sleep(0)
         assert not order
@@ -65,11 +65,11 @@ async def test_calls_are_done_one_by_one_in_their_order() -> None:
     assert order == list(range(9))
 
 
-async def test_a_call_that_was_cancelled_before_its_turn_is_left_out() -> None:
+async def test_a_call_cancelled_before_it_starts_is_skipped() -> None:
     done: list[str] = []
     async with open_worker() as worker:
         gate = Gate()
-        first = await held(worker, gate)
+        first = await blocked_call(worker, gate)
         second = asyncio.ensure_future(worker.run(lambda: done.append("second")))
         await asyncio.sleep(0)
         second.cancel()
@@ -81,7 +81,7 @@ async def test_a_call_that_was_cancelled_before_its_turn_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_call_that_was_cancelled_is_over_before_the_next_begins(fails: bool) -> None:
+async def test_a_cancelled_call_that_has_started_ends_before_the_next_starts(fails: bool) -> None:
     async with open_worker() as worker:
         gate = Gate()
 
@@ -101,26 +101,26 @@ async def test_a_call_that_was_cancelled_is_over_before_the_next_begins(fails: b
         assert await following
 
 
-async def test_the_context_ends_once_the_last_call_is_over() -> None:
+async def test_the_context_waits_for_the_running_call() -> None:
     gate = Gate()
     async with open_worker() as worker:
-        task = await held(worker, gate)
+        task = await blocked_call(worker, gate)
         task.cancel()
         asyncio.get_running_loop().call_later(0.05, gate.open)
     assert gate.ended
     assert not any(thread.name == "wireguard" for thread in threading.enumerate())
 
 
-async def test_what_is_asked_for_after_the_end_is_an_error() -> None:
+async def test_a_call_after_the_end_is_an_error() -> None:
     async with open_worker() as worker:
         pass
-    with pytest.raises(RuntimeError, match="has ended"):
+    with pytest.raises(RuntimeError, match="has been stopped"):
         await worker.run(int)
 
 
-async def test_a_waiting_thread_holds_no_results() -> None:
+async def test_an_idle_thread_keeps_no_result_alive() -> None:
     async with open_worker() as worker:
-        seen = weakref.ref(await worker.run(Gate))
-        async with asyncio.timeout(PATIENCE_S):  # the thread may just be about to let go
-            while seen():
+        result = weakref.ref(await worker.run(Gate))
+        async with asyncio.timeout(PATIENCE_S):  # the thread drops its reference a moment later
+            while result():
                 await asyncio.sleep(0.01)

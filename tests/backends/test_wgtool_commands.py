@@ -1,4 +1,4 @@
-"""What the wgtool backend tells `wg` and `ip`."""
+"""The commands and input that the wgtool backend builds for `wg` and `ip`."""
 
 import subprocess
 from ipaddress import ip_interface
@@ -45,7 +45,7 @@ LINK = Link("wireguard", 1420, False, frozenset())
 
 
 @given(PATCHES, preshared_keys())
-def test_no_secret_is_an_argument(patches: list[PeerPatch], preshared: PresharedKey) -> None:
+def test_secret_keys_are_never_arguments(patches: list[PeerPatch], preshared: PresharedKey) -> None:
     patches = [replace(patch, preshared_key=preshared) for patch in patches]
     patch = DevicePatch(private_key=private_key_of(7), peers=tuple(patches))
     commands = [*interface_commands(WG, patch), *peer_commands(WG, patches)]
@@ -56,7 +56,7 @@ def test_no_secret_is_an_argument(patches: list[PeerPatch], preshared: Preshared
 
 
 @given(PATCHES)
-def test_allowed_ips_are_replaced_where_the_patch_says_so_and_nowhere_else(patches: list[PeerPatch]) -> None:
+def test_allowed_ips_are_replaced_only_for_patches_that_name_them(patches: list[PeerPatch]) -> None:
     replaced = []
     for command in peer_commands(WG, patches):
         if command.argv[1] == "addconf":
@@ -67,7 +67,7 @@ def test_allowed_ips_are_replaced_where_the_patch_says_so_and_nowhere_else(patch
 
 
 @given(PATCHES, st.frozensets(KEYS))
-def test_only_a_peer_that_is_there_by_then_is_updated(patches: list[PeerPatch], present: frozenset[PublicKey]) -> None:
+def test_updates_of_absent_peers_are_dropped(patches: list[PeerPatch], present: frozenset[PublicKey]) -> None:
     known, wanted = set(present), []
     for patch in patches:
         if patch.create:
@@ -77,7 +77,7 @@ def test_only_a_peer_that_is_there_by_then_is_updated(patches: list[PeerPatch], 
     assert applicable(patches, present) == wanted
 
 
-def test_a_peer_is_written_with_all_that_is_named() -> None:
+def test_a_section_has_every_field_of_the_patch() -> None:
     patch = replace(create(3), persistent_keepalive=25)
     [command] = peer_commands(WG, [patch])
     assert command.argv == ("wg", "addconf", WG, "/dev/stdin")
@@ -95,28 +95,26 @@ def test_a_peer_is_written_with_all_that_is_named() -> None:
 @pytest.mark.parametrize(
     "patch", [create(3), replace(create(3), preshared_key=None, endpoint=Endpoint("192.0.2.1", 7))]
 )
-def test_wg_takes_no_section_that_is_cut_short(patch: PeerPatch) -> None:
-    """It reads all before it looks for the device, which is not there."""
+def test_wg_rejects_a_section_that_is_cut_short(patch: PeerPatch) -> None:
+    """`wg` parses all its input before it looks for the device, which does not exist."""
     text = section(replace(patch, allowed_ips=frozenset({Prefix.parse("fd10:1::/48")}), persistent_keepalive=25))
     command = ("wg", "addconf", "no-such-device", "/dev/stdin")
     for end in range(1, len(text) + 1):
         ran = subprocess.run(command, input=text[:end], capture_output=True, text=True, timeout=30, check=False)
         assert ran.returncode
-        taken = "Unable to modify interface" in ran.stderr
-        assert taken == (end >= len(text.rstrip())), (text[:end], ran.stderr)
+        accepted = "Unable to modify interface" in ran.stderr
+        assert accepted == (end >= len(text.rstrip())), (text[:end], ran.stderr)
 
 
 @given(PATCHES)
-def test_a_section_written_in_one_go_is_that_of_any_peer(patches: list[PeerPatch]) -> None:
+def test_the_fast_path_writes_the_same_section(patches: list[PeerPatch]) -> None:
     for patch in patches:
         assert section(patch) == general_section(patch)
 
 
 @pytest.mark.parametrize("subnet", ["fd10:1::/48", "10.1.0.0/16", "::/0"])
 @pytest.mark.parametrize("keepalive_s", [0, 25])
-def test_a_peer_as_meshes_have_them_is_written_in_one_go(
-    subnet: str, keepalive_s: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_typical_peer_takes_the_fast_path(subnet: str, keepalive_s: int, monkeypatch: pytest.MonkeyPatch) -> None:
     patch = PeerPatch(
         public_key=public_key_of(1),
         create=True,
@@ -125,11 +123,11 @@ def test_a_peer_as_meshes_have_them_is_written_in_one_go(
         persistent_keepalive=keepalive_s,
     )
     expected = general_section(patch)
-    monkeypatch.delattr("ikto_backends.wgtool.sections.any_section")
+    monkeypatch.delattr("ikto_backends.wgtool.sections.general_section")
     assert section(patch) == expected
 
 
-def test_what_replaces_no_allowed_ips_is_set_by_name() -> None:
+def test_patches_without_allowed_ips_use_wg_set() -> None:
     first = PeerPatch(public_key=public_key_of(1), endpoint=Endpoint("fe80::1%eth0", 7), persistent_keepalive=0)
     second = PeerPatch(public_key=public_key_of(2), preshared_key=PresharedKey(bytes([5] * 32)))
     one, two = public_key_of(1).text, public_key_of(2).text
@@ -142,12 +140,12 @@ def test_what_replaces_no_allowed_ips_is_set_by_name() -> None:
     ]
 
 
-def test_nothing_to_write_runs_nothing() -> None:
+def test_an_empty_patch_runs_no_command() -> None:
     assert not [*interface_commands(WG, DevicePatch()), *peer_commands(WG, ()), *removal_commands(WG, frozenset())]
     assert link_batch(WG, DevicePatch(), LINK) == ""
 
 
-def test_many_removals_are_a_few_calls() -> None:
+def test_many_removals_take_a_few_commands() -> None:
     keys = frozenset(public_key_of(number) for number in range(1, 2 * BATCH + 2))
     commands = list(removal_commands(WG, keys))
     assert len(commands) == 3
@@ -166,15 +164,15 @@ def test_many_removals_are_a_few_calls() -> None:
         DevicePatch(peers=(PeerPatch(public_key=public_key_of(1), endpoint=Endpoint("::1", 65536)),)),
     ],
 )
-def test_what_no_device_takes_is_refused(patch: DevicePatch) -> None:
+def test_a_number_out_of_range_is_refused(patch: DevicePatch) -> None:
     with pytest.raises(BackendError, match=f"{WG}: "):
         check_patch(WG, patch)
 
 
 @pytest.mark.parametrize("host", ["host.example", "::1\n[Peer]", "192.0.2.1\n", "192.0.2", "fe80::1%a\nb", "fe80::1%"])
 @pytest.mark.parametrize("allowed_ips", [None, frozenset(), frozenset({Prefix.parse("10.0.0.1/32")})])
-def test_a_host_that_is_no_address_is_not_written(host: str, allowed_ips: frozenset[Prefix] | None) -> None:
-    """`wg` would ask DNS for a name; and a line may hold no other."""
+def test_a_host_that_is_not_an_ip_address_is_refused(host: str, allowed_ips: frozenset[Prefix] | None) -> None:
+    """`wg` would look up a name in DNS, and a line break would add another line to its input."""
     patch = PeerPatch(
         public_key=public_key_of(1), allowed_ips=allowed_ips, endpoint=Endpoint(host, 1), persistent_keepalive=25
     )
@@ -182,7 +180,7 @@ def test_a_host_that_is_no_address_is_not_written(host: str, allowed_ips: frozen
         ["".join(command.stdin) for command in peer_commands(WG, [patch])]
 
 
-def test_addresses_that_stay_are_written_again_behind_a_removal() -> None:
+def test_addresses_that_stay_are_written_again_after_a_removal() -> None:
     first, second, third = (ip_interface(f"10.0.0.{number}/24") for number in (1, 2, 3))
     link = replace(LINK, addresses=frozenset({first, second}))
     patch = DevicePatch(add_addresses=frozenset({third}), remove_addresses=frozenset({first}), mtu=1400, up=True)
@@ -197,13 +195,13 @@ def test_addresses_that_stay_are_written_again_behind_a_removal() -> None:
     ]
 
 
-def test_addresses_as_they_should_be_are_not_written() -> None:
-    there, absent = frozenset({ip_interface("fd00::1/8")}), frozenset({ip_interface("10.0.0.1/8")})
-    patch = DevicePatch(add_addresses=there, remove_addresses=absent)
-    assert link_batch(WG, patch, replace(LINK, addresses=there)) == ""
+def test_addresses_that_are_already_correct_are_not_written() -> None:
+    present, absent = frozenset({ip_interface("fd00::1/8")}), frozenset({ip_interface("10.0.0.1/8")})
+    patch = DevicePatch(add_addresses=present, remove_addresses=absent)
+    assert link_batch(WG, patch, replace(LINK, addresses=present)) == ""
 
 
-def test_every_peer_of_a_large_patch_is_in_one_call() -> None:
+def test_all_peers_of_a_large_patch_are_in_one_command() -> None:
     [command] = peer_commands(WG, map(create, range(1, 1001)))
     text = "".join(command.stdin)
     assert text.count("[Peer]") == 1000

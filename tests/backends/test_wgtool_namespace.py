@@ -1,4 +1,4 @@
-"""The wgtool backend on a real userspace WireGuard: pytest runs once more, inside a network namespace of its own."""
+"""The wgtool backend with a real userspace WireGuard: runs a second pytest inside a network namespace of its own."""
 
 import os
 import shutil
@@ -28,7 +28,7 @@ def ip(*arguments: str, check: bool = True) -> str:
 
 @pytest.fixture
 def namespaces() -> Iterator[tuple[str, str]]:
-    """Two network namespaces, joined by a cable: 192.0.2.1 here, 192.0.2.2 there. Whatever runs in them ends."""
+    """Two network namespaces joined by a veth pair, with 192.0.2.1 and 192.0.2.2. Their processes are killed."""
     here, there = (f"ikto-{os.getpid()}-{name}" for name in ("here", "there"))
     try:
         for name in (here, there):
@@ -47,10 +47,10 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
-def test_the_contract_is_kept_on_a_real_device(namespaces: tuple[str, str]) -> None:
+def test_the_contract_holds_on_a_real_device(namespaces: tuple[str, str]) -> None:
     here, there = namespaces
     sockets = Path("/var/run/wireguard")
-    sockets.mkdir(mode=0o755, exist_ok=True)  # `ip netns exec` has its own mounts: what we mount there is only there
+    sockets.mkdir(mode=0o755, exist_ok=True)  # the tmpfs is mounted in the mount namespace of `ip netns exec` only
     mounted = 'mount -t tmpfs ikto "$0" && exec "$@"'
     pytest_again = (sys.executable, "-m", "pytest", str(INNER), "-p", "no:cacheprovider", "-rs", "--timeout=60")
     ran = subprocess.run(
@@ -59,4 +59,4 @@ def test_the_contract_is_kept_on_a_real_device(namespaces: tuple[str, str]) -> N
         capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "1 skipped" in ran.stdout, ran.stdout  # C14, and no more
+    assert "1 skipped" in ran.stdout, ran.stdout  # only C14

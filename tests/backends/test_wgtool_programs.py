@@ -1,4 +1,4 @@
-"""How the wgtool backend runs programs, feeds them, and explains what they say."""
+"""How the wgtool backend runs programs, writes their standard input, and maps their error messages."""
 
 import asyncio
 from asyncio.subprocess import Process
@@ -15,7 +15,7 @@ WG = "wg0"
 
 
 @pytest.mark.parametrize(
-    ("said", "error", "words"),
+    ("output", "error", "words"),
     [
         ("Unable to access interface: No such device", NoSuchDeviceError, "no such device"),
         ('Cannot find device "wg0"\nCommand failed -:1', NoSuchDeviceError, 'Cannot find device "wg0"'),
@@ -25,50 +25,50 @@ WG = "wg0"
         ("RTNETLINK answers: Permission denied", BackendError, "no permission"),
         ("Unable to modify interface: Address already in use", BackendError, "port is in use"),
         ("Error: Unknown device type.", UnsupportedError, "the kernel has no WireGuard"),
-        ("Unable to access interface: Protocol not supported", UnsupportedError, "no WireGuard device"),
-        ('CreateTUN("wg0") failed; /dev/net/tun does not exist', BackendError, "no tun device"),
-        ("a banner\nFailed: unix socket in use", BackendError, "of this name already"),
+        ("Unable to access interface: Protocol not supported", UnsupportedError, "not a WireGuard device"),
+        ('CreateTUN("wg0") failed; /dev/net/tun does not exist', BackendError, "there is no /dev/net/tun"),
+        ("a banner\nFailed: unix socket in use", BackendError, "already serves a device of this name"),
         ("Something new\nCommand failed -:3", BackendError, "x failed: Something new"),
-        ("", BackendError, "did not say why"),
+        ("", BackendError, "x failed: no error message"),
     ],
 )
-def test_what_a_program_says_is_an_error_of_ours(said: str, error: type[BackendError], words: str) -> None:
-    explained = explain("x", WG, said)
+def test_error_output_is_mapped_to_a_backend_error(output: str, error: type[BackendError], words: str) -> None:
+    explained = explain("x", WG, output)
     assert type(explained) is error
     assert words in str(explained)
     assert str(explained).startswith(f"{WG}: ")
 
 
-async def test_a_missing_program_is_an_error_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_program_is_an_error_that_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(BackendError, match="no program 'wg'") as caught:
+    with pytest.raises(BackendError, match="the program 'wg' is not installed") as caught:
         await run(Command(("wg", "show")), WG)
     assert "wireguard-tools" in caught.value.hint
 
 
-async def test_a_program_gets_none_of_the_agents_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_program_gets_no_environment_variables_of_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IKTO_NATS_PASSWORD", "secret")
     out = await run(Command(("env",)), WG)
     assert {line.partition("=")[0] for line in out.splitlines()} == {"PATH", "LC_ALL"}
 
 
-async def test_no_shell_reads_what_a_program_is_given() -> None:
+async def test_arguments_are_not_interpreted_by_a_shell() -> None:
     words = ("$(id)", "`id`", ";id", "$PATH", "*", "a b", "'\"")
     assert await run(Command(("printf", "%s\n", *words)), WG) == "".join(f"{word}\n" for word in words)
 
 
 LINE = "one line of a hundred thousand\n"
-LINES = 100_000  # more than any pipe takes
+LINES = 100_000  # more than fits in any pipe
 
 
-async def test_a_program_reads_all_that_it_is_given() -> None:
+async def test_a_program_reads_all_of_its_input() -> None:
     assert await run(Command(("wc", "-c"), repeat(LINE, LINES)), WG) == f"{LINES * len(LINE)}\n"
     assert await run(Command(("cat",), ["a", "", "b"]), WG) == "ab"
-    assert await run(Command(("cat",), repeat(LINE, LINES)), WG) == LINE * LINES  # it says much before it has read all
+    assert await run(Command(("cat",), repeat(LINE, LINES)), WG) == LINE * LINES  # it writes before it has read all
     assert await run(Command(("cat",)), WG) == ""
 
 
-async def test_what_a_program_reads_is_made_while_it_reads() -> None:
+async def test_input_is_generated_while_the_program_reads() -> None:
     left = repeat(LINE, LINES)
     with pytest.raises(BackendError, match="had enough"):
         await run(Command(("sh", "-c", "head -n 1; echo had enough >&2; exit 1"), left), WG)
@@ -76,31 +76,31 @@ async def test_what_a_program_reads_is_made_while_it_reads() -> None:
 
 
 @pytest.mark.parametrize("stdin", [(), repeat(LINE, LINES)])
-async def test_a_program_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch, stdin: Iterable[str]) -> None:
+async def test_a_program_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch, stdin: Iterable[str]) -> None:
     monkeypatch.setattr("ikto_backends.wgtool.programs.TIMEOUT_S", 0.05)
-    with pytest.raises(BackendError, match="has not ended"):
+    with pytest.raises(BackendError, match="did not end within"):
         await run(Command(("sleep", "1000"), stdin), WG)
 
 
 @pytest.mark.parametrize("why", [RuntimeError, TimeoutError])
-async def test_a_program_is_stopped_before_its_input_ends(
+async def test_an_incomplete_input_is_never_closed_before_the_program_is_killed(
     why: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it could take half of it for all."""
-    stopped = []
+    """Otherwise the program could apply half of its input."""
+    input_was_open = []
 
-    async def stop_fed(process: Process) -> None:
+    async def checked_stop(process: Process) -> None:
         assert process.stdin
-        stopped.append(not process.stdin.is_closing())
+        input_was_open.append(not process.stdin.is_closing())
         await stop(process)
 
     def pieces() -> Iterator[str]:
         yield from repeat(LINE, LINES)
-        raise RuntimeError("there is more, but it can't be made")
+        raise RuntimeError("the next piece can't be generated")
 
-    monkeypatch.setattr("ikto_backends.wgtool.programs.stop", stop_fed)
+    monkeypatch.setattr("ikto_backends.wgtool.programs.stop", checked_stop)
     program = ("cat",) if why is RuntimeError else ("sleep", "1000")
     with pytest.raises(why):
         async with asyncio.timeout(0.05 if why is TimeoutError else 60):
             await run(Command(program, pieces()), WG)
-    assert stopped == [True]
+    assert input_was_open == [True]

@@ -1,4 +1,4 @@
-"""What the wgtool backend reads from `wg` and `ip`."""
+"""How the wgtool backend parses the output of `wg` and `ip`."""
 
 from ipaddress import ip_interface
 
@@ -19,7 +19,7 @@ WG = "wg0"
 
 
 def dumped(state: DeviceState) -> str:
-    """Write a device as `wg show dump` does."""
+    """Return a device in the format of `wg show dump`."""
     own = (state.private_key.text, state.private_key.public().text) if state.private_key else ("(none)", "(none)")
     rows: list[tuple[object, ...]] = [(*own, state.listen_port, hex(state.fwmark) if state.fwmark else "off")]
     rows += [
@@ -39,7 +39,7 @@ def dumped(state: DeviceState) -> str:
 
 
 @given(device_states(), st.integers(0, 1 << 40), st.integers(0, 1 << 64))
-def test_a_dump_reads_as_what_was_dumped(state: DeviceState, handshake: int, rx_bytes: int) -> None:
+def test_a_dump_is_parsed_to_the_device_that_was_dumped(state: DeviceState, handshake: int, rx_bytes: int) -> None:
     peers = {
         key: replace(peer, last_handshake=float(handshake) or None, rx_bytes=rx_bytes)
         for key, peer in state.peers.items()
@@ -53,7 +53,7 @@ def test_a_dump_reads_as_what_was_dumped(state: DeviceState, handshake: int, rx_
     ("column", "text"),
     [(0, "short"), (1, "(hidden)"), (2, "host.example:1"), (2, ""), (3, "10.0.0.0"), (4, "-1"), (5, "1.5"), (7, "on")],
 )
-def test_a_strange_column_of_a_peer_is_an_error_that_names_its_line(column: int, text: str) -> None:
+def test_an_invalid_column_of_a_peer_is_an_error_that_names_its_line(column: int, text: str) -> None:
     first, peer = dumped(DeviceState(peers={public_key_of(1): PeerState(public_key=public_key_of(1))})).splitlines()
     columns = peer.split("\t")
     columns[column] = text
@@ -62,24 +62,24 @@ def test_a_strange_column_of_a_peer_is_an_error_that_names_its_line(column: int,
 
 
 @pytest.mark.parametrize("text", ["", "\n", "a\tb\tc\n", "(none)\t(none)\tx\toff\n", "(none)\t(none)\t1\ton\n"])
-def test_a_strange_first_line_is_an_error(text: str) -> None:
+def test_an_invalid_first_line_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="line 1: "):
         parse_dump(text)
 
 
-def test_no_error_about_a_dump_shows_a_key() -> None:
+def test_an_error_about_a_dump_contains_no_key() -> None:
     with pytest.raises(ValueError, match="columns") as caught:
         parse_dump(f"{private_key_of(7).text}\tmore\n")
     assert private_key_of(7).text not in str(caught.value)
 
 
-def test_peers_are_keys_one_a_line() -> None:
+def test_the_list_of_peers_has_one_key_per_line() -> None:
     keys = [public_key_of(1), public_key_of(2)]
     assert parse_keys("".join(f"{key.text}\n" for key in keys)) == set(keys)
     assert parse_keys("") == frozenset()
 
 
-def test_a_link_is_read_without_what_the_system_added() -> None:
+def test_a_link_is_parsed_without_link_local_addresses() -> None:
     entry = (
         '[{},{"ifname":"wg0","flags":["POINTOPOINT","UP"],"mtu":1280,"linkinfo":{"info_kind":"tun"},"addr_info":['
         '{"family":"inet","local":"10.0.0.1","prefixlen":16,"scope":"global"},{"broadcast":"x"},'
@@ -93,16 +93,16 @@ def test_a_link_is_read_without_what_the_system_added() -> None:
 
 
 @pytest.mark.parametrize("text", ["{", '[{"ifname":"wg0"}]', '[{"ifname":"wg0","flags":[],"mtu":"x","addr_info":[]}]'])
-def test_what_ip_never_said_is_a_backend_error(text: str) -> None:
-    with pytest.raises(BackendError, match="can't read what ip says"):
+def test_invalid_output_of_ip_is_a_backend_error(text: str) -> None:
+    with pytest.raises(BackendError, match="can't parse the output of ip"):
         parse_link(text, WG)
 
 
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "-all", "a/b", "a b", "a:b", "a\nlink", "a@b", "sixteen-letters!", '"']
 )
-def test_a_name_that_could_be_read_otherwise_is_refused(name: str) -> None:
-    with pytest.raises(BackendError, match="can't be the name of an interface"):
+def test_an_invalid_or_ambiguous_interface_name_is_refused(name: str) -> None:
+    with pytest.raises(BackendError, match="is not a valid interface name"):
         check_ifname(name)
 
 
@@ -119,5 +119,5 @@ def test_a_name_that_could_be_read_otherwise_is_refused(name: str) -> None:
         ("", None),
     ],
 )
-def test_a_line_of_the_monitor_is_an_event(line: str, event: DeviceEventKind | None) -> None:
+def test_a_line_of_ip_monitor_is_parsed_to_an_event(line: str, event: DeviceEventKind | None) -> None:
     assert parse_event(line) == (event and DeviceEvent(WG, event))

@@ -1,4 +1,4 @@
-"""Run by test_wgtool_namespace.py in a network namespace: the contract kit, and what only a userspace device shows."""
+"""Run by test_wgtool_namespace.py in a network namespace: the contract kit, and tests of userspace devices."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import apply_spec, create, new_device, public_key_of, read_device, spec_of
 
-THERE = os.environ["IKTO_TEST_THERE"]  # the namespace at the cable's other end; here is 192.0.2.1
+THERE = os.environ["IKTO_TEST_THERE"]  # the namespace at the other end of the veth pair; this one has 192.0.2.1
 WG = "ikto-wg0"
 PORT = 42100
 
@@ -38,7 +38,9 @@ async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
 
 class TestWgTool(LinuxContract):
     unsupported: ClassVar[Mapping[str, str]] = {"C14": "wireguard-go 0.0.20220316 does not show the scope"}
-    examples: ClassVar[settings] = settings(max_examples=15, phases=[Phase.generate])  # each takes dozens of processes
+    examples: ClassVar[settings] = settings(
+        max_examples=15, phases=[Phase.generate]
+    )  # each one runs dozens of processes
 
     @pytest.fixture
     def plugin(self) -> BackendPlugin:
@@ -51,7 +53,7 @@ def run(*argv: str) -> str:
 
 
 def processes() -> list[int]:
-    """The userspace WireGuards of this namespace."""
+    """Return the process ids of the userspace WireGuard devices of this namespace."""
     here = os.stat("/proc/self/ns/net").st_ino  # noqa: PTH116 - Path.stat is no shorter
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -67,7 +69,7 @@ def children() -> str:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
 
-async def test_the_device_and_its_process_outlive_the_program_that_made_them(backend: Backend) -> None:
+async def test_the_device_and_its_process_outlive_the_program_that_created_them(backend: Backend) -> None:
     program = f"""
         import asyncio
         from ikto_backends.wgtool import WgToolBackend
@@ -92,7 +94,7 @@ async def test_delete_ends_the_process_and_removes_its_socket(backend: Backend) 
         await asyncio.sleep(0.01)
 
 
-async def test_a_device_can_be_made_again_at_once_however_it_went(backend: Backend) -> None:
+async def test_a_deleted_device_can_be_created_again_at_once(backend: Backend) -> None:
     for _ in range(5):
         await backend.delete(WG)
         await new_device(backend, WG)
@@ -100,8 +102,8 @@ async def test_a_device_can_be_made_again_at_once_however_it_went(backend: Backe
         await backend.create(WG)
 
 
-async def test_a_killed_process_is_an_absent_device_that_can_be_made_again(backend: Backend) -> None:
-    await becomes_of(backend, 2)
+async def test_a_device_whose_process_was_killed_can_be_created_again(backend: Backend) -> None:
+    await device_with_peers(backend, 2)
     [pid] = processes()
     os.kill(pid, signal.SIGKILL)
     while WG in dict(socket.if_nameindex()).values():  # the process is gone a moment before its device
@@ -112,7 +114,7 @@ async def test_a_killed_process_is_an_absent_device_that_can_be_made_again(backe
     assert (await read_device(backend, WG)).peers == {}
 
 
-async def test_a_device_of_another_kind_is_refused_and_left_alone(backend: Backend) -> None:
+async def test_a_device_of_another_kind_is_refused_and_unchanged(backend: Backend) -> None:
     run("ip", "tuntap", "add", "dev", "ikto-tun0", "mode", "tun")
     try:
         for call in (
@@ -125,15 +127,15 @@ async def test_a_device_of_another_kind_is_refused_and_left_alone(backend: Backe
             backend.delete("lo"),
             backend.delete("ikto-tun0"),
         ):
-            with pytest.raises(BackendError, match="is no WireGuard device"):
+            with pytest.raises(BackendError, match="is not a WireGuard device"):
                 await call
         run("ip", "link", "show", "dev", "ikto-tun0")
     finally:
         run("ip", "link", "delete", "ikto-tun0")
 
 
-async def test_a_port_in_use_is_said(backend: Backend) -> None:
-    await becomes_of(backend, 0)
+async def test_a_port_in_use_is_an_error_with_a_hint(backend: Backend) -> None:
+    await device_with_peers(backend, 0)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("", 0))
         with pytest.raises(BackendError, match="UDP port is in use") as caught:
@@ -141,7 +143,7 @@ async def test_a_port_in_use_is_said(backend: Backend) -> None:
     assert "ss -ulpn" in caught.value.hint
 
 
-async def test_missing_rights_are_said(backend: Backend) -> None:
+async def test_missing_rights_are_an_error_with_a_hint(backend: Backend) -> None:
     await new_device(backend, WG)
     with as_nobody():
         for call in (backend.create("ikto-wg1"), backend.apply(WG, DevicePatch(mtu=1300))):
@@ -150,18 +152,18 @@ async def test_missing_rights_are_said(backend: Backend) -> None:
             assert "CAP_NET_ADMIN" in caught.value.hint
 
 
-async def test_a_process_that_can_not_start_says_why(backend: Backend) -> None:
+async def test_a_process_that_can_not_start_is_an_error_with_a_hint(backend: Backend) -> None:
     with as_nobody(), pytest.raises(BackendError, match="no permission") as caught:
         await userspace.start_userspace(WG)
     assert "/dev/net/tun" in caught.value.hint
     assert await backend.read(WG) is None
 
 
-async def test_neither_kernel_nor_program_is_said_with_what_to_install(
+async def test_neither_kernel_wireguard_nor_program_is_an_error_with_a_hint(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WG_QUICK_USERSPACE_IMPLEMENTATION", "no-such-wireguard")
-    with pytest.raises(BackendError, match="no program 'no-such-wireguard'") as caught:
+    with pytest.raises(BackendError, match="userspace program 'no-such-wireguard' is not installed") as caught:
         await backend.create(WG)
     assert "modprobe wireguard" in caught.value.hint
     assert "wireguard-go" in caught.value.hint
@@ -179,10 +181,10 @@ async def test_another_userspace_program_can_be_named(
 
 
 async def test_a_name_served_in_another_namespace_is_refused(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(userspace, "ENDS_WITHIN_S", 0.1)
+    monkeypatch.setattr(userspace, "EXIT_TIMEOUT_S", 0.1)
     run("ip", "netns", "exec", THERE, "wireguard-go", WG)
     try:
-        with pytest.raises(BackendError, match="answers for it, has no device here"):
+        with pytest.raises(BackendError, match="answers for this name but has no device here"):
             await backend.create(WG)
         assert await backend.read(WG) is None
         await backend.delete(WG)
@@ -191,7 +193,7 @@ async def test_a_name_served_in_another_namespace_is_refused(backend: Backend, m
         run("ip", "-n", THERE, "link", "delete", WG)
 
 
-async def test_another_name_of_a_link_is_not_its_name(backend: Backend) -> None:
+async def test_an_alternative_name_of_a_link_is_refused(backend: Backend) -> None:
     run("ip", "link", "add", "ikto-other", "type", "veth")
     try:
         run("ip", "link", "property", "add", "dev", "ikto-other", "altname", WG)
@@ -202,9 +204,9 @@ async def test_another_name_of_a_link_is_not_its_name(backend: Backend) -> None:
         run("ip", "link", "delete", "ikto-other")
 
 
-@pytest.mark.parametrize("here", ["nothing", "a link of another kind", "another name of a link"])
+@pytest.mark.parametrize("here", ["nothing", "a link of another kind", "an alternative name of a link"])
 async def test_a_device_served_in_another_namespace_is_not_written_to(backend: Backend, here: str) -> None:
-    """`wg` finds its socket, and would."""
+    """`wg` finds its socket and would write to it."""
     patches = (
         DevicePatch(peers=(create(1),)),
         DevicePatch(remove_peers=frozenset({public_key_of(2)})),
@@ -213,13 +215,15 @@ async def test_a_device_served_in_another_namespace_is_not_written_to(backend: B
     run("ip", "netns", "exec", THERE, "wireguard-go", WG)
     try:
         run("wg", "set", WG, "listen-port", "4321", "peer", public_key_of(2).text)
-        link = {"nothing": "ikto-other", "a link of another kind": WG, "another name of a link": "ikto-other"}[here]
+        link = {"nothing": "ikto-other", "a link of another kind": WG, "an alternative name of a link": "ikto-other"}[
+            here
+        ]
         run("ip", "link", "add", link, "type", "veth")
-        if here == "another name of a link":
+        if here == "an alternative name of a link":
             run("ip", "link", "property", "add", "dev", link, "altname", WG)
         try:
             for patch in patches:
-                with pytest.raises(BackendError, match=r"no device|is no WireGuard device"):
+                with pytest.raises(BackendError, match=r"no device|is not a WireGuard device"):
                     await backend.apply(WG, patch)
         finally:
             run("ip", "link", "delete", link)
@@ -229,7 +233,7 @@ async def test_a_device_served_in_another_namespace_is_not_written_to(backend: B
         run("ip", "-n", THERE, "link", "delete", WG)
 
 
-async def test_a_cancelled_write_leaves_no_program_and_can_be_healed(backend: Backend) -> None:
+async def test_a_cancelled_write_leaves_no_program_and_can_be_repaired(backend: Backend) -> None:
     await new_device(backend, WG)
     many = DevicePatch(peers=tuple(create(number) for number in range(1, 2001)))
     for delay_s in (0.0, 0.003, 0.01, 0.03):
@@ -240,7 +244,7 @@ async def test_a_cancelled_write_leaves_no_program_and_can_be_healed(backend: Ba
     await apply_spec(backend, WG, spec_of(3, listen_port=PORT))
 
 
-async def test_events_tell_of_changes_and_of_the_end(backend: Backend) -> None:
+async def test_events_report_changes_and_the_deletion(backend: Backend) -> None:
     await new_device(backend, WG)
     seen: list[DeviceEvent] = []
 
@@ -253,7 +257,7 @@ async def test_events_tell_of_changes_and_of_the_end(backend: Backend) -> None:
 
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(watch())
-        for mtu in range(1300, 1400):  # the monitor says nothing when it begins
+        for mtu in range(1300, 1400):  # the monitor prints nothing when it starts
             if seen:
                 break
             run("ip", "link", "set", WG, "mtu", str(mtu))
@@ -264,10 +268,10 @@ async def test_events_tell_of_changes_and_of_the_end(backend: Backend) -> None:
     assert set(seen) == {DeviceEvent(WG, DeviceEventKind.CHANGED), DeviceEvent(WG, DeviceEventKind.GONE)}
 
 
-async def becomes_of(backend: Backend, peers: int) -> None:
+async def device_with_peers(backend: Backend, peers: int) -> None:
     await new_device(backend, WG)
     await apply_spec(backend, WG, spec_of(peers, listen_port=PORT))
 
 
-def test_the_backend_is_what_the_plugin_opens(backend: Backend) -> None:
+def test_the_plugin_opens_this_backend(backend: Backend) -> None:
     assert isinstance(backend, WgToolBackend)
