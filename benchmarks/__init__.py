@@ -1,1 +1,1 @@
-"""What Ikto costs, as ratios measured side by side in one run."""
+"""Benchmarks: Ikto next to a reference, measured in one run and compared as ratios."""

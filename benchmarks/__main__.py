@@ -32,11 +32,11 @@ PEERS = 10_000
 
 
 def main() -> None:
-    """Measure, print and write down."""
+    """Run all benchmarks, write RESULTS.md and print it."""
     with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory, running_server(Path(directory)) as server:
         findings = [*asyncio.run(_with_nats(server)), asyncio.run(_one_more_peer()), _help()]
-    of_devices, notes = wireguard()
-    sys.stdout.write(write([*findings, *of_devices], notes))
+    device_findings, notes = wireguard()
+    sys.stdout.write(write([*findings, *device_findings], notes))
 
 
 async def _with_nats(server: NatsServer) -> list[Finding]:
@@ -47,49 +47,49 @@ async def _with_nats(server: NatsServer) -> list[Finding]:
 
 
 async def _walk(server: NatsServer) -> Finding:
-    """Read a whole bucket: Ikto's walk and fold, beside nats-py's kv.watch of the same bucket."""
+    """Read a whole bucket: Ikto's read and fold, compared with nats-py's kv.watch of the same bucket."""
     async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
         bucket = Bucket(session, "walk")
         for key, value in _records(PEERS).items():
             await session.client.publish(f"$KV.walk.{key}", value)
         await session.client.flush()
-        ours = []
-        theirs = []
+        ikto_s = []
+        watch_s = []
         for _ in range(3):
             view = MeshView(_rules())
             follower = Follower(view.update, Random())
             started = time.perf_counter()
             await follower.resync(bucket)
-            ours.append(time.perf_counter() - started)
+            ikto_s.append(time.perf_counter() - started)
             kv = await session.client.jetstream().key_value("walk")
             started = time.perf_counter()
             watcher = await kv.watch("peers.*")
             while await watcher.updates(timeout=30) is not None:  # type: ignore[no-untyped-call]  # nats-py's
                 pass
-            theirs.append(time.perf_counter() - started)
+            watch_s.append(time.perf_counter() - started)
             await watcher.stop()  # type: ignore[no-untyped-call]  # as above
     return Finding(
-        what=f"a first look at {PEERS:,} records, folded",
-        ours=f"{median(ours):.2f} s",
-        beside=f"kv.watch alone: {median(theirs):.2f} s",
-        ratio=median(ours) / median(theirs),
-        wanted="",
+        what=f"first read of {PEERS:,} records, folded into the view",
+        ikto=f"{median(ikto_s):.2f} s",
+        reference=f"kv.watch alone: {median(watch_s):.2f} s",
+        ratio=median(ikto_s) / median(watch_s),
+        target="",
     )
 
 
 async def _one_more_peer() -> Finding:
-    """Add one peer to a device in memory: beside ten thousand, and beside ten."""
-    beside_many, beside_few = await _adding_takes(PEERS), await _adding_takes(10)
+    """Add one peer to a device in memory that has 10,000 peers, compared with one that has ten."""
+    many_s, few_s = await _time_to_add_peer(PEERS), await _time_to_add_peer(10)
     return Finding(
-        what=f"one peer added beside {PEERS:,}: record to written device",
-        ours=f"{beside_many * 1000:.2f} ms",
-        beside=f"beside ten: {beside_few * 1000:.2f} ms",
-        ratio=beside_many / beside_few,
-        wanted="about 1",
+        what=f"one peer added to {PEERS:,}: from record to written device",
+        ikto=f"{many_s * 1000:.2f} ms",
+        reference=f"added to ten: {few_s * 1000:.2f} ms",
+        ratio=many_s / few_s,
+        target="about 1",
     )
 
 
-async def _adding_takes(peers: int) -> float:
+async def _time_to_add_peer(peers: int) -> float:
     view = MeshView(_rules())
     records = _records(peers + 100)
     async with FakeHost().open() as backend:
@@ -103,25 +103,25 @@ async def _adding_takes(peers: int) -> float:
             peers,
         )
         await reconciler.reconcile()
-        took = []
+        times = []
         for key, entry in new:
             started = time.perf_counter()
             reconciler.mark_changed(view.update({key: entry}), entry.revision)
             await reconciler.reconcile()
-            took.append(time.perf_counter() - started)
-    return median(took)
+            times.append(time.perf_counter() - started)
+    return median(times)
 
 
 def _help() -> Finding:
-    """Time `ikto --help`, beside Python doing nothing."""
-    ours = _takes(lambda: _run("-m", "ikto_core", "--help"))
-    nothing = _takes(lambda: _run("-c", "pass"))
+    """Time `ikto --help`, compared with an empty Python program."""
+    help_s = _median_time(lambda: _run("-m", "ikto_core", "--help"))
+    empty_s = _median_time(lambda: _run("-c", "pass"))
     return Finding(
         what="`ikto --help`",
-        ours=f"{ours:.2f} s",
-        beside=f"`python -c pass`: {nothing:.2f} s",
-        ratio=ours / nothing,
-        wanted="< 0.2 s",
+        ikto=f"{help_s:.2f} s",
+        reference=f"`python -c pass`: {empty_s:.2f} s",
+        ratio=help_s / empty_s,
+        target="< 0.2 s",
     )
 
 
@@ -129,11 +129,12 @@ def _run(*arguments: str) -> None:
     subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
 
 
-def _takes(what: Callable[[], None]) -> float:
+def _median_time(call: Callable[[], None]) -> float:
+    """Return the median duration of ten calls, in seconds."""
     times = []
     for _ in range(10):
         started = time.perf_counter()
-        what()
+        call()
         times.append(time.perf_counter() - started)
     return median(times)
 
@@ -143,7 +144,7 @@ def _rules() -> MeshRules:
 
 
 def _records(count: int) -> dict[str, bytes]:
-    """Return records of `count` peers by KV key."""
+    """Return the records of `count` peers by KV key."""
     return {
         record_key(allowed_ip): encode_record(
             PeerRecord(

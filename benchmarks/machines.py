@@ -1,4 +1,4 @@
-"""Where benchmarks/wireguard.py is run: in an emulated machine with the kernel's WireGuard, and in a namespace here."""
+"""Runs benchmarks/wireguard.py in an emulated machine with the kernel's WireGuard, and in a local network namespace."""
 
 import os
 import subprocess
@@ -16,32 +16,32 @@ MEASURE = (sys.executable, "-m", "benchmarks.wireguard")
 
 _OWN_SOCKETS = 'mkdir -p /var/run/wireguard && mount -t tmpfs ikto /var/run/wireguard && exec "$@"'
 _EMULATED = """\
-the kernel's WireGuard in the machine of tests/kernel/vm.sh. Its processors are emulated, which slows Python down
-  most, and two: wgtool writes on one what `wg` reads on the other (docs/decisions/0015-speed-of-writing.md)."""
-_PLACES = {  # each with how a program is run there, and what is to be known of it
+the kernel's WireGuard in the machine of tests/kernel/vm.sh. It has two emulated processors: emulation slows Python
+  more than the kernel, and wgtool and `wg` can run in parallel (docs/decisions/0015-speed-of-writing.md)."""
+_ENVIRONMENTS = {  # the command prefix that runs a program there, and a note for the results
     "emulated": (
         ("env", "IKTO_VM_PROCESSORS=2", str(ROOT / "tests/kernel/vm.sh")),
         _EMULATED,
     ),
     "namespace": (
         ("unshare", "--net", "--mount", "sh", "-c", _OWN_SOCKETS, "sh"),
-        "a network namespace of this machine; the kernel's WireGuard if it has one, else a userspace one.",
+        "a network namespace on this machine, with the kernel's WireGuard if it has one, otherwise a userspace one.",
     ),
 }
 
 
 def wireguard() -> tuple[list[Finding], list[str]]:
-    """Return what was found in each place, and what is to be said of it: also why nothing was found."""
+    """Return the findings of each environment, and notes; a note says why an environment could not be measured."""
     findings, notes = [], []
-    for place, (prefix, note) in _PLACES.items():
+    for name, (prefix, note) in _ENVIRONMENTS.items():
         ran = _run((*prefix, *MEASURE))
         if ran.returncode:
-            said = (ran.stdout + ran.stderr).strip().splitlines() or ["it did not say why"]
-            notes.append(f"- {place}: **not measured**: {said[-1]}")
+            output = (ran.stdout + ran.stderr).strip().splitlines() or ["it printed no reason"]
+            notes.append(f"- {name}: **not measured**: {output[-1]}")
             continue
         found = msgspec.json.decode(ran.stdout.splitlines()[-1], type=list[Finding])
-        findings += [replace(one, what=f"{place}: {one.what}") for one in found]
-        notes.append(f"- {place}: {note}")
+        findings += [replace(one, what=f"{name}: {one.what}") for one in found]
+        notes.append(f"- {name}: {note}")
     return findings, notes
 
 

@@ -1,4 +1,4 @@
-"""How soon an agent notices a new record, beside a bare subscriber of core NATS on the same subject."""
+"""The delay until an agent sees a new record, compared with a bare core NATS subscriber on the same subject."""
 
 import asyncio
 import time
@@ -21,17 +21,17 @@ WRITES = 1000
 
 
 async def notice(server: NatsServer, name: str) -> Finding:
-    """Write records one at a time; measure until the bare subscriber, and until the mesh view, has each."""
+    """Write records one at a time; measure the delay until the bare subscriber and the mesh view have each record."""
     settings = NatsSettings(servers=(server.url,))
     view = MeshView(MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=PrivateKey.generate().public()))
     bare_at: list[float] = []
     noticed_at: list[float] = []
-    turn = asyncio.Event()
+    noticed = asyncio.Event()
 
     def changed(changes: Mapping[str, Entry]) -> None:
         view.update(changes)
         noticed_at.append(time.perf_counter())
-        turn.set()
+        noticed.set()
 
     follower = Follower(changed, Random())
     async with (
@@ -48,21 +48,21 @@ async def notice(server: NatsServer, name: str) -> Finding:
         written_at = []
         for number in range(WRITES):
             record = _record(number)
-            turn.clear()
+            noticed.clear()
             written_at.append(time.perf_counter())
             await bucket.put(record.key, encode_record(record), expected=0)
-            await turn.wait()
+            await noticed.wait()
         while len(bare_at) < WRITES:
             await asyncio.sleep(0.01)
     bare_s = median(at - start for at, start in zip(bare_at, written_at, strict=True))
     noticed_s = median(at - start for at, start in zip(noticed_at, written_at, strict=True))
     assert len(view.peers) == WRITES
     return Finding(
-        what=f"a new record is noticed (median of {WRITES})",
-        ours=f"{noticed_s * 1000:.2f} ms",
-        beside=f"bare subscriber: {bare_s * 1000:.2f} ms",
+        what=f"delay until a new record is seen (median of {WRITES})",
+        ikto=f"{noticed_s * 1000:.2f} ms",
+        reference=f"bare subscriber: {bare_s * 1000:.2f} ms",
         ratio=noticed_s / bare_s,
-        wanted="≤ 2",
+        target="≤ 2",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark found, and how it is written down."""
+"""Benchmark findings, and RESULTS.md."""
 
 import platform
 from collections.abc import Sequence
@@ -11,19 +11,23 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing measured beside another."""
+    """One measurement of Ikto, compared with a reference."""
 
     what: str
-    ours: str
-    beside: str  # what it was measured against; empty: nothing
-    ratio: float | None  # ours by the other; None: there is no other
-    wanted: str  # what was asked for; empty: nothing
+    ikto: str
+    reference: str  # what it is compared with; empty: nothing
+    ratio: float | None  # Ikto divided by the reference; None: there is no reference
+    target: str  # the required ratio or value; empty: none
 
 
-def finding(what: str, ours_s: float, beside: str, beside_s: float, wanted: str) -> Finding:
-    """Return what two times say."""
+def finding(what: str, ikto_s: float, reference: str, reference_s: float, target: str) -> Finding:
+    """Return the finding for two durations in seconds."""
     return Finding(
-        what=what, ours=_time(ours_s), beside=f"{beside}: {_time(beside_s)}", ratio=ours_s / beside_s, wanted=wanted
+        what=what,
+        ikto=_time(ikto_s),
+        reference=f"{reference}: {_time(reference_s)}",
+        ratio=ikto_s / reference_s,
+        target=target,
     )
 
 
@@ -32,16 +36,16 @@ def _time(seconds: float) -> str:
 
 
 def write(findings: Sequence[Finding], notes: Sequence[str]) -> str:
-    """Write RESULTS.md anew and return its text."""
-    rows = [f"| {f.what} | {f.ours} | {f.beside} | {_ratio(f)} | {f.wanted} |" for f in findings]
+    """Write RESULTS.md and return its text."""
+    rows = [f"| {f.what} | {f.ikto} | {f.reference} | {_ratio(f)} | {f.target} |" for f in findings]
     text = "\n".join(
         [
             "# Benchmarks",
             "",
             f"`make bench` on {datetime.now(UTC):%Y-%m-%d}: {_machine()}.",
-            "Compare within a run; absolute figures are this machine's.",
+            "Compare ratios within a run; absolute times depend on the machine.",
             "",
-            "| what | Ikto | measured beside | ratio | wanted |",
+            "| what | Ikto | reference | ratio | target |",
             "|---|---|---|---|---|",
             *rows,
             "",
@@ -58,8 +62,8 @@ def _ratio(finding: Finding) -> str:
 
 
 def _machine() -> str:
-    described = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in described if line.startswith("model name")]
+    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
     kernel = platform.release().split("-")[0]
     cores = f"{len(models)} cores of {models[0]}" if models else platform.machine()
     return f"{cores}, Linux {kernel}, Python {platform.python_version()}"

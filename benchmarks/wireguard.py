@@ -1,7 +1,8 @@
-"""`python -m benchmarks.wireguard`: what a device of 10,000 peers costs our backends, beside the program `wg`.
+"""`python -m benchmarks.wireguard`: the backends on a device with 10,000 peers, compared with the program `wg`.
 
-Measured in the network namespace that it is run in, which nobody else should use: inside the machine of
-tests/kernel/vm.sh on the kernel's WireGuard, elsewhere on a userspace one. The last line it prints holds the findings.
+It measures in the current network namespace, which must not be in use otherwise: with the kernel's WireGuard if there
+is one, as in the machine of tests/kernel/vm.sh, otherwise with a userspace one. The last line of its output is the
+findings as JSON.
 """
 
 import asyncio
@@ -26,101 +27,101 @@ from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
 
 PEERS, ROUNDS, ADDED = 10_000, 8, 26
-SETTLED_S = 0.3  # by then the kernel has freed the peers of a device that was deleted
-OURS, BESIDE = "ikto-bench0", "ikto-bench1"
+SETTLE_S = 0.3  # after this time the kernel has freed the peers of a deleted device
+DEVICE, REFERENCE_DEVICE = "ikto-bench0", "ikto-bench1"
 
 Call = Callable[[], Awaitable[object]]
 
 
 async def measure(directory: Path) -> list[Finding]:
-    """Measure the kernel's WireGuard, if there is one, else a userspace one; leave no device behind."""
-    context = BackendContext(ifname=OURS, state_dir=directory)
+    """Measure the kernel's WireGuard if there is one, otherwise a userspace one. Deletes its devices."""
+    context = BackendContext(ifname=DEVICE, state_dir=directory)
     async with open_wgtool(context) as wgtool, open_netlink(context) as netlink:
-        kernel = await _kernel(netlink)
-        maker = netlink if kernel else wgtool
+        has_kernel = await _has_kernel_wireguard(netlink)
+        creator = netlink if has_kernel else wgtool
         try:
-            if not kernel:
-                return [await _set(wgtool, maker, "wgtool", directory, "")]
+            if not has_kernel:
+                return [await _set_all(wgtool, creator, "wgtool", directory, "")]
             return [
-                await _set(netlink, maker, "netlink", directory, "≤ 1.2"),
-                *await _beside_many(netlink, context),
-                await _set(wgtool, maker, "wgtool", directory, "≤ 1.3"),
+                await _set_all(netlink, creator, "netlink", directory, "≤ 1.2"),
+                *await _add_and_read(netlink, context),
+                await _set_all(wgtool, creator, "wgtool", directory, "≤ 1.3"),
             ]
         finally:
-            for ifname in (OURS, BESIDE):
-                await maker.delete(ifname)
+            for ifname in (DEVICE, REFERENCE_DEVICE):
+                await creator.delete(ifname)
 
 
-async def _kernel(backend: Backend) -> bool:
+async def _has_kernel_wireguard(backend: Backend) -> bool:
     try:
-        await backend.create(OURS)
+        await backend.create(DEVICE)
     except BackendError:
         return False
     return True
 
 
-async def _set(backend: Backend, maker: Backend, name: str, directory: Path, wanted: str) -> Finding:
-    """Set all peers of a device that has none; `maker` makes the devices."""
+async def _set_all(backend: Backend, creator: Backend, name: str, directory: Path, target: str) -> Finding:
+    """Set all peers of a device without peers; `creator` creates the devices."""
     peers = tuple(map(_peer, range(1, PEERS + 1)))
     config = _config(directory, peers)
 
-    async def anew() -> None:
-        for ifname in (OURS, BESIDE):
-            await maker.delete(ifname)
-            await maker.create(ifname)
+    async def recreate() -> None:
+        for ifname in (DEVICE, REFERENCE_DEVICE):
+            await creator.delete(ifname)
+            await creator.create(ifname)
 
-    ours_s, beside_s = await _side_by_side(
-        lambda: backend.apply(OURS, DevicePatch(peers=peers)),
-        lambda: _wg("setconf", BESIDE, str(config)),
-        before=anew,
+    ikto_s, setconf_s = await _side_by_side(
+        lambda: backend.apply(DEVICE, DevicePatch(peers=peers)),
+        lambda: _wg("setconf", REFERENCE_DEVICE, str(config)),
+        before=recreate,
     )
-    return finding(f"{name}: {PEERS:,} peers set", ours_s, "`wg setconf` of them", beside_s, wanted)
+    return finding(f"{name}: {PEERS:,} peers set", ikto_s, "`wg setconf`", setconf_s, target)
 
 
-async def _beside_many(backend: Backend, context: BackendContext) -> list[Finding]:
-    """Read a device, by a backend that has not seen it before and by one that has; and add peers to it, one by one."""
-    stranger = backend
+async def _add_and_read(backend: Backend, context: BackendContext) -> list[Finding]:
+    """Add peers one by one; read the device with a new backend, whose cache is empty, and with a used one."""
+    new_backend = backend
 
-    async def another() -> None:
-        nonlocal stranger
-        stranger = await opened.enter_async_context(open_netlink(context))
+    async def open_new() -> None:
+        nonlocal new_backend
+        new_backend = await opened.enter_async_context(open_netlink(context))
 
     def dump() -> Awaitable[None]:
-        return _wg("show", OURS, "dump")
+        return _wg("show", DEVICE, "dump")
 
     more = [_peer(number) for number in range(PEERS + 1, PEERS + 1 + 2 * ADDED)]
-    patches, words = iter([DevicePatch(peers=(peer,)) for peer in more[::2]]), iter(map(_words, more[1::2]))
+    patches, arguments = iter([DevicePatch(peers=(peer,)) for peer in more[::2]]), iter(map(_wg_arguments, more[1::2]))
     one_s, wg_set_s = await _side_by_side(
-        lambda: backend.apply(OURS, next(patches)),
-        lambda: _wg("set", OURS, *next(words)),
+        lambda: backend.apply(DEVICE, next(patches)),
+        lambda: _wg("set", DEVICE, *next(arguments)),
         rounds=ADDED,
     )
     async with AsyncExitStack() as opened:
-        first_s, dump_s = await _side_by_side(lambda: stranger.read(OURS), dump, before=another)
-    again_s, dump_again_s = await _side_by_side(lambda: backend.read(OURS), dump)
+        first_s, dump_s = await _side_by_side(lambda: new_backend.read(DEVICE), dump, before=open_new)
+    again_s, dump_again_s = await _side_by_side(lambda: backend.read(DEVICE), dump)
     return [
-        finding(f"netlink: one peer added beside {PEERS:,}", one_s, "`wg set`", wg_set_s, "≤ 0.05"),
+        finding(f"netlink: one peer added to {PEERS:,}", one_s, "`wg set`", wg_set_s, "≤ 0.05"),
         finding(f"netlink: {PEERS:,} peers read, first time", first_s, "`wg show dump`", dump_s, "≤ 2"),
         finding(f"netlink: {PEERS:,} peers read again", again_s, "`wg show dump`", dump_again_s, "≤ 2"),
     ]
 
 
 async def _side_by_side(
-    ours: Call, other: Call, *, rounds: int = ROUNDS, before: Call | None = None
+    ikto: Call, reference: Call, *, rounds: int = ROUNDS, before: Call | None = None
 ) -> tuple[float, float]:
-    """Return the median time of each, measured by turns; each goes first every other round."""
-    took: tuple[list[float], list[float]] = [], []
-    in_turn = list(zip(took, (ours, other), strict=True))
+    """Return the median duration of each call. The calls alternate, and so does their order."""
+    durations: tuple[list[float], list[float]] = [], []
+    in_turn = list(zip(durations, (ikto, reference), strict=True))
     for _ in range(rounds):
         if before:
             await before()
-            await asyncio.sleep(SETTLED_S)
+            await asyncio.sleep(SETTLE_S)
         for times, call in in_turn:
             started = time.perf_counter()
             await call()
             times.append(time.perf_counter() - started)
         in_turn.reverse()
-    return median(took[0]), median(took[1])
+    return median(durations[0]), median(durations[1])
 
 
 async def _wg(*arguments: str) -> None:
@@ -128,7 +129,7 @@ async def _wg(*arguments: str) -> None:
 
 
 def _peer(number: int) -> PeerPatch:
-    """Return a peer as Ikto's meshes have them: a /48, an IPv4 endpoint, a keepalive."""
+    """Return a peer typical of an Ikto mesh: a /48, an IPv4 endpoint, a keepalive."""
     return PeerPatch(
         public_key=PublicKey(number.to_bytes(32, "big")),
         create=True,
@@ -149,14 +150,14 @@ def _config(directory: Path, peers: Iterable[PeerPatch]) -> Path:
     return path
 
 
-def _words(peer: PeerPatch) -> tuple[str, ...]:
+def _wg_arguments(peer: PeerPatch) -> tuple[str, ...]:
     allowed_ips = ",".join(map(str, peer.allowed_ips or ()))
     return ("peer", peer.public_key.text, "allowed-ips", allowed_ips, "endpoint", str(peer.endpoint),
             "persistent-keepalive", str(peer.persistent_keepalive))  # fmt: skip
 
 
 def main() -> None:
-    """Measure, and print what was found as one line of JSON."""
+    """Measure, and print the findings as one line of JSON."""
     with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory:
         findings = asyncio.run(measure(Path(directory)))
     sys.stdout.write(msgspec.json.encode(findings).decode() + "\n")
