@@ -107,12 +107,12 @@ def _stop_if_cancelled() -> None:
 def observer_runs(
     requested: Iterable[str], context: ObserverContext, find: Callable[[str], ObserverPlugin]
 ) -> tuple[ObserverRun, ...]:
-    """Return a run for each observer that the configuration requests; raises what `find` raises for a name.
+    """Return one run per requested observer. Raises what `find` raises for an unknown name.
 
     Args:
-        requested: Texts `NAME` or `NAME=ARGUMENT`.
-        context: What each is opened with, besides its argument.
-        find: Returns the plugin of a name.
+        requested: The setting `observers`: texts `NAME` or `NAME=ARGUMENT`.
+        context: The context for all of them; each gets its own argument.
+        find: Returns the plugin with a name.
 
     """
     return tuple(_observer_run(text, context, find) for text in requested)

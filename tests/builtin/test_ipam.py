@@ -64,7 +64,7 @@ class TestDocsExample(IpamContract):
     def plugin(self) -> IpamPlugin:
         page = (Path(__file__).parents[2] / "docs/ipam.md").read_text()
         shown: dict[str, Any] = {}
-        exec(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0], shown)  # noqa: S102 - our own page
+        exec(re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0], shown)  # noqa: S102 - the repository's own page
         (plugin,) = shown["ikto_register_ipam_strategies"]()
         assert isinstance(plugin, IpamPlugin)
         return plugin

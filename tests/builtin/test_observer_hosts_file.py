@@ -160,12 +160,12 @@ def in_mount_namespace(script: str, directory: Path) -> subprocess.CompletedProc
 
 
 @needs_mounts
-@pytest.mark.parametrize(("content", "wanted"), [("content + b'new'", b"old\nnew"), ("b'n'", b"n"), ("b''", b"")])
-def test_a_mount_point_is_written_in_place(path: Path, content: str, wanted: bytes) -> None:
+@pytest.mark.parametrize(("content", "expected"), [("content + b'new'", b"old\nnew"), ("b'n'", b"n"), ("b''", b"")])
+def test_a_mount_point_is_written_in_place(path: Path, content: str, expected: bytes) -> None:
     path.with_name("outside").write_bytes(b"old\n")
     done = in_mount_namespace(f'mount --bind outside hosts; change hosts "{content}"; ls -A', path.parent)
     assert (done.returncode, done.stderr) == (0, "")
-    assert path.with_name("outside").read_bytes() == wanted
+    assert path.with_name("outside").read_bytes() == expected
     assert done.stdout.split() == ["hosts", "outside"]
 
 

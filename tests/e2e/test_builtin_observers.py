@@ -84,7 +84,7 @@ def test_a_program_that_fails_is_told_everything_again_until_it_does_not(mesh: M
     mesh.assert_formed()
     eventually(lambda: "accepted node-b fd10:b::7\n" in told.read_text())
     leave(mesh, second)
-    eventually(lambda: "ended with exit code 1: not now" in first.log_text())
+    eventually(lambda: "exited with status 1: not now" in first.log_text())
     eventually(lambda: told.read_text().split()[-2:] == ["resync", "ready"])
     assert "removed node-b fd10:b::7\n" in told.read_text()
     mesh.assert_formed(first)

@@ -332,7 +332,10 @@ async def test_readers_end_with_the_hub(mesh: Mesh) -> None:
 
 async def test_the_setting_selects_observers_and_their_arguments(mesh: Mesh, tmp_path: Path) -> None:
     config = Config(
-        observers=("hosts", "exec=/a=b"), state_dir=str(tmp_path), name="node-a", nats_url="nats://Bus,tls://u:p@[::1]:7"
+        observers=("hosts", "exec=/a=b"),
+        state_dir=str(tmp_path),
+        name="node-a",
+        nats_url="nats://Bus,tls://u:p@[::1]:7",
     )
     found = {"hosts": RecordingObserver(), "exec": RecordingObserver()}
     runs = observer_runs(

@@ -12,7 +12,7 @@ TOP = """
 def ikto_register_commands(cli):
     @cli.command()
     def top():
-        "Show who talks most."
+        "Show the busiest peers."
 """
 
 
@@ -26,7 +26,7 @@ def test_a_command_is_available_with_its_help_line(site: Site) -> None:
     site.install("acme-ikto", TOP)
     plugins = load_plugins()
     assert rows_of(plugins, "acme-ikto") == {"top": ("ok", "")}
-    assert plugins.command("top").summary == "Show who talks most."
+    assert plugins.command("top").summary == "Show the busiest peers."
     assert [offer.record.name for offer in plugins.commands.usable()] == ["top"]
 
 

@@ -33,7 +33,7 @@ def test_a_blocked_distribution_or_entry_point_is_not_imported(site: Site, name:
     site.install("acme-ikto", TWO_KINDS, entry="entry")
     plugins = load_plugins(blocked=[name])
     assert not site.imported("acme-ikto")
-    wanted = PluginStatus(
+    expected = PluginStatus(
         kind="plugin",
         name="entry",
         distribution="acme-ikto",
@@ -41,7 +41,7 @@ def test_a_blocked_distribution_or_entry_point_is_not_imported(site: Site, name:
         status="blocked",
         reason=f"`blocked_plugins` names {name!r}",
     )
-    assert wanted in plugins.listing()
+    assert expected in plugins.listing()
     with pytest.raises(PluginError, match=r"there is no backend 'acme'; available: fake") as caught:
         plugins.backend("acme")
     assert "run `ikto plugins` to see why 'entry' can't be used" in caught.value.hint

@@ -33,8 +33,8 @@ def test_a_third_party_backend_is_available_with_its_distribution_and_version(si
     site.install("acme-ikto", GOOD.format(name="acme"))
     plugins = load_plugins()
     assert plugins.backend("acme").summary == "third party"
-    wanted = PluginStatus(kind="backend", name="acme", distribution="acme-ikto", version="1.5", status="ok")
-    assert status_of(plugins, "acme-ikto") == wanted
+    expected = PluginStatus(kind="backend", name="acme", distribution="acme-ikto", version="1.5", status="ok")
+    assert status_of(plugins, "acme-ikto") == expected
 
 
 BROKEN = [
@@ -47,7 +47,7 @@ BROKEN = [
     ("def ikto_registr_backends(): return ()", "plugin", "did you mean ikto_register_backends?"),
     ("@hookimpl\ndef unheard_of(): return ()", "plugin", "unheard_of is not one of Ikto's hooks"),
     ("def ikto_register_backends(): return ()", "plugin", "ikto_register_backends lacks the decorator @hookimpl"),
-    ("@hookimpl\ndef ikto_register_backends(wanted): return ()", "plugin", "PluginValidationError"),
+    ("@hookimpl\ndef ikto_register_backends(unknown): return ()", "plugin", "PluginValidationError"),
     ("@hookimpl\nasync def ikto_register_backends(): return ()", "plugin", "a hook must be a plain function"),
     ("@hookimpl(wrapper=True)\ndef ikto_register_backends(): return (yield)", "plugin", "is a wrapper or async"),
     (
