@@ -1,4 +1,4 @@
-"""A mesh as its view says it is, a reconciler, and a fake host: a hand on each."""
+"""A mesh view, a reconciler and a fake host, driven step by step."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,20 +20,20 @@ from ikto_core.values.keys import PublicKey
 
 WG = "wg0"
 BASE = spec_of(0, listen_port=51820)
-WIDE = BrakeLimits(share=1.0)
+UNLIMITED = BrakeLimits(share=1.0)
 LOWEST, HIGHEST = PublicKey(bytes(32)), PublicKey(bytes([255] * 32))
-"""Of a node that speaks first to new peers, and of one to whom they do."""
+"""Own keys of a node that initiates the handshake with every new peer, and of a node that never does."""
 
 RULES = MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=private_key_of(1).public())
 
 
 def subnet(number: int) -> str:
-    """Return the canonical subnet of that number."""
+    """Return the canonical subnet with this number."""
     return f"fd10:{number:x}::/48"
 
 
 def record(number: int, *, key: int | None = None, endpoints: Iterable[str] = ()) -> PeerRecord:
-    """Return the record of subnet `number`, by the peer of that number or of another."""
+    """Return the record of subnet `number`, with the key of the same number or of another one."""
     return PeerRecord(
         name=f"node-{number}",
         public_key=public_key_of(key or number),
@@ -45,16 +45,16 @@ def record(number: int, *, key: int | None = None, endpoints: Iterable[str] = ()
 
 
 def mesh(count: int) -> list[PeerRecord]:
-    """Return the records of the peers 1 to `count`, a subnet each."""
+    """Return the records of the peers 1 to `count`, one subnet each."""
     return [record(number) for number in range(1, count + 1)]
 
 
 class InterruptedBackend(FakeBackend):
-    """Lets things happen at the end of a call, before its caller goes on."""
+    """A fake backend that runs steps at the end of its calls, before the caller continues."""
 
     def __init__(self, host: FakeHost) -> None:
         super().__init__(host)
-        self.meanwhile: deque[Callable[[], None]] = deque()  # one a call
+        self.interruptions: deque[Callable[[], None]] = deque()  # one per call
 
     async def read(self, ifname: str) -> DeviceState | None:
         state = await super().read(ifname)
@@ -66,15 +66,15 @@ class InterruptedBackend(FakeBackend):
         self._interrupt()
 
     def _interrupt(self) -> None:
-        if self.meanwhile:
-            self.meanwhile.popleft()()
+        if self.interruptions:
+            self.interruptions.popleft()()
 
 
 class Scene:
-    """One node's way from bucket to device, driven pass by pass."""
+    """The bucket, view, reconciler and device of one node, driven pass by pass."""
 
     def __init__(
-        self, *, limits: BrakeLimits = WIDE, keep_foreign_peers: bool = False, own_key: PublicKey = LOWEST
+        self, *, limits: BrakeLimits = UNLIMITED, keep_foreign_peers: bool = False, own_key: PublicKey = LOWEST
     ) -> None:
         self.host = FakeHost()
         self.backend = InterruptedBackend(self.host)
@@ -82,17 +82,17 @@ class Scene:
         self.revision = 0
         self.base = replace(BASE, keep_foreign_peers=keep_foreign_peers)
         self.view = MeshView(RULES)
-        self.desired_state()
+        self.set_target()
 
-    def desired_state(self) -> None:
+    def set_target(self) -> None:
         self.reconciler.set_target(self.base, self.view.on_device, self.revision)
 
     def put(self, *records: PeerRecord) -> None:
-        """Have the bucket hold these records, all in one push."""
+        """Write these records to the bucket, all in one push."""
         self._change({record.key: encode_record(record) for record in records})
 
     def delete(self, *numbers: int) -> None:
-        """Have the bucket hold nothing for these subnets, all in one push."""
+        """Delete the records of these subnets from the bucket, all in one push."""
         self._change({record_key(subnet(number)): None for number in numbers})
 
     def _change(self, values: dict[str, bytes | None]) -> None:
@@ -102,23 +102,23 @@ class Scene:
         self.reconciler.mark_changed(self.view.update(changes), self.revision)
 
     def tamper(self, patch: DevicePatch) -> None:
-        """Change the device by another hand; nobody is told."""
+        """Change the device outside Ikto, without an event."""
         self.host.tamper(WG, patch)
 
     async def reconcile(self) -> None:
         await self.reconciler.reconcile()
 
-    async def reconcile_whole(self) -> None:
+    async def reconcile_fully(self) -> None:
         self.reconciler.request_full_pass()
         await self.reconcile()
 
-    async def come_to_rest(self) -> None:
-        """Let everything happen that waits for a call; then reconcile until there is nothing left to do."""
-        while self.backend.meanwhile or not await self._rests():
-            if self.backend.meanwhile:
-                self.backend.meanwhile.popleft()()
+    async def reconcile_until_idle(self) -> None:
+        """Run the remaining interruptions, and reconcile until there is nothing left to do."""
+        while self.backend.interruptions or not await self._is_idle():
+            if self.backend.interruptions:
+                self.backend.interruptions.popleft()()
 
-    async def _rests(self) -> bool:
+    async def _is_idle(self) -> bool:
         """Make a pass; return whether it had nothing to do."""
         calls = self.host.calls.total()
         with suppress(BackendError):
@@ -133,21 +133,21 @@ class Scene:
 
     @property
     def shown(self) -> dict[PublicKey, frozenset[Prefix]]:
-        """The allowed IPs that the device shows."""
+        """The allowed IPs of the peers on the device."""
         return {key: peer.allowed_ips for key, peer in self.device.peers.items()}
 
     @property
     def wanted(self) -> dict[PublicKey, frozenset[Prefix]]:
-        """The allowed IPs that the mesh has."""
+        """The allowed IPs of the peers in the mesh."""
         return {key: peer.allowed_ips for key, peer in self.view.peers.items()}
 
     @property
     def patches(self) -> list[DevicePatch]:
-        """Every patch written since the last `forget`."""
+        """The patches written since the last `reset_counts`."""
         return [patch for _, patch in self.host.writes]
 
-    def forget(self) -> None:
-        """Count writes and calls from here."""
+    def reset_counts(self) -> None:
+        """Count writes and calls from here on."""
         self.host.writes.clear()
         self.host.calls.clear()
 
@@ -159,11 +159,11 @@ class Scene:
         return self.reconciler.stats.drift_repaired
 
 
-async def settled(*records: PeerRecord, limits: BrakeLimits = WIDE, keep_foreign_peers: bool = False) -> Scene:
-    """Return a scene whose device shows these records, its counters at zero."""
+async def synced(*records: PeerRecord, limits: BrakeLimits = UNLIMITED, keep_foreign_peers: bool = False) -> Scene:
+    """Return a scene whose device is in sync with these records; its counts are zero."""
     scene = Scene(limits=limits, keep_foreign_peers=keep_foreign_peers)
     if records:
         scene.put(*records)
     await scene.reconcile()
-    scene.forget()
+    scene.reset_counts()
     return scene

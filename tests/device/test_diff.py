@@ -1,4 +1,4 @@
-"""A diff writes what differs, all of it and nothing else."""
+"""A diff writes every difference and nothing else."""
 
 from collections.abc import Mapping
 
@@ -32,7 +32,7 @@ EXAMPLES = settings(max_examples=50, deadline=None)
 
 
 def written(state: DeviceState, patch: DevicePatch) -> DeviceState:
-    """Carry out a patch on the model of a kernel."""
+    """Return the state of a fake device after the patch."""
     device = FakeDevice(state)
     list(device.write(patch))
     return device.state
@@ -107,8 +107,8 @@ def test_values_that_the_spec_does_not_name_stay_unchanged() -> None:
     state = written(DeviceState(mtu=1337), diff(replace(spec, mtu=None), DeviceState(mtu=1337)))
     key = public_key_of(1)
     peer = replace(state.peers[key], endpoint=Endpoint.parse("192.0.2.200:1"), last_handshake=1.0, rx_bytes=9)
-    silent = {key: replace(spec.peers[key], endpoint=None)}
-    assert not diff(replace(spec, mtu=None, peers=silent), replace(state, peers={key: peer}))
+    without_endpoint = {key: replace(spec.peers[key], endpoint=None)}
+    assert not diff(replace(spec, mtu=None, peers=without_endpoint), replace(state, peers={key: peer}))
 
 
 @EXAMPLES
@@ -159,9 +159,7 @@ def test_peers_that_gain_a_prefix_come_first(
 
 @EXAMPLES
 @given(PEERS, st.data())
-def test_a_prefix_that_moves_always_has_an_owner(
-    present: Mapping[PublicKey, PeerSpec], data: st.DataObject
-) -> None:
+def test_a_prefix_that_moves_always_has_an_owner(present: Mapping[PublicKey, PeerSpec], data: st.DataObject) -> None:
     holders = [peer for peer in present.values() if peer.allowed_ips]
     assume(holders and len(present) > 1)
     before = data.draw(st.sampled_from(holders))
@@ -172,9 +170,9 @@ def test_a_prefix_that_moves_always_has_an_owner(
         after.public_key: replace(after, allowed_ips=after.allowed_ips | {moving}),
     }
     device = FakeDevice(DeviceState(peers={key: shown(peer) for key, peer in present.items()}))
-    everything = in_use(device.state)
+    everything = prefixes_in_use(device.state)
     for _ in device.write(diff(replace(spec_of(0, listen_port=1), peers={**present, **moved}), device.state)):
-        assert in_use(device.state) == everything
+        assert prefixes_in_use(device.state) == everything
     assert moving in device.state.peers[after.public_key].allowed_ips
 
 
@@ -184,22 +182,22 @@ def test_a_prefix_that_stays_in_use_always_has_an_owner(
     wanted: Mapping[PublicKey, PeerSpec], present: Mapping[PublicKey, PeerSpec]
 ) -> None:
     device = FakeDevice(DeviceState(peers={key: shown(peer) for key, peer in present.items()}))
-    staying = in_use(device.state) & {prefix for peer in wanted.values() for prefix in peer.allowed_ips}
+    staying = prefixes_in_use(device.state) & {prefix for peer in wanted.values() for prefix in peer.allowed_ips}
     spec = replace(spec_of(0, listen_port=1), peers=wanted)
     for _ in device.write(diff(spec, device.state)):
-        assert staying <= in_use(device.state) or swapped(wanted, present)
+        assert staying <= prefixes_in_use(device.state) or exchanges_prefixes(wanted, present)
 
 
-def in_use(state: DeviceState) -> set[Prefix]:
+def prefixes_in_use(state: DeviceState) -> set[Prefix]:
     return {prefix for peer in state.peers.values() for prefix in peer.allowed_ips}
 
 
-def swapped(wanted: Mapping[PublicKey, PeerSpec], present: Mapping[PublicKey, PeerSpec]) -> bool:
-    """Whether a peer both gains and loses: then the order alone can't help."""
-    both = wanted.keys() & present.keys()
+def exchanges_prefixes(wanted: Mapping[PublicKey, PeerSpec], present: Mapping[PublicKey, PeerSpec]) -> bool:
+    """Whether a peer both gains and loses prefixes: then no order of the writes avoids a gap."""
+    common = wanted.keys() & present.keys()
     return any(
         wanted[key].allowed_ips - present[key].allowed_ips and present[key].allowed_ips - wanted[key].allowed_ips
-        for key in both
+        for key in common
     )
 
 

@@ -1,4 +1,4 @@
-"""An endpoint is written where one is needed, by whose part it is, and what a living session has learned is let be."""
+"""Which endpoint is written: that of a new peer by the initiator, and a new candidate when the session is over."""
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from ikto_core.testing.strategies import public_keys
 from ikto_core.values.addressing import Endpoint
 from tests.device.checked_peer import NOW, OVER, ROAMED, A, B, CheckedPeer, observed
 
-# -- who speaks first --------------------------------------------------------------------------------------------------
+# -- new peers ---------------------------------------------------------------------------------------------------------
 
 
 @given(public_keys(), public_keys())
@@ -33,7 +33,7 @@ def test_a_handshake_during_the_wait_leaves_the_learned_endpoint() -> None:
     peer.check()
     peer.shown = observed(ROAMED, 0)
     assert peer.check(INITIATION_WAIT_S).endpoint is None
-    assert peer.check(OVER + 1).endpoint is None, "and it is no record that changed"
+    assert peer.check(OVER + 1).endpoint is None, "the record has not changed"
 
 
 def test_a_record_that_changes_during_the_wait_determines_the_endpoint() -> None:
@@ -44,25 +44,25 @@ def test_a_record_that_changes_during_the_wait_determines_the_endpoint() -> None
     assert peer.check(INITIATION_WAIT_S).endpoint == B
 
 
-# -- records that change, and peers that were there before us ---------------------------------------------------------
+# -- changed records, and peers that the agent finds on the device ----------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("candidates", "before", "shown", "written"),
     [
-        pytest.param((A, B), (A, B), observed(None), A, id="none known: the best"),
-        pytest.param((A, B), (A, B), observed(None, 1), A, id="none known, whatever the handshake"),
-        pytest.param((A, B), (A, B), observed(ROAMED), None, id="the same: roaming is let be, idle or not"),
-        pytest.param((A, B), (A, B), observed(ROAMED, 9999), None, id="the same: idle is not dead"),
-        pytest.param((B,), (A,), observed(A), B, id="record changed, no session: the new one"),
-        pytest.param((B, A), (A,), observed(A), B, id="record changed, no session, the old one still listed"),
+        pytest.param((A, B), (A, B), observed(None), A, id="no endpoint: the best candidate"),
+        pytest.param((A, B), (A, B), observed(None, 1), A, id="no endpoint, recent handshake"),
+        pytest.param((A, B), (A, B), observed(ROAMED), None, id="record unchanged, roamed, no handshake"),
+        pytest.param((A, B), (A, B), observed(ROAMED, 9999), None, id="record unchanged, roamed, idle"),
+        pytest.param((B,), (A,), observed(A), B, id="record changed, no session"),
+        pytest.param((B, A), (A,), observed(A), B, id="record changed, no session, old endpoint still listed"),
         pytest.param((B,), (A,), observed(ROAMED, OVER - 1), None, id="record changed, session alive"),
         pytest.param((B,), (A,), observed(ROAMED, OVER), B, id="record changed, session over"),
-        pytest.param((B,), (A,), observed(ROAMED, -60), None, id="a handshake from before the clock went back"),
-        pytest.param((A, B), None, observed(B), None, id="found one of its own"),
-        pytest.param((A, B), None, observed(ROAMED, 1), None, id="found another, session alive"),
-        pytest.param((A, B), None, observed(ROAMED, 9999), None, id="found another, idle: it may have roamed"),
-        pytest.param((A, B), None, observed(ROAMED), A, id="found another, no session ever"),
+        pytest.param((B,), (A,), observed(ROAMED, -60), None, id="record changed, clock went back"),
+        pytest.param((A, B), None, observed(B), None, id="found with one of its candidates"),
+        pytest.param((A, B), None, observed(ROAMED, 1), None, id="found with another endpoint, session alive"),
+        pytest.param((A, B), None, observed(ROAMED, 9999), None, id="found with another endpoint, idle"),
+        pytest.param((A, B), None, observed(ROAMED), A, id="found with another endpoint, no handshake ever"),
     ],
 )
 def test_the_endpoint_to_write(
@@ -93,7 +93,7 @@ def test_after_a_restart_the_endpoint_of_an_idle_peer_stays_until_it_does_not_an
 
 
 def test_a_changed_record_is_followed_after_one_silent_turn_of_the_old_endpoint() -> None:
-    """Its session is alive, as far as we know; its record has changed."""
+    """Its session still counts as alive."""
     peer = CheckedPeer(A, shown=observed(A, 10))
     peer.check()
     peer.candidates = (B,)

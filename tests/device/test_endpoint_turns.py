@@ -1,4 +1,4 @@
-"""Who is silent though asked is tried elsewhere, each place in its turn; who is idle or answers is let be."""
+"""A silent peer is tried at each of its candidates in turn; an idle or answering peer keeps its endpoint."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -29,7 +29,7 @@ def test_only_candidates_are_written_and_the_next_check_is_in_the_future(
 ) -> None:
     peer = CheckedPeer(*candidates, shown=shown, initiator=False, keepalive=keepalive)
     peer.without_route = {*candidates[:unrouted]}
-    for after_s, sent, received, shake in steps:
+    for after_s, sent, received, handshake in steps:
         choice = peer.check(after_s, sent=sent, received=received, handshake=handshake)
         assert choice.endpoint in {*candidates, None}
         assert choice.check_at is None or choice.check_at > peer.now
@@ -65,7 +65,7 @@ def test_keepalives_in_a_live_session_need_no_answer(
 
 
 def test_keepalives_need_an_answer_if_the_clock_went_back_since_the_handshake() -> None:
-    """Nobody knows then how old the session is: a dead peer would be let be until the clock is there again."""
+    """The age of the session is unknown then: a dead peer would keep its endpoint until the clock has caught up."""
     peer = CheckedPeer(A, B, shown=observed(A, -86400), keepalive=True)
     peer.check()
     assert peer.check(60, sent=500)[::2] == (None, peer.now + TURN_S)
@@ -76,19 +76,19 @@ def test_keepalives_need_an_answer_if_the_clock_went_back_since_the_handshake() 
 def test_every_candidate_of_a_silent_peer_gets_a_turn(
     candidates: tuple[Endpoint, ...], keepalive: bool, sent: int, rounds: int
 ) -> None:
-    """It is looked at when the rule asks for it, and traffic goes on."""
+    """The peer is checked when the policy asks for it, while traffic continues."""
     peer = CheckedPeer(*candidates, keepalive=keepalive)
     peer.check()
     for _ in range(rounds):
-        asked_for = peer.history and peer.check(TURN_S, sent=sent).check_at
-        assert asked_for == (peer.now + TURN_S if len(candidates) > 1 else None)
+        check_at = peer.history and peer.check(TURN_S, sent=sent).check_at
+        assert check_at == (peer.now + TURN_S if len(candidates) > 1 else None)
     turns = [endpoint for _, endpoint in peer.written]
     count = rounds + 1 if len(candidates) > 1 else 1
     assert turns == [candidates[turn % len(candidates)] for turn in range(count)]
 
 
-def unanswered(peer: CheckedPeer) -> Iterator[Endpoint | None]:
-    """Look at a peer every 5 s, as traffic to it goes on; yield what is written."""
+def check_while_unanswered(peer: CheckedPeer) -> Iterator[Endpoint | None]:
+    """Check a peer every 5 s while traffic to it is not answered; yield the endpoints that are written."""
     while True:
         yield peer.check(5, sent=INITIATION_BYTES).endpoint
 
@@ -97,8 +97,8 @@ def unanswered(peer: CheckedPeer) -> Iterator[Endpoint | None]:
 def test_frequent_checks_do_not_shorten_a_turn(age_s: float | None) -> None:
     peer = CheckedPeer(A, B, C, shown=observed(ROAMED, age_s))
     peer.history = EndpointHistory(candidates=(A, B, C), received=(0, observed(ROAMED, age_s).last_handshake))
-    looks = unanswered(peer)
-    assert [next(looks) for _ in range(13)] == [None, None, None, A, None, None, B, None, None, C, None, None, A]
+    checks = check_while_unanswered(peer)
+    assert [next(checks) for _ in range(13)] == [None, None, None, A, None, None, B, None, None, C, None, None, A]
     assert {after - before for (before, _), (after, _) in pairwise(peer.written)} == {TURN_S}
 
 
@@ -109,7 +109,7 @@ def test_a_roamed_peer_that_is_silent_is_tried_at_its_recorded_endpoint() -> Non
     peer.check(20, received=32)
     assert peer.check(60, sent=INITIATION_BYTES)[::2] == (None, peer.now + TURN_S)
     assert peer.check(TURN_S, sent=INITIATION_BYTES)[::2] == (A, None)
-    assert peer.check(TURN_S, sent=INITIATION_BYTES).endpoint is None, "there is no other"
+    assert peer.check(TURN_S, sent=INITIATION_BYTES).endpoint is None, "there is no other candidate"
 
 
 @pytest.mark.parametrize("answer", [{"received": 32}, {"handshake": True}])
@@ -141,7 +141,7 @@ def test_the_wait_ends_with_a_turn_in_which_nothing_was_sent() -> None:
     assert peer.check(TURN_S)[::2] == (None, None)
 
 
-# -- endpoints that this host can't send to ----------------------------------------------------------------------------
+# -- endpoints without a route -----------------------------------------------------------------------------------------
 
 
 def test_candidates_with_a_route_come_first() -> None:

@@ -1,4 +1,4 @@
-"""What a peer's next key is on our device: beside the present one, and in its place as soon as it is in use."""
+"""A next key is on the device beside the present key, and gets the allowed IPs as soon as it is in use."""
 
 from msgspec.structs import replace
 
@@ -9,7 +9,7 @@ from ikto_core.device.removal_brake import BrakeLimits
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint, Prefix
-from tests.device.reconciling import WG, Scene, mesh, record, settled, subnet
+from tests.device.reconciling import WG, Scene, mesh, record, subnet, synced
 
 NEXT = 200
 KEY, NEXT_KEY = public_key_of(2), public_key_of(NEXT)
@@ -24,12 +24,12 @@ def announcing(number: int = 2, next_key: int = NEXT) -> PeerRecord:
 
 
 async def announced(*, limits: BrakeLimits | None = None) -> Scene:
-    """Return a scene in which a peer that has roamed tells of its next key."""
-    scene = await settled(*mesh(4)) if limits is None else await settled(*mesh(4), limits=limits)
+    """Return a scene in which a roamed peer has announced its next key."""
+    scene = await synced(*mesh(4)) if limits is None else await synced(*mesh(4), limits=limits)
     scene.host.roam(WG, KEY, ROAMED)
     scene.host.handshake(WG, KEY, NOW)
-    await scene.reconcile_whole()
-    scene.forget()
+    await scene.reconcile_fully()
+    scene.reset_counts()
     scene.put(announcing())
     await scene.reconcile()
     return scene
@@ -45,10 +45,10 @@ async def test_a_next_key_follows_the_endpoint_of_the_present_key() -> None:
     assert (scene.shown[KEY], scene.shown[NEXT_KEY]) == (SUBNETS, NONE)
     elsewhere = Endpoint("192.0.2.98", 8)
     scene.host.roam(WG, KEY, elsewhere)
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert scene.device.peers[NEXT_KEY].endpoint == elsewhere
-    scene.forget()
-    await scene.reconcile_whole()
+    scene.reset_counts()
+    await scene.reconcile_fully()
     assert scene.patches == []
     assert scene.drift == 0
 
@@ -56,7 +56,7 @@ async def test_a_next_key_follows_the_endpoint_of_the_present_key() -> None:
 async def test_a_next_key_has_no_persistent_keepalive() -> None:
     scene = Scene()
     scene.reconciler = Reconciler(scene.backend, WG, endpoints=EndpointTracker(persistent_keepalive=25))
-    scene.desired_state()
+    scene.set_target()
     scene.put(announcing())
     await scene.reconcile()
     assert scene.device.peers[KEY].persistent_keepalive == 25
@@ -68,7 +68,7 @@ async def test_a_next_key_has_no_persistent_keepalive() -> None:
 
 async def test_a_record_with_the_next_key_is_one_patch_without_a_read() -> None:
     scene = await announced()
-    scene.forget()
+    scene.reset_counts()
     scene.put(record(2, key=NEXT))
     await scene.reconcile()
     assert scene.patches == [
@@ -83,17 +83,17 @@ async def test_a_record_with_the_next_key_is_one_patch_without_a_read() -> None:
 async def test_a_next_key_with_the_latest_handshake_gets_the_prefixes_before_the_bucket_changes() -> None:
     scene = await announced()
     scene.host.handshake(WG, NEXT_KEY, NOW - 1)
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert (scene.shown[KEY], scene.shown[NEXT_KEY]) == (SUBNETS, NONE)
     scene.host.handshake(WG, NEXT_KEY, NOW + 1)
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert (scene.shown[KEY], scene.shown[NEXT_KEY]) == (NONE, SUBNETS)
-    assert scene.drift == 0, "nobody else did it"
-    scene.forget()
-    await scene.reconcile_whole()
+    assert scene.drift == 0, "the change is Ikto's own"
+    scene.reset_counts()
+    await scene.reconcile_fully()
     assert scene.patches == []
-    scene.host.handshake(WG, KEY, NOW + 2)  # it has gone back
-    await scene.reconcile_whole()
+    scene.host.handshake(WG, KEY, NOW + 2)  # it has switched back
+    await scene.reconcile_fully()
     assert (scene.shown[KEY], scene.shown[NEXT_KEY]) == (SUBNETS, NONE)
     assert scene.drift == 0
 
@@ -101,15 +101,15 @@ async def test_a_next_key_with_the_latest_handshake_gets_the_prefixes_before_the
 async def test_a_peer_that_announces_the_key_of_another_peer_keeps_its_prefixes() -> None:
     scene = await announced()
     scene.host.handshake(WG, NEXT_KEY, NOW + 1)
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     scene.put(record(2, key=NEXT), announcing(3))
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert scene.shown == scene.wanted
     assert scene.shown[public_key_of(3)] == {Prefix.parse(subnet(3))}
 
 
 async def test_replaced_keys_are_removed_at_once_whatever_their_number() -> None:
-    scene = await settled(*mesh(4), limits=BrakeLimits(at_least=0, share=0.0))
+    scene = await synced(*mesh(4), limits=BrakeLimits(at_least=0, share=0.0))
     scene.put(*(announcing(number, NEXT + number) for number in range(1, 5)))
     await scene.reconcile()
     scene.put(*(record(number, key=NEXT + number) for number in range(1, 5)))

@@ -1,4 +1,4 @@
-"""A patch knows whether it says anything, and no record shows a secret."""
+"""An empty patch is false, and printed records hide secret keys."""
 
 from ipaddress import ip_interface
 

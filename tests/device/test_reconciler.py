@@ -1,4 +1,4 @@
-"""The device becomes what the bucket says, by the smallest writes, whatever another hand or a failure did to it."""
+"""The reconciler brings the device in sync with the bucket by the smallest writes, and repairs drift."""
 
 import pytest
 from msgspec.structs import replace
@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
 from ikto_core.testing.devices import create, public_key_of
-from tests.device.reconciling import BASE, WG, Scene, mesh, record, settled
+from tests.device.reconciling import BASE, WG, Scene, mesh, record, synced
 
 A, B, C = public_key_of(1), public_key_of(2), public_key_of(3)
 FOREIGN = public_key_of(900)
@@ -41,7 +41,7 @@ async def test_without_a_target_the_device_is_left_unchanged() -> None:
 
 
 async def test_one_peer_added_to_a_thousand_is_one_small_write_without_a_read() -> None:
-    scene = await settled(*mesh(1000))
+    scene = await synced(*mesh(1000))
     scene.put(record(1001))
     await scene.reconcile()
     (patch,) = scene.patches
@@ -52,7 +52,7 @@ async def test_one_peer_added_to_a_thousand_is_one_small_write_without_a_read() 
 
 
 async def test_a_peer_that_gains_a_subnet_gets_only_its_allowed_ips_written() -> None:
-    scene = await settled(*mesh(3))
+    scene = await synced(*mesh(3))
     scene.put(record(9, key=2))
     await scene.reconcile()
     wanted = scene.view.peers[B].allowed_ips
@@ -64,7 +64,7 @@ async def test_a_peer_that_gains_a_subnet_gets_only_its_allowed_ips_written() ->
 
 
 async def test_a_deleted_record_removes_only_its_peer() -> None:
-    scene = await settled(*mesh(3))
+    scene = await synced(*mesh(3))
     scene.delete(2)
     await scene.reconcile()
     assert scene.patches == [DevicePatch(remove_peers=frozenset({B}))]
@@ -73,7 +73,7 @@ async def test_a_deleted_record_removes_only_its_peer() -> None:
 
 
 async def test_a_removed_peer_is_added_again_by_one_write_without_a_read() -> None:
-    scene = await settled(*mesh(3))
+    scene = await synced(*mesh(3))
     scene.delete(2)
     await scene.reconcile()
     scene.put(record(2))
@@ -83,7 +83,7 @@ async def test_a_removed_peer_is_added_again_by_one_write_without_a_read() -> No
 
 
 async def test_a_peer_with_a_new_key_is_added_and_the_old_one_removed_in_one_patch() -> None:
-    scene = await settled(*mesh(2))
+    scene = await synced(*mesh(2))
     scene.put(record(2, key=3))
     await scene.reconcile()
     (patch,) = scene.patches
@@ -93,7 +93,7 @@ async def test_a_peer_with_a_new_key_is_added_and_the_old_one_removed_in_one_pat
 
 
 async def test_a_hundred_changes_before_a_pass_are_one_patch() -> None:
-    scene = await settled()
+    scene = await synced()
     for one in mesh(100):
         scene.put(one)
     scene.delete(50)
@@ -104,8 +104,8 @@ async def test_a_hundred_changes_before_a_pass_are_one_patch() -> None:
 
 
 async def test_nothing_is_written_if_nothing_changed() -> None:
-    scene = await settled(*mesh(3))
-    await scene.reconcile_whole()
+    scene = await synced(*mesh(3))
+    await scene.reconcile_fully()
     scene.put(record(2))
     await scene.reconcile()
     assert scene.patches == []
@@ -113,7 +113,7 @@ async def test_nothing_is_written_if_nothing_changed() -> None:
 
 
 async def test_a_revision_without_changed_peers_needs_no_backend_call() -> None:
-    scene = await settled(*mesh(3))
+    scene = await synced(*mesh(3))
     scene.reconciler.mark_changed((), 17)
     await scene.reconcile()
     assert scene.reconciler.shown_revision == 17
@@ -121,24 +121,24 @@ async def test_a_revision_without_changed_peers_needs_no_backend_call() -> None:
 
 
 async def test_set_mtu_applies_to_a_target_without_an_mtu_and_is_not_drift() -> None:
-    scene = await settled(*mesh(1))
+    scene = await synced(*mesh(1))
     scene.reconciler.set_mtu(1320)
     await scene.reconcile()
     assert (scene.device.mtu, scene.patches) == (1400, [])
     scene.base = replace(scene.base, mtu=None)
-    scene.desired_state()
+    scene.set_target()
     await scene.reconcile()
     assert scene.device.mtu == 1320
     scene.reconciler.set_mtu(1370)
     await scene.reconcile()
     assert (scene.device.mtu, scene.drift) == (1370, 0)
-    scene.forget()
+    scene.reset_counts()
     scene.reconciler.set_mtu(1370)
     await scene.reconcile()
     assert not scene.host.calls
 
 
-# -- another hand -----------------------------------------------------------------------------------------------------
+# -- drift -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -153,28 +153,28 @@ async def test_set_mtu_applies_to_a_target_without_an_mtu_and_is_not_drift() -> 
     ],
 )
 async def test_drift_is_repaired_once_and_counted(tampering: DevicePatch) -> None:
-    scene = await settled(*mesh(3))
+    scene = await synced(*mesh(3))
     before = scene.device
     scene.tamper(tampering)
     assert scene.device != before
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert replace(scene.device, peers={}) == replace(before, peers={})
     assert scene.shown == scene.wanted
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert scene.drift == 1
 
 
 async def test_a_deleted_device_is_created_again_with_all_settings() -> None:
-    scene = await settled(*mesh(3))
+    scene = await synced(*mesh(3))
     before = scene.device
     scene.host.remove_device(WG)
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert scene.device == before
     assert scene.drift == 1
 
 
 async def test_a_write_to_a_deleted_device_fails_and_the_next_pass_creates_it() -> None:
-    scene = await settled(*mesh(3))
+    scene = await synced(*mesh(3))
     scene.host.remove_device(WG)
     scene.put(record(4))
     with pytest.raises(BackendError):
@@ -184,18 +184,18 @@ async def test_a_write_to_a_deleted_device_fails_and_the_next_pass_creates_it() 
 
 
 async def test_a_foreign_peer_is_removed_by_the_next_full_pass() -> None:
-    scene = await settled(*mesh(2))
+    scene = await synced(*mesh(2))
     scene.tamper(DevicePatch(peers=(create(900),)))
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert scene.shown == scene.wanted
 
 
 async def test_a_kept_foreign_peer_stays_whatever_changes_in_the_bucket() -> None:
-    scene = await settled(*mesh(2), keep_foreign_peers=True)
+    scene = await synced(*mesh(2), keep_foreign_peers=True)
     scene.tamper(DevicePatch(peers=(create(900),)))
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     scene.put(record(9, key=900))
-    scene.delete(9)  # gone again before a pass: never own_peers
+    scene.delete(9)  # deleted again before a pass: never written by Ikto
     scene.delete(2)
     await scene.reconcile()
     assert set(scene.shown) == {A, FOREIGN}
@@ -203,7 +203,7 @@ async def test_a_kept_foreign_peer_stays_whatever_changes_in_the_bucket() -> Non
 
 
 async def test_an_own_peer_is_removed_even_if_foreign_peers_are_kept() -> None:
-    scene = await settled(*mesh(2), keep_foreign_peers=True)
+    scene = await synced(*mesh(2), keep_foreign_peers=True)
     scene.delete(2)
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert set(scene.shown) == {A}

@@ -1,4 +1,4 @@
-"""The device is looked at when a peer's endpoint is in question, and no oftener."""
+"""The device is read when an endpoint needs a check, and no more often."""
 
 import time
 from math import inf
@@ -26,16 +26,16 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoints, "TURN_S", 0.05)
 
 
-def waiting() -> Scene:
-    """Return the scene of a node whose new peers are to speak first."""
+def responder() -> Scene:
+    """Return the scene of a node that waits for its new peers to initiate the handshake."""
     return Scene(own_key=HIGHEST)
 
 
 async def test_a_new_peer_that_initiates_is_one_small_write_without_an_endpoint() -> None:
-    scene = waiting()
+    scene = responder()
     scene.put(*mesh(100))
     await scene.reconcile()
-    scene.forget()
+    scene.reset_counts()
     scene.put(record(101))
     await scene.reconcile()
     (patch,) = scene.patches
@@ -53,7 +53,7 @@ async def test_a_new_peer_of_the_initiator_gets_its_endpoint_at_once_and_needs_n
 
 @pytest.mark.usefixtures("short_waits")
 async def test_peers_that_do_not_initiate_get_their_endpoints_soon_by_one_write() -> None:
-    scene = waiting()
+    scene = responder()
     scene.put(*mesh(2))
     async with running(scene):
         await scene.reconciler.in_sync.wait()
@@ -69,7 +69,7 @@ async def test_peers_that_do_not_initiate_get_their_endpoints_soon_by_one_write(
 
 @pytest.mark.usefixtures("short_waits")
 async def test_a_peer_that_initiated_keeps_its_learned_endpoint() -> None:
-    scene = waiting()
+    scene = responder()
     scene.put(record(1))
     await scene.reconcile()
     scene.host.roam(WG, A, ROAMED)
@@ -86,8 +86,8 @@ async def test_the_candidates_of_a_silent_peer_get_turns_while_traffic_is_sent()
     scene.put(record(2, endpoints=TWO))
     tried: list[str] = []
 
-    def asked() -> bool:
-        """Let a handshake be tried, unanswered."""
+    def send_unanswered() -> bool:
+        """Let the device send a handshake initiation that is not answered."""
         peer = scene.device.peers.get(public_key_of(2))
         if peer and str(peer.endpoint) not in tried[-1:]:
             tried.append(str(peer.endpoint))
@@ -96,8 +96,8 @@ async def test_the_candidates_of_a_silent_peer_get_turns_while_traffic_is_sent()
 
     async with running(scene):
         await scene.reconciler.in_sync.wait()
-        await until(asked)
-        await until(lambda: scene.reconciler._endpoints.next_check_at == inf)  # nobody asks any more
+        await until(send_unanswered)
+        await until(lambda: scene.reconciler._endpoints.next_check_at == inf)  # no more traffic
     assert tried == TWO * 2
 
 
@@ -106,13 +106,13 @@ async def test_a_peer_that_left_needs_no_endpoint_check_even_if_its_removal_is_p
     scene.put(*mesh(2))
     await scene.reconcile()
     scene.delete(1, 2)
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert len(scene.reconciler.brake.pending) == 1
     assert scene.reconciler._endpoints.next_check_at == inf
 
 
 async def test_a_peer_that_was_removed_and_comes_back_is_new() -> None:
-    scene = waiting()
+    scene = responder()
     scene.put(record(1))
     await scene.reconcile()
     scene.delete(1)
@@ -124,14 +124,14 @@ async def test_a_peer_that_was_removed_and_comes_back_is_new() -> None:
 
 async def test_new_candidates_are_not_written_without_reading_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoints, "INITIATION_WAIT_S", 0.0)
-    scene = waiting()
+    scene = responder()
     scene.put(record(1))
     await scene.reconcile()
     scene.host.roam(WG, A, ROAMED)
     scene.put(record(9, key=1, endpoints=["192.0.2.1:51820"]))
     await scene.reconcile()
     assert scene.peer(1).endpoint == ROAMED
-    assert scene.host.calls["read"] == 2, "the first pass made the device"
+    assert scene.host.calls["read"] == 2, "the first pass created the device"
     assert scene.shown == scene.wanted
 
 
@@ -144,19 +144,19 @@ async def test_keepalives_do_not_start_turns_in_a_live_session(
     scene.reconciler = reconcile.Reconciler(
         scene.backend, WG, endpoints=EndpointTracker(persistent_keepalive=keepalive_s)
     )
-    scene.desired_state()
+    scene.set_target()
     scene.put(record(1, endpoints=TWO))
     await scene.reconcile()
     scene.host.handshake(WG, A, time.time())
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     scene.host.send_unanswered(WG, A, tx_bytes=300)
-    await scene.reconcile_whole()
+    await scene.reconcile_fully()
     assert str(scene.peer(1).endpoint) == written
     assert scene.peer(1).persistent_keepalive == keepalive_s
 
 
 class Clock:
-    """A clock that stands still."""
+    """A clock that does not advance."""
 
     def monotonic(self) -> float:
         return 1000.0
@@ -164,14 +164,14 @@ class Clock:
     time = monotonic
 
 
-@pytest.mark.parametrize(("peers", "rest_s"), [(10, endpoints.INITIATION_WAIT_S), (10_000, 5.0)])
+@pytest.mark.parametrize(("peers", "pause_s"), [(10, endpoints.INITIATION_WAIT_S), (10_000, 5.0)])
 async def test_the_pause_between_endpoint_checks_grows_with_the_number_of_peers(
-    monkeypatch: pytest.MonkeyPatch, peers: int, rest_s: float
+    monkeypatch: pytest.MonkeyPatch, peers: int, pause_s: float
 ) -> None:
     monkeypatch.setattr(reconcile, "time", Clock())
-    scene = waiting()
+    scene = responder()
     scene.reconciler._next_full_pass_at = inf
     scene.put(*mesh(peers))
     await scene.reconcile()
-    await scene.reconcile_whole()
-    assert scene.reconciler._next_check_at == 1000.0 + rest_s
+    await scene.reconcile_fully()
+    assert scene.reconciler._next_check_at == 1000.0 + pause_s

@@ -1,4 +1,4 @@
-"""The loop wakes for what happens, looks anew every minute, and outlives every failure."""
+"""The loop wakes for changes, makes a full pass every minute, and survives every failure."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ from tests.device.reconciling import WG, Scene, mesh, record
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, looking often."""
+    """Wait until a condition is true."""
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.001)
@@ -64,28 +64,28 @@ async def test_constant_updates_do_not_delay_the_full_pass(monkeypatch: pytest.M
         await scene.reconciler.in_sync.wait()
         scene.tamper(DevicePatch(peers=(create(900),)))
 
-        def busy() -> bool:
+        def update_again() -> bool:
             scene.put(record(1 + scene.revision % 2))
             return scene.shown == scene.wanted
 
-        await until(busy)
+        await until(update_again)
 
 
 async def test_without_a_target_the_loop_does_not_call_the_backend_or_spin(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene()
     idle = reconcile.Reconciler(scene.backend, WG)
-    looks = 0
+    passes = 0
 
-    async def counted() -> None:
-        nonlocal looks
-        looks += 1
+    async def count_pass() -> None:
+        nonlocal passes
+        passes += 1
 
-    monkeypatch.setattr(idle, "reconcile", counted)
+    monkeypatch.setattr(idle, "reconcile", count_pass)
     scene.reconciler = idle
     async with running(scene):
         for _ in range(100):
             await asyncio.sleep(0)
-    assert looks <= 1
+    assert passes <= 1
     assert not scene.host.calls
 
 
@@ -108,13 +108,13 @@ async def test_the_loop_retries_until_the_backend_works() -> None:
 
 async def test_the_retry_delay_doubles_and_is_reset_by_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    pause = asyncio.sleep
+    sleep = asyncio.sleep
 
-    async def noted(delay: float) -> None:
+    async def record_wait(delay: float) -> None:
         waits.extend([delay] if delay else [])
-        await pause(0)
+        await sleep(0)
 
-    monkeypatch.setattr("ikto_core.device.reconciler.asyncio.sleep", noted)
+    monkeypatch.setattr("ikto_core.device.reconciler.asyncio.sleep", record_wait)
     scene = Scene()
     for _ in range(8):
         scene.host.fail_next("read")
@@ -124,5 +124,5 @@ async def test_the_retry_delay_doubles_and_is_reset_by_a_success(monkeypatch: py
         scene.reconciler.request_full_pass()
         async with asyncio.timeout(10):
             while len(waits) < 9:
-                await pause(0)
+                await sleep(0)
     assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 0.5]

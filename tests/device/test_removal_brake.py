@@ -1,4 +1,4 @@
-"""Few peers leave at once, the rest wait, and in the end all that is surplus goes."""
+"""The brake admits few removals at once, the others are pending, and all are admitted in the end."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,8 +22,8 @@ def first(count: int) -> Peers:
     return frozenset(sorted(HUNDRED)[:count])
 
 
-def braked(surplus: int) -> RemovalBrake:
-    """Return a brake that was asked for `surplus` of a hundred peers at time 0."""
+def brake_with(surplus: int) -> RemovalBrake:
+    """Return a brake that was asked to remove `surplus` of a hundred peers at time 0."""
     brake = RemovalBrake(BrakeLimits())
     brake.admit(first(surplus), present=100, now=0)
     return brake
@@ -31,9 +31,9 @@ def braked(surplus: int) -> RemovalBrake:
 
 def test_thirty_of_a_hundred_removals_are_admitted_and_seventy_are_pending() -> None:
     brake = RemovalBrake(BrakeLimits())
-    gone = brake.admit(HUNDRED, present=100, now=0)
-    assert (len(gone), len(brake.pending)) == (30, 70)
-    assert gone | brake.pending == HUNDRED
+    admitted = brake.admit(HUNDRED, present=100, now=0)
+    assert (len(admitted), len(brake.pending)) == (30, 70)
+    assert admitted | brake.pending == HUNDRED
 
 
 def test_five_removals_of_a_small_mesh_are_admitted() -> None:
@@ -50,7 +50,7 @@ def test_removals_one_by_one_have_the_same_limit() -> None:
 
 
 def test_a_new_window_admits_new_removals_and_not_pending_ones() -> None:
-    brake = braked(100)
+    brake = brake_with(100)
     early, late = public_key_of(200), public_key_of(201)
     assert brake.admit(brake.pending | {early}, present=71, now=59.9) == frozenset()
     assert brake.admit(brake.pending | {late}, present=72, now=60) == {late}
@@ -58,31 +58,31 @@ def test_a_new_window_admits_new_removals_and_not_pending_ones() -> None:
 
 
 def test_a_pending_removal_is_admitted_after_the_maximum_wait() -> None:
-    brake = braked(100)
-    held = frozenset(brake.pending)
-    assert brake.admit(held, present=70, now=599.9) == frozenset()
-    assert brake.admit(held, present=70, now=600) == held
+    brake = brake_with(100)
+    pending = frozenset(brake.pending)
+    assert brake.admit(pending, present=70, now=599.9) == frozenset()
+    assert brake.admit(pending, present=70, now=600) == pending
     assert not brake.pending
 
 
 def test_released_removals_are_admitted_at_once_and_later_ones_are_pending() -> None:
-    brake = braked(100)
-    held = frozenset(brake.pending)
+    brake = brake_with(100)
+    pending = frozenset(brake.pending)
     brake.release()
     late = frozenset(public_key_of(number) for number in range(200, 240))
-    assert brake.admit(held | late, present=110, now=1) >= held
+    assert brake.admit(pending | late, present=110, now=1) >= pending
     assert brake.pending < late
 
 
 def test_released_removals_do_not_count_against_the_limit() -> None:
-    brake = braked(31)
+    brake = brake_with(31)
     brake.release()
     brake.admit(frozenset(brake.pending), present=70, now=61)
     assert len(brake.admit(first(69) - first(31), present=69, now=62)) == 20
 
 
 def test_a_pending_peer_that_comes_back_and_vanishes_again_waits_from_the_start() -> None:
-    brake = braked(100)
+    brake = brake_with(100)
     back = max(brake.pending)
     brake.admit(brake.pending - {back}, present=70, now=300)
     assert back not in brake.pending
@@ -93,8 +93,8 @@ def test_a_pending_peer_that_comes_back_and_vanishes_again_waits_from_the_start(
 
 def test_an_admitted_removal_that_failed_is_admitted_again() -> None:
     brake = RemovalBrake(BrakeLimits())
-    gone = brake.admit(HUNDRED, present=100, now=0)
-    assert brake.admit(HUNDRED, present=100, now=1) == gone
+    admitted = brake.admit(HUNDRED, present=100, now=0)
+    assert brake.admit(HUNDRED, present=100, now=1) == admitted
     brake.release()
     assert brake.admit(HUNDRED, present=100, now=2) == HUNDRED
     assert brake.admit(HUNDRED, present=100, now=90) == HUNDRED
@@ -106,7 +106,7 @@ def test_an_admitted_removal_that_failed_is_admitted_again() -> None:
 def test_no_window_admits_more_than_the_limit_besides_pending_removals(
     limits: BrakeLimits, steps: list[tuple[Peers, int]]
 ) -> None:
-    """The surplus only grows by what vanishes; the device loses what is admitted."""
+    """The surplus grows by the peers that vanish; the admitted peers are removed from the device."""
     brake, device, surplus, now = RemovalBrake(limits), set(first(12)), set[PublicKey](), 0.0
     sizes: list[tuple[float, int]] = []
     passed: list[tuple[float, PublicKey]] = []
@@ -114,11 +114,11 @@ def test_no_window_admits_more_than_the_limit_besides_pending_removals(
         now += seconds
         surplus |= vanished & device
         sizes.append((now, len(device)))
-        held = frozenset(brake.pending)
-        gone = brake.admit(surplus, present=len(device), now=now)
-        passed += [(now, key) for key in gone - held]
-        device -= gone
-        surplus -= gone
+        pending = frozenset(brake.pending)
+        admitted = brake.admit(surplus, present=len(device), now=now)
+        passed += [(now, key) for key in admitted - pending]
+        device -= admitted
+        surplus -= admitted
         at_start = max(size for at, size in sizes if at > now - limits.window_s)
         recent = [key for at, key in passed if at > now - limits.window_s]
         assert len(recent) <= max(limits.at_least, int(limits.share * at_start))
@@ -127,21 +127,19 @@ def test_no_window_admits_more_than_the_limit_besides_pending_removals(
 
 def test_a_removal_that_failed_counts_once_in_its_last_window() -> None:
     brake = RemovalBrake(BrakeLimits())
-    gone = brake.admit(first(30), present=100, now=0)
-    assert brake.admit(first(35), present=100, now=1) == gone
+    admitted = brake.admit(first(30), present=100, now=0)
+    assert brake.admit(first(35), present=100, now=1) == admitted
     brake = RemovalBrake(BrakeLimits())
     brake.admit(first(30), present=100, now=0)
-    assert brake.admit(first(35), present=100, now=61) == gone
+    assert brake.admit(first(35), present=100, now=61) == admitted
 
 
 @given(LIMITS, st.lists(st.frozensets(st.sampled_from(sorted(first(12)))), max_size=5))
-def test_every_surplus_peer_is_removed_in_the_end_and_no_other(
-    limits: BrakeLimits, surpluses: list[Peers]
-) -> None:
+def test_every_surplus_peer_is_removed_in_the_end_and_no_other(limits: BrakeLimits, surpluses: list[Peers]) -> None:
     brake = RemovalBrake(limits)
     for now, surplus in enumerate(surpluses):
-        gone = brake.admit(surplus, present=12, now=now)
-        assert gone | brake.pending == surplus
-        assert not gone & brake.pending
+        admitted = brake.admit(surplus, present=12, now=now)
+        assert admitted | brake.pending == surplus
+        assert not admitted & brake.pending
     left = frozenset(brake.pending)
     assert brake.admit(left, present=12, now=len(surpluses) + limits.max_wait_s) == left

@@ -1,4 +1,4 @@
-"""Records are those of Ikto 0.3.0 byte for byte, and whatever is none is refused with a reason."""
+"""Records are byte for byte those of Ikto 0.3.0, and malformed records are refused with a reason."""
 
 import json
 from base64 import b64encode, urlsafe_b64encode
@@ -27,7 +27,7 @@ from ikto_core.values.keys import PublicKey
 VECTORS = json.loads((Path(__file__).parent.parent / "data" / "vectors.json").read_text(encoding="utf-8"))
 SUBNET = "fd10:0:1::/48"
 KEY = record_key(SUBNET)
-SETTINGS = {
+MEMBERS = {
     "name": "a",
     "public_key": b64encode(bytes([1] * 32)).decode(),
     "advertise_address": "192.0.2.1",
@@ -37,8 +37,8 @@ SETTINGS = {
 
 
 def value(**changes: object) -> bytes:
-    """A good record's value with some members changed; None takes one away."""
-    members = SETTINGS | changes
+    """Return the value of a valid record with some members changed; None removes a member."""
+    members = MEMBERS | changes
     return json.dumps({name: value for name, value in members.items() if value is not None}).encode()
 
 
@@ -87,12 +87,12 @@ def test_a_kv_key_is_padded_base64url_of_the_allowed_ip(text: str) -> None:
     assert allowed_ip_of_key(record_key(text)) == text
 
 
-# -- what is read although it is not written so ------------------------------------------------------------------------
+# -- tolerated forms ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("unknown", [1, None, "text", [[[]]], {"a": {"b": []}}, 1e300, 10**400])
 def test_unknown_members_are_ignored(unknown: object) -> None:
-    extended = json.dumps(SETTINGS | {"flags": unknown}).encode()
+    extended = json.dumps(MEMBERS | {"flags": unknown}).encode()
     assert decode_record(KEY, extended) == decode_record(KEY, value())
 
 
@@ -117,7 +117,7 @@ def test_invalid_endpoints_are_skipped() -> None:
     assert record.candidates == (Endpoint("fd00::1", 2), Endpoint("192.0.2.2", 3))
 
 
-@pytest.mark.parametrize("text", ["", "no key", b64encode(bytes(32)).decode(), "\0" * 44])
+@pytest.mark.parametrize("text", ["", "not a key", b64encode(bytes(32)).decode(), "\0" * 44])
 def test_an_invalid_next_public_key_is_ignored(text: str) -> None:
     assert decode_record(KEY, value(next_public_key=text)) == decode_record(KEY, value())
 
@@ -141,7 +141,7 @@ def test_the_device_address_is_the_address_of_the_record() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "127.0.0.1", "fd10:0:2::9", "fd10:0:1::9%eth0", "fd10:0:1::9\n::1 bank", "no address"]
+    "text", ["", "127.0.0.1", "fd10:0:2::9", "fd10:0:1::9%eth0", "fd10:0:1::9\n::1 bank", "not an address"]
 )
 def test_an_address_outside_the_subnet_is_ignored(text: str) -> None:
     assert decode_record(KEY, value(address=text)) == decode_record(KEY, value())
@@ -158,15 +158,15 @@ def test_a_record_has_at_least_one_candidate(record: PeerRecord, listed: list[En
     assert replace(record, endpoints=tuple(listed)).candidates == (tuple(listed) or (fallback,))
 
 
-# -- what is refused, and why ------------------------------------------------------------------------------------------
+# -- refused records and their reasons ---------------------------------------------------------------------------------
 
 ZERO_KEY = b64encode(bytes(32)).decode()
-SECOND_SPELLING = b64encode(bytes(32)).decode()[:-2] + "B="
-BOMB = MAX_RECORD_BYTES // 2 - 200
+NONCANONICAL_KEY = b64encode(bytes(32)).decode()[:-2] + "B="
+NESTING_DEPTH = MAX_RECORD_BYTES // 2 - 200
 
 
 @pytest.mark.parametrize(
-    ("bad", "reason"),
+    ("value", "reason"),
     [
         (b"", "not a peer record"),
         (b"\x00\xff\xfe", "not a peer record"),
@@ -189,8 +189,8 @@ BOMB = MAX_RECORD_BYTES // 2 - 200
         (value().replace(b'"a"', rb'"\ud800"'), "not a peer record"),
         (value(name="x" * MAX_RECORD_BYTES), "larger than 16384"),
         (value()[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "larger than 16384"),
-        (value()[:-1] + b',"x":' + b"[" * BOMB + b"]" * BOMB + b"}", "not a peer record"),
-        (value()[:-1] + b',"x":' + b"[" * 2 * BOMB, "not a peer record"),
+        (value()[:-1] + b',"x":' + b"[" * NESTING_DEPTH + b"]" * NESTING_DEPTH + b"}", "not a peer record"),
+        (value()[:-1] + b',"x":' + b"[" * 2 * NESTING_DEPTH, "not a peer record"),
         (value(wg_port=0), "wg_port 0 is not 1 to 65535"),
         (value(wg_port=-1), "wg_port -1 is not"),
         (value(wg_port=65536), "wg_port 65536 is not"),
@@ -200,7 +200,7 @@ BOMB = MAX_RECORD_BYTES // 2 - 200
         (value(wg_port="51820"), "Expected `int`, got `str`"),
         (value(public_key=""), "32 bytes, not 0"),
         (value(public_key=ZERO_KEY), "all-zero"),
-        (value(public_key=SECOND_SPELLING), "canonical base64"),
+        (value(public_key=NONCANONICAL_KEY), "canonical base64"),
         (value(public_key=b64encode(bytes([1] * 31)).decode()), "32 bytes, not 31"),
         (value(public_key="!" * 44), "44 characters of base64"),
         (value(advertise_address=""), "not an IP address"),
@@ -209,9 +209,9 @@ BOMB = MAX_RECORD_BYTES // 2 - 200
         (value(advertise_address="fe80::1%eth0"), "not an IP address"),
     ],
 )
-def test_an_invalid_value_is_refused_with_a_reason(bad: bytes, reason: str) -> None:
+def test_an_invalid_value_is_refused_with_a_reason(value: bytes, reason: str) -> None:
     with pytest.raises(RecordError) as caught:
-        decode_record(KEY, bad)
+        decode_record(KEY, value)
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
@@ -219,7 +219,7 @@ def test_an_invalid_value_is_refused_with_a_reason(bad: bytes, reason: str) -> N
 
 @pytest.mark.parametrize("text", ["", "fd10::", "fd10::/129", "10.0.0.0/33", "/48", "fd10::/-1", "name/48", "::1%lo/8"])
 def test_an_invalid_allowed_ip_is_refused(text: str) -> None:
-    with pytest.raises(RecordError, match=r"form ADDRESS/LENGTH|prefix length here|not an IP address"):
+    with pytest.raises(RecordError, match=r"form ADDRESS/LENGTH|prefix length \d+ is not 0 to|not an IP address"):
         decode_record(record_key(text), value(allowed_ip=text))
 
 
@@ -229,7 +229,7 @@ def test_an_invalid_allowed_ip_is_refused(text: str) -> None:
         ("", "canonical"),
         ("mesh", "canonical|not base64url"),
         ("peers", "not base64url"),
-        ("peers.", "its key says ''"),
+        ("peers.", "its key encodes ''"),
         (KEY.rstrip("="), "not base64url"),
         (KEY + "=", "canonical"),
         (KEY + "\n", "canonical"),
@@ -239,9 +239,9 @@ def test_an_invalid_allowed_ip_is_refused(text: str) -> None:
         ("peers.é", "not base64url"),
         ("peers.\ud800", "not base64url"),
         ("peers._w==", "not base64url"),  # one byte, 0xff
-        ("peers.YQ==", "its key says 'a'"),
+        ("peers.YQ==", "its key encodes 'a'"),
         ("peers.YR==", "canonical"),  # the same byte, other unused bits
-        (record_key("fd10:0:1:0::/48"), "its key says"),  # the same subnet, another text
+        (record_key("fd10:0:1:0::/48"), "its key encodes"),  # the same subnet in another form
     ],
 )
 def test_a_kv_key_that_differs_from_the_value_is_refused(key: str, reason: str) -> None:
@@ -255,10 +255,10 @@ JSONISH = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-CHANGED = st.dictionaries(st.sampled_from([*SETTINGS, "endpoints", "nonce"]), JSONISH, max_size=3)
+CHANGED = st.dictionaries(st.sampled_from([*MEMBERS, "endpoints", "nonce"]), JSONISH, max_size=3)
 ANY_VALUES = st.one_of(
     st.binary(max_size=300),
-    CHANGED.map(lambda changes: json.dumps(SETTINGS | changes).encode()),
+    CHANGED.map(lambda changes: json.dumps(MEMBERS | changes).encode()),
     st.tuples(st.integers(0, 200), st.binary(max_size=3)).map(
         lambda cut: value()[: cut[0]] + cut[1] + value()[cut[0] :]
     ),

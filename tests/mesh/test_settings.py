@@ -1,4 +1,4 @@
-"""The mesh's own settings are read as they were written, and whatever is none counts as none."""
+"""The mesh's own settings decode as they were encoded, and malformed settings count as missing."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Every node accepts the same records, whatever it saw first, and one bad record harms nobody."""
+"""Every node accepts the same records in any order, and an invalid record does not affect the others."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from tests.samples import KEY, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, 
 RULES = MeshRules(cidr=MESH, subnet_prefix=28, own_key=OWN_KEY, own_subnet=OWN_SUBNET)
 
 
-def seeing(*records: PeerRecord, rules: MeshRules = RULES) -> MeshView:
+def view_of(*records: PeerRecord, rules: MeshRules = RULES) -> MeshView:
     view = MeshView(rules)
     view.update(entries_of(*records))
     return view
@@ -22,7 +22,7 @@ def seeing(*records: PeerRecord, rules: MeshRules = RULES) -> MeshView:
 
 def test_deleting_the_accepted_record_accepts_the_overlapping_one() -> None:
     winner, loser = record("10.0.0.32/28"), record("10.0.0.33/32", OTHER_KEY)
-    view = seeing(winner, loser)
+    view = view_of(winner, loser)
     assert view.quarantined[loser.key].reason == "10.0.0.33/32 overlaps 10.0.0.32/28 of 'peer'"
     assert view.update({winner.key: Entry(3, None)}) == {KEY, OTHER_KEY}
     assert view.quarantined == {}
@@ -31,7 +31,7 @@ def test_deleting_the_accepted_record_accepts_the_overlapping_one() -> None:
 
 def test_a_canonical_record_replaces_earlier_noncanonical_ones() -> None:
     earlier = record("10.0.0.33/32"), record("10.0.0.47/32", OTHER_KEY)
-    view = seeing(*earlier)
+    view = view_of(*earlier)
     canonical = record("10.0.0.32/28", THIRD_KEY)
     assert view.update(entries_of(canonical, since=3)) == {KEY, OTHER_KEY, THIRD_KEY}
     assert view.peers.keys() == {THIRD_KEY}
@@ -39,13 +39,15 @@ def test_a_canonical_record_replaces_earlier_noncanonical_ones() -> None:
 
 
 def test_a_record_that_overlaps_this_nodes_own_subnet_is_quarantined() -> None:
-    view = seeing(record("10.0.0.16/28"), record("10.0.0.17/32", OTHER_KEY))
+    view = view_of(record("10.0.0.16/28"), record("10.0.0.17/32", OTHER_KEY))
     assert view.peers == {}
-    assert {q.reason.partition(" overlaps ")[2] for q in view.quarantined.values()} == {"our own subnet 10.0.0.16/28"}
+    assert {q.reason.partition(" overlaps ")[2] for q in view.quarantined.values()} == {
+        "this node's own subnet 10.0.0.16/28"
+    }
 
 
 def test_two_records_with_one_key_are_one_peer_with_the_latest_records_endpoints_first() -> None:
-    view = seeing(record("10.0.0.64/28", port=1), record("10.0.0.32/28", port=2, name="later"))
+    view = view_of(record("10.0.0.64/28", port=1), record("10.0.0.32/28", port=2, name="later"))
     [peer] = view.peers.values()
     assert peer.allowed_ips == {Prefix.parse("10.0.0.64/28"), Prefix.parse("10.0.0.32/28")}
     assert peer.endpoints == (Endpoint("192.0.2.1", 2), Endpoint("192.0.2.1", 1))
@@ -54,85 +56,85 @@ def test_two_records_with_one_key_are_one_peer_with_the_latest_records_endpoints
 
 def test_a_peer_that_gives_up_one_of_two_subnets_keeps_the_other() -> None:
     kept, left = record("10.0.0.64/28"), record("10.0.0.32/28")
-    view = seeing(kept, left)
+    view = view_of(kept, left)
     assert view.update({left.key: Entry(3, None)}) == {KEY}
     assert view.peers[KEY].allowed_ips == {kept.subnet}
 
 
 def test_own_records_are_not_peers_but_their_subnets_are_taken() -> None:
-    moved, irregular = record("10.0.0.64/28", OWN_KEY), record("10.0.0.65/32")
-    view = seeing(record(str(OWN_SUBNET), OWN_KEY), moved, irregular)
+    moved, noncanonical = record("10.0.0.64/28", OWN_KEY), record("10.0.0.65/32")
+    view = view_of(record(str(OWN_SUBNET), OWN_KEY), moved, noncanonical)
     assert view.peers == {}
-    assert view.quarantined.keys() == {irregular.key}
+    assert view.quarantined.keys() == {noncanonical.key}
     assert view.own_records.keys() == {record_key(str(OWN_SUBNET)), moved.key}
     assert view.subnets() == {moved.subnet}
 
 
 def test_a_record_outside_the_mesh_is_quarantined_with_that_reason() -> None:
-    view = seeing(record("0.0.0.0/0"), record("fd10::/48"))
+    view = view_of(record("0.0.0.0/0"), record("fd10::/48"))
     assert [q.reason for q in view.quarantined.values()] == [
-        "0.0.0.0/0 lies outside the mesh 10.0.0.0/24",
-        "fd10::/48 lies outside the mesh 10.0.0.0/24",
+        "0.0.0.0/0 is outside the mesh 10.0.0.0/24",
+        "fd10::/48 is outside the mesh 10.0.0.0/24",
     ]
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda value: value[:-1], lambda value: value * 100, lambda _: b"[" * 9999, lambda _: b"\xff"]
+    "corrupt", [lambda value: value[:-1], lambda value: value * 100, lambda _: b"[" * 9999, lambda _: b"\xff"]
 )
-def test_a_malformed_record_does_not_affect_other_records(spoil: Callable[[bytes], bytes]) -> None:
+def test_a_malformed_record_does_not_affect_other_records(corrupt: Callable[[bytes], bytes]) -> None:
     good, bad = record("10.0.0.64/28"), record("10.0.0.32/28", OTHER_KEY)
-    view = seeing(good, bad)
+    view = view_of(good, bad)
     peer = view.peers[KEY]
-    assert view.update({bad.key: Entry(3, spoil(encode_record(bad))), "peers.???": Entry(4, b"")}) == {OTHER_KEY}
+    assert view.update({bad.key: Entry(3, corrupt(encode_record(bad))), "peers.???": Entry(4, b"")}) == {OTHER_KEY}
     assert view.peers == {KEY: peer}
     assert view.quarantined.keys() == {bad.key, "peers.???"}
-    assert view.update(entries_of(bad, since=5)) == {OTHER_KEY}  # mended
+    assert view.update(entries_of(bad, since=5)) == {OTHER_KEY}  # valid again
 
 
 @pytest.mark.parametrize(
-    ("asked", "holder"),
+    ("subnet", "expected"),
     [
         ("10.0.0.64/26", "10.0.0.65/32"),
         ("10.0.0.65/32", "10.0.0.65/32"),
         ("10.0.0.96/28", None),
-        ("10.0.0.128/28", None),  # held, by a canonical record: the lock on its key is guard enough
+        ("10.0.0.128/28", None),  # a canonical record: its own KV key prevents a second claim
     ],
 )
-def test_noncanonical_overlap_returns_the_overlapping_record(asked: str, holder: str | None) -> None:
-    view = seeing(record("10.0.0.65/32"), record("10.0.0.128/28", OTHER_KEY))
-    held = view.noncanonical_overlap(Prefix.parse(asked))
-    assert (held.record.allowed_ip if held else None) == holder
+def test_noncanonical_overlap_returns_the_overlapping_record(subnet: str, expected: str | None) -> None:
+    view = view_of(record("10.0.0.65/32"), record("10.0.0.128/28", OTHER_KEY))
+    overlap = view.noncanonical_overlap(Prefix.parse(subnet))
+    assert (overlap.record.allowed_ip if overlap else None) == expected
 
 
 def test_the_own_record_is_not_a_noncanonical_overlap() -> None:
-    assert seeing(record(str(OWN_SUBNET), OWN_KEY)).noncanonical_overlap(OWN_SUBNET) is None
+    assert view_of(record(str(OWN_SUBNET), OWN_KEY)).noncanonical_overlap(OWN_SUBNET) is None
 
 
 @pytest.mark.parametrize("own_key", [OWN_KEY, OTHER_KEY], ids=str)
 def test_a_record_with_any_own_key_is_an_own_record(own_key: PublicKey) -> None:
-    view = seeing(record("10.0.0.65/32", own_key), rules=replace(RULES, other_own_keys={OTHER_KEY}))
+    view = view_of(record("10.0.0.65/32", own_key), rules=replace(RULES, other_own_keys={OTHER_KEY}))
     assert view.noncanonical_overlap(Prefix.parse("10.0.0.64/28")) is None
     assert view.peers == {}
     assert view.own_records.keys() == {record_key("10.0.0.65/32")}
 
 
-ALIKE = [("fd10::/12", "fd10::/120"), ("fd10:1::/48", "fd10:1:2::/48")]
+SIMILAR = [("fd10::/12", "fd10::/120"), ("fd10:1::/48", "fd10:1:2::/48")]
 
 
-@pytest.mark.parametrize(("goes", "stays"), ALIKE + [pair[::-1] for pair in ALIKE])
-def test_a_deletion_removes_only_the_record_with_that_key(goes: str, stays: str) -> None:
+@pytest.mark.parametrize(("deleted", "other"), SIMILAR + [pair[::-1] for pair in SIMILAR])
+def test_a_deletion_removes_only_the_record_with_that_key(deleted: str, other: str) -> None:
     rules = MeshRules(cidr=Prefix.parse("fd00::/8"), subnet_prefix=48, own_key=OWN_KEY)
-    view = seeing(record(goes), record(stays, OTHER_KEY), rules=rules)
-    view.update({record_key(goes): Entry(3, None)})
-    assert view.accepted == {record_key(stays)}
+    view = view_of(record(deleted), record(other, OTHER_KEY), rules=rules)
+    view.update({record_key(deleted): Entry(3, None)})
+    assert view.accepted == {record_key(other)}
     assert view.peers.keys() == {OTHER_KEY}
     assert not view.quarantined
 
 
 @pytest.mark.parametrize("name", ["", ".", "../../etc/hosts", "a b", "a\nb", "\x1b[2J", "\u202e", "no\0", "x" * 9999])
 def test_a_peer_is_accepted_whatever_its_name(name: str) -> None:
-    """Nothing hangs on names: subnets and keys are what tells nodes apart."""
-    view = seeing(record("10.0.0.64/28", name=name), record("10.0.0.32/28", OTHER_KEY, name=name))
+    """Names are labels only: nodes are distinguished by subnet and key."""
+    view = view_of(record("10.0.0.64/28", name=name), record("10.0.0.32/28", OTHER_KEY, name=name))
     assert view.peers.keys() == {KEY, OTHER_KEY}
     assert view.peers[KEY].name == name
 
@@ -140,9 +142,9 @@ def test_a_peer_is_accepted_whatever_its_name(name: str) -> None:
 def test_a_new_record_leaves_ten_thousand_peers_unchanged() -> None:
     rules = MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=OWN_KEY)
     keys = [PublicKey(number.to_bytes(32, "big")) for number in range(1, 10_002)]
-    crowd = [record(f"fd10:{n >> 8:x}:{n & 255:x}::/48", key) for n, key in enumerate(keys, start=1)]
-    view = seeing(*crowd[:-1], rules=rules)
+    many = [record(f"fd10:{n >> 8:x}:{n & 255:x}::/48", key) for n, key in enumerate(keys, start=1)]
+    view = view_of(*many[:-1], rules=rules)
     before = dict(view.peers)
     assert len(before) == 10_000
-    assert view.update(entries_of(crowd[-1], since=10_001)) == {keys[-1]}
+    assert view.update(entries_of(many[-1], since=10_001)) == {keys[-1]}
     assert all(view.peers[key] is peer for key, peer in before.items())

@@ -1,4 +1,4 @@
-"""A MeshView is what a naive look at the whole bucket says, after any updates in any order and in any batches."""
+"""A MeshView equals a naive view of the whole bucket after any updates in any order and any batches."""
 
 from collections.abc import Iterable, Mapping
 from random import Random
@@ -19,7 +19,7 @@ EXAMPLES = settings(max_examples=300, deadline=None)
 
 
 class NaiveView:
-    """What a whole bucket means, decided at once: canonical records first, then by KV key."""
+    """The view of a whole bucket, computed at once: canonical records first, then by KV key."""
 
     def __init__(self, rules: MeshRules, bucket: Mapping[str, Entry]) -> None:
         self.rules = rules
@@ -28,7 +28,7 @@ class NaiveView:
         self.own: set[str] = set()
         valid = [(key, e.revision, r) for key, e in bucket.items() if (r := self._valid(key, e))]
         for key, revision, found in sorted(valid, key=lambda v: (not self._canonical(v[2]), v[0])):
-            self._consider(key, revision, found)
+            self._decide(key, revision, found)
 
     def _valid(self, key: str, entry: Entry) -> PeerRecord | None:
         if entry.value is None or not key.startswith("peers."):
@@ -46,18 +46,18 @@ class NaiveView:
         subnet = Prefix.parse(found.allowed_ip)
         return subnet.length == self.rules.subnet_prefix and str(subnet) == found.allowed_ip
 
-    def _consider(self, key: str, revision: int, found: PeerRecord) -> None:
+    def _decide(self, key: str, revision: int, found: PeerRecord) -> None:
         subnet = Prefix.parse(found.allowed_ip)
         if found.public_key in self.own_keys():
             self.own.add(key)
             if self._canonical(found) and subnet == self.rules.own_subnet:
                 return
-        if (self.rules.own_subnet and subnet.overlaps(self.rules.own_subnet)) or self.winners(subnet):
+        if (self.rules.own_subnet and subnet.overlaps(self.rules.own_subnet)) or self.overlapping(subnet):
             self.refused.add(key)
         else:
             self.accepted[key] = (revision, found)
 
-    def winners(self, subnet: Prefix) -> list[PeerRecord]:
+    def overlapping(self, subnet: Prefix) -> list[PeerRecord]:
         return [found for _, found in self.accepted.values() if subnet.overlaps(Prefix.parse(found.allowed_ip))]
 
     def peers(self) -> dict[PublicKey, list[tuple[int, PeerRecord]]]:
@@ -67,7 +67,7 @@ class NaiveView:
         return {key: [pair for pair in latest_first if pair[1].public_key == key] for key in keys}
 
     def announced(self) -> dict[PublicKey, list[tuple[int, PeerRecord]]]:
-        """Each key that is nobody's yet, with the records that announce it, the latest first."""
+        """Each next key that is not a present key, with the records that announce it, the latest first."""
         latest_first = sorted(self.accepted.values(), key=lambda pair: -pair[0])
         keys = {key for _, found in latest_first if (key := found.next_public_key)} - self.own_keys()
         announced = {key: [pair for pair in latest_first if pair[1].next_public_key == key] for key in keys}
@@ -112,7 +112,7 @@ SOME_RULES = st.builds(
 
 
 def numbered(batches: Iterable[Iterable[Change]]) -> list[dict[str, Entry]]:
-    """Each batch as a follower hands it on: the last write of each key, with its revision."""
+    """Return each batch as a follower passes it on: the last write of each key, with its revision."""
     revision, folded = 0, []
     for batch in batches:
         entries = {}
@@ -152,20 +152,24 @@ def test_a_quarantine_names_the_overlapping_record(rules: MeshRules, batches: li
     naive = NaiveView(rules, bucket)
     for key, quarantined in view.quarantined.items():
         assert (quarantined.key, quarantined.revision) == (key, bucket[key].revision)
-        subnet, overlaps, holder = quarantined.reason.partition(" overlaps ")
+        subnet, overlaps, owner = quarantined.reason.partition(" overlaps ")
         if overlaps:
-            words = [f"{found.allowed_ip} of {found.name!r}" for found in naive.winners(Prefix.parse(subnet))]
-            assert holder in [*words, f"our own subnet {rules.own_subnet}"]
+            descriptions = [
+                f"{found.allowed_ip} of {found.name!r}" for found in naive.overlapping(Prefix.parse(subnet))
+            ]
+            assert owner in [*descriptions, f"this node's own subnet {rules.own_subnet}"]
 
 
 @EXAMPLES
 @given(st.lists(CHANGES, max_size=12), st.randoms(use_true_random=False), st.integers(1, 4))
-def test_nodes_that_saw_different_orders_accept_the_same_records(changes: list[Change], chance: Random, size: int) -> None:
+def test_nodes_that_saw_different_orders_accept_the_same_records(
+    changes: list[Change], random: Random, size: int
+) -> None:
     [bucket] = numbered([changes])
     once = MeshView(RULES)
     once.update(bucket)
     order = list(bucket.items())
-    chance.shuffle(order)
+    random.shuffle(order)
     piecemeal = MeshView(RULES)
     for start in range(0, len(order), size):
         piecemeal.update(dict(order[start : start + size]))
@@ -176,11 +180,11 @@ def test_nodes_that_saw_different_orders_accept_the_same_records(changes: list[C
 @EXAMPLES
 @given(st.lists(RECORDS, max_size=10), st.lists(CANONICAL, min_size=2, max_size=3, unique=True))
 def test_nodes_with_different_claims_agree_on_the_taken_subnets(others: list[PeerRecord], own: list[str]) -> None:
-    saved_claim = [record(subnet, key) for subnet, key in zip(own, KEYS, strict=False)]
-    bucket = entries_of(*[other for other in others if other.key not in {c.key for c in saved_claim}], *saved_claim)
-    held = []
-    for claim in saved_claim:
+    claims = [record(subnet, key) for subnet, key in zip(own, KEYS, strict=False)]
+    bucket = entries_of(*[other for other in others if other.key not in {c.key for c in claims}], *claims)
+    taken = []
+    for claim in claims:
         view = MeshView(MeshRules(cidr=MESH, subnet_prefix=28, own_key=claim.public_key, own_subnet=claim.subnet))
         view.update(bucket)
-        held.append(view.subnets() | {claim.subnet})
-    assert held == held[:1] * len(held)
+        taken.append(view.subnets() | {claim.subnet})
+    assert taken == taken[:1] * len(taken)

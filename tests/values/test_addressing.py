@@ -1,4 +1,4 @@
-"""Subnets and endpoints read, print and compare as the standard library's networks do."""
+"""Subnets and endpoints parse, print and compare like the networks of the standard library."""
 
 from ipaddress import ip_address, ip_network
 
@@ -10,7 +10,7 @@ from ikto_core.testing.strategies import endpoints, prefixes
 from ikto_core.values.addressing import Endpoint, Prefix, format_address, normalise_host, parse_address
 
 ADDRESSES = st.ip_addresses()
-NEAR = st.sampled_from(["10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8"])
+NESTED = st.sampled_from(["10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8"])
 
 
 @given(ADDRESSES, st.integers(0, 128))
@@ -29,7 +29,7 @@ def test_a_prefix_prints_as_it_parses(prefix: Prefix) -> None:
     assert Prefix.parse(str(prefix)) == prefix
 
 
-@given(NEAR.map(Prefix.parse) | prefixes(), NEAR.map(Prefix.parse) | prefixes())
+@given(NESTED.map(Prefix.parse) | prefixes(), NESTED.map(Prefix.parse) | prefixes())
 def test_covers_and_overlaps_agree_with_the_standard_library(one: Prefix, other: Prefix) -> None:
     first, second = ip_network(str(one)), ip_network(str(other))
     same_family = first.version == second.version
@@ -44,7 +44,7 @@ def test_covers_and_overlaps_agree_with_the_standard_library(one: Prefix, other:
      "host/8", "10.0.0.0/255.0.0.0", "1.2.3.4\x00/8", "10.0.0.0/ 8", " 10.0.0.0/8", "10.0.0.0/0000"],
 )  # fmt: skip
 def test_an_invalid_prefix_is_a_value_error(text: str) -> None:
-    with pytest.raises(ValueError, match=r"form ADDRESS/LENGTH|prefix length here|not an IP address"):
+    with pytest.raises(ValueError, match=r"form ADDRESS/LENGTH|prefix length \d+ is not 0 to|not an IP address"):
         Prefix.parse(text)
 
 

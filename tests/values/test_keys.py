@@ -1,4 +1,4 @@
-"""Keys are 32 bytes that read as they print, and are not shown by accident."""
+"""Keys are 32 bytes, parse from their own text, and secret keys are hidden when printed."""
 
 import pickle
 from base64 import b64encode
@@ -55,7 +55,7 @@ def test_str_repr_and_format_hide_a_secret_key(key: SecretKey) -> None:
 @given(st.lists(public_keys()))
 def test_keys_compare_sort_and_pickle_like_bytes(keys: list[PublicKey]) -> None:
     assert sorted(keys) == sorted(bytes(key) for key in keys)
-    assert pickle.loads(pickle.dumps(keys)) == keys  # noqa: S301 - our own
+    assert pickle.loads(pickle.dumps(keys)) == keys  # noqa: S301 - pickled by this test
 
 
 def test_a_public_key_prints_as_in_wg() -> None:

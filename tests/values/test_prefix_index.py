@@ -1,4 +1,4 @@
-"""A PrefixIndex answers as a look at each of its subnets would."""
+"""A PrefixIndex finds the same overlaps as a linear search."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,29 +15,29 @@ STEPS = MESHES.flatmap(
 
 @given(STEPS)
 def test_overlap_owner_agrees_with_a_linear_search_after_any_changes(steps: list[tuple[Prefix, str]]) -> None:
-    index, held = PrefixIndex(), dict[Prefix, str]()
+    index, added = PrefixIndex(), dict[Prefix, str]()
     for subnet, step in steps:
-        overlapping = [owner for other, owner in held.items() if other.overlaps(subnet)]
-        holder = index.overlap_owner(subnet)
-        assert holder in overlapping if overlapping else holder is None
+        overlapping = [owner for other, owner in added.items() if other.overlaps(subnet)]
+        found = index.overlap_owner(subnet)
+        assert found in overlapping if overlapping else found is None
         if step == "add" and not overlapping:
-            held[subnet] = str(subnet)
+            added[subnet] = str(subnet)
             index.add(subnet, str(subnet))
-        elif step == "discard" and subnet in held:
-            del held[subnet]
+        elif step == "discard" and subnet in added:
+            del added[subnet]
             index.discard(subnet)
-        assert len(index) == len(held)
+        assert len(index) == len(added)
 
 
 @given(STEPS)
 def test_an_index_is_empty_after_every_subnet_is_discarded(steps: list[tuple[Prefix, str]]) -> None:
     index = PrefixIndex()
-    held = []
+    added = []
     for subnet, _ in steps:
         if index.overlap_owner(subnet) is None:
             index.add(subnet, "owner")
-            held.append(subnet)
-    for subnet in reversed(held):
+            added.append(subnet)
+    for subnet in reversed(added):
         index.discard(subnet)
     assert len(index) == 0
     assert all(index.overlap_owner(subnet) is None for subnet, _ in steps)

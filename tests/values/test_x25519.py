@@ -1,4 +1,4 @@
-"""PyNaCl and python-wireguard make the same keys, and whichever works is used."""
+"""PyNaCl and python-wireguard derive the same keys, and python-wireguard is used if it works."""
 
 import shutil
 import subprocess
@@ -36,35 +36,35 @@ def python_wireguard_x25519() -> PythonWireGuardX25519:
 
 
 @pytest.fixture(params=[PyNaClX25519, python_wireguard_x25519], ids=["PyNaCl", "python-wireguard"])
-def used(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> X25519:
-    """The load_x25519 that keys are made with."""
+def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> X25519:
+    """The X25519 implementation that keys use."""
     used: X25519 = request.param()
     monkeypatch.setattr(keys, "load_x25519", lambda: used)
     return used
 
 
-@pytest.mark.usefixtures("used")
+@pytest.mark.usefixtures("implementation")
 @pytest.mark.parametrize(("private", "public"), VECTORS)
 def test_public_keys_match_the_vectors_of_rfc_7748(private: str, public: str) -> None:
     assert PrivateKey(bytes.fromhex(private)).public().hex() == public
 
 
-@pytest.mark.usefixtures("used")
+@pytest.mark.usefixtures("implementation")
 def test_a_generated_key_is_clamped_and_new() -> None:
-    drawn = {PrivateKey.generate() for _ in range(100)}
-    assert len(drawn) == 100
-    for key in drawn:
+    generated = {PrivateKey.generate() for _ in range(100)}
+    assert len(generated) == 100
+    for key in generated:
         assert key[0] & 7 == 0
         assert key[31] & 0b1100_0000 == 0b0100_0000
         assert key.public() == PublicKey(PyNaClX25519().public(key))
 
 
-@pytest.mark.usefixtures("used")
+@pytest.mark.usefixtures("implementation")
 @pytest.mark.skipif(not shutil.which("wg"), reason="wg is not installed")
 def test_wg_derives_the_same_public_key() -> None:
     for key in (PrivateKey.generate(), *(PrivateKey(bytes.fromhex(private)) for private, _ in VECTORS)):
-        said = subprocess.run(("wg", "pubkey"), input=key.text, check=True, capture_output=True, text=True).stdout
-        assert key.public().text == said.strip()
+        printed = subprocess.run(("wg", "pubkey"), input=key.text, check=True, capture_output=True, text=True).stdout
+        assert key.public().text == printed.strip()
 
 
 @settings(max_examples=50)
@@ -74,11 +74,11 @@ def test_both_implementations_derive_the_same_public_key(key: PrivateKey) -> Non
 
 
 def test_an_all_zero_key_from_python_wireguard_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = python_wireguard_x25519()
-    zero = made._key("!" * 44)
-    monkeypatch.setattr(made._key, "key_pair", lambda: (zero, zero))
-    with pytest.raises(ValueError, match="zero key"):
-        made.generate()
+    implementation = python_wireguard_x25519()
+    zero = implementation._key("!" * 44)
+    monkeypatch.setattr(implementation._key, "key_pair", lambda: (zero, zero))
+    with pytest.raises(ValueError, match="all-zero key"):
+        implementation.generate()
 
 
 def test_python_wireguard_is_used_if_it_works() -> None:
@@ -88,8 +88,8 @@ def test_python_wireguard_is_used_if_it_works() -> None:
 
 BROKEN = {
     "is absent": "raise ModuleNotFoundError('No module named python_wireguard', name='python_wireguard')",
-    "is of another processor": "import ctypes; ctypes.CDLL(__file__)",
-    "is another program": "",
+    "is for another processor": "import ctypes; ctypes.CDLL(__file__)",
+    "is another package": "",
     "derives wrongly": """
 from types import SimpleNamespace
 from base64 import b64encode, b64decode
