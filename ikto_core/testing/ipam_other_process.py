@@ -19,8 +19,8 @@ _PROGRAM = """
 import pickle, sys
 path, sent = pickle.load(sys.stdin.buffer)
 sys.path[:] = path
-from ikto_core.testing.ipam_other_process import answers
-sys.stdout.buffer.write(pickle.dumps(answers(*pickle.loads(sent))))
+from ikto_core.testing.ipam_other_process import candidates_of
+sys.stdout.buffer.write(pickle.dumps(candidates_of(*pickle.loads(sent))))
 """
 
 
@@ -37,7 +37,7 @@ def _first(strategy: IpamStrategy, asked: IpamRequest, count: int) -> list[Prefi
 
 
 def candidates_in_new_process(plugin: IpamPlugin, requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
-    """Return the `answers` of a new process; skip the test, aloud, if the strategy can't be found from there."""
+    """Return what `candidates_of` returns in a new process; skip the test, with the reason, if `make` can't be pickled."""
     try:
         sent = pickle.dumps((unwrap(plugin.make), list(requests), count))  # an installed plugin's is guarded
     except (pickle.PicklingError, AttributeError, TypeError) as error:
