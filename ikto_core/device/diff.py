@@ -127,7 +127,7 @@ def patched(state: PeerState | None, patch: PeerPatch) -> PeerState:
 
 
 def drift(patch: DevicePatch, pending: Set[PublicKey]) -> DevicePatch:
-    """Return the part of a patch that repairs changes made outside Ikto: no pending removals, no endpoints alone."""
+    """Return the part of a patch that repairs drift: without pending removals and changes of an endpoint alone."""
     changes = (p for p in patch.peers if p != PeerPatch(public_key=p.public_key, endpoint=p.endpoint))
     return msgspec.structs.replace(patch, peers=tuple(changes), remove_peers=patch.remove_peers - pending)
 
