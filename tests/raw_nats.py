@@ -14,7 +14,7 @@ READER_KILLERS = {
     "headers without a line": b"HPUB %s.a 8 9\r\nNATS/1.0x\r\n",
     "a status that is not UTF-8": b"HPUB %s.a 14 15\r\nNATS/1.0 \xff\r\n\r\nx\r\n",
 }
-"""By name; `%s` is a subject that nats-py 2.16 listens below: on each it stops reading and still reports a connection."""
+"""By name, with `%s` for the subject. nats-py 2.16 stops reading on each, and still reports that it is connected."""
 
 
 def publish_raw(server: NatsServer, operations: bytes, login: Mapping[str, str] = MappingProxyType({})) -> None:

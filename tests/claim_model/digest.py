@@ -1,4 +1,4 @@
-"""When two machines are in one state: when all that they are made of is equal, down to where their coroutines stand."""
+"""Tells whether two machines are in the same state: equal parts, and coroutines stopped at the same instruction."""
 
 import asyncio
 import gc
@@ -19,8 +19,8 @@ from ikto_core.values.counters import FollowerCounters
 from ikto_core.values.keys import PrivateKey
 from tests.claim_model.kv import Kv
 
-PLAIN = (int, str, bytes, type, types.NoneType, Enum, Kv, PrivateKey)
-"""Equal is equal."""
+COMPARED_BY_VALUE = (int, str, bytes, type, types.NoneType, Enum, Kv, PrivateKey)
+"""Compared by value."""
 
 CODE = (
     types.CodeType,
@@ -31,7 +31,7 @@ CODE = (
     types.ModuleType,
     partial,
 )
-BYSTANDERS = (
+IGNORED = (
     *CODE,
     float,
     Config,
@@ -43,7 +43,7 @@ BYSTANDERS = (
     asyncio.Handle,
     asyncio.AbstractEventLoop,
 )
-"""Never tells one state of one machine from another; or, as device and disk, is looked at from outside."""
+"""The same in every state of a machine, or, as device and disk, part of `MachineView`."""
 
 ITERATORS: tuple[type, ...] = (
     type(iter([])),
@@ -54,8 +54,8 @@ ITERATORS: tuple[type, ...] = (
 )
 
 
-class Dice(Random):
-    """Chance that is the same in every exploration; a draw of bits is a new number, and the only thing that counts."""
+class CountingRandom(Random):
+    """Random numbers that are the same in every exploration; its state is the number of `getrandbits` calls."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -70,14 +70,14 @@ class Dice(Random):
 
 
 def digest(thing: object) -> Hashable:
-    """Return a value that is equal for things that will behave alike from now on."""
+    """Return a value that is equal for objects that will behave alike from now on."""
     return _digest(thing, {})
 
 
 def _digest(thing: object, seen: dict[int, int]) -> Hashable:
-    if isinstance(thing, PLAIN):
+    if isinstance(thing, COMPARED_BY_VALUE):
         return thing
-    if isinstance(thing, BYSTANDERS):
+    if isinstance(thing, IGNORED):
         return None
     if id(thing) in seen:
         return ("seen before", seen[id(thing)])
@@ -86,7 +86,7 @@ def _digest(thing: object, seen: dict[int, int]) -> Hashable:
 
 
 def _parts(thing: object) -> list[object]:
-    """Return what a thing consists of, in an order of its own."""
+    """Return the parts of an object, in an order that is the same for equal objects."""
     for kinds, parts in PARTS:
         if isinstance(thing, kinds):
             return parts(thing)
@@ -95,7 +95,7 @@ def _parts(thing: object) -> list[object]:
 
 Kinds = type | tuple[type, ...]
 PARTS: tuple[tuple[Kinds, Callable[[Any], list[object]]], ...] = (
-    (Dice, lambda dice: [dice.name, dice.drawn]),
+    (CountingRandom, lambda it: [it.name, it.drawn]),
     (asyncio.Event, lambda event: [event.is_set()]),
     (asyncio.Future, lambda future: [future.done()]),
     (dict, lambda mapping: [part for item in mapping.items() for part in item]),

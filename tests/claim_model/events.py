@@ -1,4 +1,4 @@
-"""What a machine is, what may happen to it, and what can be seen of it."""
+"""A machine's specification, the events that it receives, and its state as seen from outside."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -22,34 +22,34 @@ PUBLIC_KEYS = [key.public() for key in KEYS]
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a machine is."""
+    """How a machine is configured, and what disk it starts with."""
 
     name: str
-    key: int = 0  # machines with one number are copies of each other
-    addresses: tuple[str, ...] = (A,)  # `private_address` of each run; the last one's stays
-    forgetful: bool = False  # at each start its disk is empty
-    image_of: int | None = None  # at its first start it has this machine's disk
+    key: int = 0  # machines with the same number are copies of each other
+    addresses: tuple[str, ...] = (A,)  # `private_address` of each run; the last one is used for all later runs
+    loses_disk: bool = False  # its disk is empty at each start
+    copied_from: int | None = None  # number of the machine whose disk it has at its first start
 
     @property
     def private_key(self) -> PrivateKey:
         return KEYS[self.key]
 
     def config(self, run: int) -> Config:
-        """Return the configuration of its run of this number."""
+        """Return the configuration of a run, counted from 1."""
         address = self.addresses[min(run, len(self.addresses)) - 1]
         return Config(private_address=address, mesh_cidr="10.0.0.0/26", subnet_prefix=28)
 
 
-# -- what may happen to a machine --------------------------------------------------------------------------------------
+# -- events of a machine -----------------------------------------------------------------------------------------------
 
 
 class Start(NamedTuple):
-    """The service manager starts the agent; `disk` replaces what the machine had, unless it is None."""
+    """The service manager starts the agent; `disk` replaces the machine's own; None: it is unchanged."""
 
     disk: SavedState | None = None
 
 
-class Hear(NamedTuple):
+class FollowerRead(NamedTuple):
     """The follower reads the bucket."""
 
     kv: Kv
@@ -62,19 +62,19 @@ class Answer(NamedTuple):
     era: int
 
 
-class Happening(Enum):
-    """What says all by its name."""
+class PlainEvent(Enum):
+    """An event without further data."""
 
     WAKE = "its sleep ends"
     CRASH = "it is killed"
     RECONNECT = "its session ends, and a new one begins"
 
 
-Event = Start | Hear | Answer | Happening
+Event = Start | FollowerRead | Answer | PlainEvent
 
 
 class Phase(Enum):
-    """How a machine's agent is."""
+    """The state of a machine's agent."""
 
     OFF = "off"  # never started, killed, or to be started again by the service manager
     ON = "on"
@@ -82,18 +82,18 @@ class Phase(Enum):
     STOPPED = "stopped"  # for good: exit code 4
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be seen of a machine from outside."""
+class MachineView(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a machine as seen from outside."""
 
     phase: Phase
     run: int = 0
     request: Get | Put | None = None
     sleeping: bool = False
-    heard: Kv | None = None  # the bucket as its follower last read it
-    record: PeerRecord | None = None  # what it believes to own
-    device: str | None = None  # the key of the subnet that its device is in
+    followed: Kv | None = None  # the bucket as its follower has last read it
+    record: PeerRecord | None = None  # the record that it believes to own
+    device: str | None = None  # KV key of the subnet of the device's address
     disk: SavedState = SavedState()
-    shown: frozenset[str] = frozenset()  # keys under which this run was shown a record that another machine wrote
-    denied: frozenset[str] = frozenset()  # keys under which the leader's last answer was another public key's record
-    proved: bool = True  # the leader has said that the record stands, or it believes to own nothing
-    groundless: str = ""  # what it gave up although nobody else's record was shown to it
+    foreign: frozenset[str] = frozenset()  # KV keys under which this run saw a record of another machine
+    refused: frozenset[str] = frozenset()  # KV keys for which the leader last answered with another public key
+    confirmed: bool = True  # the leader confirmed the own record, or there is none
+    unjustified: str = ""  # what it gave up although it saw no record of another machine; empty: nothing

@@ -1,64 +1,64 @@
-"""What must hold: in every state, at every step, and whenever the world is quiet."""
+"""The promises: in every state, and in every quiet one, in which no spontaneous step is left."""
 
 from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from tests.claim_model.events import Look, Phase, Spec
-from tests.claim_model.world import Fault, Scenario, State, look_at
+from tests.claim_model.events import MachineView, Phase, Spec
+from tests.claim_model.world import Fault, Scenario, State, machine_views
 
 MOST_WRITES = 7
 MOST_WRITES_A_FAULT = 4
-"""Who writes more than this will write for ever."""
+"""A scenario with more writes than this is taken for an endless one."""
 
 
-def always_broken(state: State, scenario: Scenario) -> Iterator[str]:
-    """Yield which promises a state breaks that must hold in every one."""
+def broken_invariants(state: State, scenario: Scenario) -> Iterator[str]:
+    """Yield the broken ones of the promises that must hold in every state."""
     if state.kv.revision > MOST_WRITES + MOST_WRITES_A_FAULT * scenario.budget:
-        yield "they come to rest: nobody writes for ever"
-    for spec, look in look_at(state):
-        if not look.proved:
-            yield f"nobody uses what was not recorded as its own: {spec.name} does"
-        if look.groundless:
-            yield f"nobody loses an address without cause: {spec.name}: {look.groundless}"
-        if look.phase in (Phase.ON, Phase.REDIALLING) and look.device in look.denied:
-            yield f"the loser lets go at once: {spec.name}'s device has an address that it was told is another's"
+        yield "the nodes come to rest: the writes do not end"
+    for spec, view in machine_views(state):
+        if not view.confirmed:
+            yield f"no node uses a subnet without a record: {spec.name} does"
+        if view.unjustified:
+            yield f"no node loses an address without cause: {spec.name}: {view.unjustified}"
+        if view.phase in (Phase.ON, Phase.REDIALLING) and view.device in view.refused:
+            yield f"the loser releases the address at once: {spec.name}'s device has an address that was refused"
 
 
-def quietly_broken(state: State, scenario: Scenario) -> Iterator[str]:
-    """Yield which promises are broken now that no message is on its way and everybody has reacted to the bucket."""
-    running = [(spec, look) for spec, look in look_at(state) if look.phase is Phase.ON]
-    for spec, look in running:
-        yield from _ownership_broken(state, spec, look)
+def broken_when_quiet(state: State, scenario: Scenario) -> Iterator[str]:
+    """Yield the promises that are broken in a quiet state: no message is in flight, every agent has seen the bucket."""
+    running = [(spec, view) for spec, view in machine_views(state) if view.phase is Phase.ON]
+    for spec, view in running:
+        yield from _ownership_broken(state, spec, view)
     keys = [spec.key for spec, _ in running]
     if len(set(keys)) < len(keys):
         yield "the older of two copies stops: both run"
-    for spec, look in look_at(state):
-        if look.phase is Phase.STOPPED and look.device in look.shown:
-            yield f"the loser lets go: {spec.name} has stopped, and its device has another's address"
+    for spec, view in machine_views(state):
+        if view.phase is Phase.STOPPED and view.device in view.foreign:
+            yield f"the loser releases the address: {spec.name} has stopped, and its device has another's address"
     if not scenario.faults & {Fault.CRASH, Fault.ROLLBACK}:
         yield from _newcomer_lost(state, scenario)
 
 
-def _ownership_broken(state: State, spec: Spec, look: Look) -> Iterator[str]:
-    """A running agent has a subnet; the bucket says so, and says it of no other."""
-    if look.record is None:
-        yield f"who runs has an address: {spec.name} has none"
+def _ownership_broken(state: State, spec: Spec, view: MachineView) -> Iterator[str]:
+    """Yield what is wrong with a running agent, which must have one record and its address on the device."""
+    if view.record is None:
+        yield f"a running node has an address: {spec.name} has none"
         return
     records = state.kv.records()
-    found = records.get(look.record.key)
-    if found is None or replace(found, nonce="") != look.record:
-        yield f"one owner: {spec.name} believes to own what is recorded as {found.name if found else 'nobody'}'s"
-    if look.device != look.record.key:
-        yield f"who owns an address uses it: {spec.name}'s device has another"
+    found = records.get(view.record.key)
+    if found is None or replace(found, nonce="") != view.record:
+        yield f"one owner: {spec.name} believes to own a subnet recorded for {found.name if found else 'no node'}"
+    if view.device != view.record.key:
+        yield f"the device has the claimed address: {spec.name}'s device has another"
     for key, record in records.items():
-        if record.name == spec.name and key != look.record.key:
+        if record.name == spec.name and key != view.record.key:
             yield f"earlier records are withdrawn: {spec.name} left {record.allowed_ip}"
 
 
 def _newcomer_lost(state: State, scenario: Scenario) -> Iterator[str]:
-    """Of copies, those that have come to rest before never make a newcomer stop."""
+    """Yield the copies that stopped although they started last: only the older one may stop."""
     elders = {spec.name: spec.key for spec in scenario.machines if f"{spec.name} starts" in scenario.before}
-    for spec, look in look_at(state):
-        if look.phase is Phase.STOPPED and spec.name not in elders and spec.key in elders.values():
-            yield f"the newcomer keeps: {spec.name} has stopped"
+    for spec, view in machine_views(state):
+        if view.phase is Phase.STOPPED and spec.name not in elders and spec.key in elders.values():
+            yield f"the newer copy keeps running: {spec.name} has stopped"

@@ -1,4 +1,4 @@
-"""A linearizable KV whose states are values: an explorer may go back to one, and come to it by several ways."""
+"""A linearizable KV bucket whose states are values: an explorer can return to one, and reach it in several ways."""
 
 from functools import cache
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from ikto_core.values.keys import PublicKey
 
 
 class Get(NamedTuple):
-    """A question for the leader."""
+    """A read by the leader."""
 
     key: str
 
@@ -20,77 +20,77 @@ class Put(NamedTuple):
 
     key: str
     value: bytes | None
-    expected: int | None  # None: whatever is there (only mutants ask so)
+    expected: int | None  # revision; None: any (only mutants do that)
     writer: PublicKey
-    era: int  # the bucket's, when the writer last read it
+    era: int  # of the bucket when the writer last read it
 
 
 class Kv:
-    """One state of the bucket. The same past is the same object, so identity is equality.
+    """One state of the bucket. Equal histories are the same object, so states are compared by identity.
 
-    Implements BucketReader, and answers all of it as of this state.
+    Implements BucketReader as of this state.
     """
 
-    __slots__ = ("_next", "before", "era", "revision", "standing")
+    __slots__ = ("_next", "before", "era", "latest", "revision")
 
     def __init__(self, before: "Kv | None" = None, era: int = 0, written: Message | None = None) -> None:
-        self.before = before  # None: never written
+        self.before = before  # the state before the last write; None: never written
         self.era = era  # how often the bucket was rolled back
-        self.standing: dict[str, Message] = dict(before.standing) if before else {}  # by key, markers included
+        self.latest: dict[str, Message] = dict(before.latest) if before else {}  # by key, deletion markers included
         self.revision: int = before.revision if before else 0
         self._next: dict[object, Kv] = {}
         if written:
-            self.standing[written.key] = written
+            self.latest[written.key] = written
             self.revision = written.revision
 
     def written(self, key: str, value: bytes | None) -> "Kv":
-        """Return the state after a write; None is a deletion."""
+        """Return the state after an unconditional write; `value` None is a deletion."""
         if (key, value) not in self._next:
             message = Message(key, self.revision + 1, value, f"{self.era}.{self.revision + 1}")
             self._next[key, value] = Kv(self, self.era, message)
         return self._next[key, value]
 
     def after(self, put: Put) -> "Kv | None":
-        """Return the state after this write; None if its expectation does not hold."""
+        """Return the state after this write; None if the expected revision is not the present one."""
         return self.written(put.key, put.value) if put.expected in (None, self.revision_of(put.key)) else None
 
     def rolled_back(self, writes: int) -> "Kv":
-        """Return the state in which the latest writes were lost; their revisions are given out again."""
+        """Return the state after losing the latest writes; their revisions will be assigned again."""
         state = self
         for _ in range(writes):
             assert state.before
             state = state.before
         if self.era + 1 not in state._next:
             again = Kv(state.before, self.era + 1)
-            again.standing, again.revision = state.standing, state.revision
+            again.latest, again.revision = state.latest, state.revision
             state._next[self.era + 1] = again
         return state._next[self.era + 1]
 
     def entry(self, key: str) -> Entry | None:
-        """Return what the leader holds under `key`."""
-        message = self.standing.get(key)
+        """Return what the leader has under `key`."""
+        message = self.latest.get(key)
         return message.entry if message else None
 
     def revision_of(self, key: str) -> int:
-        message = self.standing.get(key)
+        message = self.latest.get(key)
         return message.revision if message else 0
 
     def records(self) -> dict[str, PeerRecord]:
-        """Return the records that stand, by key."""
-        return {m.key: read(m.key, m.value) for m in self.standing.values() if m.value is not None}
+        """Return the records in the bucket, by key."""
+        return {m.key: read(m.key, m.value) for m in self.latest.values() if m.value is not None}
 
     async def info(self) -> BucketInfo:
-        first = min(self.standing.values(), key=lambda m: m.revision, default=None)
+        first = min(self.latest.values(), key=lambda m: m.revision, default=None)
         return BucketInfo(
             created="once",
             first_revision=first.revision if first else self.revision + 1,
             first_time=first.time if first else "",
             last_revision=self.revision,
-            subjects=len(self.standing),
+            subjects=len(self.latest),
         )
 
     async def page(self, start: int) -> Page:
-        found = sorted((m for m in self.standing.values() if m.revision >= start), key=lambda m: m.revision)
+        found = sorted((m for m in self.latest.values() if m.revision >= start), key=lambda m: m.revision)
         return Page(tuple(found), complete=True)
 
     async def first_from(self, start: int) -> Message | None:
@@ -99,5 +99,5 @@ class Kv:
 
 @cache
 def read(key: str, value: bytes) -> PeerRecord:
-    """Read a record; all that stand here are readable."""
+    """Decode a record; all records of the model are valid."""
     return decode_record(key, value)

@@ -1,4 +1,4 @@
-"""The protocol with a step taken out: each must be found out, or the model proves nothing."""
+"""The claim protocol with one step removed; the model must find a broken promise for each, or it proves nothing."""
 
 import inspect
 import sys
@@ -9,8 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ikto_core.claim import claimant as claim
-from ikto_core.claim import controller, policy
+from ikto_core.claim import claimant, controller, policy
 from ikto_core.claim.claimant import Claimant
 from ikto_core.claim.controller import ClaimController
 from ikto_core.disk.state_file import SavedState
@@ -19,26 +18,26 @@ from tests.claim_model.world import Fault, Scenario
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
-    """A function of the protocol in which some text is replaced, and the scenario that shows why it is there."""
+    """A function of the protocol with some text replaced, and the scenario that shows why the text is needed."""
 
     name: str
     owner: Any
     function: str
     text: str
-    instead: str
+    replacement: str
     scenario: Scenario
-    faults: frozenset[Fault] = frozenset()  # that it takes to be found out, one each
-    found_out: str  # the promise that it breaks
+    faults: frozenset[Fault] = frozenset()  # needed to break the promise, one of each
+    breaks: str  # beginning of the broken promise
 
-    def put_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Have the protocol go wrong until the test's end."""
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Replace the function until the end of the test."""
         original = getattr(self.owner, self.function)
         source = textwrap.dedent(inspect.getsource(original))
         assert source.count(self.text) == 1, f"{self.text!r} is not in {self.function}, or not once: {source}"
-        changed = compile(source.replace(self.text, self.instead), f"<{self.name}>", "exec")
+        changed = compile(source.replace(self.text, self.replacement), f"<{self.name}>", "exec")
         made: dict[str, Callable[..., Any]] = {}
-        exec(changed, vars(sys.modules[original.__module__]), made)  # noqa: S102 - our own source, with our own change
-        users = (claim, controller) if inspect.ismodule(self.owner) else ()  # they have imported it by its name
+        exec(changed, vars(sys.modules[original.__module__]), made)  # noqa: S102 - the project's own source, with a change from MUTANTS
+        users = (claimant, controller) if inspect.ismodule(self.owner) else ()  # they import the function by name
         for owner in (self.owner, *users):
             monkeypatch.setattr(owner, self.function, made[self.function])
 
@@ -49,165 +48,165 @@ MUTANTS = (
         owner=Claimant,
         function="claim",
         text="expected=entry.revision if entry else 0",
-        instead="expected=None",
+        replacement="expected=None",
         scenario=RACE,
-        found_out="nobody overwrites another's record",
+        breaks="no node overwrites another's record",
     ),
     Mutant(
-        name="a lost race is taken for won",
+        name="a lost race counts as won",
         owner=Claimant,
         function="claim",
         text="except (RevisionConflictError, WriteUnknownError) as error:",
-        instead="except RevisionConflictError: return 1\n        except WriteUnknownError as error:",
+        replacement="except RevisionConflictError: return 1\n        except WriteUnknownError as error:",
         scenario=RACE,
-        found_out="nobody uses what was not recorded as its own",
+        breaks="no node uses a subnet without a record",
     ),
     Mutant(
-        name="a write without an answer is taken for done",
+        name="a write without an answer counts as done",
         owner=Claimant,
         function="claim",
         text="except (RevisionConflictError, WriteUnknownError) as error:",
-        instead="except WriteUnknownError: return 1\n        except RevisionConflictError as error:",
+        replacement="except WriteUnknownError: return 1\n        except RevisionConflictError as error:",
         scenario=RACE,
         faults=frozenset({Fault.DELAY}),
-        found_out="nobody uses what was not recorded as its own",
+        breaks="no node uses a subnet without a record",
     ),
     Mutant(
-        name="a write without an answer is taken for failed",
+        name="a write without an answer counts as failed",
         owner=Claimant,
         function="claim",
         text="except (RevisionConflictError, WriteUnknownError) as error:",
-        instead="except WriteUnknownError as error: raise AddressInUseError('?') from error\n"
+        replacement="except WriteUnknownError as error: raise AddressInUseError('?') from error\n"
         "        except RevisionConflictError as error:",
         scenario=RACE,
         faults=frozenset({Fault.LOSE}),
-        found_out="nobody loses an address without cause",
+        breaks="no node loses an address without cause",
     ),
     Mutant(
-        name="another's record is taken for ours",
+        name="another node's record counts as an own one",
         owner=policy,
         function="decide_claim",
         text="not identity.owns(found.public_key)",
-        instead="False",
+        replacement="False",
         scenario=RACE,
-        found_out="nobody overwrites another's record",
+        breaks="no node overwrites another's record",
     ),
     Mutant(
-        name="a kept claim is used without a look",
+        name="a saved claim is used without reading the bucket",
         owner=ClaimController,
         function="_claim_one",
         text="revision = await self._claimant.claim(",
-        instead="revision = 1 if self.has_saved_claim else await self._claimant.claim(",
+        replacement="revision = 1 if self.has_saved_claim else await self._claimant.claim(",
         scenario=RACE,
         faults=frozenset({Fault.CRASH}),
-        found_out="they come to rest",
+        breaks="the nodes come to rest",
     ),
     Mutant(
-        name="the guard does not care for another's record",
+        name="the check ignores another node's record",
         owner=ClaimController,
         function="_check_own_record",
         text="action is not ClaimAction.KEEP",
-        instead="action is ClaimAction.WRITE",
+        replacement="action is ClaimAction.WRITE",
         scenario=RACE,
         faults=frozenset({Fault.ROLLBACK}),
-        found_out="one owner",
+        breaks="one owner",
     ),
     Mutant(
-        name="the guard does not care for its record's absence",
+        name="the check ignores that the own record is missing",
         owner=ClaimController,
         function="_check_own_record",
         text="action is not ClaimAction.KEEP",
-        instead="action not in (ClaimAction.KEEP, ClaimAction.WRITE)",
+        replacement="action not in (ClaimAction.KEEP, ClaimAction.WRITE)",
         scenario=RACE,
         faults=frozenset({Fault.EVICT}),
-        found_out="one owner",
+        breaks="one owner",
     ),
     Mutant(
-        name="the guard does not look at what was written before it stood",
+        name="nothing is checked right after the claim",
         owner=ClaimController,
         function="_use",
         text="self._check_own_record()",
-        instead="pass",
+        replacement="pass",
         scenario=RACE,
         faults=frozenset({Fault.EVICT}),
-        found_out="one owner",
+        breaks="one owner",
     ),
     Mutant(
-        name="a lost address stays on the device until another is found",
+        name="a lost address stays on the device until another is claimed",
         owner=ClaimController,
         function="_claim",
         text="self._release()",
-        instead="pass",
+        replacement="pass",
         scenario=MIXED,
         faults=frozenset({Fault.ROLLBACK}),
-        found_out="the loser lets go at once",
+        breaks="the loser releases the address at once",
     ),
     Mutant(
         name="an earlier record is not withdrawn",
         owner=ClaimController,
         function="_use",
         text="await self._claimant.withdraw(store, key)",
-        instead="True",
+        replacement="True",
         scenario=MOVING,
         faults=frozenset(),
-        found_out="they come to rest",
+        breaks="the nodes come to rest",
     ),
     Mutant(
-        name="a record is withdrawn whoever wrote it meanwhile",
+        name="a record is withdrawn without the optimistic lock",
         owner=Claimant,
         function="withdraw",
         text="expected=entry.revision",
-        instead="expected=None",
+        replacement="expected=None",
         scenario=MOVING,
         faults=frozenset({Fault.EVICT}),
-        found_out="nobody overwrites another's record",
+        breaks="no node overwrites another's record",
     ),
     Mutant(
-        name="a restart forgets the runs before it",
+        name="earlier instances are forgotten",
         owner=SavedState,
         function="with_instance",
         text="(*earlier, instance)",
-        instead="(instance,)",
+        replacement="(instance,)",
         scenario=RESTARTED,
         faults=frozenset({Fault.ROLLBACK}),
-        found_out="nobody loses an address without cause",
+        breaks="no node loses an address without cause",
     ),
     Mutant(
-        name="what a run writes, or takes over, is not kept on disk",
+        name="the instance is not saved before the first write",
         owner=ClaimController,
         function="_save_instance",
         text="self._saved_claim.add_instance(self.identity.instance, found)",
-        instead="pass",
+        replacement="pass",
         scenario=RESTARTED,
         faults=frozenset({Fault.ROLLBACK}),
-        found_out="nobody loses an address without cause",
+        breaks="no node loses an address without cause",
     ),
     Mutant(
-        name="what was taken over is unknown once it comes back",
+        name="the instances of records taken over are forgotten",
         owner=ClaimController,
         function="_save_instance",
         text="self.identity = self.identity.after(found)",
-        instead="pass",
+        replacement="pass",
         scenario=LOST_DISK,
         faults=frozenset({Fault.ROLLBACK}),
-        found_out="nobody loses an address without cause",
+        breaks="no node loses an address without cause",
     ),
     Mutant(
-        name="whoever has our key is one of us",
+        name="every record with the own key counts as this installation's",
         owner=policy,
         function="decide_claim",
         text="not starting and not identity.knows(found.instance)",
-        instead="False",
+        replacement="False",
         scenario=COPIES,
-        found_out="they come to rest",
+        breaks="the nodes come to rest",
     ),
     Mutant(
-        name="a copy at another address is no copy",
+        name="a copy with another address is ignored",
         owner=ClaimController,
         function="_check",
         text="self._clone_records()",
-        instead="()",
+        replacement="()",
         scenario=COPY_ELSEWHERE,
-        found_out="they come to rest",
+        breaks="the nodes come to rest",
     ),
 )

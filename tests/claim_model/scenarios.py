@@ -1,4 +1,4 @@
-"""Who may meet, and what may go wrong meanwhile."""
+"""Which machines take part, how they are configured, and what happened before."""
 
 from tests.claim_model.events import A, B, Spec
 from tests.claim_model.world import Scenario
@@ -29,7 +29,7 @@ MOVING = Scenario(
 )
 COPIES = Scenario(
     name="a copy starts",
-    machines=(Spec(name="original"), Spec(name="copy", image_of=0)),
+    machines=(Spec(name="original"), Spec(name="copy", copied_from=0)),
     before=("original starts",),
 )
 REINSTALLED = Scenario(
@@ -38,12 +38,12 @@ REINSTALLED = Scenario(
 )
 LOST_DISK = Scenario(
     name="one has lost its disk, but not its record",
-    machines=(Spec(name="one", forgetful=True),),
+    machines=(Spec(name="one", loses_disk=True),),
     before=("one starts", "one is killed", "one starts"),
 )
 COPY_ELSEWHERE = Scenario(
     name="a copy with another address starts",
-    machines=(Spec(name="original"), Spec(name="copy", image_of=0, addresses=(B,))),
+    machines=(Spec(name="original"), Spec(name="copy", copied_from=0, addresses=(B,))),
     before=("original starts",),
 )
 ALL = (ALONE, RACE, RESTARTED, AUTOMATIC, MIXED, MOVED, MOVING, COPIES, REINSTALLED, LOST_DISK, COPY_ELSEWHERE)

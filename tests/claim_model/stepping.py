@@ -1,4 +1,4 @@
-"""Running a coroutine by hand: it goes on only when it is told to, and says what it waits for."""
+"""Runs a coroutine step by step, without an event loop, and shows what it waits for."""
 
 import asyncio
 import types
@@ -11,12 +11,12 @@ from tests.claim_model.kv import Get, Put
 
 @types.coroutine
 def ask(request: Get | Put) -> Generator[Get | Put, Any, Any]:
-    """Wait for the answer to a request, whenever the explorer gives it."""
+    """Wait until the explorer answers a request; return the answer."""
     return (yield request)
 
 
-class HeldLoop:
-    """As much of an event loop as waiting for an event, and sleeping, need; time passes when `wake` is called."""
+class SteppedLoop:
+    """The part of an event loop that events and sleeping need; a sleep ends when `wake` is called."""
 
     def __init__(self) -> None:
         self._sleep: asyncio.Handle | None = None
@@ -36,37 +36,37 @@ class HeldLoop:
         return self._sleep is not None and not self._sleep.cancelled()
 
     def wake(self) -> None:
-        """Let the sleep end."""
+        """End the sleep."""
         assert self._sleep
         self._sleep._run()
 
 
 class Stepper:
-    """A coroutine, stopped at whatever it waits for. What ends it with an error is raised by `go_on` and `fail`."""
+    """A coroutine that is stopped whenever it waits. `resume` and `fail` raise the error that ends it."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], loop: HeldLoop) -> None:
-        self.request: Get | Put | None = None  # what it asks the bucket, if that is what it waits for
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], loop: SteppedLoop) -> None:
+        self.request: Get | Put | None = None  # the request that it waits for; None: it waits for something else
         self._coroutine = coroutine
         self._loop = loop
         self._future: asyncio.Future[Any] | None = None
 
-    def go_on(self, answer: object = None) -> None:
-        """Give the answer to its request, if it has one, and run for as long as there is nothing to wait for."""
+    def resume(self, answer: object = None) -> None:
+        """Pass the answer to its request, if there is one, and run until it waits."""
         self._run(lambda: self._coroutine.send(answer))
 
     def fail(self, error: BaseException) -> None:
-        """Raise an error where it waits."""
+        """Raise an error where it waits, and run until it waits again."""
         self._run(lambda: self._coroutine.throw(error))
 
     def cancel(self) -> None:
-        """End it, as the end of a session does."""
+        """Cancel it, as the end of a session does."""
         with suppress(asyncio.CancelledError):
             self.fail(asyncio.CancelledError())
 
     def poll(self) -> None:
-        """Go on if what it waits for has happened; not if that is an answer."""
+        """Run on if the future that it waits for is done."""
         if self.request is None and self._future is not None and self._future.done():
-            self.go_on()
+            self.resume()
 
     def _run(self, step: Callable[[], object]) -> None:
         asyncio._set_running_loop(self._loop)  # type: ignore[arg-type]
@@ -81,8 +81,8 @@ class Stepper:
 
 
 def run_at_once(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run a coroutine to its end that gives way to others, but waits for nothing."""
+    """Run a coroutine, which may yield to the event loop but waits for nothing, to its end."""
     with suppress(StopIteration):
         while coroutine.send(None) is None:
             pass
-        raise AssertionError("it waits for something")
+        raise AssertionError("the coroutine waits for something")

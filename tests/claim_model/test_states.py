@@ -1,4 +1,4 @@
-"""Every promise of the claim protocol holds in every state that two machines can come to (docs/claim.md)."""
+"""Every promise of the claim protocol holds in every state that two machines can reach (docs/claim.md)."""
 
 import os
 
@@ -10,13 +10,13 @@ from tests.claim_model.explore import explore
 from tests.claim_model.world import Scenario
 
 MOST_STATES = int(os.environ.get("IKTO_CLAIM_MODEL_STATES", "5000"))
-"""How many states are visited where something may go wrong, the nearest first."""
+"""How many states are visited in scenarios with a fault, the nearest first."""
 
 by_name = pytest.mark.parametrize("scenario", scenarios.ALL, ids=lambda scenario: scenario.name)
 
 
 @by_name
-def test_every_promise_holds_in_every_state_when_nothing_goes_wrong(scenario: Scenario) -> None:
+def test_every_promise_holds_in_every_state_without_faults(scenario: Scenario) -> None:
     findings = explore(replace(scenario, budget=0), most_states=20_000)
     assert not findings.broken, findings
     assert findings.complete
@@ -25,7 +25,7 @@ def test_every_promise_holds_in_every_state_when_nothing_goes_wrong(scenario: Sc
 
 @by_name
 @pytest.mark.timeout(3600)
-def test_every_promise_holds_whatever_goes_wrong_once(scenario: Scenario) -> None:
+def test_every_promise_holds_with_any_single_fault(scenario: Scenario) -> None:
     findings = explore(scenario, MOST_STATES)
     assert not findings.broken, findings
     assert findings.quiet

@@ -1,4 +1,4 @@
-"""Machines, the bucket, and the messages between them; every step of any of them is one of the explorer's."""
+"""The machines, the bucket and the messages between them; the explorer chooses every step."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -9,7 +9,7 @@ import msgspec
 
 from ikto_core.disk.state_file import SavedState
 from ikto_core.errors import NatsError, RevisionConflictError, WriteUnknownError
-from tests.claim_model.events import Answer, Happening, Hear, Look, Phase, Spec, Start
+from tests.claim_model.events import Answer, FollowerRead, MachineView, Phase, PlainEvent, Spec, Start
 from tests.claim_model.kv import Get, Kv, Put
 from tests.claim_model.state_tree import StateTree
 
@@ -17,96 +17,98 @@ T = TypeVar("T")
 
 
 class Fault(Enum):
-    """What may go wrong; each time it does is one fault of the budget."""
+    """What may go wrong; each occurrence costs one of the scenario's budget."""
 
     LOSE = "a request or its answer is lost"
-    DELAY = "a write is thought lost and arrives later, at any time"
+    DELAY = "a write is given up and arrives at any later time"
     CRASH = "an agent is killed"
     RECONNECT = "a session ends and a new one begins"
-    ROLLBACK = "the bucket loses its latest writes, whatever it answered"
+    ROLLBACK = "the bucket loses its latest writes, although it confirmed them"
     EVICT = "an operator deletes a record"
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """Who takes part, and what may go wrong."""
+    """Which machines take part, and what may go wrong."""
 
     name: str
     machines: tuple[Spec, ...]
     faults: frozenset[Fault] = frozenset(Fault)
     budget: int = 1
-    before: tuple[str, ...] = ()  # steps taken beforehand, by name; after each, the world comes to rest
+    before: tuple[str, ...] = ()  # names of the steps taken first; after each, the nodes come to rest
 
 
 class State(NamedTuple):
-    """The whole world at a moment. States with the same past of every part are equal."""
+    """The state of everything at a moment. States whose parts have equal histories are equal."""
 
     kv: Kv
-    courses: tuple[StateTree, ...]
-    answers: tuple[Answer | None, ...]  # on the way to each machine
-    adrift: tuple[Put, ...]  # writes on the way to the bucket that their writers have given up
+    trees: tuple[StateTree, ...]
+    answers: tuple[Answer | None, ...]  # in flight to each machine
+    late_writes: tuple[Put, ...]  # in flight to the bucket, given up by their writers
     budget: int  # faults that may still happen
 
 
 class Step(NamedTuple):
-    """What may happen next, and what the world is then."""
+    """A possible next step, and the state after it."""
 
     name: str
     state: State
-    trespass: str = ""  # whose record was overwritten or deleted; empty: nobody's
+    victim: str = ""  # whose record was overwritten or deleted; empty: no other node's
 
 
-def beginning(scenario: Scenario) -> State:
-    """Return the world before anything but the scenario's own beginning has happened."""
+def initial_state(scenario: Scenario) -> State:
+    """Return the state after the scenario's `before` steps."""
     count = len(scenario.machines)
     state = State(Kv(), tuple(StateTree(spec) for spec in scenario.machines), (None,) * count, (), scenario.budget)
     for name in scenario.before:
         state = next(step.state for step in chain(starts(state), faults(state, frozenset(Fault))) if step.name == name)
-        while flowing := list(flow(state)):
-            state = flowing[0].state
+        while spontaneous := list(spontaneous_steps(state)):
+            state = spontaneous[0].state
     return state
 
 
-def choices(state: State, scenario: Scenario) -> Iterator[Step]:
-    """Yield what may happen next, but does not happen by itself."""
+def optional_steps(state: State, scenario: Scenario) -> Iterator[Step]:
+    """Yield the steps that may happen or not: starts, and faults while the budget lasts."""
     yield from starts(state)
     if state.budget:
         for step in faults(state, scenario.faults):
             yield step._replace(state=step.state._replace(budget=state.budget - 1))
 
 
-def flow(state: State) -> Iterator[Step]:
-    """Yield what happens by itself; when there is nothing, the world is quiet."""
-    for number, progress in enumerate(state.courses):
-        look, name = progress.look, progress.spec.name
-        if look.phase is Phase.ON and look.heard is not state.kv:
-            yield Step(f"{name} hears of the bucket", _moved(state, number, Hear(state.kv)))
-        if look.request:
-            yield _answered(state, number) if state.answers[number] else _arrived(state, number, look.request)
-        if look.sleeping:
-            yield Step(f"{name} wakes", _moved(state, number, Happening.WAKE))
-        if look.phase is Phase.REDIALLING:
-            yield Step(f"{name} dials again", _moved(state, number, Happening.RECONNECT))
-    for put in state.adrift:
+def spontaneous_steps(state: State) -> Iterator[Step]:
+    """Yield the steps that happen sooner or later; a state without any is quiet."""
+    for number, tree in enumerate(state.trees):
+        view, name = tree.view, tree.spec.name
+        if view.phase is Phase.ON and view.followed is not state.kv:
+            yield Step(f"{name} reads the bucket", _after_event(state, number, FollowerRead(state.kv)))
+        if view.request:
+            yield _answered(state, number) if state.answers[number] else _arrived(state, number, view.request)
+        if view.sleeping:
+            yield Step(f"{name} wakes", _after_event(state, number, PlainEvent.WAKE))
+        if view.phase is Phase.REDIALLING:
+            yield Step(f"{name} dials again", _after_event(state, number, PlainEvent.RECONNECT))
+    for put in state.late_writes:
         kv, _ = execute(state.kv, put)
-        adrift = tuple(other for other in state.adrift if other is not put)
+        late_writes = tuple(other for other in state.late_writes if other is not put)
         yield Step(
-            f"a late write of {describe(put)} arrives", state._replace(kv=kv, adrift=adrift), trespass(state.kv, put)
+            f"a late write of {describe(put)} arrives",
+            state._replace(kv=kv, late_writes=late_writes),
+            victim_of(state.kv, put),
         )
 
 
 def starts(state: State) -> Iterator[Step]:
-    """Yield the starts of agents that are not running; whether one is started is nobody's promise."""
-    for number, progress in enumerate(state.courses):
-        if progress.look.phase is Phase.OFF:
-            image_of = progress.spec.image_of if progress.look.run == 0 else None
-            disk = None if image_of is None else state.courses[image_of].look.disk
-            disk = SavedState() if progress.spec.forgetful else disk
-            yield Step(f"{progress.spec.name} starts", _moved(state, number, Start(disk)))
+    """Yield the starts of agents that do not run; none is promised."""
+    for number, tree in enumerate(state.trees):
+        if tree.view.phase is Phase.OFF:
+            copied_from = tree.spec.copied_from if tree.view.run == 0 else None
+            disk = None if copied_from is None else state.trees[copied_from].view.disk
+            disk = SavedState() if tree.spec.loses_disk else disk
+            yield Step(f"{tree.spec.name} starts", _after_event(state, number, Start(disk)))
 
 
 def faults(state: State, allowed: frozenset[Fault]) -> Iterator[Step]:
-    """Yield what may go wrong now."""
-    for number in range(len(state.courses)):
+    """Yield the faults that may happen now."""
+    for number in range(len(state.trees)):
         yield from (step for fault, step in _faults_of_machine(state, number) if fault in allowed)
     if Fault.ROLLBACK in allowed:
         for writes in range(1, state.kv.revision + 1):
@@ -117,17 +119,17 @@ def faults(state: State, allowed: frozenset[Fault]) -> Iterator[Step]:
 
 
 def _faults_of_machine(state: State, number: int) -> Iterator[tuple[Fault, Step]]:
-    progress = state.courses[number]
-    name, request, phase = progress.spec.name, progress.look.request, progress.look.phase
+    tree = state.trees[number]
+    name, request, phase = tree.spec.name, tree.view.request, tree.view.phase
     if request:
-        yield Fault.LOSE, Step(f"what {name} waits for is lost", _unanswered(state, number, request))
+        yield Fault.LOSE, Step(f"{name}'s request or its answer is lost", _unanswered(state, number, request))
     if isinstance(request, Put) and not state.answers[number]:
         late = _unanswered(state, number, request)
-        yield Fault.DELAY, Step(f"{name}'s write is late", late._replace(adrift=(*state.adrift, request)))
+        yield Fault.DELAY, Step(f"{name}'s write is late", late._replace(late_writes=(*state.late_writes, request)))
     if phase in (Phase.ON, Phase.REDIALLING):
-        yield Fault.CRASH, Step(f"{name} is killed", _moved(state, number, Happening.CRASH))
+        yield Fault.CRASH, Step(f"{name} is killed", _after_event(state, number, PlainEvent.CRASH))
     if phase is Phase.ON:
-        yield Fault.RECONNECT, Step(f"{name} reconnects", _moved(state, number, Happening.RECONNECT))
+        yield Fault.RECONNECT, Step(f"{name} reconnects", _after_event(state, number, PlainEvent.RECONNECT))
 
 
 def execute(kv: Kv, request: Get | Put) -> tuple[Kv, Answer]:
@@ -138,10 +140,10 @@ def execute(kv: Kv, request: Get | Put) -> tuple[Kv, Answer]:
     return (after, Answer(after.revision, request.era)) if after else (kv, Answer(RevisionConflictError, request.era))
 
 
-def trespass(kv: Kv, request: Get | Put) -> str:
-    """Say whose record a write takes away, if it is not its writer's own.
+def victim_of(kv: Kv, request: Get | Put) -> str:
+    """Return whose record a write overwrites or deletes; empty: only the writer's own, or none.
 
-    A revision that a rollback gave out twice can't be told from the one that was read: NATS has no better lock.
+    A revision that was assigned twice because of a rollback can't be recognised: NATS has no better lock.
     """
     if isinstance(request, Get) or request.era != kv.era or kv.after(request) is None:
         return ""
@@ -150,41 +152,41 @@ def trespass(kv: Kv, request: Get | Put) -> str:
 
 
 def describe(request: Get | Put) -> str:
-    """Say what a request is, for a trace."""
+    """Return the text of a request, for a trace."""
     verb = "get" if isinstance(request, Get) else "delete" if request.value is None else "put"
     return f"{verb} {request.key[-6:]}"
 
 
 def _arrived(state: State, number: int, request: Get | Put) -> Step:
     kv, answer = execute(state.kv, request)
-    after = state._replace(kv=kv, answers=_with(state.answers, number, answer))
-    return Step(f"{state.courses[number].spec.name}: {describe(request)}", after, trespass(state.kv, request))
+    after = state._replace(kv=kv, answers=_replaced(state.answers, number, answer))
+    return Step(f"{state.trees[number].spec.name}: {describe(request)}", after, victim_of(state.kv, request))
 
 
 def _answered(state: State, number: int) -> Step:
     answer = state.answers[number]
     assert answer
-    return Step(f"{state.courses[number].spec.name} is answered", _moved(state, number, answer))
+    return Step(f"{state.trees[number].spec.name} is answered", _after_event(state, number, answer))
 
 
 def _unanswered(state: State, number: int, request: Get | Put) -> State:
     error: type[NatsError] = NatsError if isinstance(request, Get) else WriteUnknownError
     era = request.era if isinstance(request, Put) else 0
-    return _moved(state, number, Answer(error, era))
+    return _after_event(state, number, Answer(error, era))
 
 
-def _moved(state: State, number: int, event: Answer | Hear | Start | Happening) -> State:
-    """Let something happen to a machine. An answer on the way finds nobody any more if it does not wait for it."""
-    progress = state.courses[number].after(event)
-    waits_still = progress.look.request is not None and not isinstance(event, Answer | Happening)
-    answers = state.answers if waits_still else _with(state.answers, number, None)
-    return state._replace(courses=_with(state.courses, number, progress), answers=answers)
+def _after_event(state: State, number: int, event: Answer | FollowerRead | Start | PlainEvent) -> State:
+    """Return the state after an event of a machine; an answer that it no longer waits for is dropped."""
+    tree = state.trees[number].after(event)
+    still_waits = tree.view.request is not None and not isinstance(event, Answer | PlainEvent)
+    answers = state.answers if still_waits else _replaced(state.answers, number, None)
+    return state._replace(trees=_replaced(state.trees, number, tree), answers=answers)
 
 
-def _with(items: tuple[T, ...], number: int, item: T) -> tuple[T, ...]:
+def _replaced(items: tuple[T, ...], number: int, item: T) -> tuple[T, ...]:
     return (*items[:number], item, *items[number + 1 :])
 
 
-def look_at(state: State) -> Iterator[tuple[Spec, Look]]:
-    """Yield each machine and how it is."""
-    return ((progress.spec, progress.look) for progress in state.courses)
+def machine_views(state: State) -> Iterator[tuple[Spec, MachineView]]:
+    """Yield each machine's specification and state."""
+    return ((tree.spec, tree.view) for tree in state.trees)
