@@ -183,7 +183,7 @@ async def test_a_write_that_is_deleted_before_it_is_read_back_is_repeated(bucket
     assert equal_but_nonce(bucket.found, WANTED)
 
 
-# -- withdrawing -----------------------------------------------------------------------------------------------------
+# -- withdrawing -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
