@@ -1,4 +1,4 @@
-"""A strategy in another process: its `hash()` of text and bytes is another, as it is after each restart of an agent."""
+"""Runs a strategy in another process, where `hash()` of text and bytes differs, as after a restart of the agent."""
 
 import os
 import pickle
@@ -25,7 +25,7 @@ sys.stdout.buffer.write(pickle.dumps(candidates_of(*pickle.loads(sent))))
 
 
 def candidates_of(make: Callable[[], IpamStrategy], requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
-    """Return the first candidates of each request; none for who is not served."""
+    """Return the first candidates of each request; an empty list for a request that is refused."""
     return [_first(make(), asked, count) for asked in requests]
 
 
@@ -37,18 +37,18 @@ def _first(strategy: IpamStrategy, asked: IpamRequest, count: int) -> list[Prefi
 
 
 def candidates_in_new_process(plugin: IpamPlugin, requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
-    """Return what `candidates_of` returns in a new process; skip the test, with the reason, if `make` can't be pickled."""
+    """Return `candidates_of` from a new process; skip the test with a message if the strategy can't be pickled."""
     try:
-        sent = pickle.dumps((unwrap(plugin.make), list(requests), count))  # an installed plugin's is guarded
+        sent = pickle.dumps((unwrap(plugin.make), list(requests), count))  # an installed plugin's `make` is wrapped
     except (pickle.PicklingError, AttributeError, TypeError) as error:
-        pytest.skip(f"I7: `make` is no name of a module, so another process can't have it: {error}")
+        pytest.skip(f"I7: `make` can't be pickled, so it can't run in another process: {error}")
     seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     path = [str(Path(entry or ".").resolve()) for entry in sys.path]
-    ran = subprocess.run(  # noqa: S603 - this Python, and a program of our own
+    ran = subprocess.run(  # noqa: S603 - this Python with a fixed program
         [sys.executable, "-c", _PROGRAM], input=pickle.dumps((path, sent)), capture_output=True,
         check=False, timeout=60, env={**os.environ, "PYTHONHASHSEED": seed},
     )  # fmt: skip
     if ran.returncode:
         raise AssertionError(f"in another process: {ran.stderr.decode(errors='replace')[-500:]}")
-    found: list[list[Prefix]] = pickle.loads(ran.stdout)  # noqa: S301 - what we have just made
+    found: list[list[Prefix]] = pickle.loads(ran.stdout)  # noqa: S301 - written by the program above
     return found
