@@ -9,29 +9,29 @@ from pathlib import Path
 from ikto_core.embedding import RunningAgent, config_of, running_agent
 from ikto_core.plugins import IktoError, PeerAccepted, PeerChanged, PeerRemoved, Resync
 
-Tell = Callable[[str], None]
+Printer = Callable[[str], None]
 
 
-async def orchestrate(members: Mapping[str, object], tell: Tell, *, patience_s: float = 10.0) -> None:
-    """Take part in the mesh until cancelled; IktoError if that is not possible."""
-    async with running_agent(config_of(**members)) as agent:
-        tell(f"VMs get addresses of {await agent.claimed()}")
-        missing = await agent.shown(timeout_s=patience_s)
-        tell(f"VMs may start; not reached yet: {[peer.name for peer in missing]}")
-        await follow(agent, tell)
+async def orchestrate(settings: Mapping[str, object], show: Printer, *, timeout_s: float = 10.0) -> None:
+    """Run an agent until cancelled, and print what happens in the mesh. Raises IktoError if the agent fails."""
+    async with running_agent(config_of(**settings)) as agent:
+        show(f"VMs get addresses of {await agent.claimed()}")
+        missing = await agent.shown(timeout_s=timeout_s)
+        show(f"VMs may start; not reached yet: {[peer.name for peer in missing]}")
+        await follow(agent, show)
 
 
-async def follow(agent: RunningAgent, tell: Tell) -> None:
-    """Tell of the hosts in the mesh, for as long as there are any news."""
+async def follow(agent: RunningAgent, show: Printer) -> None:
+    """Print the hosts of the mesh and every change, until the agent ends."""
     async for event in agent.events():
         match event:
             case Resync(peers=count):
-                tell(f"other hosts: {count}")
+                show(f"other hosts: {count}")
             case PeerAccepted(peer=peer) | PeerChanged(peer=peer):
-                tell(f"{peer.name!r} has {', '.join(peer.subnets)}")  # others chose the name: never print it as it is
+                show(f"{peer.name!r} has {', '.join(peer.subnets)}")  # the name is untrusted text: print its repr
             case PeerRemoved(peer=peer):
-                tell(f"{peer.name!r} is gone")
-            case _:  # later versions tell of more
+                show(f"{peer.name!r} is gone")
+            case _:  # an event of a later version
                 pass
 
 

@@ -1,4 +1,4 @@
-"""The five methods of `ikto_core.device.backend.Backend`."""
+"""The five methods of `ikto_core.plugins.Backend`."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from ikto_backend_uapi import devices
-from ikto_backend_uapi.monitor import monitored
+from ikto_backend_uapi.monitor import watch
 from ikto_core.plugins import DeviceEvent, DevicePatch, DeviceState
 
 T = TypeVar("T")
@@ -16,8 +16,7 @@ T = TypeVar("T")
 class UapiBackend:
     """Drive the userspace WireGuard devices of this network namespace.
 
-    What blocks runs in one thread, in turn: so it may be written plainly, and a call that was cancelled is over before
-    the next one begins.
+    All calls block, so they run in one thread, one after another: a cancelled call ends before the next one starts.
     """
 
     def __init__(self, thread: ThreadPoolExecutor) -> None:
@@ -28,7 +27,7 @@ class UapiBackend:
         return await self._run(partial(devices.read, ifname))
 
     async def create(self, ifname: str) -> None:
-        """Make sure the device exists; a new one is down, with no key and no peers."""
+        """Create the device unless it exists; a new one is down, with no key and no peers."""
         await self._run(partial(devices.create, ifname))
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
@@ -36,12 +35,12 @@ class UapiBackend:
         await self._run(partial(devices.apply, ifname, patch))
 
     async def delete(self, ifname: str) -> None:
-        """Make sure the device does not exist."""
+        """Delete the device if it exists."""
         await self._run(partial(devices.delete, ifname))
 
     def events(self) -> AsyncIterator[DeviceEvent]:
-        """Tell of links and addresses that change, by our own hand too; of peers nobody tells."""
-        return monitored()
+        """Yield changes of links and addresses, this backend's included. Nothing reports changes of peers."""
+        return watch()
 
     async def _run(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)

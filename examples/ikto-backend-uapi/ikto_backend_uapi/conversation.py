@@ -1,4 +1,4 @@
-"""The socket of a userspace WireGuard: a request, an answer; the one place where its errors become ours."""
+"""Requests to a userspace WireGuard process on its socket. Maps its errors to BackendError, in this one place."""
 
 import os
 import socket
@@ -12,36 +12,36 @@ from ikto_backend_uapi.programs import RIGHTS, TIMEOUT_S
 from ikto_core.plugins import BackendError, NoSuchDeviceError
 
 _HINTS = {
-    EADDRINUSE: "Choose another wg_port, or find who has this one: ss -ulpn",
+    EADDRINUSE: "Choose another wg_port, or find the process that uses this one: ss -ulpn",
     EACCES: RIGHTS,
     EPERM: RIGHTS,
 }
 
 
 def socket_of(ifname: str) -> Path:
-    """Return where the process of a device answers."""
+    """Return the path of a device's socket."""
     return Path("/var/run/wireguard") / f"{ifname}.sock"
 
 
 def ask(ifname: str, *lines: str) -> list[tuple[str, str]]:
     """Send a request and return the answer's lines, as name and value. Raises BackendError.
 
-    A request that is refused half-way is carried out up to there.
+    If the process refuses a line of the request, the lines before it have been applied.
     """
     with _connected(ifname) as connection, connection.makefile(encoding="ascii", newline="\n") as answer:
-        with suppress(BrokenPipeError):  # refused before its end was read: the answer says why
+        with suppress(BrokenPipeError):  # the process refused a line and stopped reading: the answer says why
             connection.sendall("".join(f"{line}\n" for line in (*lines, "")).encode())
-        told = [line.rstrip("\n").partition("=") for line in takewhile(lambda line: line != "\n", answer)]
-    pairs = [(name, value) for name, _, value in told]
+        answered = [line.rstrip("\n").partition("=") for line in takewhile(lambda line: line != "\n", answer)]
+    pairs = [(name, value) for name, _, value in answered]
     if not pairs or pairs[-1][0] != "errno":
-        raise NoSuchDeviceError(f"{ifname}: its process ended before it had answered")
+        raise NoSuchDeviceError(f"{ifname}: its process ended before it answered")
     if number := abs(int(pairs.pop()[1])):
         raise _refusal(ifname, number)
     return pairs
 
 
 def wait_until_ended(ifname: str) -> None:
-    """Return once no process answers for the device: it closes its connections as it ends. Else BackendError."""
+    """Return once no process serves the device: it closes its connections when it ends. BackendError on timeout."""
     with suppress(NoSuchDeviceError), _connected(ifname) as connection:
         connection.recv(1)
 
@@ -54,11 +54,11 @@ def _connected(ifname: str) -> Generator[socket.socket, None, None]:
             connection.connect(str(socket_of(ifname)))
             yield connection
         except (FileNotFoundError, ConnectionError):
-            raise NoSuchDeviceError(f"{ifname}: no process answers for it") from None
+            raise NoSuchDeviceError(f"{ifname}: no process serves it") from None
         except TimeoutError:
             raise BackendError(
-                f"{ifname}: its process neither answers nor ends",
-                hint="Does it belong to another network namespace? They share the names of userspace devices.",
+                f"{ifname}: its process does not answer, and does not end",
+                hint="It may belong to another network namespace: namespaces share the names of userspace devices.",
             ) from None
         except OSError as error:
             raise _refusal(ifname, error.errno or 0) from None

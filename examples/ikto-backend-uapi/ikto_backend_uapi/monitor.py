@@ -1,4 +1,4 @@
-"""What happens to links and addresses, as `ip monitor` tells it."""
+"""Watches links and addresses with `ip monitor`."""
 
 import asyncio
 import re
@@ -10,8 +10,8 @@ from ikto_core.plugins import BackendError, DeviceEvent, DeviceEventKind
 _LINE = re.compile(r"(?P<gone>Deleted )?\d+: (?P<ifname>[^\s:@]+)(?P<link>@[^\s:]+:|:)? ")
 
 
-async def monitored() -> AsyncGenerator[DeviceEvent, None]:
-    """Yield an event for each line that is about a device; BackendError once there are no more lines."""
+async def watch() -> AsyncGenerator[DeviceEvent, None]:
+    """Yield an event for each line about a device. Raises BackendError when `ip monitor` ends."""
     try:
         process = await asyncio.create_subprocess_exec(
             "ip", "-oneline", "monitor", "link", "address", stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
@@ -30,9 +30,9 @@ async def monitored() -> AsyncGenerator[DeviceEvent, None]:
 
 
 def event_of(line: str) -> DeviceEvent | None:
-    """Return what a line tells; None if it is about no device. A deleted address is a change."""
-    seen = _LINE.match(line)
-    if not seen:
+    """Return the event of a line; None if it is not about a device. A deleted address is a change of its device."""
+    match = _LINE.match(line)
+    if not match:
         return None
-    gone = seen["gone"] and seen["link"]
-    return DeviceEvent(seen["ifname"], DeviceEventKind.GONE if gone else DeviceEventKind.CHANGED)
+    gone = match["gone"] and match["link"]
+    return DeviceEvent(match["ifname"], DeviceEventKind.GONE if gone else DeviceEventKind.CHANGED)

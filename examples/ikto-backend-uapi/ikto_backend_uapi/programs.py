@@ -1,4 +1,4 @@
-"""Programs run to their end; the one place where what they complain of becomes a BackendError."""
+"""Runs programs. Maps their error messages to BackendError, in this one place."""
 
 import os
 import subprocess
@@ -14,13 +14,13 @@ _PACKAGES = {"ip": "iproute2"}
 def run(*argv: str, stdin: str = "") -> str:
     """Run a program and return what it printed. Raises BackendError if it fails, is missing, or takes a minute.
 
-    It knows nothing of the agent's environment, and what it leaves in the background outlives the agent.
+    The program gets none of the agent's environment except PATH. A process that it leaves behind outlives the agent.
     """
-    with TemporaryFile("w+") as said:  # no pipe: the process that wireguard-go leaves behind would keep it open
+    with TemporaryFile("w+") as output:  # no pipe: the process that wireguard-go leaves behind would keep it open
         try:
-            done = subprocess.run(  # noqa: S603 - no shell, and arguments of our own
+            done = subprocess.run(  # noqa: S603 - no shell, fixed arguments
                 argv,
-                input=stdin, text=True, stdout=said, stderr=said, check=False, timeout=TIMEOUT_S,
+                input=stdin, text=True, stdout=output, stderr=output, check=False, timeout=TIMEOUT_S,
                 env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}, cwd="/", start_new_session=True,
             )  # fmt: skip
         except FileNotFoundError:
@@ -28,13 +28,13 @@ def run(*argv: str, stdin: str = "") -> str:
             raise BackendError(f"there is no program {argv[0]!r}", hint=f"Install the package {package}.") from None
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BackendError(f"{argv[0]} can't be run: {error}") from None
-        said.seek(0)
+        output.seek(0)
         if done.returncode:
-            raise _complaint(argv[0], said.read())
-        return said.read()
+            raise _error(argv[0], output.read())
+        return output.read()
 
 
-def _complaint(program: str, said: str) -> BackendError:
-    denied = any(words in said.lower() for words in ("not permitted", "permission denied"))
-    lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("Command failed")]
+def _error(program: str, output: str) -> BackendError:
+    denied = any(words in output.lower() for words in ("not permitted", "permission denied"))
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("Command failed")]
     return BackendError(f"{program}: {lines[-1] if lines else 'it failed'}", hint=RIGHTS if denied else "")

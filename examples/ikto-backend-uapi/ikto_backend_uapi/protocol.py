@@ -1,4 +1,4 @@
-"""WireGuard's userspace protocol, https://www.wireguard.com/xplatform/, as values: pure."""
+"""Converts between records and WireGuard's userspace protocol (https://www.wireguard.com/xplatform/). Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,10 +19,10 @@ Pairs = Iterable[tuple[str, str]]
 
 
 def device_of(pairs: Pairs) -> DeviceState:
-    """Return the device that the answer to `get=1` tells of, all but its link; ValueError if it makes no sense."""
+    """Return the device in the answer to `get=1`, without its link; ValueError if the answer is invalid."""
     sections: list[list[tuple[str, str]]] = [[]]
     for name, value in pairs:
-        if name == "public_key":  # a peer's lines begin
+        if name == "public_key":  # the first line of a peer
             sections.append([])
         sections[-1].append((name, value))
     device, *peers = sections
@@ -45,14 +45,14 @@ def _peer(pairs: Pairs) -> PeerState:
         endpoint=Endpoint.parse(fields["endpoint"]) if "endpoint" in fields else None,
         allowed_ips=frozenset(Prefix.parse(value) for name, value in pairs if name == "allowed_ip"),
         persistent_keepalive=int(fields.get("persistent_keepalive_interval", 0)),
-        last_handshake=handshake or None,  # 0 is never
+        last_handshake=handshake or None,  # 0: never
         rx_bytes=int(fields.get("rx_bytes", 0)),
         tx_bytes=int(fields.get("tx_bytes", 0)),
     )
 
 
 def interface_lines(patch: DevicePatch) -> Iterator[str]:
-    """Yield what `set=1` is told of the device itself; nothing if the patch names nothing of it."""
+    """Yield the lines of `set=1` for the device itself; none if the patch does not change it."""
     if patch.private_key is not None:
         yield f"private_key={patch.private_key.hex()}"
     if patch.listen_port is not None:
@@ -62,7 +62,7 @@ def interface_lines(patch: DevicePatch) -> Iterator[str]:
 
 
 def peer_lines(patch: DevicePatch) -> Iterator[str]:
-    """Yield what `set=1` is told of peers: additions and changes, then removals."""
+    """Yield the lines of `set=1` for the peers: additions and changes, then removals."""
     for peer in patch.peers:
         yield from _changes(peer)
     for key in patch.remove_peers:

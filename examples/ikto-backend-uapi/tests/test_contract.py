@@ -1,4 +1,4 @@
-"""The backend keeps Ikto's contract on a real wireguard-go."""
+"""Ikto's contract kit on a real wireguard-go."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ from ikto_core.testing import LinuxContract
 
 class TestUapi(LinuxContract):
     programs = ("wg", "wireguard-go")
-    unsupported = {"C14": "wireguard-go 0.0.20220316 does not show the scope"}  # noqa: RUF012 - nobody changes it
+    unsupported = {"C14": "wireguard-go 0.0.20220316 does not show the scope"}  # noqa: RUF012 - never changed
 
     @pytest.fixture
     def plugin(self) -> BackendPlugin:
         [plugin] = ikto_register_backends()
         return plugin
 
-    async def test_a_device_whose_process_has_not_ended_yet_is_made_when_it_has(
+    async def test_create_waits_until_the_process_of_a_deleted_device_has_ended(
         self, backend: Backend, ifname: str
     ) -> None:
         await backend.create(ifname)
@@ -43,7 +43,7 @@ class TestUapi(LinuxContract):
 
 def process_of(ifname: str) -> int:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):  # of a process that has just ended
+        with suppress(OSError):  # the process has just ended
             if path.read_text() == f"wireguard-go\0{ifname}\0":
                 return int(path.parent.name)
     raise LookupError(f"no process serves {ifname}")

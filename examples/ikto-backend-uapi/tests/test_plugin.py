@@ -1,4 +1,4 @@
-"""Ikto finds the backend, and is told what it can't do."""
+"""Ikto finds the backend; what the backend does not support is an error."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ async def test_another_namespace_is_refused(tmp_path: Path) -> None:
             pass
 
 
-async def test_a_missing_program_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_program_is_an_error_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     async with open_uapi(BackendContext(ifname="ikto-absent0", state_dir=tmp_path)) as backend:
         with pytest.raises(NoSuchDeviceError):
@@ -47,5 +47,5 @@ async def test_a_missing_program_is_said(tmp_path: Path, monkeypatch: pytest.Mon
         ("Terminated", None),
     ],
 )
-def test_what_ip_monitor_prints_is_understood(line: str, event: DeviceEvent | None) -> None:
+def test_lines_of_ip_monitor_become_events(line: str, event: DeviceEvent | None) -> None:
     assert event_of(line) == event

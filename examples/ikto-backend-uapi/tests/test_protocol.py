@@ -1,4 +1,4 @@
-"""Text and values, without a device."""
+"""The protocol's text and the records, without a device."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def device_in(text: str) -> DeviceState:
     return device_of((name, value) for name, _, value in (line.partition("=") for line in text.splitlines()))
 
 
-def test_an_answer_is_read() -> None:
+def test_an_answer_is_parsed() -> None:
     assert device_in(ANSWER) == DeviceState(
         private_key=PrivateKey(bytes([8] * 32)),
         listen_port=12912,
@@ -60,12 +60,12 @@ def test_an_answer_is_read() -> None:
     )
 
 
-def test_a_new_device_shows_nothing() -> None:
+def test_a_new_device_is_empty() -> None:
     assert device_in("") == DeviceState()
 
 
 @pytest.mark.parametrize("line", ["listen_port=x", "public_key=00", "public_key=zz", f"public_key={'01' * 33}"])
-def test_what_makes_no_sense_is_an_error(line: str) -> None:
+def test_an_invalid_answer_is_an_error(line: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         device_in(line)
 
