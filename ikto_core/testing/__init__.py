@@ -1,4 +1,7 @@
-"""What tests of Ikto and of its plugins build on: contract kits and stores in memory."""
+"""Contract kits for the authors of plugins: pytest classes that test a backend or an IPAM strategy.
+
+It must never know a particular backend or strategy; the rest of Ikto does not import it.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -20,10 +23,10 @@ _HOMES = {
     "private_key_of": "devices",
 }
 
-if not TYPE_CHECKING:  # else any name would be fine with a type checker
+if not TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> object:
-        """Import a kit when it is asked for: it needs pytest, and the demo uses this package without."""
+        """Import a kit at first use: it needs pytest, which is not installed everywhere."""
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,16 +1,16 @@
-"""The backend contract as tests: inherit `BackendContract`, give it your plugin, and run pytest.
+"""Tests of the backend contract: inherit `BackendContract`, override the fixture `plugin`, and run pytest.
 
     from ikto_core.testing import BackendContract
 
     class TestMyBackend(BackendContract):
-        unsupported = {"C14": "my device has no link-local peers"}  # clause -> why; its tests are skipped, aloud
+        unsupported = {"C14": "no link-local peers on this device"}  # clause -> reason; its tests are skipped
 
         @pytest.fixture
         def plugin(self) -> BackendPlugin:
             return my_plugin
 
-The tests are async: set `asyncio_mode = "auto"` of pytest-asyncio. Each belongs to a clause of
-`ikto_core.device.backend.Backend`, which it names when it fails; docs/reference.md lists them.
+The tests are async: set `asyncio_mode = "auto"` for pytest-asyncio. Each one tests a clause of
+`ikto_core.device.backend.Backend` and names it when it fails; docs/reference.md lists them.
 """
 
 from ikto_core.testing.contract_calls import CallClauses
@@ -19,8 +19,8 @@ from ikto_core.testing.contract_peers import PeerClauses
 
 
 class BackendContract(DeviceClauses, PeerClauses, CallClauses):
-    """What every backend shows. Give the fixture `plugin`; the device `ifname` is made and deleted at will.
+    """Tests of the backend contract. Override the fixture `plugin`; the device `ifname` is created and deleted freely.
 
-    Override `establish`, `unprivileged` and `other_kind` for what only a backend's author can do: without them, what
-    they are for is skipped, aloud.
+    Also override `establish`, `unprivileged` and `other_kind`, which only a backend's author can provide; otherwise
+    the tests that need them are skipped with a message.
     """

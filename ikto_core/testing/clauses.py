@@ -1,4 +1,4 @@
-"""The numbered clauses of `ikto_core.device.backend.Backend`, and the mark that ties a test to one."""
+"""The numbered clauses of `ikto_core.device.backend.Backend`, and the decorator that assigns a test to a clause."""
 
 import inspect
 import re
@@ -12,20 +12,20 @@ P = ParamSpec("P")
 
 
 def clauses_in(text: str, letter: str = "C") -> dict[str, str]:
-    """Return the clauses that a text lists, by name: paragraphs of `C1. …`, however they are wrapped or marked up."""
+    """Return the clauses in a text by name: paragraphs that start with `C1. `, with any wrapping or emphasis."""
     plain = re.sub(r"\s+", " ", text.replace("*", ""))
     parts = re.split(rf" ?\b({letter}\d+)\. ", plain)
     return dict(zip(parts[1::2], map(str.strip, parts[2::2]), strict=True))
 
 
 CLAUSES: Mapping[str, str] = clauses_in(inspect.getdoc(Backend) or "")
-"""What each clause promises: the contract's own words, from the docstring of `Backend`."""
+"""The text of each clause, from the docstring of `Backend`."""
 
 
 def clause(
     name: str,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, None]]], Callable[P, Coroutine[Any, Any, None]]]:
-    """Make a test one of a clause: whatever goes wrong in it is an AssertionError that starts with the name."""
+    """Assign a test to a clause. Any exception in it becomes an AssertionError that starts with the clause's name."""
 
     def decorate(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, Coroutine[Any, Any, None]]:
         @wraps(test)
@@ -42,6 +42,6 @@ def clause(
 
 
 def clause_of(test: Callable[..., object]) -> str:
-    """Return the clause that a test belongs to; empty: to none."""
+    """Return the name of a test's clause; empty if it has none."""
     name = getattr(test, "clause", "")
     return name if isinstance(name, str) else ""

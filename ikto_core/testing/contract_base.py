@@ -1,4 +1,4 @@
-"""What the tests of every clause share: the fixtures, and the hooks for what only a backend's author can do."""
+"""The base of the backend kit: its fixtures, its settings, and the methods that a backend's author overrides."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,39 +16,39 @@ from ikto_core.values.keys import PrivateKey
 
 
 class ContractBase:
-    """Fixtures to give or replace, settings, and hooks that skip aloud where they are not overridden."""
+    """Fixtures and settings of the kit, and methods that skip a test with a message if they are not overridden."""
 
-    unsupported: ClassVar[Mapping[str, str]] = {}  # clause -> why this backend can't keep it; its tests are skipped
-    listen_ports: ClassVar[Sequence[int]] = range(42000, 42016)  # UDP ports that nobody else uses
-    examples: ClassVar[settings] = settings(max_examples=50)  # of the round trip of any two specs
-    patience_s: ClassVar[float] = 60.0  # how long an event may take
-    other_kind: ClassVar[str] = ""  # an interface of this host that is no WireGuard device; empty: there is none
+    unsupported: ClassVar[Mapping[str, str]] = {}  # clause -> why the backend does not keep it; its tests are skipped
+    listen_ports: ClassVar[Sequence[int]] = range(42000, 42016)  # UDP ports that no other program uses
+    examples: ClassVar[settings] = settings(max_examples=50)  # Hypothesis settings for the change between two specs
+    patience_s: ClassVar[float] = 60.0  # how long to wait for an event, in seconds
+    other_kind: ClassVar[str] = ""  # an interface of this host that is not a WireGuard device; empty: none
 
     @pytest.fixture
     def plugin(self) -> BackendPlugin:
-        """Return what opens the backend: the one fixture that must be given."""
-        pytest.fail("give the fixture `plugin`: the BackendPlugin whose backend is to be tested")
+        """Return the plugin that opens the backend. This fixture must be overridden."""
+        pytest.fail("override the fixture `plugin`: return the BackendPlugin to test")
 
     @pytest.fixture
     def ifname(self) -> str:
-        """Return the name of a device that the tests may do anything to."""
+        """Return the name of a device that the tests may create, change and delete."""
         return "ikto-kit0"
 
     @pytest.fixture
     def other_ifname(self) -> str:
-        """Return the name of a second device, as free to use."""
+        """Return the name of a second such device."""
         return "ikto-kit1"
 
     @pytest.fixture
     def context(self, ifname: str, tmp_path: Path) -> BackendContext:
-        """Return what the backend is opened with."""
+        """Return the context with which the backend is opened."""
         return BackendContext(ifname=ifname, state_dir=tmp_path)
 
     @pytest.fixture
     async def backend(
         self, plugin: BackendPlugin, context: BackendContext, other_ifname: str
     ) -> AsyncIterator[Backend]:
-        """Yield the backend; its devices go with the test."""
+        """Yield the backend; its devices are deleted after the test."""
         async with plugin.open(context) as backend:
             yield backend
             for ifname in (context.ifname, other_ifname):
@@ -56,27 +56,27 @@ class ContractBase:
 
     @pytest.fixture
     async def another(self, plugin: BackendPlugin, context: BackendContext) -> AsyncIterator[Backend]:
-        """Yield another hand on the same devices, whose doings `events` tells of: the backend opened once more."""
+        """Yield a second backend for the same devices, whose changes the first one reports as events."""
         async with plugin.open(context) as another:
             yield another
 
     @pytest.fixture(autouse=True)
-    def _supported(self, request: pytest.FixtureRequest) -> None:
+    def _skip_unsupported(self, request: pytest.FixtureRequest) -> None:
         name = clause_of(request.function)
         if unknown := self.unsupported.keys() - CLAUSES.keys():
-            pytest.fail(f"`unsupported` names no clause of the contract: {sorted(unknown)}")
+            pytest.fail(f"`unsupported` names unknown clauses: {sorted(unknown)}")
         if name in self.unsupported:
             pytest.skip(f"{name} is not supported: {self.unsupported[name]}")
 
-    async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:  # noqa: ARG002 - for who overrides it
-        """Complete a handshake with this peer, who speaks first; override it, or C5 and C12 are half shown."""
-        pytest.skip("`establish` is not overridden, so there is no session to keep (C5) or to count (C12)")
+    async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:  # noqa: ARG002 - for overriding methods
+        """Complete a handshake that this peer initiates. Override it to test C5 and C12 in full."""
+        pytest.skip("`establish` is not overridden: the tests of sessions (C5) and counters (C12) need it")
 
     def unprivileged(self) -> AbstractContextManager[None]:
-        """Take away for a while the rights that the backend needs; override it, or C8 is half shown."""
-        pytest.skip("`unprivileged` is not overridden, so nothing is refused for missing rights (C8)")
+        """Return a context in which the process lacks the rights that the backend needs. Override it to test C8."""
+        pytest.skip("`unprivileged` is not overridden: the test of missing rights (C8) needs it")
 
-    async def _become(self, backend: Backend, ifname: str, peers: int) -> DeviceState:
-        """Make the device anew, with peers 1 to `peers`."""
+    async def _device_with_peers(self, backend: Backend, ifname: str, peers: int) -> DeviceState:
+        """Create the device anew with the peers 1 to `peers`, and return it."""
         await new_device(backend, ifname)
         return await apply_spec(backend, ifname, spec_of(peers, listen_port=self.listen_ports[0]))

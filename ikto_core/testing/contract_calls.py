@@ -1,4 +1,4 @@
-"""C8 to C11: calls that fail, that are cancelled, that overlap, and what others do meanwhile."""
+"""Tests of C8 to C11: failed, cancelled and overlapping calls, and changes by other programs."""
 
 import asyncio
 
@@ -28,57 +28,61 @@ from ikto_core.testing.devices import (
 
 
 class CallClauses(ContractBase):
-    """What is promised of calls, whatever becomes of them."""
+    """Clauses about single calls."""
 
     @clause("C8")
-    async def test_an_impossible_name_is_a_backend_error(self, backend: Backend, ifname: str) -> None:
-        """Linux takes 15 bytes."""
+    async def test_an_invalid_name_is_a_backend_error(self, backend: Backend, ifname: str) -> None:
+        """The name of a Linux interface has at most 15 bytes."""
         await expect_error(backend.create(ifname.ljust(16, "x")), BackendError)
 
     @clause("C8")
-    async def test_a_patch_that_fails_can_be_read_and_healed(self, backend: Backend, ifname: str) -> None:
-        """A port that is none fails; what was applied before it does not matter after another read and diff."""
-        await self._become(backend, ifname, 1)
+    async def test_a_device_can_be_repaired_after_a_failed_patch(self, backend: Backend, ifname: str) -> None:
+        """The patch has an invalid port. Another read, diff and apply works, whatever part of it was applied."""
+        await self._device_with_peers(backend, ifname, 1)
         await expect_error(backend.apply(ifname, DevicePatch(listen_port=70000, peers=(create(2),))), BackendError)
         await apply_spec(backend, ifname, spec_of(3, listen_port=self.listen_ports[0]))
 
     @clause("C8")
-    async def test_a_port_in_use_is_said(self, backend: Backend, ifname: str, other_ifname: str) -> None:
-        """Of two links that are up; the second one takes another port then."""
+    async def test_a_port_in_use_is_an_error_with_a_hint(
+        self, backend: Backend, ifname: str, other_ifname: str
+    ) -> None:
+        """Two links that are up can't have the same port. The second one can be given another port after that."""
         taken, free = self.listen_ports[:2]
         for name in (ifname, other_ifname):
             await new_device(backend, name)
         await backend.apply(ifname, DevicePatch(listen_port=taken, up=True))
-        await self._advised(backend, other_ifname, DevicePatch(listen_port=taken, up=True))
+        await self._expect_hint(backend, other_ifname, DevicePatch(listen_port=taken, up=True))
         await apply_spec(backend, other_ifname, spec_of(1, listen_port=free))
 
     @clause("C8")
-    async def test_a_device_of_another_kind_is_left_alone(self, backend: Backend) -> None:
-        """It is somebody else's."""
+    async def test_an_interface_of_another_kind_is_refused_and_unchanged(self, backend: Backend) -> None:
+        """No call changes or deletes an interface that is not a WireGuard device."""
         if not self.other_kind:
-            pytest.skip("C8: `other_kind` names no interface that is no WireGuard device")
+            pytest.skip("C8: `other_kind` is not set to an interface that is not a WireGuard device")
         name = self.other_kind
-        await self._advised(backend, name, DevicePatch(mtu=1400, peers=(create(1),)))
-        for _ in range(2):  # it is still there after the deletion
+        await self._expect_hint(backend, name, DevicePatch(mtu=1400, peers=(create(1),)))
+        for _ in range(2):  # the second time shows that the first one did not delete it
             for call in (backend.create(name), backend.delete(name)):
                 await expect_error(call, BackendError)
             await expect_error(_read(backend, name), BackendError)
 
     @clause("C8")
-    async def test_missing_rights_are_said(self, backend: Backend, ifname: str, other_ifname: str) -> None:
-        """Nothing was done then."""
-        before = await self._become(backend, ifname, 1)
+    async def test_missing_rights_are_an_error_with_a_hint(
+        self, backend: Backend, ifname: str, other_ifname: str
+    ) -> None:
+        """The refused calls change nothing."""
+        before = await self._device_with_peers(backend, ifname, 1)
         await backend.delete(other_ifname)
         with self.unprivileged():
-            await self._advised(backend, ifname, DevicePatch(mtu=1300))
-            await self._advised(backend, ifname, DevicePatch(peers=(create(2),)))
+            await self._expect_hint(backend, ifname, DevicePatch(mtu=1300))
+            await self._expect_hint(backend, ifname, DevicePatch(peers=(create(2),)))
             await expect_error(backend.create(other_ifname), BackendError)
         check_equal(await read_device(backend, ifname), before)
         check_equal(await backend.read(other_ifname), None)
 
     @clause("C9")
-    async def test_what_another_hand_does_is_told(self, backend: Backend, another: Backend, ifname: str) -> None:
-        """A backend whose events end at once tells nothing, and is asked again and again by who needs to know."""
+    async def test_changes_by_another_program_are_events(self, backend: Backend, another: Backend, ifname: str) -> None:
+        """Or the events end at once, because the system can't report changes."""
         mtu = 1300
 
         async def change() -> None:
@@ -86,82 +90,82 @@ class CallClauses(ContractBase):
             mtu += 1
             await another.apply(ifname, DevicePatch(mtu=mtu))
 
-        async def lose() -> None:
+        async def delete() -> None:
             await backend.create(ifname)
             await another.delete(ifname)
 
         await new_device(backend, ifname)
         async with asyncio.timeout(self.patience_s):
             if await event_arrives(backend.events(), change, DeviceEvent(ifname, DeviceEventKind.CHANGED)):
-                await event_arrives(backend.events(), lose, DeviceEvent(ifname, DeviceEventKind.GONE), or_end=False)
+                await event_arrives(backend.events(), delete, DeviceEvent(ifname, DeviceEventKind.GONE), or_end=False)
 
     @clause("C9")
-    async def test_what_another_hand_did_is_read(self, backend: Backend, another: Backend, ifname: str) -> None:
-        """Of the device and of its peers, told of or not: nothing is read from what the backend wrote itself."""
-        before = await self._become(backend, ifname, 2)
+    async def test_changes_by_another_program_are_read(self, backend: Backend, another: Backend, ifname: str) -> None:
+        """A read shows the device and its peers as they are now, with or without an event, not a cached state."""
+        before = await self._device_with_peers(backend, ifname, 2)
         gone = DevicePatch(mtu=1300, remove_peers=frozenset({public_key_of(1)}))
         await another.apply(ifname, gone)
-        stays = {key: peer for key, peer in before.peers.items() if key not in gone.remove_peers}
-        check_equal(await read_device(backend, ifname), replace(before, mtu=1300, peers=stays))
+        remaining = {key: peer for key, peer in before.peers.items() if key not in gone.remove_peers}
+        check_equal(await read_device(backend, ifname), replace(before, mtu=1300, peers=remaining))
         await another.delete(ifname)
         check_equal(await backend.read(ifname), None)
 
     @clause("C10")
-    @pytest.mark.usefixtures("backend")  # it removes the device
-    async def test_a_cancelled_write_is_mended_and_does_not_come_back(
+    @pytest.mark.usefixtures("backend")  # deletes the device after the test
+    async def test_a_cancelled_write_is_not_carried_out_after_a_later_call(
         self, plugin: BackendPlugin, context: BackendContext
     ) -> None:
-        """Cancelled ever later, until one gets through. What is closed has nothing under way."""
+        """Cancels a write later and later, until one completes. A closed backend writes nothing either."""
         many = DevicePatch(peers=tuple(map(create, range(1, 501))))
         few = spec_of(3, listen_port=self.listen_ports[0])
-        delay_s, through = 0.0, False
-        while not through:
+        delay_s, completed = 0.0, False
+        while not completed:
             async with plugin.open(context) as backend:
                 before = await new_device(backend, context.ifname)
-                through = await completes_within(delay_s, backend.apply(context.ifname, many))
+                completed = await completes_within(delay_s, backend.apply(context.ifname, many))
                 await apply_spec(backend, context.ifname, few)
             async with plugin.open(context) as backend:
                 check_equal(await read_device(backend, context.ifname), expected_state(few, before))
             delay_s = delay_s * 2 + 0.001
 
     @clause("C10")
-    async def test_any_call_that_was_cancelled_can_be_made_again(self, backend: Backend, ifname: str) -> None:
-        """A device half made or half deleted is made or deleted then."""
-        delay_s, through = 0.0, False
-        while not through:
+    async def test_any_cancelled_call_can_be_repeated(self, backend: Backend, ifname: str) -> None:
+        """The repeated call completes a device that was created or deleted in part."""
+        delay_s, completed = 0.0, False
+        while not completed:
             await new_device(backend, ifname)
-            through = await completes_within(delay_s, backend.delete(ifname))
+            completed = await completes_within(delay_s, backend.delete(ifname))
             await backend.delete(ifname)
             check_equal(await backend.read(ifname), None)
-            through &= await completes_within(delay_s, backend.create(ifname))
+            completed &= await completes_within(delay_s, backend.create(ifname))
             await backend.create(ifname)
-            through &= await completes_within(delay_s, _read(backend, ifname))
+            completed &= await completes_within(delay_s, _read(backend, ifname))
             check_equal((await read_device(backend, ifname)).peers, {})
             delay_s = delay_s * 2 + 0.001
 
     @clause("C11")
-    async def test_a_read_amid_a_write_shows_a_device_on_the_way(self, backend: Backend, ifname: str) -> None:
-        """Peers that stay are whole, those that come or go may be there in part."""
-        await self._become(backend, ifname, 100)
-        comes = range(101, 301)
-        stay = {number: peer_of(number).allowed_ips for number in range(1, 101)}
-        every = stay | {number: peer_of(number).allowed_ips for number in comes}
+    async def test_a_read_during_a_write_shows_every_peer_that_stays(self, backend: Backend, ifname: str) -> None:
+        """Peers that stay are complete; peers that are added or removed may have a part of their allowed IPs."""
+        await self._device_with_peers(backend, ifname, 100)
+        added = range(101, 301)
+        kept = {number: peer_of(number).allowed_ips for number in range(1, 101)}
+        every = kept | {number: peer_of(number).allowed_ips for number in added}
         for patch in (
-            DevicePatch(peers=tuple(map(create, comes))),
-            DevicePatch(remove_peers=frozenset(map(public_key_of, comes))),
+            DevicePatch(peers=tuple(map(create, added))),
+            DevicePatch(remove_peers=frozenset(map(public_key_of, added))),
         ):
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(backend.apply(ifname, patch))
                 while not writing.done():
                     seen = await allowed_ips_by_number(backend, ifname)
-                    check_equal({number: seen.get(number) for number in stay}, stay)
+                    check_equal({number: seen.get(number) for number in kept}, kept)
                     check_equal([number for number in seen if not seen[number] <= every.get(number, frozenset())], [])
 
-    async def _advised(self, backend: Backend, ifname: str, patch: DevicePatch) -> None:
-        """Fail unless the patch is refused with a hint at what to do."""
+    async def _expect_hint(self, backend: Backend, ifname: str, patch: DevicePatch) -> None:
+        """Fail unless the patch is refused with a hint."""
         error = await expect_error(backend.apply(ifname, patch), BackendError)
         if not error.hint:
-            raise AssertionError(f"there is no hint with {error}")
+            raise AssertionError(f"the error has no hint: {error}")
 
 
 async def _read(backend: Backend, ifname: str) -> None:

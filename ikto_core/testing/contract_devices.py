@@ -1,4 +1,4 @@
-"""C1 to C4, C13 and C15: the device itself, whatever its size, and that it outlives who made it."""
+"""Tests of C1 to C4, C13 and C15: the device as a whole, its size, and that it outlives its backend."""
 
 import asyncio
 from ipaddress import ip_interface
@@ -29,25 +29,25 @@ from ikto_core.values.addressing import Prefix
 
 
 class DeviceClauses(ContractBase):
-    """What is promised of a device as a whole."""
+    """Clauses about a device as a whole."""
 
     @clause("C1")
-    async def test_create_makes_a_device_that_is_down_and_empty(self, backend: Backend, ifname: str) -> None:
-        """A new device shows nothing of an old one."""
-        await self._become(backend, ifname, 2)
+    async def test_a_new_device_is_down_and_empty(self, backend: Backend, ifname: str) -> None:
+        """It keeps nothing of a deleted device of the same name."""
+        await self._device_with_peers(backend, ifname, 2)
         new = await new_device(backend, ifname)
         check_equal((new.up, new.private_key, new.peers, new.addresses), (False, None, {}, frozenset()))
 
     @clause("C1")
     async def test_create_of_a_device_that_exists_changes_nothing(self, backend: Backend, ifname: str) -> None:
-        """Key, port, addresses, peers and link stay."""
-        before = await self._become(backend, ifname, 2)
+        """Key, port, addresses, peers and link state stay."""
+        before = await self._device_with_peers(backend, ifname, 2)
         await backend.create(ifname)
         check_equal(await read_device(backend, ifname), before)
 
     @clause("C2")
     async def test_an_absent_device_reads_as_none_and_can_be_deleted(self, backend: Backend, ifname: str) -> None:
-        """Deleted once or twice, it is not there."""
+        """It can be deleted repeatedly."""
         await new_device(backend, ifname)
         for _ in range(2):
             await backend.delete(ifname)
@@ -55,16 +55,16 @@ class DeviceClauses(ContractBase):
 
     @clause("C3")
     async def test_apply_to_an_absent_device_is_an_error(self, backend: Backend, ifname: str) -> None:
-        """And does not make one."""
+        """It does not create the device."""
         await backend.delete(ifname)
         for patch in (DevicePatch(fwmark=1), DevicePatch(peers=(create(1),)), DevicePatch(up=True)):
             await expect_error(backend.apply(ifname, patch), NoSuchDeviceError)
         check_equal(await backend.read(ifname), None)
 
     @clause("C4")
-    async def test_a_patch_of_one_member_changes_that_member(self, backend: Backend, ifname: str) -> None:
-        """Nothing else of the device, none of its peers."""
-        await self._become(backend, ifname, 3)
+    async def test_a_patch_of_one_field_changes_that_field_only(self, backend: Backend, ifname: str) -> None:
+        """The rest of the device and its peers are unchanged."""
+        await self._device_with_peers(backend, ifname, 3)
         port = self.listen_ports[1]
         for change in ({"private_key": private_key_of(2)}, {"listen_port": port}, {"mtu": 1380}, {"fwmark": 0}, {}):
             before = await read_device(backend, ifname)
@@ -72,9 +72,9 @@ class DeviceClauses(ContractBase):
             check_equal(await read_device(backend, ifname), replace(before, **change))
 
     @clause("C4")
-    async def test_addresses_of_one_subnet_come_and_go(self, backend: Backend, ifname: str) -> None:
-        """Linux deletes an IPv4 subnet's later addresses with the first one, unless told to promote them."""
-        present = (await self._become(backend, ifname, 0)).addresses
+    async def test_addresses_of_one_subnet_are_added_and_removed(self, backend: Backend, ifname: str) -> None:
+        """Linux removes an IPv4 subnet's secondary addresses with its primary one if promote_secondaries is off."""
+        present = (await self._device_with_peers(backend, ifname, 0)).addresses
         for texts in (["10.78.0.2/16"], ["10.78.0.1/16", "10.78.0.3/16", "fd78::1/64", "fd78::2/64"], []):
             wanted = frozenset(map(ip_interface, texts))
             await backend.apply(ifname, DevicePatch(add_addresses=wanted, remove_addresses=present))
@@ -82,9 +82,9 @@ class DeviceClauses(ContractBase):
             check_equal(present, wanted)
 
     @clause("C4")
-    async def test_the_link_goes_down_and_up_with_all_its_peers(self, backend: Backend, ifname: str) -> None:
-        """Again and again, with no other change: an IPv6 address stays too."""
-        await self._become(backend, ifname, 2)
+    async def test_the_link_goes_down_and_up_without_other_changes(self, backend: Backend, ifname: str) -> None:
+        """Its peers and its addresses stay, the IPv6 ones included."""
+        await self._device_with_peers(backend, ifname, 2)
         await backend.apply(ifname, DevicePatch(add_addresses=frozenset({ip_interface("fd78::1/64")})))
         before = await read_device(backend, ifname)
         for up in (True, False, False, True):
@@ -93,8 +93,8 @@ class DeviceClauses(ContractBase):
 
     @clause("C4")
     async def test_an_address_changes_its_prefix_length(self, backend: Backend, ifname: str) -> None:
-        """Of one address Linux keeps two IPv4 prefix lengths, but one IPv6 prefix length."""
-        await self._become(backend, ifname, 0)
+        """Linux can have an IPv4 address with two prefix lengths, but an IPv6 address with one only."""
+        await self._device_with_peers(backend, ifname, 0)
         present = (await read_device(backend, ifname)).addresses
         for texts in (["10.78.0.1/24", "fd78::1/64"], ["10.78.0.1/16", "fd78::1/48"]):
             wanted = frozenset(map(ip_interface, texts))
@@ -104,15 +104,15 @@ class DeviceClauses(ContractBase):
 
     @clause("C13")
     @pytest.mark.parametrize("peers", [0, 1, 1000])
-    async def test_any_number_of_peers_is_shown_and_goes_again(self, backend: Backend, ifname: str, peers: int) -> None:
-        """Added in one patch, removed in another."""
-        await self._become(backend, ifname, peers)
+    async def test_any_number_of_peers_is_added_and_removed(self, backend: Backend, ifname: str, peers: int) -> None:
+        """One patch adds them, another one removes them."""
+        await self._device_with_peers(backend, ifname, peers)
         await apply_spec(backend, ifname, spec_of(0, listen_port=self.listen_ports[0]))
 
     @clause("C13")
-    async def test_any_device_becomes_any_other(self, backend: Backend, ifname: str) -> None:
-        """Of the same keys and prefixes, so that much moves between peers."""
-        loop = asyncio.get_running_loop()  # Hypothesis is synchronous: it runs in a thread, and the backend here
+    async def test_any_device_can_be_changed_to_any_other(self, backend: Backend, ifname: str) -> None:
+        """Both have the same keys and prefixes, so that many prefixes move between peers."""
+        loop = asyncio.get_running_loop()  # Hypothesis is synchronous: it runs in a thread, the backend in this loop
 
         @settings(self.examples, deadline=None)
         @given(specs=spec_pairs(self.listen_ports))
@@ -122,8 +122,8 @@ class DeviceClauses(ContractBase):
         await asyncio.to_thread(example)
 
     @clause("C13")
-    async def test_a_peer_of_600_allowed_ips_is_written_and_read_whole(self, backend: Backend, ifname: str) -> None:
-        """They don't fit in one message to a kernel; all but 50 stay when those go."""
+    async def test_a_peer_with_600_allowed_ips_is_written_and_read(self, backend: Backend, ifname: str) -> None:
+        """They don't fit in one netlink message. Then 50 of them are removed, and the others stay."""
         await new_device(backend, ifname)
         whole = replace(peer_of(1), allowed_ips=frozenset(Prefix.parse(f"fd10:{n:x}::/32") for n in range(600)))
         fewer = replace(whole, allowed_ips=frozenset(sorted(whole.allowed_ips)[50:]))
@@ -132,11 +132,9 @@ class DeviceClauses(ContractBase):
             await apply_spec(backend, ifname, replace(spec, peers={**spec.peers, peer.public_key: peer}))
 
     @clause("C15")
-    @pytest.mark.usefixtures("backend")  # it removes the device
-    async def test_a_device_outlives_the_closing_of_its_backend(
-        self, plugin: BackendPlugin, context: BackendContext
-    ) -> None:
-        """Tunnels outlive an agent's restart: who opens the backend next finds what the last one left."""
+    @pytest.mark.usefixtures("backend")  # deletes the device after the test
+    async def test_a_device_outlives_its_backend(self, plugin: BackendPlugin, context: BackendContext) -> None:
+        """The next backend that is opened finds the device unchanged: tunnels survive a restart of the agent."""
         async with plugin.open(context) as first:
             await new_device(first, context.ifname)
             before = await apply_spec(first, context.ifname, spec_of(2, listen_port=self.listen_ports[0]))

@@ -1,4 +1,4 @@
-"""C4 to C7, C12 and C14: peers, their sessions, and what belongs to which."""
+"""Tests of C4 to C7, C12 and C14: peers, their sessions and their allowed IPs."""
 
 from typing import ClassVar
 
@@ -24,14 +24,14 @@ from ikto_core.values.keys import PresharedKey
 
 
 class PeerClauses(ContractBase):
-    """What is promised of a device's peers."""
+    """Clauses about the peers of a device."""
 
     local_link: ClassVar[str] = "lo"  # a link of this host, for the scope of a link-local address
 
     @clause("C4")
-    async def test_a_peer_patch_of_one_member_changes_that_member(self, backend: Backend, ifname: str) -> None:
-        """Nothing else of the peer, no other peer."""
-        await self._become(backend, ifname, 3)
+    async def test_a_peer_patch_of_one_field_changes_that_field_only(self, backend: Backend, ifname: str) -> None:
+        """The rest of the peer and the other peers are unchanged."""
+        await self._device_with_peers(backend, ifname, 3)
         key = public_key_of(3)
         for patch in (
             PeerPatch(public_key=key),
@@ -54,16 +54,16 @@ class PeerClauses(ContractBase):
 
     @clause("C5")
     async def test_a_peer_both_added_and_removed_is_absent(self, backend: Backend, ifname: str) -> None:
-        """Removals come last."""
-        await self._become(backend, ifname, 1)
+        """Removals are carried out last."""
+        await self._device_with_peers(backend, ifname, 1)
         keys = frozenset({public_key_of(1), public_key_of(2)})
         await backend.apply(ifname, DevicePatch(peers=(create(1), create(2)), remove_peers=keys))
         check_equal((await read_device(backend, ifname)).peers, {})
 
     @clause("C5")
     async def test_no_write_drops_the_session_of_a_peer_that_stays(self, backend: Backend, ifname: str) -> None:
-        """Neither its own changes, nor those of other peers or of the device, nor to write what is there."""
-        session = await self._session(backend, ifname)
+        """Writes to the peer itself, to other peers and to the device, with changes and without."""
+        session = await self._peer_with_session(backend, ifname)
         addresses = (await read_device(backend, ifname)).addresses
         again = PeerPatch(public_key=session.public_key, create=True, allowed_ips=session.allowed_ips)
         for patch in (
@@ -78,12 +78,12 @@ class PeerClauses(ContractBase):
             await backend.apply(ifname, patch)
             after = await session_of(backend, ifname, session.public_key)
             if after.last_handshake != session.last_handshake:
-                raise AssertionError(f"the session is another one after {patch}")
+                raise AssertionError(f"the session was dropped by {patch}")
 
     @clause("C6")
-    async def test_a_peer_that_gains_a_prefix_takes_it_from_its_owner(self, backend: Backend, ifname: str) -> None:
-        """The old owner is not named, and keeps its other prefixes."""
-        await self._become(backend, ifname, 2)
+    async def test_a_prefix_given_to_a_peer_is_removed_from_its_owner(self, backend: Backend, ifname: str) -> None:
+        """The patch does not name the old owner, which keeps its other prefixes."""
+        await self._device_with_peers(backend, ifname, 2)
         moved, *kept = sorted(peer_of(1).allowed_ips)
         gains = PeerPatch(public_key=public_key_of(2), allowed_ips=frozenset({moved}))
         await backend.apply(ifname, DevicePatch(peers=(gains,)))
@@ -91,53 +91,53 @@ class PeerClauses(ContractBase):
 
     @clause("C6")
     async def test_two_peers_swap_their_prefixes_in_one_patch(self, backend: Backend, ifname: str) -> None:
-        """Whichever is written first."""
+        """In either order of the peers."""
         for order in (1, -1):
-            await self._become(backend, ifname, 2)
+            await self._device_with_peers(backend, ifname, 2)
             swapped = {1: peer_of(2).allowed_ips, 2: peer_of(1).allowed_ips}
             patches = [PeerPatch(public_key=public_key_of(n), allowed_ips=ips) for n, ips in swapped.items()]
             await backend.apply(ifname, DevicePatch(peers=tuple(patches[::order])))
             check_equal(await allowed_ips_by_number(backend, ifname), swapped)
 
     @clause("C6")
-    async def test_a_prefix_within_another_peers_prefix_moves_nothing(self, backend: Backend, ifname: str) -> None:
-        """Only an equal prefix has one owner; of nested ones the longest match decides."""
-        await self._become(backend, ifname, 2)
+    async def test_nested_prefixes_can_belong_to_different_peers(self, backend: Backend, ifname: str) -> None:
+        """Only equal prefixes exclude each other; among nested ones WireGuard uses the longest match."""
+        await self._device_with_peers(backend, ifname, 2)
         nested = {1: frozenset({Prefix.parse("10.0.0.0/8")}), 2: frozenset({Prefix.parse("10.0.0.0/9")})}
         patches = (PeerPatch(public_key=public_key_of(n), allowed_ips=ips) for n, ips in nested.items())
         await backend.apply(ifname, DevicePatch(peers=tuple(patches)))
         check_equal(await allowed_ips_by_number(backend, ifname), nested)
 
     @clause("C7")
-    async def test_what_names_an_absent_peer_does_nothing(self, backend: Backend, ifname: str) -> None:
-        """Not even where it names a prefix that another peer has."""
-        before = await self._become(backend, ifname, 2)
-        thief = PeerPatch(public_key=public_key_of(3), allowed_ips=peer_of(1).allowed_ips, persistent_keepalive=5)
-        await backend.apply(ifname, DevicePatch(peers=(thief,), remove_peers=frozenset({public_key_of(4)})))
+    async def test_a_patch_for_an_absent_peer_does_nothing(self, backend: Backend, ifname: str) -> None:
+        """Not even if it names a prefix that another peer has."""
+        before = await self._device_with_peers(backend, ifname, 2)
+        absent = PeerPatch(public_key=public_key_of(3), allowed_ips=peer_of(1).allowed_ips, persistent_keepalive=5)
+        await backend.apply(ifname, DevicePatch(peers=(absent,), remove_peers=frozenset({public_key_of(4)})))
         check_equal(await read_device(backend, ifname), before)
 
     @clause("C6")
     async def test_a_peer_changes_its_key(self, backend: Backend, ifname: str) -> None:
-        """In one patch: the new one comes with all the prefixes, then the old one goes, and takes none along."""
-        await self._become(backend, ifname, 2)
-        heir = replace(create(9), allowed_ips=peer_of(1).allowed_ips, endpoint=peer_of(1).endpoint)
-        await backend.apply(ifname, DevicePatch(peers=(heir,), remove_peers=frozenset({public_key_of(1)})))
+        """One patch adds the new key with all the prefixes and removes the old key, which takes no prefix with it."""
+        await self._device_with_peers(backend, ifname, 2)
+        successor = replace(create(9), allowed_ips=peer_of(1).allowed_ips, endpoint=peer_of(1).endpoint)
+        await backend.apply(ifname, DevicePatch(peers=(successor,), remove_peers=frozenset({public_key_of(1)})))
         check_equal(
             await allowed_ips_by_number(backend, ifname), {2: peer_of(2).allowed_ips, 9: peer_of(1).allowed_ips}
         )
 
     @clause("C12")
-    async def test_a_peer_that_nobody_spoke_with_has_no_handshake(self, backend: Backend, ifname: str) -> None:
-        """None, not 1970."""
-        await self._become(backend, ifname, 3)
+    async def test_a_peer_without_a_handshake_shows_none(self, backend: Backend, ifname: str) -> None:
+        """Its last handshake is None, not a time in 1970, and its counters are zero."""
+        await self._device_with_peers(backend, ifname, 3)
         state = await backend.read(ifname)
         for peer in state.peers.values() if state else ():
             check_equal((peer.last_handshake, peer.rx_bytes, peer.tx_bytes), (None, 0, 0))
 
     @clause("C12")
-    async def test_traffic_is_counted_and_no_write_of_others_sets_it_back(self, backend: Backend, ifname: str) -> None:
+    async def test_traffic_is_counted_and_other_writes_do_not_reset_it(self, backend: Backend, ifname: str) -> None:
         """A handshake is traffic in both directions."""
-        before = await self._session(backend, ifname)
+        before = await self._peer_with_session(backend, ifname)
         for patch in (
             DevicePatch(fwmark=9),
             DevicePatch(peers=(create(3),), remove_peers=frozenset({public_key_of(2)})),
@@ -145,19 +145,19 @@ class PeerClauses(ContractBase):
             await backend.apply(ifname, patch)
             after = await session_of(backend, ifname, before.public_key)
             if after.rx_bytes < before.rx_bytes or after.tx_bytes < before.tx_bytes:
-                raise AssertionError(f"the counters went back from {before} to {after}")
+                raise AssertionError(f"the counters decreased from {before} to {after}")
 
     @clause("C14")
     async def test_a_link_local_endpoint_keeps_its_scope(self, backend: Backend, ifname: str) -> None:
-        """Without it nobody could tell on which link the address is."""
-        await self._become(backend, ifname, 0)
+        """Without the scope the link of the address is unknown."""
+        await self._device_with_peers(backend, ifname, 0)
         endpoint = Endpoint.parse(f"[fe80::1%{self.local_link}]:9")
         await backend.apply(ifname, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
         check_equal((await read_device(backend, ifname)).peers[public_key_of(1)].endpoint, endpoint)
 
-    async def _session(self, backend: Backend, ifname: str) -> PeerState:
-        """Return a peer, beside two others, that has just made a session with the device."""
-        await self._become(backend, ifname, 2)
+    async def _peer_with_session(self, backend: Backend, ifname: str) -> PeerState:
+        """Return a peer that has just completed a handshake with a device that has two other peers."""
+        await self._device_with_peers(backend, ifname, 2)
         peer = private_key_of(200)
         await backend.apply(ifname, DevicePatch(peers=(PeerPatch(public_key=peer.public(), create=True),)))
         await self.establish(backend, ifname, peer)

@@ -1,4 +1,4 @@
-"""Devices to write in tests, and how to compare them with what is read."""
+"""Helpers for tests of backends: devices to write, and functions that compare them with the device that is read."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -21,17 +21,17 @@ E = TypeVar("E", bound=Exception)
 
 
 def private_key_of(number: int) -> PrivateKey:
-    """Return a private key, clamped, that differs for each number below 256."""
+    """Return a clamped private key; numbers below 256 give different keys."""
     return PrivateKey(bytes([8, *([number] * 30), 64]))
 
 
 def public_key_of(number: int) -> PublicKey:
-    """Return a public key that differs for each number from 1."""
+    """Return a public key; numbers from 1 give different keys."""
     return PublicKey(number.to_bytes(32, "big"))
 
 
 def peer_of(number: int) -> PeerSpec:
-    """Return a peer with a /32 and a /64, whose endpoint is IPv4 or IPv6 by turns; 1 to 65535."""
+    """Return a peer with a /32 and a /64; odd numbers have an IPv6 endpoint, even ones IPv4. Numbers: 1 to 65535."""
     low = f"{number >> 8}.{number & 255}"
     return PeerSpec(
         public_key=public_key_of(number),
@@ -54,7 +54,7 @@ def create(number: int) -> PeerPatch:
 
 
 def spec_of(peers: int, *, listen_port: int) -> DeviceSpec:
-    """Return a device with one IPv4 address and the peers 1 to `peers`."""
+    """Return the spec of a device with one IPv4 address and the peers 1 to `peers`."""
     specs = [peer_of(number) for number in range(1, peers + 1)]
     return DeviceSpec(
         private_key=private_key_of(1),
@@ -68,7 +68,7 @@ def spec_of(peers: int, *, listen_port: int) -> DeviceSpec:
 
 @st.composite
 def spec_pairs(draw: st.DrawFn, listen_ports: Sequence[int]) -> tuple[DeviceSpec, DeviceSpec]:
-    """Draw what one device is first and what it becomes: they share keys and prefixes, so that much moves."""
+    """Draw two specs for one device. They share keys and prefixes, so that many prefixes move between peers."""
     keys = st.sampled_from(draw(st.lists(public_keys(), min_size=4, max_size=4, unique=True)))
     pool = st.sampled_from(draw(st.lists(prefixes(), min_size=6, max_size=6, unique=True)))
     peers = peer_maps(keys, pool, max_size=4)
@@ -77,7 +77,7 @@ def spec_pairs(draw: st.DrawFn, listen_ports: Sequence[int]) -> tuple[DeviceSpec
 
 
 def without_counters(state: DeviceState) -> DeviceState:
-    """Return the device without what changes by itself: handshakes and counters."""
+    """Return the device without handshakes and counters, which change by themselves."""
     return replace(state, peers={key: _peer_without_counters(peer) for key, peer in state.peers.items()})
 
 
@@ -86,7 +86,7 @@ def _peer_without_counters(peer: PeerState) -> PeerState:
 
 
 def expected_state(spec: DeviceSpec, before: DeviceState) -> DeviceState:
-    """Return the settled device that `spec` makes of `before`: what the spec leaves open stays as it was."""
+    """Return the device that must result if `spec` is applied to `before`: fields that the spec omits stay."""
     return DeviceState(
         private_key=spec.private_key,
         listen_port=spec.listen_port,
@@ -109,22 +109,22 @@ def _expected_peer(spec: PeerSpec, before: PeerState | None) -> PeerState:
 
 
 def check_equal(found: object, wanted: object) -> None:
-    """Fail unless what was read is what was promised."""
+    """Raise AssertionError unless the values are equal."""
     if found != wanted:
-        raise AssertionError(f"it shows {found}, not {wanted}")
+        raise AssertionError(f"found {found}, expected {wanted}")
 
 
 async def expect_error(call: Awaitable[None], error: type[E]) -> E:
-    """Return the error that the call raises; fail unless it is an `error`."""
+    """Return the error that the call raises; AssertionError if it does not raise an `error`."""
     try:
         await call
     except error as caught:
         return caught
-    raise AssertionError(f"it did not raise {error.__name__}")
+    raise AssertionError(f"the call did not raise {error.__name__}")
 
 
 async def completes_within(delay_s: float, call: Awaitable[None]) -> bool:
-    """Cancel the call after a while; return whether it got through before."""
+    """Return True if the call completes within `delay_s`; otherwise cancel it and return False."""
     try:
         async with asyncio.timeout(delay_s):
             await call
@@ -135,19 +135,19 @@ async def completes_within(delay_s: float, call: Awaitable[None]) -> bool:
 
 async def event_arrives(
     events: AsyncIterator[DeviceEvent],
-    deed: Callable[[], Awaitable[None]],
+    action: Callable[[], Awaitable[None]],
     wanted: DeviceEvent,
     *,
     or_end: bool = True,
 ) -> bool:
-    """Do a deed, again and again, until the wanted event comes; False if the events end, where that is allowed.
+    """Repeat an action until the wanted event arrives. Return False if the events end and `or_end` allows it.
 
-    Again, for who has only begun to listen may miss the first.
+    The action is repeated because the backend may not listen yet when it is first done.
     """
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(_wait_for(events, wanted))
         while not listening.done():
-            await deed()
+            await action()
             await asyncio.wait({listening}, timeout=0.1)
     if not (listening.result() or or_end):
         raise AssertionError(f"the events ended before {wanted}")
@@ -165,7 +165,7 @@ async def _wait_for(events: AsyncIterator[DeviceEvent], wanted: DeviceEvent) -> 
 
 
 async def read_device(backend: Backend, ifname: str) -> DeviceState:
-    """Return the settled device; AssertionError if it is absent."""
+    """Read a device without handshakes and counters; AssertionError if it is absent."""
     state = await backend.read(ifname)
     if state is None:
         raise AssertionError("the device is absent")
@@ -173,40 +173,40 @@ async def read_device(backend: Backend, ifname: str) -> DeviceState:
 
 
 async def allowed_ips_by_number(backend: Backend, ifname: str) -> dict[int, frozenset[Prefix]]:
-    """Return the allowed IPs of each peer, by its number."""
+    """Return the allowed IPs of each peer by the number of its public key."""
     state = await read_device(backend, ifname)
     return {int.from_bytes(key, "big"): peer.allowed_ips for key, peer in state.peers.items()}
 
 
 async def session_of(backend: Backend, ifname: str, peer: PublicKey) -> PeerState:
-    """Return a peer that a session was made with, and traffic counted; AssertionError if there was none."""
+    """Return a peer as it is read; AssertionError if it has no handshake or no traffic."""
     state = await backend.read(ifname)
     found = state.peers.get(peer) if state else None
     if not (found and found.last_handshake and found.rx_bytes and found.tx_bytes):
-        raise AssertionError(f"there is no session with the peer: {found}")
+        raise AssertionError(f"no session with the peer: {found}")
     return found
 
 
 async def new_device(backend: Backend, ifname: str) -> DeviceState:
-    """Return a new device, whatever there was."""
+    """Delete the device if it exists, create it, and return it."""
     await backend.delete(ifname)
     await backend.create(ifname)
     return await read_device(backend, ifname)
 
 
 async def apply_spec(backend: Backend, ifname: str, spec: DeviceSpec) -> DeviceState:
-    """Apply what differs from `spec`, and fail unless the device shows it then."""
+    """Apply the difference between the device and `spec`; AssertionError unless the device shows the spec then."""
     before = await read_device(backend, ifname)
     await backend.apply(ifname, diff(spec, before))
     after = await read_device(backend, ifname)
-    for member, wanted in asdict(expected_state(spec, before)).items():
-        if getattr(after, member) != wanted:
-            raise AssertionError(f"{member} shows {getattr(after, member)}, not {wanted}")
+    for field, wanted in asdict(expected_state(spec, before)).items():
+        if getattr(after, field) != wanted:
+            raise AssertionError(f"{field} is {getattr(after, field)}, expected {wanted}")
     return after
 
 
 async def apply_specs(backend: Backend, ifname: str, *specs: DeviceSpec) -> None:
-    """Make a new device, and let it become each spec after the other."""
+    """Create a new device and apply the specs one after the other."""
     await new_device(backend, ifname)
     for spec in specs:
         await apply_spec(backend, ifname, spec)

@@ -1,4 +1,4 @@
-"""What the tests of every clause share: the fixture, the promises to declare, and how candidates are drawn."""
+"""The base of the IPAM kit: its fixture, its settings, and helpers that draw candidates."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,71 +20,71 @@ from ikto_core.values.addressing import Prefix
 Check = Callable[[IpamRequest, Sequence[Prefix]], None]
 
 LINES_PER_REQUEST, LINES_PER_TAKEN, LINES_PER_CANDIDATE = 5_000, 200, 2_000
-"""How much Python a strategy may run: several times what the dearest of the built-in ones does."""
+"""How many lines of Python a strategy may run: several times what the slowest built-in strategy needs."""
 
 
 class IpamBase:
-    """The fixture to give, and what a strategy may declare."""
+    """The fixture and the settings of the kit."""
 
-    unsupported: ClassVar[Mapping[str, str]] = {}  # clause -> why this strategy can't keep it; its tests are skipped
-    deterministic: ClassVar[bool] = False  # whether it promises to draw nothing from `random`
-    names: ClassVar[Sequence[str]] = ("node-7", "node-8")  # of nodes that it serves
-    unservable: ClassVar[Sequence[str]] = ()  # names of nodes that it must refuse
-    examples: ClassVar[settings] = settings(max_examples=50)  # of small meshes
+    unsupported: ClassVar[Mapping[str, str]] = {}  # clause -> why the strategy does not keep it; its tests are skipped
+    deterministic: ClassVar[bool] = False  # True if the strategy draws nothing from `request.random`
+    names: ClassVar[Sequence[str]] = ("node-7", "node-8")  # node names that the strategy serves
+    unservable: ClassVar[Sequence[str]] = ()  # node names that the strategy must refuse
+    examples: ClassVar[settings] = settings(max_examples=50)  # Hypothesis settings for small meshes
 
     @pytest.fixture
     def plugin(self) -> IpamPlugin:
-        """Return what makes the strategy: the one fixture that must be given."""
-        pytest.fail("give the fixture `plugin`: the IpamPlugin whose strategy is to be tested")
+        """Return the plugin that makes the strategy. This fixture must be overridden."""
+        pytest.fail("override the fixture `plugin`: return the IpamPlugin to test")
 
     @pytest.fixture(autouse=True)
-    def _supported(self, request: pytest.FixtureRequest) -> None:
+    def _skip_unsupported(self, request: pytest.FixtureRequest) -> None:
         name = clause_of(request.function)
         if unknown := self.unsupported.keys() - IPAM_CLAUSES.keys():
-            pytest.fail(f"`unsupported` names no clause of the contract: {sorted(unknown)}")
+            pytest.fail(f"`unsupported` names unknown clauses: {sorted(unknown)}")
         if name in self.unsupported:
             pytest.skip(f"{name} is not supported: {self.unsupported[name]}")
 
     def _on_every_mesh(self, plugin: IpamPlugin, check: Check) -> None:
-        """Check what is offered in small meshes, and the beginning of what is offered in huge ones."""
+        """Check all candidates in small meshes, and the first 200 in huge ones."""
         self._on_small_meshes(plugin, check)
         for mesh, length in HUGE:
             for taken in ((), nine_tenths(Prefix.parse(mesh))):
                 for name in self.names:
-                    asked = ask(mesh, length, taken, name=name)
-                    check(asked, first_candidates(plugin.make(), asked, 200, patience=10))
+                    request = ask(mesh, length, taken, name=name)
+                    check(request, first_candidates(plugin.make(), request, 200, patience=10))
 
     def _on_small_meshes(self, plugin: IpamPlugin, check: Check) -> None:
-        """Check all that is offered in any mesh of at most 256 subnets."""
+        """Check all candidates in any mesh of at most 256 subnets."""
 
         @self.examples
         @given(small_requests())
-        def holds(request: IpamRequest) -> None:
+        def check_all_names(drawn: IpamRequest) -> None:
             for name in self.names:
-                asked = replace(request, name=name)
-                check(asked, first_candidates(plugin.make(), asked, 300, patience=10))
+                request = replace(drawn, name=name)
+                check(request, first_candidates(plugin.make(), request, 300, patience=10))
 
-        holds()
+        check_all_names()
 
 
-def first_candidates(strategy: IpamStrategy, asked: IpamRequest, count: int, *, patience: int = 1) -> list[Prefix]:
-    """Return the first candidates; none from a strategy that can't serve who asks.
+def first_candidates(strategy: IpamStrategy, request: IpamRequest, count: int, *, patience: int = 1) -> list[Prefix]:
+    """Return the first candidates; an empty list if the strategy refuses the request.
 
-    Raises TooMuchWorkError if they cost more than the contract allows, `patience` times over.
+    Raises TooMuchWorkError if they take more than `patience` times the lines of Python that the contract allows.
     """
-    lines = LINES_PER_REQUEST + LINES_PER_TAKEN * len(asked.taken) + LINES_PER_CANDIDATE * count
+    lines = LINES_PER_REQUEST + LINES_PER_TAKEN * len(request.taken) + LINES_PER_CANDIDATE * count
     found: list[Prefix] = []
     with line_limit(lines * patience), suppress(IktoError):
-        found.extend(islice(strategy.candidates(asked), count))
+        found.extend(islice(strategy.candidates(request), count))
     return found
 
 
 def refusal_of(strategy: IpamStrategy, name: str) -> IktoError | None:
-    """Return the error of a node that is not served, in a mesh with room for everybody; None: it is served."""
+    """Return the error for a node name in an empty mesh; None if the strategy serves it. The error must have a hint."""
     try:
         list(islice(strategy.candidates(ask("fd10::/16", 48, name=name)), 1))
     except IktoError as error:
         if not str(error) or not error.hint:
-            raise AssertionError(f"there is no hint with {error}, which {name!r} gets") from error
+            raise AssertionError(f"the error for {name!r} has no message or no hint: {error}") from error
         return error
     return None

@@ -1,4 +1,4 @@
-"""The numbered clauses of `ikto_core.ipam.contract.IpamStrategy`, and the mark that ties a test to one."""
+"""The numbered clauses of `ikto_core.ipam.contract.IpamStrategy`, and the decorator that assigns a test to a clause."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -11,11 +11,11 @@ from ikto_core.testing.clauses import clauses_in
 P = ParamSpec("P")
 
 IPAM_CLAUSES: Mapping[str, str] = clauses_in(inspect.getdoc(IpamStrategy) or "", "I")
-"""What each clause promises: the contract's own words, from the docstring of `IpamStrategy`."""
+"""The text of each clause, from the docstring of `IpamStrategy`."""
 
 
 def ipam_clause(name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Make a test one of a clause: whatever goes wrong in it is an AssertionError that starts with the name."""
+    """Assign a test to a clause. Any exception in it becomes an AssertionError that starts with the clause's name."""
 
     def decorate(test: Callable[P, None]) -> Callable[P, None]:
         @wraps(test)

@@ -1,4 +1,4 @@
-"""What the IPAM kit asks of a strategy: meshes of every size and family, empty, full and in between."""
+"""Requests for tests of IPAM strategies: meshes of every size and family, empty, full and in between."""
 
 from collections.abc import Iterable
 from random import Random
@@ -12,7 +12,7 @@ from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
 HUGE = (("fd10::/16", 48), ("fd00::/8", 64), ("::/0", 128), ("10.0.0.0/8", 30), ("0.0.0.0/0", 30))
-"""Meshes, with the length of their subnets, that nobody can list: 2**22 to 2**128 of them."""
+"""Meshes with the prefix length of their subnets, of which they have too many to list: 2**22 to 2**128."""
 
 
 def ask(
@@ -24,20 +24,20 @@ def ask(
     public_key: PublicKey | None = None,
     seed: int | None = 0,
 ) -> IpamRequest:
-    """Return a request; its chance begins at `seed`."""
+    """Return a request whose `random` is seeded with `seed`."""
     return IpamRequest(
         mesh_cidr=Prefix.parse(mesh) if isinstance(mesh, str) else mesh,
         subnet_prefix=subnet_prefix,
         public_key=public_key or PublicKey(bytes(range(32))),
         name=name,
         taken=frozenset(taken),
-        random=Random(seed),  # noqa: S311 - a test is to be repeatable
+        random=Random(seed),  # noqa: S311 - tests must be repeatable
     )
 
 
 @st.composite
 def small_requests(draw: DrawFn) -> IpamRequest:
-    """Draw a request in a mesh of at most 256 subnets, of which some are taken, whole or in part or with neighbours."""
+    """Draw a request in a mesh of at most 256 subnets, with up to 12 taken prefixes of any length."""
     mesh = draw(prefixes())
     length = min(mesh.length + draw(st.integers(0, 8)), mesh.bits)
     taken = draw(st.frozensets(subnets_of(mesh) | subnets_of(mesh, length) | prefixes(), max_size=12))
@@ -46,7 +46,7 @@ def small_requests(draw: DrawFn) -> IpamRequest:
 
 
 def every_subnet(mesh: Prefix, length: int) -> list[Prefix]:
-    """Return every subnet of a small mesh, the first one too, in their order."""
+    """Return every subnet of a small mesh in order, the first one included."""
     first = int.from_bytes(mesh.address, "big")
     numbers = range(1 << length - mesh.length)
     return [
@@ -56,7 +56,7 @@ def every_subnet(mesh: Prefix, length: int) -> list[Prefix]:
 
 
 def assignable_subnets(mesh: Prefix, length: int) -> list[Prefix]:
-    """Return every subnet of a small mesh that is somebody's or may be, in their order: clause I3."""
+    """Return every subnet of a small mesh that a node may have, in order: clause I3."""
     subnets = every_subnet(mesh, length)[1:]
     if mesh.broadcast and length >= 31:
         subnets.pop()
@@ -64,25 +64,25 @@ def assignable_subnets(mesh: Prefix, length: int) -> list[Prefix]:
 
 
 def middle(mesh: Prefix) -> bytes:
-    """Return an address in the middle of a mesh, where its upper half begins."""
+    """Return the first address of a mesh's upper half."""
     return halves(mesh)[1].address
 
 
 def halves(prefix: Prefix) -> tuple[Prefix, Prefix]:
-    """Return the lower and the upper half of a prefix that is longer than nothing."""
+    """Return the lower and the upper half of a prefix that has more than one address."""
     low = Prefix(prefix.address, prefix.length + 1)
     upper = int.from_bytes(prefix.last, "big") >> prefix.bits - low.length << prefix.bits - low.length
     return low, Prefix(upper.to_bytes(len(prefix.address), "big"), low.length)
 
 
 def nine_tenths(mesh: Prefix, *, at_the_end: bool = False) -> list[Prefix]:
-    """Return prefixes that take nine tenths of a mesh: the first ones, or the last."""
+    """Return prefixes that cover nine tenths of a mesh: the first ones, or the last ones."""
     pieces = every_subnet(mesh, mesh.length + 8)
     return pieces[-230:] if at_the_end else pieces[:230]
 
 
 def cover_without(mesh: Prefix, spared: Prefix) -> frozenset[Prefix]:
-    """Return the largest prefixes that together are the mesh without `spared`."""
+    """Return the fewest prefixes that cover the mesh except `spared`."""
     taken = set()
     while mesh != spared:
         low, high = halves(mesh)

@@ -1,4 +1,4 @@
-"""Work counted, not timed: what would take for ever is stopped, at the same line on every machine."""
+"""Limits work by counting lines of Python, not time: endless loops stop at the same line on every machine."""
 
 import sys
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from typing import Any
 
 
 class TooMuchWorkError(AssertionError):
-    """More lines of Python were run than were allowed; who ran them may never have ended."""
+    """More lines of Python were run than allowed; the code may loop forever."""
 
 
 @contextmanager
 def line_limit(lines: int) -> Iterator[None]:
-    """Allow whatever is called inside so many lines of Python; TooMuchWorkError at the next one.
+    """Raise TooMuchWorkError when the calls in this context have run more than `lines` lines of Python.
 
-    What runs in C counts as the line that calls it. A debugger or a coverage tool rests meanwhile.
+    Code in C counts as the line that calls it. Debuggers and coverage tools are suspended in the context.
     """
     left = lines
 
@@ -23,7 +23,7 @@ def line_limit(lines: int) -> Iterator[None]:
         nonlocal left
         left -= 1
         if left < 0:
-            raise TooMuchWorkError(f"it is not done after {lines} lines of Python")
+            raise TooMuchWorkError(f"not finished after {lines} lines of Python")
         return count
 
     before = sys.gettrace()

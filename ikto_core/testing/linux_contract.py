@@ -1,15 +1,15 @@
-"""The contract kit on WireGuard devices of this Linux host, whatever drives them; as root.
+"""The backend kit for WireGuard devices on Linux. Its tests run as root.
 
-A backend's test inherits it and gives the fixture `plugin`:
+A backend's test inherits it and overrides the fixture `plugin`:
 
     class TestMyBackend(LinuxContract):
-        programs = ("wg", "wireguard-go")  # without one of them the tests are skipped, aloud
+        programs = ("wg", "wireguard-go")  # if one is missing, the tests are skipped with a message
 
         @pytest.fixture
         def plugin(self) -> BackendPlugin:
             return my_plugin
 
-Each test has a network of its own, which goes with all that is in it, also when the test fails.
+Each test runs in a network namespace of its own, which is deleted after the test even if it fails.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ from ikto_core.testing.backend_contract import BackendContract
 from ikto_core.testing.devices import private_key_of
 from ikto_core.values.keys import PrivateKey, PublicKey
 
-FAR = f"ikto-far{os.getpid()}"  # userspace devices share their names with all network namespaces
+FAR = f"ikto-far{os.getpid()}"  # unique: the names of userspace devices are shared by all network namespaces
 
 
 class LinuxContract(BackendContract):
-    """The kit for devices of a Linux host; as root, in a network of its own, so that no other is touched.
+    """Tests of the backend contract on a Linux host, as root and in a network namespace of their own.
 
-    Sessions are made with a second WireGuard of this host, over the loopback, that no backend under test drives.
+    Sessions are established with a second WireGuard device over the loopback, without the backend under test.
     """
 
-    other_kind: ClassVar[str] = "lo"  # which every network has
-    programs: ClassVar[Sequence[str]] = ("wg",)  # what the tests run, beside `ip`; `wg` makes the sessions
+    other_kind: ClassVar[str] = "lo"  # exists in every network namespace
+    programs: ClassVar[Sequence[str]] = ("wg",)  # programs that the tests need besides `ip`; `wg` sets up sessions
 
     @pytest.fixture(autouse=True)
     def _own_network(self) -> Iterator[None]:
@@ -51,37 +51,37 @@ class LinuxContract(BackendContract):
             try:
                 stack.enter_context(own_network())
             except PermissionError as error:
-                pytest.skip(f"network namespaces need root's rights: {error}")
+                pytest.skip(f"creating a network namespace needs root: {error}")
             yield
 
     @pytest.fixture
     def ifname(self) -> str:
-        """Return a name that no other device of this host has, in whatever network namespace."""
+        """Return a device name that is unique on this host, in all network namespaces."""
         return f"ikto-a{os.getpid()}"
 
     @pytest.fixture
     def other_ifname(self) -> str:
-        """Return another one."""
+        """Return another unique device name."""
         return f"ikto-b{os.getpid()}"
 
     def unprivileged(self) -> AbstractContextManager[None]:
-        """Take root's rights away for a while."""
+        """Return a context in which the process has no root rights."""
         return as_nobody()
 
     async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:
-        """Have the peer speak to the device, and return once a read shows the handshake."""
-        call_from(peer, self.listen_ports[0])
-        while not await _has_spoken(backend, ifname, peer.public()):  # noqa: ASYNC110 - of which no device tells
+        """Let the peer initiate a handshake with the device, and return once a read shows it."""
+        initiate_from(peer, self.listen_ports[0])
+        while not await _has_handshake(backend, ifname, peer.public()):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.05)
 
 
-async def _has_spoken(backend: Backend, ifname: str, peer: PublicKey) -> bool:
+async def _has_handshake(backend: Backend, ifname: str, peer: PublicKey) -> bool:
     state = await backend.read(ifname)
     return state is not None and state.peers[peer].last_handshake is not None
 
 
-def call_from(peer: PrivateKey, port: int) -> None:
-    """Let a WireGuard with that key, the kernel's if it has one, open a session with the device on that port."""
+def initiate_from(peer: PrivateKey, port: int) -> None:
+    """Create a second WireGuard device with this key that initiates a session with the device on this port."""
     try:
         run("ip", "link", "add", FAR, "type", "wireguard")
     except IktoError:
@@ -96,5 +96,5 @@ def call_from(peer: PrivateKey, port: int) -> None:
         PersistentKeepalive = 1
     """
     command = ("wg", "setconf", FAR, "/dev/stdin")
-    subprocess.run(command, input=textwrap.dedent(config), text=True, check=True, timeout=60)  # noqa: S603 - as above
+    subprocess.run(command, input=textwrap.dedent(config), text=True, check=True, timeout=60)  # noqa: S603 - fixed arguments
     run("ip", "link", "set", FAR, "up")

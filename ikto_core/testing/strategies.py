@@ -1,7 +1,7 @@
-"""Hypothesis strategies for Ikto's values: all that is valid, and no more than a real device takes.
+"""Hypothesis strategies for Ikto's values, limited to what a real device accepts.
 
-What they draw can be written to any WireGuard device and reads back the same: private keys are clamped, endpoints
-are unicast, a device's addresses are private ones that differ by more than their prefix length.
+A drawn value can be written to any WireGuard device and reads back the same: private keys are clamped, endpoints are
+unicast, and a device's addresses are private ones that differ by more than their prefix length.
 """
 
 from collections.abc import Mapping
@@ -25,23 +25,23 @@ _UNICAST_6 = Prefix.parse("2000::/3")
 
 
 def private_keys() -> SearchStrategy[PrivateKey]:
-    """Draw a private key, clamped as RFC 7748 section 5 asks."""
+    """Draw a private key, clamped as in RFC 7748 section 5."""
     return _KEY_BYTES.map(lambda raw: PrivateKey(raw).clamped())
 
 
 def public_keys() -> SearchStrategy[PublicKey]:
-    """Draw a public key: any 32 bytes but zeros."""
+    """Draw a public key: any 32 bytes except all zero."""
     return _KEY_BYTES.map(PublicKey)
 
 
 def preshared_keys() -> SearchStrategy[PresharedKey]:
-    """Draw a preshared key that is one: not all zero."""
+    """Draw a preshared key: any 32 bytes except all zero, which means none."""
     return _KEY_BYTES.map(PresharedKey)
 
 
 @st.composite
 def addresses_in(draw: DrawFn, subnet: Prefix) -> bytes:
-    """Draw an address of `subnet`, packed, its host bits not all zero if there are two or more."""
+    """Draw a packed address in `subnet`. With two or more host bits they are not all zero."""
     host_bits = subnet.bits - subnet.length
     host = draw(st.integers(1 if host_bits > 1 else 0, max((1 << host_bits) - 2, 0)))
     return (int.from_bytes(subnet.address, "big") + host).to_bytes(len(subnet.address), "big")
@@ -49,7 +49,7 @@ def addresses_in(draw: DrawFn, subnet: Prefix) -> bytes:
 
 @st.composite
 def subnets_of(draw: DrawFn, subnet: Prefix, length: int | None = None) -> Prefix:
-    """Draw a subnet of `subnet`, of `length` bits or of any length."""
+    """Draw a subnet of `subnet` with prefix length `length`, or with any prefix length."""
     if length is None:
         length = draw(st.integers(subnet.length, subnet.bits))
     number = draw(st.integers(0, (1 << length - subnet.length) - 1)) << subnet.bits - length
@@ -58,7 +58,7 @@ def subnets_of(draw: DrawFn, subnet: Prefix, length: int | None = None) -> Prefi
 
 
 def prefixes() -> SearchStrategy[Prefix]:
-    """Draw any subnet of either family, the default routes among them."""
+    """Draw any prefix of either family, default routes included."""
     return subnets_of(Prefix.parse("0.0.0.0/0")) | subnets_of(Prefix.parse("::/0"))
 
 
@@ -70,14 +70,14 @@ def endpoints() -> SearchStrategy[Endpoint]:
 
 @st.composite
 def interfaces(draw: DrawFn) -> Interface:
-    """Draw a private address with the prefix length of its connected route."""
+    """Draw a private interface address with a prefix length."""
     if draw(st.booleans()):
         return IPv4Interface((draw(addresses_in(_PRIVATE_4)), draw(st.integers(8, 30))))
     return IPv6Interface((draw(addresses_in(_PRIVATE_6)), draw(st.integers(8, 126))))
 
 
 def peer_specs(public_key: SearchStrategy[PublicKey] | None = None) -> SearchStrategy[PeerSpec]:
-    """Draw a peer; its key from `public_key`, or any."""
+    """Draw a peer with a key from `public_key`, or with any key."""
     return st.builds(
         PeerSpec,
         public_key=public_keys() if public_key is None else public_key,
@@ -96,7 +96,7 @@ def peer_maps(
     *,
     max_size: int = 5,
 ) -> Mapping[PublicKey, PeerSpec]:
-    """Draw the peers of one device: no allowed IP belongs to two of them."""
+    """Draw the peers of one device. No allowed IP belongs to two of them."""
     keys = draw(st.lists(public_keys() if public_key is None else public_key, max_size=max_size, unique=True))
     pool = draw(st.lists(prefixes() if prefix is None else prefix, max_size=2 * max_size, unique=True))
     owners = [draw(st.integers(0, max_size)) for _ in pool]
@@ -117,7 +117,7 @@ def device_specs(
     peers: SearchStrategy[Mapping[PublicKey, PeerSpec]] | None = None,
     listen_port: SearchStrategy[int] = _PORTS,
 ) -> SearchStrategy[DeviceSpec]:
-    """Draw a device as it should be; its peers from `peers`, or any."""
+    """Draw the spec of a device with peers from `peers`, or with any peers."""
     return st.builds(
         DeviceSpec,
         private_key=private_keys(),
@@ -130,7 +130,7 @@ def device_specs(
 
 
 def device_states(*, peers: SearchStrategy[Mapping[PublicKey, PeerSpec]] | None = None) -> SearchStrategy[DeviceState]:
-    """Draw a device as its backend may read it, new and empty ones among them; its peers from `peers`, or any."""
+    """Draw the state of a device as a backend may read it, new and empty ones included, with peers from `peers`."""
     shown = (peer_maps() if peers is None else peers).map(
         lambda specs: {key: _shown(spec) for key, spec in specs.items()}
     )
@@ -157,7 +157,7 @@ def _shown(spec: PeerSpec) -> PeerState:
 
 
 def peer_records(subnet: SearchStrategy[Prefix] | None = None) -> SearchStrategy[PeerRecord]:
-    """Draw a record in canonical form; its subnet from `subnet`, or any."""
+    """Draw a record in canonical form with a subnet from `subnet`, or with any subnet."""
     texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
     plain = st.builds(
         PeerRecord,
@@ -177,7 +177,7 @@ def peer_records(subnet: SearchStrategy[Prefix] | None = None) -> SearchStrategy
 
 
 def _with_address(record: PeerRecord, number: int | None) -> PeerRecord:
-    """Return a record that tells one of its subnet's addresses, or (None) does not tell any."""
+    """Return the record with an address of its subnet, or unchanged if `number` is None."""
     if number is None:
         return record
     subnet = record.subnet

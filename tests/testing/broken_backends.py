@@ -1,4 +1,4 @@
-"""Backends that break one clause of the contract each, as real ones have: what the kit must catch."""
+"""Backends that each break one clause of the contract, as real ones have. The kit must detect every one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -14,7 +14,7 @@ from ikto_core.values.keys import PublicKey
 
 
 class ShowsPeersWrongly(FakeBackend):
-    """What is wrong is how it shows each peer."""
+    """Base of backends that read peers incorrectly."""
 
     async def read(self, ifname: str) -> DeviceState | None:
         state = await super().read(ifname)
@@ -48,7 +48,7 @@ class TreatsNoneAsZero(FakeBackend):
 
 
 class DropsSecondaryAddresses(FakeBackend):
-    """Linux, where promote_secondaries is off."""
+    """As Linux does if promote_secondaries is off."""
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         await super().apply(ifname, patch)
@@ -67,7 +67,7 @@ class RemovesFirst(FakeBackend):
 
 
 class ReplacesPeers(FakeBackend):
-    """As `wg setconf` does."""
+    """Removes and adds all peers at each write, as `wg setconf` does."""
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         before = self.host.device(ifname)
@@ -91,7 +91,7 @@ class ReplacesPeers(FakeBackend):
 
 
 class ShowsTwoOwners(FakeBackend):
-    """Reads from its own books, in which nobody loses a prefix."""
+    """Shows the allowed IPs that were last written, also those that another peer has taken over."""
 
     async def read(self, ifname: str) -> DeviceState | None:
         state = await super().read(ifname)
@@ -118,7 +118,7 @@ class LeaksNativeErrors(FakeBackend):
 
 
 class SharesPorts(FakeBackend):
-    """Or logs the failure, and carries on as if it were done."""
+    """Ignores the error of a port in use."""
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         try:
@@ -138,29 +138,29 @@ class GivesNoHint(FakeBackend):
 
 
 class ReadsFromItsCache(FakeBackend):
-    """Knows the device from the last time that it wrote to it; sessions and counters it asks for."""
+    """Caches the device after each write; only peers are read from the device."""
 
     def __init__(self, host: FakeHost) -> None:
         super().__init__(host)
-        self.books: dict[str, DeviceState | None] = {}
+        self.cache: dict[str, DeviceState | None] = {}
 
     async def create(self, ifname: str) -> None:
         await super().create(ifname)
-        self.books.pop(ifname, None)
+        self.cache.pop(ifname, None)
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         try:
             await super().apply(ifname, patch)
         finally:
-            self.books.pop(ifname, None)
+            self.cache.pop(ifname, None)
 
     async def delete(self, ifname: str) -> None:
         await super().delete(ifname)
-        self.books.pop(ifname, None)
+        self.cache.pop(ifname, None)
 
     async def read(self, ifname: str) -> DeviceState | None:
         state = await super().read(ifname)
-        known = self.books.setdefault(ifname, state)
+        known = self.cache.setdefault(ifname, state)
         return known and replace(known, peers=state.peers if state else {})
 
 
@@ -175,7 +175,7 @@ async def _no_events() -> AsyncIterator[DeviceEvent]:
 
 
 class EventsEndAtOnce(FakeBackend):
-    """Not broken: its system tells nothing of devices, and it says so."""
+    """Not broken: its system can't report changes, so the events end at once."""
 
     async def events(self) -> AsyncIterator[DeviceEvent]:
         nothing: tuple[DeviceEvent, ...] = ()
@@ -184,7 +184,7 @@ class EventsEndAtOnce(FakeBackend):
 
 
 class SendsNoGoneEvent(FakeBackend):
-    """Tells of changes, and stops listening when the device goes."""
+    """Reports changes, but ends without an event when the device is deleted."""
 
     async def events(self) -> AsyncIterator[DeviceEvent]:
         async for event in super().events():
@@ -194,7 +194,7 @@ class SendsNoGoneEvent(FakeBackend):
 
 
 class WritesLateAfterCancel(FakeBackend):
-    """As one whose threads know nothing of cancellation: the write ends when it ends."""
+    """Carries out a cancelled write during a later call, as a thread that can't be cancelled does."""
 
     def __init__(self, host: FakeHost) -> None:
         super().__init__(host)
@@ -211,31 +211,31 @@ class WritesLateAfterCancel(FakeBackend):
 
 
 class StuckAfterCancel(FakeBackend):
-    """As one whose lock is never given back."""
+    """Never releases its lock after a cancellation."""
 
     busy = False
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         if self.busy:
-            raise BackendError("another write is under way")
+            raise BackendError("another write is in progress")
         self.busy = True
         await super().apply(ifname, patch)
         self.busy = False
 
 
 class HalfDeletesOnCancel(FakeBackend):
-    """The device is gone from sight, and can't be made again."""
+    """Leaves a device half deleted, so that it can't be created again."""
 
     async def delete(self, ifname: str) -> None:
         try:
             await super().delete(ifname)
         except asyncio.CancelledError:
-            self.host.fail_next("create", BackendError("it is there, and it is not"))
+            self.host.fail_next("create", BackendError("the device is half deleted"))
             raise
 
 
 class ShowsNoPeersDuringWrites(FakeBackend):
-    """As one that replaces all peers: first there are none."""
+    """As a backend that removes all peers before it adds them again."""
 
     writing = False
 
@@ -283,7 +283,7 @@ class LosesIPv6Endpoints(ShowsPeersWrongly):
 
 
 class ReplacesInEveryMessage(ShowsPeersWrongly):
-    """Writes a long list of allowed IPs in two messages, each of which replaces the list."""
+    """Writes a long list of allowed IPs in two messages, and replaces the list in both."""
 
     def show(self, peer: PeerState) -> PeerState:
         return replace(peer, allowed_ips=frozenset(sorted(peer.allowed_ips)[-500:]))

@@ -1,4 +1,4 @@
-"""Strategies that break one clause of the contract each: what the kit must catch."""
+"""IPAM strategies that each break one clause of the contract. The kit must detect every one."""
 
 import random
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from ikto_core.values.addressing import Prefix
 
 
 def subnet_number(request: IpamRequest, number: int) -> Prefix:
-    """The subnet of a number, which may lie beyond the mesh."""
+    """Return the subnet with this number, which may be outside the mesh."""
     mesh = request.mesh_cidr
     address = int.from_bytes(mesh.address, "big") + (number << mesh.bits - request.subnet_prefix)
     return Prefix((address % 2**mesh.bits).to_bytes(len(mesh.address), "big"), request.subnet_prefix)
@@ -23,7 +23,7 @@ def size(request: IpamRequest) -> int:
 
 
 class ProposesAddresses(SequentialStrategy):
-    """The device's address instead of its network's."""
+    """Proposes a host address instead of a network address."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         for subnet in super().candidates(request):
@@ -39,11 +39,11 @@ class ProposesHalves(SequentialStrategy):
 
 class ProposesText(SequentialStrategy):
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
-        return (str(subnet) for subnet in super().candidates(request))  # type: ignore[misc]  # that is what is wrong
+        return (str(subnet) for subnet in super().candidates(request))  # type: ignore[misc]  # the intended mistake
 
 
 class LeavesTheMesh:
-    """Counts on where the mesh has ended."""
+    """Continues to count beyond the end of the mesh."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         for number in range(1, size(request) + 1):
@@ -60,7 +60,7 @@ class DrawsWithReplacement:
 
 
 class BeginsAtZero(SequentialStrategy):
-    """Knows nothing of the anycast address."""
+    """Proposes the subnet with the anycast address."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         first = Prefix(request.mesh_cidr.address, request.subnet_prefix)
@@ -70,7 +70,7 @@ class BeginsAtZero(SequentialStrategy):
 
 
 class EndsAtBroadcast(SequentialStrategy):
-    """Knows nothing of the address that stands for everybody."""
+    """Proposes the subnet with the broadcast address."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         yield from super().candidates(request)
@@ -80,7 +80,7 @@ class EndsAtBroadcast(SequentialStrategy):
 
 
 class ChecksEqualSubnetsOnly:
-    """Takes a set of subnets for the answer to what overlaps."""
+    """Looks up each subnet in the set of taken prefixes, which misses overlaps."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         every = (subnet_number(request, number) for number in range(1, size(request)))
@@ -88,7 +88,7 @@ class ChecksEqualSubnetsOnly:
 
 
 class IgnoresSmallerTaken:
-    """A single address that somebody holds within a subnet does not count."""
+    """Ignores taken prefixes that are smaller than a subnet."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         every = (subnet_number(request, number) for number in range(1, size(request)))
@@ -96,7 +96,7 @@ class IgnoresSmallerTaken:
 
 
 class DrawsForever:
-    """Draws again and again: in a full mesh without end."""
+    """Draws until it finds a free subnet: in a full mesh without end."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         seen: set[Prefix] = set()
@@ -108,7 +108,7 @@ class DrawsForever:
 
 
 class StartsOver(SequentialStrategy):
-    """In the belief that what was taken may have become free."""
+    """Starts again at the end, as if a taken subnet could have become free."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         for _ in count():
@@ -116,7 +116,7 @@ class StartsOver(SequentialStrategy):
 
 
 class GivesUpEarly:
-    """After ten tries in the dark."""
+    """Gives up after ten random tries."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         space = Space.of(request)
@@ -136,7 +136,7 @@ class UsesGlobalRandom:
 
 
 class UsesBuiltinHash:
-    """Python's own, which is salted anew in each process."""
+    """Uses Python's `hash`, which differs in each process."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         space = Space.of(request)
@@ -146,7 +146,7 @@ class UsesBuiltinHash:
 
 
 class RemembersRequests(SequentialStrategy):
-    """Never offers anything again, to whomever."""
+    """Never proposes a subnet again, whatever the request."""
 
     def __init__(self) -> None:
         self._offered: set[Prefix] = set()
@@ -159,7 +159,7 @@ class RemembersRequests(SequentialStrategy):
 
 
 class DrawsDespiteDeterministic(SequentialStrategy):
-    """Says that it is deterministic, and is not."""
+    """Is declared deterministic, but draws from `random`."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         found = list(islice(super().candidates(request), 2))
@@ -167,7 +167,7 @@ class DrawsDespiteDeterministic(SequentialStrategy):
 
 
 class ListsTheMesh:
-    """Every subnet in a list, to shuffle it."""
+    """Builds a list of all subnets to shuffle it."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         every = [subnet_number(request, number) for number in range(1, size(request))]
@@ -176,7 +176,7 @@ class ListsTheMesh:
 
 
 class ScansTakenSubnets:
-    """One subnet at a time."""
+    """Tries one subnet after the other."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         for number in range(1, size(request)):
@@ -186,7 +186,7 @@ class ScansTakenSubnets:
 
 
 class ScansTakenForEachCandidate:
-    """At everything that is taken, for each candidate."""
+    """Compares each candidate with every taken prefix."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         for subnet in RandomStrategy().candidates(request):
@@ -195,7 +195,7 @@ class ScansTakenForEachCandidate:
 
 
 class ParsesNumberInName(SequentialStrategy):
-    """And raises what Python raises where there is none."""
+    """Raises ValueError for a name without a number."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         number = int(request.name.rpartition("-")[2])
@@ -210,7 +210,7 @@ class GivesNoHint(SequentialStrategy):
 
 
 class RefusesSilently(SequentialStrategy):
-    """Of who can't be served."""
+    """Returns no candidates, instead of an error, for names that it can't serve."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         return super().candidates(request) if request.name.startswith("node-") else iter(())

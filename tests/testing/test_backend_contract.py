@@ -1,4 +1,4 @@
-"""The backend contract kit passes a backend that keeps the contract, and names the clause that a broken one breaks."""
+"""The backend kit passes for a backend that keeps the contract, and names the clause that a broken backend breaks."""
 
 import inspect
 import re
@@ -22,7 +22,7 @@ WG = "wg0"
 
 
 class Kit(FakeContract):
-    examples = settings(max_examples=20, phases=[Phase.generate])  # to shrink is nice, and slow
+    examples = settings(max_examples=20, phases=[Phase.generate])  # without shrinking, which is slow
     patience_s = 0.3
 
 
@@ -31,9 +31,9 @@ def kit_tests(clause: str) -> list[Callable[..., Awaitable[None]]]:
     return [test for test in found if clause_of(test) == clause]
 
 
-async def complaints(kind: type[FakeBackend], clause: str, tmp_path: Path) -> list[str]:
-    """Run the clause's tests on a new host each; return what those that fail say."""
-    said = []
+async def failures(kind: type[FakeBackend], clause: str, tmp_path: Path) -> list[str]:
+    """Run each of the clause's tests with a new host; return the messages of those that fail."""
+    messages = []
     for test in kit_tests(clause):
         host = FakeHost()
         given = {
@@ -48,10 +48,10 @@ async def complaints(kind: type[FakeBackend], clause: str, tmp_path: Path) -> li
         try:
             await test(**{name: given[name] for name in inspect.signature(test).parameters})
         except AssertionError as error:
-            said.append(str(error))
+            messages.append(str(error))
         except pytest.skip.Exception:
             continue
-    return said
+    return messages
 
 
 @pytest.mark.parametrize(
@@ -87,19 +87,19 @@ async def complaints(kind: type[FakeBackend], clause: str, tmp_path: Path) -> li
 async def test_the_kit_names_the_clause_that_a_broken_backend_breaks(
     kind: type[FakeBackend], clause: str, tmp_path: Path
 ) -> None:
-    said = await complaints(kind, clause, tmp_path)
-    assert said
-    assert all(text.startswith(f"{clause}: {CLAUSES[clause]}") for text in said)
+    messages = await failures(kind, clause, tmp_path)
+    assert messages
+    assert all(text.startswith(f"{clause}: {CLAUSES[clause]}") for text in messages)
 
 
 @pytest.mark.parametrize("clause", CLAUSES)
 async def test_every_clause_has_tests_and_the_fake_backend_passes_them(clause: str, tmp_path: Path) -> None:
     assert kit_tests(clause)
-    assert await complaints(FakeBackend, clause, tmp_path) == []
+    assert await failures(FakeBackend, clause, tmp_path) == []
 
 
 async def test_a_backend_may_have_no_events(tmp_path: Path) -> None:
-    assert await complaints(broken.EventsEndAtOnce, "C9", tmp_path) == []
+    assert await failures(broken.EventsEndAtOnce, "C9", tmp_path) == []
 
 
 def test_every_test_of_the_kit_belongs_to_a_clause() -> None:
@@ -115,42 +115,41 @@ def third_party(directory: Path, body: str) -> str:
     return run_kit(directory, "BackendContract", "ikto_backends.fake:ikto_register_backends", body)
 
 
-def test_a_third_party_gives_its_plugin_and_is_told_what_is_half_shown(tmp_path: Path) -> None:
-    said = third_party(tmp_path, "    unsupported = {'C6': 'the vendor forbids it', 'C9': 'nobody tells'}\n" + PLUGIN)
+def test_a_third_party_runs_the_kit_and_sees_why_tests_are_skipped(tmp_path: Path) -> None:
+    output = third_party(tmp_path, "    unsupported = {'C6': 'vendor limit', 'C9': 'no notifications'}\n" + PLUGIN)
     skipped = len(kit_tests("C6")) + len(kit_tests("C9"))
-    assert said.count("C6 is not supported: the vendor forbids it") == len(kit_tests("C6"))
-    assert said.count("C9 is not supported: nobody tells") == len(kit_tests("C9"))
-    assert "C8: `other_kind` names no interface" in said
-    assert "`establish` is not overridden" in said
-    assert "`unprivileged` is not overridden" in said
-    assert f"{skipped + 4} skipped" in said
-    assert "failed" not in said
-    assert "error" not in said
+    assert output.count("C6 is not supported: vendor limit") == len(kit_tests("C6"))
+    assert output.count("C9 is not supported: no notifications") == len(kit_tests("C9"))
+    assert "C8: `other_kind` is not set" in output
+    assert "`establish` is not overridden" in output
+    assert "`unprivileged` is not overridden" in output
+    assert f"{skipped + 4} skipped" in output
+    assert "failed" not in output
+    assert "error" not in output
 
 
 def test_every_clause_can_be_declared_unsupported_with_its_reason(tmp_path: Path) -> None:
     reasons = {name: f"reason {number}." for number, name in enumerate(CLAUSES)}
-    said = third_party(tmp_path, f"    unsupported = {reasons!r}\n{PLUGIN}")
-    shown = dict(re.findall(r"SKIPPED \[\d+\] .*: (C\d+) is not supported: (.+)", said))
-    assert shown == reasons
-    assert "passed" not in said
+    output = third_party(tmp_path, f"    unsupported = {reasons!r}\n{PLUGIN}")
+    assert dict(re.findall(r"SKIPPED \[\d+\] .*: (C\d+) is not supported: (.+)", output)) == reasons
+    assert "passed" not in output
 
 
-def test_a_misspelt_clause_and_a_missing_plugin_are_said(tmp_path: Path) -> None:
-    said = third_party(tmp_path, "    unsupported = {'C99': 'no such'}\n")
-    assert "`unsupported` names no clause of the contract: ['C99']" in said
-    said = third_party(tmp_path, "    pass\n")
-    assert "give the fixture `plugin`" in said
+def test_an_unknown_clause_and_a_missing_plugin_are_errors(tmp_path: Path) -> None:
+    output = third_party(tmp_path, "    unsupported = {'C99': 'no such'}\n")
+    assert "`unsupported` names unknown clauses: ['C99']" in output
+    output = third_party(tmp_path, "    pass\n")
+    assert "override the fixture `plugin`" in output
 
 
-def test_only_who_asks_for_the_kit_imports_pytest() -> None:
+def test_pytest_is_imported_with_a_kit_only() -> None:
     program = (
         "import sys, ikto_core, ikto_core.testing, ikto_core.lab.nats_server\n"
         "assert not {'pytest', 'hypothesis'} & set(sys.modules)\n"
         "from ikto_core.testing import BackendContract\n"
         "assert 'pytest' in sys.modules\n"
-        "import ikto_core.testing.backend_contract as room\n"
-        "assert BackendContract is room.BackendContract\n"
+        "import ikto_core.testing.backend_contract as module\n"
+        "assert BackendContract is module.BackendContract\n"
         "try: ikto_core.testing.NoSuchKit\n"
         "except AttributeError as error: print(error)\n"
     )

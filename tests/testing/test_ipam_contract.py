@@ -1,4 +1,4 @@
-"""The kit for IPAM strategies passes one that keeps the contract, and names the clause that a broken one breaks."""
+"""The IPAM kit passes for a strategy that keeps the contract, and names the clause that a broken strategy breaks."""
 
 import inspect
 import re
@@ -25,7 +25,7 @@ PAGE = Path(__file__).parents[2] / "docs/ipam-contract.md"
 class Kit(IpamContract):
     deterministic = True
     unservable = ("",)
-    examples = settings(max_examples=100, phases=[Phase.generate], derandomize=True)  # to shrink is nice, and slow
+    examples = settings(max_examples=100, phases=[Phase.generate], derandomize=True)  # without shrinking, which is slow
 
 
 def kit_tests(clause: str) -> list[Callable[[IpamPlugin], None]]:
@@ -33,15 +33,15 @@ def kit_tests(clause: str) -> list[Callable[[IpamPlugin], None]]:
     return [test for test in found if clause_of(test) == clause]
 
 
-def complaints(make: Callable[[], IpamStrategy], clause: str) -> list[str]:
-    """Run the clause's tests; return what those that fail say."""
-    said = []
+def failures(make: Callable[[], IpamStrategy], clause: str) -> list[str]:
+    """Run the clause's tests; return the messages of those that fail."""
+    messages = []
     for test in kit_tests(clause):
         try:
             test(IpamPlugin(name="mine", summary="", make=make))
         except AssertionError as error:
-            said.append(str(error))
-    return said
+            messages.append(str(error))
+    return messages
 
 
 @pytest.mark.parametrize(
@@ -72,24 +72,24 @@ def complaints(make: Callable[[], IpamStrategy], clause: str) -> list[str]:
     ],
 )
 def test_the_kit_names_the_clause_that_a_broken_strategy_breaks(make: Callable[[], IpamStrategy], clause: str) -> None:
-    said = complaints(make, clause)
-    assert said
-    assert all(text.startswith(f"{clause}: {IPAM_CLAUSES[clause]} But ") for text in said)
+    messages = failures(make, clause)
+    assert messages
+    assert all(text.startswith(f"{clause}: {IPAM_CLAUSES[clause]} But ") for text in messages)
 
 
-class Sound(HashStrategy):
-    """Keeps the whole contract, and refuses who has no name."""
+class CorrectStrategy(HashStrategy):
+    """Keeps the whole contract, and refuses a node without a name."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         if not request.name:
-            raise ConfigError("name: is empty", hint="give the node a name")
+            raise ConfigError("name: is empty", hint="set the name of the node")
         return super().candidates(request)
 
 
 @pytest.mark.parametrize("clause", IPAM_CLAUSES)
-def test_every_clause_has_tests_and_a_sound_strategy_passes_them(clause: str) -> None:
+def test_every_clause_has_tests_and_a_correct_strategy_passes_them(clause: str) -> None:
     assert kit_tests(clause)
-    assert complaints(Sound, clause) == []
+    assert failures(CorrectStrategy, clause) == []
 
 
 def test_every_test_of_the_kit_belongs_to_a_clause() -> None:
@@ -97,25 +97,25 @@ def test_every_test_of_the_kit_belongs_to_a_clause() -> None:
     assert {clause_of(getattr(IpamContract, name)) for name in names} == set(IPAM_CLAUSES)
 
 
-def test_the_clauses_are_numbered_and_the_page_says_what_the_code_says() -> None:
+def test_the_clauses_are_numbered_and_the_page_equals_the_code() -> None:
     assert list(IPAM_CLAUSES) == [f"I{number}" for number in range(1, len(IPAM_CLAUSES) + 1)]
     page = PAGE.read_text()
     listed = page.partition("## The clauses\n")[2].partition("\n## ")[0]
     assert clauses_in(listed.replace("\n- ", "\n"), "I") == IPAM_CLAUSES
     assert clauses_in(inspect.getdoc(IpamStrategy) or "", "I") == IPAM_CLAUSES
-    proved = re.findall(r"^\| (I\d+) \| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
+    table = re.findall(r"^\| (I\d+) \| `(\w+)` \| (.*) \|$", page, re.MULTILINE)
     tests = [(clause, test) for clause in IPAM_CLAUSES for test in kit_tests(clause)]
-    assert proved == [(clause, test.__name__, (test.__doc__ or "").splitlines()[0]) for clause, test in tests]
+    assert table == [(clause, test.__name__, (test.__doc__ or "").splitlines()[0]) for clause, test in tests]
 
 
-def test_work_is_bounded_wherever_it_is_done() -> None:
+def test_line_limit_stops_any_endless_loop() -> None:
     def run(lines: int) -> int:
         return sum(1 for _ in range(lines))
 
     with line_limit(500):
         assert run(100) == 100
     for endless in (lambda: run(1000), lambda: [run(1) for _ in iter(int, 1)]):
-        with pytest.raises(TooMuchWorkError, match="not done after 500 lines"), line_limit(500):
+        with pytest.raises(TooMuchWorkError, match="not finished after 500 lines"), line_limit(500):
             endless()
     assert run(1000) == 1000
 
@@ -124,25 +124,25 @@ def third_party(directory: Path, body: str) -> str:
     return run_kit(directory, "IpamContract", "ikto_core.builtin.ipam:ikto_register_ipam_strategies", body)
 
 
-def test_a_third_party_gives_its_plugin_and_is_told_what_is_not_shown(tmp_path: Path) -> None:
-    said = third_party(tmp_path, "    unsupported = {'I6': 'a node has one place'}\n" + PLUGIN)
-    assert said.count("I6 is not supported: a node has one place") == len(kit_tests("I6"))
-    assert "I8: `deterministic` is not set" in said
-    assert "I11: `unservable` lists no names" in said
-    assert f"{len(kit_tests('I6')) + 2} skipped" in said
-    assert "failed" not in said
-    assert "error" not in said
+def test_a_third_party_runs_the_kit_and_sees_why_tests_are_skipped(tmp_path: Path) -> None:
+    output = third_party(tmp_path, "    unsupported = {'I6': 'a node has one location'}\n" + PLUGIN)
+    assert output.count("I6 is not supported: a node has one location") == len(kit_tests("I6"))
+    assert "I8: `deterministic` is not set" in output
+    assert "I11: `unservable` lists no names" in output
+    assert f"{len(kit_tests('I6')) + 2} skipped" in output
+    assert "failed" not in output
+    assert "error" not in output
 
 
 def test_every_clause_can_be_declared_unsupported_with_its_reason(tmp_path: Path) -> None:
     reasons = {name: f"reason {number}." for number, name in enumerate(IPAM_CLAUSES)}
-    said = third_party(tmp_path, f"    unsupported = {reasons!r}\n{PLUGIN}")
-    assert dict(re.findall(r"SKIPPED \[\d+\] .*: (I\d+) is not supported: (.+)", said)) == reasons
-    assert "passed" not in said
+    output = third_party(tmp_path, f"    unsupported = {reasons!r}\n{PLUGIN}")
+    assert dict(re.findall(r"SKIPPED \[\d+\] .*: (I\d+) is not supported: (.+)", output)) == reasons
+    assert "passed" not in output
 
 
-def test_a_misspelt_clause_and_a_missing_plugin_are_said(tmp_path: Path) -> None:
-    said = third_party(tmp_path, "    unsupported = {'I99': 'no such'}\n")
-    assert "`unsupported` names no clause of the contract: ['I99']" in said
-    said = third_party(tmp_path, "    pass\n")
-    assert "give the fixture `plugin`" in said
+def test_an_unknown_clause_and_a_missing_plugin_are_errors(tmp_path: Path) -> None:
+    output = third_party(tmp_path, "    unsupported = {'I99': 'no such'}\n")
+    assert "`unsupported` names unknown clauses: ['I99']" in output
+    output = third_party(tmp_path, "    pass\n")
+    assert "override the fixture `plugin`" in output
