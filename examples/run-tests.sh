@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What authors and their users get: Ikto and each package in examples/ are built, installed from their wheels into a clean
-# environment, found there by `ikto plugins`, and tested outside of the source tree; so are Ikto's types.
-# Builds and type checkers are those of .venv (make lint).
+# Tests Ikto as the authors of plugins and their users get it: builds Ikto and each package in examples/, installs the wheels
+# into a clean environment, checks that `ikto plugins` lists them, and runs their tests and the type checks outside the source
+# tree. The build tool and the type checkers are those in .venv (make lint).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/.venv/bin
@@ -9,7 +9,7 @@ there=$(mktemp -d)
 trap 'rm -rf "$there"' EXIT
 examples=$(for project in examples/*/pyproject.toml; do basename "$(dirname "$project")"; done)
 
-build() {  # what it prints matters only if it fails
+build() {  # prints the build log only if the build fails
   "$bin/python" -m build --no-isolation --wheel --outdir "$there/wheels" "$1" >"$there/log" 2>&1 || { cat "$there/log"; exit 1; }
 }
 
@@ -22,7 +22,7 @@ install() {
   "$there/venv/bin/pip" install --quiet --constraint "$there/constraints.txt" "${ikto[0]}[testing]" "${others[@]}"
 }
 
-# Each example's plugins are listed with its distribution, and are well.
+# Each example's plugins are listed with its distribution and the status ok.
 find_plugins() {
   "$there/venv/bin/ikto" plugins
   "$there/venv/bin/ikto" plugins --json | "$there/venv/bin/python" -c '
@@ -43,7 +43,7 @@ run_tests() {
   done
 }
 
-# The same files under both checkers, strictly, with Ikto as it is installed: without py.typed it would have no types.
+# Check the same files with both type checkers in strict mode, against the installed Ikto: this also tests its py.typed.
 check_types() {
   mkdir "$there/types"
   cp -r tests/typing "$there/types/ikto"

@@ -186,7 +186,7 @@ class FakeBackend:
         self._queues: list[asyncio.Queue[DeviceEvent | None]] = []
 
     async def read(self, ifname: str) -> DeviceState | None:
-        """Return the device as it is, None if it is absent."""
+        """Return the state of the device; None if it is absent."""
         await self.host.begin_call("read")
         return self.host.device(ifname)
 
@@ -196,7 +196,7 @@ class FakeBackend:
         self.host.create(ifname)
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        """Write what the patch names, and nothing else."""
+        """Write the values that the patch names, and nothing else."""
         await self.host.begin_call("apply")
         self.host.apply(ifname, patch)
 

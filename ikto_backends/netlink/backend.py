@@ -47,7 +47,7 @@ class NetlinkBackend:
         self._cache = DecodeCache(namespace.scope_name)
 
     async def read(self, ifname: str) -> DeviceState | None:
-        """Return the device as it is, None if it is absent."""
+        """Return the state of the device; None if it is absent."""
         try:
             with backend_errors(ifname, Operation.READ):
                 link = await self._wireguard_link(ifname)
@@ -64,7 +64,7 @@ class NetlinkBackend:
                 await self._wireguard_link(ifname)
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        """Write what the patch names, and nothing else."""
+        """Write the values that the patch names, and nothing else."""
         if patch.changes_link:
             await self._write(ifname, replace(patch, peers=(), remove_peers=frozenset()))
             await self._change_link(ifname, patch)

@@ -18,7 +18,7 @@ class WgToolBackend:
     """Backend for the WireGuard devices of this network namespace, in the kernel or in userspace."""
 
     async def read(self, ifname: str) -> DeviceState | None:
-        """Return the device as it is, None if it is absent."""
+        """Return the state of the device; None if it is absent."""
         link = await _find(ifname)
         if link is None:
             return None
@@ -42,7 +42,7 @@ class WgToolBackend:
             await start_userspace(ifname)
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        """Write what the patch names, and nothing else."""
+        """Write the values that the patch names, and nothing else."""
         check_patch(ifname, patch)
         link = await _check_exists(ifname, patch)
         await _run_all(ifname, interface_commands(ifname, patch))

@@ -50,8 +50,8 @@ def test_a_strategy_of_another_distribution_places_nodes_by_their_names(with_rac
     assert [status.allowed_ip for status in statuses] == ["fd10:0:307::/48", "fd10:0:308::/48"]
 
     for name, code, words in (
-        ("web-7", 3, "ikto: name: 'web-7' tells no rack and position (use a name such as r12-u07"),
-        ("r12-u07", 4, "ikto: ipam 'rack' proposes none that is free; 2 of 4294967295 subnets of the mesh fd10::/16"),
+        ("web-7", 3, "ikto: name: 'web-7' contains no rack and position (use a name such as r12-u07"),
+        ("r12-u07", 4, "ikto: ipam 'rack' proposes no free subnet; 2 of 4294967295 subnets of the mesh fd10::/16"),
     ):
         refused = mesh.agent(name=name, private_address="auto", ipam="rack")
         assert refused.wait(30) == code

@@ -1,4 +1,4 @@
-"""A backend as its author writes it: what type checkers make of each name it needs."""
+"""A backend as its author writes it: checks the types of the names that it imports."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ from ikto_core.plugins import (
 )
 
 
-class Mine:
+class MyBackend:
     async def read(self, ifname: str) -> DeviceState | None:
         return DeviceState(listen_port=1) if ifname else None
 
@@ -56,19 +56,19 @@ class Mine:
 
 
 @asynccontextmanager
-async def open_mine(context: BackendContext) -> AsyncGenerator[Backend, None]:
+async def open_backend(context: BackendContext) -> AsyncGenerator[Backend, None]:
     assert_type(context.ifname, str)
     assert_type(context.state_dir, Path)
     assert_type(context.netns, str | None)
-    yield Mine()
+    yield MyBackend()
 
 
 @hookimpl
 def ikto_register_backends() -> Iterable[BackendPlugin]:
-    return [BackendPlugin(name="mine", summary="drives my device", open=open_mine)]
+    return [BackendPlugin(name="mine", summary="drives my device", open=open_backend)]
 
 
-async def used(plugin: BackendPlugin, context: BackendContext) -> None:
+async def use(plugin: BackendPlugin, context: BackendContext) -> None:
     async with plugin.open(context) as backend:
         assert_type(backend, Backend)
         state = await backend.read("wg0")

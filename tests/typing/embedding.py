@@ -1,4 +1,4 @@
-"""An orchestrator that runs an agent itself."""
+"""An orchestrator that runs an agent inside its own process."""
 
 from collections.abc import Iterable
 from typing import assert_type
@@ -7,7 +7,7 @@ from ikto_core.embedding import Config, RunningAgent, config_of, running_agent
 from ikto_core.plugins import IpamPlugin, IpamRequest, MeshEvent, MeshReady, PeerFacts, Prefix, PrivateKey, Space
 
 
-class Mine:
+class MyStrategy:
     def candidates(self, request: IpamRequest) -> Iterable[Prefix]:
         space = Space.of(request)
         assert_type(space.free, int)
@@ -17,7 +17,7 @@ class Mine:
 async def orchestrate() -> None:
     config = config_of(private_address="auto", backend="fake")
     assert_type(config, Config)
-    ipam = IpamPlugin(name="mine", summary="the lowest", make=Mine)
+    ipam = IpamPlugin(name="mine", summary="the lowest free subnet", make=MyStrategy)
     async with running_agent(config, private_key=PrivateKey.generate(), ipam=ipam) as agent:
         assert_type(agent, RunningAgent)
         assert_type(await agent.claimed(), Prefix)

@@ -1,4 +1,4 @@
-"""The kits as authors inherit them."""
+"""The contract kits as the authors of plugins inherit them."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -10,8 +10,8 @@ from ikto_core.plugins import Backend, BackendPlugin, IpamPlugin, PrivateKey
 from ikto_core.testing import BackendContract, IpamContract, LinuxContract
 
 
-class TestMine(BackendContract):
-    unsupported: ClassVar[Mapping[str, str]] = {"C14": "it has no links"}
+class TestMyBackend(BackendContract):
+    unsupported: ClassVar[Mapping[str, str]] = {"C14": "no link-local peers on this device"}
     other_kind = "lo"
 
     @pytest.fixture

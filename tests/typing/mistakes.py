@@ -1,6 +1,6 @@
-"""What must not type-check: every mistake is found on its line, by mypy and by pyright.
+"""Code that must not type-check: mypy and pyright must each report every mistake on its line.
 
-Both are told to complain of an `ignore` that ignores nothing, so a mistake that one of them misses fails.
+Both are configured to report an unused `ignore` comment, so a mistake that one of them misses is an error.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -47,23 +47,23 @@ class TakesNoPatch:
 
 
 @asynccontextmanager
-async def opened(context: BackendContext) -> AsyncGenerator[Backend, None]:
+async def open_wrong(context: BackendContext) -> AsyncGenerator[Backend, None]:
     yield TakesNoPatch()  # type: ignore[misc]  # pyright: ignore[reportReturnType]
 
 
 async def not_a_context(context: BackendContext) -> None: ...
 
 
-class Proposes:
+class WrongStrategy:
     def candidates(self, request: str) -> Iterable[Prefix]:
         return ()
 
 
 @hookimpl
 def ikto_register_backends() -> Iterable[BackendPlugin]:
-    yield BackendPlugin(name="mine", summary="no context", open=not_a_context)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    yield BackendPlugin("mine", "by place", opened)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    yield BackendPlugin(name="mine", open=opened)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    yield BackendPlugin(name="mine", summary="not a context manager", open=not_a_context)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    yield BackendPlugin("mine", "positional arguments", open_wrong)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    yield BackendPlugin(name="mine", open=open_wrong)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def records(patch: DevicePatch) -> None:
@@ -78,28 +78,28 @@ def records(patch: DevicePatch) -> None:
     DeviceState(up=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Endpoint("192.0.2.1", "51820")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PresharedKey("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    IpamPlugin(name="mine", summary="of no strategy", make=Proposes)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    IpamPlugin(name="mine", summary="not a strategy", make=WrongStrategy)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     load_plugins().backend(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-class SeesOne:
+class WrongObserver:
     async def see(self, events: PeerFacts) -> None: ...
 
 
 @asynccontextmanager
-async def watching(context: ObserverContext) -> AsyncGenerator[Observer, None]:
-    yield SeesOne()  # type: ignore[misc]  # pyright: ignore[reportReturnType]
+async def open_wrong_observer(context: ObserverContext) -> AsyncGenerator[Observer, None]:
+    yield WrongObserver()  # type: ignore[misc]  # pyright: ignore[reportReturnType]
 
 
-async def embedded() -> None:
-    ObserverPlugin(name="mine", summary="no context", open=not_a_context)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+async def embed() -> None:
+    ObserverPlugin(name="mine", summary="not a context manager", open=not_a_context)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     async with running_agent({"private_address": "auto"}):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         pass
     async with running_agent(Config(), private_key=KEY) as agent:  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         await agent.shown(10)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
-class TestMine(BackendContract):
+class TestMyBackend(BackendContract):
     unsupported = ["C14"]  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
     def establish(self) -> None: ...  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -29,7 +29,7 @@ from ikto_core.plugins import (
 )
 
 
-class Mine:
+class MyObserver:
     async def see(self, events: Sequence[MeshEvent]) -> None:
         for event in events:
             match event:
@@ -44,19 +44,19 @@ class Mine:
                 case MeshReady():
                     assert_type(event.revision, int)
                 case _:
-                    assert_never(event)  # until there is another kind: its author is told
+                    assert_never(event)  # a new kind of event is a type error here
 
 
 @asynccontextmanager
-async def open_mine(context: ObserverContext) -> AsyncGenerator[Observer, None]:
+async def open_observer(context: ObserverContext) -> AsyncGenerator[Observer, None]:
     assert_type(context.argument, str)
     assert_type(context.state_dir, Path)
-    yield Mine()
+    yield MyObserver()
 
 
 @hookimpl
 def ikto_register_observers() -> Iterable[ObserverPlugin]:
-    return [ObserverPlugin(name="mine", summary="sees", open=open_mine)]
+    return [ObserverPlugin(name="mine", summary="prints events", open=open_observer)]
 
 
 @hookimpl
@@ -64,7 +64,7 @@ def ikto_register_commands(cli: click.Group) -> None:
     cli.add_command(click.Command("mine"))
 
 
-async def embedded() -> None:
+async def embed() -> None:
     config = config_of(private_address="auto")
     assert_type(config, Config)
     async with running_agent(config, backend=load_plugins().backend("fake")) as agent:

@@ -1,4 +1,4 @@
-"""An IPAM strategy as its author writes it, and plugins as an orchestrator finds them."""
+"""An IPAM strategy as its author writes it, and the loader of plugins as an orchestrator uses it."""
 
 from collections.abc import Iterable, Iterator
 from random import Random
@@ -18,7 +18,7 @@ from ikto_core.plugins import (
 )
 
 
-class Mine:
+class MyStrategy:
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
         assert_type(request.mesh_cidr, Prefix)
         assert_type(request.subnet_prefix, int)
@@ -31,10 +31,10 @@ class Mine:
 
 @hookimpl
 def ikto_register_ipam_strategies() -> Iterable[IpamPlugin]:
-    return (IpamPlugin(name="mine", summary="by my rules", make=Mine),)
+    return (IpamPlugin(name="mine", summary="my own rules", make=MyStrategy),)
 
 
-def found() -> None:
+def load() -> None:
     plugins = load_plugins()
     assert_type(plugins, Plugins)
     assert_type(plugins.backend("mine"), BackendPlugin)

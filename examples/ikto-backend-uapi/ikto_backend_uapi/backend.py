@@ -23,15 +23,15 @@ class UapiBackend:
         self._thread = thread
 
     async def read(self, ifname: str) -> DeviceState | None:
-        """Return the device as it is, None if it is absent."""
+        """Return the state of the device; None if it is absent."""
         return await self._run(partial(devices.read, ifname))
 
     async def create(self, ifname: str) -> None:
-        """Create the device unless it exists; a new one is down, with no key and no peers."""
+        """Create the device unless it exists; a new device is down, with no key, no address and no peers."""
         await self._run(partial(devices.create, ifname))
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
-        """Write what the patch names, and nothing else."""
+        """Write the values that the patch names, and nothing else."""
         await self._run(partial(devices.apply, ifname, patch))
 
     async def delete(self, ifname: str) -> None:

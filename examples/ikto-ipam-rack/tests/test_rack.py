@@ -1,4 +1,4 @@
-"""`rack` keeps Ikto's contract as far as one subnet a node can, and puts every machine where it stands."""
+"""The strategy `rack` keeps Ikto's contract except I6, and maps each location to its own subnet."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -11,7 +11,7 @@ from ikto_ipam_rack import RackStrategy
 
 
 class TestRack(IpamContract):
-    unsupported: ClassVar[Mapping[str, str]] = {"I6": "a place has one subnet, and the others are for other places"}
+    unsupported: ClassVar[Mapping[str, str]] = {"I6": "a location has one subnet; the others are for other locations"}
     deterministic = True
     names = ("r0-u01", "r3-u63", "r12-u07", "r12-u07.dc1.example")
     unservable = (
@@ -30,13 +30,13 @@ class TestRack(IpamContract):
 
     @pytest.fixture
     def plugin(self) -> IpamPlugin:
-        """As an agent finds it: by the entry point of the installed distribution."""
+        """Load the plugin as the agent does: through the entry point of the installed distribution."""
         return load_plugins().ipam("rack")
 
 
 def subnets_of(name: str, mesh: str = "fd10::/16", length: int = 48, taken: tuple[str, ...] = ()) -> list[str]:
-    asked = ask(mesh, length, map(Prefix.parse, taken), name=name)
-    return [str(subnet) for subnet in RackStrategy().candidates(asked)]
+    request = ask(mesh, length, map(Prefix.parse, taken), name=name)
+    return [str(subnet) for subnet in RackStrategy().candidates(request)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def subnets_of(name: str, mesh: str = "fd10::/16", length: int = 48, taken: tupl
         ("r67108863-u63", "fd10:ffff:ffff::/48"),
     ],
 )
-def test_a_place_has_one_subnet(name: str, subnet: str) -> None:
+def test_a_location_has_one_subnet(name: str, subnet: str) -> None:
     assert subnets_of(name) == [subnet]
 
 
@@ -57,26 +57,28 @@ def test_a_rack_is_one_prefix() -> None:
     assert all(rack.covers(Prefix.parse(*subnets_of(f"r12-u{position}"))) for position in range(1, 64))
 
 
-def test_no_two_places_share_a_subnet() -> None:
+def test_no_two_locations_share_a_subnet() -> None:
     names = [f"r{rack}-u{position}" for rack in range(4) for position in range(1, 64)]
     assert len({tuple(subnets_of(name, "10.0.0.0/16", 24)) for name in names}) == len(names)
 
 
 @pytest.mark.parametrize("taken", ["fd10:0:307::/48", "fd10:0:307::1/128", "fd10:0:300::/42"])
-def test_a_place_that_is_taken_is_nobodys_else(taken: str) -> None:
+def test_a_taken_location_has_no_candidates(taken: str) -> None:
     assert subnets_of("r12-u07", taken=(taken,)) == []
 
 
-def test_a_rack_beyond_the_mesh_is_said() -> None:
+def test_a_rack_outside_the_mesh_is_an_error() -> None:
     assert subnets_of("r3-u63", "10.0.0.0/16", 24) == ["10.0.255.0/24"]
-    with pytest.raises(ConfigError, match=r"name: 'r4-u01' is beyond the mesh 10.0.0.0/16, which has room for 4 racks"):
+    with pytest.raises(
+        ConfigError, match=r"name: 'r4-u01' is outside the mesh 10.0.0.0/16, which has room for 4 racks"
+    ):
         subnets_of("r4-u01", "10.0.0.0/16", 24)
     with pytest.raises(ConfigError, match="room for 1 racks"):
         subnets_of("r0-u16", "10.0.0.0/16", 20)
 
 
-def test_a_name_without_a_place_is_said_with_what_to_do() -> None:
-    with pytest.raises(ConfigError, match="name: 'web-7' tells no rack and position") as caught:
+def test_a_name_without_a_location_is_an_error_with_a_hint() -> None:
+    with pytest.raises(ConfigError, match="name: 'web-7' contains no rack and position") as caught:
         subnets_of("web-7")
     assert "r12-u07" in caught.value.hint
     assert caught.value.exit_code == 3
