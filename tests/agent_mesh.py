@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from ikto_core.admin.views import AgentState, StatusView
-from ikto_core.claim.local_node import nats_settings
+from ikto_core.agent.from_config import nats_settings
 from ikto_core.config import config_from_flags
 from ikto_core.errors import IktoError
 from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
@@ -23,6 +23,7 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.values.keys import PrivateKey
+from tests.forked import ForkedAgent
 
 SLOWNESS = 10 if "IKTO_TEST_VM" in os.environ else 1  # the virtual machine is emulated
 T = TypeVar("T")
@@ -30,7 +31,7 @@ SETTINGS = MeshSettings("fd10::/16", 48)
 _numbers = itertools.count(1)
 
 
-def eventually(look: Callable[[], T], *, timeout_s: float = 30 * SLOWNESS) -> T:
+def eventually(look: Callable[[], T], *, timeout_s: float = 90 * SLOWNESS) -> T:
     """Return what `look` returns once that is true; its last AssertionError or IktoError if it never is."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -112,7 +113,7 @@ class Mesh:
             "nats_kv": self.name,
             "backend": "fake",
         }
-        agent = AgentProcess(
+        agent = ForkedAgent(
             self._directory / f"n{number}",
             config | members,
             private_key=key,

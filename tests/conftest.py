@@ -14,9 +14,10 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings, Session
+from tests.effort import max_examples
 from tests.plugin_site import Site
 
-hypothesis.settings.register_profile("shared machine", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("shared machine", deadline=None, print_blob=True, max_examples=max_examples(100))
 hypothesis.settings.load_profile("shared machine")
 
 MESH = MeshSettings("fd10::/16", 48)

@@ -20,6 +20,7 @@ from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
 from tests.backends.kernel_model import KernelModel, attr, parse
 from tests.backends.test_netlink_codec import NAMES, SCOPES, write
+from tests.effort import max_examples
 
 
 @given(specs=spec_pairs(range(1, 9)), room=st.integers(300, 5000), data=st.data())
@@ -97,7 +98,7 @@ def test_any_bytes_are_decoded_or_a_backend_error(messages: list[bytes]) -> None
     check_same_outcome(messages)
 
 
-@settings(max_examples=400)
+@settings(max_examples=max_examples(400))
 @given(st.data())
 def test_a_damaged_dump_is_decoded_or_a_backend_error(data: st.DataObject) -> None:
     kernel = KernelModel()

@@ -23,6 +23,7 @@ from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import apply_spec, create, new_device, public_key_of, read_device, spec_of
+from tests.effort import max_examples
 
 THERE = os.environ["IKTO_TEST_THERE"]  # the namespace at the other end of the veth pair; this one has 192.0.2.1
 WG = "ikto-wg0"
@@ -39,7 +40,7 @@ async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
 class TestWgTool(LinuxContract):
     unsupported: ClassVar[Mapping[str, str]] = {"C14": "wireguard-go 0.0.20220316 does not show the scope"}
     examples: ClassVar[settings] = settings(
-        max_examples=15, phases=[Phase.generate]
+        max_examples=max_examples(15), phases=[Phase.generate]
     )  # each one runs dozens of processes
 
     @pytest.fixture

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ikto_core.builtin.ipam import HashStrategy, SequentialStrategy, StaticStrategy, hash_position, nearest
@@ -22,15 +22,21 @@ from ikto_core.testing.ipam_requests import ask, assignable_subnets, nine_tenths
 from ikto_core.testing.strategies import public_keys
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
+from tests.effort import max_examples
+
+EXAMPLES = settings(max_examples=max_examples(50))
 
 
 class TestRandom(IpamContract):
+    examples = EXAMPLES
+
     @pytest.fixture
     def plugin(self) -> IpamPlugin:
         return load_plugins().ipam("random")
 
 
 class TestSequential(IpamContract):
+    examples = EXAMPLES
     deterministic = True
 
     @pytest.fixture
@@ -39,6 +45,7 @@ class TestSequential(IpamContract):
 
 
 class TestHash(IpamContract):
+    examples = EXAMPLES
     deterministic = True
 
     @pytest.fixture
@@ -47,6 +54,7 @@ class TestHash(IpamContract):
 
 
 class TestStatic(IpamContract):
+    examples = EXAMPLES
     deterministic = True
     unsupported: ClassVar = {"I6": "it proposes nothing: the address is configured"}
 
@@ -58,6 +66,7 @@ class TestStatic(IpamContract):
 class TestDocsExample(IpamContract):
     """The strategy in docs/ipam.md."""
 
+    examples = EXAMPLES
     deterministic = True
 
     @pytest.fixture

@@ -16,6 +16,7 @@ from ikto_core.errors import AddressInUseError, IktoError, RevisionConflictError
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh.records import decode_record, encode_record
 from ikto_core.mesh.view import Entry
+from tests.effort import max_examples
 from tests.samples import KEYS, OWN_SUBNET, record
 
 Outcome = int | IktoError
@@ -135,7 +136,7 @@ def test_a_record_that_another_node_writes_during_a_withdrawal_stays() -> None:
     assert holder(race) == "node-1"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=max_examples(500), deadline=None)
 @given(st.integers(2, 3), DELIVERIES, SCHEDULES, st.booleans())
 def test_one_racing_node_at_most_gets_the_subnet_and_the_record_is_its_own(
     nodes: int, deliveries: list[str], schedule: list[int], deleted_before: bool

@@ -18,6 +18,7 @@ from tests.claim_model.world import (
     spontaneous_steps,
     starts,
 )
+from tests.effort import max_examples
 
 
 class Walk(RuleBasedStateMachine):
@@ -74,4 +75,4 @@ class Walk(RuleBasedStateMachine):
 
 
 TestWalks = Walk.TestCase
-TestWalks.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestWalks.settings = settings(max_examples=max_examples(40), stateful_step_count=40, deadline=None)

@@ -22,13 +22,14 @@ from ikto_core.testing.devices import expected_state, peer_of, public_key_of, sp
 from ikto_core.testing.strategies import device_specs, device_states, peer_maps, peer_specs, prefixes, public_keys
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey, PublicKey
+from tests.effort import max_examples
 
 KEYS = st.sampled_from([public_key_of(number) for number in range(1, 6)])
 PREFIXES = st.sampled_from([prefix for number in range(1, 6) for prefix in sorted(peer_of(number).allowed_ips)])
 PEERS = peer_maps(KEYS, PREFIXES)
 SPECS = device_specs(peers=PEERS)
 STATES = device_states(peers=PEERS)
-EXAMPLES = settings(max_examples=50, deadline=None)
+EXAMPLES = settings(max_examples=max_examples(50), deadline=None)
 
 
 def written(state: DeviceState, patch: DevicePatch) -> DeviceState:

@@ -15,6 +15,7 @@ from ikto_core.testing.devices import create, public_key_of
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 from tests.device.reconciling import HIGHEST, LOWEST, UNLIMITED, WG, Scene, record, subnet
+from tests.effort import max_examples
 
 Step = Callable[[Scene], None]
 
@@ -83,7 +84,7 @@ def assert_in_sync(scene: Scene) -> None:
     assert scene.reconciler.failure == ""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=max_examples(150), deadline=None)
 @given(
     st.sampled_from([UNLIMITED, ONE_AT_ONCE]),
     st.sampled_from([LOWEST, HIGHEST]),
@@ -100,7 +101,7 @@ def test_quick_passes_lose_no_update(limits: BrakeLimits, own_key: PublicKey, sc
     assert scene.drift == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=max_examples(150), deadline=None)
 @given(st.sampled_from([UNLIMITED, ONE_AT_ONCE]), schedules(UPDATES | FAILURES | RELEASES | TAMPERING))
 def test_a_full_pass_repairs_the_device_after_any_schedule(
     limits: BrakeLimits, schedule: list[tuple[Step, str]]

@@ -2,8 +2,6 @@
 
 import json
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from ikto_core.lab.agent_process import AgentProcess
 from ikto_core.lab.nats_server import running_server
 from ikto_core.mesh.settings import MESH_KEY
 from tests.e2e.conftest import Mesh, eventually
+from tests.forked import run_ikto
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +26,7 @@ authorization { users: [
 
 def refusal(agent: AgentProcess) -> tuple[int, str]:
     """Return the exit code of an agent that can't start, and the one line that it says."""
-    code = agent.wait(30)
+    code = agent.wait()
     said = [line for line in agent.log_text().splitlines() if line.startswith("ikto: ")]
     assert len(said) == 1, agent.log_text()
     assert "Traceback" not in agent.log_text()
@@ -51,7 +50,7 @@ def test_a_wrong_password_and_a_missing_permission(mesh: Mesh, tmp_path: Path) -
     with running_server(tmp_path / "nats", USERS) as server:
         members: dict[str, Any] = {"nats_url": server.url, "nats_user": "node", "name": "node", "nats_kv": "b"}
         admin = ["--nats-url", server.url, "--nats-user", "admin", "--nats-password", "secret", "--nats-kv", "b"]
-        subprocess.run([sys.executable, "-m", "ikto_core", "bucket", "create", *admin], check=True, capture_output=True)
+        run_ikto("bucket", "create", *admin).check_returncode()
         code, said = refusal(mesh.agent(**members, nats_password="wrong"))
         assert code == 5
         assert "refused the login" in said
@@ -68,8 +67,7 @@ def test_a_subscription_that_is_denied_is_named(mesh: Mesh, tmp_path: Path, allo
     admin = "{ user: admin, password: x }"
     with running_server(tmp_path / "nats", f"authorization {{ users: [ {user}, {admin} ] }}") as server:
         login = ["--nats-url", server.url, "--nats-user", "admin", "--nats-password", "x", "--nats-kv", "b"]
-        create = [sys.executable, "-m", "ikto_core", "bucket", "create", *login]
-        subprocess.run(create, check=True, capture_output=True)
+        run_ikto("bucket", "create", *login).check_returncode()
         members: dict[str, Any] = {"nats_url": server.url, "nats_user": "node", "nats_password": "x", "nats_kv": "b"}
         code, said = refusal(mesh.agent(**members, name="node"))
     assert code == 5

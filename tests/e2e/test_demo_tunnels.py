@@ -95,7 +95,7 @@ def test_a_demo_does_not_touch_its_machine(machine: Host, tmp_path: Path) -> Non
         return [machine.run("ip", "-oneline", *question.split()) for question in questions]
 
     before = network_of_machine()
-    with running_demo(tmp_path, "--backend wgtool --keep", within=machine.within) as demo:
+    with running_demo(tmp_path, "--backend wgtool --keep", within=machine.exec_prefix) as demo:
         demo.commands()
         assert network_of_machine() == before
         demo.process.send_signal(SIGTERM)

@@ -12,7 +12,7 @@ from ikto_core.store.bucket_admin import create_renewals
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
 
 LEASE_S = 6
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def leased(mesh: Mesh) -> AgentProcess:

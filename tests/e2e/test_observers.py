@@ -1,8 +1,6 @@
 """An agent's observers, as an operator has them: a program that is run, its failures in the status, a wrong name."""
 
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -15,6 +13,7 @@ from ikto_core.mesh.records import record_key
 from ikto_core.observers.contract import MeshEvent, MeshReady, PeerAccepted, PeerChanged, PeerRemoved, Resync
 from ikto_core.observers.replay import Replay
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
+from tests.forked import run_ikto
 
 pytestmark = pytest.mark.e2e
 
@@ -60,8 +59,7 @@ def test_a_program_is_told_of_peers_and_of_nothing_twice_when_the_key_is_rotated
     assert [known.name for known in hook.mesh.peers.values()] == [peer.name]
     assert hook.mesh.ready
     assert hook.mesh.ready.subnet == agent.admin.status().allowed_ip
-    command = [sys.executable, "-m", "ikto_core", "key", "rotate", "-s", str(agent.socket)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    run_ikto("key", "rotate", "-s", str(agent.socket)).check_returncode()
     subnet = str(peer.admin.status().allowed_ip)
     peer.stop()
     mesh.write(record_key(subnet), None)
@@ -86,5 +84,5 @@ def test_one_that_fails_is_in_the_status_and_harms_nobody(mesh: Mesh, hook: Hook
 
 def test_one_that_there_is_none_of_ends_the_start_in_one_line(mesh: Mesh) -> None:
     agent = mesh.agent(observers=["hsots"])
-    assert agent.wait(30) == PluginError.exit_code
+    assert agent.wait() == PluginError.exit_code
     assert "did you mean 'hosts'?" in agent.log_text().splitlines()[-1]

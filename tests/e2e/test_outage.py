@@ -30,7 +30,7 @@ MOST_GROWTH = {"rss_kb": 3_000, "files": 8, "threads": 2, "tasks": 12}
 COSTLIER = 3
 """An attempt may take so many times the processor's time that one took at first: the machine has other things to do."""
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120 + 2 * OUTAGE_S)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300 + 2 * OUTAGE_S)]
 
 
 class Size(NamedTuple):
@@ -103,7 +103,13 @@ def the_bucket_is_gone(server: NatsServer) -> Iterator[None]:
         server.stop()
 
 
-@pytest.mark.parametrize("outage", [nobody_listens, somebody_hangs_up, the_bucket_is_gone])
+@pytest.mark.parametrize(
+    "outage",
+    [
+        nobody_listens,
+        *(pytest.param(outage, marks=pytest.mark.slow) for outage in (somebody_hangs_up, the_bucket_is_gone)),
+    ],
+)
 def test_an_outage_costs_neither_memory_nor_files(
     lonely_mesh: Mesh, outage: Callable[[NatsServer], AbstractContextManager[None]]
 ) -> None:

@@ -1,9 +1,9 @@
 """`ikto key rotate` gives a running agent another key, and whoever is killed on the way goes on at the next start."""
 
 import shutil
-import subprocess
 import sys
 from signal import SIGKILL
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -15,13 +15,13 @@ from ikto_core.mesh.records import PeerRecord, decode_record, record_key
 from ikto_core.values.keys import PublicKey
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
 from tests.e2e.dying_rotation import STEPS
+from tests.forked import run_ikto
 
 pytestmark = pytest.mark.e2e
 
 
-def rotate(agent: AgentProcess, *options: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "ikto_core", "key", "rotate", "-s", str(agent.socket), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def rotate(agent: AgentProcess, *options: str) -> "CompletedProcess[str]":
+    return run_ikto("key", "rotate", "-s", str(agent.socket), *options)
 
 
 def key_in(agent: AgentProcess) -> PublicKey:

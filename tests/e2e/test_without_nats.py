@@ -1,8 +1,6 @@
 """The mesh is there after a reboot although NATS is not, and the bucket decides as soon as it is."""
 
 import socket
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from ikto_core.mesh.records import encode_record, record_key
 from tests.admin.node import peer_record
 from tests.agent_mesh import has_endpoints
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
+from tests.forked import run_ikto
 
 pytestmark = pytest.mark.e2e
 
@@ -244,12 +243,7 @@ def test_held_removals_are_an_alarm_until_they_are_released(mesh: Mesh) -> None:
     assert len(device(agent).peers) == held > 15
     assert f"\nikto_pending_removals {float(held)}\n" in answer(agent, "/metrics").replace("\r", "")
     assert "removals pending" in agent.log_text()
-    done = subprocess.run(
-        [sys.executable, "-m", "ikto_core", "peers", "release", "-s", str(agent.socket)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == f"{held} pending removals applied\n"
+    done = run_ikto("peers", "release", "-s", str(agent.socket))
+    assert (done.returncode, done.stdout) == (0, f"{held} pending removals applied\n")
     eventually(lambda: not device(agent).peers)
     assert agent.admin.status().pending_removals == ()

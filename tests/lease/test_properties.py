@@ -17,6 +17,7 @@ from ikto_core.lease.renewer import SLACK, LeaseRenewer
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.store.follower import Follower
+from tests.effort import max_examples
 from tests.samples import record as sample
 
 LEASE_S = 600
@@ -132,7 +133,7 @@ PHASES = st.builds(
 QUIET = Phase(Nats.UP, 3 * LEASE_S // STEP_S, 0)
 
 
-@settings(max_examples=100)
+@settings(max_examples=max_examples(100))
 @given(st.lists(PHASES, max_size=8), st.integers(0, 99), st.sets(st.integers(0, NODES - 1), max_size=NODES - 1))
 def test_live_nodes_keep_their_records_and_dead_nodes_lose_them(phases: list[Phase], seed: int, dead: set[int]) -> None:
     async def scenario() -> None:

@@ -12,10 +12,11 @@ from ikto_core.mesh.view import Entry, MeshPeer, MeshRules, MeshView
 from ikto_core.testing.strategies import addresses_in, subnets_of
 from ikto_core.values.addressing import Prefix, format_address
 from ikto_core.values.keys import PublicKey
+from tests.effort import max_examples
 from tests.samples import KEYS, MESH, OWN_KEY, OWN_SUBNET, entries_of, record
 
 RULES = MeshRules(cidr=MESH, subnet_prefix=28, own_key=OWN_KEY, own_subnet=OWN_SUBNET)
-EXAMPLES = settings(max_examples=300, deadline=None)
+EXAMPLES = settings(max_examples=max_examples(300), deadline=None)
 
 
 class NaiveView:

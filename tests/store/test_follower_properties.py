@@ -12,6 +12,7 @@ from ikto_core.errors import NatsError
 from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
 from ikto_core.mesh.view import Entry
 from ikto_core.store.follower import Follower
+from tests.effort import max_examples
 
 KEYS = st.sampled_from(["peers.a", "peers.b", "mesh"])
 VALUES = st.one_of(st.none(), st.binary(min_size=1, max_size=1))
@@ -141,4 +142,4 @@ class FollowerMachine(RuleBasedStateMachine):
 
 
 TestFollower = FollowerMachine.TestCase
-TestFollower.settings = settings(max_examples=300, stateful_step_count=15, deadline=None)
+TestFollower.settings = settings(max_examples=max_examples(300), stateful_step_count=15, deadline=None)

@@ -16,6 +16,7 @@ from ikto_core.testing.clauses import clause_of, clauses_in
 from ikto_core.testing.ipam_clauses import IPAM_CLAUSES
 from ikto_core.testing.ipam_work_limit import TooMuchWorkError, line_limit
 from ikto_core.values.addressing import Prefix
+from tests.effort import max_examples
 from tests.testing import broken_ipam as broken
 from tests.third_party import PLUGIN, run_kit
 
@@ -25,7 +26,7 @@ PAGE = Path(__file__).parents[2] / "docs/ipam-contract.md"
 class Kit(IpamContract):
     deterministic = True
     unservable = ("",)
-    examples = settings(max_examples=100, phases=[Phase.generate], derandomize=True)  # without shrinking, which is slow
+    examples = settings(max_examples=max_examples(100), phases=[Phase.generate], derandomize=True)  # no slow shrinking
 
 
 def kit_tests(clause: str) -> list[Callable[[IpamPlugin], None]]:

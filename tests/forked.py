@@ -1,0 +1,122 @@
+"""Programs of Ikto as processes that start in a moment: forked from one that has imported what they need.
+
+An interpreter takes 0.7 s of a processor to import an agent, and the default suite starts hundreds. A forked one is a
+process like any other: it has a session, a log and an environment of its own, and is stopped and killed by signals.
+With IKTO_THOROUGH=1 each is an interpreter of its own, as operators have it.
+"""
+
+import ctypes
+import json
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from ikto_core.lab.agent_process import AgentProcess
+from tests.effort import THOROUGH
+
+PATIENCE_S = 60.0  # of who waits for a process to end: a busy machine takes its time
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_PYTHONPATH = os.environ.get("PYTHONPATH")  # read by an interpreter at its start, which a forked one has behind it
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(
+    ["__main__", "tests.forked", "ikto_core.cli.agent", "ikto_core.agent.agent", "ikto_core.agent.from_config",
+     "ikto_core.builtin.ipam", "ikto_core.builtin.observers", "ikto_backends.fake", "ikto_backends.netlink",
+     "ikto_backends.wgtool"]
+)  # fmt: skip
+
+
+class ForkedProgram:
+    """`python -m MODULE ARGUMENT...`, with what tests use of subprocess.Popen.
+
+    Args:
+        command: The module and its arguments.
+        environ: Its whole environment; what an interpreter reads at its start changes nothing.
+        stdout: The file to which it appends what it says.
+        stderr: The same of errors; None: `stdout`.
+
+    """
+
+    def __init__(
+        self, command: Sequence[str], environ: Mapping[str, str], stdout: Path, stderr: Path | None = None
+    ) -> None:
+        given = (list(command), dict(environ), Path.cwd(), stdout, stderr)
+        self._process = _forks.Process(target=_run, args=given, daemon=True)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid or 0
+
+    def poll(self) -> int | None:
+        """Return the exit code, -N if signal N ended it; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout_s: float | None = None) -> int:
+        """Wait until it ends and return its exit code; subprocess.TimeoutExpired if it does not."""
+        self._process.join(timeout_s)
+        code = self.poll()
+        if code is None:
+            raise subprocess.TimeoutExpired("a forked program", timeout_s or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal; nothing if it is over."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it as a power failure does."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _run(command: list[str], environ: dict[str, str], directory: Path, stdout: Path, stderr: Path | None) -> None:
+    """Become the program, in the forked process."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with the tests, however they end
+    os.setsid()
+    os.chdir(directory)
+    for number, path in ((1, stdout), (2, stderr or stdout)):
+        with path.open("ab") as opened:
+            os.dup2(opened.fileno(), number)
+    os.environ.clear()
+    os.environ.update(environ)
+    module, *sys.argv[1:] = command
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+class ForkedAgent(AgentProcess):
+    """An agent that is a forked program, if its command is `python -m MODULE` with the modules that the tests have."""
+
+    def start(self) -> None:
+        """Start the agent; returns at once. Its configuration is written anew from `config`."""
+        python, _, *module = self._command
+        if THOROUGH or python != sys.executable or self._environ.get("PYTHONPATH") != _PYTHONPATH:
+            super().start()
+            return
+        path = self.directory / "config.json"
+        path.write_text(json.dumps(self.config))
+        command = [*module, "agent", "-c", str(path), "-s", str(self.socket)]
+        self._process = cast("subprocess.Popen[bytes]", ForkedProgram(command, self._environ, self.log))
+
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
+        """Wait until the process ends, and return its exit code. Raises subprocess.TimeoutExpired."""
+        return super().wait(timeout_s)
+
+
+def run_ikto(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of Ikto to its end. Raises subprocess.TimeoutExpired."""
+    with tempfile.TemporaryDirectory() as directory:
+        stdout, stderr = Path(directory, "stdout"), Path(directory, "stderr")
+        program = ForkedProgram(["ikto_core", *arguments], os.environ, stdout, stderr)
+        try:
+            code = program.wait(PATIENCE_S)
+        finally:
+            program.kill()
+        return subprocess.CompletedProcess(arguments, code, stdout.read_text(), stderr.read_text())
