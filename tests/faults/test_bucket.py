@@ -17,9 +17,9 @@ async def delete_stream(bucket: Bucket) -> None:
     await bucket.call("STREAM.DELETE", {})
 
 
-@pytest.mark.fault("stream deleted, and made anew at once")
+@pytest.mark.fault("the stream is deleted and created again at once")
 def test_made_anew(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """Everybody claims again, and who is not there any more goes."""
+    """Every running agent claims again, and peers without an agent are removed."""
     mesh.formed(3)
     mesh.assert_follows()
     mesh.on_bucket(delete_stream)
@@ -29,9 +29,9 @@ def test_made_anew(mesh: FaultMesh, converging: Stopwatch) -> None:
         mesh.assert_whole()
 
 
-@pytest.mark.fault("stream deleted, and made anew only later")
+@pytest.mark.fault("the stream is deleted and created again later")
 def test_missing(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """A bucket that is not there is no empty one: nobody is removed until it is back."""
+    """A missing bucket is not an empty one: no peer is removed until it is back."""
     mesh.formed(3)
     before = {agent: shown(agent) for agent in mesh.agents}
     mesh.on_bucket(delete_stream)
@@ -46,9 +46,9 @@ def test_missing(mesh: FaultMesh, converging: Stopwatch) -> None:
         mesh.assert_whole()
 
 
-@pytest.mark.fault("memory store lost: the server of a bucket in memory killed")
+@pytest.mark.fault("a bucket in memory is lost: its server is killed")
 def test_memory_lost(server: NatsServer, directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
-    """Everybody claims again."""
+    """Every agent claims again."""
     mesh = FaultMesh(server, directory, stack, memory=True)
     mesh.create_bucket()
     mesh.formed(3)
@@ -60,9 +60,9 @@ def test_memory_lost(server: NatsServer, directory: Path, stack: ExitStack, conv
         mesh.assert_follows()
 
 
-@pytest.mark.fault("an older backup of the bucket restored")
+@pytest.mark.fault("an older backup of the bucket is restored")
 def test_backup_restored(mesh: FaultMesh, server: NatsServer, directory: Path, converging: Stopwatch) -> None:
-    """Who joined since claims again, who was there stays; what was written since is forgotten everywhere."""
+    """Agents that joined since claim again, the others stay; other writes since are forgotten everywhere."""
     mesh.formed(2)
     server.stop()
     shutil.copytree(server.directory, directory / "backup")
@@ -80,9 +80,9 @@ def test_backup_restored(mesh: FaultMesh, server: NatsServer, directory: Path, c
     assert set(shown(late)) == {agent.public_key for agent in mesh.agents[:2]}
 
 
-@pytest.mark.fault("the last writes lost, and others written in their place")
+@pytest.mark.fault("the last writes are lost, and others are written in their place")
 def test_rewritten(mesh: FaultMesh, server: NatsServer, directory: Path, converging: Stopwatch) -> None:
-    """A history as long as the one that agents know, but another, is told from it."""
+    """Agents detect a history that is as long as the one that they know, but different."""
     mesh.formed(2)
     server.stop()
     shutil.copytree(server.directory, directory / "backup")

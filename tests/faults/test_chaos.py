@@ -23,10 +23,10 @@ QUIET_S = 150
 of the leader and of the device, and a machine that has other things to do."""
 
 
-@pytest.mark.fault("all of it at once, at random")
+@pytest.mark.fault("many faults at once, at random")
 @pytest.mark.timeout(SECONDS + 2 * QUIET_S)
 def test_chaos(directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
-    """No subnet has two users, no error removes a peer, and after quiet every device equals the bucket."""
+    """No subnet has two users, no error removes a peer, and once it is quiet every device equals the bucket."""
     print(f"chaos: SEED={SEED} SECONDS={SECONDS:g}")  # noqa: T201 - shown if it fails
     random = Random(SEED)
     server = NatsServer(directory / "nats", users())

@@ -99,11 +99,11 @@ class Killings:
             victim.agent.config["private_address"] = f"fd10:{0xE000 + self._mesh.agents.index(victim.agent):x}::"
 
 
-@pytest.mark.fault("an agent killed at every message of {what}")
+@pytest.mark.fault("an agent is killed at each message of {what}")
 @pytest.mark.parametrize("what", ["its first claim", "a move to another address"])
 @pytest.mark.timeout(300)
 def test_killed_at_every_message(mesh: FaultMesh, server: NatsServer, converging: Stopwatch, what: str) -> None:
-    """Started again, it holds one subnet, and no other is left in the bucket."""
+    """Started again, it holds one subnet, and the bucket has no other record of it."""
     killings = Killings(mesh, server, converging, moves="move" in what)
     last = killings.messages()
     assert last > 20

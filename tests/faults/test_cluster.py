@@ -38,9 +38,9 @@ def looks(agent: AgentProcess) -> int:
     return counters.catch_ups + counters.whole_walks + counters.failures
 
 
-@pytest.mark.fault("cluster: the bucket's leader killed, and back")
+@pytest.mark.fault("cluster: the bucket's leader is killed, and comes back")
 def test_leader_killed(clustered: FaultMesh, cluster: NatsCluster, converging: Stopwatch) -> None:
-    """The two others elect another; nobody is removed, and writes go on."""
+    """The two other servers elect a leader; no peer is removed, and writes continue."""
     clustered.formed(3)
     dead = leader(clustered, cluster)
     dead.kill()
@@ -52,9 +52,9 @@ def test_leader_killed(clustered: FaultMesh, cluster: NatsCluster, converging: S
     clustered.assert_nobody_removed()
 
 
-@pytest.mark.fault("cluster: the server that an agent is connected to killed")
+@pytest.mark.fault("cluster: the server that an agent is connected to is killed")
 def test_connected_server_killed(clustered: FaultMesh, cluster: NatsCluster, converging: Stopwatch) -> None:
-    """Its agents go to another server."""
+    """Its agents connect to another server."""
     clustered.formed(3)
     dead = server_of(clustered, cluster)
     dead.kill()
@@ -64,9 +64,9 @@ def test_connected_server_killed(clustered: FaultMesh, cluster: NatsCluster, con
     clustered.assert_nobody_removed()
 
 
-@pytest.mark.fault("cluster: a server in lame-duck mode (SIGUSR2)")
+@pytest.mark.fault("cluster: a server enters lame-duck mode (SIGUSR2)")
 def test_lame_duck(clustered: FaultMesh, cluster: NatsCluster, converging: Stopwatch) -> None:
-    """Its agents go to another server while it says good-bye."""
+    """Its agents connect to another server before it ends."""
     clustered.formed(3)
     leaving = server_of(clustered, cluster)
     leaving.send(Signals.SIGUSR2)
@@ -76,9 +76,9 @@ def test_lame_duck(clustered: FaultMesh, cluster: NatsCluster, converging: Stopw
     clustered.assert_nobody_removed()
 
 
-@pytest.mark.fault("cluster: two of three servers killed, until every agent has looked at the bucket again")
+@pytest.mark.fault("cluster: two of three servers are killed, until every agent has checked the bucket again")
 def test_quorum_lost(clustered: FaultMesh, cluster: NatsCluster, converging: Stopwatch) -> None:
-    """Without a majority nothing can be written, and nobody is removed; with it back all goes on."""
+    """Without a majority nothing can be written and no peer is removed; once it is back everything continues."""
     clustered.formed(3)
     dead = list(cluster.servers.values())[:2]
     for server in dead:

@@ -36,10 +36,10 @@ def is_pushed_to(mesh: FaultMesh, agent: AgentProcess) -> None:
     eventually(lambda: agent.admin.status().counters.follower.pushes > before, timeout_s=5)
 
 
-@pytest.mark.fault("a user's right to {what} revoked for 10 s")
+@pytest.mark.fault("a user's permission for {what} is revoked for 10 s")
 @pytest.mark.parametrize("what", DENIALS)
 def test_revoked(directory: Path, stack: ExitStack, converging: Stopwatch, what: str) -> None:
-    """It says that it is denied, and keeps every peer; given back, it follows by push as before."""
+    """The agent reports the denial and keeps every peer; permitted again, it follows by pushes as before."""
     server, mesh = make(directory, stack, users(), **ADMIN)
     denied = mesh.agent(**AGENT)
     mesh.formed(2, **mesh.login)
@@ -56,9 +56,9 @@ def test_revoked(directory: Path, stack: ExitStack, converging: Stopwatch, what:
     mesh.assert_nobody_removed()
 
 
-@pytest.mark.fault("a user's password changed, and the agent's never")
+@pytest.mark.fault("a user is renamed, so that the agent can't log in, and is renamed back")
 def test_locked_out(directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
-    """It keeps every peer and knocks until it is let in again."""
+    """The agent keeps every peer, and retries until it can log in again."""
     server, mesh = make(directory, stack, users(), **ADMIN)
     denied = mesh.agent(**AGENT)
     others = mesh.formed(2, **mesh.login)[1:]
@@ -73,9 +73,9 @@ def test_locked_out(directory: Path, stack: ExitStack, converging: Stopwatch) ->
     mesh.assert_nobody_removed()
 
 
-@pytest.mark.fault("a creds file that expires, and is renewed 5 s later")
+@pytest.mark.fault("a creds file expires, and is renewed 5 s later")
 def test_expired(directory: Path, stack: ExitStack, converging: Stopwatch) -> None:
-    """The agent keeps every peer, says that the credential has expired, and takes up the renewed file."""
+    """The agent keeps every peer, reports that the credential has expired, and uses the renewed file."""
     operator = Operator()
     for name in ("good", "short"):
         (directory / name).write_text(operator.creds())

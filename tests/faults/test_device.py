@@ -45,9 +45,9 @@ def configuration(node: Node) -> set[str]:
     return {line for line in lines if not line.startswith("Endpoint")}
 
 
-@pytest.mark.fault("a device deleted")
+@pytest.mark.fault("a device is deleted")
 def test_deleted(pair: Mesh, converging: Stopwatch) -> None:
-    """The agent is told at once, and makes it again."""
+    """An event wakes the agent, which creates the device again."""
     node = pair.nodes[0]
     before = configuration(node)
     node.host.run("ip", "link", "del", node.ifname)
@@ -57,9 +57,9 @@ def test_deleted(pair: Mesh, converging: Stopwatch) -> None:
     assert_reached(pair)
 
 
-@pytest.mark.fault("a device's address removed")
+@pytest.mark.fault("a device's address is removed")
 def test_address_removed(pair: Mesh, converging: Stopwatch) -> None:
-    """The agent is told at once, and adds it again."""
+    """An event wakes the agent, which adds the address again."""
     node = pair.nodes[0]
     address = node.address
     node.host.run("ip", "address", "flush", "dev", node.ifname)
@@ -68,9 +68,9 @@ def test_address_removed(pair: Mesh, converging: Stopwatch) -> None:
         assert_reached(pair)
 
 
-@pytest.mark.fault("a device's peers tampered with: one removed, one added")
+@pytest.mark.fault("a device's peers are changed outside Ikto: one removed, one added")
 def test_peers_tampered_with(pair: Mesh, converging: Stopwatch) -> None:
-    """Nobody is told, but the device is read every 60 s: it is mended, and the drift counted."""
+    """No event reports it, but the device is read every 60 s: it is repaired, and the drift is counted."""
     node, other = pair.nodes
     before = configuration(node)
     intruder = PrivateKey.generate().public().text

@@ -44,9 +44,9 @@ def fill(directory: Path) -> Path:
 
 
 @needs_root
-@pytest.mark.fault("the state directory's disk full, while the agent runs and restarts")
+@pytest.mark.fault("the state directory's disk is full while the agent runs and restarts")
 def test_disk_full(mesh: FaultMesh, small_disk: Callable[[AgentProcess], Path], converging: Stopwatch) -> None:
-    """It says so and stays in the mesh under its address; with room again all is kept as before."""
+    """The agent reports it and keeps its address in the mesh; with space again its state is saved as before."""
     agent = mesh.agent(start=False, private_address="auto")
     disk = small_disk(agent)
     agent.start()
@@ -68,11 +68,11 @@ def test_disk_full(mesh: FaultMesh, small_disk: Callable[[AgentProcess], Path], 
 
 
 @needs_root
-@pytest.mark.fault("the state directory's disk full at the very first start")
+@pytest.mark.fault("the state directory's disk is full at the very first start")
 def test_disk_full_from_the_start(
     mesh: FaultMesh, small_disk: Callable[[AgentProcess], Path], converging: Stopwatch
 ) -> None:
-    """The claim stands although it can't be kept, and the next start finds it in the bucket."""
+    """The subnet is claimed although the claim can't be saved, and the next start finds it in the bucket."""
     agent = mesh.agent(start=False, private_address="auto")
     filler = fill(small_disk(agent))
     agent.start()
@@ -89,7 +89,7 @@ def test_disk_full_from_the_start(
 @pytest.mark.fault("the wall clock jumps {days:+} days")
 @pytest.mark.parametrize("days", [-400, 400])
 def test_clock_jumps(mesh: FaultMesh, directory: Path, converging: Stopwatch, days: int) -> None:
-    """No tunnel is touched, and the agent follows as before."""
+    """No tunnel is changed, and the agent follows as before."""
     offset = directory / "offset"
     offset.write_text("0")
     agent = mesh.agent(program=("tests.faults.shifted_clock", str(offset)))
@@ -106,9 +106,9 @@ def test_clock_jumps(mesh: FaultMesh, directory: Path, converging: Stopwatch, da
     mesh.assert_follows()
 
 
-@pytest.mark.fault("all agents killed at once, and started again (a power failure)")
+@pytest.mark.fault("all agents are killed at once, and started again (a power failure)")
 def test_all_killed(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """Each has its old address, and no device is written to but for what changed."""
+    """Each has its old address, and only changes are written to devices."""
     agents = mesh.formed(4, private_address="auto")
     addresses = [subnet(agent) for agent in agents]
     before = [shown(agent) for agent in agents]
@@ -125,9 +125,9 @@ def test_all_killed(mesh: FaultMesh, converging: Stopwatch) -> None:
         assert (counters.peers_written, counters.peers_removed) == (0, 0)
 
 
-@pytest.mark.fault("an agent stopped, and its device changed meanwhile")
+@pytest.mark.fault("an agent is stopped, and its device is changed meanwhile")
 def test_device_changed_while_down(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """At its start it mends what is wrong, and writes nothing else."""
+    """At its start the agent repairs the changes, and writes nothing else."""
     agent = mesh.formed(3)[0]
     agent.kill()
     path = agent.directory / "state" / "fake-wg0.json"

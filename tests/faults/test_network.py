@@ -14,9 +14,9 @@ from tests.faults.harness import FaultMesh, shown
 from tests.raw_nats import READER_KILLERS, publish_raw
 
 
-@pytest.mark.fault("an agent cut off from NATS for 45 s, its packets lost")
+@pytest.mark.fault("an agent is cut off from NATS for 45 s: its packets are lost")
 def test_partitioned(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch) -> None:
-    """It keeps every peer, and catches up with what was written and deleted meanwhile."""
+    """It keeps every peer, and catches up with the writes and deletions since."""
     cut_off = mesh.agent(nats_url=proxy.url)
     others = mesh.formed(2)[1:]
     gone = mesh.add_stranger()
@@ -35,9 +35,9 @@ def test_partitioned(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch) -
     assert cut_off.admin.status().counters.reconcile.peers_removed == 1, "the one that was deleted"
 
 
-@pytest.mark.fault("an agent's connections reset, until five attempts at another have failed")
+@pytest.mark.fault("an agent's connections are reset, until five attempts at another have failed")
 def test_reset(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch) -> None:
-    """It dials again until it gets through, and nobody is removed."""
+    """It dials until it succeeds, and no peer is removed."""
     cut_off = mesh.agent(nats_url=proxy.url)
     others = mesh.formed(2)[1:]
     proxy.cut()
@@ -51,9 +51,9 @@ def test_reset(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch) -> None
     mesh.assert_nobody_removed()
 
 
-@pytest.mark.fault("30 % of an agent's pushes lost, the last ones too")
+@pytest.mark.fault("30 % of an agent's pushes are lost, the last ones too")
 def test_pushes_dropped(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch) -> None:
-    """The next push shows the gap; if there is none, the leader is asked within 24 s."""
+    """The next push shows the gap; if there is none, the agent asks the leader within 24 s."""
     agent = mesh.agent(nats_url=proxy.url)
     mesh.formed(1)
     random = Random(1)
@@ -67,9 +67,9 @@ def test_pushes_dropped(mesh: FaultMesh, proxy: NatsProxy, converging: Stopwatch
     mesh.assert_nobody_removed()
 
 
-@pytest.mark.fault("junk on every subject that agents listen on")
+@pytest.mark.fault("junk is published on every subject that agents listen on")
 def test_junk(mesh: FaultMesh, server: NatsServer, proxy: NatsProxy, converging: Stopwatch) -> None:
-    """It is not taken for a record, and whoever it makes deaf is back at once."""
+    """It is not taken for a record, and an agent whose read task it kills is back at once."""
     listening = subjects_of_subscriptions(proxy)
     victim = mesh.agent(nats_url=proxy.url)
     mesh.formed(2)
@@ -101,9 +101,9 @@ def subjects_of_subscriptions(proxy: NatsProxy) -> list[bytes]:
     return subjects
 
 
-@pytest.mark.fault("an agent's reading ends: a message that nats-py can't read")
+@pytest.mark.fault("an agent's read task dies of a message that nats-py can't parse")
 def test_read_task_killed(mesh: FaultMesh, server: NatsServer, converging: Stopwatch) -> None:
-    """The connection is replaced, and nothing written meanwhile is missed."""
+    """The connection is replaced, and no write is missed."""
     agents = mesh.formed(2)
     publish_raw(server, READER_KILLERS["a subject that is not UTF-8"] % f"ikto.{mesh.name}".encode())
     with converging.running():
@@ -112,9 +112,9 @@ def test_read_task_killed(mesh: FaultMesh, server: NatsServer, converging: Stopw
     mesh.assert_nobody_removed()
 
 
-@pytest.mark.fault("a slow consumer: an agent stopped until the server drops it")
+@pytest.mark.fault("a slow consumer: an agent is suspended until the server drops it")
 def test_slow_consumer(mesh: FaultMesh, server: NatsServer, converging: Stopwatch) -> None:
-    """It comes back, and shows what was written while it slept."""
+    """It comes back, and shows what was written meanwhile."""
     server.config = "max_pending: 256KB\nwrite_deadline: 1s"
     server.reload()
     slow, *others = mesh.formed(2)

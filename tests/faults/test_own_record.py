@@ -9,9 +9,9 @@ from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh, device, own_key, stranger, subnet
 
 
-@pytest.mark.fault("an agent's record deleted")
+@pytest.mark.fault("an agent's record is deleted")
 def test_deleted(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """The living agent claims it again."""
+    """The running agent claims its subnet again."""
     agent = mesh.formed(3)[0]
     mesh.write(own_key(agent), None)
     with converging.running():
@@ -19,9 +19,9 @@ def test_deleted(mesh: FaultMesh, converging: Stopwatch) -> None:
         mesh.assert_whole()
 
 
-@pytest.mark.fault("an agent's record overwritten with junk")
+@pytest.mark.fault("an agent's record is overwritten with junk")
 def test_junk(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """It is nobody's, so who held the subnet mends it."""
+    """Junk belongs to no node, so the agent that holds the subnet writes its record again."""
     agent = mesh.formed(3)[0]
     mesh.write(own_key(agent), b"{junk")
     with converging.running():
@@ -29,9 +29,9 @@ def test_junk(mesh: FaultMesh, converging: Stopwatch) -> None:
         mesh.assert_whole()
 
 
-@pytest.mark.fault("an agent's record overwritten with junk while it is down")
+@pytest.mark.fault("an agent's record is overwritten with junk while it is down")
 def test_junk_while_down(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """Its claim is kept, so at its next start it mends it."""
+    """Its claim is saved, so at its next start the agent writes its record again."""
     agent = mesh.formed(3)[0]
     key = own_key(agent)
     agent.stop()
@@ -42,9 +42,9 @@ def test_junk_while_down(mesh: FaultMesh, converging: Stopwatch) -> None:
         mesh.assert_whole()
 
 
-@pytest.mark.fault("an agent's record replaced by another's, the address configured")
+@pytest.mark.fault("an agent's record is replaced by another node's, the address is configured")
 def test_taken(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """It lets go: its device goes, and it ends with code 4."""
+    """The agent releases the address, deletes the device, and ends with exit code 4."""
     loser = mesh.formed(3)[0]
     taken = stranger(str(subnet(loser)))
     with converging.running():
@@ -55,9 +55,9 @@ def test_taken(mesh: FaultMesh, converging: Stopwatch) -> None:
     mesh.assert_whole()
 
 
-@pytest.mark.fault("an agent's record replaced by another's, the address \"auto\"")
+@pytest.mark.fault("an agent's record is replaced by another node's, the address is \"auto\"")
 def test_taken_auto(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """It lets go and claims another subnet."""
+    """The agent releases the address and claims another subnet."""
     loser = mesh.formed(3, private_address="auto")[0]
     lost = subnet(loser)
     taken = stranger(str(lost))
@@ -67,9 +67,9 @@ def test_taken_auto(mesh: FaultMesh, converging: Stopwatch) -> None:
         mesh.assert_whole()
 
 
-@pytest.mark.fault("an agent's record replaced by a copy of its machine")
+@pytest.mark.fault("an agent's record is replaced by a copy of its machine")
 def test_cloned(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """The newcomer has taken over; the older one lets go and ends with code 4."""
+    """The copy has taken over; the older agent releases the address and ends with exit code 4."""
     original = mesh.formed(3)[0]
     clone = msgspec.structs.replace(
         stranger(str(subnet(original)), key=original.public_key), name="clone", instance="0123456789abcdef"

@@ -48,10 +48,10 @@ def talking(pair: Mesh) -> Iterator[tuple[Pings, Pings]]:
         yield asked, asking
 
 
-@pytest.mark.fault("a key rotated under traffic; and beside it a session that WireGuard renews by itself")
+@pytest.mark.fault("a key is rotated under traffic; for comparison, WireGuard renews a session by itself")
 @pytest.mark.timeout(RENEWED_AFTER_S + 180)
 def test_a_rotation_is_hardly_felt(pair: Mesh, converging: Stopwatch) -> None:
-    """Lost is what is sent between the device's change and the peers'; a wait for WireGuard's next try would be 5 s."""
+    """Only packets sent between the device's change and its peers' are lost; WireGuard would retry only after 5 s."""
     one, other = pair.nodes
     eventually(partial(other.host.reaches, one.address))
     with talking(pair) as renewal:

@@ -11,10 +11,10 @@ from tests.faults.conftest import Stopwatch
 from tests.faults.harness import FaultMesh
 
 
-@pytest.mark.fault("nats-server killed, back after {outage_s} s")
+@pytest.mark.fault("nats-server is killed, and is back after {outage_s} s")
 @pytest.mark.parametrize("outage_s", [1, 30])
 def test_killed(mesh: FaultMesh, server: NatsServer, converging: Stopwatch, outage_s: int) -> None:
-    """Nobody is removed; what is written after it is back arrives everywhere."""
+    """No peer is removed, and later writes arrive everywhere."""
     mesh.formed(3)
     server.kill()
     time.sleep(outage_s)
@@ -25,9 +25,9 @@ def test_killed(mesh: FaultMesh, server: NatsServer, converging: Stopwatch, outa
     mesh.assert_nobody_removed()
 
 
-@pytest.mark.fault("nats-server frozen for 40 s (SIGSTOP)")
+@pytest.mark.fault("nats-server is frozen for 40 s (SIGSTOP)")
 def test_frozen(mesh: FaultMesh, server: NatsServer, converging: Stopwatch) -> None:
-    """Agents notice the silence and remove nobody; afterwards they follow as before."""
+    """Agents notice the silence and remove no peer; afterwards they follow as before."""
     agents = mesh.formed(3)
     server.send(Signals.SIGSTOP)
     frozen_at = time.monotonic()
@@ -39,9 +39,9 @@ def test_frozen(mesh: FaultMesh, server: NatsServer, converging: Stopwatch) -> N
     mesh.assert_nobody_removed()
 
 
-@pytest.mark.fault("nats-server restarted in order")
+@pytest.mark.fault("nats-server is restarted in order")
 def test_restarted(mesh: FaultMesh, server: NatsServer, converging: Stopwatch) -> None:
-    """A restart for an update is felt by nobody's device."""
+    """A restart for an update changes no device."""
     mesh.formed(3)
     before = [agent.admin.status().counters.reconcile.peers_written for agent in mesh.agents]
     server.stop()
