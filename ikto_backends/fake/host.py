@@ -78,7 +78,7 @@ class FakeHost:
     def tamper(self, ifname: str, patch: DevicePatch) -> None:
         """Change a device from outside, as another program would. The backends report an event; `writes` omits it.
 
-        As in the kernel, a link that is set down loses its IPv6 addresses. (A backend adds them again after that.)
+        As in the kernel, a link that is set down this way loses its IPv6 addresses. A backend's own write keeps them.
         """
         if patch.up is False:
             lost = {address for address in self._device(ifname).link.addresses if address.version == 6}

@@ -176,17 +176,10 @@ async def start(
     settings: Mapping[str, str] | None = None,
     limit: int = 1 << 16,
 ) -> Process:
-    """Start a program in its own session, so that Ctrl-C reaches the agent only. BackendError if it is missing.
+    """Start a program in its own session, so that Ctrl-C reaches the agent only. BackendError if it can't be started.
 
-    Args:
-        argv: The program and its arguments.
-        stdin: As for `asyncio.create_subprocess_exec`.
-        stdout: As above.
-        stderr: As above.
-        settings: Variables to add to the environment.
-        limit: Bytes to buffer before the program blocks. Use a very large one if the output is read at the end only:
-            asyncio waits for a full reader even after the program was killed.
-
+    `limit` is the size of asyncio's read buffer in bytes. A caller that reads the output only at the end must pass a
+    very large one: the program blocks while the buffer is full, and asyncio waits for it even after a kill.
     """
     try:
         return await asyncio.create_subprocess_exec(

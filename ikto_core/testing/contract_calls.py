@@ -82,7 +82,7 @@ class CallClauses(ContractBase):
 
     @clause("C9")
     async def test_changes_by_another_program_are_events(self, backend: Backend, another: Backend, ifname: str) -> None:
-        """Or the events end at once, because the system can't report changes."""
+        """Unless the events end at once, because the system can't report changes."""
         mtu = 1300
 
         async def change() -> None:

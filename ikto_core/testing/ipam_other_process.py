@@ -26,12 +26,12 @@ sys.stdout.buffer.write(pickle.dumps(candidates_of(*pickle.loads(sent))))
 
 def candidates_of(make: Callable[[], IpamStrategy], requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
     """Return the first candidates of each request; an empty list for a request that is refused."""
-    return [_first(make(), asked, count) for asked in requests]
+    return [_first(make(), request, count) for request in requests]
 
 
-def _first(strategy: IpamStrategy, asked: IpamRequest, count: int) -> list[Prefix]:
+def _first(strategy: IpamStrategy, request: IpamRequest, count: int) -> list[Prefix]:
     try:
-        return list(islice(strategy.candidates(asked), count))
+        return list(islice(strategy.candidates(request), count))
     except IktoError:
         return []
 

@@ -31,7 +31,7 @@ from ikto_core.testing.backend_contract import BackendContract
 from ikto_core.testing.devices import private_key_of
 from ikto_core.values.keys import PrivateKey, PublicKey
 
-FAR = f"ikto-far{os.getpid()}"  # unique: the names of userspace devices are shared by all network namespaces
+PEER_IFNAME = f"ikto-far{os.getpid()}"  # unique: the names of userspace devices are shared by all network namespaces
 
 
 class LinuxContract(BackendContract):
@@ -83,9 +83,9 @@ async def _has_handshake(backend: Backend, ifname: str, peer: PublicKey) -> bool
 def initiate_from(peer: PrivateKey, port: int) -> None:
     """Create a second WireGuard device with this key that initiates a session with the device on this port."""
     try:
-        run("ip", "link", "add", FAR, "type", "wireguard")
+        run("ip", "link", "add", PEER_IFNAME, "type", "wireguard")
     except IktoError:
-        run("wireguard-go", FAR)
+        run("wireguard-go", PEER_IFNAME)
     config = f"""
         [Interface]
         PrivateKey = {peer.text}
@@ -95,6 +95,6 @@ def initiate_from(peer: PrivateKey, port: int) -> None:
         AllowedIPs = 10.78.0.0/16
         PersistentKeepalive = 1
     """
-    command = ("wg", "setconf", FAR, "/dev/stdin")
+    command = ("wg", "setconf", PEER_IFNAME, "/dev/stdin")
     subprocess.run(command, input=textwrap.dedent(config), text=True, check=True, timeout=60)  # noqa: S603 - fixed arguments
-    run("ip", "link", "set", FAR, "up")
+    run("ip", "link", "set", PEER_IFNAME, "up")

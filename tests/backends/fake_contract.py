@@ -27,14 +27,14 @@ def plugin_of(host: FakeHost, kind: type[FakeBackend] = FakeBackend) -> BackendP
     """Return a plugin that opens backends of class `kind` on one host."""
 
     @asynccontextmanager
-    async def opened(_: BackendContext) -> AsyncIterator[Backend]:
+    async def open_backend(_: BackendContext) -> AsyncIterator[Backend]:
         backend = kind(host)
         try:
             yield backend
         finally:
             backend.close()
 
-    return BackendPlugin(name="fake", summary="for tests", open=opened)
+    return BackendPlugin(name="fake", summary="for tests", open=open_backend)
 
 
 class FakeContract(BackendContract):
