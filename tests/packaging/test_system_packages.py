@@ -116,7 +116,7 @@ def test_make_demo_checks_packages_until_none_is_missing_and_continues_either_wa
     machine: Machine, tmp_path: Path
 ) -> None:
     (tmp_path / "venv/bin").mkdir(parents=True)
-    (tmp_path / "venv/.ready").touch()
+    (tmp_path / "venv/.ready-to-run").touch()
     (machine.programs / "make").symlink_to(shutil.which("make") or "")
     machine.add_program("../venv/bin/ikto", 'echo "ikto $*"')
     demo = ("make", "--silent", "demo", f"VENV={tmp_path}/venv", "ARGS=--keep")
