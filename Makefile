@@ -69,15 +69,17 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
 		printf 'make %-14s %s\n' "$$name" "$$does"; done
 
-# Both are one environment. Its packages are pinned in requirements/ (names, versions, hashes); Ikto itself comes from here.
-INSTALL = PYTHON=$(PYTHON) tools/install-locked.sh --project . $(VENV)
+# Running and developing share an environment. Its packages are pinned (names, versions, hashes); Ikto itself comes from here.
+REQUIREMENTS := requirements
+PROJECT := .
+INSTALL = PYTHON=$(PYTHON) tools/install-locked.sh $(addprefix --project ,$(PROJECT)) $(VENV) $(REQUIREMENTS)/build.txt
 
-$(RUN): pyproject.toml requirements/build.txt requirements/run.txt
-	$(INSTALL) requirements/build.txt requirements/run.txt
+$(RUN): pyproject.toml $(REQUIREMENTS)/build.txt $(REQUIREMENTS)/run.txt
+	$(INSTALL) $(REQUIREMENTS)/run.txt
 	@touch $@
 
-$(DEVELOP): pyproject.toml requirements/develop.txt $(RUN)
-	$(INSTALL) requirements/develop.txt
+$(DEVELOP): $(RUN) $(REQUIREMENTS)/develop.txt
+	$(INSTALL) $(REQUIREMENTS)/develop.txt
 	@touch $@
 
 # WireGuard's programs and what tests with them need; without them demo and tests say so, and do what they can.
