@@ -59,7 +59,7 @@ def serving(index: Index) -> Iterator[Index]:
     """Serve the index while the context lasts."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, index=index)) as server:
         index.url = f"http://127.0.0.1:{server.server_port}/"
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield index
         server.shutdown()
