@@ -37,7 +37,7 @@ copy_configuration() {
     paths+=(/etc/pip.conf /etc/xdg/pip "$HOME/.pip" "$HOME/.config/pip" ${PIP_CONFIG_FILE:-} ${PIP_CERT:-} ${SSL_CERT_FILE:-})
     for path in ${PIP_FIND_LINKS:-}; do paths+=("${path#file://}"); done
     for path in "${paths[@]}"; do
-        [ ! -e "$path" ] || { mkdir -p "$root${path%/*}" && cp --recursive --dereference --no-target-directory "$path" "$root$path"; }
+        [ ! -e "$path" ] || { mkdir -p "$root${path%/*}" && cp --recursive --dereference --remove-destination --no-target-directory "$path" "$root$path"; }
     done
     apt-config dump Acquire >"$root/etc/apt/apt.conf.d/90acquire"
 }
