@@ -55,6 +55,7 @@ run_inside() {
     mkdir -p "$root$HOME"
     unshare --mount --pid --fork --kill-child --propagation private -- bash -euc '
         root=$1; shift
+        mount --bind "$root" "$root"  # a mount point, without which `ip netns exec` does nothing there
         mount -t proc proc "$root/proc"
         mount --rbind /sys "$root/sys"
         mount --rbind /dev "$root/dev"
