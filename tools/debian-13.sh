@@ -64,7 +64,7 @@ run_inside() {
         cd /ikto
         python3 --version
         make demo
-        make test ARGS="$*"
+        make test ARGS="-n 2 --dist loadfile $*"
     ' bash "$@"
 }
 
