@@ -55,9 +55,7 @@ def add_with_newer(index: Index, pin: Pin) -> str:
     else:
         requires, extras = real.get_all("Requires-Dist") or [], real.get_all("Provides-Extra") or []
     index.add(pin.name, NEWER, [*requires, "unlocked"], extras)
-    line = index.add(pin.name, pin.version, requires, extras)
-    marker = f" ; {pin.requirement.marker}" if pin.requirement.marker else ""
-    return line.replace(" --hash", f"{marker} --hash")
+    return index.add(pin.name, pin.version, requires, extras)
 
 
 def write_locks(directory: Path, index: Index) -> Mapping[str, Pin]:
@@ -66,8 +64,15 @@ def write_locks(directory: Path, index: Index) -> Mapping[str, Pin]:
     lines = {name: add_with_newer(index, pin) for name, pin in develop.items()}
     directory.mkdir()
     for name in NAMES:
-        (directory / f"{name}.txt").write_text("".join(f"{lines[pinned]}\n" for pinned in pins(name)))
+        lock = "".join(with_marker(lines[pin.name], pin) for pin in pins(name).values())
+        (directory / f"{name}.txt").write_text(lock)
     return develop
+
+
+def with_marker(line: str, pin: Pin) -> str:
+    """Return a line of a lock that holds where the pin does: a lock may need a package where another doesn't."""
+    marker = f" ; {pin.requirement.marker}" if pin.requirement.marker else ""
+    return line.replace(" --hash", f"{marker} --hash") + "\n"
 
 
 def make(index: Index, tmp_path: Path, *targets: str) -> subprocess.CompletedProcess[str]:
