@@ -17,7 +17,7 @@ install() {
   build .
   for example in $examples; do build "examples/$example"; done
   python3 -m venv "$there/venv"
-  sed -n 's/^\([a-z0-9_-]*==[^ ]*\).*/\1/p' constraints.txt >"$there/constraints.txt"
+  sed -n 's/^\([a-z0-9_-]*==[^ ]*\).*/\1/p' requirements/develop.txt >"$there/constraints.txt"
   local ikto=("$there"/wheels/ikto-*.whl) others=("$there"/wheels/ikto_*.whl)
   "$there/venv/bin/pip" install --quiet --constraint "$there/constraints.txt" "${ikto[0]}[testing]" "${others[@]}"
 }

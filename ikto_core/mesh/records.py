@@ -19,6 +19,10 @@ PEER_KEYS = "peers."
 MAX_RECORD_BYTES = 16 * 1024
 """Larger values are refused without being parsed; a record is about 300 bytes."""
 
+MAX_BRACKETS = 500
+"""Values with more opening brackets are refused without being parsed. So nesting is bounded alike on every node: how
+deep a parser can go depends on the version of Python, and nodes must agree on which records are valid."""
+
 MAX_ENDPOINTS = 16
 """Further endpoints of a record are ignored, so that a record can't make peers try an unlimited number of them."""
 
@@ -144,6 +148,8 @@ def decode_record(key: str, value: bytes) -> PeerRecord:
     """Decode the record stored under `key`; RecordError gives the reason if it is invalid."""
     if len(value) > MAX_RECORD_BYTES:
         raise RecordError(f"its value of {len(value)} bytes is larger than {MAX_RECORD_BYTES}")
+    if _brackets(value) > MAX_BRACKETS:
+        raise RecordError(f"its value is not a peer record: it has more than {MAX_BRACKETS} opening brackets")
     try:
         wire = _decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -159,11 +165,18 @@ def decode_record(key: str, value: bytes) -> PeerRecord:
 
 def owner_of(value: bytes) -> tuple[str, str] | None:
     """Return the public key and instance that an invalid record names; None if it can't be parsed that far."""
+    if _brackets(value) > MAX_BRACKETS:
+        return None
     try:
         owner = msgspec.json.decode(value[:MAX_RECORD_BYTES], type=_Owner)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return owner.public_key, owner.instance
+
+
+def _brackets(value: bytes) -> int:
+    """Return an upper bound of the depth to which a value is nested."""
+    return value.count(b"[") + value.count(b"{")
 
 
 def _to_record(wire: _Wire) -> PeerRecord:

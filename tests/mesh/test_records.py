@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ikto_core.mesh.records import (
+    MAX_BRACKETS,
     MAX_ENDPOINTS,
     MAX_RECORD_BYTES,
     PeerRecord,
@@ -189,7 +190,11 @@ NESTING_DEPTH = MAX_RECORD_BYTES // 2 - 200
         (value().replace(b'"a"', rb'"\ud800"'), "not a peer record"),
         (value(name="x" * MAX_RECORD_BYTES), "larger than 16384"),
         (value()[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "larger than 16384"),
-        (value()[:-1] + b',"x":' + b"[" * NESTING_DEPTH + b"]" * NESTING_DEPTH + b"}", "not a peer record"),
+        (
+            value()[:-1] + b',"x":' + b"[" * NESTING_DEPTH + b"]" * NESTING_DEPTH + b"}",
+            "more than 500 opening brackets",
+        ),
+        (value()[:-1] + b',"x":' + b"[" * MAX_BRACKETS + b"]" * MAX_BRACKETS + b"}", "more than 500 opening brackets"),
         (value()[:-1] + b',"x":' + b"[" * 2 * NESTING_DEPTH, "not a peer record"),
         (value(wg_port=0), "wg_port 0 is not 1 to 65535"),
         (value(wg_port=-1), "wg_port -1 is not"),
@@ -215,6 +220,11 @@ def test_an_invalid_value_is_refused_with_a_reason(value: bytes, reason: str) ->
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
+
+
+def test_nesting_up_to_the_limit_is_accepted() -> None:
+    depth = MAX_BRACKETS - 2  # the value itself, and the list of endpoints
+    decode_record(KEY, value(endpoints=[])[:-1] + b',"x":' + b"[" * depth + b"]" * depth + b"}")
 
 
 @pytest.mark.parametrize("text", ["", "fd10::", "fd10::/129", "10.0.0.0/33", "/48", "fd10::/-1", "name/48", "::1%lo/8"])
