@@ -12,4 +12,4 @@ THOROUGH = os.environ.get("IKTO_THOROUGH") == "1"
 
 def max_examples(thorough: int) -> int:
     """Return how many examples of a property this run tries, of those of a thorough one."""
-    return thorough if THOROUGH else max(thorough // 5, 10)
+    return thorough if THOROUGH else max(thorough // 5, 5)

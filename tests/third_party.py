@@ -12,7 +12,7 @@ PLUGIN = """
 """The fixture that a kit needs, for the body of `run_kit`."""
 
 
-def run_kit(directory: Path, kit: str, hook: str, body: str) -> str:
+def run_kit(directory: Path, kit: str, hook: str, body: str, *more: str) -> str:
     """Run a kit in a separate process; return pytest's output.
 
     Args:
@@ -20,6 +20,7 @@ def run_kit(directory: Path, kit: str, hook: str, body: str) -> str:
         kit: The kit's class in `ikto_core.testing`.
         hook: `module:function`, the hook that returns the plugin; the body calls it `hook`.
         body: The body of the class that inherits the kit, indented by four spaces.
+        more: Options of pytest.
 
     """
     module, _, function = hook.partition(":")
@@ -34,7 +35,7 @@ def run_kit(directory: Path, kit: str, hook: str, body: str) -> str:
     )
     options = ["-rs", "-o", "asyncio_mode=auto", "-p", "no:cacheprovider", "--rootdir", str(directory)]
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(directory)],
-        capture_output=True, text=True, check=False, timeout=60, cwd=directory,
+        [sys.executable, "-m", "pytest", *options, *more, str(directory)],
+        capture_output=True, text=True, check=False, timeout=240, cwd=directory,
     )  # fmt: skip
     return ran.stdout + ran.stderr

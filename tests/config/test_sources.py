@@ -187,8 +187,8 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
 
 
 def test_many_unknown_settings_are_reported_in_a_few_lines(tmp_path: Path) -> None:
-    problems = problems_of(tmp_path, {f"x{number}": 0 for number in range(50_000)})
-    assert problems[-1] == "…and 49980 more of these"
+    problems = problems_of(tmp_path, {f"x{number}": 0 for number in range(1_000)})
+    assert problems[-1] == "…and 980 more of these"
     assert len(problems) == 21
 
 

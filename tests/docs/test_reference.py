@@ -15,6 +15,7 @@ from tools.reference.source import Library
 from tools.reference.surface import DOORS, is_hook, root_definitions, surface
 
 LIBRARY = Library(ROOT, DOORS)
+DOCUMENTS = documents()
 SURFACE = surface(LIBRARY)
 PUBLIC = {(LIBRARY.public_place(one), one.name): one for one in SURFACE}
 
@@ -86,9 +87,9 @@ def library_of(files: dict[str, str], root: Path) -> Library:
     return Library(root)
 
 
-@pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
 def test_no_page_is_stale(page: Path) -> None:
-    assert page.read_text() == documents()[page], "run `make reference`"
+    assert page.read_text() == DOCUMENTS[page], "run `make reference`"
 
 
 def test_every_hook_that_pluggy_knows_is_in_the_reference() -> None:

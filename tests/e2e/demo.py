@@ -26,7 +26,7 @@ class Demo:
 
     def ends(self) -> int:
         """Wait until it ends, and return its exit code."""
-        self.said += self.process.communicate(timeout=90)[0]
+        self.said += self.process.communicate(timeout=240)[0]
         return self.process.returncode
 
     def reads(self, text: str) -> None:
@@ -45,7 +45,11 @@ class Demo:
         return [line.strip() for line in self.said[before:].splitlines() if line.startswith("  ")]
 
     def processes(self) -> list[str]:
-        """Return the command lines of all processes that name its directory, or a device of its."""
+        """Return the command lines of all processes of it."""
+        return [command for _, command in self.found()]
+
+    def found(self) -> list[tuple[int, str]]:
+        """Return number and command line of all processes that name its directory, or a device of its."""
         marks = (str(self.directory), f"ik{self.process.pid}x")
         found = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -54,7 +58,7 @@ class Demo:
             except OSError:  # it ended meanwhile
                 continue
             if any(mark in command for mark in marks):
-                found.append(command)
+                found.append((int(path.parent.name), command))
         return found
 
     def namespaces(self) -> list[str]:

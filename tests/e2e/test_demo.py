@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGCONT, SIGSTOP, SIGTERM
 
 import pytest
 
@@ -26,7 +26,16 @@ def test_the_demo_converges_and_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_demo_that_does_not_converge_fails_and_says_who_lags(tmp_path: Path) -> None:
-    with running_demo(tmp_path, "--backend fake --nodes 40 --timeout 1") as demo:
+    """Whatever the reason: here an agent is stopped as it starts, and goes on once the demo has given up."""
+
+    def agents() -> list[int]:
+        return [pid for pid, command in demo.found() if " agent " in command]
+
+    with running_demo(tmp_path, "--backend fake --nodes 2 --timeout 2") as demo:
+        stopped = eventually(lambda: found if len(found := agents()) == 2 else [])[0]
+        os.kill(stopped, SIGSTOP)
+        eventually(lambda: agents() == [stopped])
+        os.kill(stopped, SIGCONT)
         assert demo.ends() == 1
     assert "did not converge in time (node-1: " in demo.said
     assert demo.left_behind() == []
@@ -34,14 +43,14 @@ def test_a_demo_that_does_not_converge_fails_and_says_who_lags(tmp_path: Path) -
 
 def test_the_demo_stays_in_its_own_mesh_whatever_the_environment_says(mesh: Mesh, tmp_path: Path) -> None:
     environ = {"IKTO_NATS_URL": mesh.server.url, "IKTO_NATS_KV": mesh.name}
-    with running_demo(tmp_path, "--backend fake", environ=environ) as demo:
+    with running_demo(tmp_path, "--backend fake --nodes 2", environ=environ) as demo:
         assert demo.ends() == 0
     assert mesh.on_bucket(lambda bucket: bucket.info()).subjects == 1, "no record came to the mesh's own settings"
 
 
 def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
     """At whatever moment: here, while its agents are being started."""
-    with running_demo(tmp_path, "--backend fake --nodes 20") as demo:
+    with running_demo(tmp_path, "--backend fake --nodes 5") as demo:
         eventually(lambda: any("agent" in command for command in demo.processes()))
         demo.process.send_signal(SIGTERM)
         assert demo.ends() == 130
@@ -49,7 +58,7 @@ def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_demo_that_is_kept_can_be_looked_at_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    with running_demo(tmp_path, "--backend fake --keep") as demo:
+    with running_demo(tmp_path, "--backend fake --nodes 2 --keep") as demo:
         commands = demo.commands()
         assert [word for command in commands for word in (" status ", " info ") if word in command] == [
             " status ",
@@ -62,7 +71,7 @@ def test_a_demo_that_is_kept_can_be_looked_at_until_it_is_told_to_stop(tmp_path:
 
 
 def test_a_demo_that_is_killed_takes_its_processes_along_and_the_next_one_removes_the_rest(tmp_path: Path) -> None:
-    with running_demo(tmp_path, "--backend fake --keep") as killed:
+    with running_demo(tmp_path, "--backend fake --nodes 2 --keep") as killed:
         killed.commands()
         killed.process.kill()
         assert killed.ends() == -9
@@ -70,7 +79,7 @@ def test_a_demo_that_is_killed_takes_its_processes_along_and_the_next_one_remove
     (left,) = tmp_path.iterdir()
     stranger = tmp_path / f"ikto-demo-{os.getpid()}-of-a-living-process"
     stranger.mkdir()
-    with running_demo(tmp_path, "--backend fake") as demo:
+    with running_demo(tmp_path, "--backend fake --nodes 2") as demo:
         assert demo.ends() == 0
     assert f"Removed leftovers of a killed demo: {left}" in demo.said
     assert list(tmp_path.iterdir()) == [stranger]
@@ -90,7 +99,7 @@ def test_without_the_rights_it_says_so_and_goes_on_or_refuses_what_is_asked_for(
     within = without.split()
     if subprocess.run([*within, "true"], capture_output=True, check=False).returncode:
         pytest.skip(f"not allowed here: {without}")
-    with running_demo(tmp_path, "", within=within) as demo:
+    with running_demo(tmp_path, "--nodes 2", within=within) as demo:
         assert demo.ends() == 0
     assert demo.said.startswith("No tunnels: backend fake")
     assert why in demo.said or "not installed: " in demo.said

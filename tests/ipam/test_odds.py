@@ -48,6 +48,7 @@ def test_collisions_are_as_frequent_as_computed(mesh: str, length: int, taken: l
     )  # close to a Poisson distribution, and not wider
 
 
+@pytest.mark.slow
 def test_second_tries_of_a_quarter_of_a_million_nodes_in_the_default_mesh() -> None:
     """About seven nodes have to try again if all start at once."""
     nodes, req = 250_000, ask("fd10::/16", 48, seed=12)

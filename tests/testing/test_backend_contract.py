@@ -111,8 +111,8 @@ def test_the_clauses_are_numbered() -> None:
     assert list(CLAUSES) == [f"C{number}" for number in range(1, len(CLAUSES) + 1)]
 
 
-def third_party(directory: Path, body: str) -> str:
-    return run_kit(directory, "BackendContract", "ikto_backends.fake:ikto_register_backends", body)
+def third_party(directory: Path, body: str, *options: str) -> str:
+    return run_kit(directory, "BackendContract", "ikto_backends.fake:ikto_register_backends", body, *options)
 
 
 def test_a_third_party_runs_the_kit_and_sees_why_tests_are_skipped(tmp_path: Path) -> None:
@@ -136,9 +136,9 @@ def test_every_clause_can_be_declared_unsupported_with_its_reason(tmp_path: Path
 
 
 def test_an_unknown_clause_and_a_missing_plugin_are_errors(tmp_path: Path) -> None:
-    output = third_party(tmp_path, "    unsupported = {'C99': 'no such'}\n")
+    output = third_party(tmp_path, "    unsupported = {'C99': 'no such'}\n", "-x")
     assert "`unsupported` names unknown clauses: ['C99']" in output
-    output = third_party(tmp_path, "    pass\n")
+    output = third_party(tmp_path, "    pass\n", "-x")
     assert "override the fixture `plugin`" in output
 
 

@@ -121,10 +121,11 @@ def test_line_limit_stops_any_endless_loop() -> None:
     assert run(1000) == 1000
 
 
-def third_party(directory: Path, body: str) -> str:
-    return run_kit(directory, "IpamContract", "ikto_core.builtin.ipam:ikto_register_ipam_strategies", body)
+def third_party(directory: Path, body: str, *options: str) -> str:
+    return run_kit(directory, "IpamContract", "ikto_core.builtin.ipam:ikto_register_ipam_strategies", body, *options)
 
 
+@pytest.mark.slow
 def test_a_third_party_runs_the_kit_and_sees_why_tests_are_skipped(tmp_path: Path) -> None:
     output = third_party(tmp_path, "    unsupported = {'I6': 'a node has one location'}\n" + PLUGIN)
     assert output.count("I6 is not supported: a node has one location") == len(kit_tests("I6"))
@@ -143,7 +144,7 @@ def test_every_clause_can_be_declared_unsupported_with_its_reason(tmp_path: Path
 
 
 def test_an_unknown_clause_and_a_missing_plugin_are_errors(tmp_path: Path) -> None:
-    output = third_party(tmp_path, "    unsupported = {'I99': 'no such'}\n")
+    output = third_party(tmp_path, "    unsupported = {'I99': 'no such'}\n", "-x")
     assert "`unsupported` names unknown clauses: ['I99']" in output
-    output = third_party(tmp_path, "    pass\n")
+    output = third_party(tmp_path, "    pass\n", "-x")
     assert "override the fixture `plugin`" in output
