@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsPyError
 from nats.errors import SecureConnWantedError
 
@@ -41,9 +42,12 @@ async def dial(settings: NatsSettings, server: str) -> AsyncIterator[Session]:
         await session.subscribe(f"{inbox}.*", session.on_reply)
         yield session
     finally:
-        with preserve_cancellation(), suppress(Exception):
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await client.close()
+        try:
+            with preserve_cancellation(), suppress(Exception):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await client.close()
+        finally:
+            client.close_socket()
 
 
 class _Client(Client):
@@ -66,6 +70,11 @@ class _Client(Client):
                 raise SecureConnWantedError
             info["tls_required"] = True  # required by this client
         await super()._process_info(info, initial_connection)
+
+    def close_socket(self) -> None:
+        """Close the TCP connection: nats-py leaves it open if its own `close` is cancelled."""
+        if isinstance(self._transport, TcpTransport):
+            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py types it partly
 
     async def _read_loop(self) -> None:
         """Read until the connection ends; close the connection if reading ends first.
