@@ -1,44 +1,44 @@
-# Two commands do all the set-up: `make demo` and `make test`. `make help` lists the others.
+# `make demo` and `make test` do all the set-up. `make help` lists the other targets.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.ready-to-run
 DEVELOP := $(VENV)/.ready-to-develop
 PROGRAMS := $(VENV)/.programs
-# How many processes share the default tests.
+# The number of processes that run the default tests.
 WORKERS ?= 2
 
 .PHONY: demo test test-tunnels test-kernel test-faults test-examples chaos lint reference lock bench clean help
 .DELETE_ON_ERROR:
 
-demo: $(RUN) $(PROGRAMS)  ## a mesh forms, before your eyes; ARGS="--keep --nodes 5"
+demo: $(RUN) $(PROGRAMS)  ## three nodes on this machine become a mesh; ARGS="--keep --nodes 5"
 	$(BIN)/ikto demo $(ARGS)
 
 ifdef ARGS
 test: $(DEVELOP) $(PROGRAMS)
 	$(BIN)/pytest $(ARGS)
-	@echo "make test: only what ARGS choose. Not run: lint, the coverage floor, the other tests: make test"
+	@echo "make test: ran the tests that ARGS select. Not run: lint, the coverage floor, all other tests (make test)"
 else
-test: $(DEVELOP) $(PROGRAMS) lint  ## what every change must pass; ARGS="-k name" runs only those tests
+test: $(DEVELOP) $(PROGRAMS) lint  ## lint and the default tests; ARGS="-k name" runs some tests only
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
-	@echo "make test: passed. Not run, and how to run it (.ci/run runs it all):"
+	@echo "make test: passed. Not run; .ci/run runs all of these:"
 	@$(MAKE) --no-print-directory help | grep -E 'make (test-|chaos)'
 endif
 
 test-tunnels: $(DEVELOP) $(PROGRAMS)  ## packets cross the mesh: userspace WireGuard in network namespaces
 	$(BIN)/pytest -m tunnels -p no:cacheprovider
 
-test-examples: $(DEVELOP) $(PROGRAMS)  ## packages of others: examples/, from their wheels, and the types that Ikto's has
+test-examples: $(DEVELOP) $(PROGRAMS)  ## the packages in examples/, installed from their wheels, and the types in Ikto's wheel
 	examples/run-tests.sh
 
-test-kernel: $(DEVELOP)  ## on the kernel's own WireGuard, in an emulated machine
+test-kernel: $(DEVELOP)  ## the kernel's own WireGuard, in an emulated machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/kernel/vm.sh $(BIN)/pytest -m kernel -p no:cacheprovider -o timeout=600
 
-# Faults mostly wait: families of them run side by side.
+# Tests of faults mostly wait: groups of them run side by side.
 FAULTS := $(addprefix fault-,claim device network server cluster credentials chaos bucket own_record host rotation)
 
-test-faults: $(DEVELOP) $(PROGRAMS)  ## what servers, networks and hosts may do to a mesh; prints the table of figures
+test-faults: $(DEVELOP) $(PROGRAMS)  ## failing servers, networks and hosts; prints a table of the outage times
 	rm -rf .faults
 	CHAOS_SEED=$${CHAOS_SEED:-1} $(MAKE) --jobs=4 --output-sync=target --keep-going $(FAULTS)
 	@$(BIN)/python -m tests.faults.figures
@@ -46,30 +46,30 @@ test-faults: $(DEVELOP) $(PROGRAMS)  ## what servers, networks and hosts may do 
 fault-%: $(DEVELOP)
 	$(BIN)/pytest -m fault -p no:cacheprovider tests/faults/test_$*.py
 
-chaos: $(DEVELOP)  ## all of it at once, at random; SEED=7 repeats a run, SECONDS=600 makes it longer
+chaos: $(DEVELOP)  ## random faults, several at once; SEED=7 repeats a run, SECONDS=600 makes it longer
 	CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) $(BIN)/pytest -m fault -s tests/faults/test_chaos.py
 
-lint: $(DEVELOP)  ## ruff, mypy, pyright on tests/typing, the rules of who imports whom
+lint: $(DEVELOP)  ## ruff, mypy, pyright on tests/typing, and the import contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/basedpyright --project tests/typing --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
-reference: $(DEVELOP)  ## write anew what the docs show of the source: the reference, the public names, excerpts of code
+reference: $(DEVELOP)  ## regenerate the docs that are made from the source: reference, public names, excerpts, picture
 	$(BIN)/python -m tools.reference
 
-bench: $(DEVELOP)  ## ratios, measured side by side, into benchmarks/RESULTS.md
+bench: $(DEVELOP)  ## measure Ikto beside other programs; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
-lock: $(DEVELOP)  ## write requirements/ anew from pyproject.toml; ARGS=--upgrade takes the newest of everything
+lock: $(DEVELOP)  ## regenerate requirements/ from pyproject.toml; ARGS=--upgrade takes the newest versions
 	UV=$${UV:-$(BIN)/uv} tools/lock.sh $(ARGS)
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do \
 		printf 'make %-14s %s\n' "$$name" "$$does"; done
 
-# Running and developing share an environment. Its packages are pinned (names, versions, hashes); Ikto itself comes from here.
+# One environment for running and developing. The locks pin names, versions and hashes; Ikto itself is installed from here.
 REQUIREMENTS := requirements
 PROJECT := .
 INSTALL = PYTHON=$(PYTHON) tools/install-locked.sh $(addprefix --project ,$(PROJECT)) $(VENV) $(REQUIREMENTS)/build.txt
@@ -82,10 +82,10 @@ $(DEVELOP): $(RUN) $(REQUIREMENTS)/develop.txt
 	$(INSTALL) $(REQUIREMENTS)/develop.txt
 	@touch $@
 
-# WireGuard's programs and what tests with them need; without them demo and tests say so, and do what they can.
+# Programs that demo and tests run. Without them, demo and tests report that and run what they can.
 $(PROGRAMS): packaging/system-packages.sh | $(RUN)
 	@packaging/system-packages.sh iproute2:ip iputils-ping:ping wireguard-tools:wg wireguard-go:wireguard-go \
 		nftables:nft openssl:openssl && touch $@ || true
 
-clean:  ## remove the environment and what tools keep
+clean:  ## remove the environment and the tools' caches
 	rm -rf $(VENV) dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults
