@@ -156,10 +156,11 @@ class Mesh:
     def _formed(self, agents: tuple[AgentProcess, ...]) -> list[StatusView]:
         statuses = [agent.admin.status() for agent in agents]
         everybody = {str(agent.public_key) for agent in agents}
-        latest = max(status.bucket_revision for status in statuses)
         for status in statuses:
             assert status.state is AgentState.READY
             assert status.device
             assert {peer.public_key for peer in status.device.peers} == everybody - {status.public_key}
+        latest = self.on_bucket(lambda bucket: bucket.info()).last_revision  # an agent may not know of it yet
+        for status in statuses:
             assert status.revision == status.bucket_revision == latest
         return statuses
