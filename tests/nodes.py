@@ -35,7 +35,7 @@ OWN_KV_KEY = record_key(SUBNET)
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until the condition holds; raise TimeoutError after 5 s."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
 
@@ -121,7 +121,7 @@ class Node:
 
     async def run_until_error(self, trigger: Callable[[], object] = lambda: None) -> None:
         """Run, call `trigger` once the own record is in the bucket, and raise the error that ends the run."""
-        async with self.running(), asyncio.timeout(5):
+        async with self.running(), asyncio.timeout(60):
             trigger()
             await asyncio.Event().wait()
 

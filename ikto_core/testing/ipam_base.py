@@ -52,7 +52,7 @@ class IpamBase:
             for taken in ((), nine_tenths(Prefix.parse(mesh))):
                 for name in self.names:
                     request = ask(mesh, length, taken, name=name)
-                    check(request, first_candidates(plugin.make(), request, 200, patience=10))
+                    check(request, first_candidates(plugin.make(), request, 50, patience=10))
 
     def _on_small_meshes(self, plugin: IpamPlugin, check: Check) -> None:
         """Check all candidates in any mesh of at most 256 subnets."""

@@ -71,11 +71,11 @@ async def test_a_cancellation_during_the_switch_of_keys_ends_the_agent(
         config=config, backend=plugin, ipam=IPAM, key_path=tmp_path / "key", socket=tmp_path / "socket"
     )
     agent = asyncio.create_task(run_agent(options, OWN_PRIVATE_KEY))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await backend.closing.wait()
     assert load_private_key(tmp_path / "key") == next_key, "the switch ends the first agent"
     agent.cancel()
-    await asyncio.wait([agent], timeout=5)
+    await asyncio.wait([agent], timeout=60)
     stopped = agent.done()
     agent.cancel()
     await asyncio.wait([agent])
@@ -91,7 +91,7 @@ async def _fail_when_cancelled() -> None:
 
 
 async def _run_beside(coroutine: Coroutine[Any, Any, None], raised: Exception | None = None) -> None:
-    async with asyncio.timeout(5), running(coroutine):
+    async with asyncio.timeout(60), running(coroutine):
         await asyncio.sleep(0)  # so that the coroutine has begun
         if raised:
             raise raised
@@ -147,7 +147,7 @@ async def test_observers_receive_events_appear_in_the_status_and_are_closed_with
     failing.on_open = _fail
     runs = (working.run("working"), failing.run("failing=x"))
     options = AgentOptions(config=config, backend=plugin, ipam=IPAM, observers=runs, on_agent=agents.append)
-    async with asyncio.timeout(20), running(run_agent(options, OWN_PRIVATE_KEY)):
+    async with asyncio.timeout(60), running(run_agent(options, OWN_PRIVATE_KEY)):
         await until(lambda: working.mesh.ready and runs[1].failure)
         shown = (await agents[0].status()).observers
         assert [(view.name, view.failure) for view in shown] == [("working", None), ("failing=x", "no")]

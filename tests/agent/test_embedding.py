@@ -31,7 +31,7 @@ from tests.device.reconciling import record
 from tests.nodes import until
 
 WG = "wg0"
-TIMEOUT_S = 20
+TIMEOUT_S = 60
 
 
 class Embedder:

@@ -32,7 +32,7 @@ async def test_it_prints_its_subnet_and_the_peers_that_join_and_leave(
     peer = record(2)
     revision = await bucket.put(peer.key, encode_record(peer), expected=0)
     lines: list[str] = []
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(orchestrate(settings, lines.append, timeout_s=0))
         await until(lambda: len(lines) == 4)
         await bucket.put(peer.key, None, expected=revision)

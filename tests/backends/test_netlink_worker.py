@@ -11,7 +11,7 @@ import pytest
 
 from ikto_backends.netlink.worker import Worker, open_worker
 
-PATIENCE_S = 30
+PATIENCE_S = 90
 
 
 class Gate:

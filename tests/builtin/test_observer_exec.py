@@ -15,7 +15,7 @@ from ikto_core.observers.contract import MeshEvent, ObserverContext, PeerAccepte
 from tests.builtin.peers import facts
 
 EVENTS: list[MeshEvent] = [Resync(peers=1, quarantined=0), PeerAccepted(peer=facts(2, "node\n\u2028b"))]
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def python(code: str) -> list[str]:

@@ -215,7 +215,7 @@ async def test_a_copy_of_the_machine_does_not_make_the_agent_claim_another_addre
 
 async def run_both(original: Node, copy: Node) -> None:
     """Start two copies of a machine, and raise the error that ends one of them."""
-    async with original.running(), copy.running(), asyncio.timeout(5):
+    async with original.running(), copy.running(), asyncio.timeout(60):
         await asyncio.Event().wait()
 
 

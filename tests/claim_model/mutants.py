@@ -28,6 +28,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
     faults: frozenset[Fault] = frozenset()  # needed to break the promise, one of each
     breaks: str  # beginning of the broken promise
+    slow: bool = False  # thousands of states are visited before the promise is broken
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Replace the function until the end of the test."""
@@ -140,6 +141,7 @@ MUTANTS = (
         scenario=MIXED,
         faults=frozenset({Fault.ROLLBACK}),
         breaks="the loser releases the address at once",
+        slow=True,
     ),
     Mutant(
         name="an earlier record is not withdrawn",
@@ -160,6 +162,7 @@ MUTANTS = (
         scenario=MOVING,
         faults=frozenset({Fault.EVICT}),
         breaks="no node overwrites another's record",
+        slow=True,
     ),
     Mutant(
         name="earlier instances are forgotten",
@@ -180,6 +183,7 @@ MUTANTS = (
         scenario=RESTARTED,
         faults=frozenset({Fault.ROLLBACK}),
         breaks="no node loses an address without cause",
+        slow=True,
     ),
     Mutant(
         name="the instances of records taken over are forgotten",
@@ -208,5 +212,6 @@ MUTANTS = (
         replacement="()",
         scenario=COPY_ELSEWHERE,
         breaks="the nodes come to rest",
+        slow=True,
     ),
 )

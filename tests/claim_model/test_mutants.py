@@ -10,7 +10,10 @@ MOST_STATES = 40_000
 """How many of the nearest states are visited; the test fails if none of them breaks a promise."""
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(mutant, marks=[pytest.mark.slow] if mutant.slow else [], id=mutant.name) for mutant in MUTANTS],
+)
 def test_a_protocol_without_a_step_breaks_its_promise(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant.install(monkeypatch)
     scenario = replace(mutant.scenario, faults=mutant.faults, budget=len(mutant.faults))

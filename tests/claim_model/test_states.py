@@ -10,7 +10,7 @@ from tests.claim_model.explore import explore
 from tests.claim_model.world import Scenario
 from tests.effort import THOROUGH
 
-MOST_STATES = int(os.environ.get("IKTO_CLAIM_MODEL_STATES", "5000" if THOROUGH else "1000"))
+MOST_STATES = int(os.environ.get("IKTO_CLAIM_MODEL_STATES", "5000" if THOROUGH else "500"))
 """How many states are visited in scenarios with a fault, the nearest first."""
 
 by_name = pytest.mark.parametrize("scenario", scenarios.ALL, ids=lambda scenario: scenario.name)

@@ -30,7 +30,7 @@ def leased(number: int) -> PeerRecord:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -59,7 +59,7 @@ async def test_the_record_of_a_dead_node_is_removed_with_a_single_write_to_the_b
             await asyncio.sleep(0.02)
     async with node(bucket, alive):
         before = await bucket.info()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (found := await bucket.get(dead.key)) and found.value:
                 await asyncio.sleep(0.05)
         assert (await bucket.info()).last_revision == before.last_revision + 1

@@ -82,6 +82,7 @@ def make(index: Index, tmp_path: Path, *targets: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="not installed: make")
+@pytest.mark.slow
 def test_what_is_pinned_is_installed_though_all_of_it_has_newer_versions(tmp_path: Path, index: Index) -> None:
     develop = write_locks(tmp_path / "locks", index)
     for target, locks in ((".ready-to-run", ("build", "run")), (".ready-to-develop", NAMES)):
@@ -93,6 +94,7 @@ def test_what_is_pinned_is_installed_though_all_of_it_has_newer_versions(tmp_pat
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="not installed: make")
+@pytest.mark.slow
 def test_an_install_that_failed_is_begun_anew_by_the_next_make(tmp_path: Path, index: Index) -> None:
     lines = {name: index.add(name, "1") + "\n" for name in NAMES}
     (tmp_path / "locks").mkdir()

@@ -187,9 +187,8 @@ async def test_the_documented_permissions_suffice_and_a_denial_is_reported_at_on
             assert await bucket.first_from(revision)
             assert len((await bucket.page(1)).messages) == 2
             assert await bucket.get("peers.mine")
-            async with asyncio.timeout(2):  # less than the time limit of a request
-                with pytest.raises(NatsDeniedError, match=r"peers\.theirs"):
-                    await bucket.put("peers.theirs", b"two", expected=0)
+            with pytest.raises(NatsDeniedError, match=r"peers\.theirs"):  # NoAnswerError if it waited for an answer
+                await bucket.put("peers.theirs", b"two", expected=0)
 
 
 async def test_a_wrong_password_is_a_denial_and_an_unreachable_server_is_not(tmp_path: Path) -> None:

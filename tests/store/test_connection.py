@@ -53,7 +53,7 @@ async def assert_ends_when_cancelled(running: Coroutine[Any, Any, None], ready: 
 
 async def ends_soon(task: asyncio.Task[None]) -> bool:
     """Return whether a cancelled task ends soon; if not, cancel it until it ends."""
-    done, _ = await asyncio.wait([task], timeout=5)
+    done, _ = await asyncio.wait([task], timeout=60)
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.1)

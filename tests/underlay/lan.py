@@ -31,6 +31,6 @@ def run_on_host(program: str, setup: str, server: str, afterwards: str = "") -> 
         pytest.skip("can't make a network namespace here: needs root and iproute2")
     script = f'ip link set lo up\n{setup}\n"$0" -c "$1" "$2"\n{afterwards}'
     command = ["unshare", "--net", "sh", "-euc", script, sys.executable, program, server]
-    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     return run.stdout.rstrip("\n")
