@@ -1,5 +1,6 @@
 """Fixtures that more than one room's tests use."""
 
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from random import Random
@@ -21,6 +22,8 @@ hypothesis.settings.register_profile("shared machine", deadline=None, print_blob
 hypothesis.settings.load_profile("shared machine")
 
 MESH = MeshSettings("fd10::/16", 48)
+END_WITH_TESTS = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+"""What runs a server so that it ends with the process of the tests, however that ends."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,14 +42,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """A nats-server for tests that do it no harm; each uses buckets of its own."""
-    with running_server(tmp_path_factory.mktemp("nats")) as server:
+    with running_server(tmp_path_factory.mktemp("nats"), exec_prefix=END_WITH_TESTS) as server:
         yield server
 
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[NatsServer]:
     """A nats-server that the test may kill."""
-    with running_server(tmp_path / "nats") as server:
+    with running_server(tmp_path / "nats", exec_prefix=END_WITH_TESTS) as server:
         yield server
 
 

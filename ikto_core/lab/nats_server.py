@@ -114,9 +114,9 @@ class NatsServer:
 
 
 @contextmanager
-def running_server(directory: Path, config: str = "") -> Iterator[NatsServer]:
+def running_server(directory: Path, config: str = "", *, exec_prefix: Sequence[str] = ()) -> Iterator[NatsServer]:
     """Run a nats-server for the length of a block."""
-    server = NatsServer(directory, config)
+    server = NatsServer(directory, config, exec_prefix=exec_prefix)
     try:
         yield server.start()
     finally:
