@@ -41,6 +41,7 @@ def test_a_demo_that_does_not_converge_fails_and_says_who_lags(tmp_path: Path) -
     assert demo.left_behind() == []
 
 
+@pytest.mark.slow
 def test_the_demo_stays_in_its_own_mesh_whatever_the_environment_says(mesh: Mesh, tmp_path: Path) -> None:
     environ = {"IKTO_NATS_URL": mesh.server.url, "IKTO_NATS_KV": mesh.name}
     with running_demo(tmp_path, "--backend fake --nodes 2", environ=environ) as demo:
@@ -57,6 +58,7 @@ def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
     assert demo.left_behind() == []
 
 
+@pytest.mark.slow
 def test_a_demo_that_is_kept_can_be_looked_at_until_it_is_told_to_stop(tmp_path: Path) -> None:
     with running_demo(tmp_path, "--backend fake --nodes 2 --keep") as demo:
         commands = demo.commands()
@@ -91,6 +93,7 @@ WITHOUT_RIGHTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up root's rights")
 @pytest.mark.parametrize(("without", "why"), WITHOUT_RIGHTS, ids=["not root", "root in a container"])
 def test_without_the_rights_it_says_so_and_goes_on_or_refuses_what_is_asked_for(
