@@ -49,8 +49,8 @@ async def running_agent(
 ) -> AsyncIterator["RunningAgent"]:
     """Run an agent for as long as the block lasts; device and record stay afterwards.
 
-    The block is entered at once and waits for what it needs. If the agent fails, the block is cancelled and the error is
-    raised here. The same task must enter and leave the block.
+    The block is entered at once and waits for what it needs. If the agent fails, the block is cancelled and the error
+    is raised here. The same task must enter and leave the block.
 
     Args:
         config: As `config_of` makes one.
@@ -94,9 +94,9 @@ class RunningAgent:
     async def shown(self, *, timeout_s: float = 10.0) -> tuple[PeerFacts, ...]:
         """Wait until every peer's device is known to have this node as a peer; return the peers for which it is not.
 
-        A handshake confirms it, for a WireGuard device answers only its peers. Where no traffic flows, a datagram to the
-        peer's subnet makes WireGuard start one. Peers that join meanwhile are not waited for: they read the own record
-        before they join.
+        A handshake confirms it, for a WireGuard device answers only its peers. Where no traffic flows, a datagram to
+        the peer's subnet makes WireGuard start one. Peers that join meanwhile are not waited for: they read the own
+        record before they join.
 
         Args:
             timeout_s: How long to wait after `claimed` and `ready`, which are waited for without a limit.

@@ -149,6 +149,13 @@ class Node:
         return {str(address) for address in device.addresses} if device else set()
 
 
+async def until_addressed(node: Node) -> None:
+    """Wait until the device has an address of the own subnet: it follows the claim a moment later."""
+    async with asyncio.timeout(5):
+        while not await node.device_addresses():
+            await asyncio.sleep(0.01)
+
+
 def put(bucket: MemoryBucket, found: PeerRecord) -> None:
     """Write a record, whatever its KV key had before."""
     bucket.write(found.key, encode_record(found))

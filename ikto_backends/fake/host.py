@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -21,10 +21,11 @@ from ikto_core.plugins import (
     DeviceState,
     Endpoint,
     NoSuchDeviceError,
+    PeerState,
     PublicKey,
 )
 
-Operation = Literal["read", "create", "apply", "delete"]
+Operation = Literal["read", "read_peers", "create", "apply", "delete"]
 
 
 class FakeHost:
@@ -189,6 +190,12 @@ class FakeBackend:
         """Return the state of the device; None if it is absent."""
         await self.host.begin_call("read")
         return self.host.device(ifname)
+
+    async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        """Return the states of some peers."""
+        await self.host.begin_call("read_peers")
+        state = self.host.device(ifname)
+        return {key: state.peers[key] for key in keys if key in state.peers} if state else {}
 
     async def create(self, ifname: str) -> None:
         """Create the device unless it exists."""

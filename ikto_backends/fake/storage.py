@@ -73,6 +73,7 @@ def save_device(state_dir: Path | None, ifname: str, state: DeviceState) -> None
         return
     path = state_file(state_dir, ifname)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         replace_file(path, msgspec.json.encode(_device(state)))
     except OSError as error:
         raise BackendError(f"{path}: can't be written: {error.strerror}") from error

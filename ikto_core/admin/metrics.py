@@ -21,6 +21,7 @@ COUNTERS = {
     "ikto_reconcile_quick_passes": "Passes that wrote changed peers only.",
     "ikto_reconcile_peers_written": "Peers added to or changed on the device.",
     "ikto_reconcile_peers_removed": "Peers removed from the device.",
+    "ikto_reconcile_kicks": "New peers removed and added again, because their first handshake got no answer.",
     "ikto_reconcile_drift_repaired": "Full passes that repaired drift: changes made outside Ikto.",
     "ikto_reconcile_failures": "Passes that failed.",
     "ikto_connection_sessions": "Connections to NATS that were accepted.",

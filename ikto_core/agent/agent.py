@@ -105,9 +105,9 @@ class Agent:
         self._node = node
         self._backend = backend
         self._underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name)
-        endpoints = EndpointTracker(public_key, persistent_keepalive=config.persistent_keepalive, has_route=has_route)
+        endpoints = EndpointTracker(persistent_keepalive=config.persistent_keepalive, has_route=has_route)
         limits = BrakeLimits(share=config.removal_limit / 100)
-        self._reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits)
+        self._reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits, own_key=public_key)
         self._reconciler.on_pass = self._report_ready
         self._state_file = StateFile(config.state_path())
         self._snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))

@@ -75,7 +75,7 @@ class Report:
     @property
     def ready(self) -> bool:
         """Whether the device shows the mesh. NATS may be unreachable: tunnels do not depend on it."""
-        return self._reconciler.in_sync.is_set() and not self._reconciler.failure
+        return self._shows_mesh() and not self._reconciler.failure
 
     def info(self) -> InfoView:
         """Return the own record and every accepted one of the peers."""
@@ -156,13 +156,17 @@ class Report:
             return None, f"the backend did not read {self._node.ifname} within {READ_TIMEOUT_S:g} s"
 
     def _state(self, device_failure: str) -> AgentState:
-        if self._reconciler.in_sync.is_set():
+        if self._shows_mesh():
             cut_off = not self._connection.server or self._controller.shows_snapshot
             return AgentState.DEGRADED if device_failure or cut_off else AgentState.READY
         if self._controller.record:
             return AgentState.APPLYING
         bucket_read = self._connection.server and self._controller.follower.synced.is_set()
         return AgentState.CLAIMING if bucket_read else AgentState.CONNECTING
+
+    def _shows_mesh(self) -> bool:
+        """Return whether the device has shown the mesh, with an address of this node's subnet."""
+        return self._reconciler.shows_target and bool(self._reconciler.addresses)
 
     def _private_address(self) -> str | None:
         """Return the address that the device should have; None while no subnet is claimed."""

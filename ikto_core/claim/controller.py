@@ -1,6 +1,7 @@
 """Claims this node's subnet, guards the claim, and sets the desired state from the bucket or from the snapshot."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from random import Random
 
@@ -27,6 +28,10 @@ from ikto_core.values.keys import PublicKey
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped all nodes claim again: spread over this time."""
 
+LISTEN_S = 0.05
+"""How much longer than its claim took, which is two round trips to NATS, a node listens before it uses a new address:
+by then the peers that have something to send have read its record and begun."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,6 +48,7 @@ class ClaimController:
         candidates: AddressCandidates,
         random: Random,
         on_claim_change: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.record: PeerRecord | None = None
         self.recheck = Recheck()
@@ -54,6 +60,7 @@ class ClaimController:
         self._saved_claim = saved_claim
         self._candidates = candidates
         self._random = random
+        self._clock = clock
         self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
         self._starting = True  # this run has not claimed anything yet
         self._claim_state = ClaimState(on_claim_change)
@@ -117,6 +124,7 @@ class ClaimController:
         Raises:
             AddressInUseError: The subnet belongs to another node and there is no other to take; ClonedError if a
                 copy of this machine took it over.
+            BackendError: The device can't be created, and nothing was ever claimed; later it is retried for ever.
             ConfigError: The configuration contradicts the mesh's own settings.
             NatsError: The bucket can't be read or written.
 
@@ -126,6 +134,8 @@ class ClaimController:
             check_settings(self.follower.table.get(MESH_KEY), self._node.settings, self._node.bucket)
             self._resume(advertise_address)
         if self.record is None:
+            self._show_bucket(None)
+            await self._desired_state.shown(retry=self.has_saved_claim)
             await self._claim(store, advertise_address)
         else:  # anything may have happened since the last run, or the last connection
             self.recheck.request()
@@ -159,6 +169,7 @@ class ClaimController:
         refusal: AddressInUseError | None = None
         for address in self._candidates.addresses(self.view):
             record = self._node.record(self.identity, address, advertise_address)
+            began_s = self._clock()
             try:
                 revision = await self._claim_one(store, record)
             except ClonedError:
@@ -169,7 +180,7 @@ class ClaimController:
                 if self.record and self.record.key == record.key:
                     self._release()
             else:
-                await self._use(store, address, record, revision)
+                await self._use(store, address, record, revision, listen_s=self._clock() - began_s + LISTEN_S)
                 return
         raise self._candidates.none_left(self.view, refusal)
 
@@ -193,8 +204,14 @@ class ClaimController:
             self.identity = self.identity.after(found)
             self._saved_claim.add_instance(self.identity.instance, found)
 
-    async def _use(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
-        """Use a claimed subnet: save the claim, give the device the address, withdraw the records before it."""
+    async def _use(
+        self, store: RecordStore, address: str, record: PeerRecord, revision: int, *, listen_s: float
+    ) -> None:
+        """Use a claimed subnet: save the claim, give the device the address, withdraw the records before it.
+
+        The device gets the address `listen_s` later. Until then it answers peers and sends nothing of its own: two
+        nodes that send first within a round trip throw away each other's handshake (docs/first-contact.md).
+        """
         self.record = record
         moved = self._claim_state.held(record.key, revision, self.follower.stream)
         if record.next_public_key:
@@ -202,8 +219,11 @@ class ClaimController:
         if moved:
             log.info("claimed subnet", allowed_ip=record.allowed_ip, private_address=address)
             self._saved_claim.save(address)
-            if self.subnet != record.subnet:
-                self._show_bucket(address)
+        if self.subnet != record.subnet:
+            await asyncio.sleep(listen_s)
+            if self.record is not record:
+                return  # lost meanwhile
+            self._show_bucket(address)
         self._check_own_record()  # a write that the follower has not seen yet may have been lost again already
         if self.recheck.is_requested:
             self.follower.wake()

@@ -9,6 +9,7 @@ from ikto_core.claim.local_node import LocalNode
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import Claim
+from ikto_core.errors import BackendError
 from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.store.follower import Follower
@@ -72,6 +73,15 @@ class DesiredState:
         self._event_hub.set_view(self.view)
         self._set_target(address, revision)
         self._on_change()
+
+    async def shown(self, *, retry: bool) -> None:
+        """Return once the device has shown a desired state. Raises BackendError if it can't, unless `retry`."""
+        try:
+            await self._reconciler.reconcile()
+        except BackendError:
+            if not retry:
+                raise
+            await self._reconciler.in_sync.wait()  # the reconciler retries, and reports it
 
     def update(self, changes: Mapping[str, Entry], revision: int) -> None:
         """Apply changes of the bucket; while the snapshot is shown, `from_bucket` brings them all later."""

@@ -1,15 +1,16 @@
 """The contract of backends, which drive WireGuard on this host. The core computes patches; backends apply them."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from ikto_core.device.model import DevicePatch, DeviceState
+from ikto_core.device.model import DevicePatch, DeviceState, PeerState
 from ikto_core.errors import NoSuchDeviceError
+from ikto_core.values.keys import PublicKey
 
 
 class DeviceEventKind(Enum):
@@ -73,6 +74,15 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class PeerReader(Protocol):
+    """An optional part of a backend: reading a few peers at less than the cost of the whole device."""
+
+    async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        """Return the states of those of these peers that the device has; none if it is absent. Errors as for `read`."""
+        ...
+
+
 class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
     """The agent that opens a backend; `open` raises BackendError for a value that the backend does not support."""
 
@@ -98,3 +108,11 @@ async def read_or_create(backend: Backend, ifname: str) -> DeviceState:
     if state is None:
         raise NoSuchDeviceError(f"{ifname} was deleted right after it was created")
     return state
+
+
+async def read_peers(backend: Backend, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+    """Return the states of those of these peers that the device has, by any backend. Raises BackendError."""
+    if isinstance(backend, PeerReader):
+        return await backend.read_peers(ifname, keys)
+    state = await backend.read(ifname)
+    return {key: state.peers[key] for key in keys if key in state.peers} if state else {}

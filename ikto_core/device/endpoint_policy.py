@@ -23,9 +23,6 @@ TURN_S = 15.0
 """How long a candidate has to answer, as in Talos KubeSpan. By then WireGuard itself has given the session up: a peer
 that receives data answers within KEEPALIVE_TIMEOUT, 10 s; REKEY_TIMEOUT, 5 s, later, WireGuard tries a handshake."""
 
-INITIATION_WAIT_S = 1.0
-"""How long to wait for the handshake of a new peer that is to initiate it: many round trips, but not noticeable."""
-
 INITIATION_BYTES = 148
 """The size of a handshake initiation. Fewer bytes between two checks need no answer: an answering peer with no data to
 send is sent an empty keepalive, of 32 bytes, now and then."""
@@ -43,7 +40,6 @@ class EndpointHistory(msgspec.Struct, frozen=True, kw_only=True):
 
     candidates: tuple[Endpoint, ...]  # from the peer's records
     unwritten: bool = False  # none of the candidates was written yet, because a session was alive
-    awaits_initiation: bool = False  # added without an endpoint, because the peer is to initiate the handshake
     waiting_since: float | None = None  # when the wait for a sign of the peer began; None: not waiting
     tx_bytes: int = 0  # bytes sent to the peer by then
     received: tuple[int, float | None] = (0, None)  # bytes received from the peer by then, and its last handshake
@@ -57,22 +53,12 @@ class EndpointChoice(NamedTuple):
     check_at: float | None = None  # when to check the peer again, by `Moment.monotonic`; None: at the next full pass
 
 
-def initiates(own: bytes, other: bytes) -> bool:
-    """Whether the node with the public key `own` initiates the handshake with a new peer that has the key `other`.
-
-    True on exactly one of the two nodes. If both initiate within a round trip, each discards the handshake of the other
-    for as long as both continue.
-    """
-    return own < other
-
-
 def choose_endpoint(
     candidates: tuple[Endpoint, ...],
     history: EndpointHistory | None,
     observed: PeerState | None,
     *,
     at: Moment,
-    initiator: bool = True,
     keepalive: bool = False,
     has_route: Callable[[Endpoint], bool] = lambda _: True,
 ) -> EndpointChoice:
@@ -83,16 +69,12 @@ def choose_endpoint(
         history: The history that the last check recorded; None: the peer was never checked.
         observed: The peer as the device shows it; None if the device does not have it yet.
         at: The time of the check.
-        initiator: Whether this node initiates the handshake with the peer: see `initiates`.
         keepalive: Whether the device sends persistent keepalives to the peer, which need no answer.
         has_route: Whether this host has a route to an endpoint. Without a route nothing is sent and no byte is counted,
             so the peer would seem to be idle.
 
     """
     if observed is None or observed.endpoint is None:
-        waiting = _wait_for_initiation(candidates, history, observed, at.monotonic, initiator=initiator)
-        if waiting:
-            return waiting
         return _begin_turn(_first_routable(candidates, has_route) or candidates[0], candidates, observed, at.monotonic)
     history = _carry_over(candidates, history, observed, at.monotonic)
     others = _later_turns(() if history.unwritten else candidates, observed.endpoint) or candidates
@@ -109,25 +91,9 @@ def choose_endpoint(
     return EndpointChoice(None, _record(candidates, observed, unwritten=history.unwritten))
 
 
-def _wait_for_initiation(
-    candidates: tuple[Endpoint, ...],
-    history: EndpointHistory | None,
-    observed: PeerState | None,
-    now: float,
-    *,
-    initiator: bool,
-) -> EndpointChoice | None:
-    """Return the choice to wait for the handshake of a peer without an endpoint; None: there is no wait, or it is over.
-
-    `now` is a `Moment.monotonic`.
-    """
-    if observed is None and history is None and not initiator:
-        history = EndpointHistory(candidates=candidates, awaits_initiation=True, waiting_since=now)
-        return EndpointChoice(None, history, now + INITIATION_WAIT_S)
-    if observed and history and history.awaits_initiation and history.waiting_since is not None:
-        wait_ends = history.waiting_since + INITIATION_WAIT_S
-        return EndpointChoice(None, history, wait_ends) if now < wait_ends else None
-    return None
+def kicked(history: EndpointHistory) -> EndpointHistory:
+    """Return the history of a peer that was removed and added again: its counters begin at 0, its turn goes on."""
+    return msgspec.structs.replace(history, tx_bytes=0, received=(0, None))
 
 
 def _begin_turn(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
-from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory, Moment, choose_endpoint, initiates
+from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory, Moment, choose_endpoint, kicked
 from ikto_core.device.key_succession import KeySuccession
 from ikto_core.device.model import PeerSpec, PeerState
 from ikto_core.mesh.view import MeshPeer
@@ -15,7 +15,6 @@ class EndpointTracker:
     """Keeps the endpoint history of each peer between checks and writes.
 
     Args:
-        own_key: This node's public key, which decides who initiates a handshake. None: this node always initiates.
         persistent_keepalive: Interval of the device's keepalives to its peers, in seconds; 0: off.
         has_route: Whether this host has a route to an endpoint.
 
@@ -23,12 +22,10 @@ class EndpointTracker:
 
     def __init__(
         self,
-        own_key: PublicKey | None = None,
         *,
         persistent_keepalive: int = 0,
         has_route: Callable[[Endpoint], bool] = lambda _: True,
     ) -> None:
-        self._own_key = own_key
         self._keepalive_s = persistent_keepalive
         self._has_route = has_route
         self.key_succession = KeySuccession()
@@ -79,6 +76,11 @@ class EndpointTracker:
             if choice.endpoint is None and choice.check_at is None:
                 self._histories.setdefault(key, choice.history)
 
+    def kicked(self, key: PublicKey) -> None:
+        """Record that a peer was removed and added again: its counters begin at 0."""
+        if history := self._histories.get(key):
+            self._histories[key] = kicked(history)
+
     def forget(self, key: PublicKey) -> None:
         """Forget a removed peer: if it comes back, it is new."""
         self._histories.pop(key, None)
@@ -98,7 +100,6 @@ class EndpointTracker:
             self._histories.get(peer.public_key),
             shown.get(peer.public_key),
             at=at,
-            initiator=self._own_key is None or initiates(self._own_key, peer.public_key),
             keepalive=self._keepalive_s > 0,
             has_route=self._has_route,
         )

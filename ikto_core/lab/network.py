@@ -7,16 +7,19 @@ import ctypes
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 from typing import TypeVar
 
 from ikto_core.errors import IktoError
+from ikto_core.lab.delay_switch import disable_offloads
 
 T = TypeVar("T")
 
@@ -90,23 +93,33 @@ THIS_MACHINE = Host("", "127.0.0.1")
 
 
 @contextmanager
-def network(hosts: int, prefix: str = "") -> Iterator[tuple[Host, Sequence[Host]]]:
-    """Create a hub, which has the bridge, and `hosts` hosts connected to it, at most 253.
+def network(hosts: int, prefix: str = "", *, delay_s: float = 0.0) -> Iterator[tuple[Host, Sequence[Host]]]:
+    """Create a hub and `hosts` hosts connected to it, at most 253.
 
     When the block ends, all of it is removed, and every process that still runs there is ended.
 
     Args:
         hosts: The number of hosts besides the hub.
         prefix: Prefix of the namespaces' names, which end in `-hub`, `-1`, `-2`, …  Empty: a unique one.
+        delay_s: How long every packet between two of them takes, one way. 0: they are joined by the kernel's bridge;
+            else by a program that delays frames, at some thousand packets a second.
 
     """
     prefix = prefix or f"ikto{os.getpid()}-{next(_numbers)}"
     with ExitStack() as stack:
         hub = _host(stack, f"{prefix}-hub", "10.66.0.254")
-        hub.run("ip", "link", "add", "br0", "type", "bridge")
-        hub.run("ip", "addr", "add", f"{hub.address}/24", "dev", "br0")
-        hub.run("ip", "link", "set", "br0", "up")
-        yield hub, [_connected_host(stack, hub, f"{prefix}-{n}", n) for n in range(1, hosts + 1)]
+        join = _offloads_off if delay_s else _join_bridge
+        if delay_s:
+            _connect(hub, hub, "hub0", "port0")
+            hub.call(partial(disable_offloads, "hub0"))
+        else:
+            hub.run("ip", "link", "add", "br0", "type", "bridge")
+            hub.run("ip", "addr", "add", f"{hub.address}/24", "dev", "br0")
+            hub.run("ip", "link", "set", "br0", "up")
+        connected = [_connected_host(stack, hub, f"{prefix}-{n}", n, join) for n in range(1, hosts + 1)]
+        if delay_s:
+            stack.enter_context(_delay_switch(hub, delay_s, [f"port{n}" for n in range(hosts + 1)]))
+        yield hub, connected
 
 
 def namespaces() -> list[str]:
@@ -135,11 +148,40 @@ def _host(stack: ExitStack, namespace: str, address: str) -> Host:
     return host
 
 
-def _connected_host(stack: ExitStack, hub: Host, namespace: str, number: int) -> Host:
+def _connected_host(
+    stack: ExitStack, hub: Host, namespace: str, number: int, join: Callable[[Host, Host, str], None]
+) -> Host:
     host = _host(stack, namespace, f"10.66.0.{number}")
-    other_end = ("type", "veth", "peer", "name", "eth0", "netns", host.namespace)
-    hub.run("ip", "link", "add", f"port{number}", *other_end)
-    hub.run("ip", "link", "set", f"port{number}", "master", "br0", "up")
-    host.run("ip", "addr", "add", f"{host.address}/24", "dev", "eth0")
-    host.run("ip", "link", "set", "eth0", "up")
+    _connect(hub, host, "eth0", f"port{number}")
+    join(hub, host, f"port{number}")
     return host
+
+
+def _connect(hub: Host, host: Host, ifname: str, port: str) -> None:
+    """Give a host an interface with its address, and the hub the other end, `port`."""
+    hub.run("ip", "link", "add", port, "type", "veth", "peer", "name", ifname, "netns", host.namespace)
+    hub.run("ip", "link", "set", port, "up")
+    host.run("ip", "addr", "add", f"{host.address}/24", "dev", ifname)
+    host.run("ip", "link", "set", ifname, "up")
+
+
+def _join_bridge(hub: Host, _: Host, port: str) -> None:
+    hub.run("ip", "link", "set", port, "master", "br0")
+
+
+def _offloads_off(_: Host, host: Host, __: str) -> None:
+    """Leave the port to the delay switch, which needs whole frames."""
+    host.call(partial(disable_offloads, "eth0"))
+
+
+@contextmanager
+def _delay_switch(hub: Host, delay_s: float, ports: Sequence[str]) -> Iterator[None]:
+    """Forward frames between ports of the hub, delayed, for as long as the block lasts."""
+    command = [*hub.exec_prefix, sys.executable, "-m", "ikto_core.lab.delay_switch", str(delay_s), *ports]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 - a fixed list
+        try:
+            if not process.stdout or not process.stdout.readline():
+                raise IktoError("the delay switch did not start")
+            yield
+        finally:
+            process.kill()

@@ -20,6 +20,7 @@ class ReconcileCounters(msgspec.Struct, kw_only=True):
     quick_passes: int = 0  # passes that wrote a few changed peers without reading the device
     peers_written: int = 0
     peers_removed: int = 0
+    kicks: int = 0  # new peers removed and added again, because their first handshake got no answer
     drift_repaired: int = 0  # full passes that found a change made outside Ikto
     failures: int = 0
 

@@ -98,9 +98,15 @@ def test_a_damaged_device_file_is_one_clear_error(tmp_path: Path, content: bytes
     assert str(path) in str(caught.value)
 
 
-async def test_a_missing_state_directory_is_a_backend_error(tmp_path: Path) -> None:
+async def test_a_missing_state_directory_is_created(tmp_path: Path) -> None:
+    await FakeBackend(FakeHost(tmp_path / "missing")).create(WG)
+    assert FakeHost(tmp_path / "missing").device(WG)
+
+
+async def test_a_state_directory_that_can_not_be_written_is_a_backend_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(BackendError, match="can't be written"):
-        await FakeBackend(FakeHost(tmp_path / "missing")).create(WG)
+        await FakeBackend(FakeHost(tmp_path / "file" / "state")).create(WG)
 
 
 async def test_host_bits_of_an_allowed_ip_are_masked(host: FakeHost, backend: FakeBackend) -> None:

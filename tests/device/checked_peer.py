@@ -31,16 +31,14 @@ def observed(endpoint: Endpoint | None, handshake_age_s: float | None = None) ->
 class CheckedPeer:
     """A peer that is checked at chosen times, and the endpoints that were written for it."""
 
-    def __init__(
-        self, *candidates: Endpoint, shown: PeerState | None = None, initiator: bool = True, keepalive: bool = False
-    ) -> None:
+    def __init__(self, *candidates: Endpoint, shown: PeerState | None = None, keepalive: bool = False) -> None:
         self.candidates = candidates
         self.shown = shown
         self.history: EndpointHistory | None = None
         self.now = NOW
         self.written: list[tuple[float, Endpoint]] = []
         self.without_route: set[Endpoint] = set()  # endpoints that this host has no route to
-        self._initiator, self._keepalive = initiator, keepalive
+        self._keepalive = keepalive
 
     def check(self, after_s: float = 0, *, sent: int = 0, received: int = 0, handshake: bool = False) -> EndpointChoice:
         """Check the peer after a time in which these bytes were sent and received, and write the chosen endpoint."""
@@ -58,7 +56,6 @@ class CheckedPeer:
             self.history,
             self.shown,
             at=at,
-            initiator=self._initiator,
             keepalive=self._keepalive,
             has_route=lambda endpoint: endpoint not in self.without_route,
         )

@@ -1,13 +1,12 @@
 """A mesh view, a reconciler and a fake host, driven step by step."""
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 
 from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DevicePatch, DeviceState, PeerState
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.device.removal_brake import BrakeLimits
@@ -22,7 +21,7 @@ WG = "wg0"
 BASE = spec_of(0, listen_port=51820)
 UNLIMITED = BrakeLimits(share=1.0)
 LOWEST, HIGHEST = PublicKey(bytes(32)), PublicKey(bytes([255] * 32))
-"""Own keys of a node that initiates the handshake with every new peer, and of a node that never does."""
+"""Own keys of a node that kicks a new peer before the peer kicks it, and of a node that waits longer."""
 
 RULES = MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=private_key_of(1).public())
 
@@ -61,6 +60,11 @@ class InterruptedBackend(FakeBackend):
         self._interrupt()
         return state
 
+    async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        found = await super().read_peers(ifname, keys)
+        self._interrupt()
+        return found
+
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         await super().apply(ifname, patch)
         self._interrupt()
@@ -78,7 +82,7 @@ class Scene:
     ) -> None:
         self.host = FakeHost()
         self.backend = InterruptedBackend(self.host)
-        self.reconciler = Reconciler(self.backend, WG, endpoints=EndpointTracker(own_key), limits=limits)
+        self.reconciler = Reconciler(self.backend, WG, own_key=own_key, limits=limits)
         self.revision = 0
         self.base = replace(BASE, keep_foreign_peers=keep_foreign_peers)
         self.view = MeshView(RULES)

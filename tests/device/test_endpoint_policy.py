@@ -1,47 +1,28 @@
-"""Which endpoint is written: that of a new peer by the initiator, and a new candidate when the session is over."""
+"""Which endpoint is written: the best one of a new peer at once, and a new candidate when the session is over."""
 
 import pytest
-from hypothesis import given
+from msgspec.structs import replace
 
-from ikto_core.device.endpoint_policy import INITIATION_WAIT_S, TURN_S, EndpointHistory, initiates
+from ikto_core.device.endpoint_policy import TURN_S, EndpointHistory, kicked
 from ikto_core.device.model import PeerState
-from ikto_core.testing.strategies import public_keys
 from ikto_core.values.addressing import Endpoint
 from tests.device.checked_peer import NOW, OVER, ROAMED, A, B, CheckedPeer, observed
 
 # -- new peers ---------------------------------------------------------------------------------------------------------
 
 
-@given(public_keys(), public_keys())
-def test_exactly_one_of_two_nodes_initiates(one: bytes, other: bytes) -> None:
-    assert one == other or initiates(one, other) is not initiates(other, one)
-
-
-def test_the_initiator_writes_the_best_endpoint_of_a_new_peer_at_once() -> None:
+def test_the_best_endpoint_of_a_new_peer_is_written_at_once() -> None:
     assert CheckedPeer(A, B).check().endpoint == A
 
 
-def test_the_other_node_writes_no_endpoint_until_the_wait_is_over() -> None:
-    peer = CheckedPeer(A, B, initiator=False)
-    assert peer.check()[::2] == (None, NOW + INITIATION_WAIT_S)
-    assert peer.check(INITIATION_WAIT_S / 2)[::2] == (None, NOW + INITIATION_WAIT_S)
-    assert peer.check(INITIATION_WAIT_S / 2).endpoint == A
-
-
-def test_a_handshake_during_the_wait_leaves_the_learned_endpoint() -> None:
-    peer = CheckedPeer(A, B, initiator=False)
+def test_a_turn_goes_on_while_the_peer_is_kicked() -> None:
+    peer = CheckedPeer(A, B)
     peer.check()
-    peer.shown = observed(ROAMED, 0)
-    assert peer.check(INITIATION_WAIT_S).endpoint is None
-    assert peer.check(OVER + 1).endpoint is None, "the record has not changed"
-
-
-def test_a_record_that_changes_during_the_wait_determines_the_endpoint() -> None:
-    peer = CheckedPeer(A, initiator=False)
-    peer.check()
-    peer.candidates = (B,)
-    assert peer.check(INITIATION_WAIT_S / 2)[::2] == (None, NOW + INITIATION_WAIT_S)
-    assert peer.check(INITIATION_WAIT_S).endpoint == B
+    peer.check(TURN_S / 2, sent=148)
+    assert peer.shown
+    assert peer.history
+    peer.shown, peer.history = replace(peer.shown, tx_bytes=0), kicked(peer.history)
+    assert peer.check(TURN_S / 2, sent=148).endpoint == B
 
 
 # -- changed records, and peers that the agent finds on the device ----------------------------------------------------

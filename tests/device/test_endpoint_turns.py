@@ -27,7 +27,7 @@ def test_only_candidates_are_written_and_the_next_check_is_in_the_future(
     unrouted: int,
     steps: list[tuple[float, int, int, bool]],
 ) -> None:
-    peer = CheckedPeer(*candidates, shown=shown, initiator=False, keepalive=keepalive)
+    peer = CheckedPeer(*candidates, shown=shown, keepalive=keepalive)
     peer.without_route = {*candidates[:unrouted]}
     for after_s, sent, received, handshake in steps:
         choice = peer.check(after_s, sent=sent, received=received, handshake=handshake)

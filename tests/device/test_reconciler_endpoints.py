@@ -6,13 +6,13 @@ from math import inf
 import pytest
 
 from ikto_core.device import endpoint_policy as endpoints
+from ikto_core.device import passes
 from ikto_core.device import reconciler as reconcile
 from ikto_core.device.endpoint_tracker import EndpointTracker
-from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.device.removal_brake import BrakeLimits
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint
-from tests.device.reconciling import HIGHEST, LOWEST, WG, Scene, mesh, record
+from tests.device.reconciling import WG, Scene, mesh, record
 from tests.device.test_reconciler_run import running, until
 
 A = public_key_of(1)
@@ -22,67 +22,33 @@ TWO = ["192.0.2.98:8", "192.0.2.99:9"]
 
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "INITIATION_WAIT_S", 0.05)
     monkeypatch.setattr(endpoints, "TURN_S", 0.05)
 
 
-def responder() -> Scene:
-    """Return the scene of a node that waits for its new peers to initiate the handshake."""
-    return Scene(own_key=HIGHEST)
-
-
-async def test_a_new_peer_that_initiates_is_one_small_write_without_an_endpoint() -> None:
-    scene = responder()
+async def test_a_new_peer_is_one_small_write_with_its_endpoint() -> None:
+    scene = Scene()
     scene.put(*mesh(100))
     await scene.reconcile()
     scene.reset_counts()
     scene.put(record(101))
     await scene.reconcile()
     (patch,) = scene.patches
-    assert [(peer.public_key, peer.endpoint) for peer in patch.peers] == [(public_key_of(101), None)]
+    endpoint = scene.view.peers[public_key_of(101)].endpoints[0]
+    assert [(peer.public_key, peer.endpoint) for peer in patch.peers] == [(public_key_of(101), endpoint)]
     assert scene.host.calls == {"apply": 1}
 
 
-async def test_a_new_peer_of_the_initiator_gets_its_endpoint_at_once_and_needs_no_check() -> None:
-    scene = Scene(own_key=LOWEST)
+async def test_a_new_peer_with_one_endpoint_needs_no_endpoint_check() -> None:
+    scene = Scene()
     scene.put(record(2))
     await scene.reconcile()
     assert scene.peer(2).endpoint == scene.view.peers[public_key_of(2)].endpoints[0]
-    assert scene.reconciler._endpoints.next_check_at == inf
-
-
-@pytest.mark.usefixtures("short_waits")
-async def test_peers_that_do_not_initiate_get_their_endpoints_soon_by_one_write() -> None:
-    scene = responder()
-    scene.put(*mesh(2))
-    async with running(scene):
-        await scene.reconciler.in_sync.wait()
-        await until(lambda: all(peer.endpoint for peer in scene.device.peers.values()))
-        first, second = scene.patches
-        assert {peer.public_key for peer in second.peers} == {peer.public_key for peer in first.peers}
-        assert second == DevicePatch(
-            peers=tuple(PeerPatch(public_key=peer.public_key, endpoint=peer.endpoint) for peer in second.peers)
-        )
-        await until(lambda: scene.reconciler._endpoints.next_check_at == inf)
-    assert scene.drift == 0
-
-
-@pytest.mark.usefixtures("short_waits")
-async def test_a_peer_that_initiated_keeps_its_learned_endpoint() -> None:
-    scene = responder()
-    scene.put(record(1))
-    await scene.reconcile()
-    scene.host.roam(WG, A, ROAMED)
-    scene.host.handshake(WG, A, time.time())
-    async with running(scene):
-        await until(lambda: scene.reconciler._endpoints.next_check_at == inf)
-    assert scene.peer(1).endpoint == ROAMED
-    assert len(scene.patches) == 1
+    assert scene.reconciler._passes.endpoints.next_check_at == inf
 
 
 @pytest.mark.usefixtures("short_waits")
 async def test_the_candidates_of_a_silent_peer_get_turns_while_traffic_is_sent() -> None:
-    scene = Scene(own_key=LOWEST)
+    scene = Scene()
     scene.put(record(2, endpoints=TWO))
     tried: list[str] = []
 
@@ -97,42 +63,46 @@ async def test_the_candidates_of_a_silent_peer_get_turns_while_traffic_is_sent()
     async with running(scene):
         await scene.reconciler.in_sync.wait()
         await until(send_unanswered)
-        await until(lambda: scene.reconciler._endpoints.next_check_at == inf)  # no more traffic
+        await until(lambda: scene.reconciler._passes.endpoints.next_check_at == inf)  # no more traffic
     assert tried == TWO * 2
 
 
 async def test_a_peer_that_left_needs_no_endpoint_check_even_if_its_removal_is_pending() -> None:
-    scene = Scene(own_key=HIGHEST, limits=BrakeLimits(share=0.0, at_least=1))
+    scene = Scene(limits=BrakeLimits(share=0.0, at_least=1))
     scene.put(*mesh(2))
     await scene.reconcile()
     scene.delete(1, 2)
     await scene.reconcile_fully()
     assert len(scene.reconciler.brake.pending) == 1
-    assert scene.reconciler._endpoints.next_check_at == inf
+    assert scene.reconciler._passes.endpoints.next_check_at == inf
 
 
 async def test_a_peer_that_was_removed_and_comes_back_is_new() -> None:
-    scene = responder()
+    scene = Scene()
     scene.put(record(1))
     await scene.reconcile()
+    scene.host.roam(WG, A, ROAMED)
     scene.delete(1)
     await scene.reconcile()
     scene.put(record(1))
     await scene.reconcile()
-    assert scene.peer(1).endpoint is None
+    assert scene.peer(1).endpoint == scene.view.peers[A].endpoints[0]
 
 
-async def test_new_candidates_are_not_written_without_reading_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoints, "INITIATION_WAIT_S", 0.0)
-    scene = responder()
-    scene.put(record(1))
+@pytest.mark.parametrize("handshake", [False, True])
+async def test_new_candidates_cost_a_read_of_their_peer_alone(handshake: bool) -> None:
+    scene = Scene()
+    scene.put(*mesh(10))
     await scene.reconcile()
     scene.host.roam(WG, A, ROAMED)
-    scene.put(record(9, key=1, endpoints=["192.0.2.1:51820"]))
+    if handshake:
+        scene.host.handshake(WG, A, time.time())
+    scene.reset_counts()
+    scene.put(record(1, endpoints=TWO))
     await scene.reconcile()
-    assert scene.peer(1).endpoint == ROAMED
-    assert scene.host.calls["read"] == 2, "the first pass created the device"
-    assert scene.shown == scene.wanted
+    assert str(scene.peer(1).endpoint) == (str(ROAMED) if handshake else TWO[0]), "a live session keeps its endpoint"
+    assert scene.host.calls["read_peers"] == 1
+    assert scene.host.calls["read"] == 0
 
 
 @pytest.mark.parametrize(("keepalive_s", "written"), [(0, TWO[1]), (25, TWO[0])])
@@ -164,14 +134,13 @@ class Clock:
     time = monotonic
 
 
-@pytest.mark.parametrize(("peers", "pause_s"), [(10, endpoints.INITIATION_WAIT_S), (10_000, 5.0)])
 async def test_the_pause_between_endpoint_checks_grows_with_the_number_of_peers(
-    monkeypatch: pytest.MonkeyPatch, peers: int, pause_s: float
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reconcile, "time", Clock())
-    scene = responder()
+    monkeypatch.setattr(passes, "time", Clock())
+    scene = Scene()
     scene.reconciler._next_full_pass_at = inf
-    scene.put(*mesh(peers))
+    scene.put(*mesh(10_000))
     await scene.reconcile()
     await scene.reconcile_fully()
-    assert scene.reconciler._next_check_at == 1000.0 + pause_s
+    assert scene.reconciler._passes.pause_ends_at == 1000.0 + 5.0

@@ -32,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("ikto_core.device.reconciler.time", clock)
+    monkeypatch.setattr("ikto_core.device.passes.time", clock)
     return clock
 
 

@@ -1,0 +1,160 @@
+"""What one pass of the reconciler does to a device: read it, or not, and write the difference to the target."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Set
+
+import msgspec
+import structlog
+
+from ikto_core.device.backend import Backend, read_or_create, read_peers
+from ikto_core.device.diff import diff, diff_peers, drift, has_lost_peers, patched, restoration, summary
+from ikto_core.device.endpoint_policy import EndpointChoice, Moment
+from ikto_core.device.endpoint_tracker import EndpointTracker
+from ikto_core.device.kicker import Kicker
+from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerState
+from ikto_core.device.removal_brake import RemovalBrake
+from ikto_core.mesh.view import MeshPeer
+from ikto_core.values.counters import ReconcileCounters
+from ikto_core.values.keys import PublicKey
+
+ENDPOINT_PAUSE_S_PER_PEER = 0.0005
+"""Pause between a full pass and the next one that only checks endpoints, per peer on the device. Reading and comparing
+a peer takes about 20 µs, so these passes take a few percent of a processor, whatever the size of the mesh."""
+
+log = structlog.get_logger(__name__)
+
+
+class Target(msgspec.Struct, frozen=True):
+    """The desired state of a device."""
+
+    base: DeviceSpec  # without its peers
+    peers: Mapping[PublicKey, MeshPeer]  # may change in place
+    restoring: bool = False  # it may be out of date: write only what the device has lost, see `diff.restoration`
+
+
+class DevicePasses:
+    """Makes passes on one device, and remembers between them what it shows. Every method raises BackendError.
+
+    After an error the device may show a part of what was to be written: make a full pass next.
+    """
+
+    def __init__(
+        self, backend: Backend, ifname: str, *, endpoints: EndpointTracker, brake: RemovalBrake, kicker: Kicker
+    ) -> None:
+        self.stats = ReconcileCounters()
+        self.mtu: int | None = None  # for a target without an MTU; None: leave the MTU of the device
+        self.pause_ends_at = 0.0  # before this time endpoints are not checked, by the monotonic clock
+        self.endpoints = endpoints
+        self.kicker = kicker
+        self._backend = backend
+        self._ifname = ifname
+        self._brake = brake
+        self._lost_peers = False  # while restoring: the device had no peers in the mesh
+        self._shown: dict[PublicKey, PeerState] = {}  # the peers on the device, as last read and written
+        self._own_peers: set[PublicKey] = set()  # peers that Ikto has put on the device
+
+    def begin_restoring(self) -> None:
+        """Note that the target is a new one."""
+        self._lost_peers = False
+
+    async def full_pass(self, target: Target, changes_expected: Callable[[], bool]) -> None:
+        """Read the device and write every difference: drift, unless changes are expected once the device was read."""
+        self.stats.full_passes += 1
+        state = await read_or_create(self._backend, self._ifname)
+        self._shown = dict(state.peers)
+        self.kicker.seen(state.peers)
+        self.pause_ends_at = time.monotonic() + ENDPOINT_PAUSE_S_PER_PEER * len(self._shown)
+        self._own_peers.update(target.peers)
+        self.endpoints.keep_only(target.peers)
+        choices = self._choose(target.peers.values())
+        specs = {key: self.endpoints.spec(target.peers[key], choice) for key, choice in choices.items()}
+        spec = msgspec.structs.replace(target.base, peers=specs, mtu=target.base.mtu or self.mtu)
+        if target.restoring:
+            await self._restore(spec, state, choices)
+            return
+        pending = frozenset(self._brake.pending)
+        patch = diff(spec, state, own_peers=self._own_peers)
+        patch = msgspec.structs.replace(patch, remove_peers=self._limit_removals(patch.remove_peers, target))
+        expected = self.endpoints.key_succession.changed or changes_expected()  # keys that this read found in use
+        if not expected and (repairs := drift(patch, pending)):
+            self.stats.drift_repaired += 1
+            log.warning("drift: changed outside Ikto", ifname=self._ifname, repairing=summary(repairs))
+        await self._apply(patch, choices)
+
+    async def quick_pass(self, target: Target, changed: Set[PublicKey]) -> None:
+        """Write the changed peers without reading the others."""
+        self.stats.quick_passes += 1
+        wanted = changed & target.peers.keys()
+        self._own_peers.update(wanted)
+        await self._refresh({key for key in wanted if key in self._shown and self._must_be_read(target.peers[key])})
+        wanted &= target.peers.keys()  # which may have changed while some were read
+        to_choose = [target.peers[key] for key in wanted if self._needs_endpoint(target.peers[key])]
+        choices = self._choose(to_choose)
+        specs = [self.endpoints.spec(target.peers[key], choices.get(key)) for key in wanted]
+        gone = changed & self._own_peers | self._brake.pending
+        surplus = {key for key in gone if key in self._shown and key not in target.peers}
+        patch = DevicePatch(peers=diff_peers(specs, self._shown), remove_peers=self._limit_removals(surplus, target))
+        await self._apply(patch, choices)
+
+    async def kick(self) -> Set[PublicKey]:
+        """Kick the new peers whose first handshake got no answer in time; return them."""
+        kicked = await self.kicker.check()
+        for key, peer in kicked.items():
+            self._shown[key] = peer
+            self.endpoints.kicked(key)
+        if kicked:
+            self.stats.kicks += len(kicked)
+            log.info("kicked peers without an answer", ifname=self._ifname, peers=len(kicked))
+        return kicked.keys()
+
+    async def _restore(self, spec: DeviceSpec, state: DeviceState, choices: Mapping[PublicKey, EndpointChoice]) -> None:
+        """Write what the device has lost; if it still has peers in the mesh, they stay unchanged."""
+        lost = self._lost_peers = self._lost_peers or has_lost_peers(spec, state)
+        await self._apply(restoration(spec, state, peers_too=lost), choices if lost else {})
+        self.endpoints.remember_restored(choices)
+
+    async def _apply(self, patch: DevicePatch, choices: Mapping[PublicKey, EndpointChoice]) -> None:
+        """Write a patch, then record the peers that the device shows and the choices of their endpoints."""
+        if patch:
+            await self._backend.apply(self._ifname, patch)
+        self.kicker.added(peer.public_key for peer in patch.peers if peer.public_key not in self._shown)
+        for peer_patch in patch.peers:
+            key = peer_patch.public_key
+            self._shown[key] = patched(self._shown.get(key), peer_patch)
+        for key in patch.remove_peers:
+            self._shown.pop(key, None)
+            self.endpoints.forget(key)
+            self.kicker.removed(key)
+        self.endpoints.remember(choices)
+        self.stats.peers_written += len(patch.peers)
+        self.stats.peers_removed += len(patch.remove_peers)
+
+    def _choose(self, peers: Iterable[MeshPeer]) -> dict[PublicKey, EndpointChoice]:
+        """Choose the endpoints of peers that are new or were just read from the device."""
+        return self.endpoints.choose(peers, self._shown, Moment(time.monotonic(), time.time()))
+
+    def _must_be_read(self, peer: MeshPeer) -> bool:
+        """Return whether a changed peer must be read before it is written.
+
+        New endpoint candidates need the last handshake; a peer whose removal was pending may have lost allowed IPs.
+        """
+        return peer.public_key in self._brake.pending or self.endpoints.has_new_candidates(peer)
+
+    def _needs_endpoint(self, peer: MeshPeer) -> bool:
+        return peer.public_key not in self._shown or self.endpoints.has_new_candidates(peer)
+
+    async def _refresh(self, keys: Set[PublicKey]) -> None:
+        """Read a few peers again."""
+        if keys:
+            found = await read_peers(self._backend, self._ifname, keys)
+            for key in keys - found.keys():
+                del self._shown[key]
+            self._shown.update(found)
+
+    def _limit_removals(self, surplus: Set[PublicKey], target: Target) -> frozenset[PublicKey]:
+        """Return the peers to remove now; the removal of the others is pending. Replaced keys are not limited."""
+        replaced = self.endpoints.key_succession.replaced(surplus, target.peers)
+        admitted = replaced | self._brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())
+        if self._brake.pending:
+            log.warning("removals pending", ifname=self._ifname, pending=len(self._brake.pending))
+        return admitted

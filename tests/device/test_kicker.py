@@ -1,0 +1,69 @@
+"""A new peer whose first handshake gets no answer is removed and added again, and nothing else is touched."""
+
+import asyncio
+
+import pytest
+
+from ikto_core.device import first_contact
+from ikto_core.device.model import DevicePatch
+from ikto_core.testing.devices import public_key_of
+from ikto_core.values.keys import PublicKey
+from tests.device.reconciling import LOWEST, WG, Scene, mesh, record
+from tests.device.test_reconciler_run import running, until
+
+A = public_key_of(1)
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_contact, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(first_contact, "LOWER_KEY_WAIT_S", 0.05)
+
+
+async def test_a_kicked_peer_is_as_before_but_new_to_wireguard() -> None:
+    scene = Scene(own_key=LOWEST)
+    kicked: list[PublicKey] = []
+    scene.reconciler.on_kick = kicked.extend
+    async with running(scene):
+        await scene.reconciler.in_sync.wait()
+        scene.put(*mesh(3))
+        await until(lambda: len(scene.device.peers) == 3)
+        before = scene.peer(1)
+        scene.host.send_unanswered(WG, A)
+        scene.reset_counts()
+        await until(lambda: bool(kicked))
+    assert kicked == [A]
+    assert scene.peer(1) == before, "with no bytes sent"
+    removal, addition = scene.patches
+    assert removal == DevicePatch(remove_peers=frozenset({A}))
+    assert [peer.public_key for peer in addition.peers] == [A]
+    assert scene.host.calls["read"] == 0
+    assert scene.reconciler.stats.kicks == 1
+    assert scene.drift == 0
+
+
+async def test_a_kick_that_fails_half_way_is_repaired() -> None:
+    scene = Scene(own_key=LOWEST)
+    async with running(scene):
+        await scene.reconciler.in_sync.wait()
+        scene.put(*mesh(3))
+        await until(lambda: len(scene.device.peers) == 3)
+        scene.host.send_unanswered(WG, A)
+        scene.reset_counts()
+        await until(lambda: bool(scene.patches))  # the removal
+        await until(lambda: A in scene.device.peers)
+    assert scene.shown == scene.wanted
+
+
+async def test_peers_with_a_session_are_left_alone_and_no_longer_looked_at() -> None:
+    scene = Scene(own_key=LOWEST)
+    async with running(scene):
+        await scene.reconciler.in_sync.wait()
+        scene.put(record(1))
+        await until(lambda: A in scene.device.peers)
+        scene.host.handshake(WG, A, 1.0, rx_bytes=92, tx_bytes=148)
+        await until(lambda: scene.reconciler._passes.kicker.next_check_at == float("inf"))
+        scene.reset_counts()
+        await asyncio.sleep(0.1)
+    assert scene.patches == []
+    assert scene.host.calls["read_peers"] == 0
