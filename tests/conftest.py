@@ -23,7 +23,7 @@ hypothesis.settings.load_profile("shared machine")
 
 MESH = MeshSettings("fd10::/16", 48)
 END_WITH_TESTS = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
-"""What runs a server so that it ends with the process of the tests, however that ends."""
+"""Prefix of a command that ends when the process of the tests ends, even if it is killed."""
 
 
 @pytest.fixture(autouse=True)

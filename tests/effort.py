@@ -1,15 +1,15 @@
-"""How much the suite tries: `make test` little, to take minutes; `make test-slow`, with IKTO_THOROUGH=1, much.
+"""Sizes of the tests: small for `make test`, large with IKTO_THOROUGH=1, as `make test-slow` sets it.
 
-Thorough means: five times the examples of a property, more states of the claim protocol, and each agent an interpreter
-of its own where the default forks it.
+A thorough run tries five times the examples of each property and ten times the states of the claim protocol, and starts
+each agent with an interpreter of its own; by default agents are forked.
 """
 
 import os
 
 THOROUGH = os.environ.get("IKTO_THOROUGH") == "1"
-"""Whether this run has the time."""
+"""Whether this is a thorough run."""
 
 
 def max_examples(thorough: int) -> int:
-    """Return how many examples of a property this run tries, of those of a thorough one."""
+    """Return the number of examples of a property in this run, given that of a thorough run."""
     return thorough if THOROUGH else max(thorough // 5, 5)

@@ -1,8 +1,8 @@
-"""Programs of Ikto as processes that start in a moment: forked from one that has imported what they need.
+"""Starts programs of Ikto quickly: as forks of a process that has already imported their modules.
 
-An interpreter takes 0.7 s of a processor to import an agent, and the default suite starts hundreds. A forked one is a
-process like any other: it has a session, a log and an environment of its own, and is stopped and killed by signals.
-With IKTO_THOROUGH=1 each is an interpreter of its own, as operators have it.
+A new interpreter needs 0.7 s of CPU time to import an agent, and the default suite starts hundreds of agents. A forked
+agent has its own process, session, log and environment, and ends by signals as any other. With IKTO_THOROUGH=1 every
+agent is started with an interpreter of its own, as by an operator.
 """
 
 import ctypes
@@ -21,9 +21,9 @@ from typing import cast
 from ikto_core.lab.agent_process import AgentProcess
 from tests.effort import THOROUGH
 
-PATIENCE_S = 60.0  # of who waits for a process to end: a busy machine takes its time
+PATIENCE_S = 60.0  # limit of waits for a process to end, long enough for a busy machine
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_PYTHONPATH = os.environ.get("PYTHONPATH")  # read by an interpreter at its start, which a forked one has behind it
+_PYTHONPATH = os.environ.get("PYTHONPATH")  # an interpreter reads it when it starts, so a fork ignores changes
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     ["__main__", "tests.forked", "ikto_core.cli.agent", "ikto_core.agent.agent", "ikto_core.agent.from_config",
@@ -33,13 +33,13 @@ _forks.set_forkserver_preload(
 
 
 class ForkedProgram:
-    """`python -m MODULE ARGUMENT...`, with what tests use of subprocess.Popen.
+    """`python -m MODULE ARGUMENT...`, with the methods of subprocess.Popen that tests use.
 
     Args:
         command: The module and its arguments.
-        environ: Its whole environment; what an interpreter reads at its start changes nothing.
-        stdout: The file to which it appends what it says.
-        stderr: The same of errors; None: `stdout`.
+        environ: Its whole environment. Variables that only a starting interpreter reads have no effect.
+        stdout: The file that its output is appended to.
+        stderr: The same for its errors; None: `stdout`.
 
     """
 
@@ -79,7 +79,7 @@ class ForkedProgram:
 
 def _run(command: list[str], environ: dict[str, str], directory: Path, stdout: Path, stderr: Path | None) -> None:
     """Become the program, in the forked process."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with the tests, however they end
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # ends when the tests end, even if they are killed
     os.setsid()
     os.chdir(directory)
     for number, path in ((1, stdout), (2, stderr or stdout)):
@@ -92,7 +92,7 @@ def _run(command: list[str], environ: dict[str, str], directory: Path, stdout: P
 
 
 class ForkedAgent(AgentProcess):
-    """An agent that is a forked program, if its command is `python -m MODULE` with the modules that the tests have."""
+    """An agent that runs as a forked program, unless its command needs a new interpreter."""
 
     def start(self) -> None:
         """Start the agent; returns at once. Its configuration is written anew from `config`."""

@@ -24,6 +24,7 @@ from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 from tests.effort import max_examples
 
+pytestmark = pytest.mark.thorough
 EXAMPLES = settings(max_examples=max_examples(50))
 
 

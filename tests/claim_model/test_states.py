@@ -10,6 +10,8 @@ from tests.claim_model.explore import explore
 from tests.claim_model.world import Scenario
 from tests.effort import THOROUGH
 
+pytestmark = pytest.mark.thorough
+
 MOST_STATES = int(os.environ.get("IKTO_CLAIM_MODEL_STATES", "5000" if THOROUGH else "500"))
 """How many states are visited in scenarios with a fault, the nearest first."""
 

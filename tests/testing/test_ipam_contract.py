@@ -20,6 +20,7 @@ from tests.effort import max_examples
 from tests.testing import broken_ipam as broken
 from tests.third_party import PLUGIN, run_kit
 
+pytestmark = pytest.mark.thorough
 PAGE = Path(__file__).parents[2] / "docs/ipam-contract.md"
 
 
