@@ -1,7 +1,7 @@
 """The agent: puts the rooms together, and is the only place that starts tasks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
@@ -38,9 +38,10 @@ from ikto_core.store.cancelling import preserve_cancellation
 from ikto_core.store.connection import Connection
 from ikto_core.store.pushes import listen
 from ikto_core.store.session import Session
+from ikto_core.underlay.handshake_probe import Prober
 from ikto_core.underlay.monitor import UnderlayMonitor
 from ikto_core.underlay.paths import has_route
-from ikto_core.values.keys import PrivateKey
+from ikto_core.values.keys import PrivateKey, PublicKey
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +110,8 @@ class Agent:
         limits = BrakeLimits(share=config.removal_limit / 100)
         self._reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits, own_key=public_key)
         self._reconciler.on_pass = self._report_ready
+        self._reconciler.on_reset = self._probe
+        self._prober = Prober(lambda: self._reconciler.private_address, config.netns)
         self._state_file = StateFile(config.state_path())
         self._snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
         self._saved_claim = SavedClaim(node, public_key, self._state_file)
@@ -167,6 +170,7 @@ class Agent:
                 tasks.create_task(self._snapshot_writer.run(self._snapshot))
                 tasks.create_task(self._connection.run(self._follow))
                 tasks.create_task(self._reconciler.run())
+                tasks.create_task(self._prober.run())
                 tasks.create_task(watch_device(self._backend, self._node.ifname, self._reconciler.request_full_pass))
                 await self._until_rotated()
         except BaseExceptionGroup as group:
@@ -189,6 +193,8 @@ class Agent:
         self._controller.restore_snapshot(snapshot)
         if snapshot and snapshot.mtu:  # the MTU of the path is measured again once there is a path
             self._reconciler.set_mtu(snapshot.mtu)
+        if snapshot:
+            self._reconciler.restore_sessions(PublicKey.parse(text) for text in snapshot.sessions)
         try:
             await self._reconciler.reconcile()
         except BackendError as error:
@@ -198,7 +204,15 @@ class Agent:
     def _snapshot(self, now: float) -> MeshSnapshot | None:
         self._state_file.retry_save()
         snapshot = self._controller.snapshot(now)
-        return msgspec.structs.replace(snapshot, mtu=self._reconciler.mtu) if snapshot else None
+        if snapshot is None:
+            return None
+        sessions = tuple(sorted(key.text for key in self._reconciler.recent_sessions()))
+        return msgspec.structs.replace(snapshot, mtu=self._reconciler.mtu, sessions=sessions)
+
+    def _probe(self, keys: Iterable[PublicKey]) -> None:
+        """Send to these peers, so that WireGuard makes sessions with them at once."""
+        peers = self._controller.view.peers
+        self._prober.request(peers[key].records[0].record.device_address for key in keys if key in peers)
 
     def _report_ready(self, shown: DeviceSpec) -> None:
         revision = self._reconciler.shown_revision

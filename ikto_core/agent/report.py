@@ -96,7 +96,7 @@ class Report:
             version=__version__,
             name=self._node.name,
             public_key=view.rules.own_key.text,
-            private_address=self._private_address(),
+            private_address=self._reconciler.private_address,
             allowed_ip=str(subnet) if subnet else None,
             ifname=self._node.ifname,
             backend=self._backend_name,
@@ -167,10 +167,6 @@ class Report:
     def _shows_mesh(self) -> bool:
         """Return whether the device has shown the mesh, with an address of this node's subnet."""
         return self._reconciler.shows_target and bool(self._reconciler.addresses)
-
-    def _private_address(self) -> str | None:
-        """Return the address that the device should have; None while no subnet is claimed."""
-        return next((str(address.ip) for address in self._reconciler.addresses), None)
 
     def _nats(self) -> NatsView:
         server, failure = self._connection.server, self._connection.failure or self._controller.recheck.failure

@@ -13,6 +13,7 @@ from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerState
 from ikto_core.device.removal_brake import RemovalBrake
+from ikto_core.device.sessions import SessionMemory
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PublicKey
@@ -42,6 +43,7 @@ class DevicePasses:
         self, backend: Backend, ifname: str, *, endpoints: EndpointTracker, brake: RemovalBrake, kicker: Kicker
     ) -> None:
         self.stats = ReconcileCounters()
+        self.sessions = SessionMemory()
         self.mtu: int | None = None  # for a target without an MTU; None: leave the MTU of the device
         self.pause_ends_at = 0.0  # before this time endpoints are not checked, by the monotonic clock
         self.endpoints = endpoints
@@ -57,21 +59,26 @@ class DevicePasses:
         """Note that the target is a new one."""
         self._lost_peers = False
 
-    async def full_pass(self, target: Target, changes_expected: Callable[[], bool]) -> None:
-        """Read the device and write every difference: drift, unless changes are expected once the device was read."""
+    async def full_pass(self, target: Target, changes_expected: Callable[[], bool]) -> bool:
+        """Read the device and write every difference: drift, unless changes are expected once the device was read.
+
+        Returns whether the device had none of the peers: it was made anew, by this pass or outside Ikto.
+        """
         self.stats.full_passes += 1
         state = await read_or_create(self._backend, self._ifname)
         self._shown = dict(state.peers)
         self.kicker.seen(state.peers)
+        self.sessions.saw(state.peers)
         self.pause_ends_at = time.monotonic() + ENDPOINT_PAUSE_S_PER_PEER * len(self._shown)
         self._own_peers.update(target.peers)
         self.endpoints.keep_only(target.peers)
         choices = self._choose(target.peers.values())
         specs = {key: self.endpoints.spec(target.peers[key], choice) for key, choice in choices.items()}
         spec = msgspec.structs.replace(target.base, peers=specs, mtu=target.base.mtu or self.mtu)
+        lost = state.peers.keys().isdisjoint(target.peers)
         if target.restoring:
             await self._restore(spec, state, choices)
-            return
+            return lost
         pending = frozenset(self._brake.pending)
         patch = diff(spec, state, own_peers=self._own_peers)
         patch = msgspec.structs.replace(patch, remove_peers=self._limit_removals(patch.remove_peers, target))
@@ -80,6 +87,7 @@ class DevicePasses:
             self.stats.drift_repaired += 1
             log.warning("drift: changed outside Ikto", ifname=self._ifname, repairing=summary(repairs))
         await self._apply(patch, choices)
+        return lost
 
     async def quick_pass(self, target: Target, changed: Set[PublicKey]) -> None:
         """Write the changed peers without reading the others."""

@@ -4,6 +4,7 @@ A full pass reads the device and writes every difference. A quick pass writes a 
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
 
@@ -50,7 +51,8 @@ class Reconciler:
         self.failure = ""  # why the last pass failed; empty: it succeeded
         self.hint = ""  # what to do about the failure
         self.on_pass: Callable[[DeviceSpec], None] = lambda _: None  # called with the target after each pass
-        self.on_kick: Callable[[Set[PublicKey]], None] = lambda _: None  # called with peers that were just kicked
+        self.on_reset: Callable[[Set[PublicKey]], None] = lambda _: None
+        """Called with the peers to contact: kicked ones, and those that had a session before the device was lost."""
         self._backend = backend
         self._passes = DevicePasses(
             backend,
@@ -72,6 +74,11 @@ class Reconciler:
     def addresses(self) -> frozenset[Interface]:
         """The addresses of the target; empty until there is a target."""
         return self._target.base.addresses if self._target else frozenset()
+
+    @property
+    def private_address(self) -> str | None:
+        """The address of the target, without its length; None while no subnet is claimed."""
+        return next((str(address.ip) for address in self.addresses), None)
 
     @property
     def stats(self) -> ReconcileCounters:
@@ -126,6 +133,14 @@ class Reconciler:
         """Have the next pass read the device and compare all of it: it may have been changed outside Ikto."""
         self._full_pass_due = True
         self._wake.set()
+
+    def recent_sessions(self) -> Set[PublicKey]:
+        """Return the peers that had a session lately, on this device or on one before it."""
+        return self._passes.sessions.recent(time.time())
+
+    def restore_sessions(self, peers: Iterable[PublicKey]) -> None:
+        """Take these peers for ones that had a session lately: they had one when an earlier run ended."""
+        self._passes.sessions.restore(peers, time.time())
 
     def release_removals(self) -> int:
         """Apply all pending removals at the next pass; return how many there are."""
@@ -192,8 +207,9 @@ class Reconciler:
         full, self._full_pass_due = self._full_pass_due, False
         expected, self._changes_expected = self._changes_expected or bool(changed), False
         if full:
-            await self._passes.full_pass(target, lambda: expected or self._changes_expected or bool(self._changed))
+            if await self._passes.full_pass(target, lambda: expected or self._changes_expected or bool(self._changed)):
+                self.on_reset(self.recent_sessions())
         elif changed:
             await self._passes.quick_pass(target, changed)
         if kicked := await self._passes.kick():
-            self.on_kick(kicked)
+            self.on_reset(kicked)

@@ -29,9 +29,10 @@ class MeshSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     saved_at: float  # seconds since the epoch
     entries: Mapping[str, Entry]  # by KV key, each as in the bucket
     mtu: int | None = None  # of the device, in bytes, as the path to the peers allows it; None: not known
+    sessions: tuple[str, ...] = ()  # public keys of peers that had a session lately, sorted
 
     def same_content_as(self, other: "MeshSnapshot | None") -> bool:
-        """Return whether both snapshots configure the same device; revision and time don't count."""
+        """Return whether both snapshots configure the same device; revision, time and sessions don't count."""
         if other is None or self.mtu != other.mtu:
             return False
         return self.claim == other.claim and self.entries == other.entries

@@ -17,6 +17,9 @@ BYTES_PER_S = 200_000
 
 RETRY_S = 60.0
 
+SESSIONS_EVERY_S = 600.0
+"""How often a snapshot is saved if only its sessions have changed: they are saved when the agent stops, too."""
+
 TakeSnapshot = Callable[[float], MeshSnapshot | None]
 """Returns the snapshot to save, as of a time in seconds since the epoch; None: leave the file unchanged."""
 
@@ -54,8 +57,14 @@ class SnapshotWriter:
                     self._requested.clear()
                     await asyncio.sleep(await self._save(take(time.time()), thread))
         finally:
-            if self._requested.is_set() and (snapshot := self._if_changed(take(time.time()))):
-                with self._report_failures():
+            self._save_last(take)
+
+    def _save_last(self, take: TakeSnapshot) -> None:
+        """Save what is not on disk yet, changed sessions included."""
+        if self._requested.is_set() or self.latest:
+            snapshot = self._if_changed(take(time.time()), sessions_every_s=0.0)
+            with self._report_failures():
+                if snapshot:
                     self._file.save(snapshot)
 
     async def _save(self, taken: MeshSnapshot | None, thread: Executor) -> float:
@@ -72,8 +81,15 @@ class SnapshotWriter:
             self._requested.set()
         return pause_s
 
-    def _if_changed(self, snapshot: MeshSnapshot | None) -> MeshSnapshot | None:
-        return None if snapshot is None or snapshot.same_content_as(self.latest) else snapshot
+    def _if_changed(
+        self, snapshot: MeshSnapshot | None, *, sessions_every_s: float = SESSIONS_EVERY_S
+    ) -> MeshSnapshot | None:
+        """Return the snapshot if it is worth a write."""
+        latest = self.latest
+        if snapshot is None or latest is None or not snapshot.same_content_as(latest):
+            return snapshot
+        sessions_due = snapshot.saved_at >= latest.saved_at + sessions_every_s
+        return snapshot if sessions_due and snapshot.sessions != latest.sessions else None
 
     @contextmanager
     def _report_failures(self) -> Iterator[None]:

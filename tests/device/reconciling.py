@@ -1,5 +1,6 @@
 """A mesh view, a reconciler and a fake host, driven step by step."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Set
 from contextlib import suppress
@@ -154,6 +155,11 @@ class Scene:
         """Count writes and calls from here on."""
         self.host.writes.clear()
         self.host.calls.clear()
+
+    @staticmethod
+    def now() -> float:
+        """The time by which handshakes are dated, in seconds since the epoch."""
+        return time.time()
 
     def peer(self, number: int) -> PeerState:
         return self.device.peers[public_key_of(number)]

@@ -198,3 +198,21 @@ async def test_stopping_during_a_write_waits_for_it_and_saves_the_latest(source:
 def test_a_large_snapshot_is_written_less_often() -> None:
     assert write_pause_s(1000) == 5
     assert write_pause_s(4_000_000) == 20
+
+
+async def test_changed_sessions_alone_are_saved_rarely_and_at_the_end(source: Source, file: SnapshotFile) -> None:
+    writer = SnapshotWriter(file)
+    async with running(writer, source.take):
+        writer.request_write()
+        await until(lambda: writer.stats.writes == 1)
+        source.mesh = replace(SNAPSHOT, sessions=("key",))
+        writer.request_write()
+        await until(lambda: not writer._requested.is_set())
+        assert writer.stats.writes == 1
+    saved = file.load()
+    assert saved
+    assert saved.sessions == ("key",)
+    later = source.take(saved.saved_at + writer_module.SESSIONS_EVERY_S)
+    assert later
+    writer.latest = replace(later, sessions=(), saved_at=saved.saved_at)
+    assert writer._if_changed(later) == later

@@ -1,0 +1,76 @@
+"""Peers that had a session lately are known after the device was lost, and after a restart."""
+
+from msgspec.structs import replace
+
+from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
+from ikto_core.device.model import DevicePatch, PeerState
+from ikto_core.device.sessions import SessionMemory
+from ikto_core.testing.devices import public_key_of
+from ikto_core.values.keys import PublicKey
+from tests.device.reconciling import WG, Scene, mesh
+
+A, B = public_key_of(1), public_key_of(2)
+NEVER = PeerState(public_key=A)
+NOW = 1_000_000.0
+
+
+def test_a_peer_is_remembered_for_as_long_as_its_session_may_be_used() -> None:
+    memory = SessionMemory()
+    memory.saw({A: replace(NEVER, last_handshake=NOW), B: replace(NEVER, public_key=B)})
+    memory.saw({})  # the device was lost
+    assert memory.recent(NOW + HANDSHAKE_RECENT_S - 1) == {A}
+    assert memory.recent(NOW + HANDSHAKE_RECENT_S) == set()
+
+
+def test_the_sessions_of_an_earlier_run_count_from_the_start() -> None:
+    memory = SessionMemory()
+    memory.restore([B], NOW)
+    assert memory.recent(NOW + 1) == {B}
+
+
+async def contacted_after(scene: Scene, loss: DevicePatch | None) -> set[PublicKey]:
+    """Return the peers to contact after the device was deleted, or changed, outside Ikto."""
+    contacted: set[PublicKey] = set()
+    scene.reconciler.on_reset = contacted.update
+    if loss:
+        scene.tamper(loss)
+    else:
+        scene.host.remove_device(WG)
+    await scene.reconcile_fully()
+    return contacted
+
+
+async def scene_with_a_session() -> Scene:
+    scene = Scene()
+    scene.put(*mesh(3))
+    await scene.reconcile()
+    scene.host.handshake(WG, A, scene.now())
+    await scene.reconcile_fully()
+    return scene
+
+
+async def test_a_device_made_anew_contacts_the_peers_that_had_a_session() -> None:
+    assert await contacted_after(await scene_with_a_session(), None) == {A}
+
+
+async def test_a_device_whose_peers_were_all_removed_does_too() -> None:
+    scene = await scene_with_a_session()
+    everybody = frozenset(scene.device.peers)
+    assert await contacted_after(scene, DevicePatch(remove_peers=everybody)) == {A}
+
+
+async def test_a_device_that_lost_one_peer_contacts_nobody() -> None:
+    assert await contacted_after(await scene_with_a_session(), DevicePatch(remove_peers=frozenset({B}))) == set()
+
+
+async def test_the_first_pass_of_a_run_contacts_the_sessions_of_the_run_before_only_if_the_device_is_new() -> None:
+    for device_survived in (False, True):
+        scene = Scene()
+        scene.put(*mesh(3))
+        if device_survived:
+            await scene.reconcile()
+        contacted: set[PublicKey] = set()
+        scene.reconciler.on_reset = contacted.update
+        scene.reconciler.restore_sessions([B])
+        await scene.reconcile_fully()
+        assert contacted == (set() if device_survived else {B})
