@@ -1,46 +1,92 @@
-"""Steady traffic on hosts as a test or benchmark steers it, and what it tells: first answers and gaps."""
+"""Steady traffic on hosts as a test, a benchmark or the demo steers it, and what it shows: first answers and gaps."""
 
 import json
+import os
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
+from tempfile import TemporaryFile
+from typing import IO, NamedTuple
 
 from ikto_core.lab.network import Host
+from ikto_core.lab.traffic import INTERVAL_S
 
-Question = tuple[float, float | None]
-"""When it was sent and when it was answered, in seconds since the epoch; None: never."""
+_STOP_TIMEOUT_S = 60.0
+_CHUNK = 1 << 20
 
-_STOP_TIMEOUT_S = 10.0
+
+class Question(NamedTuple):
+    """When it was sent and when it was answered, in seconds since the epoch; None: never."""
+
+    sent: float
+    answered: float | None
 
 
 class Conversation:
-    """The traffic of one host; `questions` by address, once `stop` was called."""
+    """The traffic of one host."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", said: IO[bytes]) -> None:
         self._process = process
-        self.questions: Mapping[str, Sequence[Question]] = {}
+        self._said = said
+        self._read = 0
+        self._questions: defaultdict[str, list[Question]] = defaultdict(list)
+
+    def ask(self, *addresses: str) -> None:
+        """Ask these addresses too from now on."""
+        if self._process.stdin:
+            self._process.stdin.write("".join(f"{address}\n" for address in addresses).encode())
+            self._process.stdin.flush()
+
+    @property
+    def questions(self) -> Mapping[str, Sequence[Question]]:
+        """The questions by address that have been answered; after `stop` those without an answer too. By time sent."""
+        while chunk := os.pread(self._said.fileno(), _CHUNK, self._read):
+            whole = chunk[: chunk.rfind(b"\n") + 1]
+            self._read += len(whole)
+            for address, sent, answered in map(json.loads, whole.splitlines()):
+                self._questions[address].append(Question(sent, answered))
+            if not whole:
+                break
+        for questions in self._questions.values():
+            questions.sort(key=lambda question: question.sent)
+        return self._questions
 
     def stop(self) -> None:
         """End the traffic."""
-        output, _ = self._process.communicate(timeout=_STOP_TIMEOUT_S)
-        self.questions = {address: [(a, b) for a, b in pairs] for address, pairs in json.loads(output).items()}
+        if self._process.stdin:
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
+        self._process.wait(_STOP_TIMEOUT_S)
 
 
 @contextmanager
-def conversation(host: Host, addresses: Sequence[str] = ()) -> Iterator[Conversation]:
-    """Have a host answer, and ask these addresses, for as long as the block lasts or until `stop`."""
-    command = [*host.exec_prefix, sys.executable, "-m", "ikto_core.lab.traffic", *addresses]
-    with ExitStack() as stack:
-        process: subprocess.Popen[str] = stack.enter_context(
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
-        )
-        stack.callback(process.kill)
-        found = Conversation(process)
-        yield found
-        if not found.questions and process.poll() is None:
-            found.stop()
+def conversation(
+    host: Host, addresses: Sequence[str] = (), *, interval_s: float = INTERVAL_S, once: bool = False
+) -> Iterator[Conversation]:
+    """Have a host answer, and ask these addresses, for as long as the block lasts or until `stop`.
+
+    Args:
+        host: The host.
+        addresses: Whom to ask.
+        interval_s: Time between two questions to an address.
+        once: Ask an address only until its first answer.
+
+    """
+    options = ("--interval", str(interval_s), *(("--once",) if once else ()))
+    command = [*host.exec_prefix, sys.executable, "-m", "ikto_core.lab.traffic", *options, *addresses]
+    with (
+        TemporaryFile() as said,  # nobody may be reading: a pipe would fill, and the traffic stand still
+        subprocess.Popen(  # noqa: S603 - a fixed list
+            command, stdin=subprocess.PIPE, stdout=said, start_new_session=True
+        ) as process,
+    ):
+        try:
+            yield Conversation(process, said)
+        finally:
+            process.kill()
 
 
 def first_answer_s(questions: Sequence[Question], since: float) -> float | None:

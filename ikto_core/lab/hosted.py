@@ -5,15 +5,19 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 from random import SystemRandom
 from typing import Any, TypeVar
 
+import msgspec
+
 from ikto_core.admin.views import AgentState, StatusView
 from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
 from ikto_core.lab.nats_server import NatsServer
 from ikto_core.lab.network import Host
+from ikto_core.mesh.records import PEER_KEYS
 from ikto_core.mesh.settings import MeshSettings
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
@@ -25,6 +29,7 @@ T = TypeVar("T")
 MESH = MeshSettings("fd10::/16", 48)
 BUCKET = "ikto-mesh"
 FIRST_PORT = 51821
+IKTO = (sys.executable, "-m", "ikto_core")
 
 _numbers = count(1)
 
@@ -51,6 +56,12 @@ class HostedMesh:
         self.server = server
         self.nodes = nodes
 
+    def record_times(self) -> Mapping[str, float]:
+        """Return when the server stored each record, in seconds since the epoch, by the record's key."""
+        page = self.on_bucket(lambda bucket: bucket.page(1))
+        stored = {message.key: message.time for message in page.messages if message.key.startswith(PEER_KEYS)}
+        return {key: msgspec.convert(time, datetime).timestamp() for key, time in stored.items()}
+
     def on_bucket(self, use: Callable[[Bucket], Coroutine[Any, Any, T]]) -> T:
         """Return the result of `use` on the mesh's bucket, over a separate connection from the hub."""
         return _on_bucket(self.hub, self.server, use)
@@ -65,6 +76,7 @@ def hosted_mesh(
     config: Mapping[str, object],
     *,
     exec_prefix: Sequence[str] = (),
+    program: Sequence[str] = IKTO,
 ) -> Iterator[HostedMesh]:
     """Run a nats-server with a bucket, and create a node on each host. All processes end with the block.
 
@@ -78,6 +90,7 @@ def hosted_mesh(
         backends: The agents' backends, one per host.
         config: Further settings of the agents.
         exec_prefix: A command prefix for every process, such as one that ends it with this process.
+        program: The command that runs `ikto`.
 
     """
     server = NatsServer(directory / "nats", address=hub.address, exec_prefix=(*exec_prefix, *hub.exec_prefix))
@@ -87,7 +100,7 @@ def hosted_mesh(
         _on_bucket(hub, server, lambda bucket: create_bucket(bucket, MESH, replicas=1, memory=False))
         common = {"private_address": "auto", "nats_url": server.url, "nats_kv": BUCKET, **config}
         nodes = [
-            _node(directory, number, host, exec_prefix, common | {"backend": backend})
+            _node(directory, number, host, (*exec_prefix, *host.exec_prefix, *program), common | {"backend": backend})
             for number, (host, backend) in enumerate(zip(hosts, backends, strict=True))
         ]
         stack.enter_context(stopped_at_exit([node.agent for node in nodes]))
@@ -99,9 +112,7 @@ def ifnames_of(pid: int) -> str:
     return f"ik{pid}x"
 
 
-def _node(
-    directory: Path, number: int, host: Host, exec_prefix: Sequence[str], config: dict[str, object]
-) -> HostedNode:
+def _node(directory: Path, number: int, host: Host, command: Sequence[str], config: dict[str, object]) -> HostedNode:
     ifname = f"{ifnames_of(os.getpid())}{next(_numbers)}"
     settings = {
         "name": f"node-{number + 1}",
@@ -110,7 +121,6 @@ def _node(
         "wg_port": FIRST_PORT + number,
         "wg_dev_name": ifname,
     }
-    command = (*exec_prefix, *host.exec_prefix, sys.executable, "-m", "ikto_core")
     return HostedNode(host, AgentProcess(directory / f"n{number + 1}", settings | config, command=command), ifname)
 
 

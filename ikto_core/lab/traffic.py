@@ -1,15 +1,17 @@
-"""Steady traffic between hosts: `python -m ikto_core.lab.traffic [ADDRESS…]`.
+"""Steady traffic between hosts: `python -m ikto_core.lab.traffic [--once] [--interval SECONDS] [ADDRESS…]`.
 
-It answers every datagram on its port, and asks each address every INTERVAL_S until standard input ends. Then it prints
-one JSON object: for each address, its questions as pairs of times, sent and answered (null: never), in seconds since
-the epoch.
+It answers every datagram on its port, and asks each address every INTERVAL_S until standard input ends; each line of
+standard input is one more address. It prints a JSON array for each question, as soon as it is answered, and at the end
+for those without an answer: the address, when it was sent, and when it was answered (null: never), in seconds since
+the epoch. With --once an address is asked only until its first answer.
 """
 
 import json
+import os
 import struct
-import sys
 import time
-from collections.abc import Sequence
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from select import select
 from socket import AF_INET, AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SOCK_DGRAM, SOCK_NONBLOCK, socket
@@ -18,6 +20,7 @@ PORT = 7777
 INTERVAL_S = 0.02
 
 _QUESTION = struct.Struct("!cI")
+_STDIN = 0
 
 
 class Asker:
@@ -25,25 +28,98 @@ class Asker:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.questions: list[tuple[float, float | None]] = []
         self.socket = socket(AF_INET6 if ":" in address else AF_INET, SOCK_DGRAM | SOCK_NONBLOCK)
+        self.answered = False
+        self._asked = 0
+        self._waiting: dict[int, float] = {}  # when each question without an answer was sent, by its number
 
     def ask(self, now: float) -> None:
         """Send the next question."""
         with suppress(OSError):  # no route or no endpoint yet
-            self.socket.sendto(_QUESTION.pack(b"?", len(self.questions)), (self.address, PORT))
-        self.questions.append((now, None))
+            self.socket.sendto(_QUESTION.pack(b"?", self._asked), (self.address, PORT))
+        self._waiting[self._asked] = now
+        self._asked += 1
 
     def receive(self, now: float) -> None:
-        """Note every answer that has arrived."""
+        """Report every answer that has arrived."""
         with suppress(OSError):
             while True:
                 kind, number = _QUESTION.unpack(self.socket.recv(_QUESTION.size))
-                if kind == b"!" and self.questions[number][1] is None:
-                    self.questions[number] = (self.questions[number][0], now)
+                if kind == b"!" and (sent := self._waiting.pop(number, None)) is not None:
+                    self.answered = True
+                    _report(self.address, sent, now)
+
+    def end(self) -> None:
+        """Report the questions without an answer."""
+        for sent in self._waiting.values():
+            _report(self.address, sent, None)
 
 
-def answer(echo: socket) -> None:
+class Talk:
+    """Asks and answers.
+
+    Args:
+        interval_s: Time between two questions to an address.
+        once: Ask an address only until its first answer.
+
+    """
+
+    def __init__(self, addresses: Sequence[str], *, interval_s: float, once: bool) -> None:
+        self._askers = [Asker(address) for address in addresses]
+        self._interval_s = interval_s
+        self._once = once
+        self._due = time.time()
+
+    def run(self) -> None:
+        """Ask and answer until standard input ends."""
+        lines = _Lines()
+        with _echo() as echo:
+            while not lines.ended:
+                self._ask_if_due(time.time())
+                waiting: list[socket | int] = [_STDIN, echo, *(asker.socket for asker in self._askers)]
+                ready, _, _ = select(waiting, [], [], max(0.0, self._due - time.time()))
+                if echo in ready:
+                    _answer(echo)
+                for asker in self._askers:
+                    if asker.socket in ready:
+                        asker.receive(time.time())
+                if _STDIN in ready:
+                    self._askers += map(Asker, lines.read())
+        for asker in self._askers:
+            asker.end()
+
+    def _ask_if_due(self, now: float) -> None:
+        if now < self._due:
+            return
+        for asker in self._askers:
+            if not (self._once and asker.answered):
+                asker.ask(now)
+        self._due = max(self._due + self._interval_s, now)
+
+
+class _Lines:
+    """The lines of standard input, read as they come."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._rest = ""
+
+    def read(self) -> Iterator[str]:
+        """Yield the lines that have become complete."""
+        said = os.read(_STDIN, 65536).decode()
+        self.ended = not said
+        *lines, self._rest = (self._rest + said).split("\n")
+        yield from lines
+
+
+def _echo() -> socket:
+    echo = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK)
+    echo.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)
+    echo.bind(("::", PORT))
+    return echo
+
+
+def _answer(echo: socket) -> None:
     """Answer every question that has arrived."""
     with suppress(OSError):
         while True:
@@ -51,28 +127,19 @@ def answer(echo: socket) -> None:
             echo.sendto(b"!" + question[1:], sender)
 
 
-def talk(addresses: Sequence[str]) -> dict[str, list[tuple[float, float | None]]]:
-    """Ask and answer until standard input ends; return the questions of each address."""
-    askers = [Asker(address) for address in addresses]
-    with socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK) as echo:
-        echo.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 0)
-        echo.bind(("::", PORT))
-        due, sockets = time.time(), [asker.socket for asker in askers]
-        while True:
-            now = time.time()
-            if now >= due:
-                for asker in askers:
-                    asker.ask(now)
-                due = max(due + INTERVAL_S, now)
-            ready, _, _ = select([sys.stdin, echo, *sockets], [], [], max(0.0, due - time.time()))
-            if sys.stdin in ready:
-                return {asker.address: asker.questions for asker in askers}
-            if echo in ready:
-                answer(echo)
-            for asker in askers:
-                if asker.socket in ready:
-                    asker.receive(time.time())
+def _report(address: str, sent: float, answered: float | None) -> None:
+    print(json.dumps([address, sent, answered]), flush=True)  # noqa: T201 - a program
+
+
+def main() -> None:
+    """Run the program."""
+    parser = ArgumentParser()
+    parser.add_argument("--interval", type=float, default=INTERVAL_S)
+    parser.add_argument("--once", action="store_true")
+    parser.add_argument("addresses", nargs="*")
+    given = parser.parse_args()
+    Talk(given.addresses, interval_s=given.interval, once=given.once).run()
 
 
 if __name__ == "__main__":
-    json.dump(talk(sys.argv[1:]), sys.stdout)
+    main()
