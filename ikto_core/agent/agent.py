@@ -227,15 +227,19 @@ class Agent:
             self._reconciler.set_mtu(mtu)
             self._snapshot_writer.request_write()
         await listen(session, bucket, controller.follower)
-        async with _task_group() as tasks:
-            tasks.create_task(session.closed())
-            tasks.create_task(controller.follower.run(bucket))
-            tasks.create_task(controller.keep(bucket, advertised, self._on_claimed))
-            tasks.create_task(self._rotation.run(bucket))
-            if self._leases.lease_s:
-                tasks.create_task(self._leases.run(bucket, bucket.renewals()))
+        try:
+            async with _task_group() as tasks:
+                tasks.create_task(session.closed())
+                tasks.create_task(controller.follower.run(bucket))
+                tasks.create_task(controller.keep(bucket, advertised, self._on_claimed))
+                tasks.create_task(self._rotation.run(bucket))
+                if self._leases.lease_s:
+                    tasks.create_task(self._leases.run(bucket, bucket.renewals()))
+        finally:
+            self._reconciler.set_bucket_followed(followed=False)
 
     def _on_claimed(self) -> None:
+        self._reconciler.set_bucket_followed(followed=True)
         self._connection.mark_healthy()
         self._leases.claimed.set()
 

@@ -1,11 +1,12 @@
 """Peers that have announced their next key: which of their two keys gets the allowed IPs.
 
 A record announces the next key of a peer some time before the peer switches to it. A peer that switches writes this to
-the bucket at once. But a node that can't read the bucket at that time sees handshakes with the next key: only the peer
-itself can make them, so they show that it has switched.
+the bucket at once, and the others then put the key on their devices in place of the old one. A node that can't read the
+bucket at that time has the next key on its device already. It sees handshakes with it: only the peer itself can make
+them, so they show that it has switched.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 
 from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory
 from ikto_core.device.model import PeerState
@@ -15,11 +16,10 @@ from ikto_core.values.keys import PublicKey
 
 
 class KeySuccession:
-    """Remembers between checks which key succeeds which, and which next keys are in use already."""
+    """Remembers between checks which next keys are in use already."""
 
     def __init__(self) -> None:
         self.changed = False  # the last checks found a peer that had switched from one of its keys to the other
-        self._successors: dict[PublicKey, PublicKey] = {}  # by the key that the peer has, or had, before
         self._in_use: set[PublicKey] = set()
 
     def choose(self, peer: MeshPeer, predecessor: PublicKey, shown: Mapping[PublicKey, PeerState]) -> EndpointChoice:
@@ -32,7 +32,6 @@ class KeySuccession:
 
         """
         key, present = peer.public_key, shown.get(predecessor)
-        self._successors[predecessor] = key
         in_use = _last_handshake(shown.get(key)) > _last_handshake(present)
         self.changed |= in_use is not (key in self._in_use)
         (self._in_use.add if in_use else self._in_use.discard)(key)
@@ -42,8 +41,7 @@ class KeySuccession:
         return EndpointChoice(None if unchanged or in_use else endpoint, EndpointHistory(candidates=peer.endpoints))
 
     def keep_only(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
-        """Forget all other peers, and forget next keys that have become present keys."""
-        self._successors = {before: key for before, key in self._successors.items() if key in peers}
+        """Forget the next keys of all other peers, and those that have become present keys."""
         self._in_use = {key for key in self._in_use if key in peers and peers[key].predecessor}
 
     def allowed_ips(self, peer: MeshPeer) -> frozenset[Prefix]:
@@ -52,14 +50,6 @@ class KeySuccession:
             return _subnets(peer) if peer.public_key in self._in_use else frozenset()
         moved = {a.subnet for a in peer.records if a.record.next_public_key in self._in_use}
         return peer.allowed_ips - moved if moved else peer.allowed_ips
-
-    def replaced(self, gone: Set[PublicKey], peers: Mapping[PublicKey, MeshPeer]) -> frozenset[PublicKey]:
-        """Return which of the `gone` keys were replaced by their peers' next keys: removing them loses no peer."""
-        return frozenset(key for key in gone if _is_present_key(peers.get(self._successors.get(key, key))))
-
-
-def _is_present_key(peer: MeshPeer | None) -> bool:
-    return peer is not None and peer.predecessor is None
 
 
 def _subnets(peer: MeshPeer) -> frozenset[Prefix]:

@@ -11,7 +11,7 @@ from ikto_core.device.diff import diff, diff_peers, drift, has_lost_peers, patch
 from ikto_core.device.endpoint_policy import EndpointChoice, Moment
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
-from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerState
+from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerSpec, PeerState
 from ikto_core.device.removal_brake import RemovalBrake
 from ikto_core.device.sessions import SessionMemory
 from ikto_core.mesh.view import MeshPeer
@@ -54,6 +54,7 @@ class DevicePasses:
         self._lost_peers = False  # while restoring: the device had no peers in the mesh
         self._shown: dict[PublicKey, PeerState] = {}  # the peers on the device, as last read and written
         self._own_peers: set[PublicKey] = set()  # peers that Ikto has put on the device
+        self.hold_next_keys = True  # put announced next keys on the device: the bucket can't say when they are used
 
     def begin_restoring(self) -> None:
         """Note that the target is a new one."""
@@ -72,7 +73,7 @@ class DevicePasses:
         self.pause_ends_at = time.monotonic() + ENDPOINT_PAUSE_S_PER_PEER * len(self._shown)
         self._own_peers.update(target.peers)
         self.endpoints.keep_only(target.peers)
-        choices = self._choose(target.peers.values())
+        choices = self._choose(peer for peer in target.peers.values() if self._is_wanted(peer))
         specs = {key: self.endpoints.spec(target.peers[key], choice) for key, choice in choices.items()}
         spec = msgspec.structs.replace(target.base, peers=specs, mtu=target.base.mtu or self.mtu)
         lost = state.peers.keys().isdisjoint(target.peers)
@@ -81,7 +82,7 @@ class DevicePasses:
             return lost
         pending = frozenset(self._brake.pending)
         patch = diff(spec, state, own_peers=self._own_peers)
-        patch = msgspec.structs.replace(patch, remove_peers=self._limit_removals(patch.remove_peers, target))
+        patch = msgspec.structs.replace(patch, remove_peers=self._limit_removals(patch.remove_peers, specs.values()))
         expected = self.endpoints.key_succession.changed or changes_expected()  # keys that this read found in use
         if not expected and (repairs := drift(patch, pending)):
             self.stats.drift_repaired += 1
@@ -89,10 +90,13 @@ class DevicePasses:
         await self._apply(patch, choices)
         return lost
 
-    async def quick_pass(self, target: Target, changed: Set[PublicKey]) -> None:
-        """Write the changed peers without reading the others."""
+    async def quick_pass(self, target: Target, changed: Set[PublicKey]) -> Set[PublicKey]:
+        """Write the changed peers without reading the others.
+
+        Returns the new keys of peers that had a session with their old ones: it ended with them.
+        """
         self.stats.quick_passes += 1
-        wanted = changed & target.peers.keys()
+        wanted = {key for key in changed & target.peers.keys() if self._is_wanted(target.peers[key])}
         self._own_peers.update(wanted)
         await self._refresh({key for key in wanted if key in self._shown and self._must_be_read(target.peers[key])})
         wanted &= target.peers.keys()  # which may have changed while some were read
@@ -101,8 +105,10 @@ class DevicePasses:
         specs = [self.endpoints.spec(target.peers[key], choices.get(key)) for key in wanted]
         gone = changed & self._own_peers | self._brake.pending
         surplus = {key for key in gone if key in self._shown and key not in target.peers}
-        patch = DevicePatch(peers=diff_peers(specs, self._shown), remove_peers=self._limit_removals(surplus, target))
+        patch = DevicePatch(peers=diff_peers(specs, self._shown), remove_peers=self._limit_removals(surplus, specs))
+        successors = self._successors(specs, patch.remove_peers)
         await self._apply(patch, choices)
+        return successors
 
     async def kick(self) -> Set[PublicKey]:
         """Kick the new peers whose first handshake got no answer in time; return them."""
@@ -159,9 +165,28 @@ class DevicePasses:
                 del self._shown[key]
             self._shown.update(found)
 
-    def _limit_removals(self, surplus: Set[PublicKey], target: Target) -> frozenset[PublicKey]:
-        """Return the peers to remove now; the removal of the others is pending. Replaced keys are not limited."""
-        replaced = self.endpoints.key_succession.replaced(surplus, target.peers)
+    def _is_wanted(self, peer: MeshPeer) -> bool:
+        """Return whether a peer belongs on the device; the next key of a peer does only if it may be used unnoticed.
+
+        Where the bucket tells at once that the key is used, the device must not answer it before that: the peer sends
+        as soon as it is answered, and its packets are dropped until its prefixes belong to the new key.
+        """
+        return peer.predecessor is None or self.hold_next_keys or peer.public_key in self._shown
+
+    def _successors(self, specs: Iterable[PeerSpec], removed: Set[PublicKey]) -> frozenset[PublicKey]:
+        recent = removed & self.sessions.recent(time.time())
+        moved = {prefix for key in recent for prefix in self._shown[key].allowed_ips}
+        return frozenset(spec.public_key for spec in specs if not moved.isdisjoint(spec.allowed_ips))
+
+    def _limit_removals(self, surplus: Set[PublicKey], specs: Iterable[PeerSpec]) -> frozenset[PublicKey]:
+        """Return the peers to remove now; the removal of the others is pending.
+
+        A peer is not lost, and its removal not limited, if all its prefixes belong to others: its key was replaced.
+        """
+        if not surplus:
+            return frozenset()
+        kept = frozenset(prefix for spec in specs for prefix in spec.allowed_ips)
+        replaced = frozenset(key for key in surplus if self._shown[key].allowed_ips <= kept)
         admitted = replaced | self._brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())
         if self._brake.pending:
             log.warning("removals pending", ifname=self._ifname, pending=len(self._brake.pending))

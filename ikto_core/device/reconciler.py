@@ -142,6 +142,13 @@ class Reconciler:
         """Take these peers for ones that had a session lately: they had one when an earlier run ended."""
         self._passes.sessions.restore(peers, time.time())
 
+    def set_bucket_followed(self, *, followed: bool) -> None:
+        """Say whether changes of the bucket are seen at once; while they are not, next keys of peers are held ready."""
+        self._passes.hold_next_keys = not followed
+        if self._target and not followed:
+            self._changed.update(key for key, peer in self._target.peers.items() if peer.predecessor)
+            self._wake.set()
+
     def release_removals(self) -> int:
         """Apply all pending removals at the next pass; return how many there are."""
         pending = len(self.brake.pending)
@@ -210,6 +217,6 @@ class Reconciler:
             if await self._passes.full_pass(target, lambda: expected or self._changes_expected or bool(self._changed)):
                 self.on_reset(self.recent_sessions())
         elif changed:
-            await self._passes.quick_pass(target, changed)
+            self.on_reset(await self._passes.quick_pass(target, changed))
         if kicked := await self._passes.kick():
             self.on_reset(kicked)

@@ -1,5 +1,6 @@
 """A next key is on the device beside the present key, and gets the allowed IPs as soon as it is in use."""
 
+import pytest
 from msgspec.structs import replace
 
 from ikto_core.device.endpoint_tracker import EndpointTracker
@@ -9,6 +10,7 @@ from ikto_core.device.removal_brake import BrakeLimits
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PublicKey
 from tests.device.reconciling import WG, Scene, mesh, record, subnet, synced
 
 NEXT = 200
@@ -108,14 +110,63 @@ async def test_a_peer_that_announces_the_key_of_another_peer_keeps_its_prefixes(
     assert scene.shown[public_key_of(3)] == {Prefix.parse(subnet(3))}
 
 
-async def test_replaced_keys_are_removed_at_once_whatever_their_number() -> None:
+@pytest.mark.parametrize("announce", [True, False])
+async def test_replaced_keys_are_removed_at_once_whatever_their_number(announce: bool) -> None:
     scene = await synced(*mesh(4), limits=BrakeLimits(at_least=0, share=0.0))
-    scene.put(*(announcing(number, NEXT + number) for number in range(1, 5)))
-    await scene.reconcile()
+    if announce:
+        scene.put(*(announcing(number, NEXT + number) for number in range(1, 5)))
+        await scene.reconcile()
     scene.put(*(record(number, key=NEXT + number) for number in range(1, 5)))
     await scene.reconcile()
     assert scene.shown == scene.wanted
     assert not scene.reconciler.brake.pending
-    scene.put(record(1, key=NEXT + 9))  # never announced
+
+
+async def test_a_peer_that_leaves_is_no_replaced_key() -> None:
+    scene = await synced(*mesh(4), limits=BrakeLimits(at_least=0, share=0.0))
+    scene.delete(1)
+    scene.put(record(2, key=NEXT))
     await scene.reconcile()
-    assert scene.reconciler.brake.pending == {public_key_of(NEXT + 1)}
+    assert scene.reconciler.brake.pending == {public_key_of(1)}
+
+
+async def test_while_the_bucket_is_followed_a_next_key_is_not_on_the_device_before_it_is_used() -> None:
+    scene = await synced(*mesh(4))
+    scene.reconciler.set_bucket_followed(followed=True)
+    scene.put(announcing())
+    await scene.reconcile()
+    await scene.reconcile_fully()
+    assert NEXT_KEY not in scene.device.peers
+    scene.reset_counts()
+    scene.put(record(2, key=NEXT))
+    await scene.reconcile()
+    (patch,) = scene.patches
+    assert [(peer.public_key, peer.allowed_ips) for peer in patch.peers] == [(NEXT_KEY, SUBNETS)]
+    assert patch.remove_peers == {KEY}
+
+
+async def test_next_keys_are_put_on_the_device_when_the_bucket_is_out_of_sight_and_stay_there() -> None:
+    scene = await synced(*mesh(4))
+    scene.reconciler.set_bucket_followed(followed=True)
+    scene.put(announcing())
+    await scene.reconcile()
+    scene.reconciler.set_bucket_followed(followed=False)
+    await scene.reconcile()
+    assert scene.shown[NEXT_KEY] == NONE
+    scene.reconciler.set_bucket_followed(followed=True)
+    await scene.reconcile_fully()
+    assert NEXT_KEY in scene.device.peers
+    assert scene.drift == 0
+
+
+@pytest.mark.parametrize("session", [True, False])
+async def test_a_peer_whose_session_ends_with_its_key_is_contacted_by_the_new_one(session: bool) -> None:
+    scene = await synced(*mesh(4))
+    if session:
+        scene.host.handshake(WG, KEY, scene.now())
+        await scene.reconcile_fully()
+    contacted: set[PublicKey] = set()
+    scene.reconciler.on_reset = contacted.update
+    scene.put(record(2, key=NEXT))
+    await scene.reconcile()
+    assert contacted == ({NEXT_KEY} if session else set())
