@@ -95,12 +95,14 @@ async def test_an_incomplete_input_is_never_closed_before_the_program_is_killed(
         await stop(process)
 
     def pieces() -> Iterator[str]:
+        if why is TimeoutError:
+            limit.reschedule(0)  # now that the program runs
         yield from repeat(LINE, LINES)
         raise RuntimeError("the next piece can't be generated")
 
     monkeypatch.setattr("ikto_backends.wgtool.programs.stop", checked_stop)
     program = ("cat",) if why is RuntimeError else ("sleep", "1000")
     with pytest.raises(why):
-        async with asyncio.timeout(0.05 if why is TimeoutError else 60):
+        async with asyncio.timeout(60) as limit:
             await run(Command(program, pieces()), WG)
     assert input_was_open == [True]
