@@ -51,6 +51,8 @@ class Backend(Protocol):
     C13. After the difference between a spec and the device is applied, the device shows the spec, whatever their size.
     C14. The endpoint of an IPv6 link-local peer keeps its scope.
     C15. Closing a backend leaves its devices unchanged; the next backend that is opened finds them.
+    C17. `read_peers`, where a backend has it (see PeerReader), shows these peers as `read` does. It leaves out absent
+        peers, and returns nothing for an absent device.
     """
 
     async def read(self, ifname: str) -> DeviceState | None:
@@ -76,7 +78,11 @@ class Backend(Protocol):
 
 @runtime_checkable
 class PeerReader(Protocol):
-    """An optional part of a backend: reading a few peers at less than the cost of the whole device."""
+    """An optional part of a backend: read a few peers at less than the cost of the whole device.
+
+    Ikto uses it for new peers, up to ten times a second, and for peers with new endpoints. It reads the whole device
+    where a backend does not have it.
+    """
 
     async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
         """Return the states of those of these peers that the device has; none if it is absent. Errors as for `read`."""

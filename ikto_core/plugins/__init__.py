@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         BackendPlugin,
         DeviceEvent,
         DeviceEventKind,
+        PeerReader,
     )
     from ikto_core.device.diff import patched
     from ikto_core.device.model import (
@@ -113,6 +114,7 @@ __all__ = [
     "PeerChanged",
     "PeerFacts",
     "PeerPatch",
+    "PeerReader",
     "PeerRemoved",
     "PeerState",
     "PluginError",
@@ -172,6 +174,7 @@ _DEFINED_IN = {
     "PeerChanged": "ikto_core.observers.contract",
     "PeerFacts": "ikto_core.observers.contract",
     "PeerPatch": "ikto_core.device.model",
+    "PeerReader": "ikto_core.device.backend",
     "PeerRemoved": "ikto_core.observers.contract",
     "PeerState": "ikto_core.device.model",
     "PluginError": "ikto_core.errors",

@@ -16,9 +16,10 @@ The tests are async: set `asyncio_mode = "auto"` for pytest-asyncio. Each one te
 from ikto_core.testing.contract_calls import CallClauses
 from ikto_core.testing.contract_devices import DeviceClauses
 from ikto_core.testing.contract_peers import PeerClauses
+from ikto_core.testing.contract_reading import ReadingClauses
 
 
-class BackendContract(DeviceClauses, PeerClauses, CallClauses):
+class BackendContract(DeviceClauses, PeerClauses, ReadingClauses, CallClauses):
     """Tests of the backend contract. Override the fixture `plugin`; the device `ifname` is created and deleted freely.
 
     Also override `establish`, `unprivileged` and `other_kind`, which only a backend's author can provide; otherwise

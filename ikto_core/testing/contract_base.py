@@ -9,9 +9,9 @@ import pytest
 from hypothesis import settings
 
 from ikto_core.device.backend import Backend, BackendContext, BackendPlugin
-from ikto_core.device.model import DeviceState
+from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch, PeerState
 from ikto_core.testing.clauses import CLAUSES, clause_of
-from ikto_core.testing.devices import apply_spec, new_device, spec_of
+from ikto_core.testing.devices import apply_spec, new_device, private_key_of, session_of, spec_of
 from ikto_core.values.keys import PrivateKey
 
 
@@ -69,8 +69,8 @@ class ContractBase:
             pytest.skip(f"{name} is not supported: {self.unsupported[name]}")
 
     async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:  # noqa: ARG002 - for overriding methods
-        """Complete a handshake that this peer initiates. Override it to test C5 and C12 in full."""
-        pytest.skip("`establish` is not overridden: the tests of sessions (C5) and counters (C12) need it")
+        """Complete a handshake that this peer initiates. Override it to test C5, C12 and C17 in full."""
+        pytest.skip("`establish` is not overridden: the tests of sessions (C5, C17) and counters (C12) need it")
 
     def unprivileged(self) -> AbstractContextManager[None]:
         """Return a context in which the process lacks the rights that the backend needs. Override it to test C8."""
@@ -80,3 +80,11 @@ class ContractBase:
         """Create the device anew with the peers 1 to `peers`, and return it."""
         await new_device(backend, ifname)
         return await apply_spec(backend, ifname, spec_of(peers, listen_port=self.listen_ports[0]))
+
+    async def _peer_with_session(self, backend: Backend, ifname: str) -> PeerState:
+        """Return a peer that has just completed a handshake with a device that has two other peers."""
+        await self._device_with_peers(backend, ifname, 2)
+        peer = private_key_of(200)
+        await backend.apply(ifname, DevicePatch(peers=(PeerPatch(public_key=peer.public(), create=True),)))
+        await self.establish(backend, ifname, peer)
+        return await session_of(backend, ifname, peer.public())

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind, read_peers
 from ikto_core.device.model import DevicePatch
 from ikto_core.errors import BackendError
 from ikto_core.testing.clauses import clause
@@ -64,7 +64,8 @@ class CallClauses(ContractBase):
         for _ in range(2):  # the second time shows that the first one did not delete it
             for call in (backend.create(name), backend.delete(name)):
                 await expect_error(call, BackendError)
-            await expect_error(_read(backend, name), BackendError)
+            for reading in (_read(backend, name), _read_peers(backend, name)):
+                await expect_error(reading, BackendError)
 
     @clause("C8")
     async def test_missing_rights_are_an_error_with_a_hint(
@@ -107,6 +108,7 @@ class CallClauses(ContractBase):
         await another.apply(ifname, gone)
         remaining = {key: peer for key, peer in before.peers.items() if key not in gone.remove_peers}
         check_equal(await read_device(backend, ifname), replace(before, mtu=1300, peers=remaining))
+        check_equal(dict(await read_peers(backend, ifname, before.peers.keys())), remaining)
         await another.delete(ifname)
         check_equal(await backend.read(ifname), None)
 
@@ -170,3 +172,7 @@ class CallClauses(ContractBase):
 
 async def _read(backend: Backend, ifname: str) -> None:
     await backend.read(ifname)
+
+
+async def _read_peers(backend: Backend, ifname: str) -> None:
+    await read_peers(backend, ifname, {public_key_of(1)})

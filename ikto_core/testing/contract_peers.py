@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from ikto_core.device.backend import Backend
 from ikto_core.device.diff import patched
-from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, PeerPatch, PeerState
+from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, PeerPatch
 from ikto_core.testing.clauses import clause
 from ikto_core.testing.contract_base import ContractBase
 from ikto_core.testing.devices import (
@@ -154,11 +154,3 @@ class PeerClauses(ContractBase):
         endpoint = Endpoint.parse(f"[fe80::1%{self.local_link}]:9")
         await backend.apply(ifname, DevicePatch(peers=(replace(create(1), endpoint=endpoint),)))
         check_equal((await read_device(backend, ifname)).peers[public_key_of(1)].endpoint, endpoint)
-
-    async def _peer_with_session(self, backend: Backend, ifname: str) -> PeerState:
-        """Return a peer that has just completed a handshake with a device that has two other peers."""
-        await self._device_with_peers(backend, ifname, 2)
-        peer = private_key_of(200)
-        await backend.apply(ifname, DevicePatch(peers=(PeerPatch(public_key=peer.public(), create=True),)))
-        await self.establish(backend, ifname, peer)
-        return await session_of(backend, ifname, peer.public())

@@ -1,12 +1,12 @@
 """Backends that each break one clause of the contract, as real ones have. The kit must detect every one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 
 from msgspec.structs import replace
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.device.backend import DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import Backend, DeviceEvent, DeviceEventKind
 from ikto_core.device.model import DevicePatch, DeviceState, PeerPatch, PeerState
 from ikto_core.errors import BackendError
 from ikto_core.values.addressing import Endpoint
@@ -300,3 +300,54 @@ class DeletesDevicesOnClose(FakeBackend):
         super().close()
         for ifname in ("ikto-kit0", "wg0"):
             self.host.delete(ifname)
+
+
+class ShowsPeersAsLastRead(FakeBackend):
+    """Reads a few peers from what it cached when it last read the device."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(host)
+        self.cache: dict[str, Mapping[PublicKey, PeerState]] = {}
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        state = await super().read(ifname)
+        self.cache[ifname] = state.peers if state else {}
+        return state
+
+    async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        return {key: peer for key, peer in self.cache[ifname].items() if key in keys}
+
+
+class ShowsTheRestOfASplitPeer(FakeBackend):
+    """Shows only the last part of a peer that the system reports in several parts."""
+
+    async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        peers = await super().read_peers(ifname, keys)
+        return {k: replace(p, allowed_ips=frozenset(sorted(p.allowed_ips)[-500:])) for k, p in peers.items()}
+
+
+class ReadsNoCounters(FakeBackend):
+    """Reads what is configured of a few peers, and neither handshakes nor traffic."""
+
+    async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        peers = await super().read_peers(ifname, keys)
+        return {k: replace(p, last_handshake=None, rx_bytes=0, tx_bytes=0) for k, p in peers.items()}
+
+
+class FailsForAbsentPeers(FakeBackend):
+    async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        peers = await super().read_peers(ifname, keys)
+        if keys - peers.keys():
+            raise BackendError("there is no such peer")
+        return peers
+
+
+class OnlyFiveMethods:
+    """Not broken: drives the devices of another backend, without its optional part."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.read = backend.read
+        self.create = backend.create
+        self.apply = backend.apply
+        self.delete = backend.delete
+        self.events = backend.events

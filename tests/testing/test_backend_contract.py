@@ -11,9 +11,12 @@ import pytest
 from hypothesis import Phase, settings
 
 from ikto_backends.fake import FakeBackend, FakeHost
-from ikto_core.device.backend import BackendContext
+from ikto_core.device.backend import Backend, BackendContext, read_peers
+from ikto_core.device.diff import patched
+from ikto_core.device.model import DevicePatch
 from ikto_core.testing import BackendContract
 from ikto_core.testing.clauses import CLAUSES, clause_of
+from ikto_core.testing.devices import create, public_key_of
 from tests.backends.fake_contract import FakeContract, OutsideBackend, plugin_of
 from tests.testing import broken_backends as broken
 from tests.third_party import PLUGIN, run_kit
@@ -82,6 +85,10 @@ async def failures(kind: type[FakeBackend], clause: str, tmp_path: Path) -> list
         (broken.ReplacesInEveryMessage, "C13"),
         (broken.LosesScopes, "C14"),
         (broken.DeletesDevicesOnClose, "C15"),
+        (broken.ShowsPeersAsLastRead, "C17"),
+        (broken.ShowsTheRestOfASplitPeer, "C17"),
+        (broken.ReadsNoCounters, "C17"),
+        (broken.FailsForAbsentPeers, "C17"),
     ],
 )
 async def test_the_kit_names_the_clause_that_a_broken_backend_breaks(
@@ -102,13 +109,29 @@ async def test_a_backend_may_have_no_events(tmp_path: Path) -> None:
     assert await failures(broken.EventsEndAtOnce, "C9", tmp_path) == []
 
 
+async def test_a_backend_may_have_no_way_to_read_a_few_peers() -> None:
+    """Then the reason is shown, and the core reads the whole device."""
+    async with FakeHost().open() as fake:
+        backend = broken.OnlyFiveMethods(fake)
+        await backend.create(WG)
+        await backend.apply(WG, DevicePatch(peers=(create(1), create(2))))
+        with pytest.raises(pytest.skip.Exception, match="C17: the backend has no `read_peers`, which is optional"):
+            await Kit().test_read_peers_leaves_out_what_is_absent(backend, WG)
+        assert await read_peers(backend, WG, {public_key_of(1), public_key_of(3)}) == {
+            public_key_of(1): patched(None, create(1))
+        }
+
+
 def test_every_test_of_the_kit_belongs_to_a_clause() -> None:
     names = [name for name in dir(BackendContract) if name.startswith("test_")]
     assert {clause_of(getattr(BackendContract, name)) for name in names} == set(CLAUSES)
 
 
-def test_the_clauses_are_numbered() -> None:
-    assert list(CLAUSES) == [f"C{number}" for number in range(1, len(CLAUSES) + 1)]
+def test_each_clause_has_a_number_of_its_own() -> None:
+    """In order. Authors name clauses in `unsupported`, so a number never gets another meaning; there may be gaps."""
+    numbers = [int(number) for number in re.findall(r"^ *C(\d+)\. ", inspect.getdoc(Backend) or "", re.MULTILINE)]
+    assert numbers == sorted(set(numbers))
+    assert list(CLAUSES) == [f"C{number}" for number in numbers]
 
 
 def third_party(directory: Path, body: str, *options: str) -> str:
@@ -123,7 +146,7 @@ def test_a_third_party_runs_the_kit_and_sees_why_tests_are_skipped(tmp_path: Pat
     assert "C8: `other_kind` is not set" in output
     assert "`establish` is not overridden" in output
     assert "`unprivileged` is not overridden" in output
-    assert f"{skipped + 4} skipped" in output
+    assert f"{skipped + 5} skipped" in output
     assert "failed" not in output
     assert "error" not in output
 
