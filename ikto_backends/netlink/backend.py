@@ -1,13 +1,13 @@
 """The backend for kernel WireGuard. It uses netlink only and runs no programs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager, closing
 
 from msgspec.structs import replace
 from pyroute2 import AsyncIPRoute
 
 from ikto_backends.netlink.attributes import Device, attribute
-from ikto_backends.netlink.decode import decode
+from ikto_backends.netlink.decode import decode, decode_peers
 from ikto_backends.netlink.decode_cache import DecodeCache
 from ikto_backends.netlink.encode import encode_clear, encode_patch
 from ikto_backends.netlink.errors import Operation, backend_errors, no_such_device, wrong_kind
@@ -15,7 +15,15 @@ from ikto_backends.netlink.events import watch
 from ikto_backends.netlink.generic import GenericNetlink
 from ikto_backends.netlink.links import WIREGUARD, Link, Links
 from ikto_backends.netlink.namespace import Namespace, open_namespace
-from ikto_core.plugins import BackendContext, DeviceEvent, DevicePatch, DeviceState, NoSuchDeviceError
+from ikto_core.plugins import (
+    BackendContext,
+    DeviceEvent,
+    DevicePatch,
+    DeviceState,
+    NoSuchDeviceError,
+    PeerState,
+    PublicKey,
+)
 
 _GET_DEVICE, _SET_DEVICE = 0, 1
 
@@ -52,10 +60,23 @@ class NetlinkBackend:
             with backend_errors(ifname, Operation.READ):
                 link = await self._wireguard_link(ifname)
                 addresses = await self._links.addresses(link.index)
-                state = await self._namespace.run(lambda: self._dump(ifname))
+                state = await self._namespace.run(lambda: decode(self._dump(ifname), self._cache))
         except NoSuchDeviceError:
             return None
         return replace(state, mtu=link.mtu, up=link.up, addresses=addresses)
+
+    async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        """Return the states of those of these peers that the device has; none if it is absent.
+
+        The kernel always dumps the whole device: what this saves is to decode the other peers.
+        """
+        cache = DecodeCache(self._namespace.scope_name)
+        try:
+            with backend_errors(ifname, Operation.READ):
+                await self._wireguard_link(ifname)
+                return await self._namespace.run(lambda: decode_peers(self._dump(ifname), keys, cache))
+        except NoSuchDeviceError:
+            return {}
 
     async def create(self, ifname: str) -> None:
         """Create the device unless it exists; BackendError if a link of another kind has the name."""
@@ -118,9 +139,8 @@ class NetlinkBackend:
         if messages:
             self._wireguard.send(_SET_DEVICE, messages)
 
-    def _dump(self, ifname: str) -> DeviceState:
-        name = attribute(Device.IFNAME, ifname.encode() + b"\0")
-        return decode(self._wireguard.dump(_GET_DEVICE, name), self._cache)
+    def _dump(self, ifname: str) -> list[bytes]:
+        return self._wireguard.dump(_GET_DEVICE, attribute(Device.IFNAME, ifname.encode() + b"\0"))
 
 
 async def _events(namespace: Namespace) -> AsyncIterator[DeviceEvent]:

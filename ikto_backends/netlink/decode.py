@@ -1,11 +1,11 @@
 """Decodes the kernel's dump of a WireGuard device into a `DeviceState`. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Set
 from struct import Struct, error
 
 from msgspec.structs import replace
 
-from ikto_backends.netlink.attributes import HEADER, Device, Peer, attributes
+from ikto_backends.netlink.attributes import HEADER, NESTED, Device, Peer, attribute, attributes
 from ikto_backends.netlink.bulk_decode import decode_in_bulk
 from ikto_backends.netlink.decode_cache import DecodeCache
 from ikto_core.plugins import BackendError, DeviceState, PeerState, PresharedKey, PrivateKey, PublicKey
@@ -14,6 +14,8 @@ _U16 = Struct("=H")
 _U32 = Struct("=I")
 _U64 = Struct("=Q")
 _TIMESPEC = Struct("=qq")
+_KEY_HEADER = HEADER.pack(36, Peer.PUBLIC_KEY)
+_FEW_KEYS = 20  # searching a message for this many keys takes as long as going through its peers
 
 
 def decode(messages: Iterable[bytes], cache: DecodeCache) -> DeviceState:
@@ -36,6 +38,35 @@ def decode(messages: Iterable[bytes], cache: DecodeCache) -> DeviceState:
         return device.state()
     except (ValueError, error, KeyError, IndexError) as cause:
         raise BackendError(f"netlink: can't decode the kernel's answer: {cause!r}") from cause
+
+
+def decode_peers(messages: Iterable[bytes], keys: Set[PublicKey], cache: DecodeCache) -> Mapping[PublicKey, PeerState]:
+    """Return those of these peers that one WG_CMD_GET_DEVICE dump contains; the others are not decoded.
+
+    Use another cache than for `decode`, which would lose the entries of all the other peers.
+
+    Raises BackendError if the messages can't be decoded.
+
+    """
+    return decode(_only_peers(messages, keys), cache).peers
+
+
+def _only_peers(messages: Iterable[bytes], keys: Set[bytes]) -> Iterator[bytes]:
+    """Yield the peers with these keys, encoded as in the messages, and nothing else of the device."""
+    for data in messages:
+        if len(keys) > _FEW_KEYS or any(key in data for key in keys):
+            for kind, start, end in attributes(data):
+                if kind == Device.PEERS:
+                    peers = (found for _, *found in attributes(data, start, end) if _key(data, *found) in keys)
+                    yield attribute(kind, b"".join(attribute(NESTED, data[first:last]) for first, last in peers))
+
+
+def _key(data: bytes, start: int, end: int) -> bytes:
+    """Return the public key of the encoded peer between two offsets: its first attribute in Linux's layout."""
+    if data.startswith(_KEY_HEADER, start, end):
+        return data[start + HEADER.size : start + len(_KEY_HEADER) + 32]
+    found = (data[first:last] for kind, first, last in attributes(data, start, end) if kind == Peer.PUBLIC_KEY)
+    return next(found, b"")
 
 
 class _Device:

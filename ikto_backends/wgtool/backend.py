@@ -1,17 +1,30 @@
 """Implements `ikto_core.device.backend.Backend` with the programs `wg` and `ip`."""
 
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
+from functools import partial
 from socket import if_indextoname, if_nametoindex
+from typing import TypeVar
 
 from msgspec.structs import replace
 
 from ikto_backends.wgtool.commands import applicable, check_patch, interface_commands, peer_commands, removal_commands
-from ikto_backends.wgtool.dump import parse_dump, parse_keys
+from ikto_backends.wgtool.dump import parse_dump, parse_keys, parse_peers
 from ikto_backends.wgtool.link import KERNEL, USERSPACE, Link, check_ifname, link_batch, parse_event, parse_link
 from ikto_backends.wgtool.programs import Command, UnsupportedError, run, running_program
 from ikto_backends.wgtool.userspace import socket_of, start_userspace, wait_until_ended
-from ikto_core.plugins import BackendError, DeviceEvent, DevicePatch, DeviceState, NoSuchDeviceError, PeerPatch
+from ikto_core.plugins import (
+    BackendError,
+    DeviceEvent,
+    DevicePatch,
+    DeviceState,
+    NoSuchDeviceError,
+    PeerPatch,
+    PeerState,
+    PublicKey,
+)
+
+T = TypeVar("T")
 
 
 class WgToolBackend:
@@ -22,15 +35,20 @@ class WgToolBackend:
         link = await _find(ifname)
         if link is None:
             return None
+        state = await _dump(ifname, parse_dump)
+        return state and replace(state, mtu=link.mtu, up=link.up, addresses=link.addresses)
+
+    async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        """Return the states of those of these peers that the device has; none if it is absent.
+
+        `wg` always prints the whole device: what this saves is to parse the other peers.
+        """
+        check_ifname(ifname)
         try:
-            state = parse_dump(await run(Command(("wg", "show", ifname, "dump")), ifname))
-        except BackendError:
-            if await _find(ifname) is None:  # deleted between the two commands, which fails with various errors
-                return None
-            raise
-        except ValueError as error:
-            raise BackendError(f"{ifname}: can't parse the output of wg show: {error}") from None
-        return replace(state, mtu=link.mtu, up=link.up, addresses=link.addresses)
+            await _check_exists(ifname, DevicePatch())
+        except NoSuchDeviceError:
+            return {}
+        return await _dump(ifname, partial(parse_peers, keys=keys)) or {}
 
     async def create(self, ifname: str) -> None:
         """Create the device unless it exists: a kernel device, or a userspace one if the kernel has no WireGuard."""
@@ -75,6 +93,18 @@ class WgToolBackend:
         except BackendError:  # `ip` is not installed: every other call reports that
             return
         raise BackendError("ip monitor has ended: events may be lost", hint="the agent starts it again")
+
+
+async def _dump(ifname: str, parse: Callable[[str], T]) -> T | None:
+    """Return what `parse` makes of `wg show IFNAME dump`; None if the device is absent."""
+    try:
+        return parse(await run(Command(("wg", "show", ifname, "dump")), ifname))
+    except BackendError:
+        if await _find(ifname) is None:  # it was deleted a moment ago, which fails with various errors
+            return None
+        raise
+    except ValueError as error:
+        raise BackendError(f"{ifname}: can't parse the output of wg show: {error}") from None
 
 
 async def _check_exists(ifname: str, patch: DevicePatch) -> Link | None:

@@ -1,5 +1,7 @@
 """Parses the output of `wg show IFNAME dump`. Pure and strict: anything unknown is an error."""
 
+from collections.abc import Mapping, Set
+
 from ikto_core.plugins import DeviceState, Endpoint, PeerState, Prefix, PresharedKey, PrivateKey, PublicKey
 
 _NONE = "(none)"
@@ -24,6 +26,14 @@ def parse_dump(text: str) -> DeviceState:
         )
     except ValueError as error:
         raise ValueError(f"line 1: {error}") from None
+
+
+def parse_peers(text: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+    """Return those of these peers that a dump contains; the lines of the others are not parsed. Errors as above."""
+    wanted = {key.text for key in keys}
+    lines = enumerate(text.splitlines()[1:], start=2)
+    found = (_parse_peer(number, line) for number, line in lines if line.partition("\t")[0] in wanted)
+    return {peer.public_key: peer for peer in found}
 
 
 def parse_keys(text: str) -> frozenset[PublicKey]:

@@ -7,15 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ikto_backends.wgtool.dump import parse_dump, parse_keys
+from ikto_backends.wgtool.dump import parse_dump, parse_keys, parse_peers
 from ikto_backends.wgtool.link import Link, check_ifname, parse_event, parse_link
 from ikto_core.device.backend import DeviceEvent, DeviceEventKind
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.errors import BackendError
 from ikto_core.testing.devices import private_key_of, public_key_of
 from ikto_core.testing.strategies import device_states
+from ikto_core.values.keys import PublicKey
 
 WG = "wg0"
+ONE, TWO = public_key_of(1), public_key_of(2)
 
 
 def dumped(state: DeviceState) -> str:
@@ -47,6 +49,24 @@ def test_a_dump_is_parsed_to_the_device_that_was_dumped(state: DeviceState, hand
     shown = replace(state, peers=peers)
     link = DeviceState()
     assert parse_dump(dumped(shown)) == replace(shown, mtu=link.mtu, up=link.up, addresses=link.addresses)
+
+
+@given(device_states(), st.data())
+def test_a_few_peers_are_parsed_as_in_the_whole_dump(state: DeviceState, data: st.DataObject) -> None:
+    text = dumped(state)
+    keys = data.draw(st.sets(st.sampled_from([*state.peers, public_key_of(60000)])))
+    assert parse_peers(text, keys) == {key: peer for key, peer in parse_dump(text).peers.items() if key in keys}
+
+
+def test_lines_of_other_peers_are_not_parsed() -> None:
+    """A line that is invalid shows that; so does the first one, which has the device's own keys."""
+    [own, *lines] = dumped(DeviceState(peers={key: PeerState(public_key=key) for key in (ONE, TWO)})).splitlines()
+    text = "\n".join([own, lines[0], lines[1] + "\tmore"])
+    assert parse_peers(text, {ONE}) == {ONE: PeerState(public_key=ONE)}
+    with pytest.raises(ValueError, match="line 3: 9 columns"):
+        parse_peers(text, {TWO})
+    assert parse_peers(dumped(DeviceState(private_key=private_key_of(1))), {PublicKey(private_key_of(1))}) == {}
+    assert parse_peers("", {ONE}) == {}
 
 
 @pytest.mark.parametrize(

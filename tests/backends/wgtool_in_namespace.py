@@ -17,7 +17,7 @@ from hypothesis import Phase, settings
 
 from ikto_backends.wgtool import WgToolBackend, ikto_register_backends, open_wgtool, userspace
 from ikto_backends.wgtool.userspace import socket_of
-from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind
+from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind, read_peers
 from ikto_core.device.model import DevicePatch
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.lab.unprivileged import as_nobody
@@ -188,6 +188,8 @@ async def test_a_name_served_in_another_namespace_is_refused(backend: Backend, m
         with pytest.raises(BackendError, match="answers for this name but has no device here"):
             await backend.create(WG)
         assert await backend.read(WG) is None
+        run("wg", "set", WG, "peer", public_key_of(2).text)
+        assert await read_peers(backend, WG, {public_key_of(2)}) == {}
         await backend.delete(WG)
         run("ip", "-n", THERE, "link", "show", "dev", WG)
     finally:
