@@ -20,7 +20,7 @@ import msgspec
 from benchmarks.report import Finding, finding
 from ikto_backends.netlink import open_netlink
 from ikto_backends.wgtool import open_wgtool
-from ikto_core.device.backend import Backend, BackendContext
+from ikto_core.device.backend import Backend, BackendContext, read_peers
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
 from ikto_core.values.addressing import Endpoint, Prefix
@@ -41,11 +41,13 @@ async def measure(directory: Path) -> list[Finding]:
         creator = netlink if has_kernel else wgtool
         try:
             if not has_kernel:
-                return [await _set_all(wgtool, creator, "wgtool", directory, "")]
+                return [await _set_all(wgtool, creator, "wgtool", directory, ""), await _read_one(wgtool, "wgtool")]
             return [
                 await _set_all(netlink, creator, "netlink", directory, "≤ 1.2"),
                 *await _add_and_read(netlink, context),
+                await _read_one(netlink, "netlink"),
                 await _set_all(wgtool, creator, "wgtool", directory, "≤ 1.3"),
+                await _read_one(wgtool, "wgtool"),
             ]
         finally:
             for ifname in (DEVICE, REFERENCE_DEVICE):
@@ -104,6 +106,13 @@ async def _add_and_read(backend: Backend, context: BackendContext) -> list[Findi
         finding(f"netlink: {PEERS:,} peers read, first time", first_s, "`wg show dump`", dump_s, "≤ 2"),
         finding(f"netlink: {PEERS:,} peers read again", again_s, "`wg show dump`", dump_again_s, "≤ 2"),
     ]
+
+
+async def _read_one(backend: Backend, name: str) -> Finding:
+    """Read one peer of a device that has all of them, as is done while a new peer has no session."""
+    key = frozenset({_peer(PEERS).public_key})
+    one_s, read_s = await _side_by_side(lambda: read_peers(backend, DEVICE, key), lambda: backend.read(DEVICE))
+    return finding(f"{name}: one of {PEERS:,} peers read", one_s, "all of them", read_s, "")
 
 
 async def _side_by_side(
