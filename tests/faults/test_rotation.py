@@ -18,8 +18,8 @@ from tests.netns.traffic import Pings, pings
 RENEWED_AFTER_S = 120
 """REKEY_AFTER_TIME of the WireGuard paper: a session in use is renewed by whoever began it."""
 
-MOST_LOST = 25
-"""Packets, of half a second: a machine that runs everything else at once is slow to follow the record."""
+MOST_LOST = 2
+"""Packets that may be on their way when the traffic is stopped, on a machine that runs everything else at once."""
 
 pytestmark = USERSPACE[1:]
 
@@ -50,8 +50,8 @@ def talking(pair: Mesh) -> Iterator[tuple[Pings, Pings]]:
 
 @pytest.mark.fault("a key is rotated under traffic; for comparison, WireGuard renews a session by itself")
 @pytest.mark.timeout(RENEWED_AFTER_S + 180)
-def test_a_rotation_is_hardly_felt(pair: Mesh, converging: Stopwatch) -> None:
-    """Only packets sent between the device's change and its peers' are lost; WireGuard would retry only after 5 s."""
+def test_a_rotation_loses_nothing(pair: Mesh, converging: Stopwatch) -> None:
+    """What is sent between the device's change and its peers' waits in WireGuard's queue."""
     one, other = pair.nodes
     eventually(partial(other.host.reaches, one.address))
     with talking(pair) as renewal:
@@ -69,4 +69,4 @@ def test_a_rotation_is_hardly_felt(pair: Mesh, converging: Stopwatch) -> None:
     said = f"renewal {[(s.lost, s.sent) for s in renewal]}, rotations {[(s.lost, s.sent) for s in rotations]}"
     print(said)  # noqa: T201 - for docs/decisions/0011
     assert all(stream.sent > 20 for stream in (*renewal, *rotations))
-    assert max(stream.lost for stream in rotations) <= max(stream.lost for stream in renewal) + MOST_LOST, said
+    assert max(stream.lost for stream in rotations) <= MOST_LOST, said
