@@ -8,7 +8,7 @@ PROGRAMS := $(VENV)/.programs
 # The number of processes that run the default tests.
 WORKERS ?= 2
 
-.PHONY: demo test test-tunnels test-kernel test-faults test-examples chaos lint reference lock bench clean help
+.PHONY: demo test test-slow test-tunnels test-kernel test-faults test-examples chaos lint reference lock bench clean help
 .DELETE_ON_ERROR:
 
 demo: $(RUN) $(PROGRAMS)  ## three nodes on this machine become a mesh; ARGS="--keep --nodes 5"
@@ -25,6 +25,10 @@ test: $(DEVELOP) $(PROGRAMS) lint  ## lint and the default tests; ARGS="-k name"
 	@echo "make test: passed. Not run; .ci/run runs all of these:"
 	@$(MAKE) --no-print-directory help | grep -E 'make (test-|chaos)'
 endif
+
+test-slow: $(DEVELOP) $(PROGRAMS)  ## the slow tests, and the default ones that try more with IKTO_THOROUGH=1
+	IKTO_THOROUGH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "slow or thorough or hypothesis" \
+		-p no:cacheprovider -o timeout=1200
 
 test-tunnels: $(DEVELOP) $(PROGRAMS)  ## packets cross the mesh: userspace WireGuard in network namespaces
 	$(BIN)/pytest -m tunnels -p no:cacheprovider
