@@ -15,9 +15,9 @@ CHARACTER_WIDTH = 6.1
 
 DOORS = frozenset({"plugins", "embedding", "client", "testing"})
 STEPS = {"store": "1", "claim": "2", "mesh": "3", "device": "4"}
-"""The way of a record; step 5 is the backend, outside the core."""
+"""The path of a record; step 5 is the backend, outside the core."""
 
-LEGEND = "Green: the four public doors. Numbers: the way of a record from the bucket to the device."
+LEGEND = "Green: the four public doors. Numbers: the path of a record from the bucket to the device."
 
 _STYLE = (
     "text{font-family:sans-serif;fill:#1c2733}"
