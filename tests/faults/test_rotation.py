@@ -51,7 +51,7 @@ def talking(pair: Mesh) -> Iterator[tuple[Pings, Pings]]:
 @pytest.mark.fault("a key is rotated under traffic; for comparison, WireGuard renews a session by itself")
 @pytest.mark.timeout(RENEWED_AFTER_S + 180)
 def test_a_rotation_loses_nothing(pair: Mesh, converging: Stopwatch) -> None:
-    """What is sent between the device's change and its peers' waits in WireGuard's queue."""
+    """What is sent after the device has the new key, and before its peers have it, waits in WireGuard's queue."""
     one, other = pair.nodes
     eventually(partial(other.host.reaches, one.address))
     with talking(pair) as renewal:
