@@ -84,7 +84,7 @@ class RunningAgent:
         self._progress = progress
 
     async def claimed(self) -> Prefix:
-        """Wait until the bucket has the own record, and return this node's subnet."""
+        """Wait until the bucket has this node's record, and return this node's subnet."""
         return (await self._progress.until(lambda: self._progress.claim)).subnet
 
     async def ready(self) -> MeshReady:

@@ -19,7 +19,7 @@ class AgentInterface(Protocol):
         ...
 
     def info(self) -> InfoView:
-        """Return this node's own record and the peers' records."""
+        """Return this node's record and the peers' records."""
         ...
 
     async def status(self) -> StatusView:

@@ -220,7 +220,7 @@ class Agent:
             self._options.event_hub.set_ready(ready)
 
     async def _follow(self, session: Session) -> None:
-        """Follow the bucket and keep the own record in it, for as long as the session lives."""
+        """Follow the bucket and keep this node's record in it, for as long as the session lives."""
         controller, bucket = self._controller, Bucket(session, self._node.bucket)
         advertised = await self._underlay.address(session.server, keep_trying=controller.has_saved_claim)
         if mtu := await self._underlay.mtu(session.server):

@@ -1,11 +1,11 @@
-"""Rotates the device's key, make before break: peers have the next key before it is used (docs/rotation.md).
+"""Rotates the device's key, make before break: peers know the next key before it is used (docs/rotation.md).
 
-    draw      the next key is written beside the key file, and the state file names it as an own key
-    announce  the own record announces it; peers add it to their devices, without allowed IPs
+    draw      the next key is written beside the key file, and the state file lists it as this node's
+    announce  this node's record names it; peers without NATS add it to their devices, without allowed IPs
     wait      until every node that follows the bucket has had time for that
     switch    the key file, the device, the record, in this order; then the agent starts again with the key
 
-Each step may be repeated, so an agent that is killed goes on from what is on disk. The key file decides which key is
+Each step may be repeated, so an agent that is killed continues from what is on disk. The key file decides which key is
 used: before it is replaced nothing else changes, and afterwards the rest follows, at the next start at the latest.
 """
 
@@ -79,7 +79,7 @@ class KeyRotation:
             log.error("key rotation not resumed", error=str(error), hint=error.hint)
 
     def begin(self) -> PublicKey:
-        """Draw the next key and announce it in the own record; return it, or the one of a rotation under way.
+        """Draw the next key and announce it in this node's record; return it, or the one of a rotation under way.
 
         Raises ConfigError if key or state can't be written, IktoError if no subnet is claimed yet or there is no file.
         """
@@ -133,7 +133,7 @@ class KeyRotation:
     async def _switched(self, store: RecordStore) -> bool:
         """Switch the key if the leader has the announcement; return whether it was switched.
 
-        Between device and record nothing slow may happen: peers drop what this node sends then, though not the reverse.
+        Nothing slow may happen between device and record: what this node sends waits until peers have read the record.
         """
         record, private_key = self._controller.record, self._private_key
         entry = await store.get(record.key) if record else None
@@ -164,7 +164,7 @@ class KeyRotation:
             log.warning("new key not on the device yet", error=str(error), hint=error.hint)
 
     async def _publish(self, store: RecordStore, entry: Entry) -> None:
-        """Write the own record with the new key; after a failure the next start writes it."""
+        """Write this node's record with the new key; after a failure the next start writes it."""
         record = self._controller.record
         if record is None:
             return

@@ -27,4 +27,4 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     random: Random = SystemRandom()  # the only source of chance
     event_hub: EventHub = msgspec.field(default_factory=EventHub)
     on_agent: Callable[[Report], None] = lambda _: None  # called at the start and after each rotation
-    on_claim_change: Callable[[str], None] = lambda _: None  # called with the own record's KV key; "": claim released
+    on_claim_change: Callable[[str], None] = lambda _: None  # called with the record's KV key; "": claim released

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class HeldClaim(NamedTuple):
-    """The own record is in the bucket."""
+    """The bucket has this node's record."""
 
     subnet: Prefix
     since: float  # seconds since the epoch
@@ -37,7 +37,7 @@ class AgentProgress:
         self._notify()
 
     def claim_changed(self, key: str) -> None:
-        """Note that the own record is under this KV key; "": the claim is released."""
+        """Note that this node's record is under this KV key; "": the claim is released."""
         self.claim = HeldClaim(Prefix.parse(allowed_ip_of_key(key)), time.time()) if key else None
         self._notify()
 

@@ -78,7 +78,7 @@ class Report:
         return self._shows_mesh() and not self._reconciler.failure
 
     def info(self) -> InfoView:
-        """Return the own record and every accepted one of the peers."""
+        """Return this node's record and every accepted one of the peers."""
         accepted = [a for peer in self.accepted_peers().values() for a in peer.records]
         record = self._controller.record
         return InfoView(

@@ -24,7 +24,7 @@ class AddressCandidates:
         self._tried: set[Prefix] = set()
 
     def addresses(self, view: MeshView) -> Iterator[str]:
-        """Yield what to try in the mesh as `view` shows it, also while it changes.
+        """Yield the addresses to try in the mesh that `view` shows, which may change meanwhile.
 
         Raises PluginError if the strategy fails, or proposes what is not a subnet of the mesh.
         """

@@ -47,7 +47,7 @@ class ClaimState:
         return sorted(found.key for found in other_records(view.own_records.values(), record, identity, known=True))
 
     def clone_records(self, view: MeshView, record: PeerRecord | None, identity: Identity) -> list[str]:
-        """Return the KV keys of records with an own key that another installation wrote after this claim."""
+        """Return the KV keys of records with this node's keys that another installation wrote after this claim."""
         others = other_records(view.own_records.values(), record, identity, known=False)
         return sorted(found.key for found in others if found.revision > self._claimed_at)
 

@@ -1,4 +1,4 @@
-"""Writing the own record into the bucket, and deleting own records: nothing else writes under `peers.`."""
+"""Writes this node's record into the bucket, and deletes earlier ones: nothing else claims a subnet."""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -26,10 +26,10 @@ class ClonedError(AddressInUseError):
 
 
 class Claimant:
-    """Writes and withdraws own records, and never those of other nodes.
+    """Writes and withdraws this node's records, and never those of other nodes.
 
     Args:
-        identity: Returns who this node is at this moment.
+        identity: Returns this node's identity at this moment.
         draw_nonce: Returns a new random text at each call, by which a write whose answer was lost is recognised.
 
     """
@@ -69,7 +69,7 @@ class Claimant:
         raise NatsError(f"could not claim {record.allowed_ip} in {ATTEMPTS} attempts", hint="see the log; try again")
 
     async def withdraw(self, store: RecordStore, key: str) -> bool:
-        """Delete the record under `key` if it has an own public key; return whether the key is empty now.
+        """Delete the record under `key` if it has one of this node's public keys; return whether the key is empty now.
 
         A record that is written meanwhile stays. Raises NatsError if the bucket can't be read or written.
         """

@@ -29,14 +29,14 @@ RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped all nodes claim again: spread over this time."""
 
 LISTEN_S = 0.05
-"""How much longer than its claim took, which is two round trips to NATS, a node listens before it uses a new address:
-by then the peers that have something to send have read its record and begun."""
+"""A node that claimed a new address uses it after the time that the claim took (two round trips to NATS) and this time.
+By then the peers that have something to send have read its record and have started their handshakes."""
 
 log = structlog.get_logger(__name__)
 
 
 class ClaimController:
-    """Holds one node's claim. `record` is the own record as it should be in the bucket; None: no subnet is claimed."""
+    """Holds one node's claim. `record` is what the bucket should have for this node; None: no subnet is claimed."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class ClaimController:
             on_claimed: Called once the claim is held, or an earlier run's claim is used.
 
         Raises:
-            AddressInUseError: The subnet belongs to another node and there is no other to take; ClonedError if a
+            AddressInUseError: The subnet belongs to another node and there is no other to claim; ClonedError if a
                 copy of this machine took it over.
             BackendError: The device can't be created, and nothing was ever claimed; later it is retried for ever.
             ConfigError: The configuration contradicts the mesh's own settings.
@@ -165,7 +165,7 @@ class ClaimController:
         await self._claim(store, advertise_address)
 
     async def _claim(self, store: RecordStore, advertise_address: str) -> None:
-        """Claim the first address that can be had; the present one comes first."""
+        """Claim the first address that is free; the present one comes first."""
         refusal: AddressInUseError | None = None
         for address in self._candidates.addresses(self.view):
             record = self._node.record(self.identity, address, advertise_address)
@@ -196,8 +196,8 @@ class ClaimController:
     def _save_instance(self) -> None:
         """Save this run's id and those of the records that it takes over, before the first write.
 
-        After a crash the next run then knows every record as its own. Only once: two copies that start at the same
-        time would otherwise know each other.
+        After a crash the next run then recognises each of them as its own. This is done only once: otherwise two copies
+        that start at the same time would save each other's ids.
         """
         if self.identity.instance not in self._saved_claim.instances:
             found = {accepted.record.instance for accepted in self.view.own_records.values()}
@@ -207,10 +207,10 @@ class ClaimController:
     async def _use(
         self, store: RecordStore, address: str, record: PeerRecord, revision: int, *, listen_s: float
     ) -> None:
-        """Use a claimed subnet: save the claim, give the device the address, withdraw the records before it.
+        """Use a claimed subnet: save the claim, give the device the address, withdraw earlier records.
 
         The device gets the address `listen_s` later. Until then it answers peers and sends nothing of its own: two
-        nodes that send first within a round trip throw away each other's handshake (docs/first-contact.md).
+        nodes that send first within a round trip discard each other's handshake (docs/first-contact.md).
         """
         self.record = record
         moved = self._claim_state.held(record.key, revision, self.follower.stream)
@@ -238,14 +238,14 @@ class ClaimController:
         self._show_bucket(None)
 
     def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
-        """Apply changes of the bucket: to the view first, then to the device, then check the own record."""
+        """Apply changes of the bucket: to the view first, then to the device, then check this node's record."""
         self._desired_state.update(changes, self.follower.revision)
         action, entry = self._check_own_record(), changes.get(self.record.key) if self.record else None
         if action is ClaimAction.IN_USE and entry and self._claim_state.is_older_than(entry, self.follower.stream):
             self._release()  # before the leader is asked: it may not answer
 
     def _check_own_record(self) -> ClaimAction:
-        """Request a recheck unless the bucket has the own record as it should be, and no other with its key."""
+        """Request a recheck unless the bucket has this node's record, up to date, and no other with its key."""
         if self.record is None:
             return ClaimAction.KEEP
         action = self._decide(self.record)
@@ -254,7 +254,7 @@ class ClaimController:
         return action
 
     def _decide(self, record: PeerRecord) -> ClaimAction:
-        """Return what to do about what the followed bucket has under the own record's key."""
+        """Return what to do about the record that the followed bucket has under the key of `record`."""
         found, was_claimed = self.follower.table.get(record.key), self._saved_claim.is_of(record.subnet)
         return decide_claim(found, record, self.identity, starting=self._starting, was_claimed=was_claimed).action
 

@@ -27,7 +27,7 @@ class DesiredState:
         private_key: The device's key.
         reconciler: Drives the device; it does nothing before it has a target.
         on_change: Called when the accepted mesh may have changed.
-        event_hub: Told of every change for observers.
+        event_hub: Receives every change for observers.
 
     """
 
@@ -53,7 +53,7 @@ class DesiredState:
         return self.view.rules.own_subnet
 
     def set_own_keys(self, keys: Set[PublicKey]) -> None:
-        """Take these public keys for own ones too, from the next change on."""
+        """Treat these public keys as this node's too, from the next change on."""
         self.view.rules = msgspec.structs.replace(self.view.rules, other_own_keys=keys)
 
     def from_snapshot(self, snapshot: MeshSnapshot | None, address: str) -> None:
@@ -84,7 +84,7 @@ class DesiredState:
             await self._reconciler.in_sync.wait()  # the reconciler retries, and reports it
 
     def update(self, changes: Mapping[str, Entry], revision: int) -> None:
-        """Apply changes of the bucket; while the snapshot is shown, `from_bucket` brings them all later."""
+        """Apply changes of the bucket; while the snapshot is shown, they are left to `from_bucket`."""
         if self.is_snapshot:
             return
         touched = self.view.update(changes)

@@ -12,7 +12,7 @@ from ikto_core.values.keys import PublicKey
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Who this node is, as records tell it."""
+    """This node's keys and runs, by which it recognises its records."""
 
     public_key: PublicKey
     instance: str  # id of this run of the agent
@@ -33,7 +33,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         return public_key == self.public_key or public_key in self.other_keys
 
     def named(self, record: PeerRecord) -> PeerRecord:
-        """Return an own record with the present key, and the next one if it is to be announced."""
+        """Return this node's record with the present key, and the next one if it is to be announced."""
         return msgspec.structs.replace(record, public_key=self.public_key, next_public_key=self.next_key)
 
     def announcing(self, next_key: PublicKey) -> "Identity":
@@ -66,7 +66,7 @@ class ClaimAction(Enum):
 
 
 class ClaimDecision(msgspec.Struct, frozen=True):
-    """An action, and whom it concerns."""
+    """An action, and the node that has the record."""
 
     action: ClaimAction
     holder: str = ""  # who has the record, for IN_USE and CLONED
@@ -81,8 +81,9 @@ def decide_claim(
         entry: What is there; None or a deletion if there is no record.
         wanted: The record that should be there; its nonce does not matter.
         identity: Who this node is.
-        starting: Whether this run has not claimed anything yet. Then a record with an own key is taken over, whoever
-            wrote it. Later, one that no run of this installation wrote means that a copy of this machine runs.
+        starting: Whether this run has not claimed anything yet. Then a record with one of this node's keys is taken
+            over, whichever machine wrote it. Later, one that no run of this installation wrote means that a copy of
+            this machine runs.
         was_claimed: Whether an earlier run claimed this very subnet. Then a record without a readable owner is
             replaced also at the start.
 
@@ -130,6 +131,6 @@ def equal_but_nonce(one: PeerRecord, other: PeerRecord) -> bool:
 def other_records(
     own_records: Iterable[AcceptedRecord], record: PeerRecord | None, identity: Identity, *, known: bool
 ) -> list[AcceptedRecord]:
-    """Return the records with an own key beside `record` that this installation wrote (`known`), or did not write."""
+    """Return the other records with this node's keys that this installation wrote (`known`), or did not write."""
     others = (found for found in own_records if record is None or found.key != record.key)
     return [found for found in others if identity.knows(found.record.instance) is known]

@@ -1,4 +1,4 @@
-"""A work queue of one item: check that the own record is in the bucket as it should be, and mend it."""
+"""A work queue of one item: check that the bucket has this node's record, and write it if not."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class Recheck:
-    """Requests to check the own record; `failure` is why the last check failed, empty if it did not."""
+    """Requests to check this node's record; `failure` is why the last check failed, empty if it did not."""
 
     def __init__(self) -> None:
         self.failure = ""
@@ -27,7 +27,7 @@ class Recheck:
         return self._requested.is_set()
 
     def request(self) -> None:
-        """Have the own record checked soon; several requests make one check."""
+        """Have this node's record checked soon; several requests make one check."""
         self._requested.set()
 
     async def run(self, check: Callable[[], Awaitable[None]]) -> NoReturn:

@@ -1,10 +1,10 @@
 """When a peer that never had a session is kicked: removed and added again, so that WireGuard starts over. Pure.
 
-Two nodes that send their first packets within one round trip throw away each other's handshake. WireGuard tries again
-only after REKEY_TIMEOUT (5 s), perhaps to collide again. A peer that is removed and added has no past: WireGuard starts
-a handshake with its next packet. The node with the lower public key kicks first, so that they do not collide again.
+Two nodes that send their first packets within one round trip discard each other's handshake. WireGuard tries again
+only after REKEY_TIMEOUT (5 s), perhaps to collide again. For a peer that is removed and added again, WireGuard starts a
+handshake with the next packet. The node with the lower public key kicks first, so that they do not collide again.
 
-A peer with a session is never kicked, and one to which nothing was sent neither.
+Neither a peer with a session nor one to which nothing was sent is ever kicked.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -16,7 +16,7 @@ from ikto_core.device.model import PeerState
 from ikto_core.values.keys import PublicKey
 
 INITIATION_BYTES = 148
-"""Size of a handshake initiation (WireGuard paper, section 5.4.2): a peer that was sent less was not asked."""
+"""Size of a handshake initiation (WireGuard paper, section 5.4.2): a peer that was sent less got no initiation."""
 
 LOWER_KEY_WAIT_S = 0.4
 HIGHER_KEY_WAIT_S = 0.9
@@ -78,7 +78,7 @@ class FirstContact:
         Args:
             shown: The peers' states; a peer that is not in it is forgotten.
             now: The time.
-            rest_s: How long not to look again at least: a look at a large device is not free.
+            rest_s: The shortest time until the next look: reading a large device is not free.
 
         """
         kicked = [key for key in list(self._contacts) if self._is_due(key, shown.get(key), now)]
@@ -86,7 +86,7 @@ class FirstContact:
         return kicked
 
     def seen(self, shown: Mapping[PublicKey, PeerState], now: float) -> None:
-        """Watch the peers of a whole device to which something was sent in vain."""
+        """Watch the peers of a whole device that were sent an initiation and have no session."""
         silent = (key for key, peer in shown.items() if key not in self._contacts and _is_asked(peer))
         self.added(silent, now)
 

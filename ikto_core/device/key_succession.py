@@ -2,8 +2,8 @@
 
 A record announces the next key of a peer some time before the peer switches to it. A peer that switches writes this to
 the bucket at once, and the others then put the key on their devices in place of the old one. A node that can't read the
-bucket at that time has the next key on its device already. It sees handshakes with it: only the peer itself can make
-them, so they show that it has switched.
+bucket at that time has put the next key on its device beforehand. A handshake with that key shows that the peer has
+switched, because only the peer can make it.
 """
 
 from collections.abc import Mapping

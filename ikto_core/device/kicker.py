@@ -44,7 +44,7 @@ class Kicker:
         self._contacts.removed(key)
 
     def seen(self, shown: Mapping[PublicKey, PeerState]) -> None:
-        """Watch the peers of a whole device that were sent a handshake and did not answer."""
+        """Watch the peers of a whole device that were sent an initiation and have no session."""
         self._contacts.seen(shown, time.monotonic())
 
     async def check(self) -> Mapping[PublicKey, PeerState]:

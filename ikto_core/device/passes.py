@@ -54,7 +54,7 @@ class DevicePasses:
         self._lost_peers = False  # while restoring: the device had no peers in the mesh
         self._shown: dict[PublicKey, PeerState] = {}  # the peers on the device, as last read and written
         self._own_peers: set[PublicKey] = set()  # peers that Ikto has put on the device
-        self.hold_next_keys = True  # put announced next keys on the device: the bucket can't say when they are used
+        self.hold_next_keys = True  # put announced next keys on the device: the bucket is not followed
 
     def begin_restoring(self) -> None:
         """Note that the target is a new one."""
@@ -63,7 +63,7 @@ class DevicePasses:
     async def full_pass(self, target: Target, changes_expected: Callable[[], bool]) -> bool:
         """Read the device and write every difference: drift, unless changes are expected once the device was read.
 
-        Returns whether the device had none of the peers: it was made anew, by this pass or outside Ikto.
+        Returns whether the device had none of the peers: it was created again, by this pass or outside Ikto.
         """
         self.stats.full_passes += 1
         state = await read_or_create(self._backend, self._ifname)
@@ -93,7 +93,7 @@ class DevicePasses:
     async def quick_pass(self, target: Target, changed: Set[PublicKey]) -> Set[PublicKey]:
         """Write the changed peers without reading the others.
 
-        Returns the new keys of peers that had a session with their old ones: it ended with them.
+        Returns the new keys of peers that had a session with the old key, which ended with it.
         """
         self.stats.quick_passes += 1
         wanted = {key for key in changed & target.peers.keys() if self._is_wanted(target.peers[key])}
@@ -166,10 +166,10 @@ class DevicePasses:
             self._shown.update(found)
 
     def _is_wanted(self, peer: MeshPeer) -> bool:
-        """Return whether a peer belongs on the device; the next key of a peer does only if it may be used unnoticed.
+        """Return whether a peer belongs on the device. A next key does only while the bucket is not followed.
 
-        Where the bucket tells at once that the key is used, the device must not answer it before that: the peer sends
-        as soon as it is answered, and its packets are dropped until its prefixes belong to the new key.
+        If the bucket is followed, it shows at once that the key is used. The device must not answer the key before: the
+        peer would send then, and its packets would be dropped until its prefixes belong to the new key.
         """
         return peer.predecessor is None or self.hold_next_keys or peer.public_key in self._shown
 
@@ -181,7 +181,7 @@ class DevicePasses:
     def _limit_removals(self, surplus: Set[PublicKey], specs: Iterable[PeerSpec]) -> frozenset[PublicKey]:
         """Return the peers to remove now; the removal of the others is pending.
 
-        A peer is not lost, and its removal not limited, if all its prefixes belong to others: its key was replaced.
+        The removal of a peer whose prefixes all belong to other peers is not limited: its key was replaced.
         """
         if not surplus:
             return frozenset()

@@ -139,11 +139,11 @@ class Reconciler:
         return self._passes.sessions.recent(time.time())
 
     def restore_sessions(self, peers: Iterable[PublicKey]) -> None:
-        """Take these peers for ones that had a session lately: they had one when an earlier run ended."""
+        """Record that these peers had a session lately: they had one when an earlier run ended."""
         self._passes.sessions.restore(peers, time.time())
 
     def set_bucket_followed(self, *, followed: bool) -> None:
-        """Say whether changes of the bucket are seen at once; while they are not, next keys of peers are held ready."""
+        """Set whether changes of the bucket are seen at once; if not, peers' next keys are put on the device."""
         self._passes.hold_next_keys = not followed
         if self._target and not followed:
             self._changed.update(key for key, peer in self._target.peers.items() if peer.predecessor)

@@ -1,4 +1,4 @@
-"""Which peers had a session lately, so that they can be reached at once when the device was made anew. Pure."""
+"""Which peers had a session lately, so that they can be contacted at once after the device is created again. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -24,6 +24,6 @@ class SessionMemory:
         self._handshakes |= dict.fromkeys(keys, now)
 
     def recent(self, now: float) -> frozenset[PublicKey]:
-        """Return the peers whose last handshake is so young that they may still use its session; forget the others."""
+        """Return the peers whose last session may still be alive, and forget the others."""
         self._handshakes = {key: at for key, at in self._handshakes.items() if at > now - HANDSHAKE_RECENT_S}
         return frozenset(self._handshakes)

@@ -13,10 +13,10 @@ from ikto_core.values.keys import PublicKey
 
 VERSION = 1
 MAX_INSTANCES = 100
-"""After a rollback of the bucket by more restarts than this, a node takes its own record for a cloned machine's."""
+"""How many runs are remembered. A node takes a restored record of an earlier run for that of a copy of the machine."""
 
 MAX_KEYS = 20
-"""After a rollback of the bucket by more rotations than this, a node does not recognize its own record."""
+"""How many keys are remembered. A node does not recognize a restored record with an earlier key."""
 
 log = structlog.get_logger(__name__)
 

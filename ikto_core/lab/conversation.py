@@ -1,4 +1,4 @@
-"""Steady traffic on hosts as a test, a benchmark or the demo steers it, and what it shows: first answers and gaps."""
+"""Controls steady traffic on a host, for tests, benchmarks and the demo, and evaluates it: first answers and gaps."""
 
 import json
 import os
@@ -78,7 +78,7 @@ def conversation(
     options = ("--interval", str(interval_s), *(("--once",) if once else ()))
     command = [*host.exec_prefix, sys.executable, "-m", "ikto_core.lab.traffic", *options, *addresses]
     with (
-        TemporaryFile() as said,  # nobody may be reading: a pipe would fill, and the traffic stand still
+        TemporaryFile() as said,  # perhaps nobody reads: a pipe would fill, and the traffic would stop
         subprocess.Popen(  # noqa: S603 - a fixed list
             command, stdin=subprocess.PIPE, stdout=said, start_new_session=True
         ) as process,

@@ -21,7 +21,7 @@ LOOK_EVERY_S = 0.05
 
 
 class Traffic(Enum):
-    """Who asks whom from before the join on, every 20 ms."""
+    """Who asks whom every 20 ms, and since when."""
 
     BOTH = "both ways"
     JOINING = "by the joining nodes"
@@ -72,10 +72,10 @@ def join(
     *,
     patience_s: float = PATIENCE_S,
 ) -> Sequence[FirstAnswer]:
-    """Have new nodes join the others, which run, all at once, and return the first answers of the new pairs.
+    """Start the new nodes at once, while the others run, and return the first answers of the new pairs.
 
     Args:
-        mesh: What has the nodes.
+        mesh: The mesh with all these nodes.
         others: The nodes that run; may be empty.
         new: The nodes that join.
         traffic: Who asks whom.

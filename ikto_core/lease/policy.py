@@ -1,7 +1,7 @@
 """Leases: decides which leased records may be removed, from what was observed. Pure; `reaper` and `renewer` do the I/O.
 
-A node with a lease says so in its record. It renews the lease by writing the `instance` of its run under its record's
-key in the renewals bucket, which nobody follows. A record is removed only if all of this holds
+The record of a node with a lease contains it. The node renews it by writing the `instance` of its run under its
+record's key in the renewals bucket, which nobody follows. A record is removed only if all of this holds
 (docs/decisions/0012-leases.md):
 
 - the run that wrote the record has renewed it at least once;

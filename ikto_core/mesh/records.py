@@ -20,8 +20,8 @@ MAX_RECORD_BYTES = 16 * 1024
 """Larger values are refused without being parsed; a record is about 300 bytes."""
 
 MAX_BRACKETS = 500
-"""Values with more opening brackets are refused without being parsed. So nesting is bounded alike on every node: how
-deep a parser can go depends on the version of Python, and nodes must agree on which records are valid."""
+"""Values with more opening brackets are refused without being parsed. Nodes must agree on which records are
+valid, and how deep a parser can go depends on the version of Python."""
 
 MAX_ENDPOINTS = 16
 """Further endpoints of a record are ignored, so that a record can't make peers try an unlimited number of them."""

@@ -1,4 +1,4 @@
-"""Handshake probes: WireGuard starts a handshake with a peer when there is a packet to send to it, so send one."""
+"""Handshake probes: a packet to a peer without a session makes WireGuard start a handshake."""
 
 import asyncio
 import ctypes
