@@ -100,11 +100,13 @@ def join(
         return [_first_answer(talks[source], source, target, stored) for source, target in pairs]
 
 
-def wait_until(is_true: Callable[[], bool], complaint: str = "", *, patience_s: float = PATIENCE_S) -> bool:
+def wait_until(
+    is_true: Callable[[], bool], complaint: str = "", *, patience_s: float = PATIENCE_S, every_s: float = LOOK_EVERY_S
+) -> bool:
     """Return whether a condition comes true in time. With a `complaint`, raise it as IktoError if not."""
     give_up_at = time.monotonic() + patience_s
     while not (found := is_true()) and time.monotonic() < give_up_at:
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(every_s)
     if complaint and not found:
         raise IktoError(complaint)
     return found
