@@ -97,12 +97,15 @@ def _gauges(status: StatusView) -> Iterable[Metric]:
         yield gauge("ikto_snapshot_saved_timestamp_seconds", help_text, status.snapshot.saved_at)
     failed = status.device_failure is not None
     yield gauge("ikto_device_failed", "1 while the device can't be written or read.", failed)
+    yield gauge("ikto_device_stuck", "1 while a call of the backend does not return.", status.device_stuck)
 
 
 def _device(device: DeviceView, now: float) -> Iterable[Metric]:
     alive = [p for p in device.peers if p.last_handshake is not None and now - p.last_handshake < HANDSHAKE_RECENT_S]
     yield GaugeMetricFamily("ikto_device_peers", "Peers on the device.", len(device.peers))
     yield GaugeMetricFamily("ikto_device_peers_alive", "Peers with a handshake in the last 180 s.", len(alive))
+    stalled = sum(peer.stalled for peer in device.peers)
+    yield GaugeMetricFamily("ikto_device_peers_stalled", "Peers from which handshakes arrive and no data.", stalled)
 
 
 def _observers(observers: Iterable[ObserverView]) -> Iterator[Metric]:

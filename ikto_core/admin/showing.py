@@ -1,6 +1,6 @@
 """Convert internal values to the views of the admin interface. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 import msgspec
 
@@ -20,6 +20,8 @@ from ikto_core.mesh.view import MeshPeer, QuarantinedRecord
 from ikto_core.observers.runner import ObserverRun
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
+
+NOBODY: frozenset[PublicKey] = frozenset()
 
 
 def record_view(record: PeerRecord) -> RecordView:
@@ -44,8 +46,10 @@ def quarantined_view(quarantined: QuarantinedRecord) -> QuarantinedView:
     )
 
 
-def device_view(device: DeviceState, accepted: Mapping[PublicKey, MeshPeer]) -> DeviceView:
-    """Return a device; its peers get their names from `accepted`."""
+def device_view(
+    device: DeviceState, accepted: Mapping[PublicKey, MeshPeer], stalled: Set[PublicKey] = NOBODY
+) -> DeviceView:
+    """Return a device; its peers get their names from `accepted`, and some of them are `stalled`."""
     addresses = sorted(device.addresses, key=lambda interface: (interface.version, int(interface.ip)))
     return DeviceView(
         listen_port=device.listen_port,
@@ -53,11 +57,14 @@ def device_view(device: DeviceState, accepted: Mapping[PublicKey, MeshPeer]) -> 
         up=device.up,
         addresses=tuple(str(interface) for interface in addresses),
         fwmark=device.fwmark,
-        peers=tuple(device_peer_view(device.peers[key], accepted.get(key)) for key in sorted(device.peers)),
+        peers=tuple(
+            device_peer_view(device.peers[key], accepted.get(key), stalled=key in stalled)
+            for key in sorted(device.peers)
+        ),
     )
 
 
-def device_peer_view(peer: PeerState, accepted: MeshPeer | None) -> DevicePeerView:
+def device_peer_view(peer: PeerState, accepted: MeshPeer | None, *, stalled: bool = False) -> DevicePeerView:
     """Return a peer on the device. `accepted` is None if the peer is not in the mesh."""
     return DevicePeerView(
         public_key=peer.public_key.text,
@@ -67,6 +74,7 @@ def device_peer_view(peer: PeerState, accepted: MeshPeer | None) -> DevicePeerVi
         last_handshake=peer.last_handshake,
         rx_bytes=peer.rx_bytes,
         tx_bytes=peer.tx_bytes,
+        stalled=stalled,
     )
 
 

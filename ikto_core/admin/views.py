@@ -25,9 +25,7 @@ class AgentState(Enum):
     CLAIMING = "claiming"  # the bucket is read; this node's subnet is not claimed yet
     APPLYING = "applying"  # the subnet is claimed; the device does not show the bucket yet
     READY = "ready"  # the device shows the bucket
-    DEGRADED = (
-        "degraded"  # the device showed the bucket or shows the snapshot, but NATS or the device can't be used now
-    )
+    DEGRADED = "degraded"  # the device can't be used now, or it shows the mesh and NATS can't be used
 
 
 class RecordView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,6 +91,7 @@ class DevicePeerView(msgspec.Struct, frozen=True, kw_only=True):
     last_handshake: float | None  # seconds since the epoch; null: never
     rx_bytes: int
     tx_bytes: int
+    stalled: bool = False  # handshakes arrive from the peer and data does not, although data is sent to it
 
 
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +152,8 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     pending_removals: tuple[str, ...]  # public keys of the peers whose removal waits to be applied
     device: DeviceView | None  # null: it is absent or can't be read, see device_failure
     device_failure: str | None  # why the device is not in sync or can't be read; null: no failure
+    device_hint: str | None = None  # what to do about `device_failure`; null: no failure, or nothing is known
+    device_stuck: bool = False  # a call of the backend has not returned in time, and still has not
     rotation: RotationView | None = None  # null: none is under way
     observers: tuple[ObserverView, ...] = ()  # in the configuration's order
     counters: CountersView
@@ -175,6 +176,7 @@ class PeersView(msgspec.Struct, frozen=True, kw_only=True):
 
     peers: tuple[PeerView, ...]  # by ascending subnet
     device_failure: str | None  # why the device can't be read; null: no failure
+    device_hint: str | None = None  # what to do about `device_failure`; null: no failure, or nothing is known
 
 
 class ReleasedView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """The agent: puts the rooms together, and is the only place that starts tasks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
@@ -14,11 +14,13 @@ from ikto_core.agent.from_config import local_node, nats_settings
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.report import Report
+from ikto_core.agent.task_group import task_group
 from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.saved_claim import SavedClaim
-from ikto_core.device.backend import Backend, BackendContext
+from ikto_core.device.backend import BackendContext
+from ikto_core.device.bounded_backend import BoundedBackend, open_bounded
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DeviceSpec
 from ikto_core.device.reconciler import Reconciler
@@ -50,11 +52,10 @@ async def run_agent(options: AgentOptions, private_key: PrivateKey) -> None:
     """Open the backend and run agents, one after each key rotation, until cancelled. Raises as `Agent.run`."""
     config = options.config
     context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
-    async with options.backend.open(context) as backend, _task_group() as tasks:
+    start = asyncio.get_running_loop().create_task  # outside a TaskGroup, see bounded_backend
+    async with open_bounded(options.backend, context, start) as backend, task_group() as tasks:
         for observer in options.observers:
             tasks.create_task(run_observer(observer, options.event_hub))
-        if options.service_manager:
-            tasks.create_task(systemd.notify_when(options.event_hub.until_ready))
         while True:
             with preserve_cancellation():  # up to Python 3.12 a TaskGroup that a rotation ends may lose a cancellation
                 agent = Agent(options, private_key, backend)
@@ -75,7 +76,7 @@ async def run_observer(observer: ObserverRun, event_hub: EventHub) -> None:
 async def running(coroutine: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     """Run a coroutine for as long as the block lasts. If it raises, the block is cancelled and the error raised."""
     raised: BaseException | None = None  # by the block itself
-    async with _task_group(lambda: raised) as tasks:
+    async with task_group(lambda: raised) as tasks:
         task = tasks.create_task(coroutine)
         try:
             yield
@@ -86,20 +87,10 @@ async def running(coroutine: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             raise
 
 
-@asynccontextmanager
-async def _task_group(cause: Callable[[], BaseException | None] = lambda: None) -> AsyncIterator[asyncio.TaskGroup]:
-    """Yield a TaskGroup that raises `cause`, or else its first error, and not a group of errors."""
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            yield tasks
-    except BaseExceptionGroup as group:
-        raise cause() or first_cause(group) from group
-
-
 class Agent:
     """One node of a mesh, for as long as it has one key."""
 
-    def __init__(self, options: AgentOptions, private_key: PrivateKey, backend: Backend) -> None:
+    def __init__(self, options: AgentOptions, private_key: PrivateKey, backend: BoundedBackend) -> None:
         config, random, public_key = options.config, options.random, private_key.public()
         node = local_node(config)
         self._options = options
@@ -165,6 +156,9 @@ class Agent:
         serving = serve(self.report, self._options.socket) if self._options.socket else nullcontext()
         try:
             async with serving, asyncio.TaskGroup() as tasks:
+                if self._options.service_manager:
+                    until_ready = self._options.event_hub.until_ready
+                    tasks.create_task(systemd.notify_always(self.report.service_state, until_ready))
                 self._rotation.resume()
                 await self._restore_snapshot()
                 tasks.create_task(self._snapshot_writer.run(self._snapshot))
@@ -228,7 +222,7 @@ class Agent:
             self._snapshot_writer.request_write()
         await listen(session, bucket, controller.follower)
         try:
-            async with _task_group() as tasks:
+            async with task_group() as tasks:
                 tasks.create_task(session.closed())
                 tasks.create_task(controller.follower.run(bucket))
                 tasks.create_task(controller.keep(bucket, advertised, self._on_claimed))

@@ -19,9 +19,10 @@ from ikto_core.admin.views import (
 )
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
+from ikto_core.agent.systemd import ServiceState, status_text
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.local_node import LocalNode
-from ikto_core.device.backend import Backend
+from ikto_core.device.bounded_backend import BoundedBackend
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.snapshot_writer import SnapshotWriter
@@ -48,7 +49,7 @@ class Report:
         controller: ClaimController,
         reconciler: Reconciler,
         connection: Connection,
-        backend: Backend,
+        backend: BoundedBackend,
         snapshot_writer: SnapshotWriter,
         state: StateFile,
         rotation: KeyRotation,
@@ -70,12 +71,22 @@ class Report:
     @property
     def state(self) -> AgentState:
         """How far the agent has come."""
-        return self._state(self._reconciler.failure)
+        return self._state(self._failure is not None)
 
     @property
     def ready(self) -> bool:
         """Whether the device shows the mesh. NATS may be unreachable: tunnels do not depend on it."""
         return self._shows_mesh() and not self._reconciler.failure
+
+    def service_state(self) -> ServiceState:
+        """Return what the service manager is told."""
+        device, peers = self._failure, len(self._controller.view.peers)
+        failure, hint = (str(device), device.hint) if device else (self._nats().failure or "", "")
+        return ServiceState(
+            retries=self._controller.has_saved_claim,
+            progressing=not (self._backend.stuck or self._reconciler.overdue),
+            status=status_text(self.state.value, peers, failure, hint),
+        )
 
     def info(self) -> InfoView:
         """Return this node's record and every accepted one of the peers."""
@@ -89,10 +100,10 @@ class Report:
     async def status(self) -> StatusView:
         """Return everything that the agent knows of itself; a device that can't be read is reported in it."""
         device, unread = await self._read()
-        failure = self._reconciler.failure or unread
+        failure = self._failure or unread
         view, subnet = self._controller.view, self._controller.subnet
         return StatusView(
-            state=self._state(failure),
+            state=self._state(failure is not None),
             version=__version__,
             name=self._node.name,
             public_key=view.rules.own_key.text,
@@ -108,8 +119,10 @@ class Report:
             accepted=len(view.peers),
             quarantined=tuple(quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
             pending_removals=tuple(key.text for key in sorted(self._reconciler.pending_removals)),
-            device=device_view(device, view.on_device) if device else None,
-            device_failure=failure or None,
+            device=device_view(device, view.on_device, self._reconciler.stalled) if device else None,
+            device_failure=str(failure) if failure else None,
+            device_hint=(failure and failure.hint) or None,
+            device_stuck=self._backend.stuck,
             rotation=rotation_view(self._rotation),
             observers=observer_views(self._observers),
             counters=self._counters(),
@@ -120,7 +133,11 @@ class Report:
         device, unread = await self._read()
         shown = None if unread else device.peers if device else {}
         accepted = sorted(self.accepted_peers().values(), key=lambda peer: min(peer.allowed_ips))
-        return PeersView(peers=tuple(peer_view(peer, shown) for peer in accepted), device_failure=unread or None)
+        return PeersView(
+            peers=tuple(peer_view(peer, shown) for peer in accepted),
+            device_failure=str(unread) if unread else None,
+            device_hint=(unread and unread.hint) or None,
+        )
 
     def accepted_peers(self) -> Mapping[PublicKey, MeshPeer]:
         """Return the peers that the accepted records make, at this moment."""
@@ -145,20 +162,22 @@ class Report:
         next_key = self._rotation.begin()
         return rotation_view(self._rotation) or RotationView(next_public_key=next_key.text, due_at=None)
 
-    async def _read(self) -> tuple[DeviceState | None, str]:
+    async def _read(self) -> tuple[DeviceState | None, BackendError | None]:
         """Return the device, and why it can't be read."""
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):
-                return await self._backend.read(self._node.ifname), ""
+                return await self._backend.read(self._node.ifname), None
         except BackendError as error:
-            return None, str(error)
+            return None, error
         except TimeoutError:
-            return None, f"the backend did not read {self._node.ifname} within {READ_TIMEOUT_S:g} s"
+            return None, BackendError(f"the backend did not read {self._node.ifname} within {READ_TIMEOUT_S:g} s")
 
-    def _state(self, device_failure: str) -> AgentState:
+    def _state(self, device_failed: bool) -> AgentState:
+        if device_failed:
+            return AgentState.DEGRADED
         if self._shows_mesh():
             cut_off = not self._connection.server or self._controller.shows_snapshot
-            return AgentState.DEGRADED if device_failure or cut_off else AgentState.READY
+            return AgentState.DEGRADED if cut_off else AgentState.READY
         if self._controller.record:
             return AgentState.APPLYING
         bucket_read = self._connection.server and self._controller.follower.synced.is_set()
@@ -167,6 +186,12 @@ class Report:
     def _shows_mesh(self) -> bool:
         """Return whether the device has shown the mesh, with an address of this node's subnet."""
         return self._reconciler.shows_target and bool(self._reconciler.addresses)
+
+    @property
+    def _failure(self) -> BackendError | None:
+        """Why the last pass of the reconciler failed; None: it did not."""
+        failure = self._reconciler.failure
+        return BackendError(failure, hint=self._reconciler.hint) if failure else None
 
     def _nats(self) -> NatsView:
         server, failure = self._connection.server, self._connection.failure or self._controller.recheck.failure

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +20,13 @@ from ikto_core.cli.options import config_option, given_settings, setting_options
 from ikto_core.cli.printing import printable
 from ikto_core.config import load_config
 from ikto_core.disk.key_file import load_private_key
+from ikto_core.errors import IktoError
 from ikto_core.observers.runner import observer_runs
 from ikto_core.plugins.facade import Plugins
 from ikto_core.plugins.loading import load_plugins
+
+STOP_LIMIT_S = 15.0
+"""How long the end may take: to close observers, calls of the backend and the backend itself has limits of seconds."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +68,30 @@ def _warn_of_unusable(plugins: Plugins) -> None:
 
 
 async def _until_stopped(running: Coroutine[None, None, None]) -> None:
-    """Await `running`; SIGTERM and SIGINT cancel it."""
-    if task := asyncio.current_task():
-        for number in (SIGTERM, SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    await running
+    """Await `running`; SIGTERM and SIGINT cancel it.
+
+    The process ends STOP_LIMIT_S later at the latest, even if a thread of the backend is blocked in the kernel: without
+    that, asyncio and the interpreter would wait for the thread.
+    """
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop() -> None:
+        loop.call_later(STOP_LIMIT_S, _exit, 0)
+        if task:
+            task.cancel()
+
+    for number in (SIGTERM, SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await running
+    except IktoError as error:
+        loop.call_later(STOP_LIMIT_S, _exit, error.exit_code, error)
+        raise
+
+
+def _exit(code: int, error: IktoError | None = None) -> None:
+    """End the process now, without waiting for threads and tasks."""
+    log.error("ended without waiting for the backend any longer", error=error and str(error), hint=error and error.hint)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -71,6 +71,8 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     yield line("device", f"{view.ifname} ({view.backend}): {_device(view.device)}")
     if view.device_failure:
         yield line("failure", view.device_failure, style="red")
+    if view.device_hint:
+        yield line("hint", view.device_hint)
 
 
 def _nats(nats: NatsView) -> str:
@@ -100,6 +102,8 @@ def _peers(view: StatusView) -> str:
     parts = [f"{view.accepted} accepted"]
     if view.device:
         parts.append(f"{len(view.device.peers)} on the device")
+        if stalled := sum(peer.stalled for peer in view.device.peers):
+            parts.append(f"{stalled} stalled")
     parts.append(f"{len(view.pending_removals)} pending removal")
     if view.quarantined:
         parts.append(f"{len(view.quarantined)} quarantined")
@@ -127,7 +131,7 @@ def _device_peer(peer: DevicePeerView, now: float) -> Row:
         f"{peer.public_key[:KEY_SHOWN]}…",
         ", ".join(peer.allowed_ips),
         peer.endpoint or "none",
-        age(peer.last_handshake, now),
+        age(peer.last_handshake, now) + ", stalled" * peer.stalled,
         size(peer.rx_bytes),
         size(peer.tx_bytes),
     )

@@ -51,6 +51,10 @@ class Backend(Protocol):
     C13. After the difference between a spec and the device is applied, the device shows the spec, whatever their size.
     C14. The endpoint of an IPv6 link-local peer keeps its scope.
     C15. Closing a backend leaves its devices unchanged; the next backend that is opened finds them.
+    C16. No call blocks the event loop: what may block runs in a thread or a process. A cancelled call ends soon, with
+        CancelledError unless it has completed. The core gives up a call that has not returned after half a minute (more
+        with many peers): it raises BackendError to its caller, does not cancel the call, and makes no other until that
+        one has ended. So wait for an answer that may never come with a limit of your own.
     C17. `read_peers`, where a backend has it (see PeerReader), shows these peers as `read` does. It leaves out absent
         peers, and returns nothing for an absent device.
     """

@@ -14,6 +14,7 @@ from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerSpec, PeerState
 from ikto_core.device.removal_brake import RemovalBrake
 from ikto_core.device.sessions import SessionMemory
+from ikto_core.device.stalled import StallTracker
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PublicKey
@@ -48,6 +49,7 @@ class DevicePasses:
         self.pause_ends_at = 0.0  # before this time endpoints are not checked, by the monotonic clock
         self.endpoints = endpoints
         self.kicker = kicker
+        self.stalls = StallTracker()
         self._backend = backend
         self._ifname = ifname
         self._brake = brake
@@ -70,6 +72,7 @@ class DevicePasses:
         self._shown = dict(state.peers)
         self.kicker.seen(state.peers)
         self.sessions.saw(state.peers)
+        self._note_stalled(state.peers)
         self.pause_ends_at = time.monotonic() + ENDPOINT_PAUSE_S_PER_PEER * len(self._shown)
         self._own_peers.update(target.peers)
         self.endpoints.keep_only(target.peers)
@@ -156,6 +159,10 @@ class DevicePasses:
 
     def _needs_endpoint(self, peer: MeshPeer) -> bool:
         return peer.public_key not in self._shown or self.endpoints.has_new_candidates(peer)
+
+    def _note_stalled(self, shown: Mapping[PublicKey, PeerState]) -> None:
+        for key in sorted(self.stalls.observe(shown, time.monotonic())):
+            log.warning("peer stalled: handshakes arrive, data does not", ifname=self._ifname, public_key=key.text)
 
     async def _refresh(self, keys: Set[PublicKey]) -> None:
         """Read a few peers again."""

@@ -28,6 +28,9 @@ FULL_PASS_EVERY_S = 60.0
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
 
+PASS_OVERDUE_S = 600.0
+"""A pass is tried every FULL_PASS_EVERY_S at least, and takes minutes only if several calls reach their limits."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -69,6 +72,7 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._pass_lock = asyncio.Lock()
         self._next_full_pass_at = 0.0  # by the event loop's clock
+        self._last_pass_at = time.monotonic()  # when a pass last began or ended
 
     @property
     def addresses(self) -> frozenset[Interface]:
@@ -89,6 +93,16 @@ class Reconciler:
     def mtu(self) -> int | None:
         """The MTU for a target that names none; None: the device keeps its own."""
         return self._passes.mtu
+
+    @property
+    def overdue(self) -> bool:
+        """Whether for PASS_OVERDUE_S no pass has begun or ended, not even with a failure."""
+        return time.monotonic() - self._last_pass_at > PASS_OVERDUE_S
+
+    @property
+    def stalled(self) -> Set[PublicKey]:
+        """Peers whose tunnel passes packets one way only."""
+        return self._passes.stalls.stalled
 
     @property
     def pending_removals(self) -> Set[PublicKey]:
@@ -192,6 +206,7 @@ class Reconciler:
         Raises BackendError. A part may have been written then, and the next pass reads the device before it writes.
         """
         async with self._pass_lock:
+            self._last_pass_at = time.monotonic()
             if self._target is None:
                 return
             target, revision = self._target, self._revision
@@ -203,6 +218,8 @@ class Reconciler:
                 self._changes_expected = True
                 self.request_full_pass()  # a part may have been written
                 raise
+            finally:
+                self._last_pass_at = time.monotonic()
             self.shown_revision, self.failure, self.hint = revision, "", ""
             self.shows_target = self._target is target
             if revision is not None:

@@ -25,7 +25,8 @@ async def watch_device(backend: Backend, ifname: str, request_full_pass: Callabl
                 if event.ifname == ifname:
                     request_full_pass()
         except BackendError as error:
-            log.warning("device events failed", ifname=ifname, error=str(error), next_try_in_s=RETRY_S)
+            what = {"ifname": ifname, "error": str(error), "hint": error.hint}
+            log.warning("device events failed", **what, next_try_in_s=RETRY_S)
             await asyncio.sleep(RETRY_S)
             request_full_pass()  # the device may have changed in between
         else:

@@ -1,6 +1,9 @@
-"""Tests of C8 to C11: failed, cancelled and overlapping calls, and changes by other programs."""
+"""Tests of C8 to C11 and C16: failed, cancelled and overlapping calls, and changes by other programs."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -14,6 +17,7 @@ from ikto_core.testing.devices import (
     allowed_ips_by_number,
     apply_spec,
     check_equal,
+    completes_or_is_cancelled,
     completes_within,
     create,
     event_arrives,
@@ -162,6 +166,24 @@ class CallClauses(ContractBase):
                     seen = await allowed_ips_by_number(backend, ifname)
                     check_equal({number: seen.get(number) for number in kept}, kept)
                     check_equal([number for number in seen if not seen[number] <= every.get(number, frozenset())], [])
+
+    @clause("C16")
+    async def test_a_cancelled_call_ends(self, backend: Backend, ifname: str) -> None:
+        """Cancels each call later and later, until one completes. Each ends within `patience_s`, without an error."""
+        many = DevicePatch(peers=tuple(map(create, range(1, 501))))
+        await self._device_with_peers(backend, ifname, 1)
+        calls: tuple[Callable[[], Coroutine[Any, Any, object]], ...] = (
+            partial(backend.create, ifname),
+            partial(backend.apply, ifname, many),
+            partial(backend.read, ifname),
+            partial(backend.delete, ifname),
+        )
+        for call in calls:
+            delay_s = 0.0
+            while not await completes_or_is_cancelled(delay_s, call(), self.patience_s):
+                delay_s = delay_s * 2 + 0.001
+        check_equal(await backend.read(ifname), None)
+        await self._device_with_peers(backend, ifname, 3)
 
     async def _expect_hint(self, backend: Backend, ifname: str, patch: DevicePatch) -> None:
         """Fail unless the patch is refused with a hint."""

@@ -1,10 +1,10 @@
 """Helpers for tests of backends: devices to write, and functions that compare them with the device that is read."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing
 from ipaddress import ip_interface
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -131,6 +131,26 @@ async def completes_within(delay_s: float, call: Awaitable[None]) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+async def completes_or_is_cancelled(delay_s: float, call: Coroutine[Any, Any, object], patience_s: float) -> bool:
+    """Cancel a call after `delay_s` and return whether it had completed by then.
+
+    Raises AssertionError if it has not ended `patience_s` after the cancellation, and any error of its own.
+    """
+    task = asyncio.ensure_future(call)
+    await asyncio.sleep(0)  # it has begun, and with a delay of 0 done little else
+    if delay_s:
+        await asyncio.wait([task], timeout=delay_s)
+    completed = task.done()
+    task.cancel()
+    await asyncio.wait([task], timeout=patience_s)
+    if not task.done():
+        task.cancel()
+        raise AssertionError(f"a call has not ended {patience_s:g} s after it was cancelled")
+    if not task.cancelled():
+        task.result()
+    return completed
 
 
 async def event_arrives(

@@ -14,6 +14,7 @@ from ikto_core.agent.report import Report
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.config import config_from_flags
+from ikto_core.device.bounded_backend import BoundedBackend
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import SnapshotFile
 from ikto_core.disk.snapshot_writer import SnapshotWriter
@@ -91,7 +92,8 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
     )
     node = local_node(config)
     host, random = FakeHost(), Random(1)
-    async with host.open() as backend:
+    async with host.open() as opened:
+        backend = BoundedBackend(opened, "fake", asyncio.create_task)
         reconciler = Reconciler(backend, WG)
         state, snapshot_writer = StateFile(state_dir), SnapshotWriter(SnapshotFile(state_dir))
         claim_controller = controller(config, OWN_KEY, reconciler, state, random, snapshot_writer.request_write)

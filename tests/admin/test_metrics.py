@@ -44,7 +44,7 @@ def test_gauges_equal_the_status(status: StatusView) -> None:
     assert found["ikto_quarantined_records"] == 1
     assert found["ikto_pending_removals"] == 3
     assert found["ikto_bucket_revision"] == found["ikto_device_revision"] == 20
-    assert found["ikto_device_failed"] == 0
+    assert (found["ikto_device_failed"], found["ikto_device_stuck"], found["ikto_device_peers_stalled"]) == (0, 0, 0)
     assert (found["ikto_device_peers"], found["ikto_device_peers_alive"]) == (5, 1)
 
 
@@ -68,6 +68,13 @@ def test_an_unknown_value_has_no_sample(status: StatusView) -> None:
     found = samples(replace(status, revision=None, device=None, device_failure="gone"))
     assert found.keys().isdisjoint({"ikto_device_revision", "ikto_device_peers"})
     assert found["ikto_device_failed"] == 1
+
+
+def test_a_stuck_device_and_stalled_peers_are_metrics(status: StatusView) -> None:
+    assert status.device
+    peers = tuple(replace(peer, stalled=number < 3) for number, peer in enumerate(status.device.peers))
+    found = samples(replace(status, device=replace(status.device, peers=peers), device_stuck=True))
+    assert (found["ikto_device_stuck"], found["ikto_device_peers_stalled"]) == (1, 3)
 
 
 def test_lease_metrics_exist_only_with_a_lease(status: StatusView) -> None:

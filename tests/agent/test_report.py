@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from ikto_core.admin.views import AgentState, DevicePeerView
 from ikto_core.agent import report as report_module
+from ikto_core.device import bounded_backend, reconciler, stalled
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
 from ikto_core.mesh.records import PEER_KEYS, record_key
@@ -86,7 +87,7 @@ async def test_a_failed_recheck_of_the_own_record_is_in_the_status(tmp_path: Pat
 async def test_a_device_that_cannot_be_written_makes_the_agent_degraded(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
         node.put(peer_record(2))
-        node.host.fail_next("apply", BackendError("no buffer space"))
+        node.host.fail_next("apply", BackendError("no buffer space", hint="add some"))
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(node.reconciler.run())
             await node.controller.follower.resync(node.bucket)
@@ -94,8 +95,69 @@ async def test_a_device_that_cannot_be_written_makes_the_agent_degraded(tmp_path
                 await asyncio.sleep(0)
             status = await node.report.status()
             running.cancel()
+            service = node.report.service_state()
         assert (status.state, status.device_failure) == (AgentState.DEGRADED, "no buffer space")
+        assert (status.device_hint, status.device_stuck) == ("add some", False)
+        assert (service.status, service.progressing) == ("degraded: no buffer space (add some); 1 peer", True)
         assert not node.report.ready
+
+
+async def test_a_device_that_fails_before_it_ever_showed_the_mesh_makes_the_agent_degraded(tmp_path: Path) -> None:
+    async with fresh_node(tmp_path) as node:
+        node.put(peer_record(2))
+        await node.see()
+        await node.claim()
+        node.reconciler.request_full_pass()
+        node.host.fail_next("read", BackendError("no permission"))
+        with pytest.raises(BackendError):
+            await node.reconciler.reconcile()
+        assert node.report.state is AgentState.DEGRADED
+
+
+async def test_the_service_manager_is_told_state_peers_and_why_nats_fails(tmp_path: Path) -> None:
+    async with fresh_node(tmp_path) as node:
+        assert not node.report.service_state().retries, "a first start may fail"
+        node.put(peer_record(2))
+        await node.see()
+        await node.claim()
+        await node.converge()
+        assert node.report.service_state().status == "ready; 1 peer"
+        assert node.report.service_state().retries
+        node.connection.server, node.connection.failure = "", "no answer"
+        assert node.report.service_state().status == "degraded: no answer; 1 peer"
+
+
+async def test_there_is_no_progress_while_a_call_is_stuck_or_without_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with converged_node(tmp_path) as node:
+        monkeypatch.setattr(reconciler, "PASS_OVERDUE_S", -1.0)
+        assert not node.report.service_state().progressing
+        monkeypatch.undo()
+        monkeypatch.setattr(bounded_backend, "DEFAULT_LIMITS", bounded_backend.CallLimits(call_s=0.01))
+    async with converged_node(tmp_path) as node:
+        assert node.report.service_state().progressing
+        node.host.delay = timedelta(hours=1)
+        status = await node.report.status()
+        assert (status.state, status.device_stuck) == (AgentState.DEGRADED, True)
+        assert status.device_failure == "backend 'fake': read of wg0 did not return within 0.01 s"
+        assert status.device_hint
+        peers = await node.report.peers()
+        assert (peers.device_failure, peers.device_hint) == (status.device_failure, status.device_hint)
+        assert not node.report.service_state().progressing
+
+
+async def test_stalled_peers_are_marked_in_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stalled, "WINDOW_S", 0.0)
+    async with converged_node(tmp_path, peer_record(2), peer_record(3)) as node:
+        for number in range(4):
+            node.host.handshake(WG, public_key_of(2), 5000.0 + 60.0 * number, rx_bytes=92, tx_bytes=9000)
+            node.host.handshake(WG, public_key_of(3), 5000.0 + 60.0 * number, rx_bytes=9000, tx_bytes=9000)
+            node.report.resync()
+            await node.converge()
+        status = await node.report.status()
+        assert status.device
+        assert [peer.stalled for peer in status.device.peers] == [True, False]
 
 
 async def test_status_shows_identity_revisions_and_the_device_without_its_keys(tmp_path: Path) -> None:

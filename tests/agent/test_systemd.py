@@ -1,5 +1,6 @@
 """The agent notifies systemd as sd_notify(3) defines, and the unit file fits the program."""
 
+import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -10,9 +11,21 @@ from socket import AF_UNIX, SOCK_DGRAM, socket
 
 import click
 import pytest
+from msgspec.structs import replace
 
-from ikto_core.agent.systemd import notify, watchdog_interval_s
+from ikto_core.agent import systemd
+from ikto_core.agent.systemd import (
+    START_LIMIT_S,
+    Notifications,
+    ServiceState,
+    notify,
+    notify_always,
+    status_text,
+    watchdog_interval_s,
+)
 from ikto_core.errors import AddressInUseError, BackendError, ConfigError, IktoError, NatsError, PluginError
+from tests.agent.notified import fake_manager
+from tests.nodes import until
 
 UNIT = Path(__file__).parents[2] / "packaging" / "ikto.service"
 
@@ -84,6 +97,80 @@ def test_the_watchdog_is_notified_twice_as_often_as_required() -> None:
 )
 def test_there_is_no_interval_without_a_watchdog_of_this_process(environ: dict[str, str]) -> None:
     assert watchdog_interval_s(environ) is None
+
+
+# -- what is sent when -------------------------------------------------------------------------------------------------
+
+STARTING = ServiceState(retries=True, progressing=True, status="connecting; 0 peers")
+
+
+def due(
+    notifications: Notifications, state: ServiceState, now: float, *, ready: bool = False, watchdog: bool = False
+) -> list[str]:
+    return notifications.due(state, now, ready=ready, watchdog=watchdog)
+
+
+def test_a_status_is_sent_when_it_changes_and_ready_once() -> None:
+    notifications = Notifications(100.0)
+    shown = replace(STARTING, status="ready; 3 peers")
+    assert due(notifications, STARTING, 100.0) == ["STATUS=connecting; 0 peers"]
+    assert due(notifications, STARTING, 101.0) == []
+    assert due(notifications, shown, 102.0, ready=True) == ["STATUS=ready; 3 peers", "READY=1"]
+    assert due(notifications, shown, 103.0, ready=True) == []
+    assert due(notifications, STARTING, 104.0, ready=True) == ["STATUS=connecting; 0 peers"]
+
+
+def test_a_start_that_is_retried_for_ever_is_ready_after_a_time() -> None:
+    notifications = Notifications(100.0)
+    failed = replace(STARTING, status="degraded: no permission (run as root); 0 peers")
+    assert due(notifications, failed, 100.0 + START_LIMIT_S - 0.1) == [f"STATUS={failed.status}"]
+    assert due(notifications, failed, 100.0 + START_LIMIT_S) == ["READY=1"]
+    assert due(notifications, failed, 100.0 + START_LIMIT_S + 1) == []
+
+
+def test_a_first_start_is_ready_only_when_it_has_succeeded() -> None:
+    notifications = Notifications(0.0)
+    first = replace(STARTING, retries=False)
+    assert due(notifications, first, 1e9) == [f"STATUS={first.status}"]
+    assert due(notifications, first, 2e9, ready=True) == ["READY=1"]
+
+
+def test_the_watchdog_is_fed_while_there_is_progress() -> None:
+    notifications = Notifications(0.0)
+    stuck = replace(STARTING, progressing=False)
+    due(notifications, STARTING, 0.0)
+    assert due(notifications, STARTING, 1.0, watchdog=True) == ["WATCHDOG=1"]
+    assert due(notifications, stuck, 2.0, watchdog=True) == []
+    assert due(notifications, STARTING, 3.0, watchdog=True) == ["WATCHDOG=1"]
+    assert due(notifications, STARTING, 4.0) == [], "no watchdog is asked for"
+
+
+def test_a_status_has_the_failure_with_its_hint_on_one_line() -> None:
+    assert status_text("ready", 3, "", "") == "ready; 3 peers"
+    assert status_text("ready", 1, "", "") == "ready; 1 peer"
+    assert (
+        status_text("degraded", 3, "no permission", "run as root") == "degraded: no permission (run as root); 3 peers"
+    )
+    assert status_text("degraded", 0, "refused\nREADY=1\x1b[2J", "") == "degraded: refused READY=1 [2J; 0 peers"
+
+
+async def test_the_manager_is_told_at_once_when_the_mesh_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "LOOK_EVERY_S", 3600.0)
+    ready = asyncio.Event()
+    with fake_manager(tmp_path) as (manager, environ):
+        monkeypatch.setenv("NOTIFY_SOCKET", environ["NOTIFY_SOCKET"])
+        task = asyncio.ensure_future(notify_always(lambda: STARTING, ready.wait))
+        await until(lambda: manager.received() == [[f"STATUS={STARTING.status}"]])
+        ready.set()
+        await until(lambda: manager.values("READY") == ["1"])
+        looks = len(manager.received())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(manager.received()) == looks
+        task.cancel()
+        await asyncio.wait([task])
 
 
 # -- the unit ----------------------------------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ DEGRADED = replace(
     revision=40,
     device=None,
     device_failure="wg0: no buffer space",
+    device_hint="add some",
     pending_removals=(public_key_of(9).text,),
     quarantined=(
         QuarantinedView(key="peers.x", allowed_ip=None, revision=7, reason="its key is not base64url"),
@@ -161,6 +162,7 @@ revision    device at 40 of 41
 peers       2 accepted, 1 pending removal, 2 quarantined
 device      wg0 (fake): missing or unreadable
 failure     wg0: no buffer space
+hint        add some
 
 Quarantined records (2):
   peers.x          revision 7  its key is not base64url
@@ -170,6 +172,12 @@ Pending removals; `ikto peers release` applies them now (1):
   {public_key_of(9).text}
 """
     )
+
+
+def test_stalled_peers_are_counted_and_marked() -> None:
+    text = plain(replace(STATUS, device=replace(DEVICE, peers=(replace(peer(2, NOW - 12), stalled=True), peer(3)))))
+    assert "peers       2 accepted, 2 on the device, 1 stalled, 0 pending removal\n" in text
+    assert "192.0.2.2:51820  12 s ago, stalled  1.5 KiB" in text
 
 
 def test_json_is_the_complete_answer_of_the_agent() -> None:

@@ -302,6 +302,27 @@ class DeletesDevicesOnClose(FakeBackend):
             self.host.delete(ifname)
 
 
+class IgnoresCancellation(FakeBackend):
+    """Waits on for an answer when it is cancelled the first time."""
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        try:
+            return await super().read(ifname)
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+            raise
+
+
+class FailsWhenCancelled(FakeBackend):
+    """Takes a cancellation for an error of its own."""
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        try:
+            await super().apply(ifname, patch)
+        except asyncio.CancelledError:
+            raise BackendError("interrupted") from None
+
+
 class ShowsPeersAsLastRead(FakeBackend):
     """Reads a few peers from what it cached when it last read the device."""
 

@@ -85,6 +85,8 @@ async def failures(kind: type[FakeBackend], clause: str, tmp_path: Path) -> list
         (broken.ReplacesInEveryMessage, "C13"),
         (broken.LosesScopes, "C14"),
         (broken.DeletesDevicesOnClose, "C15"),
+        (broken.IgnoresCancellation, "C16"),
+        (broken.FailsWhenCancelled, "C16"),
         (broken.ShowsPeersAsLastRead, "C17"),
         (broken.ShowsTheRestOfASplitPeer, "C17"),
         (broken.ReadsNoCounters, "C17"),

@@ -1,0 +1,66 @@
+"""Finds peers whose tunnel passes packets one way only, from what full passes read. Pure.
+
+Such a tunnel shakes hands, and nothing else arrives: some kernels decrypt data and never deliver it (CVE-2026-52945,
+threaded NAPI), or something on the path drops data. WireGuard notices that its data gets no answer, not even an empty
+keepalive, and makes a handshake every 15 s (KEEPALIVE_TIMEOUT and REKEY_TIMEOUT; WireGuard paper, section 6). A tunnel
+that works makes one every 120 s at most (REKEY_AFTER_TIME), also where data flows one way only.
+"""
+
+from collections.abc import Mapping, Set
+
+from ikto_core.device.model import PeerState
+from ikto_core.values.keys import PublicKey
+
+WINDOW_S = 45.0
+"""The shortest time between two samples: some handshakes must fit. Full passes are 60 s apart, or less."""
+
+STALLED_AFTER = 2
+"""So many windows in a row make a peer stalled: a loss of packets or a restart of the peer ends within one."""
+
+QUICK_RENEWAL_S = 100.0
+"""A session that is renewed earlier was not renewed for its age, which WireGuard does after 120 s."""
+
+HANDSHAKE_EVERY_S = 15.0
+INITIATION_BYTES, RESPONSE_BYTES, KEEPALIVE_BYTES = 148, 92, 32
+"""Sizes of messages (WireGuard paper, section 5.4)."""
+
+NOBODY: frozenset[PublicKey] = frozenset()
+
+
+class StallTracker:
+    """The peers of a device that are `stalled`, by the samples that `observe` was given."""
+
+    def __init__(self) -> None:
+        self.stalled: Set[PublicKey] = NOBODY
+        self._windows: Mapping[PublicKey, int] = {}  # how many in a row were one-way; only of peers that had one
+        self._sample: Mapping[PublicKey, PeerState] = {}
+        self._sampled_at = 0.0
+
+    def observe(self, shown: Mapping[PublicKey, PeerState], now: float) -> frozenset[PublicKey]:
+        """Take a sample unless the last one is too recent; return the peers that are stalled since this one.
+
+        Args:
+            shown: All peers, as just read. Kept until the next sample.
+            now: The time, in seconds of a clock that never goes back.
+
+        """
+        elapsed_s = now - self._sampled_at
+        if self._sample and elapsed_s < WINDOW_S:
+            return NOBODY
+        before, self._sample, self._sampled_at = self._sample, shown, now
+        one_way = (key for key, peer in shown.items() if key in before and is_one_way(before[key], peer, elapsed_s))
+        self._windows = {key: self._windows.get(key, 0) + 1 for key in one_way}
+        known = self.stalled
+        self.stalled = frozenset(key for key, windows in self._windows.items() if windows >= STALLED_AFTER)
+        return frozenset(self.stalled - known)
+
+
+def is_one_way(before: PeerState, now: PeerState, elapsed_s: float) -> bool:
+    """Return whether between two samples of a peer handshakes went on, data was sent, and none was received."""
+    if before.last_handshake is None or now.last_handshake is None:
+        return False
+    renewed = 0 < now.last_handshake - before.last_handshake < QUICK_RENEWAL_S
+    handshakes = 1 + elapsed_s / HANDSHAKE_EVERY_S
+    only_handshakes_came = 0 <= now.rx_bytes - before.rx_bytes <= handshakes * (INITIATION_BYTES + RESPONSE_BYTES)
+    data_went = now.tx_bytes - before.tx_bytes > handshakes * (INITIATION_BYTES + KEEPALIVE_BYTES)
+    return renewed and only_handshakes_came and data_went
