@@ -180,8 +180,8 @@ async def open_bounded(
             finally:
                 await bounded.close()
                 deadline.reschedule(asyncio.get_running_loop().time() + limits.close_s)
-    except TimeoutError as error:
-        if not deadline.expired() or error is raised:
+    except TimeoutError:
+        if not deadline.expired():
             raise
         if bounded is None:
             text = f"backend {plugin.name!r} did not open within {limits.call_s:g} s"

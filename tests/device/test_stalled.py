@@ -53,6 +53,13 @@ def test_a_peer_is_stalled_after_some_one_way_windows_in_a_row(handshakes: int) 
     assert watched(*samples).stalled == {KEY}
 
 
+def test_handshakes_without_data_to_send_make_no_peer_stalled() -> None:
+    samples = [FIRST]
+    for _ in range(STALLED_AFTER + 1):
+        samples.append(one_way(samples[-1], data=0))
+    assert not watched(*samples).stalled
+
+
 def test_it_is_reported_once_as_newly_stalled() -> None:
     tracker, reported = StallTracker(), list[frozenset[PublicKey]]()
     for number, sample in enumerate(one_way_for(STALLED_AFTER + 3)):
