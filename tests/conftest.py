@@ -1,6 +1,5 @@
 """Fixtures that more than one room's tests use."""
 
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from random import Random
@@ -16,14 +15,13 @@ from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings, Session
 from tests.effort import max_examples
+from tests.forked import END_WITH_TESTS
 from tests.plugin_site import Site
 
 hypothesis.settings.register_profile("shared machine", deadline=None, print_blob=True, max_examples=max_examples(100))
 hypothesis.settings.load_profile("shared machine")
 
 MESH = MeshSettings("fd10::/16", 48)
-END_WITH_TESTS = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
-"""Prefix of a command that ends when the process of the tests ends, even if it is killed."""
 
 
 @pytest.fixture(autouse=True)

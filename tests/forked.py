@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from ikto_core.lab.agent_process import AgentProcess
 from tests.effort import THOROUGH
 
 PATIENCE_S = 60.0  # limit of waits for a process to end, long enough for a busy machine
+END_WITH_TESTS = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+"""Prefix of a command that ends when the process of the tests ends, even if it is killed."""
+
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _PYTHONPATH = os.environ.get("PYTHONPATH")  # an interpreter reads it when it starts, so a fork ignores changes
 _forks = multiprocessing.get_context("forkserver")
@@ -98,7 +102,9 @@ class ForkedAgent(AgentProcess):
         """Start the agent; returns at once. Its configuration is written anew from `config`."""
         python, _, *module = self._command
         if THOROUGH or python != sys.executable or self._environ.get("PYTHONPATH") != _PYTHONPATH:
+            self._command = (*END_WITH_TESTS, *self._command)
             super().start()
+            self._command = self._command[len(END_WITH_TESTS) :]
             return
         path = self.directory / "config.json"
         path.write_text(json.dumps(self.config))
