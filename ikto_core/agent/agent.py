@@ -101,7 +101,7 @@ class Agent:
         limits = BrakeLimits(share=config.removal_limit / 100)
         self._reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits, own_key=public_key)
         self._reconciler.on_pass = self._report_ready
-        self._reconciler.on_reset = self._probe
+        self._reconciler.on_contact = self._probe
         self._prober = Prober(lambda: self._reconciler.private_address, config.netns)
         self._state_file = StateFile(config.state_path())
         self._snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
@@ -173,6 +173,8 @@ class Agent:
             cause = first_cause(group)
             if isinstance(cause, AddressInUseError) and self._controller.has_saved_claim:
                 await self._release_address()
+            elif self._reconciler.created_device and not self._controller.has_saved_claim:
+                await self._delete_device()  # nothing was claimed: no peer knows this device
             raise cause from group
 
     async def _until_rotated(self) -> None:
@@ -225,6 +227,7 @@ class Agent:
             async with task_group() as tasks:
                 tasks.create_task(session.closed())
                 tasks.create_task(controller.follower.run(bucket))
+                tasks.create_task(self._note_followed())
                 tasks.create_task(controller.keep(bucket, advertised, self._on_claimed))
                 tasks.create_task(self._rotation.run(bucket))
                 if self._leases.lease_s:
@@ -232,8 +235,11 @@ class Agent:
         finally:
             self._reconciler.set_bucket_followed(followed=False)
 
-    def _on_claimed(self) -> None:
+    async def _note_followed(self) -> None:
+        await self._controller.follower.synced.wait()
         self._reconciler.set_bucket_followed(followed=True)
+
+    def _on_claimed(self) -> None:
         self._connection.mark_healthy()
         self._leases.claimed.set()
 
@@ -241,6 +247,9 @@ class Agent:
         """Stop using an address that belongs to another node, at once and for good."""
         log.error("releasing the address, deleting the device", ifname=self._node.ifname)
         self._controller.forget()
+        await self._delete_device()
+
+    async def _delete_device(self) -> None:
         try:
             await self._backend.delete(self._node.ifname)
         except BackendError as error:

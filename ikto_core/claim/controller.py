@@ -28,6 +28,7 @@ from ikto_core.values.keys import PublicKey
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped all nodes claim again: spread over this time."""
 
+LONGEST_LISTEN_S = 1.0
 LISTEN_S = 0.05
 """A node that claimed a new address uses it after the time that the claim took (two round trips to NATS) and this time.
 By then the peers that have something to send have read its record and have started their handshakes."""
@@ -177,10 +178,11 @@ class ClaimController:
             except AddressInUseError as error:
                 log.error("address in use", private_address=address, reason=str(error), hint=error.hint)
                 refusal = refusal or error
-                if self.record and self.record.key == record.key:
+                if self._claims(record.key):
                     self._release()
             else:
-                await self._use(store, address, record, revision, listen_s=self._clock() - began_s + LISTEN_S)
+                listen_s = min(self._clock() - began_s, LONGEST_LISTEN_S) + LISTEN_S
+                await self._use(store, address, record, revision, listen_s=listen_s)
                 return
         raise self._candidates.none_left(self.view, refusal)
 
@@ -220,15 +222,19 @@ class ClaimController:
             log.info("claimed subnet", allowed_ip=record.allowed_ip, private_address=address)
             self._saved_claim.save(address)
         if self.subnet != record.subnet:
-            await asyncio.sleep(listen_s)
-            if self.record is not record:
-                return  # lost meanwhile
-            self._show_bucket(address)
+            try:
+                await asyncio.sleep(listen_s)
+            finally:  # also if the session with NATS ends meanwhile; not if the claim was lost
+                if self._claims(record.key):
+                    self._show_bucket(address)
         self._check_own_record()  # a write that the follower has not seen yet may have been lost again already
         if self.recheck.is_requested:
             self.follower.wake()
         for key in self._own_records():
             log.info("withdrew earlier record", key=key, gone=await self._claimant.withdraw(store, key))
+
+    def _claims(self, key: str) -> bool:
+        return self.record is not None and self.record.key == key
 
     def _release(self) -> None:
         """Stop using the address at once, before another one is claimed: it belongs to another node now."""

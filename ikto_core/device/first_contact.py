@@ -7,34 +7,40 @@ handshake with the next packet. The node with the lower public key kicks first, 
 Neither a peer with a session nor one to which nothing was sent is ever kicked.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from math import inf
 
 import msgspec
 
+from ikto_core.device.endpoint_policy import INITIATION_BYTES
 from ikto_core.device.model import PeerState
 from ikto_core.values.keys import PublicKey
-
-INITIATION_BYTES = 148
-"""Size of a handshake initiation (WireGuard paper, section 5.4.2): a peer that was sent less got no initiation."""
 
 LOWER_KEY_WAIT_S = 0.4
 HIGHER_KEY_WAIT_S = 0.9
 """How long an initiation may stay without an answer before the peer is kicked. A handshake takes one round trip: the
 first waits suit round trips up to 0.4 s, the doubled ones longer (docs/first-contact.md has the experiment)."""
 
-LONGEST_WAIT_S = 15.0
+LONGEST_WAIT_S = 60.0
 LOOK_EVERY_S = 0.1
+LONGEST_LOOK_S = 2.0
+"""The pause between looks at a peer to which nothing was sent yet: a tenth of the time since it was added."""
+
 WATCHED_S = 60.0
-"""How long a new peer is watched after it was added or last kicked. Later ones are found by full passes."""
+"""How long such a peer is watched after it was added or last kicked. Later ones are found by full passes."""
+
+PROBED_KICKS = 3
+"""After so many kicks the agent sends nothing of its own any more: a peer that is down must not be asked for ever."""
 
 
 class Contact(msgspec.Struct, frozen=True):
     """A new peer without a session."""
 
-    watched_until: float
+    since: float  # when it was added or last kicked
+    look_at: float
     asked_at: float | None = None  # when an initiation was first seen to be unanswered; None: nothing was sent
     kicks: int = 0
+    wait_s: float = 0.0  # before the next kick; 0: not kicked yet
 
 
 class FirstContact:
@@ -49,66 +55,75 @@ class FirstContact:
         self._own_key = own_key
         self._contacts: dict[PublicKey, Contact] = {}
         self._look_at = inf
+        self._rest_until = 0.0
 
     @property
     def look_at(self) -> float:
-        """When to look at the `peers` next; infinity: never."""
-        return self._look_at if self._contacts else inf
+        """When to look at `due` peers next; infinity: never."""
+        return max(self._look_at, self._rest_until)
 
-    @property
-    def peers(self) -> Collection[PublicKey]:
-        """The peers to look at."""
-        return self._contacts.keys()
+    def due(self, now: float) -> frozenset[PublicKey]:
+        """Return the peers to look at now."""
+        if now < self.look_at:
+            return frozenset()
+        return frozenset(key for key, contact in self._contacts.items() if contact.look_at <= now)
 
     def added(self, peers: Iterable[PublicKey], now: float) -> None:
         """Watch peers that were just added to the device."""
         for key in peers:
-            kicks = self._contacts[key].kicks if key in self._contacts else 0
-            self._contacts[key] = Contact(now + WATCHED_S, kicks=kicks)
-        if self._contacts:
+            self._contacts[key] = Contact(now, now + LOOK_EVERY_S)
             self._look_at = min(self._look_at, now + LOOK_EVERY_S)
 
     def removed(self, key: PublicKey) -> None:
         """Forget a peer that left the mesh."""
         self._contacts.pop(key, None)
 
-    def looked(self, shown: Mapping[PublicKey, PeerState], now: float, *, rest_s: float = 0.0) -> list[PublicKey]:
-        """Return the peers to kick, given what the device shows of `peers`; peers with a session are forgotten.
+    def seen(self, shown: Mapping[PublicKey, PeerState], now: float) -> None:
+        """Watch also the peers, of a whole device, to which something was sent in vain."""
+        self.added([key for key, peer in shown.items() if _is_asked(peer) and key not in self._contacts], now)
+
+    def looked(
+        self, due: Iterable[PublicKey], shown: Mapping[PublicKey, PeerState], now: float, *, rest_s: float = 0.0
+    ) -> list[PublicKey]:
+        """Return the peers to kick, of those that were `due`; peers with a session are forgotten.
 
         Args:
-            shown: The peers' states; a peer that is not in it is forgotten.
+            due: The peers that were looked at.
+            shown: Their states; a peer that is not in it is forgotten.
             now: The time.
-            rest_s: The shortest time until the next look: reading a large device is not free.
+            rest_s: How long not to look again at least: a look at a large device is not free.
 
         """
-        kicked = [key for key in list(self._contacts) if self._is_due(key, shown.get(key), now)]
-        self._look_at = now + max(LOOK_EVERY_S, rest_s)
+        kicked = [key for key in due if key in self._contacts and self._take(key, shown.get(key), now)]
+        self._look_at = min((contact.look_at for contact in self._contacts.values()), default=inf)
+        self._rest_until = now + rest_s
         return kicked
 
-    def seen(self, shown: Mapping[PublicKey, PeerState], now: float) -> None:
-        """Watch the peers of a whole device that were sent an initiation and have no session."""
-        silent = (key for key, peer in shown.items() if key not in self._contacts and _is_asked(peer))
-        self.added(silent, now)
+    def is_probed(self, key: PublicKey) -> bool:
+        """Return whether the agent is to send to a kicked peer, so that a handshake starts at once."""
+        return key in self._contacts and self._contacts[key].kicks <= PROBED_KICKS
 
-    def _is_due(self, key: PublicKey, peer: PeerState | None, now: float) -> bool:
-        """Return whether to kick a peer now, and note what is known of it."""
+    def _take(self, key: PublicKey, peer: PeerState | None, now: float) -> bool:
+        """Note what was seen of a peer; return whether to kick it now."""
         contact = self._contacts[key]
         asked = peer is not None and _is_asked(peer)
-        if peer is None or peer.last_handshake is not None or (not asked and now >= contact.watched_until):
+        wait_s = contact.wait_s or self._first_wait_s(key)
+        if peer is None or peer.last_handshake is not None or (not asked and now >= contact.since + WATCHED_S):
             del self._contacts[key]
-            return False
-        if not asked or contact.asked_at is None:
-            self._contacts[key] = msgspec.structs.replace(contact, asked_at=now if asked else None)
-            return False
-        if now < contact.asked_at + self._wait_s(key, contact.kicks):
-            return False
-        self._contacts[key] = Contact(now + WATCHED_S, kicks=contact.kicks + 1)
-        return True
+        elif not asked:
+            pause_s = min(LONGEST_LOOK_S, max(LOOK_EVERY_S, (now - contact.since) / 10))
+            self._contacts[key] = msgspec.structs.replace(contact, look_at=now + pause_s, asked_at=None)
+        elif contact.asked_at is None:
+            self._contacts[key] = msgspec.structs.replace(contact, look_at=now + wait_s, asked_at=now)
+        else:
+            longer_s = min(LONGEST_WAIT_S, 2 * wait_s)
+            self._contacts[key] = Contact(now, now + LOOK_EVERY_S, kicks=contact.kicks + 1, wait_s=longer_s)
+            return True
+        return False
 
-    def _wait_s(self, key: PublicKey, kicks: int) -> float:
+    def _first_wait_s(self, key: PublicKey) -> float:
         lower = self._own_key is None or self._own_key < key
-        first_s = LOWER_KEY_WAIT_S if lower else HIGHER_KEY_WAIT_S
-        return float(min(LONGEST_WAIT_S, first_s * 2**kicks))
+        return LOWER_KEY_WAIT_S if lower else HIGHER_KEY_WAIT_S
 
 
 def _is_asked(peer: PeerState) -> bool:

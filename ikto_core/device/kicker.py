@@ -1,8 +1,8 @@
 """Kicks new peers whose first handshakes collide: removes them and adds them again (see `first_contact`)."""
 
 import time
-from collections.abc import Iterable, Mapping
-from math import inf
+from collections.abc import Collection, Iterable, Mapping, Set
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -47,21 +47,39 @@ class Kicker:
         """Watch the peers of a whole device that were sent an initiation and have no session."""
         self._contacts.seen(shown, time.monotonic())
 
-    async def check(self) -> Mapping[PublicKey, PeerState]:
-        """Read the watched peers and kick those that are due; return the kicked ones as they are on the device now.
+    async def check(self) -> "Checked":
+        """Read the watched peers that are due, and kick those without an answer.
 
         Raises BackendError; a kicked peer may be missing on the device then.
         """
         began = time.monotonic()
-        if began < self.next_check_at or self.next_check_at == inf:
-            return {}
-        shown = await read_peers(self._backend, self._ifname, frozenset(self._contacts.peers))
+        if not (due := self._contacts.due(began)):
+            return Checked({}, {}, frozenset())
+        shown = await read_peers(self._backend, self._ifname, due)
         now = time.monotonic()
-        due = self._contacts.looked(shown, now, rest_s=REST_FACTOR * (now - began))
-        if due:
-            await self._backend.apply(self._ifname, DevicePatch(remove_peers=frozenset(due)))
-            await self._backend.apply(self._ifname, DevicePatch(peers=tuple(_addition(shown[key]) for key in due)))
-        return {key: replace(shown[key], rx_bytes=0, tx_bytes=0) for key in due}
+        kicked = {key: shown[key] for key in self._contacts.looked(due, shown, now, rest_s=REST_FACTOR * (now - began))}
+        if kicked:
+            await self._kick(kicked.values())
+        new = {key: replace(peer, rx_bytes=0, tx_bytes=0) for key, peer in kicked.items()}
+        return Checked(shown, new, frozenset(filter(self._contacts.is_probed, kicked)))
+
+    async def _kick(self, peers: Collection[PeerState]) -> None:
+        """Remove peers and add them again, also if this is cancelled or fails in between."""
+        addition = DevicePatch(peers=tuple(map(_addition, peers)))
+        try:
+            await self._backend.apply(self._ifname, DevicePatch(remove_peers=frozenset(p.public_key for p in peers)))
+            await self._backend.apply(self._ifname, addition)
+        except BaseException:
+            await self._backend.apply(self._ifname, addition)
+            raise
+
+
+class Checked(NamedTuple):
+    """What a check found and did."""
+
+    shown: Mapping[PublicKey, PeerState]  # the peers that were read
+    kicked: Mapping[PublicKey, PeerState]  # as they are on the device now
+    to_contact: Set[PublicKey]  # those of them that the agent is to send to
 
 
 def _addition(peer: PeerState) -> PeerPatch:

@@ -54,35 +54,40 @@ class DevicePasses:
         self._ifname = ifname
         self._brake = brake
         self._lost_peers = False  # while restoring: the device had no peers in the mesh
+        self._was_lost = False  # the device had none of the peers, and they were not all written since
+        self._to_contact: set[PublicKey] = set()
         self._shown: dict[PublicKey, PeerState] = {}  # the peers on the device, as last read and written
         self._own_peers: set[PublicKey] = set()  # peers that Ikto has put on the device
+        self.created = False  # this run has created the device
         self.hold_next_keys = True  # put announced next keys on the device: the bucket is not followed
 
     def begin_restoring(self) -> None:
         """Note that the target is a new one."""
         self._lost_peers = False
 
-    async def full_pass(self, target: Target, changes_expected: Callable[[], bool]) -> bool:
-        """Read the device and write every difference: drift, unless changes are expected once the device was read.
+    def take_contacts(self) -> Set[PublicKey]:
+        """Return the peers to send to, once: kicked ones, and those whose session the device does not have any more."""
+        contacts, self._to_contact = self._to_contact, set()
+        return contacts
 
-        Returns whether the device had none of the peers: it was created again, by this pass or outside Ikto.
-        """
+    async def full_pass(self, target: Target, changes_expected: Callable[[], bool]) -> None:
+        """Read the device and write every difference: drift, unless changes are expected once the device was read."""
         self.stats.full_passes += 1
-        state = await read_or_create(self._backend, self._ifname)
+        state = await self._read_or_create()
         self._shown = dict(state.peers)
-        self.kicker.seen(state.peers)
-        self.sessions.saw(state.peers)
         self._note_stalled(state.peers)
+        self._saw({key: peer for key, peer in state.peers.items() if key in target.peers})
+        self._was_lost |= state.peers.keys().isdisjoint(target.peers)
         self.pause_ends_at = time.monotonic() + ENDPOINT_PAUSE_S_PER_PEER * len(self._shown)
         self._own_peers.update(target.peers)
         self.endpoints.keep_only(target.peers)
         choices = self._choose(peer for peer in target.peers.values() if self._is_wanted(peer))
         specs = {key: self.endpoints.spec(target.peers[key], choice) for key, choice in choices.items()}
         spec = msgspec.structs.replace(target.base, peers=specs, mtu=target.base.mtu or self.mtu)
-        lost = state.peers.keys().isdisjoint(target.peers)
         if target.restoring:
             await self._restore(spec, state, choices)
-            return lost
+            self._contact_lost()
+            return
         pending = frozenset(self._brake.pending)
         patch = diff(spec, state, own_peers=self._own_peers)
         patch = msgspec.structs.replace(patch, remove_peers=self._limit_removals(patch.remove_peers, specs.values()))
@@ -90,39 +95,60 @@ class DevicePasses:
         if not expected and (repairs := drift(patch, pending)):
             self.stats.drift_repaired += 1
             log.warning("drift: changed outside Ikto", ifname=self._ifname, repairing=summary(repairs))
+        self._contact_successors(specs.values(), patch.remove_peers)
         await self._apply(patch, choices)
-        return lost
+        self._contact_lost()
 
-    async def quick_pass(self, target: Target, changed: Set[PublicKey]) -> Set[PublicKey]:
-        """Write the changed peers without reading the others.
-
-        Returns the new keys of peers that had a session with the old key, which ended with it.
-        """
+    async def quick_pass(self, target: Target, changed: Set[PublicKey]) -> None:
+        """Write the changed peers without reading the others."""
         self.stats.quick_passes += 1
         wanted = {key for key in changed & target.peers.keys() if self._is_wanted(target.peers[key])}
         self._own_peers.update(wanted)
-        await self._refresh({key for key in wanted if key in self._shown and self._must_be_read(target.peers[key])})
+        stale = {key for key in wanted if key in self._shown and self._must_be_read(target.peers[key])}
+        await self._refresh(stale)
         wanted &= target.peers.keys()  # which may have changed while some were read
-        to_choose = [target.peers[key] for key in wanted if self._needs_endpoint(target.peers[key])]
-        choices = self._choose(to_choose)
+        choices = self._choose(target.peers[key] for key in wanted if key in stale or key not in self._shown)
         specs = [self.endpoints.spec(target.peers[key], choices.get(key)) for key in wanted]
         gone = changed & self._own_peers | self._brake.pending
         surplus = {key for key in gone if key in self._shown and key not in target.peers}
         patch = DevicePatch(peers=diff_peers(specs, self._shown), remove_peers=self._limit_removals(surplus, specs))
-        successors = self._successors(specs, patch.remove_peers)
+        self._contact_successors(specs, patch.remove_peers)
         await self._apply(patch, choices)
-        return successors
 
-    async def kick(self) -> Set[PublicKey]:
-        """Kick the new peers whose first handshake got no answer in time; return them."""
-        kicked = await self.kicker.check()
+    async def kick(self) -> None:
+        """Kick the new peers whose first handshake got no answer in time."""
+        shown, kicked, to_contact = await self.kicker.check()
+        self.sessions.saw(shown)
         for key, peer in kicked.items():
             self._shown[key] = peer
             self.endpoints.kicked(key)
         if kicked:
             self.stats.kicks += len(kicked)
+            self._to_contact |= to_contact
             log.info("kicked peers without an answer", ifname=self._ifname, peers=len(kicked))
-        return kicked.keys()
+
+    async def _read_or_create(self) -> DeviceState:
+        state = await self._backend.read(self._ifname)
+        if state is None:
+            state, self.created = await read_or_create(self._backend, self._ifname), True
+        return state
+
+    def _saw(self, peers: Mapping[PublicKey, PeerState]) -> None:
+        self.kicker.seen(peers)
+        self.sessions.saw(peers)
+
+    def _contact_lost(self) -> None:
+        """Contact the peers that had a session before the device was lost, now that they are on the device again."""
+        if self._was_lost:
+            self._to_contact |= self.sessions.recent(time.time())
+            self._was_lost = False
+
+    def _contact_successors(self, specs: Iterable[PeerSpec], removed: Set[PublicKey]) -> None:
+        """Contact the new keys of peers that had a session with the old key, which ends with it."""
+        recent = removed & self.sessions.recent(time.time()) if removed else ()
+        moved = {prefix for key in recent for prefix in self._shown[key].allowed_ips}
+        if moved:
+            self._to_contact |= {spec.public_key for spec in specs if not moved.isdisjoint(spec.allowed_ips)}
 
     async def _restore(self, spec: DeviceSpec, state: DeviceState, choices: Mapping[PublicKey, EndpointChoice]) -> None:
         """Write what the device has lost; if it still has peers in the mesh, they stay unchanged."""
@@ -157,9 +183,6 @@ class DevicePasses:
         """
         return peer.public_key in self._brake.pending or self.endpoints.has_new_candidates(peer)
 
-    def _needs_endpoint(self, peer: MeshPeer) -> bool:
-        return peer.public_key not in self._shown or self.endpoints.has_new_candidates(peer)
-
     def _note_stalled(self, shown: Mapping[PublicKey, PeerState]) -> None:
         for key in sorted(self.stalls.observe(shown, time.monotonic())):
             log.warning("peer stalled: handshakes arrive, data does not", ifname=self._ifname, public_key=key.text)
@@ -168,6 +191,7 @@ class DevicePasses:
         """Read a few peers again."""
         if keys:
             found = await read_peers(self._backend, self._ifname, keys)
+            self.sessions.saw(found)
             for key in keys - found.keys():
                 del self._shown[key]
             self._shown.update(found)
@@ -180,20 +204,13 @@ class DevicePasses:
         """
         return peer.predecessor is None or self.hold_next_keys or peer.public_key in self._shown
 
-    def _successors(self, specs: Iterable[PeerSpec], removed: Set[PublicKey]) -> frozenset[PublicKey]:
-        recent = removed & self.sessions.recent(time.time())
-        moved = {prefix for key in recent for prefix in self._shown[key].allowed_ips}
-        return frozenset(spec.public_key for spec in specs if not moved.isdisjoint(spec.allowed_ips))
-
     def _limit_removals(self, surplus: Set[PublicKey], specs: Iterable[PeerSpec]) -> frozenset[PublicKey]:
         """Return the peers to remove now; the removal of the others is pending.
 
         The removal of a peer whose prefixes all belong to other peers is not limited: its key was replaced.
         """
-        if not surplus:
-            return frozenset()
-        kept = frozenset(prefix for spec in specs for prefix in spec.allowed_ips)
-        replaced = frozenset(key for key in surplus if self._shown[key].allowed_ips <= kept)
+        kept = frozenset(prefix for spec in specs for prefix in spec.allowed_ips) if surplus else frozenset()
+        replaced = frozenset(key for key in surplus if frozenset() < self._shown[key].allowed_ips <= kept)
         admitted = replaced | self._brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())
         if self._brake.pending:
             log.warning("removals pending", ifname=self._ifname, pending=len(self._brake.pending))

@@ -54,7 +54,7 @@ class Reconciler:
         self.failure = ""  # why the last pass failed; empty: it succeeded
         self.hint = ""  # what to do about the failure
         self.on_pass: Callable[[DeviceSpec], None] = lambda _: None  # called with the target after each pass
-        self.on_reset: Callable[[Set[PublicKey]], None] = lambda _: None
+        self.on_contact: Callable[[Set[PublicKey]], None] = lambda _: None
         """Called with the peers to contact: kicked ones, and those that had a session before the device was lost."""
         self._backend = backend
         self._passes = DevicePasses(
@@ -83,6 +83,11 @@ class Reconciler:
     def private_address(self) -> str | None:
         """The address of the target, without its length; None while no subnet is claimed."""
         return next((str(address.ip) for address in self.addresses), None)
+
+    @property
+    def created_device(self) -> bool:
+        """Whether this run has created the device."""
+        return self._passes.created
 
     @property
     def stats(self) -> ReconcileCounters:
@@ -212,11 +217,12 @@ class Reconciler:
             target, revision = self._target, self._revision
             try:
                 await self._pass(target)
-            except BackendError as error:
-                self.stats.failures += 1
-                self.failure, self.hint = str(error), error.hint
+            except BaseException as error:  # a cancelled pass, too, may have written a part
                 self._changes_expected = True
-                self.request_full_pass()  # a part may have been written
+                self.request_full_pass()
+                if isinstance(error, BackendError):
+                    self.stats.failures += 1
+                    self.failure, self.hint = str(error), error.hint
                 raise
             finally:
                 self._last_pass_at = time.monotonic()
@@ -225,15 +231,15 @@ class Reconciler:
             if revision is not None:
                 self.in_sync.set()
                 self.on_pass(target.base)
+            if contacts := self._passes.take_contacts():
+                self.on_contact(contacts)
 
     async def _pass(self, target: Target) -> None:
         changed, self._changed = self._changed, set()
         full, self._full_pass_due = self._full_pass_due, False
         expected, self._changes_expected = self._changes_expected or bool(changed), False
         if full:
-            if await self._passes.full_pass(target, lambda: expected or self._changes_expected or bool(self._changed)):
-                self.on_reset(self.recent_sessions())
+            await self._passes.full_pass(target, lambda: expected or self._changes_expected or bool(self._changed))
         elif changed:
-            self.on_reset(await self._passes.quick_pass(target, changed))
-        if kicked := await self._passes.kick():
-            self.on_reset(kicked)
+            await self._passes.quick_pass(target, changed)
+        await self._passes.kick()

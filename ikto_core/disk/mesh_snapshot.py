@@ -14,6 +14,7 @@ import structlog
 from ikto_core.disk.atomic_file import replace_file
 from ikto_core.disk.state_file import Claim, set_aside
 from ikto_core.mesh.view import Entry
+from ikto_core.values.keys import PublicKey
 
 VERSION = 1
 
@@ -87,4 +88,6 @@ def _decode(content: bytes) -> MeshSnapshot:
         raise ValueError("the checksum does not match")
     snapshot = msgspec.json.decode(body, type=MeshSnapshot)
     snapshot.claim.check()
+    for text in snapshot.sessions:
+        PublicKey.parse(text)
     return snapshot

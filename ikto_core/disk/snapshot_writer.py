@@ -17,7 +17,7 @@ BYTES_PER_S = 200_000
 
 RETRY_S = 60.0
 
-SESSIONS_EVERY_S = 600.0
+SESSIONS_EVERY_S = 3600.0
 """How often a snapshot is saved if only its sessions have changed: they are saved when the agent stops, too."""
 
 TakeSnapshot = Callable[[float], MeshSnapshot | None]
@@ -88,7 +88,7 @@ class SnapshotWriter:
         latest = self.latest
         if snapshot is None or latest is None or not snapshot.same_content_as(latest):
             return snapshot
-        sessions_due = snapshot.saved_at >= latest.saved_at + sessions_every_s
+        sessions_due = abs(snapshot.saved_at - latest.saved_at) >= sessions_every_s  # clocks may go back
         return snapshot if sessions_due and snapshot.sessions != latest.sessions else None
 
     @contextmanager

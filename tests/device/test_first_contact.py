@@ -6,12 +6,14 @@ from math import inf
 import pytest
 from msgspec.structs import replace
 
+from ikto_core.device.endpoint_policy import INITIATION_BYTES
 from ikto_core.device.first_contact import (
     HIGHER_KEY_WAIT_S,
-    INITIATION_BYTES,
+    LONGEST_LOOK_S,
     LONGEST_WAIT_S,
     LOOK_EVERY_S,
     LOWER_KEY_WAIT_S,
+    PROBED_KICKS,
     WATCHED_S,
     FirstContact,
 )
@@ -35,8 +37,13 @@ def kick_times(contact: FirstContact, peer: PeerState, seconds: float) -> list[f
     """Look whenever it is due, for so long, at a peer that stays as it is; return when it was kicked."""
     kicks, now = [], 0.0
     while (now := contact.look_at) <= seconds:
-        kicks += [now] * bool(contact.looked({KEY: peer}, now))
+        kicks += [now] * bool(look(contact, {KEY: peer}, now))
     return kicks
+
+
+def look(contact: FirstContact, shown: dict[PublicKey, PeerState], now: float, rest_s: float = 0.0) -> list[PublicKey]:
+    """Look at the peers that are due."""
+    return contact.looked(contact.due(now), shown, now, rest_s=rest_s)
 
 
 @pytest.mark.parametrize(("own_key", "wait_s"), [(LOWEST, LOWER_KEY_WAIT_S), (HIGHEST, HIGHER_KEY_WAIT_S)])
@@ -65,36 +72,65 @@ def test_a_peer_with_a_session_or_without_a_place_on_the_device_is_never_kicked(
     shown: dict[PublicKey, PeerState],
 ) -> None:
     contact = watched()
-    contact.looked({KEY: ASKED}, 0.1)
-    assert contact.looked(shown, 100.0) == []
+    look(contact, {KEY: ASKED}, 0.1)
+    assert look(contact, shown, 100.0) == []
     assert contact.look_at == inf
 
 
 def test_an_answer_in_time_prevents_the_kick() -> None:
     contact = watched()
-    assert contact.looked({KEY: ASKED}, 0.1) == []
-    assert contact.looked({KEY: replace(ASKED, last_handshake=7.0)}, 0.1 + LOWER_KEY_WAIT_S) == []
+    assert look(contact, {KEY: ASKED}, 0.1) == []
+    assert look(contact, {KEY: replace(ASKED, last_handshake=7.0)}, 0.1 + LOWER_KEY_WAIT_S) == []
 
 
 def test_the_wait_begins_when_something_is_sent() -> None:
     contact = watched()
-    assert contact.looked({KEY: SILENT}, 30.0) == []
-    assert contact.looked({KEY: ASKED}, 30.1) == []
-    assert contact.looked({KEY: ASKED}, 30.1 + LOWER_KEY_WAIT_S) == [KEY]
+    assert look(contact, {KEY: SILENT}, 30.0) == []
+    assert look(contact, {KEY: ASKED}, contact.look_at) == []
+    assert contact.look_at == 30.0 + LONGEST_LOOK_S + LOWER_KEY_WAIT_S
+    assert look(contact, {KEY: ASKED}, contact.look_at) == [KEY]
 
 
-def test_only_watched_peers_are_looked_at_and_no_more_often_than_asked() -> None:
+def test_a_look_is_followed_by_a_rest_whoever_is_added_meanwhile() -> None:
     contact = watched()
-    contact.looked({KEY: SILENT}, 1.0, rest_s=7.0)
+    look(contact, {KEY: SILENT}, 1.0, rest_s=7.0)
+    contact.added([OTHER], 1.5)
+    contact.seen({OTHER: replace(ASKED, public_key=OTHER)}, 1.5)
     assert contact.look_at == 8.0
-    assert set(contact.peers) == {KEY}
-    contact.removed(KEY)
-    assert contact.look_at == inf
+    assert contact.due(7.9) == set()
+    assert contact.due(8.0) == {KEY, OTHER}
+
+
+def test_only_due_peers_are_looked_at() -> None:
+    contact = watched()
+    look(contact, {KEY: ASKED}, 0.1)
+    contact.added([OTHER], 0.2)
+    assert contact.due(0.35) == {OTHER}
+    assert look(contact, {OTHER: replace(SILENT, public_key=OTHER)}, 0.35) == []
+    contact.removed(OTHER)
+    assert contact.due(0.1 + LOWER_KEY_WAIT_S) == {KEY}
+
+
+def test_an_idle_new_peer_is_looked_at_ever_more_rarely() -> None:
+    contact, looks = watched(), 0
+    while (now := contact.look_at) < inf:
+        look(contact, {KEY: SILENT}, now)
+        looks += 1
+    assert looks < 100
+
+
+def test_a_peer_that_is_down_is_kicked_rarely_for_ever_and_probed_a_few_times_only() -> None:
+    contact, probed = watched(), 0
+    for _ in range(20_000):
+        now = contact.look_at
+        for key in look(contact, {KEY: ASKED}, now):
+            probed += contact.is_probed(key)
+    assert probed == PROBED_KICKS
 
 
 def test_a_full_pass_finds_a_peer_that_was_asked_long_after_it_was_added() -> None:
     contact = FirstContact(LOWEST)
     contact.seen({KEY: ASKED, OTHER: replace(SILENT, public_key=OTHER)}, 1000.0)
-    assert set(contact.peers) == {KEY}
-    contact.looked({KEY: ASKED}, 1000.1)
-    assert contact.looked({KEY: ASKED}, 1000.1 + LOWER_KEY_WAIT_S) == [KEY]
+    assert contact.due(1001.0) == {KEY}
+    look(contact, {KEY: ASKED}, 1000.1)
+    assert look(contact, {KEY: ASKED}, 1000.1 + LOWER_KEY_WAIT_S) == [KEY]

@@ -166,7 +166,7 @@ async def test_a_peer_whose_session_ends_with_its_key_is_contacted_by_the_new_on
         scene.host.handshake(WG, KEY, scene.now())
         await scene.reconcile_fully()
     contacted: set[PublicKey] = set()
-    scene.reconciler.on_reset = contacted.update
+    scene.reconciler.on_contact = contacted.update
     scene.put(record(2, key=NEXT))
     await scene.reconcile()
     assert contacted == ({NEXT_KEY} if session else set())

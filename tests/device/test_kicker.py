@@ -1,11 +1,12 @@
 """A new peer whose first handshake gets no answer is removed and added again, and nothing else is touched."""
 
 import asyncio
+import time
 
 import pytest
 
 from ikto_core.device import first_contact
-from ikto_core.device.model import DevicePatch
+from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.keys import PublicKey
 from tests.device.reconciling import LOWEST, WG, Scene, mesh, record
@@ -23,7 +24,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_kicked_peer_is_as_before_but_new_to_wireguard() -> None:
     scene = Scene(own_key=LOWEST)
     kicked: list[PublicKey] = []
-    scene.reconciler.on_reset = kicked.extend
+    scene.reconciler.on_contact = kicked.extend
     async with running(scene):
         await scene.reconciler.in_sync.wait()
         scene.put(*mesh(3))
@@ -67,3 +68,36 @@ async def test_peers_with_a_session_are_left_alone_and_no_longer_looked_at() -> 
         await asyncio.sleep(0.1)
     assert scene.patches == []
     assert scene.host.calls["read_peers"] == 0
+
+
+async def test_a_kick_that_is_cancelled_between_its_writes_leaves_the_peer_on_the_device() -> None:
+    scene = Scene(own_key=LOWEST)
+    scene.put(*mesh(3))
+    await scene.reconcile()
+    scene.host.send_unanswered(WG, A)
+    kicker = scene.reconciler._passes.kicker
+    await asyncio.sleep(kicker.next_check_at - time.monotonic() + 0.001)
+    await scene.reconcile()  # which finds that nobody answers
+    while A not in kicker._contacts.due(time.monotonic()):
+        await asyncio.sleep(0.001)
+    task = asyncio.ensure_future(scene.reconcile())
+    scene.reset_counts()
+    scene.backend.interruptions.extend([lambda: None, lambda: cancel(task)])  # after the read, and after the removal
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert A in scene.device.peers
+
+
+def cancel(task: "asyncio.Future[None]") -> None:
+    task.cancel()
+
+
+async def test_a_foreign_peer_is_never_kicked() -> None:
+    scene = Scene(own_key=LOWEST, keep_foreign_peers=True)
+    scene.put(*mesh(3))
+    await scene.reconcile()
+    foreign = public_key_of(200)
+    scene.tamper(DevicePatch(peers=(PeerPatch(public_key=foreign, create=True),)))
+    scene.host.send_unanswered(WG, foreign)
+    await scene.reconcile_fully()
+    assert scene.reconciler._passes.kicker._contacts.due(float("inf")).isdisjoint({foreign})

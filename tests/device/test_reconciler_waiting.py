@@ -181,3 +181,13 @@ async def test_a_roamed_endpoint_that_the_record_names_later_counts_as_written()
     scene.host.roam(WG, A, elsewhere)
     await scene.reconcile_fully()
     assert scene.peer(1).endpoint == elsewhere
+
+
+async def test_removals_are_pending_no_more_once_the_peers_are_back() -> None:
+    scene = await synced(*mesh(100), limits=BrakeLimits())
+    scene.delete(*range(1, 101))
+    await scene.reconcile()
+    assert len(scene.reconciler.pending_removals) == 70
+    scene.put(*mesh(100))
+    await scene.reconcile()
+    assert scene.reconciler.pending_removals == set()

@@ -1,10 +1,14 @@
 """Peers that had a session lately are known after the device was lost, and after a restart."""
 
+import asyncio
+
+import pytest
 from msgspec.structs import replace
 
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
 from ikto_core.device.model import DevicePatch, PeerState
 from ikto_core.device.sessions import SessionMemory
+from ikto_core.errors import BackendError
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.keys import PublicKey
 from tests.device.reconciling import WG, Scene, mesh
@@ -31,7 +35,7 @@ def test_the_sessions_of_an_earlier_run_count_from_the_start() -> None:
 async def contacted_after(scene: Scene, loss: DevicePatch | None) -> set[PublicKey]:
     """Return the peers to contact after the device was deleted, or changed, outside Ikto."""
     contacted: set[PublicKey] = set()
-    scene.reconciler.on_reset = contacted.update
+    scene.reconciler.on_contact = contacted.update
     if loss:
         scene.tamper(loss)
     else:
@@ -70,7 +74,37 @@ async def test_the_first_pass_of_a_run_contacts_the_sessions_of_the_run_before_o
         if device_survived:
             await scene.reconcile()
         contacted: set[PublicKey] = set()
-        scene.reconciler.on_reset = contacted.update
+        scene.reconciler.on_contact = contacted.update
         scene.reconciler.restore_sessions([B])
         await scene.reconcile_fully()
         assert contacted == (set() if device_survived else {B})
+
+
+async def test_a_pass_that_fails_half_way_contacts_the_lost_sessions_once_it_is_repaired() -> None:
+    scene = await scene_with_a_session()
+    contacted: set[PublicKey] = set()
+    scene.reconciler.on_contact = contacted.update
+    scene.host.remove_device(WG)
+    scene.host.fail_midway(BackendError("half"), after=2)
+    scene.reconciler.request_full_pass()
+    with pytest.raises(BackendError):
+        await scene.reconcile()
+    assert contacted == set()
+    await scene.reconcile()
+    assert contacted == {A}
+
+
+def _cancel(task: "asyncio.Future[None]") -> None:
+    task.cancel()
+
+
+async def test_a_cancelled_pass_is_made_again() -> None:
+    scene = Scene()
+    scene.put(*mesh(3))
+    task = asyncio.ensure_future(scene.reconcile())
+    scene.backend.interruptions.extend([lambda: None, lambda: _cancel(task)])
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    scene.backend.interruptions.clear()
+    await scene.reconcile()
+    assert scene.shown == scene.wanted

@@ -17,6 +17,7 @@ from ikto_core.disk.snapshot_writer import SnapshotWriter, write_pause_s
 from ikto_core.disk.state_file import SavedState, StateFile
 from tests.disk.test_mesh_snapshot import CLAIM, SNAPSHOT
 from tests.nodes import until
+from tests.samples import KEY
 
 
 def numbered(number: int) -> MeshSnapshot:
@@ -205,13 +206,13 @@ async def test_changed_sessions_alone_are_saved_rarely_and_at_the_end(source: So
     async with running(writer, source.take):
         writer.request_write()
         await until(lambda: writer.stats.writes == 1)
-        source.mesh = replace(SNAPSHOT, sessions=("key",))
+        source.mesh = replace(SNAPSHOT, sessions=(KEY.text,))
         writer.request_write()
         await until(lambda: not writer._requested.is_set())
         assert writer.stats.writes == 1
     saved = file.load()
     assert saved
-    assert saved.sessions == ("key",)
+    assert saved.sessions == (KEY.text,)
     later = source.take(saved.saved_at + writer_module.SESSIONS_EVERY_S)
     assert later
     writer.latest = replace(later, sessions=(), saved_at=saved.saved_at)
