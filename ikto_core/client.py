@@ -27,6 +27,7 @@ from ikto_core.admin.views import (
     RotationView,
     SnapshotView,
     StatusView,
+    UnreachableView,
 )
 from ikto_core.errors import IktoError
 from ikto_core.values.counters import (
@@ -62,6 +63,7 @@ __all__ = [
     "SnapshotCounters",
     "SnapshotView",
     "StatusView",
+    "UnreachableView",
 ]
 
 TIMEOUT_S = 5.0

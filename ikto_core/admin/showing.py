@@ -12,6 +12,7 @@ from ikto_core.admin.views import (
     PeerView,
     QuarantinedView,
     RecordView,
+    UnreachableView,
 )
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.lease.renewer import LeaseRenewer
@@ -89,6 +90,20 @@ def peer_view(peer: MeshPeer, on_device: Mapping[PublicKey, PeerState] | None) -
         on_device=None if on_device is None else state is not None,
         endpoint=str(state.endpoint) if state and state.endpoint else None,
         last_handshake=state.last_handshake if state else None,
+    )
+
+
+def unreachable_views(
+    reasons: Mapping[PublicKey, str], accepted: Mapping[PublicKey, MeshPeer], device: DeviceState | None
+) -> tuple[UnreachableView, ...]:
+    """Return the accepted peers that no endpoint is known of, with the reasons.
+
+    A peer that has sent something since the last check has an endpoint on the device, and is not unreachable.
+    """
+    learned = {key for key, peer in device.peers.items() if peer.endpoint} if device and reasons else set()
+    return tuple(
+        UnreachableView(public_key=key.text, name=accepted[key].name, reason=reasons[key])
+        for key in sorted(reasons.keys() & accepted.keys() - learned)
     )
 
 

@@ -81,6 +81,14 @@ class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class UnreachableView(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer without an endpoint: this node can't send to it before the peer sends first."""
+
+    public_key: str
+    name: str  # from its latest record
+    reason: str  # why no endpoint of its records is usable, for each of them
+
+
 class DevicePeerView(msgspec.Struct, frozen=True, kw_only=True):
     """A peer on the device, whether Ikto added it or not."""
 
@@ -150,6 +158,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int  # the number of accepted peers (not records)
     quarantined: tuple[QuarantinedView, ...]  # by key
     pending_removals: tuple[str, ...]  # public keys of the peers whose removal waits to be applied
+    unreachable_endpoints: tuple[UnreachableView, ...] = ()  # peers of whom no endpoint is usable, by public key
     device: DeviceView | None  # null: it is absent or can't be read, see device_failure
     device_failure: str | None  # why the device is not in sync or can't be read; null: no failure
     device_hint: str | None = None  # what to do about `device_failure`; null: no failure, or nothing is known

@@ -97,7 +97,9 @@ class Agent:
         self._node = node
         self._backend = backend
         self._underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name)
-        endpoints = EndpointTracker(persistent_keepalive=config.persistent_keepalive, has_route=has_route)
+        endpoints = EndpointTracker(
+            persistent_keepalive=config.persistent_keepalive, has_route=has_route, mesh=config.mesh
+        )
         limits = BrakeLimits(share=config.removal_limit / 100)
         self._reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits, own_key=public_key)
         self._reconciler.on_pass = self._report_ready

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ikto_core import __version__
-from ikto_core.admin.showing import device_view, lease_view, observer_views, peer_view, quarantined_view, record_view
+from ikto_core.admin.showing import (
+    device_view,
+    lease_view,
+    observer_views,
+    peer_view,
+    quarantined_view,
+    record_view,
+    unreachable_views,
+)
 from ikto_core.admin.views import (
     AgentState,
     CountersView,
@@ -119,6 +127,7 @@ class Report:
             accepted=len(view.peers),
             quarantined=tuple(quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
             pending_removals=tuple(key.text for key in sorted(self._reconciler.pending_removals)),
+            unreachable_endpoints=unreachable_views(self._reconciler.without_endpoint, view.peers, device),
             device=device_view(device, view.on_device, self._reconciler.stalled) if device else None,
             device_failure=str(failure) if failure else None,
             device_hint=(failure and failure.hint) or None,

@@ -15,6 +15,7 @@ from ikto_core.admin.views import (
     QuarantinedView,
     SnapshotView,
     StatusView,
+    UnreachableView,
 )
 from ikto_core.cli.formatting import age, json_text, size
 from ikto_core.cli.options import json_option, socket_option
@@ -43,6 +44,7 @@ def sections(view: StatusView, now: float) -> list[Section]:
         Section("", list(_facts(view, now))),
         listing("Quarantined records", view.quarantined, _quarantined),
         listing("Pending removals; `ikto peers release` applies them now", view.pending_removals, line),
+        listing("Peers without a usable endpoint", view.unreachable_endpoints, _unreachable),
     ]
     if view.device:
         found.append(
@@ -139,3 +141,7 @@ def _device_peer(peer: DevicePeerView, now: float) -> Row:
 
 def _quarantined(record: QuarantinedView) -> Row:
     return line(record.allowed_ip or record.key, f"revision {record.revision}", record.reason)
+
+
+def _unreachable(peer: UnreachableView) -> Row:
+    return line(peer.name, f"{peer.public_key[:KEY_SHOWN]}…", peer.reason)

@@ -6,7 +6,7 @@ candidate gets a turn. A roamed endpoint stays as long as the peer answers. The 
 missing answer says nothing as long as nothing was sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import NamedTuple
 
@@ -65,20 +65,20 @@ def choose_endpoint(
     """Return the endpoint to write for a peer, if any, and when to check the peer again.
 
     Args:
-        candidates: The endpoints in the peer's records, best first; at least one.
+        candidates: The endpoints in the peer's records that may be written, best first; none is possible.
         history: The history that the last check recorded; None: the peer was never checked.
         observed: The peer as the device shows it; None if the device does not have it yet.
         at: The time of the check.
         keepalive: Whether the device sends persistent keepalives to the peer, which need no answer.
-        has_route: Whether this host has a route to an endpoint. Without a route nothing is sent and no byte is counted,
-            so the peer would seem to be idle.
+        has_route: Whether this host has a route to an endpoint; one without a route is not written. Without a route
+            nothing is sent and no byte is counted, so the peer would seem to be idle.
 
     """
     if observed is None or observed.endpoint is None:
-        return _begin_turn(_first_routable(candidates, has_route) or candidates[0], candidates, observed, at.monotonic)
+        return _begin_turn(first_routable(candidates, has_route), candidates, observed, at.monotonic)
     history = _carry_over(candidates, history, observed, at.monotonic)
     others = _later_turns(() if history.unwritten else candidates, observed.endpoint) or candidates
-    if others[0] == observed.endpoint:
+    if not others or others[0] == observed.endpoint:
         return EndpointChoice(None, _record(candidates, observed))
     history = _track_silence(history, observed, at, keepalive=keepalive)
     turn_ends = _turn_ends(history)
@@ -86,9 +86,14 @@ def choose_endpoint(
     obsolete = session_over and (history.unwritten or not has_route(observed.endpoint))
     if not obsolete and (turn_ends is None or turn_ends > at.monotonic):
         return EndpointChoice(None, history, turn_ends)
-    if endpoint := _first_routable(others, has_route):
+    if endpoint := first_routable(others, has_route):
         return _begin_turn(endpoint, candidates, observed, at.monotonic)
     return EndpointChoice(None, _record(candidates, observed, unwritten=history.unwritten))
+
+
+def first_routable(endpoints: Iterable[Endpoint], has_route: Callable[[Endpoint], bool]) -> Endpoint | None:
+    """Return the first endpoint that this host has a route to; None: there is none."""
+    return next(filter(has_route, endpoints), None)
 
 
 def kicked(history: EndpointHistory) -> EndpointHistory:
@@ -97,10 +102,10 @@ def kicked(history: EndpointHistory) -> EndpointHistory:
 
 
 def _begin_turn(
-    endpoint: Endpoint, candidates: tuple[Endpoint, ...], observed: PeerState | None, now: float
+    endpoint: Endpoint | None, candidates: tuple[Endpoint, ...], observed: PeerState | None, now: float
 ) -> EndpointChoice:
-    """Return the choice to write an endpoint; its turn begins now if there are other candidates."""
-    history = _record(candidates, observed, waiting_since=now if len(candidates) > 1 else None)
+    """Return the choice to write an endpoint, if there is one; its turn begins now if there are other candidates."""
+    history = _record(candidates, observed, waiting_since=now if endpoint and len(candidates) > 1 else None)
     return EndpointChoice(endpoint, history, _turn_ends(history))
 
 
@@ -159,11 +164,6 @@ def _later_turns(candidates: tuple[Endpoint, ...], current: Endpoint) -> tuple[E
         return ()
     after = candidates.index(current) + 1
     return candidates[after:] + candidates[:after]
-
-
-def _first_routable(endpoints: tuple[Endpoint, ...], has_route: Callable[[Endpoint], bool]) -> Endpoint | None:
-    """Return the first endpoint that this host has a route to; a single endpoint is returned without a check."""
-    return endpoints[0] if len(endpoints) == 1 else next(filter(has_route, endpoints), None)
 
 
 def _received(observed: PeerState) -> tuple[int, float | None]:

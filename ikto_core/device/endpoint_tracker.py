@@ -3,12 +3,22 @@
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
-from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory, Moment, choose_endpoint, kicked
+from ikto_core.device.endpoint_filter import refusal, usable_endpoints
+from ikto_core.device.endpoint_policy import (
+    EndpointChoice,
+    EndpointHistory,
+    Moment,
+    choose_endpoint,
+    first_routable,
+    kicked,
+)
 from ikto_core.device.key_succession import KeySuccession
 from ikto_core.device.model import PeerSpec, PeerState
 from ikto_core.mesh.view import MeshPeer
-from ikto_core.values.addressing import Endpoint
+from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
+
+NO_ROUTE = "this host has no route to it"
 
 
 class EndpointTracker:
@@ -17,6 +27,7 @@ class EndpointTracker:
     Args:
         persistent_keepalive: Interval of the device's keepalives to its peers, in seconds; 0: off.
         has_route: Whether this host has a route to an endpoint.
+        mesh: The mesh's network, in which no endpoint may be; None: unknown.
 
     """
 
@@ -25,10 +36,13 @@ class EndpointTracker:
         *,
         persistent_keepalive: int = 0,
         has_route: Callable[[Endpoint], bool] = lambda _: True,
+        mesh: Prefix | None = None,
     ) -> None:
+        self.key_succession = KeySuccession()
+        self.without_endpoint: dict[PublicKey, str] = {}  # peers that have no usable endpoint, and why
         self._keepalive_s = persistent_keepalive
         self._has_route = has_route
-        self.key_succession = KeySuccession()
+        self._mesh = mesh
         self._histories: dict[PublicKey, EndpointHistory] = {}
         self._check_at: dict[PublicKey, float] = {}  # only of peers that need a check; few do
 
@@ -40,14 +54,18 @@ class EndpointTracker:
     def has_new_candidates(self, peer: MeshPeer) -> bool:
         """Whether the endpoint candidates of a peer have changed since it was last checked."""
         history = self._histories.get(peer.public_key)
-        return history is None or history.candidates != peer.endpoints
+        return history is None or history.candidates != self._candidates(peer)
 
     def choose(
         self, peers: Iterable[MeshPeer], shown: Mapping[PublicKey, PeerState], at: Moment
     ) -> dict[PublicKey, EndpointChoice]:
         """Return the endpoints to write for peers that are as just `shown`; call `remember` after the write."""
         self.key_succession.changed = False
-        return {peer.public_key: self._choose(peer, shown, at) for peer in peers}
+        choices = {}
+        for peer in peers:
+            choices[peer.public_key] = choice = self._choose(peer, shown, at)
+            self._note_missing(peer, choice, shown.get(peer.public_key))
+        return choices
 
     def spec(self, peer: MeshPeer, choice: EndpointChoice | None) -> PeerSpec:
         """Return the desired state of a peer; without a choice its endpoint is left unchanged."""
@@ -85,6 +103,7 @@ class EndpointTracker:
         """Forget a removed peer: if it comes back, it is new."""
         self._histories.pop(key, None)
         self._check_at.pop(key, None)
+        self.without_endpoint.pop(key, None)
 
     def keep_only(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
         """Forget all other peers: one that was never written, or whose removal is pending, needs no check."""
@@ -94,12 +113,26 @@ class EndpointTracker:
 
     def _choose(self, peer: MeshPeer, shown: Mapping[PublicKey, PeerState], at: Moment) -> EndpointChoice:
         if peer.predecessor:
-            return self.key_succession.choose(peer, peer.predecessor, shown)
+            return self.key_succession.choose(peer, peer.predecessor, shown, self._first_usable)
         return choose_endpoint(
-            peer.endpoints,
+            self._candidates(peer),
             self._histories.get(peer.public_key),
             shown.get(peer.public_key),
             at=at,
             keepalive=self._keepalive_s > 0,
             has_route=self._has_route,
         )
+
+    def _candidates(self, peer: MeshPeer) -> tuple[Endpoint, ...]:
+        return usable_endpoints(peer.endpoints, self._mesh)
+
+    def _first_usable(self, endpoints: Iterable[Endpoint]) -> Endpoint | None:
+        return first_routable(usable_endpoints(endpoints, self._mesh), self._has_route)
+
+    def _note_missing(self, peer: MeshPeer, choice: EndpointChoice, observed: PeerState | None) -> None:
+        """Note why a peer gets no endpoint, unless the device has learned one."""
+        if choice.endpoint or (observed and observed.endpoint) or peer.predecessor:
+            self.without_endpoint.pop(peer.public_key, None)
+            return
+        why = (f"{endpoint}: {refusal(endpoint, self._mesh) or NO_ROUTE}" for endpoint in peer.endpoints)
+        self.without_endpoint[peer.public_key] = "; ".join(why)

@@ -6,12 +6,12 @@ bucket at that time has put the next key on its device beforehand. A handshake w
 switched, because only the peer can make it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory
 from ikto_core.device.model import PeerState
 from ikto_core.mesh.view import MeshPeer
-from ikto_core.values.addressing import Prefix
+from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
 
 
@@ -22,20 +22,28 @@ class KeySuccession:
         self.changed = False  # the last checks found a peer that had switched from one of its keys to the other
         self._in_use: set[PublicKey] = set()
 
-    def choose(self, peer: MeshPeer, predecessor: PublicKey, shown: Mapping[PublicKey, PeerState]) -> EndpointChoice:
+    def choose(
+        self,
+        peer: MeshPeer,
+        predecessor: PublicKey,
+        shown: Mapping[PublicKey, PeerState],
+        first_usable: Callable[[Iterable[Endpoint]], Endpoint | None] = lambda endpoints: next(iter(endpoints), None),
+    ) -> EndpointChoice:
         """Check whether the next key of a peer is in use, and choose its endpoint: that of the present key.
 
         Args:
             peer: The peer with its next key.
             predecessor: Its present key, as the bucket says.
             shown: The peers that the device shows.
+            first_usable: Returns the first of some endpoints that may be written.
 
         """
         key, present = peer.public_key, shown.get(predecessor)
         in_use = _last_handshake(shown.get(key)) > _last_handshake(present)
         self.changed |= in_use is not (key in self._in_use)
         (self._in_use.add if in_use else self._in_use.discard)(key)
-        endpoint = present.endpoint if present and present.endpoint else peer.endpoints[0]  # it may have roamed
+        roamed = (present.endpoint,) if present and present.endpoint else ()
+        endpoint = first_usable((*roamed, *peer.endpoints))
         observed = shown.get(key)
         unchanged = observed is not None and observed.endpoint == endpoint
         return EndpointChoice(None if unchanged or in_use else endpoint, EndpointHistory(candidates=peer.endpoints))

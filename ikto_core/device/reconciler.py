@@ -114,6 +114,11 @@ class Reconciler:
         """Peers that are no longer in the bucket and that the brake still keeps on the device."""
         return self.brake.pending
 
+    @property
+    def without_endpoint(self) -> Mapping[PublicKey, str]:
+        """Peers that have no usable endpoint, and why."""
+        return self._passes.endpoints.without_endpoint
+
     def set_target(
         self, base: DeviceSpec, peers: Mapping[PublicKey, MeshPeer], revision: int | None, *, restoring: bool = False
     ) -> None:

@@ -279,3 +279,13 @@ async def test_status_never_shows_the_password_of_a_url(tmp_path: Path) -> None:
 
 async def _never(_: object) -> None:
     raise AssertionError
+
+
+async def test_a_peer_without_a_usable_endpoint_is_in_the_status_until_it_is_heard_of(tmp_path: Path) -> None:
+    here = replace(peer_record(2), endpoints=(Endpoint("127.0.0.1", 51820),))
+    async with converged_node(tmp_path, here, peer_record(3)) as node:
+        (found,) = (await node.report.status()).unreachable_endpoints
+        expected = (public_key_of(2).text, "peer-2", "127.0.0.1:51820: a loopback address")
+        assert (found.public_key, found.name, found.reason) == expected
+        node.host.roam(WG, public_key_of(2), Endpoint("192.0.2.77", 7))
+        assert (await node.report.status()).unreachable_endpoints == ()

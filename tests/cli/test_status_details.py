@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ikto_core.admin.views import AgentState, LeaseView, SnapshotView
+from ikto_core.admin.views import AgentState, LeaseView, SnapshotView, UnreachableView
 from ikto_core.values.counters import LeaseCounters
 from tests.cli.test_status import NOW, STATUS, plain
 
@@ -39,3 +39,11 @@ def test_a_lease_is_shown_with_its_last_renewal_and_failures() -> None:
     assert "lease       600 s, renewed 2 min ago; removed 2 expired records\n" in text
     failing = plain(replace(STATUS, lease=LeaseView(lease_s=600, failure="no answer", refusal="denied")))
     assert "lease       600 s, renewal failed: no answer; can't remove expired records: denied\n" in failing
+
+
+def test_peers_without_a_usable_endpoint_are_listed_with_the_reason() -> None:
+    assert "usable endpoint" not in plain(STATUS)
+    reason = "[2001:db8::1]:51820: this host has no route to it"
+    peer = UnreachableView(public_key="A" * 44, name="node-4", reason=reason)
+    text = plain(replace(STATUS, unreachable_endpoints=(peer,)))
+    assert f"Peers without a usable endpoint (1):\n  node-4  AAAAAAAA…  {reason}\n" in text

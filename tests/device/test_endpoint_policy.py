@@ -40,6 +40,9 @@ def test_a_turn_goes_on_while_the_peer_is_kicked() -> None:
         pytest.param((B,), (A,), observed(ROAMED, OVER - 1), None, id="record changed, session alive"),
         pytest.param((B,), (A,), observed(ROAMED, OVER), B, id="record changed, session over"),
         pytest.param((B,), (A,), observed(ROAMED, -60), None, id="record changed, clock went back"),
+        pytest.param((), None, None, None, id="new, and no candidate may be written"),
+        pytest.param((), (A,), observed(None), None, id="no endpoint, and no candidate may be written"),
+        pytest.param((), (A,), observed(A), None, id="no session, and no candidate may be written any more"),
         pytest.param((A, B), None, observed(B), None, id="found with one of its candidates"),
         pytest.param((A, B), None, observed(ROAMED, 1), None, id="found with another endpoint, session alive"),
         pytest.param((A, B), None, observed(ROAMED, 9999), None, id="found with another endpoint, idle"),
@@ -49,11 +52,12 @@ def test_a_turn_goes_on_while_the_peer_is_kicked() -> None:
 def test_the_endpoint_to_write(
     candidates: tuple[Endpoint, ...],
     before: tuple[Endpoint, ...] | None,
-    shown: PeerState,
+    shown: PeerState | None,
     written: Endpoint | None,
 ) -> None:
     peer = CheckedPeer(*candidates, shown=shown)
-    peer.history = EndpointHistory(candidates=before, received=(0, shown.last_handshake)) if before else None
+    last_handshake = shown.last_handshake if shown else None
+    peer.history = EndpointHistory(candidates=before, received=(0, last_handshake)) if before else None
     assert peer.check().endpoint == written
 
 

@@ -153,13 +153,13 @@ def test_candidates_with_a_route_come_first() -> None:
     assert [endpoint for _, endpoint in peer.written] == [B, C, B]
 
 
-def test_a_new_peer_without_a_route_has_its_best_endpoint_until_there_is_a_route() -> None:
-    peer = CheckedPeer(A, B)
-    peer.without_route = {A, B}
-    assert peer.check().endpoint == A
+@pytest.mark.parametrize("candidates", [(A,), (A, B)])
+def test_a_new_peer_has_no_endpoint_until_there_is_a_route(candidates: tuple[Endpoint, ...]) -> None:
+    peer = CheckedPeer(*candidates)
+    peer.without_route = {*candidates}
     assert not any(peer.check(60).endpoint for _ in range(3))
-    peer.without_route = {A}
-    assert peer.check(60).endpoint == B
+    peer.without_route = {*candidates[:-1]}
+    assert peer.check(60).endpoint == candidates[-1]
 
 
 def test_an_endpoint_without_a_route_is_replaced_when_the_session_is_over() -> None:
