@@ -91,6 +91,7 @@ class Node:
             self._count_request,
             self.event_hub,
         )
+        self.controller.advertise(("192.0.2.1",))
 
     def _count_request(self) -> None:
         self.snapshot_requests += 1
@@ -110,7 +111,7 @@ class Node:
             await follower.resync(self.bucket)
         try:
             async with asyncio.TaskGroup() as tasks:
-                keeping = tasks.create_task(self.controller.keep(self.bucket, "192.0.2.1", claimed.set))
+                keeping = tasks.create_task(self.controller.keep(self.bucket, claimed.set))
                 await until(claimed.is_set)
                 if wait_for_record:
                     await until(self.is_recorded)

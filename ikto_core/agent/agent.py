@@ -42,7 +42,8 @@ from ikto_core.store.pushes import listen
 from ikto_core.store.session import Session
 from ikto_core.underlay.handshake_probe import Prober
 from ikto_core.underlay.monitor import UnderlayMonitor
-from ikto_core.underlay.paths import has_route
+from ikto_core.underlay.paths import Underlay
+from ikto_core.underlay.routes import has_address
 from ikto_core.values.keys import PrivateKey, PublicKey
 
 log = structlog.get_logger(__name__)
@@ -96,9 +97,11 @@ class Agent:
         self._options = options
         self._node = node
         self._backend = backend
-        self._underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name)
+        self._underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name, fwmark=config.fwmark)
+        self._underlay.on_change = self._use_underlay
+        self._underlay.on_move = lambda: self._probe(self._reconciler.recent_sessions())
         endpoints = EndpointTracker(
-            persistent_keepalive=config.persistent_keepalive, has_route=has_route, mesh=config.mesh
+            persistent_keepalive=config.persistent_keepalive, has_route=self._underlay.reaches, mesh=config.mesh
         )
         limits = BrakeLimits(share=config.removal_limit / 100)
         self._reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits, own_key=public_key)
@@ -162,7 +165,9 @@ class Agent:
                     until_ready = self._options.event_hub.until_ready
                     tasks.create_task(systemd.notify_always(self.report.service_state, until_ready))
                 self._rotation.resume()
+                await self._underlay.look()
                 await self._restore_snapshot()
+                tasks.create_task(self._underlay.watch())
                 tasks.create_task(self._snapshot_writer.run(self._snapshot))
                 tasks.create_task(self._connection.run(self._follow))
                 tasks.create_task(self._reconciler.run())
@@ -189,7 +194,7 @@ class Agent:
         """Set the device from the snapshot before NATS is dialled; a failure is retried by the reconciler."""
         snapshot = self._snapshot_writer.load()
         self._controller.restore_snapshot(snapshot)
-        if snapshot and snapshot.mtu:  # the MTU of the path is measured again once there is a path
+        if snapshot and snapshot.mtu and not self._underlay.found.mtu:  # no path yet, as at boot
             self._reconciler.set_mtu(snapshot.mtu)
         if snapshot:
             self._reconciler.restore_sessions(PublicKey.parse(text) for text in snapshot.sessions)
@@ -220,22 +225,29 @@ class Agent:
     async def _follow(self, session: Session) -> None:
         """Follow the bucket and keep this node's record in it, for as long as the session lives."""
         controller, bucket = self._controller, Bucket(session, self._node.bucket)
-        advertised = await self._underlay.address(session.server, keep_trying=controller.has_saved_claim)
-        if mtu := await self._underlay.mtu(session.server):
-            self._reconciler.set_mtu(mtu)
-            self._snapshot_writer.request_write()
+        await self._underlay.connected(session.server, keep_trying=controller.has_saved_claim)
+        controller.advertise(self._underlay.found.addresses)
         await listen(session, bucket, controller.follower)
         try:
             async with task_group() as tasks:
                 tasks.create_task(session.closed())
                 tasks.create_task(controller.follower.run(bucket))
                 tasks.create_task(self._note_followed())
-                tasks.create_task(controller.keep(bucket, advertised, self._on_claimed))
+                tasks.create_task(controller.keep(bucket, self._on_claimed))
                 tasks.create_task(self._rotation.run(bucket))
                 if self._leases.lease_s:
                     tasks.create_task(self._leases.run(bucket, bucket.renewals()))
         finally:
             self._reconciler.set_bucket_followed(followed=False)
+
+    def _use_underlay(self, found: Underlay) -> None:
+        """Advertise these addresses and set the MTU; endpoints may have a route now, or NATS none any more."""
+        self._connection.end_session_without(has_address)
+        self._controller.advertise(found.addresses)
+        if found.mtu:
+            self._reconciler.set_mtu(found.mtu)
+            self._snapshot_writer.request_write()
+        self._reconciler.request_full_pass()
 
     async def _note_followed(self) -> None:
         await self._controller.follower.synced.wait()

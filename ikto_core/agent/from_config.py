@@ -7,7 +7,7 @@ from ikto_core.claim.local_node import LocalNode
 from ikto_core.config import Config
 from ikto_core.observers.contract import ObserverContext
 from ikto_core.store.session import NatsSettings
-from ikto_core.underlay.paths import host_name
+from ikto_core.underlay.routes import host_name
 
 
 def node_name(config: Config) -> str:

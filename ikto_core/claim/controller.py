@@ -63,6 +63,8 @@ class ClaimController:
         self._random = random
         self._clock = clock
         self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
+        self._advertised: tuple[str, ...] = ()  # where peers reach this host, best first
+        self._has_moved = False  # the record has other addresses now, and was not written yet
         self._starting = True  # this run has not claimed anything yet
         self._claim_state = ClaimState(on_claim_change)
         desired_state.set_own_keys(saved_claim.other_keys)
@@ -99,6 +101,16 @@ class ClaimController:
         self.record = self.record and identity.named(self.record)
         self.recheck.request()
 
+    def advertise(self, addresses: tuple[str, ...]) -> None:
+        """Advertise these addresses of this host, IP literals, best first; a record that has others is written again.
+
+        Call it before `keep`. It may be called at any time, also without a session with NATS.
+        """
+        self._advertised = addresses or self._advertised
+        if self.record and (moved := self._node.moved(self.record, self._advertised)) != self.record:
+            self.record, self._has_moved = moved, True
+            self.recheck.request()
+
     def restore_snapshot(self, snapshot: MeshSnapshot | None) -> None:
         """Show the mesh of an earlier run, with the address of its claim, until the bucket has been read.
 
@@ -114,12 +126,11 @@ class ClaimController:
         """Delete the saved claim: the subnet belongs to another node."""
         self._saved_claim.forget()
 
-    async def keep(self, store: RecordStore, advertise_address: str, on_claimed: Callable[[], None]) -> None:
+    async def keep(self, store: RecordStore, on_claimed: Callable[[], None]) -> None:
         """Claim a subnet, then keep the record in the bucket as it should be, until cancelled.
 
         Args:
             store: The bucket.
-            advertise_address: Where peers reach this host, an IP literal.
             on_claimed: Called once the claim is held, or an earlier run's claim is used.
 
         Raises:
@@ -133,17 +144,17 @@ class ClaimController:
         await self.follower.synced.wait()
         if self.record is None:
             check_settings(self.follower.table.get(MESH_KEY), self._node.settings, self._node.bucket)
-            self._resume(advertise_address)
+            self._resume()
         if self.record is None:
             self._show_bucket(None)
             await self._desired_state.shown(retry=self.has_saved_claim)
-            await self._claim(store, advertise_address)
+            await self._claim(store)
         else:  # anything may have happened since the last run, or the last connection
             self.recheck.request()
         on_claimed()
-        await self.recheck.run(lambda: self._check(store, advertise_address))
+        await self.recheck.run(lambda: self._check(store))
 
-    def _resume(self, advertise_address: str) -> None:
+    def _resume(self) -> None:
         """Use the subnet of an earlier run if the bucket shows no other node there; the record is written later.
 
         So a node that can't write its record just now follows the bucket all the same.
@@ -152,24 +163,25 @@ class ClaimController:
         if address is None:
             return
         self._show_bucket(None)
-        record = self._node.record(self.identity, address, advertise_address)
+        record = self._node.record(self.identity, address, self._advertised)
         free = self._decide(record) in {ClaimAction.KEEP, ClaimAction.WRITE}
         if free and self.view.noncanonical_overlap(record.subnet) is None:
             self.record = record
             self._show_bucket(address)
 
-    async def _check(self, store: RecordStore, advertise_address: str) -> None:
+    async def _check(self, store: RecordStore) -> None:
         """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs."""
-        await asyncio.sleep(0 if self._starting else self._random.uniform(0, RECLAIM_JITTER_S))
+        at_once, self._has_moved = self._starting or self._has_moved, False
+        await asyncio.sleep(0 if at_once else self._random.uniform(0, RECLAIM_JITTER_S))
         if not self._starting:
             refuse_clones(self._clone_records())
-        await self._claim(store, advertise_address)
+        await self._claim(store)
 
-    async def _claim(self, store: RecordStore, advertise_address: str) -> None:
+    async def _claim(self, store: RecordStore) -> None:
         """Claim the first address that is free; the present one comes first."""
         refusal: AddressInUseError | None = None
         for address in self._candidates.addresses(self.view):
-            record = self._node.record(self.identity, address, advertise_address)
+            record = self._node.record(self.identity, address, self._advertised)
             began_s = self._clock()
             try:
                 revision = await self._claim_one(store, record)

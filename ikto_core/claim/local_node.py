@@ -1,5 +1,6 @@
 """This node as its configuration describes it: its mesh, the subnet it asks for, its record and its device. Pure."""
 
+from collections.abc import Sequence
 from ipaddress import ip_interface
 
 import msgspec
@@ -25,7 +26,7 @@ class LocalNode(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     address: str | None = None  # the configured private address; None: "auto"
     listen_port: int = 51820
-    endpoints: tuple[Endpoint, ...] = ()  # to advertise, best first; empty: the advertised address and listen_port
+    endpoints: tuple[Endpoint, ...] = ()  # to advertise, best first; empty: the advertised addresses and listen_port
     lease_s: int = 0  # seconds that the record outlives an unreachable node; 0: for ever
     ipam: str = "random"  # name of the strategy, for messages
     reserved: frozenset[Prefix] = frozenset()  # networks in which no subnet may be proposed
@@ -56,21 +57,33 @@ class LocalNode(msgspec.Struct, frozen=True, kw_only=True):
             bucket=self.bucket,
         )
 
-    def record(self, identity: Identity, address: str, advertise_address: str) -> PeerRecord:
-        """Return the record that claims the subnet around `address`, without a nonce."""
+    def record(self, identity: Identity, address: str, advertised: Sequence[str]) -> PeerRecord:
+        """Return the record that claims the subnet around `address`, without a nonce; `advertised` as in `moved`."""
         return PeerRecord(
             name=self.name,
             public_key=identity.public_key,
-            advertise_address=advertise_address,
+            advertise_address=advertised[0],
             allowed_ip=str(self.subnet_of(address)),
             wg_port=self.listen_port,
-            endpoints=self.endpoints,
+            endpoints=self._endpoints(advertised),
             instance=identity.instance,
             agent=f"ikto {__version__}",
             next_public_key=identity.next_key,
             lease=self.lease_s,
             address=format_address(parse_address(address)),
         )
+
+    def moved(self, record: PeerRecord, advertised: Sequence[str]) -> PeerRecord:
+        """Return the record with other addresses of this host (IP literals), best first, at least one.
+
+        Ikto 0.3.0 reads only `advertise_address`, which is the best one. Unless `endpoints` are configured, they are
+        there only if there is a second address to name.
+        """
+        return msgspec.structs.replace(record, advertise_address=advertised[0], endpoints=self._endpoints(advertised))
+
+    def _endpoints(self, advertised: Sequence[str]) -> tuple[Endpoint, ...]:
+        found = tuple(Endpoint(address, self.listen_port) for address in advertised)
+        return self.endpoints or (found if len(found) > 1 else ())
 
     def device(self, private_key: PrivateKey, address: str | None) -> DeviceSpec:
         """Return the desired device without peers; `address` None: no subnet is claimed, so it has no address."""

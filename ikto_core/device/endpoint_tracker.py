@@ -9,7 +9,6 @@ from ikto_core.device.endpoint_policy import (
     EndpointHistory,
     Moment,
     choose_endpoint,
-    first_routable,
     kicked,
 )
 from ikto_core.device.key_succession import KeySuccession
@@ -54,7 +53,7 @@ class EndpointTracker:
     def has_new_candidates(self, peer: MeshPeer) -> bool:
         """Whether the endpoint candidates of a peer have changed since it was last checked."""
         history = self._histories.get(peer.public_key)
-        return history is None or history.candidates != self._candidates(peer)
+        return history is None or history.candidates != self._usable(peer.endpoints)
 
     def choose(
         self, peers: Iterable[MeshPeer], shown: Mapping[PublicKey, PeerState], at: Moment
@@ -113,9 +112,9 @@ class EndpointTracker:
 
     def _choose(self, peer: MeshPeer, shown: Mapping[PublicKey, PeerState], at: Moment) -> EndpointChoice:
         if peer.predecessor:
-            return self.key_succession.choose(peer, peer.predecessor, shown, self._first_usable)
+            return self.key_succession.choose(peer, peer.predecessor, shown, self._usable, self._has_route)
         return choose_endpoint(
-            self._candidates(peer),
+            self._usable(peer.endpoints),
             self._histories.get(peer.public_key),
             shown.get(peer.public_key),
             at=at,
@@ -123,11 +122,8 @@ class EndpointTracker:
             has_route=self._has_route,
         )
 
-    def _candidates(self, peer: MeshPeer) -> tuple[Endpoint, ...]:
-        return usable_endpoints(peer.endpoints, self._mesh)
-
-    def _first_usable(self, endpoints: Iterable[Endpoint]) -> Endpoint | None:
-        return first_routable(usable_endpoints(endpoints, self._mesh), self._has_route)
+    def _usable(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+        return usable_endpoints(endpoints, self._mesh)
 
     def _note_missing(self, peer: MeshPeer, choice: EndpointChoice, observed: PeerState | None) -> None:
         """Note why a peer gets no endpoint, unless the device has learned one."""

@@ -8,7 +8,7 @@ switched, because only the peer can make it.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory
+from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory, first_routable
 from ikto_core.device.model import PeerState
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.addressing import Endpoint, Prefix
@@ -27,7 +27,8 @@ class KeySuccession:
         peer: MeshPeer,
         predecessor: PublicKey,
         shown: Mapping[PublicKey, PeerState],
-        first_usable: Callable[[Iterable[Endpoint]], Endpoint | None] = lambda endpoints: next(iter(endpoints), None),
+        usable: Callable[[Iterable[Endpoint]], tuple[Endpoint, ...]],
+        has_route: Callable[[Endpoint], bool],
     ) -> EndpointChoice:
         """Check whether the next key of a peer is in use, and choose its endpoint: that of the present key.
 
@@ -35,7 +36,8 @@ class KeySuccession:
             peer: The peer with its next key.
             predecessor: Its present key, as the bucket says.
             shown: The peers that the device shows.
-            first_usable: Returns the first of some endpoints that may be written.
+            usable: Returns those of some endpoints that may be written.
+            has_route: Whether this host has a route to an endpoint.
 
         """
         key, present = peer.public_key, shown.get(predecessor)
@@ -43,10 +45,11 @@ class KeySuccession:
         self.changed |= in_use is not (key in self._in_use)
         (self._in_use.add if in_use else self._in_use.discard)(key)
         roamed = (present.endpoint,) if present and present.endpoint else ()
-        endpoint = first_usable((*roamed, *peer.endpoints))
+        endpoint = first_routable(usable((*roamed, *peer.endpoints)), has_route)
         observed = shown.get(key)
         unchanged = observed is not None and observed.endpoint == endpoint
-        return EndpointChoice(None if unchanged or in_use else endpoint, EndpointHistory(candidates=peer.endpoints))
+        history = EndpointHistory(candidates=usable(peer.endpoints))
+        return EndpointChoice(None if unchanged or in_use else endpoint, history)
 
     def keep_only(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
         """Forget the next keys of all other peers, and those that have become present keys."""

@@ -75,6 +75,7 @@ class Connection:
         self._settings = settings
         self._random = random
         self._keep_trying = keep_trying
+        self._session: Session | None = None
         self._stopped = False
         self._backoff = Backoff(random)
 
@@ -83,6 +84,15 @@ class Connection:
         self._keep_trying = True
         self._backoff.reset()
         self.failure = ""
+
+    def end_session_without(self, has_address: Callable[[str], bool]) -> None:
+        """Dial anew if this host no longer has the address of the connection: its packets arrive nowhere.
+
+        Otherwise that would be noticed only when two pings are unanswered.
+        """
+        session = self._session
+        if session and session.source and not has_address(session.source):
+            session.end(f"this host no longer has the address {session.source}")
 
     def stop(self) -> None:
         """Stop dialling. Call it before cancelling `run`: a TaskGroup that is ending may swallow the cancellation."""
@@ -93,7 +103,7 @@ class Connection:
         while True:
             try:
                 async with open_session(self._settings, self._random) as session:
-                    self.server = session.server
+                    self.server, self._session = session.server, session
                     self.stats.sessions += 1
                     log.info("connected to NATS", server=session.server)
                     await use(session)
@@ -102,7 +112,7 @@ class Connection:
                     raise
                 self.failure = str(error)
             finally:
-                self.server = ""
+                self.server, self._session = "", None
             if self._stopped:
                 return
             self.stats.failures += 1

@@ -39,6 +39,7 @@ async def dial(settings: NatsSettings, server: str) -> AsyncIterator[Session]:
     try:
         with preserve_cancellation():
             await _connect(session, client, login, settings)
+        session.source = client.source()
         await session.subscribe(f"{inbox}.*", session.on_reply)
         yield session
     finally:
@@ -75,6 +76,11 @@ class _Client(Client):
         """Close the TCP connection: nats-py leaves it open if its own `close` is cancelled."""
         if isinstance(self._transport, TcpTransport):
             self._transport.close()  # type: ignore[no-untyped-call]  # nats-py types it partly
+
+    def source(self) -> str:
+        """Return the local address of the TCP connection; empty if it is unknown, as over a WebSocket."""
+        writer = self._transport._bare_io_writer if isinstance(self._transport, TcpTransport) else None  # noqa: SLF001
+        return str(writer.get_extra_info("sockname", ("",))[0]) if writer else ""
 
     async def _read_loop(self) -> None:
         """Read until the connection ends; close the connection if reading ends first.

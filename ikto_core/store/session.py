@@ -59,11 +59,13 @@ class Session:
     """An open connection. A request that the server denies fails at once, with the server's message."""
 
     def __init__(self, client: Client, inbox: str) -> None:
+        self.source = ""  # the address of this host that the connection is bound to; empty: unknown
         self._client = client
         self._inbox = inbox
         self._reply_numbers = count(1)
         self._waiting: dict[str, tuple[str, asyncio.Queue[Answer]]] = {}  # by reply subject: request subject, answers
         self._closed = asyncio.Event()
+        self._end_reason = ""  # why this side ended the session; empty: it did not
         self._subscribed: set[str] = set()  # subjects, in lower case
         self._denials: set[str] = set()  # the server's denial messages (nats-py converts them to lower case)
 
@@ -192,12 +194,17 @@ class Session:
 
     async def on_closed(self) -> None:
         """End all pending requests; called by nats-py, once."""
+        self.end()
+
+    def end(self, reason: str = "") -> None:
+        """End the session and all pending requests; whoever dialled it closes the connection."""
+        self._end_reason = self._end_reason or reason
         self._closed.set()
         for _, answers in self._waiting.values():
             answers.put_nowait(self._closed_error())
 
     def _closed_error(self) -> SessionClosedError:
-        reason = str(self._client.last_error or "").removeprefix("nats: ").strip("'").lower()
+        reason = self._end_reason or str(self._client.last_error or "").removeprefix("nats: ").strip("'").lower()
         return SessionClosedError(f"the connection to NATS was closed{': ' if reason else ''}{reason}")
 
 

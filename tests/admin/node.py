@@ -69,7 +69,8 @@ class Node:
     async def claim(self) -> None:
         claimed = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            keeping = tasks.create_task(self.controller.keep(self.bucket, "192.0.2.1", claimed.set))
+            self.controller.advertise(("192.0.2.1",))
+            keeping = tasks.create_task(self.controller.keep(self.bucket, claimed.set))
             await claimed.wait()
             keeping.cancel()
 

@@ -86,7 +86,7 @@ async def test_an_address_taken_meanwhile_is_removed_although_the_leader_does_no
     two_peers.faults.fail_reads = 10**9
     with pytest.raises((NatsError, AddressInUseError)):
         async with asyncio.timeout(60):
-            await node.controller.keep(two_peers, "192.0.2.1", lambda: None)
+            await node.controller.keep(two_peers, lambda: None)
     assert await node.device_addresses() == set()
 
 

@@ -162,7 +162,8 @@ class Machine:
 
     def _connect(self) -> None:
         self._phase = Phase.ON
-        keeping = self._controller.keep(self, "192.0.2.1", partial(setattr, self, "_keep_trying", True))
+        self._controller.advertise(("192.0.2.1",))
+        keeping = self._controller.keep(self, partial(setattr, self, "_keep_trying", True))
         self._stepper = Stepper(keeping, self._loop)
         self._stepper.resume()
 

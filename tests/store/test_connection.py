@@ -133,3 +133,27 @@ async def test_a_stopped_connection_dials_no_more_even_if_a_task_group_swallowed
     task.cancel()
     assert await ends_soon(task)
     assert connection.stats.sessions == 1
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_session_ends_at_once_when_its_source_address_is_gone(shared_server: NatsServer, gone: bool) -> None:
+    connection, asked = connection_to(shared_server.url), list[str]()
+
+    def has_address(address: str) -> bool:
+        asked.append(address)
+        return not gone
+
+    async def use(session: Session) -> None:
+        connection.end_session_without(has_address)
+        if gone:
+            with pytest.raises(NatsError, match=r"no longer has the address 127\.0\.0\.1"):
+                await session.request("nobody.answers")
+        else:
+            await session.subscribe("anything", lambda _: None)
+        connection.stop()
+        raise NatsError("the end")
+
+    async with asyncio.timeout(60):
+        await connection.run(use)
+        connection.end_session_without(has_address)  # there is no session
+    assert asked == ["127.0.0.1"]

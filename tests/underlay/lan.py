@@ -18,6 +18,8 @@ ip route add default via 10.1.0.1
 ip route add default via 2001:db8:1::1
 """
 
+IPV4_LAN = "\n".join(line for line in LAN.splitlines() if "2001:" not in line)
+
 BRIDGE = """
 ip link add lan1 type bridge
 ip address add 10.7.0.1/24 dev lan1

@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ikto_core.errors import ConfigError
-from ikto_core.underlay.paths import Link, Route, advertise_address, choose_address, host_name
+from ikto_core.underlay.monitor import UnderlayMonitor
+from ikto_core.underlay.paths import Link, Route, choose_addresses
+from ikto_core.underlay.routes import host_name
 from ikto_core.values.addressing import Prefix
-from tests.underlay.lan import BRIDGE, LAN, run_on_host
+from tests.underlay.lan import BRIDGE, IPV4_LAN, LAN, run_on_host
 
+BOTH = "10.1.0.2 2001:db8:1::2"
 MESH = Prefix.parse("fd10::/16")
 IFNAME = "wg0"
 
@@ -28,8 +31,8 @@ def route(source: str | None, name: str = "route to it") -> Route:
     return Route(name, None if source is None else ip_address(source))
 
 
-def chosen(*sources: str | None, links: tuple[Link, ...] = (ETH0, LO)) -> str:
-    return choose_address([route(source) for source in sources], links, MESH, IFNAME)
+def chosen(*sources: str | None, links: tuple[Link, ...] = (ETH0, LO)) -> tuple[str, ...]:
+    return choose_addresses([route(source) for source in sources], links, MESH, IFNAME)
 
 
 def refusal(*sources: str | None, links: tuple[Link, ...] = (ETH0, LO)) -> str:
@@ -45,7 +48,7 @@ def refusal(*sources: str | None, links: tuple[Link, ...] = (ETH0, LO)) -> str:
 
 @pytest.mark.parametrize("source", ["10.1.0.2", "2001:db8:1::2", "10.9.0.1"])
 def test_an_ordinary_address_is_used_even_on_the_loopback_interface(source: str) -> None:
-    assert chosen(source) == source
+    assert chosen(source) == (source,)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def test_an_address_of_a_guest_or_mesh_link_is_refused_with_the_link_name(ifname
     ("ifname", "kind"), [("eth0", "veth"), ("bond0", "bond"), ("eth0.7", "vlan"), ("lan", "dummy")]
 )
 def test_an_address_of_any_other_kind_of_link_is_used(ifname: str, kind: str) -> None:
-    assert chosen("10.2.0.1", links=(Link(ifname, kind, frozenset({OTHER})),)) == "10.2.0.1"
+    assert chosen("10.2.0.1", links=(Link(ifname, kind, frozenset({OTHER})),)) == ("10.2.0.1",)
 
 
 def test_an_address_on_both_a_bridge_and_an_ordinary_link_is_refused() -> None:
@@ -101,16 +104,21 @@ def test_an_address_on_both_a_bridge_and_an_ordinary_link_is_refused() -> None:
 
 def test_the_error_lists_each_reason_once_and_missing_routes() -> None:
     with pytest.raises(ConfigError) as caught:
-        choose_address([*map(route, ("::1", "::1")), route(None, "default IPv4 route")], (LO,), MESH, IFNAME)
+        choose_addresses([*map(route, ("::1", "::1")), route(None, "default IPv4 route")], (LO,), MESH, IFNAME)
     reasons = "::1 is reachable from this host only; no default IPv4 route"
     assert str(caught.value) == f"advertise_address: found no address that peers can reach: {reasons}"
 
 
-@given(st.lists(st.sampled_from(["10.1.0.2", "2001:db8:1::2", "127.0.0.1", "fe80::1", "fd10::1", "10.3.0.1", None])))
-def test_the_first_usable_address_is_chosen_at_any_position(sources: list[str | None]) -> None:
-    good = [source for source in sources if source in ("10.1.0.2", "2001:db8:1::2")]
+@given(
+    st.lists(
+        st.sampled_from(["10.1.0.2", "10.9.0.1", "2001:db8:1::2", "127.0.0.1", "fe80::1", "fd10::1", "10.3.0.1", None])
+    )
+)
+def test_the_first_usable_address_of_each_family_is_chosen_at_any_position(sources: list[str | None]) -> None:
+    good = [source for source in sources if source in ("10.1.0.2", "10.9.0.1", "2001:db8:1::2")]
     if good:
-        assert chosen(*sources) == good[0]
+        families = {":" in source: source for source in reversed(good)}
+        assert chosen(*sources) == tuple(families[family] for family in dict.fromkeys(":" in source for source in good))
     else:
         refusal(*sources)
 
@@ -118,12 +126,15 @@ def test_the_first_usable_address_is_chosen_at_any_position(sources: list[str | 
 # -- on a real host ----------------------------------------------------------------------------------------------------
 
 PROBE = """
-import asyncio, sys
-from ikto_core.values.addressing import Prefix
-from ikto_core.underlay.paths import advertise_address
+import asyncio, sys, structlog
 from ikto_core.errors import ConfigError
+from ikto_core.underlay.monitor import UnderlayMonitor
+from ikto_core.values.addressing import Prefix
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+monitor = UnderlayMonitor(None, Prefix.parse("fd10::/16"), "wg0")
 try:
-    print(asyncio.run(advertise_address(sys.argv[1], Prefix.parse("fd10::/16"), "wg0")))
+    asyncio.run(monitor.connected(sys.argv[1], keep_trying=False))
+    print(*monitor.found.addresses)
 except ConfigError as error:
     print(error)
 """
@@ -141,7 +152,6 @@ def ask() -> Ask:
     ("server", "source"),
     [
         ("nats://10.1.0.9:4222", "10.1.0.2"),
-        ("tls://[2001:db8:1::9]:4222", "2001:db8:1::2"),
         ("nats://10.1.0.2", "10.1.0.2"),
         ("nats://10.5.0.2", "10.5.0.1"),  # the other end of a point-to-point link
         ("nats://[::ffff:10.5.0.2]", "10.5.0.1"),
@@ -150,14 +160,23 @@ def ask() -> Ask:
 def test_in_a_container_the_source_address_of_the_route_to_the_server_is_advertised(
     ask: Ask, server: str, source: str
 ) -> None:
-    assert ask(LAN, server) == source
+    assert ask(IPV4_LAN, server) == source
+
+
+def test_a_host_with_both_families_advertises_both_and_that_of_the_server_first(ask: Ask) -> None:
+    assert ask(LAN, "nats://10.1.0.9:4222") == BOTH
+    assert ask(LAN, "tls://[2001:db8:1::9]:4222") == "2001:db8:1::2 10.1.0.2"
+
+
+def test_a_family_without_a_default_route_is_not_advertised_beside_that_of_the_server(ask: Ask) -> None:
+    assert ask(f"{LAN}\nip -6 route del default", "nats://10.1.0.9:4222") == "10.1.0.2"
 
 
 @pytest.mark.parametrize("server", ["nats://127.0.0.1:4222", "nats://[::1]:4222", "nats://localhost:4222"])
 def test_with_the_server_on_this_host_the_source_address_of_the_default_route_is_advertised(
     ask: Ask, server: str
 ) -> None:
-    assert ask(LAN, server) == "10.1.0.2"
+    assert ask(LAN, server) == BOTH
 
 
 def test_a_host_with_ipv6_only_advertises_an_ipv6_address(ask: Ask) -> None:
@@ -166,11 +185,11 @@ def test_a_host_with_ipv6_only_advertises_an_ipv6_address(ask: Ask) -> None:
 
 @pytest.mark.parametrize("name", ["a." * 150, "nats..invalid"])  # invalid, so no resolver is asked
 def test_with_an_unresolvable_server_name_the_default_route_is_used(ask: Ask, name: str) -> None:
-    assert ask(LAN, f"nats://{name}:4222") == "10.1.0.2"
+    assert ask(LAN, f"nats://{name}:4222") == BOTH
 
 
 def test_the_default_route_is_used_instead_of_a_bridge(ask: Ask) -> None:
-    assert ask(LAN + BRIDGE, "nats://10.7.0.9:4222") == "10.1.0.2"
+    assert ask(LAN + BRIDGE, "nats://10.7.0.9:4222") == BOTH
 
 
 def test_a_host_with_only_a_bridge_gets_an_error_that_names_it(ask: Ask) -> None:
@@ -191,7 +210,7 @@ def test_the_mesh_device_is_refused_whatever_its_kind(ask: Ask) -> None:
 
 
 def test_the_default_route_is_used_instead_of_an_address_inside_the_mesh(ask: Ask) -> None:
-    assert ask(f"{LAN}\nip address add fd10::1/16 dev eth0 nodad", "nats://[fd10::2]:4222") == "10.1.0.2"
+    assert ask(f"{LAN}\nip address add fd10::1/16 dev eth0 nodad", "nats://[fd10::2]:4222") == BOTH
 
 
 def test_a_stable_address_is_preferred_to_a_temporary_one(ask: Ask) -> None:
@@ -200,21 +219,21 @@ def test_a_stable_address_is_preferred_to_a_temporary_one(ask: Ask) -> None:
         "ip address replace 2001:db8:1::2/64 dev eth0 mngtmpaddr nodad"
     )
     last = "ip -6 address show dev eth0 temporary | grep -c inet6"
-    assert ask(LAN + temporary, "nats://[2001:db8:1::9]:4222", last) == "2001:db8:1::2\n1"
+    assert ask(LAN + temporary, "nats://[2001:db8:1::9]:4222", last) == "2001:db8:1::2 10.1.0.2\n1"
 
 
 def test_finding_the_address_sends_no_packet(ask: Ask) -> None:
     counters = "awk '/^Udp: [0-9]/ {print $5} /^Udp6OutDatagrams/ {print $2}' /proc/net/snmp /proc/net/snmp6"
-    assert ask(LAN, "nats://127.0.0.1:4222", counters) == "10.1.0.2\n0\n0"
+    assert ask(LAN, "nats://127.0.0.1:4222", counters) == f"{BOTH}\n0\n0"
 
 
 async def test_this_host_never_advertises_a_loopback_address() -> None:
+    monitor = UnderlayMonitor(None, MESH, IFNAME)
     try:
-        found = ip_address(await advertise_address("nats://127.0.0.1:4222", MESH, IFNAME))
+        await monitor.connected("nats://127.0.0.1:4222", keep_trying=False)
     except ConfigError as error:
         assert "127.0.0.1 is reachable from this host only" in str(error)  # noqa: PT017  # correct on a host without a network
-    else:
-        assert not found.is_loopback
+    assert not any(ip_address(address).is_loopback for address in monitor.found.addresses)
 
 
 def test_a_host_has_a_name() -> None:

@@ -16,11 +16,18 @@ ROUTE = Route("route to it", SOURCE, 1500)
 ETH0 = Link("eth0", None, frozenset({SOURCE}), 1500)
 
 PROBE = """
-import asyncio, sys
+import asyncio, sys, structlog
+from ikto_core.underlay.monitor import UnderlayMonitor
 from ikto_core.values.addressing import Prefix
-from ikto_core.underlay.paths import fitting_mtu
-print(asyncio.run(fitting_mtu(sys.argv[1], Prefix.parse("fd10::/16"), "wg0")))
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+monitor = UnderlayMonitor("192.0.2.1", Prefix.parse("fd10::/16"), "wg0")
+asyncio.run(monitor.connected(sys.argv[1], keep_trying=False))
+print(monitor.found.mtu)
 """
+JUMBO = (
+    "ip link add eth1 mtu 9000 type veth peer name far1\nip link set far1 up\n"
+    "ip address add 10.2.0.2/24 dev eth1\nip link set eth1 up"
+)
 SERVER = "nats://10.9.9.9:4222"
 
 
@@ -48,6 +55,15 @@ def test_a_route_that_does_not_lead_to_peers_is_ignored(source: str | None, link
     assert choose_mtu([unusable, ROUTE], [link, ETH0], MESH, "wg0") == 1420
 
 
+def test_the_smallest_of_all_paths_counts() -> None:
+    """As where jumbo frames pass on the way to NATS only."""
+    jumbo = Link("eth1", None, frozenset({ip_address("10.2.0.2")}), 9000)
+    to_server = Route("route to the server", ip_address("10.2.0.2"), 9000)
+    assert choose_mtu([to_server, ROUTE], [jumbo, ETH0], MESH, "wg0") == 1420
+    assert choose_mtu([to_server], [jumbo], MESH, "wg0") == 8920
+    assert choose_mtu([to_server], [jumbo, ETH0], MESH, "wg0", advertised=[str(SOURCE)]) == 1420
+
+
 @pytest.mark.parametrize(
     ("change", "server", "mtu"),
     [
@@ -61,9 +77,23 @@ def test_a_route_that_does_not_lead_to_peers_is_ignored(source: str | None, link
         ("ip link set eth0 mtu 1400", "nats://10.1.0.2:4222", "1320"),
         ("ip -6 route replace default via 2001:db8:1::1 mtu 1410", "nats://[2001:db8:9::9]:4222", "1330"),
         (f"{BRIDGE}\nip link set lan1 mtu 1390", "nats://10.7.0.9:4222", "1310"),
+        (JUMBO, "nats://10.2.0.9:4222", "1420"),
         ("ip link set eth0 down", SERVER, "None"),
     ],
-    ids=["ethernet", "link", "jumbo", "route", "least", "server's", "local", "own address", "ipv6", "bridge", "none"],
+    ids=[
+        "ethernet",
+        "link",
+        "jumbo",
+        "route",
+        "least",
+        "server's",
+        "local",
+        "own address",
+        "ipv6",
+        "bridge",
+        "jumbo to the server",
+        "none",
+    ],
 )
 def test_on_a_real_host_it_follows_route_and_link(change: str, server: str, mtu: str) -> None:
     assert run_on_host(PROBE, f"{LAN}\n{change}", server) == mtu
@@ -72,7 +102,7 @@ def test_on_a_real_host_it_follows_route_and_link(change: str, server: str, mtu:
 def test_has_route_knows_which_endpoints_are_routable() -> None:
     probe = """
 from ikto_core.values.addressing import Endpoint
-from ikto_core.underlay.paths import has_route
+from ikto_core.underlay.routes import has_route
 for host in ("10.1.0.9", "192.0.2.1", "2001:db8:1::9", "2001:db8:9::9", "fe80::1%eth0", "fe80::1%eth7"):
     print(has_route(Endpoint(host, 51820)), end=" ")
 """
