@@ -20,15 +20,15 @@ test: $(DEVELOP) $(PROGRAMS)
 	@echo "make test: ran the tests that ARGS select. Not run: lint, the coverage floor, all other tests (make test)"
 else
 test: $(DEVELOP) $(PROGRAMS) lint  ## lint and the default tests; ARGS="-k name" runs some tests only
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --fail-under=90
 	@echo "make test: passed. Not run; .ci/run runs all of these:"
 	@$(MAKE) --no-print-directory help | grep -E 'make (test-|chaos)'
 endif
 
 test-slow: $(DEVELOP) $(PROGRAMS)  ## the slow tests, and the default ones that try more with IKTO_THOROUGH=1
-	IKTO_THOROUGH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -m "slow or thorough or hypothesis" \
-		-p no:cacheprovider -o timeout=1200
+	IKTO_THOROUGH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -p no:cacheprovider \
+		-m "(slow or thorough or hypothesis or e2e) and not fault and not tunnels and not kernel" -o timeout=1200
 
 test-tunnels: $(DEVELOP) $(PROGRAMS)  ## packets cross the mesh: userspace WireGuard in network namespaces
 	$(BIN)/pytest -m tunnels -p no:cacheprovider

@@ -73,7 +73,7 @@ def test_disk_full_from_the_start(
     mesh: FaultMesh, small_disk: Callable[[AgentProcess], Path], converging: Stopwatch
 ) -> None:
     """The subnet is claimed although the claim can't be saved, and the next start finds it in the bucket."""
-    agent = mesh.agent(start=False, private_address="auto")
+    agent = mesh.agent(start=False, program=("tests.faults.unsaved_device",), private_address="auto")
     filler = fill(small_disk(agent))
     agent.start()
     eventually(lambda: "state not saved" in agent.log_text())
