@@ -1,4 +1,4 @@
-"""`ikto agent` whose fake device goes on when its file can't be written: `python -m tests.faults.unsaved_device agent …`.
+"""`python -m tests.faults.unsaved_device agent …`: `ikto agent` whose fake device does without its file on a full disk.
 
 A real device is not a file, so a full disk does not keep it from being made.
 """
