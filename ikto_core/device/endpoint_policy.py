@@ -80,10 +80,11 @@ def choose_endpoint(
     others = _later_turns(() if history.unwritten else candidates, observed.endpoint) or candidates
     if not others or others[0] == observed.endpoint:
         return EndpointChoice(None, _record(candidates, observed))
-    history = _track_silence(history, observed, at, keepalive=keepalive)
+    unrouted = not has_route(observed.endpoint)
+    history = _track_silence(history, observed, at, keepalive=keepalive, unrouted=unrouted)
     turn_ends = _turn_ends(history)
     session_over = _handshake_age_s(observed, at.epoch) >= HANDSHAKE_RECENT_S
-    obsolete = session_over and (history.unwritten or not has_route(observed.endpoint))
+    obsolete = session_over and (history.unwritten or unrouted)
     if not obsolete and (turn_ends is None or turn_ends > at.monotonic):
         return EndpointChoice(None, history, turn_ends)
     if endpoint := first_routable(others, has_route):
@@ -125,15 +126,18 @@ def _carry_over(
     return history
 
 
-def _track_silence(history: EndpointHistory, observed: PeerState, at: Moment, *, keepalive: bool) -> EndpointHistory:
+def _track_silence(
+    history: EndpointHistory, observed: PeerState, at: Moment, *, keepalive: bool, unrouted: bool
+) -> EndpointHistory:
     """Return the history after a check; it waits, one turn at a time, for a peer that does not answer.
 
     An answer is due if at least the size of a handshake initiation was sent since the last check; keepalives in a live
-    session need no answer. The wait ends with the turn if no answer was due by then.
+    session need no answer. One is also due if the endpoint has no route (`unrouted`): nothing can be sent then. The
+    wait ends with the turn if no answer was due by then.
     """
-    excused = keepalive and 0 <= _handshake_age_s(observed, at.epoch) < HANDSHAKE_RECENT_S
+    excused = keepalive and not unrouted and 0 <= _handshake_age_s(observed, at.epoch) < HANDSHAKE_RECENT_S
     silent = history.received == _received(observed) and not excused
-    answer_due = observed.tx_bytes - history.tx_bytes >= INITIATION_BYTES
+    answer_due = unrouted or observed.tx_bytes - history.tx_bytes >= INITIATION_BYTES
     if silent and history.waiting_since is not None and (answer_due or at.monotonic < history.waiting_since + TURN_S):
         return history
     waiting_since = at.monotonic if silent and answer_due else None

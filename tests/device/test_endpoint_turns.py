@@ -168,3 +168,22 @@ def test_an_endpoint_without_a_route_is_replaced_when_the_session_is_over() -> N
     peer.without_route = {A}
     assert peer.check(60).endpoint is None
     assert peer.check(OVER).endpoint == B
+
+
+@pytest.mark.parametrize("keepalive", [False, True])
+def test_an_endpoint_that_loses_its_route_in_a_live_session_is_replaced_after_a_turn(keepalive: bool) -> None:
+    """As when a host loses one of IPv4 and IPv6. Nothing is sent, so no answer is missing."""
+    peer = CheckedPeer(A, B, shown=observed(A, 0), keepalive=keepalive)
+    peer.check()
+    peer.without_route = {A}
+    assert peer.check(1)[::2] == (None, peer.now + TURN_S)
+    assert peer.check(TURN_S).endpoint == B
+
+
+def test_a_route_that_comes_back_within_the_turn_changes_no_endpoint() -> None:
+    peer = CheckedPeer(A, B, shown=observed(A, 0))
+    peer.check()
+    peer.without_route = {A}
+    peer.check(1)
+    peer.without_route = set()
+    assert peer.check(TURN_S)[::2] == (None, None)
