@@ -1,10 +1,9 @@
 """The backend for kernel WireGuard. It uses netlink only and runs no programs."""
 
 from collections.abc import AsyncIterator, Mapping, Set
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 from msgspec.structs import replace
-from pyroute2 import AsyncIPRoute
 
 from ikto_backends.netlink.attributes import Device, attribute
 from ikto_backends.netlink.decode import decode, decode_peers
@@ -35,14 +34,9 @@ async def open_netlink(context: BackendContext) -> AsyncIterator["NetlinkBackend
     A device is created from the agent's own namespace, so its UDP socket stays there (wireguard.com/netns).
     """
     with closing(GenericNetlink(WIREGUARD)) as wireguard:  # closed after the worker thread, which uses it, has ended
-        async with open_namespace(context.netns) as namespace:
-            with backend_errors(context.ifname, Operation.READ):
-                route, creating_route = await namespace.route(), AsyncIPRoute()
-            with closing(route), closing(creating_route):
-                with backend_errors(context.ifname, Operation.READ):
-                    await route.bind()
-                    await creating_route.bind()
-                yield NetlinkBackend(namespace, Links(namespace, route, creating_route), wireguard)
+        async with open_namespace(context.netns) as namespace, AsyncExitStack() as stack:
+            agents = namespace if context.netns is None else await stack.enter_async_context(open_namespace(None))
+            yield NetlinkBackend(namespace, Links(namespace, agents), wireguard)
 
 
 class NetlinkBackend:

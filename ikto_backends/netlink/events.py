@@ -32,7 +32,7 @@ async def watch(namespace: Namespace, *, receive_bytes: int | None = None) -> As
         options = {} if receive_bytes is None else {"rcvbuf": receive_bytes}
         with closing(await namespace.route(**options)) as route:
             await route.bind(groups=_GROUPS)
-            for event in names.resync([message async for message in await route.get_links()]):
+            for event in names.resync(await namespace.run_route(_links)):
                 yield event
             try:
                 async for event in _events(route, names):
@@ -41,6 +41,10 @@ async def watch(namespace: Namespace, *, receive_bytes: int | None = None) -> As
                 # pyroute2 can't use a socket after an overflow: open another one and list the links again.
                 if getattr(error, "code", None) != ENOBUFS and getattr(error, "errno", None) != ENOBUFS:
                     raise
+
+
+async def _links(route: AsyncIPRoute) -> list[Any]:
+    return [message async for message in await route.get_links()]
 
 
 async def _events(route: AsyncIPRoute, names: "_LinkNames") -> AsyncIterator[DeviceEvent]:

@@ -1,6 +1,6 @@
 """Network links and their addresses, over rtnetlink (pyroute2)."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from errno import EADDRNOTAVAIL, EEXIST, ENODEV
 from functools import partial
@@ -43,62 +43,39 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 class Links:
     """The links of one network namespace. Methods raise pyroute2's NetlinkError or OSError."""
 
-    def __init__(self, namespace: Namespace, route: AsyncIPRoute, creating_route: AsyncIPRoute) -> None:
+    def __init__(self, namespace: Namespace, agents_namespace: Namespace) -> None:
         self._namespace = namespace
-        self._route = route  # a socket in that namespace
-        self._creating_route = creating_route  # a socket in the agent's own namespace
+        self._agents_namespace = agents_namespace  # where links are created from
 
     async def get(self, ifname: str) -> Link | None:
         """Return the link, None if it is absent."""
-        try:
-            (message,) = await self._route.link("get", ifname=ifname)
-        except NetlinkError as error:
-            if error.code == ENODEV:
-                return None
-            raise
-        return Link.of(message)
+        return await self._namespace.run_route(partial(_get, ifname=ifname))
 
     async def create(self, ifname: str) -> bool:
         """Add a WireGuard link; False if a link of any kind has the name."""
-        try:
-            await self._creating_route.link(
-                "add", ifname=ifname, kind=WIREGUARD, **self._namespace.creation_attributes()
-            )
-        except NetlinkError as error:
-            if error.code != EEXIST:
-                raise
+        attributes = self._namespace.creation_attributes()
+        if not await self._agents_namespace.run_route(partial(_add, ifname=ifname, attributes=attributes)):
             if self._namespace.path and await self.get(ifname) is None:  # Linux before 6.15 checks both namespaces
-                raise name_taken_outside(ifname, self._namespace.path) from None
+                raise name_taken_outside(ifname, self._namespace.path)
             return False
         await self._namespace.run(partial(_keep_addresses_when_down, ifname))
         return True
 
     async def delete(self, index: int) -> None:
         """Delete the link if it exists."""
-        try:
-            await self._route.link("del", index=index)
-        except NetlinkError as error:
-            if error.code != ENODEV:
-                raise
+        await self._namespace.run_route(partial(_delete, index=index))
 
     async def set_mtu(self, index: int, mtu: int) -> None:
         """Set the MTU, in bytes."""
-        await self._route.link("set", index=index, mtu=mtu)
+        await self._namespace.run_route(lambda route: route.link("set", index=index, mtu=mtu))
 
     async def set_up(self, index: int, *, up: bool) -> None:
         """Set the link up or down. Linux removes the IPv6 addresses of a link that goes down; they are added again."""
-        before = frozenset() if up else await self.addresses(index)
-        await self._route.link("set", index=index, state="up" if up else "down")
-        if before:
-            await self._add_addresses(index, before - await self.addresses(index))
+        await self._namespace.run_route(partial(_set_up, index=index, up=up))
 
     async def addresses(self, index: int) -> frozenset[Interface]:
         """Return the link's addresses without the IPv6 link-local ones, which the kernel manages."""
-        found = [
-            ip_interface((message.get("local") or message.get("address"), message["prefixlen"]))
-            async for message in await self._route.get_addr(index=index)
-        ]
-        return frozenset(address for address in found if not (address.version == 6 and address.is_link_local))
+        return await self._namespace.run_route(partial(_addresses, index=index))
 
     async def change_addresses(self, index: int, add: Set[Interface], remove: Set[Interface]) -> None:
         """Add addresses, then remove others; addresses in neither set stay.
@@ -107,27 +84,79 @@ class Links:
         those that must stay are added again. An IPv6 address whose prefix length changes is removed before it is
         added.
         """
-        before = await self.addresses(index) if remove else frozenset()
-        changing = {address.ip for address in add}
-        first = {address for address in remove - add if address.ip in changing}
-        await self._remove_addresses(index, first)
-        await self._add_addresses(index, add)
-        await self._remove_addresses(index, remove - first)
-        if remove:
-            wanted = (before | add) - remove
-            await self._add_addresses(index, wanted - await self.addresses(index))
+        await self._namespace.run_route(partial(_change_addresses, index=index, add=add, remove=remove))
 
-    async def _add_addresses(self, index: int, addresses: Set[Interface]) -> None:
-        for address in sorted(addresses, key=str):
-            await self._route.addr("replace", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
 
-    async def _remove_addresses(self, index: int, addresses: Set[Interface]) -> None:
-        for address in sorted(addresses, key=str):
-            try:
-                await self._route.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
-            except NetlinkError as error:
-                if error.code != EADDRNOTAVAIL:  # already removed, perhaps with the primary address of its subnet
-                    raise
+# -- in the thread, each with a socket of its own ----------------------------------------------------------------------
+
+
+async def _get(route: AsyncIPRoute, ifname: str) -> Link | None:
+    try:
+        (message,) = await route.link("get", ifname=ifname)
+    except NetlinkError as error:
+        if error.code == ENODEV:
+            return None
+        raise
+    return Link.of(message)
+
+
+async def _add(route: AsyncIPRoute, ifname: str, attributes: Mapping[str, Any]) -> bool:
+    try:
+        await route.link("add", ifname=ifname, kind=WIREGUARD, **attributes)
+    except NetlinkError as error:
+        if error.code != EEXIST:
+            raise
+        return False
+    return True
+
+
+async def _delete(route: AsyncIPRoute, index: int) -> None:
+    try:
+        await route.link("del", index=index)
+    except NetlinkError as error:
+        if error.code != ENODEV:
+            raise
+
+
+async def _set_up(route: AsyncIPRoute, index: int, *, up: bool) -> None:
+    before = frozenset() if up else await _addresses(route, index)
+    await route.link("set", index=index, state="up" if up else "down")
+    if before:
+        await _add_addresses(route, index, before - await _addresses(route, index))
+
+
+async def _addresses(route: AsyncIPRoute, index: int) -> frozenset[Interface]:
+    found = [
+        ip_interface((message.get("local") or message.get("address"), message["prefixlen"]))
+        async for message in await route.get_addr(index=index)
+    ]
+    return frozenset(address for address in found if not (address.version == 6 and address.is_link_local))
+
+
+async def _change_addresses(route: AsyncIPRoute, index: int, add: Set[Interface], remove: Set[Interface]) -> None:
+    before = await _addresses(route, index) if remove else frozenset()
+    changing = {address.ip for address in add}
+    first = {address for address in remove - add if address.ip in changing}
+    await _remove_addresses(route, index, first)
+    await _add_addresses(route, index, add)
+    await _remove_addresses(route, index, remove - first)
+    if remove:
+        wanted = (before | add) - remove
+        await _add_addresses(route, index, wanted - await _addresses(route, index))
+
+
+async def _add_addresses(route: AsyncIPRoute, index: int, addresses: Set[Interface]) -> None:
+    for address in sorted(addresses, key=str):
+        await route.addr("replace", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+
+
+async def _remove_addresses(route: AsyncIPRoute, index: int, addresses: Set[Interface]) -> None:
+    for address in sorted(addresses, key=str):
+        try:
+            await route.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+        except NetlinkError as error:
+            if error.code != EADDRNOTAVAIL:  # already removed, perhaps with the primary address of its subnet
+                raise
 
 
 def _keep_addresses_when_down(ifname: str) -> None:

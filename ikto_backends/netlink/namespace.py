@@ -1,7 +1,8 @@
 """A worker thread inside the devices' network namespace: it runs blocking calls and opens sockets there."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, closing
 from errno import EINVAL, ENODEV, EPERM
 from fcntl import ioctl
 from functools import partial
@@ -42,6 +43,10 @@ class Namespace:
         if self.path is None:
             return AsyncIPRoute(**options)
         return AsyncIPRoute(fileno=await self.run(_route_socket), **options)
+
+    def run_route(self, use: Callable[[AsyncIPRoute], Coroutine[Any, Any, T]]) -> Awaitable[T]:
+        """Use a pyroute2 socket in the thread, in an event loop there: the kernel may block whoever sends a request."""
+        return self.run(lambda: asyncio.run(_use_route(use)))
 
     def creation_attributes(self) -> dict[str, Any]:
         """Return the attributes that make a link created from the agent's own namespace appear in this one."""
@@ -98,6 +103,12 @@ _REFUSALS = {
     EPERM: ("no permission", "run as root, or with the capability CAP_SYS_ADMIN besides CAP_NET_ADMIN"),
     EINVAL: ("it is not a network namespace", "use a name that `ip netns` lists, or a path such as /proc/PID/ns/net"),
 }
+
+
+async def _use_route(use: Callable[[AsyncIPRoute], Coroutine[Any, Any, T]]) -> T:
+    with closing(AsyncIPRoute()) as route:
+        await route.bind()
+        return await use(route)
 
 
 def _route_socket() -> int:

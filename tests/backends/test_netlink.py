@@ -3,11 +3,14 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import get_ident
+from typing import Any
 
 import pytest
+from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from ikto_backends.netlink import open_netlink
@@ -32,6 +35,35 @@ async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
 async def test_an_absent_device_reads_as_none_and_can_be_deleted(backend: Backend) -> None:
     assert await backend.read(ABSENT) is None
     await backend.delete(ABSENT)
+
+
+@ROOT
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda backend: backend.read(ABSENT),
+        lambda backend: backend.create(ABSENT),
+        lambda backend: backend.apply(ABSENT, DevicePatch(mtu=1400, up=True)),
+        lambda backend: backend.delete("lo"),
+    ],
+)
+async def test_no_call_sends_to_the_kernel_from_the_event_loop(
+    backend: Backend, call: Callable[[Backend], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel works in the thread that sends, and may block it: then the event loop would stop."""
+    threads: list[int] = []
+
+    async def link(self: AsyncIPRoute, *arguments: Any, **named: Any) -> Any:
+        threads.append(get_ident())
+        return await original(self, *arguments, **named)
+
+    original = AsyncIPRoute.link
+    monkeypatch.setattr(AsyncIPRoute, "link", link)
+    with suppress(BackendError):
+        await call(backend)
+    await backend.delete(ABSENT)
+    assert threads
+    assert get_ident() not in threads
 
 
 @ROOT
