@@ -99,7 +99,6 @@ class Agent:
         self._backend = backend
         self._underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name, fwmark=config.fwmark)
         self._underlay.on_change = self._use_underlay
-        self._underlay.on_move = lambda: self._probe(self._reconciler.recent_sessions())
         endpoints = EndpointTracker(
             persistent_keepalive=config.persistent_keepalive, has_route=self._underlay.reaches, mesh=config.mesh
         )
@@ -107,6 +106,7 @@ class Agent:
         self._reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits, own_key=public_key)
         self._reconciler.on_pass = self._report_ready
         self._reconciler.on_contact = self._probe
+        self._underlay.on_move = self._reconciler.renew_endpoints
         self._prober = Prober(lambda: self._reconciler.private_address, config.netns)
         self._state_file = StateFile(config.state_path())
         self._snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))

@@ -11,7 +11,7 @@ from ikto_core.device.diff import diff, diff_peers, drift, has_lost_peers, patch
 from ikto_core.device.endpoint_policy import EndpointChoice, Moment
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
-from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerSpec, PeerState
+from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 from ikto_core.device.removal_brake import RemovalBrake
 from ikto_core.device.sessions import SessionMemory
 from ikto_core.device.stalled import StallTracker
@@ -59,6 +59,7 @@ class DevicePasses:
         self._shown: dict[PublicKey, PeerState] = {}  # the peers on the device, as last read and written
         self._own_peers: set[PublicKey] = set()  # peers that Ikto has put on the device
         self.created = False  # this run has created the device
+        self.endpoints_to_renew: Set[PublicKey] = frozenset()  # of these peers, at the next pass
         self.hold_next_keys = True  # put announced next keys on the device: the bucket is not followed
 
     def begin_restoring(self) -> None:
@@ -126,6 +127,20 @@ class DevicePasses:
             self.stats.kicks += len(kicked)
             self._to_contact |= to_contact
             log.info("kicked peers without an answer", ifname=self._ifname, peers=len(kicked))
+
+    async def renew_endpoints(self) -> None:
+        """Write the endpoints of `endpoints_to_renew` again as the device has them, and contact these peers.
+
+        wireguard-go sends to an endpoint from the address at which it was last reached, also if the host has lost it,
+        until the endpoint is written or no answer came for 15 s (expiredNewHandshake in its timers.go).
+        """
+        keys = self.endpoints_to_renew
+        shown = await read_peers(self._backend, self._ifname, keys) if keys else {}
+        patches = [PeerPatch(public_key=key, endpoint=peer.endpoint) for key, peer in shown.items() if peer.endpoint]
+        if patches:
+            await self._backend.apply(self._ifname, DevicePatch(peers=tuple(patches)))
+        self._to_contact |= shown.keys()
+        self.endpoints_to_renew -= keys
 
     async def _read_or_create(self) -> DeviceState:
         state = await self._backend.read(self._ifname)

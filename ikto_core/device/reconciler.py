@@ -25,8 +25,7 @@ from ikto_core.values.keys import PrivateKey, PublicKey
 FULL_PASS_EVERY_S = 60.0
 """Interval of the full passes that nothing else requests, which repair and report drift."""
 
-FIRST_RETRY_S = 0.5
-LONGEST_RETRY_S = 30.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 
 PASS_OVERDUE_S = 600.0
 """A pass is tried every FULL_PASS_EVERY_S at least, and takes minutes only if several calls reach their limits."""
@@ -48,14 +47,13 @@ class Reconciler:
     ) -> None:
         self.ifname = ifname
         self.brake = RemovalBrake(limits or BrakeLimits())
-        self.shown_revision: int | None = None  # the bucket's revision that the device shows; None: none yet
+        self.shown_revision: int | None = None  # the bucket's revision that the device shows
         self.in_sync = asyncio.Event()  # set once the device has shown a complete view
         self.shows_target = False  # the device has shown the present target
         self.failure = ""  # why the last pass failed; empty: it succeeded
         self.hint = ""  # what to do about the failure
         self.on_pass: Callable[[DeviceSpec], None] = lambda _: None  # called with the target after each pass
-        self.on_contact: Callable[[Set[PublicKey]], None] = lambda _: None
-        """Called with the peers to contact: kicked ones, and those that had a session before the device was lost."""
+        self.on_contact: Callable[[Set[PublicKey]], None] = lambda _: None  # called with peers that need a new session
         self._backend = backend
         self._passes = DevicePasses(
             backend,
@@ -127,9 +125,8 @@ class Reconciler:
         With `restoring`, passes write only what the device has lost: see `diff.restoration`.
         """
         self._target, self._revision = Target(base, peers, restoring), revision
-        self.shows_target = False
+        self.shows_target, self._changes_expected = False, True
         self._passes.begin_restoring()
-        self._changes_expected = True
         self.request_full_pass()
 
     def set_mtu(self, mtu: int) -> None:
@@ -162,6 +159,11 @@ class Reconciler:
         """Return the peers that had a session lately, on this device or on one before it."""
         return self._passes.sessions.recent(time.time())
 
+    def renew_endpoints(self) -> None:
+        """Contact the peers with a recent session from this host's new address, with their endpoints written again."""
+        self._passes.endpoints_to_renew |= self.recent_sessions()
+        self._wake.set()
+
     def restore_sessions(self, peers: Iterable[PublicKey]) -> None:
         """Record that these peers had a session lately: they had one when an earlier run ended."""
         self._passes.sessions.restore(peers, time.time())
@@ -175,10 +177,9 @@ class Reconciler:
 
     def release_removals(self) -> int:
         """Apply all pending removals at the next pass; return how many there are."""
-        pending = len(self.brake.pending)
         self.brake.release()
         self.request_full_pass()
-        return pending
+        return len(self.brake.pending)
 
     async def run(self) -> None:
         """Reconcile whenever there is something to do, and every FULL_PASS_EVERY_S, until cancelled."""
@@ -189,20 +190,18 @@ class Reconciler:
                 await self.reconcile()
                 retry_s = FIRST_RETRY_S
             except BackendError as error:
-                what = {"ifname": self.ifname, "error": str(error), "hint": error.hint}
-                log.warning("sync failed", **what, next_try_in_s=retry_s)
+                log.warning("sync failed", ifname=self.ifname, error=str(error), hint=error.hint, next_try_in_s=retry_s)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LONGEST_RETRY_S)
 
     async def _wait_until_due(self) -> None:
         """Wait for something to do; a full pass is due every FULL_PASS_EVERY_S, even if other passes never stop."""
-        loop = asyncio.get_running_loop()  # its clock is time.monotonic
-        with suppress(TimeoutError):
+        with suppress(TimeoutError):  # the event loop's clock is time.monotonic
             async with asyncio.timeout_at(min(self._next_check_at, self._passes.kicker.next_check_at)):
                 await self._wake.wait()
         self._wake.clear()
-        if loop.time() >= self._next_check_at:
-            self._next_full_pass_at = loop.time() + FULL_PASS_EVERY_S
+        if (now := time.monotonic()) >= self._next_check_at:
+            self._next_full_pass_at = now + FULL_PASS_EVERY_S
             self._full_pass_due = True
 
     @property
@@ -231,8 +230,8 @@ class Reconciler:
                 raise
             finally:
                 self._last_pass_at = time.monotonic()
-            self.shown_revision, self.failure, self.hint = revision, "", ""
-            self.shows_target = self._target is target
+            self.shown_revision, self.shows_target = revision, self._target is target
+            self.failure = self.hint = ""
             if revision is not None:
                 self.in_sync.set()
                 self.on_pass(target.base)
@@ -247,4 +246,5 @@ class Reconciler:
             await self._passes.full_pass(target, lambda: expected or self._changes_expected or bool(self._changed))
         elif changed:
             await self._passes.quick_pass(target, changed)
+        await self._passes.renew_endpoints()
         await self._passes.kick()

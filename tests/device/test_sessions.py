@@ -6,16 +6,18 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
-from ikto_core.device.model import DevicePatch, PeerState
+from ikto_core.device.model import DevicePatch, PeerPatch, PeerState
 from ikto_core.device.sessions import SessionMemory
 from ikto_core.errors import BackendError
 from ikto_core.testing.devices import public_key_of
+from ikto_core.values.addressing import Endpoint
 from ikto_core.values.keys import PublicKey
 from tests.device.reconciling import WG, Scene, mesh
 
 A, B = public_key_of(1), public_key_of(2)
 NEVER = PeerState(public_key=A)
 NOW = 1_000_000.0
+ROAMED = Endpoint("198.51.100.7", 40000)
 
 
 def test_a_peer_is_remembered_for_as_long_as_its_session_may_be_used() -> None:
@@ -90,6 +92,32 @@ async def test_a_pass_that_fails_half_way_contacts_the_lost_sessions_once_it_is_
     with pytest.raises(BackendError):
         await scene.reconcile()
     assert contacted == set()
+    await scene.reconcile()
+    assert contacted == {A}
+
+
+async def test_a_host_that_moved_writes_the_endpoints_of_sessions_as_they_are_and_contacts_these_peers() -> None:
+    scene = await scene_with_a_session()
+    scene.tamper(DevicePatch(peers=(PeerPatch(public_key=A, endpoint=ROAMED),)))
+    contacted: set[PublicKey] = set()
+    scene.reconciler.on_contact = contacted.update
+    scene.reset_counts()
+    scene.reconciler.renew_endpoints()
+    for _ in range(2):  # once only
+        await scene.reconcile()
+    assert scene.patches == [DevicePatch(peers=(PeerPatch(public_key=A, endpoint=ROAMED),))]
+    assert contacted == {A}
+    assert scene.host.calls["read"] == 0, "not the whole device"
+
+
+async def test_the_endpoints_of_a_host_that_moved_are_written_later_if_that_fails() -> None:
+    scene = await scene_with_a_session()
+    contacted: set[PublicKey] = set()
+    scene.reconciler.on_contact = contacted.update
+    scene.host.fail_midway(BackendError("half"), after=0)
+    scene.reconciler.renew_endpoints()
+    with pytest.raises(BackendError):
+        await scene.reconcile()
     await scene.reconcile()
     assert contacted == {A}
 
