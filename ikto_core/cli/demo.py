@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, getsignal, signal
 from threading import Event
 
@@ -11,12 +11,13 @@ from rich.live import Live
 
 from ikto_core.admin.views import StatusView
 from ikto_core.cli.logs import log_to_stderr
-from ikto_core.demo.capabilities import BACKENDS, choose, probe_machine
+from ikto_core.demo.answers import FirstAnswers, first_answers
+from ikto_core.demo.capabilities import BACKENDS, Capabilities, choose, probe_machine
 from ikto_core.demo.commands import example_commands, ikto
 from ikto_core.demo.leftovers import remove_leftovers
-from ikto_core.demo.mesh import first_claim, read_statuses, running_mesh
+from ikto_core.demo.mesh import read_statuses, running_mesh
 from ikto_core.demo.pings import Pair, ping, rounds
-from ikto_core.demo.screen import console, matrix, progress, summary
+from ikto_core.demo.screen import console, first_answer_matrix, progress, round_trip_matrix, summary
 from ikto_core.errors import IktoError
 from ikto_core.lab.hosted import HostedMesh, converged
 
@@ -33,8 +34,8 @@ def demo(nodes: int, timeout: int, backend: str | None, *, keep: bool) -> None:
 
     As root the tunnels are real: each node runs in its own network namespace, and pings every other node over the
     mesh. Without root, everything runs on this machine's loopback interface and no packets are sent. Nothing else on
-    this machine is changed, and everything is removed afterwards. Exits with 0 only if every device has every peer and
-    every ping was answered.
+    this machine is changed, and everything is removed afterwards. Exits with 0 only if every device has every peer,
+    every node has had an answer from every other, and every ping was answered.
     """
     log_to_stderr("error", as_json=False)
     stop = _stop_on_signals()
@@ -43,16 +44,14 @@ def demo(nodes: int, timeout: int, backend: str | None, *, keep: bool) -> None:
     capabilities = choose(probe_machine(), backend)
     click.echo(capabilities.summary)
     with _unless_stopped(stop), running_mesh(nodes, capabilities.backend) as mesh:
-        statuses = _watch(mesh, time.monotonic() + timeout, stop)
-        took_s = time.time() - first_claim(mesh)
-        console().print(summary(statuses, took_s, mesh.server.url))
+        statuses = _converge(mesh, capabilities, time.monotonic() + timeout, stop)
         lost = _ping(mesh, statuses, stop) if capabilities.real else []
         if keep:
             _keep_running(mesh, stop)
         else:
             click.echo(f"To keep the mesh running and try commands on it: {ikto()} demo --keep")
     if lost:
-        raise IktoError(f"lost pings: {', '.join(lost)}", hint="use demo --keep to investigate")
+        raise IktoError(f"lost pings: {_listed(lost)}", hint="use demo --keep to investigate")
 
 
 def _stop_on_signals() -> Event:
@@ -75,27 +74,51 @@ def _unless_stopped(stop: Event) -> Iterator[None]:
         raise
 
 
-def _watch(mesh: HostedMesh, deadline: float, stop: Event) -> list[StatusView]:
-    """Show the mesh until it has converged. Raises IktoError at the deadline, KeyboardInterrupt if `stop` is set."""
+def _converge(mesh: HostedMesh, capabilities: Capabilities, deadline: float, stop: Event) -> list[StatusView]:
+    """Watch the mesh until it has converged, and show what it is then and how long it took."""
+    with first_answers(mesh) if capabilities.real else nullcontext() as answers:
+        statuses = _watch(mesh, answers, deadline, stop)
+        ended, stored = answers.last if answers else time.time(), mesh.record_times()
+        console().print(summary(statuses, ended - min(stored.values()), mesh.server.url))
+        if answers and len(statuses) > 1:
+            names = [status.name for status in statuses]
+            shown = first_answer_matrix(names, answers.since_records(statuses, stored))
+            console(len(names)).print(shown)
+    return statuses
+
+
+def _watch(mesh: HostedMesh, answers: FirstAnswers | None, deadline: float, stop: Event) -> list[StatusView]:
+    """Show the mesh until it has converged: each device has every peer and, with tunnels, each pair had an answer.
+
+    Raises IktoError at the deadline, KeyboardInterrupt if `stop` is set.
+    """
     names = [node.agent.name for node in mesh.nodes]
-    statuses = read_statuses(mesh)
-    with Live(progress(names, statuses), console=console(), refresh_per_second=20, transient=True) as live:
-        while not converged(statuses):
+    with Live(console=console(), refresh_per_second=20, transient=True) as live:
+        while True:
+            statuses = read_statuses(mesh)
+            if answers:
+                answers.ask(statuses)
+            missing = answers.missing if answers else None
+            live.update(progress(names, statuses, missing))
+            if converged(statuses) and not missing:
+                return [status for status in statuses if status is not None]
             if time.monotonic() > deadline:
-                raise IktoError("the mesh did not converge in time", hint=_laggards(names, statuses))
+                raise IktoError("the mesh did not converge in time", hint=_laggards(names, statuses, missing or ()))
             if stop.wait(POLL_EVERY_S):
                 raise KeyboardInterrupt
-            statuses = read_statuses(mesh)
-            live.update(progress(names, statuses))
-    return [status for status in statuses if status is not None]
 
 
-def _laggards(names: Sequence[str], statuses: Sequence[StatusView | None]) -> str:
+def _laggards(names: Sequence[str], statuses: Sequence[StatusView | None], missing: Sequence[Pair]) -> str:
     pairs = zip(names, statuses, strict=True)
-    return ", ".join(f"{name}: {status.state.value if status else 'no answer'}" for name, status in pairs)
+    states = [f"{name}: {status.state.value if status else 'no answer'}" for name, status in pairs]
+    return "; ".join([", ".join(states), *([f"no answer: {_listed(missing)}"] if missing else [])])
 
 
-def _ping(mesh: HostedMesh, statuses: Sequence[StatusView], stop: Event) -> list[str]:
+def _listed(pairs: Sequence[Pair]) -> str:
+    return ", ".join(f"{source} to {target}" for source, target in pairs)
+
+
+def _ping(mesh: HostedMesh, statuses: Sequence[StatusView], stop: Event) -> list[Pair]:
     """Show the matrix while it fills, and return the pairs whose pings were lost.
 
     Raises KeyboardInterrupt if `stop` is set.
@@ -104,13 +127,13 @@ def _ping(mesh: HostedMesh, statuses: Sequence[StatusView], stop: Event) -> list
     addresses = {status.name: status.private_address or "" for status in statuses}
     names, found = list(hosts), dict[Pair, float | None]()
     shown = console(len(names))
-    with Live(matrix(names, found), console=shown, refresh_per_second=20, transient=True) as live:
+    with Live(round_trip_matrix(names, found), console=shown, refresh_per_second=20, transient=True) as live:
         for pairs in rounds(names):
             times = ping([(hosts[source], addresses[target]) for source, target in pairs], stop)
             found |= dict(zip(pairs, times, strict=True))
-            live.update(matrix(names, found))
-    shown.print(matrix(names, found))
-    return [f"{source} to {target}" for (source, target), time_ms in sorted(found.items()) if time_ms is None]
+            live.update(round_trip_matrix(names, found))
+    shown.print(round_trip_matrix(names, found))
+    return [pair for pair, time_ms in sorted(found.items()) if time_ms is None]
 
 
 def _keep_running(mesh: HostedMesh, stop: Event) -> None:

@@ -3,11 +3,8 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import msgspec
 
 from ikto_core.admin.views import StatusView
 from ikto_core.demo.leftovers import prefix, remove_sockets
@@ -15,7 +12,6 @@ from ikto_core.errors import IktoError
 from ikto_core.lab.agent_process import AgentProcess
 from ikto_core.lab.hosted import HostedMesh, hosted_mesh
 from ikto_core.lab.network import THIS_MACHINE, Host, network, run
-from ikto_core.mesh.records import PEER_KEYS
 
 END_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM")
 
@@ -44,13 +40,6 @@ def read_statuses(mesh: HostedMesh) -> list[StatusView | None]:
         if not agent.running:
             raise IktoError(f"{agent.name} ended with exit code {agent.wait()}: {agent.log_text()[-500:]}")
     return [_status(agent) for agent in agents]
-
-
-def first_claim(mesh: HostedMesh) -> float:
-    """Return when the server stored the first record, in seconds since the epoch."""
-    page = mesh.on_bucket(lambda bucket: bucket.page(1))
-    times = [message.time for message in page.messages if message.key.startswith(PEER_KEYS)]
-    return min(msgspec.convert(time, datetime).timestamp() for time in times)
 
 
 def _status(agent: AgentProcess) -> StatusView | None:

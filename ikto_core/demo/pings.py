@@ -4,7 +4,8 @@ import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from itertools import combinations
+from itertools import permutations
+from statistics import median
 from threading import Event
 
 from ikto_core.lab.network import Host
@@ -13,31 +14,26 @@ Pair = tuple[str, str]
 """Source and target."""
 
 RoundTrips = Mapping[Pair, float | None]
-"""The shortest round trip of each pair in milliseconds; None if pings were lost."""
+"""The median round trip of each pair in milliseconds; None if pings were lost."""
 
 AT_ONCE = 50
 ANSWERS = 5
-WITHIN_S = 15  # two peers that start a session at the same moment stall for up to 12 s
-COMMAND = ("ping", "-n", "-q", "-c", str(ANSWERS), "-i", "0.02", "-w", str(WITHIN_S))
+WITHIN_S = 10
+COMMAND = ("ping", "-n", "-c", str(ANSWERS), "-i", "0.02", "-w", str(WITHIN_S))
 
 _POLL_EVERY_S = 0.005
-_SHORTEST = re.compile(r"min/.* = ([0-9.]+)/")
+_TIME = re.compile(r" time=([0-9.]+) ms")
 
 
 def rounds(names: Sequence[str]) -> Iterator[Sequence[Pair]]:
-    """Yield groups of at most AT_ONCE pairs to ping at the same time. Both directions of a pair are never in one group.
-
-    Two peers that ping each other at the same moment both start a session, and the handshakes collide.
-    """
-    forward = list(combinations(names, 2))
-    backward = [(target, source) for source, target in forward]
-    for pairs in (forward, backward):
-        for begin in range(0, len(pairs), AT_ONCE):
-            yield pairs[begin : begin + AT_ONCE]
+    """Yield groups of at most AT_ONCE pairs to ping at the same time."""
+    pairs = list(permutations(names, 2))
+    for begin in range(0, len(pairs), AT_ONCE):
+        yield pairs[begin : begin + AT_ONCE]
 
 
 def ping(targets: Sequence[tuple[Host, str]], stop: Event) -> list[float | None]:
-    """Ping each address from its host, all at the same time; return the shortest round trip of each in milliseconds.
+    """Ping each address from its host, all at the same time; return the median round trip of each in milliseconds.
 
     None: fewer than ANSWERS answers within WITHIN_S seconds. Raises KeyboardInterrupt as soon as `stop` is set.
     """
@@ -46,13 +42,13 @@ def ping(targets: Sequence[tuple[Host, str]], stop: Event) -> list[float | None]
         while any(process.poll() is None for process in pings):
             if stop.wait(_POLL_EVERY_S):
                 raise KeyboardInterrupt
-        return [None if process.returncode else shortest(process.communicate()[0]) for process in pings]
+        return [None if process.returncode else round_trip(process.communicate()[0]) for process in pings]
 
 
-def shortest(output: str) -> float | None:
-    """Return the shortest round trip in the output of `ping`, in milliseconds; None if there is none."""
-    found = _SHORTEST.search(output)
-    return float(found[1]) if found else None
+def round_trip(output: str) -> float | None:
+    """Return the median round trip in the output of `ping`, in milliseconds; None if fewer than ANSWERS came back."""
+    times = [float(time) for time in _TIME.findall(output)]
+    return median(times) if len(times) >= ANSWERS else None
 
 
 @contextmanager
