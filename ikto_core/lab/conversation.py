@@ -7,7 +7,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import pairwise
 from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
@@ -97,10 +96,18 @@ def first_answer_s(questions: Sequence[Question], since: float) -> float | None:
 
 
 def longest_gap_s(questions: Sequence[Question], since: float, until: float) -> float:
-    """Return the longest time without an answered question, by the times at which they were sent."""
-    answered = [sent for sent, answered in questions if answered is not None and since <= sent <= until]
-    times = [since, *answered, until]
-    return max(after - before for before, after in pairwise(times))
+    """Return the longest time without an answer: that one question waited, or that all were lost until the next one.
+
+    Only questions sent between `since` and `until` count. A program that is late with its questions makes no gap.
+    """
+    longest_s, lost_since = 0.0, None
+    for sent, answered in (question for question in questions if since <= question.sent <= until):
+        if answered is None:
+            lost_since = sent if lost_since is None else lost_since
+            continue
+        longest_s = max(longest_s, answered - sent, sent - lost_since if lost_since is not None else 0.0)
+        lost_since = None
+    return longest_s if lost_since is None else max(longest_s, until - lost_since)
 
 
 def lost(questions: Sequence[Question], since: float, until: float) -> int:

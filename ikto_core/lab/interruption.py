@@ -28,8 +28,8 @@ class Interruption(NamedTuple):
     """What an event cost two hosts that ask each other; the worse of both directions."""
 
     lost: int  # questions without an answer
-    gap_s: float  # the longest time without a question that got an answer
-    after_s: float  # the same, from when all that tunnels need was there again
+    gap_s: float  # the longest time without an answer; without any loss the longest round trip
+    after_s: float  # the same of questions sent after all that tunnels need was there again
 
 
 def interruption(node: Party, peer: Party, event: Event, *, both_ways: bool = False) -> Interruption:

@@ -20,9 +20,11 @@ def test_the_first_answer_counts_from_a_time() -> None:
     assert first_answer_s(QUESTIONS, 4.5) is None
 
 
-def test_a_gap_is_a_time_in_which_no_question_was_sent_that_got_an_answer() -> None:
-    assert longest_gap_s(QUESTIONS, 1.0, 5.0) == 2.0
-    assert longest_gap_s(QUESTIONS, 4.0, 9.0) == 5.0
+def test_a_gap_is_the_time_from_the_first_lost_question_to_the_next_answered_one() -> None:
+    assert longest_gap_s(QUESTIONS, 1.0, 4.5) == 1.0
+    assert longest_gap_s(QUESTIONS, 1.0, 9.0) == 4.0, "the last one was never followed by an answer"
+    assert longest_gap_s(QUESTIONS, 2.0, 2.9) == 0.5, "one that waited"
+    assert longest_gap_s([Question(1.0, 1.1), Question(7.0, 7.1)], 0.0, 9.0) == pytest.approx(0.1), "nothing was asked"
     assert lost(QUESTIONS, 1.0, 4.0) == 2
 
 
