@@ -99,7 +99,7 @@ def test_a_node_with_a_claim_says_why_its_device_is_missing_and_makes_it_once_it
         eventually(lambda: node.agent.log_text().count("sync failed") > 1)
         assert any(hint in node.agent.log_text() for hint in HINTS)
         assert (status := status_of(node))
-        assert status.state is AgentState.APPLYING
+        assert status.state is AgentState.DEGRADED
         assert status.device_failure
         assert status.device is None or not status.device.up
     if obstacle not in OF_THE_PROCESS:
