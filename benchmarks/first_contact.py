@@ -32,11 +32,11 @@ ROUND_TRIPS_MS = (0, 40, 200)
 RUNS, BARE_RUNS = 5, 3
 TARGETS = {0: "0.2 / 0.6 s", 40: "0.3 / 0.8 s", 200: "0.9 / 1.5 s"}
 NOTE = """\
-- 0, 40 and 200 ms: round trips between hosts in network namespaces, wireguard-go, a question every 20 ms. The reference is set up by
-  hand with `wg`. First answers are median / worst, from when both records are in the bucket, or both devices have the other as a
-  peer; the ratio is that of the medians. A gap is the longest time without an answer, a round trip at least; "after": once the
-  device has its address, or the host its new one. The node only answers, so that its own packets do not end the gap
-  (docs/first-contact.md)."""
+- 0, 40 and 200 ms: round trips between hosts in network namespaces, wireguard-go, a question every 20 ms. The
+  reference is set up by hand with `wg`. First answers are median / worst, from when both records are in the bucket,
+  or both devices have the other as a peer; the ratio is that of the medians. A gap is the longest time without an
+  answer, a round trip at least; "after": once the device has its address, or the host its new one. The node only
+  answers, so that its own packets do not end the gap (docs/first-contact.md)."""
 
 Ours = Callable[[HostedNode, Sequence[HostedNode]], float]
 Theirs = Callable[[BareNode], float]
