@@ -7,7 +7,7 @@ or `listen,kick`, as Ikto 0.3.0.
 import sys
 from math import inf
 
-from ikto_core.claim import controller
+from ikto_core.claim import listening
 from ikto_core.cli.main import main
 from ikto_core.device.first_contact import FirstContact
 
@@ -15,7 +15,7 @@ from ikto_core.device.first_contact import FirstContact
 def turn_off(what: str) -> None:
     """Turn a part off."""
     if what == "listen":
-        controller.LISTEN_S = -inf
+        listening.LISTEN_S = -inf
     else:
         FirstContact.added = lambda *_: None  # type: ignore[method-assign]
 

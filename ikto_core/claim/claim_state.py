@@ -1,9 +1,8 @@
-"""Whether this node's claim is held, since which revision, and what in the bucket contradicts it. No I/O."""
+"""Whether this node's claim is held, since which revision, and the errors that end it. No I/O."""
 
 from collections.abc import Callable
 
 from ikto_core.claim.claimant import ClonedError
-from ikto_core.claim.policy import Identity, other_records
 from ikto_core.errors import AddressInUseError
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry, MeshView
@@ -18,16 +17,16 @@ class ClaimState:
     """
 
     def __init__(self, on_change: Callable[[str], None] = lambda _: None) -> None:
+        self.claimed_at = 0  # revision at which the own record was first written under this key
         self._on_change = on_change
         self._key = ""  # empty: this run holds no claim
         self._revision = 0  # of the own record
-        self._claimed_at = 0  # revision at which the own record was first written under this key
         self._stream = ""
 
     def held(self, key: str, revision: int, stream: str) -> bool:
         """Note that the record is in the bucket at this revision; return whether the KV key is another than before."""
         moved = self._key != key
-        self._claimed_at = revision if moved else min(revision, self._claimed_at)
+        self.claimed_at = revision if moved else min(revision, self.claimed_at)
         self._key, self._revision, self._stream = key, revision, stream
         if moved:
             self._on_change(key)
@@ -41,15 +40,6 @@ class ClaimState:
     def is_older_than(self, entry: Entry, stream: str) -> bool:
         """Return whether the own record is older than an entry; revisions of different streams can't be compared."""
         return stream != self._stream or entry.revision > self._revision
-
-    def own_records(self, view: MeshView, record: PeerRecord | None, identity: Identity) -> list[str]:
-        """Return the KV keys of this installation's records beside `record`."""
-        return sorted(found.key for found in other_records(view.own_records.values(), record, identity, known=True))
-
-    def clone_records(self, view: MeshView, record: PeerRecord | None, identity: Identity) -> list[str]:
-        """Return the KV keys of records with this node's keys that another installation wrote after this claim."""
-        others = other_records(view.own_records.values(), record, identity, known=False)
-        return sorted(found.key for found in others if found.revision > self._claimed_at)
 
 
 def refuse_clones(keys: list[str]) -> None:

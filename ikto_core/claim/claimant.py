@@ -69,7 +69,7 @@ class Claimant:
         raise NatsError(f"could not claim {record.allowed_ip} in {ATTEMPTS} attempts", hint="see the log; try again")
 
     async def withdraw(self, store: RecordStore, key: str) -> bool:
-        """Delete the record under `key` if it has one of this node's public keys; return whether the key is empty now.
+        """Delete the earlier record under `key` if it has one of this node's keys; return whether the key is empty now.
 
         A record that is written meanwhile stays. Raises NatsError if the bucket can't be read or written.
         """
@@ -82,6 +82,7 @@ class Claimant:
             await store.put(key, None, expected=entry.revision)
         except (RecordError, RevisionConflictError):
             return False
+        log.info("withdrew earlier record", key=key)
         return True
 
 

@@ -1,7 +1,6 @@
 """Claims this node's subnet, guards the claim, and sets the desired state from the bucket or from the snapshot."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from random import Random
 
@@ -11,8 +10,10 @@ from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.claim_state import ClaimState, refuse_clones, refuse_overlap
 from ikto_core.claim.claimant import Claimant, ClonedError
 from ikto_core.claim.desired_state import DesiredState
+from ikto_core.claim.listening import Listening
 from ikto_core.claim.local_node import LocalNode
-from ikto_core.claim.policy import ClaimAction, Identity, decide_claim, draw_identity
+from ikto_core.claim.own_record import OwnRecord
+from ikto_core.claim.policy import ClaimAction, Identity, draw_identity
 from ikto_core.claim.recheck import Recheck
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
@@ -28,16 +29,11 @@ from ikto_core.values.keys import PublicKey
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped all nodes claim again: spread over this time."""
 
-LONGEST_LISTEN_S = 1.0
-LISTEN_S = 0.05
-"""A node that claimed a new address uses it after the time that the claim took (two round trips to NATS) and this time.
-By then the peers that have something to send have read its record and have started their handshakes."""
-
 log = structlog.get_logger(__name__)
 
 
 class ClaimController:
-    """Holds one node's claim. `record` is what the bucket should have for this node; None: no subnet is claimed."""
+    """Holds one node's claim."""
 
     def __init__(
         self,
@@ -49,25 +45,31 @@ class ClaimController:
         candidates: AddressCandidates,
         random: Random,
         on_claim_change: Callable[[str], None] = lambda _: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.record: PeerRecord | None = None
         self.recheck = Recheck()
         self.follower = Follower(self._bucket_changed, random)
         self.next_key_announced = asyncio.Event()  # the record in the bucket announces the next key
-        self.identity = draw_identity(public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
+        identity = draw_identity(public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
+        self._own = OwnRecord(node, saved_claim, identity)
         self._node = node
         self._desired_state = desired_state
         self._saved_claim = saved_claim
         self._candidates = candidates
         self._random = random
-        self._clock = clock
+        self._listening = Listening()
         self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
-        self._advertised: tuple[str, ...] = ()  # where peers reach this host, best first
-        self._has_moved = False  # the record has other addresses now, and was not written yet
-        self._starting = True  # this run has not claimed anything yet
         self._claim_state = ClaimState(on_claim_change)
         desired_state.set_own_keys(saved_claim.other_keys)
+
+    @property
+    def record(self) -> PeerRecord | None:
+        """What the bucket should have for this node; None: no subnet is claimed."""
+        return self._own.record
+
+    @property
+    def identity(self) -> Identity:
+        """The keys and runs by which this node recognises its records."""
+        return self._own.identity
 
     @property
     def has_saved_claim(self) -> bool:
@@ -96,9 +98,8 @@ class ClaimController:
 
     def set_identity(self, identity: Identity) -> None:
         """Write the record with this identity from now on; `next_key_announced` is set once it announces a key."""
-        self.identity = identity
+        self._own.set_identity(identity)
         self._desired_state.set_own_keys(identity.other_keys)
-        self.record = self.record and identity.named(self.record)
         self.recheck.request()
 
     def advertise(self, addresses: tuple[str, ...]) -> None:
@@ -106,9 +107,7 @@ class ClaimController:
 
         Call it before `keep`. It may be called at any time, also without a session with NATS.
         """
-        self._advertised = addresses or self._advertised
-        if self.record and (moved := self._node.moved(self.record, self._advertised)) != self.record:
-            self.record, self._has_moved = moved, True
+        if self._own.advertise(addresses):
             self.recheck.request()
 
     def restore_snapshot(self, snapshot: MeshSnapshot | None) -> None:
@@ -121,10 +120,6 @@ class ClaimController:
             snapshot = None
         if self._saved_claim.address:
             self._desired_state.from_snapshot(snapshot, self._saved_claim.address)
-
-    def forget(self) -> None:
-        """Delete the saved claim: the subnet belongs to another node."""
-        self._saved_claim.forget()
 
     async def keep(self, store: RecordStore, on_claimed: Callable[[], None]) -> None:
         """Claim a subnet, then keep the record in the bucket as it should be, until cancelled.
@@ -163,17 +158,15 @@ class ClaimController:
         if address is None:
             return
         self._show_bucket(None)
-        record = self._node.record(self.identity, address, self._advertised)
-        free = self._decide(record) in {ClaimAction.KEEP, ClaimAction.WRITE}
-        if free and self.view.noncanonical_overlap(record.subnet) is None:
-            self.record = record
+        record = self._own.at(address)
+        if self._own.may_resume(record, self.follower.table, self.view):
+            self._own.record = record
             self._show_bucket(address)
 
     async def _check(self, store: RecordStore) -> None:
         """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs."""
-        at_once, self._has_moved = self._starting or self._has_moved, False
-        await asyncio.sleep(0 if at_once else self._random.uniform(0, RECLAIM_JITTER_S))
-        if not self._starting:
+        await asyncio.sleep(0 if self._own.is_urgent() else self._random.uniform(0, RECLAIM_JITTER_S))
+        if not self._own.starting:
             refuse_clones(self._clone_records())
         await self._claim(store)
 
@@ -181,8 +174,8 @@ class ClaimController:
         """Claim the first address that is free; the present one comes first."""
         refusal: AddressInUseError | None = None
         for address in self._candidates.addresses(self.view):
-            record = self._node.record(self.identity, address, self._advertised)
-            began_s = self._clock()
+            record = self._own.at(address)
+            self._listening.claim_begins()
             try:
                 revision = await self._claim_one(store, record)
             except ClonedError:
@@ -190,43 +183,25 @@ class ClaimController:
             except AddressInUseError as error:
                 log.error("address in use", private_address=address, reason=str(error), hint=error.hint)
                 refusal = refusal or error
-                if self._claims(record.key):
+                if self._own.has_key(record.key):
                     self._release()
             else:
-                listen_s = min(self._clock() - began_s, LONGEST_LISTEN_S) + LISTEN_S
-                await self._use(store, address, record, revision, listen_s=listen_s)
+                await self._use(store, address, record, revision)
                 return
         raise self._candidates.none_left(self.view, refusal)
 
     async def _claim_one(self, store: RecordStore, record: PeerRecord) -> int:
         """Claim one subnet; return the record's revision."""
         refuse_overlap(self.view, record)
-        self._save_instance()
+        self._own.save_instance(self.view)
         was_claimed = self._saved_claim.is_of(record.subnet)
-        revision = await self._claimant.claim(store, record, starting=self._starting, was_claimed=was_claimed)
-        self._starting = False
+        revision = await self._claimant.claim(store, record, starting=self._own.starting, was_claimed=was_claimed)
+        self._own.starting = False
         return revision
 
-    def _save_instance(self) -> None:
-        """Save this run's id and those of the records that it takes over, before the first write.
-
-        After a crash the next run then recognises each of them as its own. This is done only once: otherwise two copies
-        that start at the same time would save each other's ids.
-        """
-        if self.identity.instance not in self._saved_claim.instances:
-            found = {accepted.record.instance for accepted in self.view.own_records.values()}
-            self.identity = self.identity.after(found)
-            self._saved_claim.add_instance(self.identity.instance, found)
-
-    async def _use(
-        self, store: RecordStore, address: str, record: PeerRecord, revision: int, *, listen_s: float
-    ) -> None:
-        """Use a claimed subnet: save the claim, give the device the address, withdraw earlier records.
-
-        The device gets the address `listen_s` later. Until then it answers peers and sends nothing of its own: two
-        nodes that send first within a round trip discard each other's handshake (docs/first-contact.md).
-        """
-        self.record = record
+    async def _use(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
+        """Use a claimed subnet: save the claim, listen, give the device the address, withdraw earlier records."""
+        self._own.record = record
         moved = self._claim_state.held(record.key, revision, self.follower.stream)
         if record.next_public_key:
             self.next_key_announced.set()
@@ -235,22 +210,19 @@ class ClaimController:
             self._saved_claim.save(address)
         if self.subnet != record.subnet:
             try:
-                await asyncio.sleep(listen_s)
+                await self._listening.pause()
             finally:  # also if the session with NATS ends meanwhile; not if the claim was lost
-                if self._claims(record.key):
+                if self._own.has_key(record.key):
                     self._show_bucket(address)
         self._check_own_record()  # a write that the follower has not seen yet may have been lost again already
         if self.recheck.is_requested:
             self.follower.wake()
-        for key in self._own_records():
-            log.info("withdrew earlier record", key=key, gone=await self._claimant.withdraw(store, key))
-
-    def _claims(self, key: str) -> bool:
-        return self.record is not None and self.record.key == key
+        for key in self._own.earlier_records(self.view):
+            await self._claimant.withdraw(store, key)
 
     def _release(self) -> None:
         """Stop using the address at once, before another one is claimed: it belongs to another node now."""
-        self.record = None
+        self._own.record = None
         self._claim_state.released()
         self.next_key_announced.clear()
         self._show_bucket(None)
@@ -266,21 +238,13 @@ class ClaimController:
         """Request a recheck unless the bucket has this node's record, up to date, and no other with its key."""
         if self.record is None:
             return ClaimAction.KEEP
-        action = self._decide(self.record)
-        if action is not ClaimAction.KEEP or self._own_records() or self._clone_records():
+        action = self._own.decide(self.record, self.follower.table)
+        if action is not ClaimAction.KEEP or self._own.earlier_records(self.view) or self._clone_records():
             self.recheck.request()
         return action
 
-    def _decide(self, record: PeerRecord) -> ClaimAction:
-        """Return what to do about the record that the followed bucket has under the key of `record`."""
-        found, was_claimed = self.follower.table.get(record.key), self._saved_claim.is_of(record.subnet)
-        return decide_claim(found, record, self.identity, starting=self._starting, was_claimed=was_claimed).action
-
-    def _own_records(self) -> list[str]:
-        return self._claim_state.own_records(self.view, self.record, self.identity)
-
     def _clone_records(self) -> list[str]:
-        return self._claim_state.clone_records(self.view, self.record, self.identity)
+        return self._own.clone_records(self.view, self._claim_state.claimed_at)
 
     def _show_bucket(self, address: str | None) -> None:
         self._desired_state.from_bucket(self.follower.table, self.follower.revision, address)

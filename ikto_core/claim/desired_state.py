@@ -62,9 +62,8 @@ class DesiredState:
         self._build_view(snapshot.entries if snapshot else {}, address)
         if snapshot:  # without one nothing is known of the mesh
             self._event_hub.set_view(self.view)
-        revision = snapshot.revision if snapshot else None
-        log.info("restored peers from the snapshot", peers=len(self.view.peers), revision=revision)
-        self._set_target(address, revision)
+            log.info("restored peers from the snapshot", peers=len(self.view.peers), revision=snapshot.revision)
+        self._set_target(address, snapshot.revision if snapshot else None)
 
     def from_bucket(self, table: Mapping[str, Entry], revision: int, address: str | None) -> None:
         """Show the bucket as of this revision; `address` None: this node has none, and the device gets none."""

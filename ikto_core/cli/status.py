@@ -106,10 +106,14 @@ def _peers(view: StatusView) -> str:
         parts.append(f"{len(view.device.peers)} on the device")
         if stalled := sum(peer.stalled for peer in view.device.peers):
             parts.append(f"{stalled} stalled")
-    parts.append(f"{len(view.pending_removals)} pending removal")
+    parts.append(_count(len(view.pending_removals), "pending removal"))
     if view.quarantined:
         parts.append(f"{len(view.quarantined)} quarantined")
     return ", ".join(parts)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _device(device: DeviceView | None) -> str:

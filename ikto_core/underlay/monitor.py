@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ikto_core.errors import ConfigError, NatsError
 from ikto_core.underlay.events import underlay_events
 from ikto_core.underlay.paths import Link, Route, Underlay, choose_addresses, choose_mtu, outer_sources
-from ikto_core.underlay.routes import DEFAULT_ROUTES, Target, has_route, read_links, route_to, targets_of
+from ikto_core.underlay.routes import DEFAULT_ROUTES, LinkReader, Target, has_route, route_to, targets_of
 from ikto_core.values.addressing import Endpoint, Prefix
 
 log = structlog.get_logger(__name__)
@@ -42,6 +42,7 @@ class UnderlayMonitor:
         self._server: tuple[Target, ...] = ()  # the addresses of the NATS server of the last session
         self._last_sources: dict[str, str] = {}  # the last source address of each route, by the route's name
         self._failure: ConfigError | None = None  # why the last look found no address
+        self._links = LinkReader()
         self._look_lock = asyncio.Lock()
 
     def reaches(self, endpoint: Endpoint) -> bool:
@@ -87,7 +88,7 @@ class UnderlayMonitor:
         sources = frozenset(outer_sources(routes, self._mesh).values())
         wanted = {route.source for route in routes if route.source} | set(map(ip_address, self.found.addresses))
         try:
-            links = await read_links(wanted)
+            links = await self._links.read(wanted)
         except ConfigError as error:
             self._note_failure(error)
             return replace(self.found, sources=sources)

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ikto_core.errors import ConfigError
+from ikto_core.underlay.daemon_thread import DaemonThread
 from ikto_core.underlay.paths import Address, Link, Route
 from ikto_core.values.addressing import Endpoint
 
@@ -31,6 +32,9 @@ _MTU_OPTIONS: Mapping[int, tuple[int, int]] = {
     AF_INET: (IPPROTO_IP, 14),  # IP_MTU: linux/in.h
     AF_INET6: (IPPROTO_IPV6, 24),  # IPV6_MTU: linux/in6.h
 }
+
+LINKS_TIMEOUT_S = 5.0
+"""Generous: the kernel answers in milliseconds, unless a link is blocked (decision 16)."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -98,25 +102,40 @@ def has_address(address: str) -> bool:
     return True
 
 
-async def read_links(addresses: Collection[Address]) -> list[Link]:
-    """Return the links that have one of `addresses`. Only those: a host may have thousands, and each takes 0.4 ms.
+class LinkReader:
+    """Reads this host's links in a thread: on a host with a blocked link the kernel does not answer."""
 
-    Raises ConfigError if the interfaces can't be read.
-    """
-    from pyroute2 import AsyncIPRoute, NetlinkError  # noqa: PLC0415  # slow to import
+    def __init__(self) -> None:
+        self._thread = DaemonThread("links")
 
-    try:
-        async with AsyncIPRoute() as netlink:  # on a point-to-point link `address` is the remote end
-            assigned = [
-                (message["index"], ip_address(message.get("local") or message.get("address")))
-                async for message in await netlink.get_addr()
-            ]
-            wanted = {index for index, address in assigned if address in addresses}
-            found = [message for index in wanted async for message in await netlink.get_links(index)]
-    except (OSError, NetlinkError) as error:
+    async def read(self, addresses: Collection[Address]) -> list[Link]:
+        """Return the links that have one of `addresses`. Only those: a host may have thousands, and each takes 0.4 ms.
+
+        Raises ConfigError if the interfaces can't be read; after LINKS_TIMEOUT_S if the kernel does not answer.
+        """
+        from pyroute2 import NetlinkError  # noqa: PLC0415  # slow to import
+
+        try:
+            return await self._thread.run(lambda: asyncio.run(_read_links(addresses)), LINKS_TIMEOUT_S)
+        except TimeoutError:
+            why = f"the kernel has not answered for {LINKS_TIMEOUT_S:g} s"
+        except (OSError, NetlinkError) as error:
+            why = str(error)
         raise ConfigError(
-            f"advertise_address: this host's interfaces can't be read: {error}", hint="set advertise_address"
-        ) from error
+            f"advertise_address: this host's interfaces can't be read: {why}", hint="set advertise_address"
+        )
+
+
+async def _read_links(addresses: Collection[Address]) -> list[Link]:
+    from pyroute2 import AsyncIPRoute  # noqa: PLC0415  # slow to import
+
+    async with AsyncIPRoute() as netlink:  # on a point-to-point link `address` is the remote end
+        assigned = [
+            (message["index"], ip_address(message.get("local") or message.get("address")))
+            async for message in await netlink.get_addr()
+        ]
+        wanted = {index for index, address in assigned if address in addresses}
+        found = [message for index in wanted async for message in await netlink.get_links(index)]
     return [
         Link(
             ifname=message.get("ifname"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.claim import controller, recheck
+from ikto_core.claim import controller, listening, recheck
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh.records import PeerRecord, decode_record
 from tests.nodes import OWN_KV_KEY, Node, until, until_addressed
@@ -112,7 +112,7 @@ async def test_a_move_while_the_node_still_listens_does_not_cost_it_its_address(
     bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its device gets the address a moment after the claim."""
-    monkeypatch.setattr(controller, "LISTEN_S", 0.2)
+    monkeypatch.setattr(listening, "LISTEN_S", 0.2)
     node = Node(bucket, tmp_path)
     bucket.subscribe(node.controller.follower.receive)
     await node.controller.follower.resync(bucket)

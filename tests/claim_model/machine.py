@@ -77,7 +77,7 @@ class Machine:
         """Make a new agent, which knows only what is on the disk."""
         self._reconciler = Reconciler(self._backend, IFNAME)
         node, key, name = self._node(), self._spec.private_key, self._spec.name
-        saved_claim = SavedClaim(node, self._public_key, self._disk)
+        self._saved_claim = saved_claim = SavedClaim(node, self._public_key, self._disk)
         random = CountingRandom(f"{name}, run {self._run}")
         self._controller = ClaimController(
             node,
@@ -207,7 +207,7 @@ class Machine:
         """End as `Agent.run` does when its address belongs to another node."""
         self._phase, self._stepper = Phase.STOPPED, None
         if self._controller.has_saved_claim:
-            self._controller.forget()
+            self._saved_claim.forget()
             run_at_once(self._backend.delete(IFNAME))
 
     # -- observation ---------------------------------------------------------------------------------------------------

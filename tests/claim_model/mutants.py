@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from ikto_core.claim import claimant, controller, policy
+from ikto_core.claim import claimant, own_record, policy
 from ikto_core.claim.claimant import Claimant
 from ikto_core.claim.controller import ClaimController
+from ikto_core.claim.own_record import OwnRecord
 from ikto_core.disk.state_file import SavedState
 from tests.claim_model.scenarios import COPIES, COPY_ELSEWHERE, LOST_DISK, MIXED, MOVING, RACE, RESTARTED
 from tests.claim_model.world import Fault, Scenario
@@ -38,7 +39,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
         changed = compile(source.replace(self.text, self.replacement), f"<{self.name}>", "exec")
         made: dict[str, Callable[..., Any]] = {}
         exec(changed, vars(sys.modules[original.__module__]), made)  # noqa: S102 - the project's own source, with a change from MUTANTS
-        users = (claimant, controller) if inspect.ismodule(self.owner) else ()  # they import the function by name
+        users = (claimant, own_record) if inspect.ismodule(self.owner) else ()  # they import the function by name
         for owner in (self.owner, *users):
             monkeypatch.setattr(owner, self.function, made[self.function])
 
@@ -176,8 +177,8 @@ MUTANTS = (
     ),
     Mutant(
         name="the instance is not saved before the first write",
-        owner=ClaimController,
-        function="_save_instance",
+        owner=OwnRecord,
+        function="save_instance",
         text="self._saved_claim.add_instance(self.identity.instance, found)",
         replacement="pass",
         scenario=RESTARTED,
@@ -187,8 +188,8 @@ MUTANTS = (
     ),
     Mutant(
         name="the instances of records taken over are forgotten",
-        owner=ClaimController,
-        function="_save_instance",
+        owner=OwnRecord,
+        function="save_instance",
         text="self.identity = self.identity.after(found)",
         replacement="pass",
         scenario=LOST_DISK,

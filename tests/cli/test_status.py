@@ -138,7 +138,7 @@ public key  {public_key_of(1).text}
 address     fd10:1::1 in fd10:1::/48
 NATS        connected to nats://127.0.0.1:4222
 revision    device at 41 of 41
-peers       2 accepted, 2 on the device, 0 pending removal
+peers       2 accepted, 2 on the device, 0 pending removals
 device      wg0 (fake): up, port 51820, MTU 1420, fd10:1::1/16
 
 Peers on the device (2):
@@ -176,7 +176,7 @@ Pending removals; `ikto peers release` applies them now (1):
 
 def test_stalled_peers_are_counted_and_marked() -> None:
     text = plain(replace(STATUS, device=replace(DEVICE, peers=(replace(peer(2, NOW - 12), stalled=True), peer(3)))))
-    assert "peers       2 accepted, 2 on the device, 1 stalled, 0 pending removal\n" in text
+    assert "peers       2 accepted, 2 on the device, 1 stalled, 0 pending removals\n" in text
     assert "192.0.2.2:51820  12 s ago, stalled  1.5 KiB" in text
 
 

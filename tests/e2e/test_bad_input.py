@@ -33,13 +33,13 @@ def refusal(agent: AgentProcess) -> tuple[int, str]:
     return code, said[0]
 
 
-def test_nats_that_is_not_there(mesh: Mesh) -> None:
+def test_an_unreachable_nats_server_is_refused(mesh: Mesh) -> None:
     code, said = refusal(mesh.agent(nats_url="nats://127.0.0.1:1"))
     assert code == 5
     assert "nats://127.0.0.1:1 can't be reached" in said
 
 
-def test_a_bucket_that_is_not_there(mesh: Mesh) -> None:
+def test_a_missing_bucket_is_refused(mesh: Mesh) -> None:
     code, said = refusal(mesh.agent(nats_kv="nowhere"))
     assert code == 5
     assert "no bucket 'nowhere'" in said
@@ -74,20 +74,20 @@ def test_a_subscription_that_is_denied_is_named(mesh: Mesh, tmp_path: Path, allo
     assert f'subscription to "{denied}' in said
 
 
-def test_a_mesh_that_is_another(mesh: Mesh) -> None:
+def test_a_different_mesh_is_refused(mesh: Mesh) -> None:
     code, said = refusal(mesh.agent(subnet_prefix=56))
     assert code == 3
     assert "subnet_prefix is 48, not 56" in said
     assert mesh.read("fd10:1::/56") is None
 
 
-def test_an_unreadable_mesh_setting_stops_nobody(mesh: Mesh) -> None:
+def test_an_unreadable_mesh_setting_stops_no_agent(mesh: Mesh) -> None:
     mesh.write(MESH_KEY, b"{broken")
     mesh.agent()
     mesh.assert_formed()
 
 
-def test_a_backend_that_is_not_there(mesh: Mesh) -> None:
+def test_an_unknown_backend_is_refused(mesh: Mesh) -> None:
     code, said = refusal(mesh.agent(backend="nowhere"))
     assert code == 7
     assert "'nowhere'" in said
@@ -133,7 +133,7 @@ def test_a_socket_that_a_killed_agent_left(mesh: Mesh) -> None:
     mesh.assert_formed()
 
 
-def test_what_is_no_socket_is_left_alone(mesh: Mesh) -> None:
+def test_a_file_that_is_no_socket_is_left_unchanged(mesh: Mesh) -> None:
     agent = mesh.agent(start=False)
     agent.socket.write_text("precious")
     agent.start()
@@ -143,7 +143,7 @@ def test_what_is_no_socket_is_left_alone(mesh: Mesh) -> None:
     assert agent.socket.read_text() == "precious"
 
 
-def test_a_socket_in_a_directory_that_is_not_there(mesh: Mesh) -> None:
+def test_a_socket_in_a_missing_directory_is_refused(mesh: Mesh) -> None:
     agent = mesh.agent(start=False)
     agent.socket = agent.directory / "nowhere" / "s"
     agent.start()

@@ -25,7 +25,7 @@ def test_the_demo_converges_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert demo.left_behind() == []
 
 
-def test_a_demo_that_does_not_converge_fails_and_says_who_lags(tmp_path: Path) -> None:
+def test_a_demo_that_does_not_converge_fails_and_names_the_slow_node(tmp_path: Path) -> None:
     """Whatever the reason: here an agent is stopped as it starts, and goes on once the demo has given up."""
 
     def agents() -> list[int]:
@@ -59,7 +59,7 @@ def test_a_demo_that_is_stopped_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_demo_that_is_kept_can_be_looked_at_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_a_kept_demo_runs_until_it_is_stopped(tmp_path: Path) -> None:
     with running_demo(tmp_path, "--backend fake --nodes 2 --keep") as demo:
         commands = demo.commands()
         assert [word for command in commands for word in (" status ", " info ") if word in command] == [
@@ -72,7 +72,7 @@ def test_a_demo_that_is_kept_can_be_looked_at_until_it_is_told_to_stop(tmp_path:
     assert demo.left_behind() == []
 
 
-def test_a_demo_that_is_killed_takes_its_processes_along_and_the_next_one_removes_the_rest(tmp_path: Path) -> None:
+def test_the_processes_of_a_killed_demo_end_and_the_next_demo_removes_the_rest(tmp_path: Path) -> None:
     with running_demo(tmp_path, "--backend fake --nodes 2 --keep") as killed:
         killed.commands()
         killed.process.kill()
@@ -96,7 +96,7 @@ WITHOUT_RIGHTS = [
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give up root's rights")
 @pytest.mark.parametrize(("without", "why"), WITHOUT_RIGHTS, ids=["not root", "root in a container"])
-def test_without_the_rights_it_says_so_and_goes_on_or_refuses_what_is_asked_for(
+def test_without_rights_the_demo_says_so_and_uses_the_fake_backend_or_refuses_what_is_asked_for(
     without: str, why: str, tmp_path: Path
 ) -> None:
     within = without.split()

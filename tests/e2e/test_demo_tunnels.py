@@ -105,7 +105,7 @@ def machine() -> Iterator[Host]:
         remove_namespace(machine.namespace)
 
 
-def test_a_demo_does_not_touch_its_machine(machine: Host, tmp_path: Path) -> None:
+def test_a_demo_leaves_the_machine_unchanged(machine: Host, tmp_path: Path) -> None:
     def network_of_machine() -> list[str]:
         questions = ("link", "address", "-4 route show table all", "-6 route show table all", "rule")
         return [machine.run("ip", "-oneline", *question.split()) for question in questions]
@@ -120,7 +120,7 @@ def test_a_demo_does_not_touch_its_machine(machine: Host, tmp_path: Path) -> Non
     assert demo.left_behind() == []
 
 
-def test_a_demo_that_is_kept_can_be_looked_at_until_it_is_told_to_stop(tmp_path: Path) -> None:
+def test_a_kept_demo_runs_until_it_is_stopped(tmp_path: Path) -> None:
     with running_demo(tmp_path, "--backend wgtool --keep") as demo:
         commands = demo.commands()
         assert [" ".join(command.split()[4:6]) for command in commands[2:]] == ["ping -c", "wg show"]

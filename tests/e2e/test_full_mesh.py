@@ -31,7 +31,7 @@ def subnets_of(agents: list[AgentProcess]) -> set[str]:
     return {allowed_ip for agent in agents if (allowed_ip := agent.admin.status().allowed_ip)}
 
 
-def test_who_comes_last_is_told_how_full_it_is_and_leaves_nothing(tiny: Mesh) -> None:
+def test_a_node_that_finds_the_mesh_full_reports_it_and_leaves_nothing(tiny: Mesh) -> None:
     agents = [joining(tiny, ipam) for ipam in ("random", "sequential", "hash")]
     for agent in agents:
         agent.start()
@@ -59,7 +59,7 @@ def test_who_comes_last_is_told_how_full_it_is_and_leaves_nothing(tiny: Mesh) ->
 
 
 @pytest.mark.parametrize("ipam", ["sequential", "random"])
-def test_of_five_that_start_at_once_three_have_room(tiny: Mesh, ipam: str) -> None:
+def test_of_five_nodes_that_start_at_once_three_find_room(tiny: Mesh, ipam: str) -> None:
     """Also who saw room when it came, and lost each race for it, is told that the mesh is full."""
     agents = [joining(tiny, ipam) for _ in range(5)]
     for agent in agents:

@@ -30,7 +30,7 @@ def renewed(mesh: Mesh, agents: list[AgentProcess]) -> bool:
     return mesh.on_bucket(look)
 
 
-def test_the_dead_go_and_an_outage_longer_than_every_lease_takes_nobody_else(lonely_mesh: Mesh) -> None:
+def test_dead_nodes_are_removed_and_an_outage_longer_than_every_lease_removes_no_other(lonely_mesh: Mesh) -> None:
     mesh = lonely_mesh
     assert mesh.on_bucket(create_renewals)
     alive, dead, unleased = [leased(mesh), leased(mesh)], leased(mesh), mesh.agent(program=IMPATIENT)

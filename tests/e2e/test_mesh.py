@@ -98,7 +98,7 @@ def test_a_new_peer_is_one_write_and_no_second_look(mesh: Mesh) -> None:
     assert agent.running
 
 
-def test_a_deleted_record_is_claimed_again_by_the_living(mesh: Mesh) -> None:
+def test_a_deleted_record_is_claimed_again_by_its_agent(mesh: Mesh) -> None:
     mesh.agent()
     mesh.agent()
     mesh.assert_formed()
@@ -107,7 +107,7 @@ def test_a_deleted_record_is_claimed_again_by_the_living(mesh: Mesh) -> None:
     mesh.assert_formed()
 
 
-def test_who_loses_its_address_lets_go_and_says_so(mesh: Mesh) -> None:
+def test_a_node_that_loses_its_address_releases_it_and_reports_it(mesh: Mesh) -> None:
     """NATS lost our acknowledged write, and another took the address: it has one owner all the same."""
     loser = mesh.agent()
     mesh.assert_formed()
@@ -118,7 +118,7 @@ def test_who_loses_its_address_lets_go_and_says_so(mesh: Mesh) -> None:
     assert not (loser.directory / "state" / "fake-wg0.json").exists(), "the device is gone"
 
 
-def test_who_loses_an_automatic_address_takes_another(mesh: Mesh) -> None:
+def test_a_node_that_loses_an_automatic_address_claims_another(mesh: Mesh) -> None:
     agent, other = mesh.agent(private_address="auto"), mesh.agent()
     lost = mesh.assert_formed()[0].allowed_ip
     assert lost
@@ -145,7 +145,7 @@ def test_a_copy_of_a_machine_takes_over_and_the_older_one_stops(mesh: Mesh) -> N
     mesh.assert_formed(clone)
 
 
-def test_a_copy_with_an_address_of_its_own_takes_over_as_well(mesh: Mesh) -> None:
+def test_a_copy_with_an_address_of_its_own_takes_over_too(mesh: Mesh) -> None:
     """The newcomer withdraws the record it takes for its own earlier one; the older agent does not fight back."""
     original = mesh.agent()
     mesh.assert_formed()
@@ -156,7 +156,7 @@ def test_a_copy_with_an_address_of_its_own_takes_over_as_well(mesh: Mesh) -> Non
     mesh.assert_formed(clone)
 
 
-def test_the_original_and_its_records_share_the_bucket(mesh: Mesh) -> None:
+def test_ikto_0_3_0_and_its_records_share_the_bucket(mesh: Mesh) -> None:
     """Records exactly as 0.3.0 writes them, host bits and all, become peers; ours read the same way there."""
     agent = mesh.agent()
     mesh.assert_formed()

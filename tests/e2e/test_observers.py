@@ -69,7 +69,7 @@ def test_a_program_is_told_of_peers_and_of_nothing_twice_when_the_key_is_rotated
     eventually(lambda: observer(agent).counters.events >= len(kinds))  # counted when the program has ended
 
 
-def test_one_that_fails_is_in_the_status_and_harms_nobody(mesh: Mesh, hook: Hook) -> None:
+def test_a_failing_observer_is_in_the_status_and_harms_nobody(mesh: Mesh, hook: Hook) -> None:
     hook.fails.touch()
     agent = mesh.agent(observers=[f"exec={hook.path}"])
     mesh.agent()
@@ -82,7 +82,7 @@ def test_one_that_fails_is_in_the_status_and_harms_nobody(mesh: Mesh, hook: Hook
     eventually(lambda: observer(agent).failure is None)
 
 
-def test_one_that_there_is_none_of_ends_the_start_in_one_line(mesh: Mesh) -> None:
+def test_an_unknown_observer_ends_the_start_in_one_line(mesh: Mesh) -> None:
     agent = mesh.agent(observers=["hsots"])
     assert agent.wait() == PluginError.exit_code
     assert "did you mean 'hosts'?" in agent.log_text().splitlines()[-1]

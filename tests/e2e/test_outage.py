@@ -110,7 +110,7 @@ def the_bucket_is_gone(server: NatsServer) -> Iterator[None]:
         *(pytest.param(outage, marks=pytest.mark.slow) for outage in (somebody_hangs_up, the_bucket_is_gone)),
     ],
 )
-def test_an_outage_costs_neither_memory_nor_files(
+def test_an_outage_leaks_neither_memory_nor_files(
     lonely_mesh: Mesh, outage: Callable[[NatsServer], AbstractContextManager[None]]
 ) -> None:
     agent = lonely_mesh.agent(program=("tests.impatient", "0.002"))
@@ -136,7 +136,7 @@ def test_an_outage_costs_neither_memory_nor_files(
     print(f"{outage.__name__}: {attempts()} attempts of {later_s * 1000:.1f} ms, {before}, then {after}")  # noqa: T201 - for who runs the long one
 
 
-def test_agents_that_are_stopped_as_nats_goes_stop(lonely_mesh: Mesh) -> None:
+def test_agents_stopped_while_nats_stops_end(lonely_mesh: Mesh) -> None:
     """As when a machine goes down that has both: whatever a connection was about, SIGTERM ends the agent."""
     agents = [lonely_mesh.agent(program=("tests.impatient", "0.002")) for _ in range(4)]
     lonely_mesh.assert_formed()

@@ -60,7 +60,7 @@ def test_a_running_agent_gets_another_key_and_its_peers_have_it(mesh: Mesh) -> N
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_an_agent_that_is_killed_on_the_way_goes_on_at_its_next_start(mesh: Mesh, step: str) -> None:
+def test_an_agent_killed_during_a_rotation_continues_it_at_its_next_start(mesh: Mesh, step: str) -> None:
     agent, peer = mesh.agent(program=("tests.e2e.dying_rotation", step)), mesh.agent(program=IMPATIENT)
     status, _ = mesh.assert_formed()
     before, subnet = key_in(agent), str(status.allowed_ip)
@@ -118,7 +118,7 @@ def test_without_an_agent_there_is_nothing_to_rotate(mesh: Mesh) -> None:
     assert "no agent answers" in done.stderr
 
 
-def test_an_agent_whose_key_lies_where_it_may_not_write_says_so_and_keeps_it(mesh: Mesh) -> None:
+def test_a_key_file_that_can_not_be_written_is_reported_and_the_key_stays(mesh: Mesh) -> None:
     agent = mesh.agent(program=IMPATIENT)
     mesh.assert_formed()
     before = key_in(agent)

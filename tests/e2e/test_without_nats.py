@@ -61,7 +61,7 @@ def answer(agent: AgentProcess, target: str) -> str:
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
 
 
-def test_after_a_reboot_without_nats_every_peer_is_there_and_who_left_meanwhile_goes_later(lonely_mesh: Mesh) -> None:
+def test_after_a_reboot_without_nats_every_peer_is_on_the_device_and_deleted_ones_go_later(lonely_mesh: Mesh) -> None:
     agent, stays, leaves = (lonely_mesh.agent(program=IMPATIENT) for _ in range(3))
     lonely_mesh.assert_formed()
     revision = agent.admin.status().revision
@@ -96,7 +96,7 @@ def test_a_power_cut_loses_no_peer_either(lonely_mesh: Mesh) -> None:
     assert device(agent).peers.keys() == {other.public_key}
 
 
-def test_a_device_that_outlived_the_agent_is_not_touched_before_the_bucket_is_in_view(lonely_mesh: Mesh) -> None:
+def test_a_device_that_outlived_its_agent_is_unchanged_until_the_bucket_was_read(lonely_mesh: Mesh) -> None:
     agent, other = lonely_mesh.agent(program=IMPATIENT), lonely_mesh.agent(program=IMPATIENT)
     lonely_mesh.assert_formed()
     agent.stop()
@@ -115,7 +115,7 @@ def connected_again(agents: list[AgentProcess], sessions: int) -> bool:
     return all(agent.admin.status().counters.connection.sessions >= sessions for agent in agents)
 
 
-def test_a_server_that_comes_and_goes_is_felt_by_no_device(lonely_mesh: Mesh) -> None:
+def test_no_device_changes_when_a_server_stops_and_starts(lonely_mesh: Mesh) -> None:
     agents = [lonely_mesh.agent(program=IMPATIENT) for _ in range(2)]
     lonely_mesh.assert_formed()
     for agent in agents:
@@ -136,7 +136,7 @@ UNUSABLE = {
 }
 
 
-def test_an_unusable_kept_mesh_is_set_aside_and_the_agent_works(lonely_mesh: Mesh) -> None:
+def test_an_unusable_snapshot_is_set_aside_and_the_agent_runs(lonely_mesh: Mesh) -> None:
     agent, other = lonely_mesh.agent(program=IMPATIENT), lonely_mesh.agent(program=IMPATIENT)
     lonely_mesh.assert_formed()
     agent.stop()
@@ -160,7 +160,7 @@ def test_an_unusable_kept_mesh_is_set_aside_and_the_agent_works(lonely_mesh: Mes
     assert mesh.entries.keys() == {record_key("fd10:2::/48")}
 
 
-def test_a_kept_mesh_of_another_bucket_is_not_used_and_that_is_said(lonely_mesh: Mesh) -> None:
+def test_a_snapshot_of_another_bucket_is_ignored_and_reported(lonely_mesh: Mesh) -> None:
     agent = lonely_mesh.agent(program=IMPATIENT)
     lonely_mesh.agent(program=IMPATIENT)
     lonely_mesh.assert_formed()
@@ -174,7 +174,7 @@ def test_a_kept_mesh_of_another_bucket_is_not_used_and_that_is_said(lonely_mesh:
     assert not device_file(agent).exists()
 
 
-def test_a_disk_that_can_not_take_the_mesh_is_told_and_ends_nothing(mesh: Mesh) -> None:
+def test_a_disk_that_can_not_save_the_snapshot_is_reported_and_ends_nothing(mesh: Mesh) -> None:
     agent = mesh.agent(start=False)
     (agent.directory / "state" / ".mesh.new").mkdir(parents=True)  # where a new version would be written
     agent.start()
@@ -198,7 +198,7 @@ def restart(server: NatsServer, config: str) -> None:
     server.start()
 
 
-def test_a_node_that_may_read_but_not_write_any_more_follows_after_a_reboot(lonely_mesh: Mesh) -> None:
+def test_a_node_that_may_only_read_follows_the_bucket_after_a_reboot(lonely_mesh: Mesh) -> None:
     agent = lonely_mesh.agent(start=False, program=IMPATIENT, nats_user="node", nats_password="x")
     other = lonely_mesh.agent(program=IMPATIENT)
     restart(lonely_mesh.server, MAY_WRITE)
@@ -229,14 +229,14 @@ def come_and_go(mesh: Mesh, agent: AgentProcess) -> None:
         mesh.write(record.key, None)
 
 
-def test_with_a_limit_of_100_percent_nobody_is_held(mesh: Mesh) -> None:
+def test_with_a_limit_of_100_percent_no_removal_is_pending(mesh: Mesh) -> None:
     agent = mesh.agent(removal_limit=100)
     come_and_go(mesh, agent)
     eventually(lambda: agent.admin.status().accepted == 0 and not device(agent).peers)
     assert "removals pending" not in agent.log_text()
 
 
-def test_held_removals_are_an_alarm_until_they_are_released(mesh: Mesh) -> None:
+def test_pending_removals_are_an_alarm_until_they_are_applied(mesh: Mesh) -> None:
     agent = mesh.agent()
     come_and_go(mesh, agent)
     held = eventually(lambda: (status := agent.admin.status()).accepted == 0 and len(status.pending_removals))

@@ -21,7 +21,7 @@ def test_every_fault_has_its_row() -> None:
         assert re.search(rf"^\| {pattern} \| .+ \| [0-9.]+ s \|$", page, re.MULTILINE), fault
 
 
-def test_a_table_takes_the_place_of_the_one_before() -> None:
+def test_a_table_replaces_the_one_before() -> None:
     page = f"above\n\n{HEAD}| old | row | 1.0 s |\n\nbelow\n"
     rows = f"{HEAD}| new | row | 2.0 s |\n"
     assert with_table(page, rows) == f"above\n\n{rows}\nbelow\n"

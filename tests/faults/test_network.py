@@ -129,7 +129,7 @@ def test_slow_consumer(mesh: FaultMesh, server: NatsServer, converging: Stopwatc
     mesh.assert_nobody_removed()
 
 
-def test_the_proxy_passes_on_what_it_is_not_told_to_drop(mesh: FaultMesh, proxy: NatsProxy) -> None:
+def test_the_proxy_forwards_what_it_is_not_told_to_drop(mesh: FaultMesh, proxy: NatsProxy) -> None:
     seen: list[Frame] = []
 
     def admit(frame: Frame) -> bool:

@@ -43,7 +43,7 @@ def watch() -> Watch:
     return Watch(list)
 
 
-def test_a_peer_that_goes_without_a_reason_is_seen(watch: Watch, nodes: list[AgentProcess]) -> None:
+def test_a_peer_removed_without_a_reason_is_noticed(watch: Watch, nodes: list[AgentProcess]) -> None:
     show(nodes[0], KEY, OTHER_KEY)
     watch.protected = {KEY}
     watch.look(nodes[:1], 0)
@@ -55,7 +55,7 @@ def test_a_peer_that_goes_without_a_reason_is_seen(watch: Watch, nodes: list[Age
     assert watch.violations == [f"a removed {[KEY.text]} without a reason"]
 
 
-def test_a_device_that_goes_with_its_agent_removes_nobody(watch: Watch, nodes: list[AgentProcess]) -> None:
+def test_a_device_that_disappears_with_its_agent_removes_no_record(watch: Watch, nodes: list[AgentProcess]) -> None:
     show(nodes[0], KEY)
     watch.protected = {KEY}
     watch.look(nodes[:1], 0)
@@ -64,7 +64,7 @@ def test_a_device_that_goes_with_its_agent_removes_nobody(watch: Watch, nodes: l
     assert watch.violations == []
 
 
-def test_two_that_use_one_subnet_are_seen_once_they_could_know(watch: Watch, nodes: list[AgentProcess]) -> None:
+def test_two_nodes_with_one_subnet_are_noticed_once_they_could_know(watch: Watch, nodes: list[AgentProcess]) -> None:
     for agent in nodes:
         show(agent)
     watch.in_trouble = True
@@ -77,7 +77,7 @@ def test_two_that_use_one_subnet_are_seen_once_they_could_know(watch: Watch, nod
     assert watch.violations == ["a and b both use fd10:1::/48 after 46 s"]
 
 
-def test_who_lets_go_or_ends_in_time_shares_nothing(watch: Watch, nodes: list[AgentProcess]) -> None:
+def test_a_node_that_releases_its_address_in_time_shares_nothing(watch: Watch, nodes: list[AgentProcess]) -> None:
     for agent in nodes:
         show(agent)
     watch.look(nodes, 0)

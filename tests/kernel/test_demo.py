@@ -4,7 +4,7 @@ from ikto_core.demo.capabilities import choose, probe_machine
 from ikto_core.lab.network import namespaces
 
 
-def test_the_demo_takes_the_kernels_wireguard_and_its_look_leaves_nothing_behind() -> None:
+def test_the_demo_uses_the_kernels_wireguard_and_leaves_nothing_behind() -> None:
     before = namespaces()
     machine = probe_machine()
     assert machine.kernel_wireguard

@@ -38,7 +38,7 @@ def run(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-async def test_a_reader_that_is_not_ours_sees_what_was_written(backend: Backend) -> None:
+async def test_python_wireguard_reads_what_ikto_wrote(backend: Backend) -> None:
     await new_device(backend, ONE)
     await apply_spec(backend, ONE, spec_of(3, listen_port=42000))
     device, *peers = (line.split("\t") for line in run("wg", "show", ONE, "dump").splitlines())
@@ -97,7 +97,7 @@ async def listening(backend: Backend, events: AsyncIterator[DeviceEvent]) -> Asy
         task.cancel()
 
 
-async def test_other_hands_are_told_of(backend: Backend) -> None:
+async def test_changes_outside_ikto_are_reported(backend: Backend) -> None:
     changed, gone = DeviceEvent(ONE, DeviceEventKind.CHANGED), DeviceEvent(ONE, DeviceEventKind.GONE)
     async with listening(backend, backend.events()) as listener:
         await new_device(backend, ONE)
@@ -115,7 +115,7 @@ async def test_other_hands_are_told_of(backend: Backend) -> None:
         assert (await listener.settled())[-1] == gone
 
 
-async def test_events_that_were_lost_are_made_up_for(backend: Backend) -> None:
+async def test_changes_whose_events_were_lost_are_repaired(backend: Backend) -> None:
     """The kernel drops what does not fit, and says so; every device is then said to be changed."""
     async with open_namespace(None) as namespace, listening(backend, watch(namespace, receive_bytes=1)) as listener:
         await new_device(backend, ONE)

@@ -75,7 +75,7 @@ async def refusal_of(call: Awaitable[None]) -> BackendError | None:
     return None
 
 
-async def test_a_device_lives_in_its_namespace_and_nowhere_else(elsewhere: Backend, backend: Backend) -> None:
+async def test_a_device_exists_in_its_namespace_only(elsewhere: Backend, backend: Backend) -> None:
     await new_device(elsewhere, WG)
     await apply_spec(elsewhere, WG, SPEC)
     assert WG in links_of("-n", NETNS)
@@ -89,7 +89,7 @@ async def test_a_device_lives_in_its_namespace_and_nowhere_else(elsewhere: Backe
     assert links_of("-n", NETNS) == ["lo"]
 
 
-async def test_its_tunnel_runs_through_the_agents_own_namespace(elsewhere: Backend) -> None:
+async def test_the_tunnel_of_a_device_elsewhere_runs_through_the_agents_own_namespace(elsewhere: Backend) -> None:
     """The device's namespace has nothing but the device; who pings in it is answered through our loopback."""
     far = private_key_of(2)
     peer = PeerSpec(
@@ -136,7 +136,7 @@ async def test_events_are_those_of_the_namespace(elsewhere: Backend) -> None:
         assert await event_arrives(elsewhere.events(), change, DeviceEvent(WG, DeviceEventKind.CHANGED))
 
 
-async def test_a_namesake_in_the_agents_own_namespace_stays_and_may_be_in_the_way(
+async def test_a_device_of_the_same_name_in_the_agents_own_namespace_stays(
     elsewhere: Backend, backend: Backend
 ) -> None:
     """Linux before 6.15 looks for the name in both namespaces; later ones make the device."""

@@ -73,7 +73,7 @@ def test_wg_showconf_agrees_with_the_agents_view_of_the_bucket(three: Mesh, numb
 
 
 @pytest.mark.parametrize("number", [NETLINK, WGTOOL], ids=["netlink", "wgtool"])
-def test_a_device_that_other_hands_change_is_repaired(
+def test_a_device_changed_outside_ikto_is_repaired(
     three: Mesh, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Links and addresses at once, as their events tell; peers, of which the kernel tells nothing, within a minute."""

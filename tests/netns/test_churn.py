@@ -22,7 +22,7 @@ def five() -> Iterator[Mesh]:
         yield made
 
 
-def test_two_that_talk_do_not_feel_others_join_leave_and_change(five: Mesh) -> None:
+def test_traffic_of_two_peers_loses_nothing_while_others_join_leave_and_change(five: Mesh) -> None:
     one, other, *joining = five.nodes
     address = one.address
     eventually(partial(other.host.reaches, address))

@@ -55,7 +55,7 @@ def test_a_device_set_down_is_up_again_at_once_with_its_address_and_route(pair: 
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_peer_that_another_hand_added_goes_unless_foreign_ones_are_kept(pair: Mesh, keep: bool) -> None:
+def test_a_peer_added_outside_ikto_is_removed_unless_foreign_peers_are_kept(pair: Mesh, keep: bool) -> None:
     node, other = pair.nodes
     node.agent.config["keep_foreign_peers"] = keep
     pair.start(node, other)

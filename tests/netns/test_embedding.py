@@ -39,7 +39,7 @@ def embedded(node: Node) -> Iterator[dict[str, Any]]:
             program.kill()
 
 
-def test_when_its_peers_show_it_the_first_packets_pass_and_they_pass_when_it_ends(three: Mesh) -> None:
+def test_the_first_packets_pass_once_the_peers_show_the_node_and_still_pass_when_it_ends(three: Mesh) -> None:
     joins, peers = three.nodes[2], three.nodes[:2]
     with embedded(joins) as shown:
         assert shown["missing"] == []
@@ -51,7 +51,7 @@ def test_when_its_peers_show_it_the_first_packets_pass_and_they_pass_when_it_end
         assert peer.host.lost_pings(shown["address"], count=1) == 0, "device and record stay"
 
 
-def test_a_peer_that_is_off_is_told_and_the_others_are_not_waited_for_in_vain(three: Mesh) -> None:
+def test_a_peer_that_is_off_is_reported_and_a_rotation_does_not_wait_for_it(three: Mesh) -> None:
     on, off, joins = three.nodes
     off.agent.stop()
     off.host.run("ip", "link", "delete", off.ifname)
@@ -60,7 +60,7 @@ def test_a_peer_that_is_off_is_told_and_the_others_are_not_waited_for_in_vain(th
         assert on.host.lost_pings(shown["address"], count=1) == 0
 
 
-def test_a_device_in_another_namespace_is_spoken_through_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probes_are_sent_in_the_namespace_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     with network(1) as (_, [host]), host.call(lambda: socket(AF_INET, SOCK_DGRAM)) as receiver:
         receiver.settimeout(10)
         receiver.bind(("127.0.0.1", 0))

@@ -48,7 +48,7 @@ def far_pair() -> Iterator[Mesh]:
         yield made
 
 
-def test_two_new_peers_that_speak_at_once_do_not_stall(far_pair: Mesh) -> None:
+def test_two_new_peers_that_send_at_once_do_not_stall(far_pair: Mesh) -> None:
     """Both send to each other from before they are peers: each would start a handshake as soon as they are."""
     one, other = far_pair.nodes
     with shouting(one.host, "fd10:2::1"), shouting(other.host, "fd10:1::1"):
@@ -67,7 +67,7 @@ def natted() -> Iterator[Mesh]:
         yield made
 
 
-def test_a_peer_behind_nat_is_let_be_where_it_speaks_from_and_followed_from_there(natted: Mesh) -> None:
+def test_the_endpoint_of_a_peer_behind_nat_is_left_unchanged_and_followed(natted: Mesh) -> None:
     public, hidden = natted.nodes
     router = Host(hidden.host.namespace.removesuffix("-in"), OUTSIDE)
     eventually(partial(hidden.host.reaches, public.address))
@@ -89,7 +89,7 @@ def test_a_peer_behind_nat_is_let_be_where_it_speaks_from_and_followed_from_ther
     assert public.handshake(hidden) == session, "a session was made anew"
 
 
-def test_a_peer_behind_nat_that_is_idle_is_let_be_by_an_agent_that_is_restarted(natted: Mesh, tmp_path: Path) -> None:
+def test_a_restarted_agent_leaves_an_idle_peer_behind_nat_unchanged(natted: Mesh, tmp_path: Path) -> None:
     """By the clock of the host that is restarted its session is over for an hour."""
     public, hidden = natted.nodes
     eventually(partial(hidden.host.reaches, public.address))
@@ -116,7 +116,7 @@ def three() -> Iterator[Mesh]:
         yield made
 
 
-def test_silent_peers_are_found_one_that_moved_and_one_whose_best_endpoint_is_dead(three: Mesh) -> None:
+def test_a_peer_that_moved_and_one_whose_first_endpoint_is_dead_are_found(three: Mesh) -> None:
     """Neither of them sends anything by itself. Both within a turn or little more: 20 s."""
     node, moving, hidden = three.nodes
     shake_hands(node, moving)

@@ -49,7 +49,7 @@ def cost_of(event: Event, mesh: HostedMesh, *, both_ways: bool = False) -> Inter
 
 
 @pytest.mark.parametrize("event", [restart, kill])
-def test_an_agent_that_starts_again_costs_nothing(event: Event, three: HostedMesh) -> None:
+def test_an_agent_that_starts_again_writes_no_peer(event: Event, three: HostedMesh) -> None:
     assert cost_of(event, three, both_ways=True).lost == 0
 
 

@@ -20,7 +20,7 @@ def three() -> Iterator[Mesh]:
         yield made
 
 
-def test_every_host_reaches_every_other_and_a_restart_of_an_agent_is_not_felt(three: Mesh) -> None:
+def test_every_host_reaches_every_other_and_an_agents_restart_loses_no_packet(three: Mesh) -> None:
     addresses = {node: node.address for node in three.nodes}
     for one, other in itertools.permutations(three.nodes, 2):
         eventually(partial(one.host.reaches, addresses[other]))

@@ -66,7 +66,7 @@ def _hooks(definitions: Iterable[Definition]) -> Iterator[str]:
 
 
 def _errors(definitions: Iterable[Definition]) -> Iterator[str]:
-    yield from ("## Errors: `ikto_core.errors`", "", "| error | is a | exit code | |", "|---|---|---|---|")
+    yield from ("## Errors", "", "| error | is a | exit code | |", "|---|---|---|---|")
     for one in definitions:
         if isinstance(one.node, ast.ClassDef):
             bases = ", ".join(f"`{ast.unparse(base)}`" for base in one.node.bases)

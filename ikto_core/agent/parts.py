@@ -1,0 +1,130 @@
+"""The parts of an agent, made for one key and connected to each other. Starts no task."""
+
+from collections.abc import Iterable
+
+import msgspec
+import structlog
+
+from ikto_core.agent.from_config import local_node, nats_settings
+from ikto_core.agent.key_rotation import KeyRotation
+from ikto_core.agent.options import AgentOptions
+from ikto_core.agent.report import Report
+from ikto_core.claim.address_candidates import AddressCandidates
+from ikto_core.claim.controller import ClaimController
+from ikto_core.claim.desired_state import DesiredState
+from ikto_core.claim.saved_claim import SavedClaim
+from ikto_core.device.bounded_backend import BoundedBackend
+from ikto_core.device.endpoint_tracker import EndpointTracker
+from ikto_core.device.model import DeviceSpec
+from ikto_core.device.reconciler import Reconciler
+from ikto_core.device.removal_brake import BrakeLimits
+from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
+from ikto_core.disk.snapshot_writer import SnapshotWriter
+from ikto_core.disk.state_file import StateFile
+from ikto_core.errors import BackendError
+from ikto_core.lease.renewer import LeaseRenewer
+from ikto_core.observers.event_diff import mesh_ready
+from ikto_core.store.connection import Connection
+from ikto_core.underlay.handshake_probe import Prober
+from ikto_core.underlay.monitor import UnderlayMonitor
+from ikto_core.underlay.paths import Underlay
+from ikto_core.underlay.routes import has_address
+from ikto_core.values.keys import PrivateKey, PublicKey
+
+log = structlog.get_logger(__name__)
+
+
+class AgentParts:
+    """What an agent runs, and how one part's news reaches another."""
+
+    def __init__(self, options: AgentOptions, private_key: PrivateKey, backend: BoundedBackend) -> None:
+        config, random, public_key = options.config, options.random, private_key.public()
+        self.node = node = local_node(config)
+        self.underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name, fwmark=config.fwmark)
+        endpoints = EndpointTracker(
+            persistent_keepalive=config.persistent_keepalive, has_route=self.underlay.reaches, mesh=config.mesh
+        )
+        limits = BrakeLimits(share=config.removal_limit / 100)
+        self.reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits, own_key=public_key)
+        self.prober = Prober(lambda: self.reconciler.private_address, config.netns)
+        self.snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
+        self._state_file = StateFile(config.state_path())
+        self.saved_claim = SavedClaim(node, public_key, self._state_file)
+        self.controller = ClaimController(
+            node,
+            public_key=public_key,
+            desired_state=DesiredState(
+                node, private_key, self.reconciler, self.snapshot_writer.request_write, options.event_hub
+            ),
+            saved_claim=self.saved_claim,
+            candidates=AddressCandidates(node, self.saved_claim, options.ipam.make(), random),
+            random=random,
+            on_claim_change=options.on_claim_change,
+        )
+        self.rotation = KeyRotation(options.key_path, self.controller, self.reconciler, self.saved_claim)
+        self.leases = LeaseRenewer(node.lease_s, lambda: self.controller.record, self.controller.follower, random)
+        keep_trying = self.controller.has_saved_claim
+        self.connection = Connection(nats_settings(config, node.name), random, keep_trying=keep_trying)
+        self._event_hub = options.event_hub
+        self._connect()
+        self.report = Report(
+            node,
+            backend_name=options.backend.name,
+            controller=self.controller,
+            reconciler=self.reconciler,
+            connection=self.connection,
+            backend=backend,
+            snapshot_writer=self.snapshot_writer,
+            state=self._state_file,
+            rotation=self.rotation,
+            leases=self.leases,
+            observers=options.observers,
+        )
+
+    def _connect(self) -> None:
+        self.underlay.on_change = self._use_underlay
+        self.underlay.on_move = self.reconciler.renew_endpoints
+        self.reconciler.on_pass = self._report_ready
+        self.reconciler.on_contact = self._probe
+
+    async def restore_snapshot(self) -> None:
+        """Set the device from the snapshot before NATS is dialled; a failure is retried by the reconciler."""
+        snapshot = self.snapshot_writer.load()
+        self.controller.restore_snapshot(snapshot)
+        if snapshot and snapshot.mtu and not self.underlay.found.mtu:  # no path yet, as at boot
+            self.reconciler.set_mtu(snapshot.mtu)
+        if snapshot:
+            self.reconciler.restore_sessions(PublicKey.parse(text) for text in snapshot.sessions)
+        try:
+            await self.reconciler.reconcile()
+        except BackendError as error:
+            ifname = self.node.ifname
+            log.warning("device not restored from the snapshot", ifname=ifname, error=str(error), hint=error.hint)
+
+    def snapshot(self, now: float) -> MeshSnapshot | None:
+        """Return the snapshot to save at `now` (seconds since the epoch); None: leave the saved one unchanged."""
+        self._state_file.retry_save()
+        snapshot = self.controller.snapshot(now)
+        if snapshot is None:
+            return None
+        sessions = tuple(sorted(key.text for key in self.reconciler.recent_sessions()))
+        return msgspec.structs.replace(snapshot, mtu=self.reconciler.mtu, sessions=sessions)
+
+    def _use_underlay(self, found: Underlay) -> None:
+        """Advertise these addresses and set the MTU; endpoints may have a route now, or NATS none any more."""
+        self.connection.end_session_without(has_address)
+        self.controller.advertise(found.addresses)
+        if found.mtu:
+            self.reconciler.set_mtu(found.mtu)
+            self.snapshot_writer.request_write()
+        self.reconciler.request_full_pass()
+
+    def _probe(self, keys: Iterable[PublicKey]) -> None:
+        """Send to these peers, so that WireGuard makes sessions with them at once."""
+        peers = self.controller.view.peers
+        self.prober.request(peers[key].records[0].record.device_address for key in keys if key in peers)
+
+    def _report_ready(self, shown: DeviceSpec) -> None:
+        revision = self.reconciler.shown_revision
+        if ready := mesh_ready(self.controller.subnet, shown.addresses, self.node.ifname, revision):
+            self._event_hub.set_ready(ready)
