@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -32,7 +33,7 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     ["__main__", "tests.forked", "ikto_core.cli.agent", "ikto_core.agent.agent", "ikto_core.agent.from_config",
      "ikto_core.builtin.ipam", "ikto_core.builtin.observers", "ikto_backends.fake", "ikto_backends.netlink",
-     "ikto_backends.wgtool"]
+     "ikto_backends.wgtool", "pyroute2"]
 )  # fmt: skip
 
 
@@ -74,7 +75,8 @@ class ForkedProgram:
     def send_signal(self, number: int) -> None:
         """Send it a signal; nothing if it is over."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has just ended, and `poll` does not know yet
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it as a power failure does."""
@@ -118,9 +120,14 @@ class ForkedAgent(AgentProcess):
 
 def run_ikto(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a command of Ikto to its end. Raises subprocess.TimeoutExpired."""
+    return run_module("ikto_core", *arguments)
+
+
+def run_module(module: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m MODULE ARGUMENT...` to its end. Raises subprocess.TimeoutExpired."""
     with tempfile.TemporaryDirectory() as directory:
         stdout, stderr = Path(directory, "stdout"), Path(directory, "stderr")
-        program = ForkedProgram(["ikto_core", *arguments], os.environ, stdout, stderr)
+        program = ForkedProgram([module, *arguments], os.environ, stdout, stderr)
         try:
             code = program.wait(PATIENCE_S)
         finally:

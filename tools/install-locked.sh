@@ -3,7 +3,8 @@
 #
 # Nothing is resolved: a lock is complete, pip gets --no-deps, and `pip check` then names what a lock forgot. What has no
 # wheel is built with what VENV has by then, so the lock of the build tools comes first. DIRECTORY is installed last, editable.
-# A lock that VENV has already is left alone. A run that is interrupted or fails leaves VENV marked, and the next one makes it anew.
+# A lock that VENV has already is left alone; if one has changed, VENV is made anew, since nothing is ever uninstalled. A run that
+# is interrupted or fails leaves VENV marked, and the next one makes it anew.
 set -euo pipefail
 
 project=
@@ -34,6 +35,9 @@ make_venv() {
 
 pip() { "$venv/bin/python" -m pip "$@"; }
 
+# Whether VENV has another version of a lock.
+has_changed() { [ -e "$installed/${1##*/}" ] && ! cmp --silent "$1" "$installed/${1##*/}"; }
+
 # Into a directory of its own: two at a time must not write to one.
 install_part() {
     pip install --quiet --no-warn-script-location --no-compile --prefix "$parts/$1" \
@@ -42,7 +46,7 @@ install_part() {
 
 # pip reads the index page by page, one after the other; two halves of a lock side by side take little more than half as long.
 install_lock() {
-    ! cmp --silent "$1" "$installed/${1##*/}" || return 0
+    [ ! -e "$installed/${1##*/}" ] || return 0
     rm -rf "$parts" && mkdir -p "$parts" "$installed"
     awk -v parts="$parts" '/^[a-z0-9]/ { half = !half } half != "" { print >(parts "/" half ".txt") }' "$1"
     local half jobs=() failed=
@@ -59,6 +63,7 @@ install_lock() {
 }
 
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+for lock in "$@"; do ! has_changed "$lock" || touch "$unfinished"; done
 [ ! -e "$unfinished" ] || rm -rf "$venv"
 [ -x "$venv/bin/python" ] || make_venv
 touch "$unfinished"

@@ -89,8 +89,7 @@ class AgentParts:
 
     async def restore_snapshot(self) -> None:
         """Set the device from the snapshot before NATS is dialled; a failure is retried by the reconciler."""
-        snapshot = self.snapshot_writer.load()
-        self.controller.restore_snapshot(snapshot)
+        snapshot = self.controller.restore_snapshot(self.snapshot_writer.load())
         if snapshot and snapshot.mtu and not self.underlay.found.mtu:  # no path yet, as at boot
             self.reconciler.set_mtu(snapshot.mtu)
         if snapshot:

@@ -93,8 +93,7 @@ class ClaimController:
 
     def snapshot(self, now: float) -> MeshSnapshot | None:
         """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
-        claim = self._saved_claim.claim
-        return self._desired_state.snapshot(claim, self.follower, now) if claim else None
+        return self._desired_state.snapshot(self._saved_claim.claim, self.follower, now)
 
     def set_identity(self, identity: Identity) -> None:
         """Write the record with this identity from now on; `next_key_announced` is set once it announces a key."""
@@ -110,16 +109,17 @@ class ClaimController:
         if self._own.advertise(addresses):
             self.recheck.request()
 
-    def restore_snapshot(self, snapshot: MeshSnapshot | None) -> None:
-        """Show the mesh of an earlier run, with the address of its claim, until the bucket has been read.
+    def restore_snapshot(self, snapshot: MeshSnapshot | None) -> MeshSnapshot | None:
+        """Show the mesh of an earlier run until the bucket has been read; return the snapshot if it is of this mesh.
 
-        Without a saved claim that is valid under this configuration nothing is shown.
+        Nothing is shown without a saved claim that is valid under this configuration.
         """
         if snapshot and (differences := self._saved_claim.differences(snapshot.claim)):
             log.warning("snapshot of another mesh ignored", reason="; ".join(differences))
             snapshot = None
         if self._saved_claim.address:
             self._desired_state.from_snapshot(snapshot, self._saved_claim.address)
+        return snapshot
 
     async def keep(self, store: RecordStore, on_claimed: Callable[[], None]) -> None:
         """Claim a subnet, then keep the record in the bucket as it should be, until cancelled.

@@ -92,9 +92,9 @@ class DesiredState:
         if touched:
             self._on_change()
 
-    def snapshot(self, claim: Claim, bucket: Follower, now: float) -> MeshSnapshot | None:
+    def snapshot(self, claim: Claim | None, bucket: Follower, now: float) -> MeshSnapshot | None:
         """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
-        if self.is_snapshot or self.subnet is None:
+        if claim is None or self.is_snapshot or self.subnet is None:
             return None
         return MeshSnapshot(
             claim=claim,

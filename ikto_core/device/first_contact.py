@@ -2,7 +2,8 @@
 
 Two nodes that send their first packets within one round trip discard each other's handshake. WireGuard tries again
 only after REKEY_TIMEOUT (5 s), perhaps to collide again. For a peer that is removed and added again, WireGuard starts a
-handshake with the next packet. The node with the lower public key kicks first, so that they do not collide again.
+handshake with the next packet. The node with the lower public key kicks first, so that they do not collide again. A
+second initiation of the other side means that it has started over, so its handshake is given time.
 
 Neither a peer with a session nor one to which nothing was sent is ever kicked.
 """
@@ -20,6 +21,9 @@ LOWER_KEY_WAIT_S = 0.4
 HIGHER_KEY_WAIT_S = 0.9
 """How long an initiation may stay without an answer before the peer is kicked. A handshake takes one round trip: the
 first waits suit round trips up to 0.4 s, the doubled ones longer (docs/first-contact.md has the experiment)."""
+
+HANDSHAKE_S = 0.4
+"""How long a handshake is given that the other side has started over."""
 
 LONGEST_WAIT_S = 60.0
 LOOK_EVERY_S = 0.1
@@ -41,6 +45,7 @@ class Contact(msgspec.Struct, frozen=True):
     asked_at: float | None = None  # when an initiation was first seen to be unanswered; None: nothing was sent
     kicks: int = 0
     wait_s: float = 0.0  # before the next kick; 0: not kicked yet
+    rx_bytes: int = 0  # received by the last look
 
 
 class FirstContact:
@@ -114,7 +119,11 @@ class FirstContact:
             pause_s = min(LONGEST_LOOK_S, max(LOOK_EVERY_S, (now - contact.since) / 10))
             self._contacts[key] = msgspec.structs.replace(contact, look_at=now + pause_s, asked_at=None)
         elif contact.asked_at is None:
-            self._contacts[key] = msgspec.structs.replace(contact, look_at=now + wait_s, asked_at=now)
+            self._contacts[key] = msgspec.structs.replace(
+                contact, look_at=now + wait_s, asked_at=now, rx_bytes=peer.rx_bytes
+            )
+        elif _has_started_over(peer, contact):
+            self._contacts[key] = msgspec.structs.replace(contact, look_at=now + HANDSHAKE_S, rx_bytes=peer.rx_bytes)
         else:
             longer_s = min(LONGEST_WAIT_S, 2 * wait_s)
             self._contacts[key] = Contact(now, now + LOOK_EVERY_S, kicks=contact.kicks + 1, wait_s=longer_s)
@@ -128,3 +137,8 @@ class FirstContact:
 
 def _is_asked(peer: PeerState) -> bool:
     return peer.last_handshake is None and peer.tx_bytes >= INITIATION_BYTES
+
+
+def _has_started_over(peer: PeerState, contact: Contact) -> bool:
+    """Return whether the other side sent an initiation since the last look that was not its first one."""
+    return peer.rx_bytes >= max(contact.rx_bytes, INITIATION_BYTES) + INITIATION_BYTES

@@ -47,7 +47,7 @@ def namespaces() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not())
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_contract_holds_on_a_real_device(namespaces: tuple[str, str]) -> None:
     here, there = namespaces

@@ -147,6 +147,7 @@ async def test_a_snapshot_of_another_configuration_is_ignored_and_logged(
     node = await restarted(MemoryBucket(), tmp_path, snapshot, **changed)
     assert node.host.device(WG) is None
     assert ignored_because(logs) == [reason]
+    assert node.controller.restore_snapshot(snapshot) is None, "its sessions are not used either"
 
 
 async def test_a_snapshot_without_a_saved_claim_is_ignored(

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ikto_core.device.endpoint_policy import INITIATION_BYTES
 from ikto_core.device.first_contact import (
+    HANDSHAKE_S,
     HIGHER_KEY_WAIT_S,
     LONGEST_LOOK_S,
     LONGEST_WAIT_S,
@@ -89,6 +90,24 @@ def test_the_wait_begins_when_something_is_sent() -> None:
     assert look(contact, {KEY: ASKED}, contact.look_at) == []
     assert contact.look_at == 30.0 + LONGEST_LOOK_S + LOWER_KEY_WAIT_S
     assert look(contact, {KEY: ASKED}, contact.look_at) == [KEY]
+
+
+def test_a_peer_that_starts_over_itself_is_given_time_for_its_handshake_and_then_kicked() -> None:
+    collided = replace(ASKED, tx_bytes=2 * INITIATION_BYTES, rx_bytes=INITIATION_BYTES)
+    started_over = replace(collided, rx_bytes=2 * INITIATION_BYTES)
+    contact = watched(HIGHEST)
+    look(contact, {KEY: collided}, 0.1)
+    kick_at = contact.look_at
+    assert look(contact, {KEY: started_over}, kick_at) == []
+    assert contact.look_at == kick_at + HANDSHAKE_S
+    assert look(contact, {KEY: started_over}, contact.look_at) == [KEY]
+
+
+def test_the_first_initiation_of_a_peer_does_not_put_off_its_kick() -> None:
+    """It is the one that collided."""
+    contact = watched()
+    look(contact, {KEY: ASKED}, 0.1)
+    assert look(contact, {KEY: replace(ASKED, rx_bytes=INITIATION_BYTES)}, 0.1 + LOWER_KEY_WAIT_S) == [KEY]
 
 
 def test_a_look_is_followed_by_a_rest_whoever_is_added_meanwhile() -> None:

@@ -25,6 +25,7 @@ def test_the_demo_converges_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert demo.left_behind() == []
 
 
+@pytest.mark.slow
 def test_a_demo_that_does_not_converge_fails_and_names_the_slow_node(tmp_path: Path) -> None:
     """Whatever the reason: here an agent is stopped as it starts, and goes on once the demo has given up."""
 
@@ -72,6 +73,7 @@ def test_a_kept_demo_runs_until_it_is_stopped(tmp_path: Path) -> None:
     assert demo.left_behind() == []
 
 
+@pytest.mark.slow
 def test_the_processes_of_a_killed_demo_end_and_the_next_demo_removes_the_rest(tmp_path: Path) -> None:
     with running_demo(tmp_path, "--backend fake --nodes 2 --keep") as killed:
         killed.commands()

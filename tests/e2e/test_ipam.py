@@ -43,6 +43,7 @@ def test_a_node_that_lost_all_but_its_key_finds_its_subnet_by_hash(mesh: Mesh) -
     assert mesh.assert_formed()[0].allowed_ip == first
 
 
+@pytest.mark.slow
 def test_a_strategy_of_another_distribution_places_nodes_by_their_names(with_rack: Mesh) -> None:
     mesh = with_rack
     agents = [mesh.agent(name=name, private_address="auto", ipam="rack") for name in ("r12-u07", "r12-u08")]

@@ -70,6 +70,16 @@ def test_three_that_join_at_once_have_their_answers_at_once(round_trip_ms: int) 
         assert kicks(mesh.nodes) <= KICKS * len(answers) / 2
 
 
+@ROUND_TRIPS_MS
+@pytest.mark.parametrize("traffic", Traffic)
+def test_the_first_three_nodes_of_a_mesh_have_their_answers_at_once(traffic: Traffic, round_trip_ms: int) -> None:
+    """Twice: which handshakes collide depends on chance."""
+    for _ in range(2):
+        with mesh_of(3, delay_s=round_trip_ms / 2000) as mesh:
+            answers = join(mesh, [], mesh.nodes, traffic)
+            assert not stalled(answers)
+
+
 def test_a_node_that_joins_eight_others_has_its_answers_at_once() -> None:
     with a_mesh_and(1, 40, running=8) as (mesh, others, new):
         answers = join(mesh, others, new, Traffic.BOTH)

@@ -130,9 +130,13 @@ def test_a_package_whose_hash_is_another_is_refused(tmp_path: Path, index: Index
     assert installed(tmp_path / "venv") == {}
 
 
+@pytest.mark.slow
 def test_a_lock_that_changed_takes_the_place_of_the_earlier_one(tmp_path: Path, index: Index) -> None:
     lock = tmp_path / "lock.txt"
     for version in ("1", "3", "2"):
         lock.write_text(index.add("renewed", version))
         assert run(index, SCRIPT, tmp_path / "venv", lock).returncode == 0
         assert installed(tmp_path / "venv") == {"renewed": version}
+    lock.write_text(index.add("other", "1"))
+    assert run(index, SCRIPT, tmp_path / "venv", lock).returncode == 0
+    assert installed(tmp_path / "venv") == {"other": "1"}, "what a lock has dropped is gone"

@@ -153,6 +153,7 @@ def test_a_third_party_runs_the_kit_and_sees_why_tests_are_skipped(tmp_path: Pat
     assert "error" not in output
 
 
+@pytest.mark.slow
 def test_every_clause_can_be_declared_unsupported_with_its_reason(tmp_path: Path) -> None:
     reasons = {name: f"reason {number}." for number, name in enumerate(CLAUSES)}
     output = third_party(tmp_path, f"    unsupported = {reasons!r}\n{PLUGIN}")
@@ -160,6 +161,7 @@ def test_every_clause_can_be_declared_unsupported_with_its_reason(tmp_path: Path
     assert "passed" not in output
 
 
+@pytest.mark.slow
 def test_an_unknown_clause_and_a_missing_plugin_are_errors(tmp_path: Path) -> None:
     output = third_party(tmp_path, "    unsupported = {'C99': 'no such'}\n", "-x")
     assert "`unsupported` names unknown clauses: ['C99']" in output

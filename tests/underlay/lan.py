@@ -2,10 +2,11 @@
 
 import os
 import subprocess
-import sys
 from shutil import which
 
 import pytest
+
+from tests.forked import run_module
 
 LAN = """
 ip link add eth0 type veth peer name far
@@ -31,8 +32,6 @@ def run_on_host(program: str, setup: str, server: str, afterwards: str = "") -> 
     """Return the output of a Python program on a host set up by `ip` commands; skip without root or iproute2."""
     if os.geteuid() != 0 or not which("ip") or subprocess.run(["unshare", "--net", "true"], check=False).returncode:
         pytest.skip("can't make a network namespace here: needs root and iproute2")
-    script = f'ip link set lo up\n{setup}\n"$0" -c "$1" "$2"\n{afterwards}'
-    command = ["unshare", "--net", "sh", "-euc", script, sys.executable, program, server]
-    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    run = run_module("tests.underlay.host_program", program, setup, server, afterwards)
     assert run.returncode == 0, run.stderr
     return run.stdout.rstrip("\n")
