@@ -2,9 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path
 
 from ikto_core.config.checking import Given
@@ -30,8 +29,8 @@ def from_file(path: Path) -> Source:
     document = _read_object(path)
     source = Source({name: Given(value, origin) for name, value in document.items() if name in SETTINGS})
     source.problems = (
-        *_limited(f"{_clipped(name)}: is given more than once ({origin}); give it once" for name in document.repeated),
-        *_limited(_unknown(name, origin) for name in document if name not in SETTINGS),
+        *_first(document.repeated, lambda name: f"{_clipped(name)}: is given more than once ({origin}); give it once"),
+        *_first([name for name in document if name not in SETTINGS], lambda name: _unknown(name, origin)),
     )
     return source
 
@@ -87,11 +86,11 @@ def _clipped(name: str) -> str:
     return name if name.isidentifier() and len(name) <= 64 else shown(name)
 
 
-def _limited(problems: Iterable[str]) -> Iterator[str]:
-    problems = iter(problems)
-    yield from islice(problems, _MOST_NAMES_REPORTED)
-    if more := sum(1 for _ in problems):
-        yield f"…and {more} more of these"
+def _first(names: Sequence[str], describe: Callable[[str], str]) -> Iterator[str]:
+    """Yield the problems of the first names, and the number of the others; to describe one takes a tenth of a ms."""
+    yield from map(describe, names[:_MOST_NAMES_REPORTED])
+    if len(names) > _MOST_NAMES_REPORTED:
+        yield f"…and {len(names) - _MOST_NAMES_REPORTED} more of these"
 
 
 class _Object(dict[str, object]):
