@@ -40,6 +40,7 @@ has_changed() { [ -e "$installed/${1##*/}" ] && ! cmp --silent "$1" "$installed/
 
 # Into a directory of its own: two at a time must not write to one.
 install_part() {
+    mkdir -p "$parts/$1/lib" && ln -s lib "$parts/$1/lib64"  # as VENV has it: some distributions install into lib64
     pip install --quiet --no-warn-script-location --no-compile --prefix "$parts/$1" \
         --require-hashes --no-deps --no-build-isolation -r "$parts/$1.txt"
 }
@@ -56,7 +57,9 @@ install_lock() {
     for half in "${jobs[@]}"; do wait "$half" || failed=1; done
     [ -z "$failed" ]
     for half in "$parts"/[01]/; do
-        [ ! -d "$half" ] || cp --archive --link --force "$half." "$venv"
+        [ -d "$half" ] || continue
+        rm -f "$half/lib64"
+        cp --archive --link --force "$half." "$venv"
     done
     rm -rf "$parts"
     cp "$1" "$installed"

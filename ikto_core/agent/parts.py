@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class AgentParts:
-    """What an agent runs, and how one part's news reaches another."""
+    """What an agent runs, and the callbacks between these parts."""
 
     def __init__(self, options: AgentOptions, private_key: PrivateKey, backend: BoundedBackend) -> None:
         config, random, public_key = options.config, options.random, private_key.public()
@@ -63,8 +63,8 @@ class AgentParts:
         )
         self.rotation = KeyRotation(options.key_path, self.controller, self.reconciler, self.saved_claim)
         self.leases = LeaseRenewer(node.lease_s, lambda: self.controller.record, self.controller.follower, random)
-        keep_trying = self.controller.has_saved_claim
-        self.connection = Connection(nats_settings(config, node.name), random, keep_trying=keep_trying)
+        settings = nats_settings(config, node.name)
+        self.connection = Connection(settings, random, keep_trying=lambda: self.controller.has_saved_claim)
         self._event_hub = options.event_hub
         self._connect()
         self.report = Report(

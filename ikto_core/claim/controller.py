@@ -68,7 +68,7 @@ class ClaimController:
 
     @property
     def identity(self) -> Identity:
-        """The keys and runs by which this node recognises its records."""
+        """By what this node recognises its records."""
         return self._own.identity
 
     @property
@@ -117,7 +117,7 @@ class ClaimController:
         if snapshot and (differences := self._saved_claim.differences(snapshot.claim)):
             log.warning("snapshot of another mesh ignored", reason="; ".join(differences))
             snapshot = None
-        if self._saved_claim.address:
+        if self._saved_claim.address and not self._saved_claim.is_released:
             self._desired_state.from_snapshot(snapshot, self._saved_claim.address)
         return snapshot
 
@@ -150,14 +150,11 @@ class ClaimController:
         await self.recheck.run(lambda: self._check(store))
 
     def _resume(self) -> None:
-        """Use the subnet of an earlier run if the bucket shows no other node there; the record is written later.
-
-        So a node that can't write its record just now follows the bucket all the same.
-        """
+        """Use the subnet of an earlier run if the bucket shows no other node there; the record is written later."""
         address = self._saved_claim.address
         if address is None:
             return
-        self._show_bucket(None)
+        self._show_bucket(None)  # and a node that can't write its record just now follows the bucket all the same
         record = self._own.at(address)
         if self._own.may_resume(record, self.follower.table, self.view):
             self._own.record = record
@@ -165,7 +162,7 @@ class ClaimController:
 
     async def _check(self, store: RecordStore) -> None:
         """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs."""
-        await asyncio.sleep(0 if self._own.is_urgent() else self._random.uniform(0, RECLAIM_JITTER_S))
+        await asyncio.sleep(0 if self._own.take_urgency() else self._random.uniform(0, RECLAIM_JITTER_S))
         if not self._own.starting:
             refuse_clones(self._clone_records())
         await self._claim(store)
@@ -201,7 +198,7 @@ class ClaimController:
 
     async def _use(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
         """Use a claimed subnet: save the claim, listen, give the device the address, withdraw earlier records."""
-        self._own.record = record
+        self._own.record = self._own.at(address)  # differs from `record` if the host has moved during the claim
         moved = self._claim_state.held(record.key, revision, self.follower.stream)
         if record.next_public_key:
             self.next_key_announced.set()
@@ -223,6 +220,7 @@ class ClaimController:
     def _release(self) -> None:
         """Stop using the address at once, before another one is claimed: it belongs to another node now."""
         self._own.record = None
+        self._saved_claim.release()
         self._claim_state.released()
         self.next_key_announced.clear()
         self._show_bucket(None)

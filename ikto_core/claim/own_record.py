@@ -49,8 +49,8 @@ class OwnRecord:
         self.record, self._has_moved = moved, True
         return True
 
-    def is_urgent(self) -> bool:
-        """Return whether the next write can't wait: it is this run's first one, or the host has moved. Ask once."""
+    def take_urgency(self) -> bool:
+        """Return whether the next write is urgent: this run's first one, or the first since the host has moved."""
         has_moved, self._has_moved = self._has_moved, False
         return self.starting or has_moved
 

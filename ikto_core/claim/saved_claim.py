@@ -37,6 +37,11 @@ class SavedClaim:
         return self.claim.private_address if self.claim else None
 
     @property
+    def is_released(self) -> bool:
+        """Whether another node has the subnet: the bucket must show that it is free before it is used again."""
+        return self._state.released
+
+    @property
     def instances(self) -> frozenset[str]:
         """The earlier runs of this installation that wrote records."""
         return frozenset(self._state.instances)
@@ -71,9 +76,14 @@ class SavedClaim:
         self._file.save(self._state)
         return not self._file.failure
 
+    def release(self) -> None:
+        """Save that another node has the subnet; it may be claimed again."""
+        self._state = msgspec.structs.replace(self._state, released=True)
+        self._file.save(self._state)
+
     def forget(self) -> None:
         """Save that there is no claim."""
-        self._state = msgspec.structs.replace(self._state, claim=None)
+        self._state = msgspec.structs.replace(self._state, claim=None, released=False)
         self._file.save(self._state)
 
     def _under_present_key(self, claim: Claim) -> Claim:

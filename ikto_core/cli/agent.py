@@ -91,7 +91,8 @@ async def _until_stopped(running: Coroutine[None, None, None]) -> None:
 
 def _exit(code: int, error: IktoError | None = None) -> None:
     """End the process now, without waiting for threads and tasks."""
-    log.error("ended without waiting for the backend any longer", error=error and str(error), hint=error and error.hint)
+    reason, hint = (str(error), error.hint) if error else (None, None)
+    log.error("did not stop in time, ending now", limit_s=STOP_LIMIT_S, error=reason, hint=hint)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -22,7 +22,7 @@ HIGHER_KEY_WAIT_S = 0.9
 """How long an initiation may stay without an answer before the peer is kicked. A handshake takes one round trip: the
 first waits suit round trips up to 0.4 s, the doubled ones longer (docs/first-contact.md has the experiment)."""
 
-HANDSHAKE_S = 0.4
+STARTED_OVER_WAIT_S = 0.4
 """How long a handshake is given that the other side has started over."""
 
 LONGEST_WAIT_S = 60.0
@@ -33,7 +33,7 @@ LONGEST_LOOK_S = 2.0
 WATCHED_S = 60.0
 """How long such a peer is watched after it was added or last kicked. Later ones are found by full passes."""
 
-PROBED_KICKS = 3
+MAX_PROBES = 3
 """After so many kicks the agent sends nothing of its own any more: a peer that is down must not be asked for ever."""
 
 
@@ -41,8 +41,8 @@ class Contact(msgspec.Struct, frozen=True):
     """A new peer without a session."""
 
     since: float  # when it was added or last kicked
-    look_at: float
-    asked_at: float | None = None  # when an initiation was first seen to be unanswered; None: nothing was sent
+    look_at: float  # infinity: when a full pass finds that something was sent to it
+    unanswered_since: float | None = None  # when an initiation was first seen to be unanswered; None: nothing was sent
     kicks: int = 0
     wait_s: float = 0.0  # before the next kick; 0: not kicked yet
     rx_bytes: int = 0  # received by the last look
@@ -76,16 +76,20 @@ class FirstContact:
     def added(self, peers: Iterable[PublicKey], now: float) -> None:
         """Watch peers that were just added to the device."""
         for key in peers:
-            self._contacts[key] = Contact(now, now + LOOK_EVERY_S)
-            self._look_at = min(self._look_at, now + LOOK_EVERY_S)
+            self._watch(key, Contact(now, now), now)
 
     def removed(self, key: PublicKey) -> None:
         """Forget a peer that left the mesh."""
         self._contacts.pop(key, None)
 
     def seen(self, shown: Mapping[PublicKey, PeerState], now: float) -> None:
-        """Watch also the peers, of a whole device, to which something was sent in vain."""
-        self.added([key for key, peer in shown.items() if _is_asked(peer) and key not in self._contacts], now)
+        """Watch also the peers, of a whole device, to which something was sent in vain, those kicked before too."""
+        for key, peer in shown.items():
+            contact = self._contacts.get(key)
+            if _is_unanswered(peer) and (contact is None or contact.look_at == inf):
+                self._watch(key, contact or Contact(now, now), now)
+            elif contact and peer.last_handshake is not None:
+                del self._contacts[key]
 
     def looked(
         self, due: Iterable[PublicKey], shown: Mapping[PublicKey, PeerState], now: float, *, rest_s: float = 0.0
@@ -104,38 +108,52 @@ class FirstContact:
         self._rest_until = now + rest_s
         return kicked
 
-    def is_probed(self, key: PublicKey) -> bool:
+    def must_probe(self, key: PublicKey) -> bool:
         """Return whether the agent is to send to a kicked peer, so that a handshake starts at once."""
-        return key in self._contacts and self._contacts[key].kicks <= PROBED_KICKS
+        return key in self._contacts and self._contacts[key].kicks <= MAX_PROBES
+
+    def _watch(self, key: PublicKey, contact: Contact, now: float) -> None:
+        self._contacts[key] = msgspec.structs.replace(contact, since=now, look_at=now + LOOK_EVERY_S)
+        self._look_at = min(self._look_at, now + LOOK_EVERY_S)
 
     def _take(self, key: PublicKey, peer: PeerState | None, now: float) -> bool:
         """Note what was seen of a peer; return whether to kick it now."""
         contact = self._contacts[key]
-        asked = peer is not None and _is_asked(peer)
         wait_s = contact.wait_s or self._first_wait_s(key)
-        if peer is None or peer.last_handshake is not None or (not asked and now >= contact.since + WATCHED_S):
+        if peer is None or peer.last_handshake is not None:
             del self._contacts[key]
-        elif not asked:
-            pause_s = min(LONGEST_LOOK_S, max(LOOK_EVERY_S, (now - contact.since) / 10))
-            self._contacts[key] = msgspec.structs.replace(contact, look_at=now + pause_s, asked_at=None)
-        elif contact.asked_at is None:
+        elif not _is_unanswered(peer):
+            self._rest(key, contact, now)
+        elif contact.unanswered_since is None:
             self._contacts[key] = msgspec.structs.replace(
-                contact, look_at=now + wait_s, asked_at=now, rx_bytes=peer.rx_bytes
+                contact, look_at=now + wait_s, unanswered_since=now, rx_bytes=peer.rx_bytes
             )
         elif _has_started_over(peer, contact):
-            self._contacts[key] = msgspec.structs.replace(contact, look_at=now + HANDSHAKE_S, rx_bytes=peer.rx_bytes)
+            self._contacts[key] = msgspec.structs.replace(
+                contact, look_at=now + STARTED_OVER_WAIT_S, rx_bytes=peer.rx_bytes
+            )
         else:
             longer_s = min(LONGEST_WAIT_S, 2 * wait_s)
             self._contacts[key] = Contact(now, now + LOOK_EVERY_S, kicks=contact.kicks + 1, wait_s=longer_s)
             return True
         return False
 
+    def _rest(self, key: PublicKey, contact: Contact, now: float) -> None:
+        """Look at a peer to which nothing was sent ever more rarely, and then only in full passes: see `seen`."""
+        pause_s = min(LONGEST_LOOK_S, max(LOOK_EVERY_S, (now - contact.since) / 10))
+        if now < contact.since + WATCHED_S:
+            self._contacts[key] = msgspec.structs.replace(contact, look_at=now + pause_s, unanswered_since=None)
+        elif contact.kicks:  # the next kick must be as late as if it had been watched
+            self._contacts[key] = msgspec.structs.replace(contact, look_at=inf, unanswered_since=None)
+        else:
+            del self._contacts[key]
+
     def _first_wait_s(self, key: PublicKey) -> float:
         lower = self._own_key is None or self._own_key < key
         return LOWER_KEY_WAIT_S if lower else HIGHER_KEY_WAIT_S
 
 
-def _is_asked(peer: PeerState) -> bool:
+def _is_unanswered(peer: PeerState) -> bool:
     return peer.last_handshake is None and peer.tx_bytes >= INITIATION_BYTES
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Set
+from contextlib import suppress
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 from ikto_core.device.backend import Backend, read_peers
 from ikto_core.device.first_contact import FirstContact
 from ikto_core.device.model import DevicePatch, PeerPatch, PeerState
+from ikto_core.errors import BackendError
 from ikto_core.values.keys import PublicKey
 
 REST_FACTOR = 20.0
@@ -53,15 +55,16 @@ class Kicker:
         Raises BackendError; a kicked peer may be missing on the device then.
         """
         began = time.monotonic()
-        if not (due := self._contacts.due(began)):
+        if began < self.next_check_at:
             return Checked({}, {}, frozenset())
-        shown = await read_peers(self._backend, self._ifname, due)
+        due = self._contacts.due(began)  # may be empty: a peer may have left
+        shown = await read_peers(self._backend, self._ifname, due) if due else {}
         now = time.monotonic()
         kicked = {key: shown[key] for key in self._contacts.looked(due, shown, now, rest_s=REST_FACTOR * (now - began))}
         if kicked:
             await self._kick(kicked.values())
         new = {key: replace(peer, rx_bytes=0, tx_bytes=0) for key, peer in kicked.items()}
-        return Checked(shown, new, frozenset(filter(self._contacts.is_probed, kicked)))
+        return Checked(shown, new, frozenset(filter(self._contacts.must_probe, kicked)))
 
     async def _kick(self, peers: Collection[PeerState]) -> None:
         """Remove peers and add them again, also if this is cancelled or fails in between."""
@@ -70,7 +73,8 @@ class Kicker:
             await self._backend.apply(self._ifname, DevicePatch(remove_peers=frozenset(p.public_key for p in peers)))
             await self._backend.apply(self._ifname, addition)
         except BaseException:
-            await self._backend.apply(self._ifname, addition)
+            with suppress(BackendError):  # the first error, or the cancellation, is the one to report
+                await self._backend.apply(self._ifname, addition)
             raise
 
 

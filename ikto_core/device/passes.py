@@ -134,13 +134,20 @@ class DevicePasses:
         wireguard-go sends to an endpoint from the address at which it was last reached, also if the host has lost it,
         until the endpoint is written or no answer came for 15 s (expiredNewHandshake in its timers.go).
         """
-        keys = self.endpoints_to_renew
-        shown = await read_peers(self._backend, self._ifname, keys) if keys else {}
+        keys, self.endpoints_to_renew = self.endpoints_to_renew, frozenset()
+        try:
+            self._to_contact |= await self._rewrite_endpoints(keys) if keys else frozenset()
+        except BaseException:
+            self.endpoints_to_renew |= keys
+            raise
+
+    async def _rewrite_endpoints(self, keys: Set[PublicKey]) -> Set[PublicKey]:
+        """Write the endpoints of these peers as they are; return the peers that there are."""
+        shown = await read_peers(self._backend, self._ifname, keys)
         patches = [PeerPatch(public_key=key, endpoint=peer.endpoint) for key, peer in shown.items() if peer.endpoint]
         if patches:
             await self._backend.apply(self._ifname, DevicePatch(peers=tuple(patches)))
-        self._to_contact |= shown.keys()
-        self.endpoints_to_renew -= keys
+        return shown.keys()
 
     async def _read_or_create(self) -> DeviceState:
         state = await self._backend.read(self._ifname)
@@ -183,6 +190,7 @@ class DevicePasses:
             self._shown.pop(key, None)
             self.endpoints.forget(key)
             self.kicker.removed(key)
+        self._own_peers -= patch.remove_peers
         self.endpoints.remember(choices)
         self.stats.peers_written += len(patch.peers)
         self.stats.peers_removed += len(patch.remove_peers)

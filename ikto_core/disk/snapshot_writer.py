@@ -17,7 +17,7 @@ BYTES_PER_S = 200_000
 
 RETRY_S = 60.0
 
-SESSIONS_EVERY_S = 3600.0
+SESSIONS_EVERY_S = 600.0
 """How often a snapshot is saved if only its sessions have changed: they are saved when the agent stops, too."""
 
 TakeSnapshot = Callable[[float], MeshSnapshot | None]

@@ -50,6 +50,7 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int = VERSION
     claim: Claim | None = None  # None: never claimed, or the claim was lost
+    released: bool = False  # another node has the claimed subnet: not used before the bucket shows that it is free
     instances: tuple[str, ...] = ()  # the runs of this installation, the latest last, at most MAX_INSTANCES
     keys: tuple[str, ...] = ()  # public keys in the order of rotations, at most MAX_KEYS; empty: no rotation yet
 
@@ -72,7 +73,7 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_claim(self, claim: Claim) -> "SavedState":
         """Return the state to save once the subnet is claimed."""
-        return msgspec.structs.replace(self, claim=claim)
+        return msgspec.structs.replace(self, claim=claim, released=False)
 
 
 class StateFile:

@@ -64,24 +64,25 @@ class Connection:
     Args:
         settings: Servers and login. Credential files are read at every dial, so a renewed file is used.
         random: Jitter, and the order of servers.
-        keep_trying: Whether to retry from the start; otherwise a failure before `mark_healthy` is final.
+        keep_trying: Returns whether to retry; while it returns False, a failure before `mark_healthy` is final.
 
     """
 
-    def __init__(self, settings: NatsSettings, random: Random, *, keep_trying: bool) -> None:
+    def __init__(self, settings: NatsSettings, random: Random, *, keep_trying: Callable[[], bool]) -> None:
         self.server = ""  # URL of the connected server; empty: not connected
         self.failure = ""  # why the last attempt or session ended; empty: no failure
         self.stats = ConnectionCounters()
         self._settings = settings
         self._random = random
         self._keep_trying = keep_trying
+        self._was_healthy = False
         self._session: Session | None = None
         self._stopped = False
         self._backoff = Backoff(random)
 
     def mark_healthy(self) -> None:
         """Report that the session works: from now on failures are retried, beginning with the shortest pause."""
-        self._keep_trying = True
+        self._was_healthy = True
         self._backoff.reset()
         self.failure = ""
 
@@ -108,7 +109,7 @@ class Connection:
                     log.info("connected to NATS", server=session.server)
                     await use(session)
             except (NatsError, LoginFileError) as error:  # the file may be in the middle of being replaced
-                if not self._keep_trying:
+                if not (self._was_healthy or self._keep_trying()):
                     raise
                 self.failure = str(error)
             finally:

@@ -34,7 +34,8 @@ class UnderlayMonitor:
         self.found = Underlay(addresses=(advertised,) if advertised else ())
         self.on_change: Callable[[Underlay], None] = lambda _: None  # called when a look found something else
         self.on_move: Callable[[], None] = lambda: None
-        """Called when this host sends from another address than before: peers know it by the old one."""
+        """Called when this host sends from another address than before, or has a network again: peers know it by the
+        old address, or what was sent to them did not leave the host."""
         self._advertised = advertised
         self._mesh = mesh
         self._ifname = ifname
@@ -81,7 +82,7 @@ class UnderlayMonitor:
         if found != before:
             log.info("underlay", advertise=found.addresses, mtu=found.mtu, sources=sorted(found.sources))
             self.on_change(found)
-        if self._has_moved(routes):
+        if self._has_moved(routes) or (found.sources and not before.sources):
             self.on_move()
 
     async def _find(self, routes: Sequence[Route]) -> Underlay:
@@ -110,7 +111,8 @@ class UnderlayMonitor:
 
     def _note_failure(self, error: ConfigError) -> None:
         if self.found.addresses and not self._failure:
-            log.warning("no address found, advertising the last", addresses=self.found.addresses, error=str(error))
+            addresses = self.found.addresses
+            log.warning("no usable address now, advertising the previous one", addresses=addresses, error=str(error))
         self._failure = error
 
     def _has_moved(self, routes: Sequence[Route]) -> bool:

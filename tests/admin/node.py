@@ -98,7 +98,7 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
         reconciler = Reconciler(backend, WG)
         state, snapshot_writer = StateFile(state_dir), SnapshotWriter(SnapshotFile(state_dir))
         claim_controller = controller(config, OWN_KEY, reconciler, state, random, snapshot_writer.request_write)
-        connection = Connection(NatsSettings(servers=(SERVER,)), random, keep_trying=True)
+        connection = Connection(NatsSettings(servers=(SERVER,)), random, keep_trying=lambda: True)
         report = Report(
             node,
             backend_name="fake",

@@ -264,7 +264,7 @@ async def test_resync_reads_the_whole_bucket_and_the_whole_device(tmp_path: Path
 async def test_status_never_shows_the_password_of_a_url(tmp_path: Path) -> None:
     async with fresh_node(tmp_path) as node:
         settings = NatsSettings(servers=("nats://user:secret@127.0.0.1:1",))
-        link = Connection(settings, Random(1), keep_trying=True)
+        link = Connection(settings, Random(1), keep_trying=lambda: True)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(link.run(_never))
             while not link.failure:

@@ -108,6 +108,20 @@ async def test_a_move_between_two_sessions_is_written_in_the_next_one(bucket: Me
         assert recorded(bucket).advertise_address == OTHER
 
 
+async def test_a_move_during_the_first_claim_is_written_at_once(
+    bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, put = Node(bucket, tmp_path), bucket.put
+
+    async def move_and_put(key: str, value: bytes | None, *, expected: int) -> int:
+        node.controller.advertise((OTHER,))
+        return await put(key, value, expected=expected)
+
+    monkeypatch.setattr(bucket, "put", move_and_put)
+    async with node.running():
+        await until(lambda: recorded(bucket).advertise_address == OTHER)
+
+
 async def test_a_move_while_the_node_still_listens_does_not_cost_it_its_address(
     bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from ikto_core.device.endpoint_policy import INITIATION_BYTES
 from ikto_core.device.first_contact import (
-    HANDSHAKE_S,
     HIGHER_KEY_WAIT_S,
     LONGEST_LOOK_S,
     LONGEST_WAIT_S,
     LOOK_EVERY_S,
     LOWER_KEY_WAIT_S,
-    PROBED_KICKS,
+    MAX_PROBES,
+    STARTED_OVER_WAIT_S,
     WATCHED_S,
     FirstContact,
 )
@@ -99,7 +99,7 @@ def test_a_peer_that_starts_over_itself_is_given_time_for_its_handshake_and_then
     look(contact, {KEY: collided}, 0.1)
     kick_at = contact.look_at
     assert look(contact, {KEY: started_over}, kick_at) == []
-    assert contact.look_at == kick_at + HANDSHAKE_S
+    assert contact.look_at == kick_at + STARTED_OVER_WAIT_S
     assert look(contact, {KEY: started_over}, contact.look_at) == [KEY]
 
 
@@ -138,13 +138,37 @@ def test_an_idle_new_peer_is_looked_at_ever_more_rarely() -> None:
     assert looks < 100
 
 
+def test_a_peer_to_which_something_is_sent_now_and_then_is_kicked_ever_more_rarely_too() -> None:
+    """Every 150 s; a kick resets the counters of the device, and between two packets the peer is not watched."""
+    contact, kicks, probed, tx_bytes = watched(), 0, 0, 0
+    for now in map(float, range(6 * 3600)):
+        if now % 150 == 0:
+            tx_bytes = INITIATION_BYTES
+        shown = {KEY: replace(SILENT, tx_bytes=tx_bytes)}
+        if now % 60 == 0:
+            contact.seen(shown, now)
+        for key in look(contact, shown, now):
+            kicks, tx_bytes, probed = kicks + 1, 0, probed + contact.must_probe(key)
+    assert kicks <= 6 * 3600 / 150 + MAX_PROBES
+    assert probed == MAX_PROBES
+
+
+def test_a_peer_that_was_kicked_long_ago_and_had_a_session_since_is_as_new() -> None:
+    contact = watched()
+    assert kick_times(contact, ASKED, 2.0)
+    kick_times(contact, SILENT, 10 * WATCHED_S)
+    contact.seen({KEY: replace(ASKED, last_handshake=7.0)}, 700.0)
+    contact.seen({KEY: ASKED}, 1000.0)
+    assert kick_times(contact, ASKED, 1001.0) == [pytest.approx(1000.5, abs=0.2)]
+
+
 def test_a_peer_that_is_down_is_kicked_rarely_for_ever_and_probed_a_few_times_only() -> None:
     contact, probed = watched(), 0
     for _ in range(20_000):
         now = contact.look_at
         for key in look(contact, {KEY: ASKED}, now):
-            probed += contact.is_probed(key)
-    assert probed == PROBED_KICKS
+            probed += contact.must_probe(key)
+    assert probed == MAX_PROBES
 
 
 def test_a_full_pass_finds_a_peer_that_was_asked_long_after_it_was_added() -> None:

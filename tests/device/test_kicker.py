@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from math import inf
 
 import pytest
 
 from ikto_core.device import first_contact
 from ikto_core.device.model import DevicePatch, PeerPatch
+from ikto_core.errors import BackendError
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.keys import PublicKey
 from tests.device.reconciling import LOWEST, WG, Scene, mesh, record
@@ -86,6 +88,44 @@ async def test_a_kick_that_is_cancelled_between_its_writes_leaves_the_peer_on_th
     with pytest.raises(asyncio.CancelledError):
         await task
     assert A in scene.device.peers
+
+
+async def test_a_kick_that_is_cancelled_and_then_fails_is_still_cancelled() -> None:
+    """Or a device that hangs would keep the agent from ending."""
+    scene = Scene(own_key=LOWEST)
+    scene.put(*mesh(3))
+    await scene.reconcile()
+    scene.host.send_unanswered(WG, A)
+    kicker = scene.reconciler._passes.kicker
+    while not kicker._contacts.due(time.monotonic()):
+        await asyncio.sleep(0.001)
+    await scene.reconcile()
+    while A not in kicker._contacts.due(time.monotonic()):
+        await asyncio.sleep(0.001)
+    task = asyncio.ensure_future(scene.reconcile())
+
+    def cancel_and_fail() -> None:
+        task.cancel()
+        scene.host.fail_midway(BackendError("stuck"), after=0)
+
+    scene.backend.interruptions.extend([lambda: None, cancel_and_fail])
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_watched_peer_that_leaves_leaves_nothing_to_check() -> None:
+    """Or the reconciler would make passes without end."""
+    scene = Scene(own_key=LOWEST)
+    scene.put(*mesh(3))
+    await scene.reconcile()
+    kicker = scene.reconciler._passes.kicker
+    due_at = kicker.next_check_at
+    for number in (1, 2, 3):
+        kicker.removed(public_key_of(number))
+    while time.monotonic() <= due_at:
+        await asyncio.sleep(0.001)
+    await scene.reconcile()
+    assert kicker.next_check_at == inf
 
 
 def cancel(task: "asyncio.Future[None]") -> None:

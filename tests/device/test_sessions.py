@@ -110,6 +110,16 @@ async def test_a_host_that_moved_writes_the_endpoints_of_sessions_as_they_are_an
     assert scene.host.calls["read"] == 0, "not the whole device"
 
 
+async def test_a_host_that_moves_again_while_it_writes_the_endpoints_writes_them_again() -> None:
+    scene = await scene_with_a_session()
+    scene.reset_counts()
+    scene.reconciler.renew_endpoints()
+    scene.backend.interruptions.append(scene.reconciler.renew_endpoints)  # after the read of the peer
+    for _ in range(2):
+        await scene.reconcile()
+    assert len(scene.patches) == 2
+
+
 async def test_the_endpoints_of_a_host_that_moved_are_written_later_if_that_fails() -> None:
     scene = await scene_with_a_session()
     contacted: set[PublicKey] = set()

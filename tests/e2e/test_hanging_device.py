@@ -38,7 +38,7 @@ def test_a_write_that_hangs_makes_the_agent_degraded_and_sigterm_ends_it(mesh: M
     assert agent.admin.status().accepted == 1, "the bucket is followed all the same"
     agent.send(SIGTERM)
     assert agent.wait() == 0
-    assert "ended without waiting for the backend" in agent.log_text()
+    assert "did not stop in time, ending now" in agent.log_text()
 
 
 @pytest.fixture

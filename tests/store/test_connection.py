@@ -15,7 +15,7 @@ from ikto_core.lab.nats_server import NatsServer
 from ikto_core.store import connection as connection_module
 from ikto_core.store import dial
 from ikto_core.store.connection import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, Backoff, Connection
-from ikto_core.store.session import NatsSettings, Session
+from ikto_core.store.session import NatsSettings, Session, SessionClosedError
 
 pytestmark = pytest.mark.usefixtures("no_secrets_logged")
 
@@ -35,7 +35,7 @@ def test_two_agents_have_different_pauses() -> None:
 
 
 def connection_to(url: str) -> Connection:
-    return Connection(NatsSettings(servers=(url,)), Random(1), keep_trying=True)
+    return Connection(NatsSettings(servers=(url,)), Random(1), keep_trying=lambda: True)
 
 
 async def until_it_closes(session: Session) -> None:
@@ -157,3 +157,20 @@ async def test_a_session_ends_at_once_when_its_source_address_is_gone(shared_ser
         await connection.run(use)
         connection.end_session_without(has_address)  # there is no session
     assert asked == ["127.0.0.1"]
+
+
+async def test_a_session_that_ends_once_something_was_claimed_is_dialled_again(shared_server: NatsServer) -> None:
+    claimed: list[Session] = []
+
+    async def claim(session: Session) -> None:
+        claimed.append(session)
+        if len(claimed) == 2:
+            raise KeyError("the second session")
+        raise SessionClosedError("after the claim, and before the connection counts as healthy")
+
+    settings = NatsSettings(servers=(shared_server.url,))
+    with pytest.raises(KeyError):
+        await Connection(settings, Random(1), keep_trying=lambda: bool(claimed)).run(claim)
+    claimed.clear()
+    with pytest.raises(SessionClosedError):
+        await Connection(settings, Random(1), keep_trying=lambda: False).run(claim)

@@ -39,7 +39,7 @@ class Watcher:
         self.reported: list[set[str]] = []
         self.sessions = 0
         self._name = name
-        self._connection = Connection(NatsSettings(servers=(server.url,)), Random(), keep_trying=True)
+        self._connection = Connection(NatsSettings(servers=(server.url,)), Random(), keep_trying=lambda: True)
 
     @property
     def shown(self) -> dict[str, bytes]:

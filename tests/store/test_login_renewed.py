@@ -97,7 +97,7 @@ async def test_the_connection_dials_again_with_the_renewed_file_after_an_expiry(
     given: NatsSettings, file: Path
 ) -> None:
     write_creds(file, expires_s=soon())
-    connection = Connection(given, Random(), keep_trying=False)
+    connection = Connection(given, Random(), keep_trying=lambda: False)
     sessions: list[Session] = []
 
     async def use(session: Session) -> None:
@@ -116,13 +116,14 @@ async def test_the_connection_dials_again_with_the_renewed_file_after_an_expiry(
 
 async def test_a_refused_file_is_replaced_without_a_restart(given: NatsSettings, file: Path) -> None:
     write_creds(file, expires_s=LONG_AGO)
-    await fix_when_failing(Connection(given, Random(), keep_trying=True), "expired at 2021", lambda: write_creds(file))
+    connection = Connection(given, Random(), keep_trying=lambda: True)
+    await fix_when_failing(connection, "expired at 2021", lambda: write_creds(file))
 
 
 async def test_an_incomplete_file_is_read_again_at_the_next_dial(given: NatsSettings, file: Path) -> None:
     await asyncio.to_thread(file.touch)
     await fix_when_failing(
-        Connection(given, Random(), keep_trying=True), f"{file}: holds no user JWT", lambda: write_creds(file)
+        Connection(given, Random(), keep_trying=lambda: True), f"{file}: holds no user JWT", lambda: write_creds(file)
     )
 
 
@@ -132,4 +133,4 @@ async def test_before_the_first_success_a_bad_file_is_final(given: NatsSettings)
 
     async with asyncio.timeout(60):
         with pytest.raises(ConfigError, match="no such file"):
-            await Connection(given, Random(), keep_trying=False).run(use)
+            await Connection(given, Random(), keep_trying=lambda: False).run(use)
