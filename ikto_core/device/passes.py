@@ -126,7 +126,7 @@ class DevicePasses:
         if kicked:
             self.stats.kicks += len(kicked)
             self._to_contact |= to_contact
-            log.info("kicked peers without an answer", ifname=self._ifname, peers=len(kicked))
+            log.info("first handshakes restarted: no answer", ifname=self._ifname, peers=len(kicked))
 
     async def renew_endpoints(self) -> None:
         """Write the endpoints of `endpoints_to_renew` again as the device has them, and contact these peers.
