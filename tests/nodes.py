@@ -7,21 +7,22 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from msgspec.structs import replace
-
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.agent.from_config import local_node
 from ikto_core.builtin.ipam import RandomStrategy
 from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
+from ikto_core.claim.policy import equal_but_nonce
 from ikto_core.claim.saved_claim import SavedClaim
+from ikto_core.claim.signing import RecordSigner
 from ikto_core.config import Config
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import first_cause
 from ikto_core.lab.memory_bucket import MemoryBucket
+from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, encode_record, record_key
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.values.addressing import Endpoint
@@ -54,7 +55,8 @@ def controller(  # noqa: PLR0917 - the parts of an agent, put together for tests
     saved_claim = SavedClaim(node, private_key.public(), state)
     return ClaimController(
         node,
-        public_key=private_key.public(),
+        signer=RecordSigner(private_key, node.bucket, saved_claim, random),
+        proofs=ProofIndex(node.bucket),
         desired_state=DesiredState(node, private_key, reconciler, on_change, event_hub),
         saved_claim=saved_claim,
         candidates=AddressCandidates(node, saved_claim, RandomStrategy(), random),
@@ -141,7 +143,7 @@ class Node:
             found = decode_record(self.record.key, self.bucket.live[self.record.key])
         except (LookupError, RecordError):
             return False
-        return replace(found, nonce="") == self.record
+        return equal_but_nonce(found, self.record)
 
     async def device_addresses(self) -> set[str]:
         """Reconcile once, and return the device's addresses."""

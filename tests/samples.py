@@ -1,13 +1,17 @@
 """Records of a small IPv4 mesh, and bucket entries made of them."""
 
+from msgspec.structs import replace
+
+from ikto_core.mesh.proofs import signed_value
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.values.addressing import Prefix
-from ikto_core.values.keys import PublicKey
+from ikto_core.values.keys import PrivateKey, PublicKey
 
 MESH = Prefix.parse("10.0.0.0/24")
 OWN_SUBNET = Prefix.parse("10.0.0.16/28")
-KEYS = [PublicKey(bytes([number] * 32)) for number in range(1, 6)]
+PRIVATE_KEYS = sorted((PrivateKey(bytes([number] * 32)).clamped() for number in range(1, 6)), key=PrivateKey.public)
+KEYS = [key.public() for key in PRIVATE_KEYS]
 OWN_KEY, KEY, OTHER_KEY, THIRD_KEY = KEYS[:4]
 
 
@@ -28,3 +32,19 @@ def record(
 def entries_of(*records: PeerRecord, since: int = 1) -> dict[str, Entry]:
     """Return what the bucket has after these writes, the first of them at revision `since`."""
     return {r.key: Entry(revision, encode_record(r)) for revision, r in enumerate(records, start=since)}
+
+
+def signed(record: PeerRecord, serial: int = 1, bucket: str = "ikto-mesh") -> bytes:
+    """Return a record's value with a proof; its public key is one of `KEYS`."""
+    private_key = PRIVATE_KEYS[KEYS.index(record.public_key)]
+    return signed_value(replace(record, serial=serial), private_key, bucket, bytes(64))
+
+
+def sign_after(record: PeerRecord, serial: int) -> bytes:
+    """Return the next value after one with this serial, for a `Claimant`."""
+    return signed(record, serial + 1)
+
+
+def proved_entries(*records: PeerRecord, since: int = 1) -> dict[str, Entry]:
+    """Return what the bucket has after these writes, as `entries_of`, each with a proof and its revision as serial."""
+    return {r.key: Entry(revision, signed(r, revision)) for revision, r in enumerate(records, start=since)}

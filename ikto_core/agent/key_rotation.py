@@ -23,7 +23,7 @@ from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.key_file import ensure_next_key, next_key_file, promote_next_key
 from ikto_core.errors import BackendError, ConfigError, IktoError, NatsError
-from ikto_core.mesh.records import PeerRecord, encode_record
+from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry
 from ikto_core.store.follower import longest_check_interval_s
 from ikto_core.store.interfaces import RecordStore
@@ -102,6 +102,7 @@ class KeyRotation:
                 "the state file can't be written, and the claim would be lost with the key", hint="see the log"
             )
         self.next_key, self._private_key = public_key, private_key
+        self._controller.signer.add_key(private_key)
         self._controller.set_identity(self._controller.identity.announcing(public_key))
         self._begun.set()
         log.info("announcing the next key", next_public_key=public_key.text)
@@ -139,6 +140,7 @@ class KeyRotation:
         entry = await store.get(record.key) if record else None
         if not (self._path and record and private_key and entry and self._is_announced(record, entry)):
             return False
+        self._controller.signer.save_succession(private_key.public(), record.key)
         try:
             promote_next_key(self._path)
         except ConfigError as error:
@@ -168,7 +170,8 @@ class KeyRotation:
         record = self._controller.record
         if record is None:
             return
-        value = encode_record(msgspec.structs.replace(record, nonce=record.public_key.text))  # a key is used only once
+        named = msgspec.structs.replace(record, nonce=record.public_key.text)  # a key is used only once
+        value = self._controller.signer.value(named)
         try:
             await store.put(record.key, value, expected=entry.revision)
         except NatsError as error:

@@ -13,6 +13,7 @@ from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.saved_claim import SavedClaim
+from ikto_core.claim.signing import RecordSigner
 from ikto_core.device.bounded_backend import BoundedBackend
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DeviceSpec
@@ -23,6 +24,7 @@ from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError
 from ikto_core.lease.renewer import LeaseRenewer
+from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.observers.event_diff import mesh_ready
 from ikto_core.store.connection import Connection
 from ikto_core.underlay.handshake_probe import Prober
@@ -50,9 +52,11 @@ class AgentParts:
         self.snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
         self._state_file = StateFile(config.state_path())
         self.saved_claim = SavedClaim(node, public_key, self._state_file)
+        self.proofs = ProofIndex(node.bucket)
         self.controller = ClaimController(
             node,
-            public_key=public_key,
+            signer=RecordSigner(private_key, node.bucket, self.saved_claim, random),
+            proofs=self.proofs,
             desired_state=DesiredState(
                 node, private_key, self.reconciler, self.snapshot_writer.request_write, options.event_hub
             ),

@@ -8,7 +8,8 @@ import structlog
 
 from ikto_core.claim.policy import ClaimAction, ClaimDecision, Identity, decide_claim
 from ikto_core.errors import AddressInUseError, NatsError, RevisionConflictError, WriteUnknownError
-from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, encode_record
+from ikto_core.mesh.proofs import ProofIndex
+from ikto_core.mesh.records import PeerRecord, RecordError, decode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import RecordStore
 
@@ -31,12 +32,22 @@ class Claimant:
     Args:
         identity: Returns this node's identity at this moment.
         draw_nonce: Returns a new random text at each call, by which a write whose answer was lost is recognised.
+        sign: Returns the value to write for a record, with a proof and a serial that is greater than the given one.
+        proofs: What the bucket's values prove.
 
     """
 
-    def __init__(self, identity: Callable[[], Identity], draw_nonce: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        identity: Callable[[], Identity],
+        draw_nonce: Callable[[], str],
+        sign: Callable[[PeerRecord, int], bytes],
+        proofs: ProofIndex,
+    ) -> None:
         self._identity = identity
         self._draw_nonce = draw_nonce
+        self._sign = sign
+        self._proofs = proofs
 
     async def claim(self, store: RecordStore, record: PeerRecord, *, starting: bool, was_claimed: bool = False) -> int:
         """Write `record` unless the bucket has it already; return its revision.
@@ -62,7 +73,8 @@ class Claimant:
             nonce = self._draw_nonce()
             written.add(nonce)
             try:
-                value = encode_record(msgspec.structs.replace(record, nonce=nonce))
+                named = msgspec.structs.replace(record, nonce=nonce)
+                value = self._sign(named, self._serial_of(record.key, entry))
                 return await store.put(record.key, value, expected=entry.revision if entry else 0)
             except (RevisionConflictError, WriteUnknownError) as error:
                 log.info("claim attempt repeated", allowed_ip=record.allowed_ip, reason=str(error))
@@ -84,6 +96,11 @@ class Claimant:
             return False
         log.info("withdrew earlier record", key=key)
         return True
+
+    def _serial_of(self, key: str, entry: Entry | None) -> int:
+        """Return the serial of a record of this node's own; 0 for any other one."""
+        proof = self._proofs.verdict(key, entry.value).proof if entry and entry.value else None
+        return proof.serial if proof and self._identity().owns(proof.public_key) else 0
 
 
 def _nonce(key: str, entry: Entry) -> str | None:

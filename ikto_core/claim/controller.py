@@ -16,15 +16,16 @@ from ikto_core.claim.own_record import OwnRecord
 from ikto_core.claim.policy import ClaimAction, Identity, draw_identity
 from ikto_core.claim.recheck import Recheck
 from ikto_core.claim.saved_claim import SavedClaim
+from ikto_core.claim.signing import RecordSigner
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.errors import AddressInUseError
+from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.settings import MESH_KEY, check_settings
 from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import RecordStore
 from ikto_core.values.addressing import Prefix
-from ikto_core.values.keys import PublicKey
 
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped all nodes claim again: spread over this time."""
@@ -39,7 +40,8 @@ class ClaimController:
         self,
         node: LocalNode,
         *,
-        public_key: PublicKey,
+        signer: RecordSigner,
+        proofs: ProofIndex,
         desired_state: DesiredState,
         saved_claim: SavedClaim,
         candidates: AddressCandidates,
@@ -49,7 +51,8 @@ class ClaimController:
         self.recheck = Recheck()
         self.follower = Follower(self._bucket_changed, random)
         self.next_key_announced = asyncio.Event()  # the record in the bucket announces the next key
-        identity = draw_identity(public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
+        self.signer = signer
+        identity = draw_identity(signer.public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
         self._own = OwnRecord(node, saved_claim, identity)
         self._node = node
         self._desired_state = desired_state
@@ -57,7 +60,7 @@ class ClaimController:
         self._candidates = candidates
         self._random = random
         self._listening = Listening()
-        self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}")
+        self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}", signer.value, proofs)
         self._claim_state = ClaimState(on_claim_change)
         desired_state.set_own_keys(saved_claim.other_keys)
 

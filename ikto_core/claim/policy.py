@@ -6,7 +6,8 @@ from random import Random
 
 import msgspec
 
-from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, owner_of
+from ikto_core.mesh.proofs import owner_of
+from ikto_core.mesh.records import PeerRecord, RecordError, decode_record
 from ikto_core.mesh.view import AcceptedRecord, Entry
 from ikto_core.values.keys import PublicKey
 
@@ -124,8 +125,12 @@ def _decide_unreadable(
 
 
 def equal_but_nonce(one: PeerRecord, other: PeerRecord) -> bool:
-    """Return whether two records are equal except for the nonce, which differs in each write."""
-    return msgspec.structs.replace(one, nonce="") == msgspec.structs.replace(other, nonce="")
+    """Return whether two records are equal except for what differs in each write, and for statements of former keys."""
+    return _without_nonce(one) == _without_nonce(other)
+
+
+def _without_nonce(record: PeerRecord) -> PeerRecord:
+    return msgspec.structs.replace(record, nonce="", serial=0, successions=())
 
 
 def other_records(

@@ -63,6 +63,26 @@ class SavedClaim:
                 self._state = self._state.with_instance(run)
             self._file.save(self._state)
 
+    @property
+    def serial(self) -> int:
+        """The serial of this installation's latest record; 0: it has written none."""
+        return self._state.serial
+
+    def next_serial(self, at_least: int) -> int:
+        """Return the serial of the next record, greater than all before, and save it."""
+        self._state = msgspec.structs.replace(self._state, serial=max(self._state.serial + 1, at_least))
+        self._file.save(self._state)
+        return self._state.serial
+
+    def successions(self, kv_key: str) -> tuple[str, ...]:
+        """Return the statements of former keys about this KV key, oldest first."""
+        return tuple(statement for key, statement in self._state.successions if key == kv_key)
+
+    def add_succession(self, kv_key: str, statement: str) -> None:
+        """Save a statement of the present key; those about other KV keys are forgotten."""
+        self._state = self._state.with_succession(kv_key, statement)
+        self._file.save(self._state)
+
     def save(self, address: str) -> None:
         """Save that the subnet around `address` is claimed."""
         self._state = self._state.with_claim(self._node.claim(self._public_key, address))

@@ -8,6 +8,7 @@ import structlog
 
 from ikto_core.disk.atomic_file import replace_file
 from ikto_core.errors import ConfigError
+from ikto_core.mesh.records import MAX_SUCCESSIONS
 from ikto_core.values.addressing import Prefix, parse_address
 from ikto_core.values.keys import PublicKey
 
@@ -53,6 +54,8 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     released: bool = False  # another node has the claimed subnet: not used before the bucket shows that it is free
     instances: tuple[str, ...] = ()  # the runs of this installation, the latest last, at most MAX_INSTANCES
     keys: tuple[str, ...] = ()  # public keys in the order of rotations, at most MAX_KEYS; empty: no rotation yet
+    serial: int = 0  # of the latest record that was written; 0: none
+    successions: tuple[tuple[str, str], ...] = ()  # KV key and statement of each rotation, the latest last
 
     def check(self) -> None:
         """Raise ValueError unless the claim's address is one of its mesh and the keys are valid."""
@@ -70,6 +73,11 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
         """Return the state to save before the last of these public keys of this node is published."""
         earlier = [key for key in self.keys if key not in keys]
         return msgspec.structs.replace(self, keys=(*earlier, *keys)[-MAX_KEYS:])
+
+    def with_succession(self, kv_key: str, statement: str) -> "SavedState":
+        """Return the state to save before this node's key is replaced by the next one."""
+        same = [pair for pair in self.successions if pair[0] == kv_key]
+        return msgspec.structs.replace(self, successions=(*same, (kv_key, statement))[-MAX_SUCCESSIONS:])
 
     def with_claim(self, claim: Claim) -> "SavedState":
         """Return the state to save once the subnet is claimed."""

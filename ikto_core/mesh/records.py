@@ -4,9 +4,10 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta, Raw
 
 from ikto_core.values.addressing import Endpoint, Prefix, format_address, parse_address
 from ikto_core.values.keys import PublicKey
@@ -25,6 +26,9 @@ valid, and how deep a parser can go depends on the version of Python."""
 
 MAX_ENDPOINTS = 16
 """Further endpoints of a record are ignored, so that a record can't make peers try an unlimited number of them."""
+
+MAX_SUCCESSIONS = 4
+"""How many former keys of its node a record may name."""
 
 # Go's encoding/json escapes these five characters; in JSON they occur only inside strings.
 _GO_ESCAPES = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
@@ -49,6 +53,9 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     next_public_key: PublicKey | None = None  # the key that it will switch to (docs/rotation.md); None: none announced
     lease: int = 0  # seconds until the record expires unless its node renews it (lease/policy.py); 0: never
     address: str = ""  # of its device, inside allowed_ip, in RFC 5952 form; empty: not announced
+    left: bool = False  # its node has given the subnet up; the record is no peer's
+    successions: tuple[str, ...] = ()  # statements of former keys, oldest first (mesh/proofs.py)
+    serial: int = 0  # grows with each write of this installation; 0: none, as without a proof
 
     @property
     def subnet(self) -> Prefix:
@@ -71,6 +78,9 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.endpoints or (Endpoint(self.advertise_address, self.wg_port),)
 
 
+_ABSENT = Raw()
+
+
 class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The JSON members, in the order that 0.3.0 writes."""
 
@@ -86,15 +96,19 @@ class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
     next_public_key: str = ""
     lease: int = 0
     address: str = ""
-
-
-class _Owner(msgspec.Struct):
-    public_key: str
-    instance: str = ""
+    left: Raw = _ABSENT
+    successions: Raw = _ABSENT
+    serial: Raw = _ABSENT
 
 
 _decode = msgspec.json.Decoder(_Wire).decode
 _encode = msgspec.json.Encoder().encode
+_LENIENT: dict[str, msgspec.json.Decoder[Any]] = {
+    "left": msgspec.json.Decoder(bool),
+    "successions": msgspec.json.Decoder(Annotated[tuple[str, ...], Meta(max_length=MAX_SUCCESSIONS)]),
+    "serial": msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=2**63 - 1)]),
+}
+"""Members that are ignored if they make no sense, as 0.3.0 ignores them."""
 
 
 def record_key(allowed_ip: str) -> str:
@@ -137,6 +151,7 @@ def encode_record(record: PeerRecord) -> bytes:
             next_public_key=record.next_public_key.text if record.next_public_key else "",
             lease=record.lease,
             address=record.address,
+            **{name: Raw(_encode(value)) for name in _LENIENT if (value := getattr(record, name))},
         )
     ).decode()
     for character, escape in _GO_ESCAPES.items():
@@ -148,7 +163,7 @@ def decode_record(key: str, value: bytes) -> PeerRecord:
     """Decode the record stored under `key`; RecordError gives the reason if it is invalid."""
     if len(value) > MAX_RECORD_BYTES:
         raise RecordError(f"its value of {len(value)} bytes is larger than {MAX_RECORD_BYTES}")
-    if _brackets(value) > MAX_BRACKETS:
+    if bracket_count(value) > MAX_BRACKETS:
         raise RecordError(f"its value is not a peer record: it has more than {MAX_BRACKETS} opening brackets")
     try:
         wire = _decode(value)
@@ -163,18 +178,7 @@ def decode_record(key: str, value: bytes) -> PeerRecord:
     return _to_record(wire)
 
 
-def owner_of(value: bytes) -> tuple[str, str] | None:
-    """Return the public key and instance that an invalid record names; None if it can't be parsed that far."""
-    if _brackets(value) > MAX_BRACKETS:
-        return None
-    try:
-        owner = msgspec.json.decode(value[:MAX_RECORD_BYTES], type=_Owner)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return owner.public_key, owner.instance
-
-
-def _brackets(value: bytes) -> int:
+def bracket_count(value: bytes) -> int:
     """Return an upper bound of the depth to which a value is nested."""
     return value.count(b"[") + value.count(b"{")
 
@@ -195,6 +199,7 @@ def _to_record(wire: _Wire) -> PeerRecord:
             next_public_key=_parse_next_key(wire.next_public_key),
             lease=wire.lease,
             address=_parse_address_in(subnet, wire.address),
+            **_read_lenient(wire),
         )
     except ValueError as error:
         raise RecordError(str(error)) from None
@@ -212,6 +217,16 @@ def _parse_next_key(text: str) -> PublicKey | None:
     with suppress(ValueError):
         return PublicKey.parse(text)
     return None
+
+
+def _read_lenient(wire: _Wire) -> dict[str, Any]:
+    """Return the optional members that are ignored if they make no sense."""
+    found = {}
+    for name, decoder in _LENIENT.items():
+        if raw := getattr(wire, name):
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                found[name] = decoder.decode(raw)
+    return found
 
 
 def _parse_address_in(subnet: Prefix, text: str) -> str:

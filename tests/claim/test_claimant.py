@@ -6,13 +6,15 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
+from ikto_core.claim import policy
 from ikto_core.claim.claimant import ATTEMPTS, Claimant, ClonedError
 from ikto_core.claim.policy import Identity
 from ikto_core.errors import AddressInUseError, NatsError, WriteUnknownError
 from ikto_core.lab.memory_bucket import MemoryBucket
+from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import MAX_ENDPOINTS, PeerRecord, decode_record, encode_record
 from ikto_core.values.addressing import Endpoint
-from tests.samples import KEY, OWN_KEY, OWN_SUBNET, record
+from tests.samples import KEY, OWN_KEY, OWN_SUBNET, record, sign_after
 
 WANTED = record(str(OWN_SUBNET), OWN_KEY, "own", instance="now")
 FOREIGN = record(str(OWN_SUBNET), KEY, "other", instance="elsewhere")
@@ -22,7 +24,7 @@ COPY = replace(WANTED, instance="copy", name="copy")
 def claimant() -> Claimant:
     nonces = count(1)
     identity = Identity(public_key=OWN_KEY, instance="now", instances=frozenset({"before"}))
-    return Claimant(lambda: identity, lambda: f"nonce-{next(nonces)}")
+    return Claimant(lambda: identity, lambda: f"nonce-{next(nonces)}", sign_after, ProofIndex("ikto-mesh"))
 
 
 class CountingBucket(MemoryBucket):
@@ -65,7 +67,7 @@ def bucket() -> CountingBucket:
 
 
 def equal_but_nonce(found: PeerRecord | None, wanted: PeerRecord) -> bool:
-    return found is not None and replace(found, nonce="") == wanted
+    return found is not None and policy.equal_but_nonce(found, wanted)
 
 
 # -- what the key has --------------------------------------------------------------------------------------------------

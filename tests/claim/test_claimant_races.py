@@ -1,7 +1,7 @@
 """Nodes race for a subnet while the network loses and delays writes: one at most believes that it has the subnet."""
 
 import types
-from collections.abc import Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain, count, cycle
 from typing import Any
@@ -14,10 +14,11 @@ from ikto_core.claim.claimant import Claimant, ClonedError
 from ikto_core.claim.policy import Identity
 from ikto_core.errors import AddressInUseError, IktoError, RevisionConflictError, WriteUnknownError
 from ikto_core.lab.memory_bucket import MemoryBucket
+from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import decode_record, encode_record
 from ikto_core.mesh.view import Entry
 from tests.effort import max_examples
-from tests.samples import KEYS, OWN_SUBNET, record
+from tests.samples import KEYS, OWN_SUBNET, record, sign_after
 
 Outcome = int | IktoError
 DELIVERIES = st.lists(st.sampled_from(["answered", "answer lost", "write lost", "late"]), max_size=12)
@@ -97,11 +98,15 @@ class Race:
         return [outcomes[number] for number in sorted(outcomes)]
 
 
+def claimant_of(identity: Identity, draw_nonce: Callable[[], str] = str) -> Claimant:
+    return Claimant(lambda: identity, draw_nonce, sign_after, ProofIndex("ikto-mesh"))
+
+
 def claiming(race: Race, number: int, instance: str = "run", *, starting: bool = True) -> Coroutine[Any, Any, int]:
     """Return the claim of the subnet by the node of this number, at its start or later."""
     nonces = count(1)
     identity = Identity(public_key=KEYS[number], instance=instance)
-    claimant = Claimant(lambda: identity, lambda: f"{number}-{instance}-{next(nonces)}")
+    claimant = claimant_of(identity, lambda: f"{number}-{instance}-{next(nonces)}")
     return claimant.claim(race, replace(RECORDS[number], instance=instance), starting=starting)
 
 
@@ -128,7 +133,7 @@ def test_of_two_copies_that_start_together_the_later_keeps_the_subnet() -> None:
 def test_a_record_that_another_node_writes_during_a_withdrawal_stays() -> None:
     race = Race()
     race.bucket.write(SUBNET_KEY, encode_record(RECORDS[0]))
-    withdrawal = Claimant(lambda: Identity(public_key=KEYS[0], instance="run"), str).withdraw(race, SUBNET_KEY)
+    withdrawal = claimant_of(Identity(public_key=KEYS[0], instance="run")).withdraw(race, SUBNET_KEY)
     for _ in range(2):
         withdrawal.send(None)  # it has read the record, and is about to delete it
     race.bucket.write(SUBNET_KEY, encode_record(RECORDS[1]))

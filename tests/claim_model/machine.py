@@ -12,10 +12,12 @@ from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.local_node import LocalNode
 from ikto_core.claim.saved_claim import SavedClaim
+from ikto_core.claim.signing import RecordSigner
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.state_file import SavedState, StateFile
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.ipam.contract import IpamRequest
+from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import PeerRecord, record_key
 from ikto_core.mesh.view import Entry
 from ikto_core.values.addressing import Prefix
@@ -81,7 +83,8 @@ class Machine:
         random = CountingRandom(f"{name}, run {self._run}")
         self._controller = ClaimController(
             node,
-            public_key=self._public_key,
+            signer=RecordSigner(key, node.bucket, saved_claim, random, lambda: 0),
+            proofs=ProofIndex(node.bucket),
             desired_state=DesiredState(node, key, self._reconciler, lambda: None),
             saved_claim=saved_claim,
             candidates=AddressCandidates(node, saved_claim, LowestFirst(), random),
