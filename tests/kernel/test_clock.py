@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ikto_core.lab.network import Host, network
 from ikto_core.values.keys import PrivateKey
+from tests.e2e.conftest import eventually
 
 WG = "ikto-wg0"
 AN_HOUR = 3600.0
@@ -34,12 +36,17 @@ def met(hosts: Sequence[Host], tmp_path: Path) -> list[PrivateKey]:
     keys = [PrivateKey.generate(), PrivateKey.generate()]
     for number, host in enumerate(hosts):
         begin(host, keys[number], hosts[1 - number], keys[1 - number], tmp_path)
-    assert hosts[0].reaches(mesh_address(hosts[1]))
+    assert_reaches(hosts[0], hosts[1])
     return keys
 
 
 def mesh_address(host: Host) -> str:
     return host.address.replace("10.66.0.", "10.9.0.")
+
+
+def assert_reaches(host: Host, peer: Host) -> None:
+    """Wait until a ping is answered: an emulated machine may be slow."""
+    eventually(partial(host.reaches, mesh_address(peer)))
 
 
 def begin(host: Host, key: PrivateKey, peer: Host, peers_key: PrivateKey, directory: Path) -> None:
@@ -73,10 +80,10 @@ def test_a_node_whose_clock_went_back_begins_no_session_but_its_peers_do_and_a_n
 
     peer.run("ip", "link", "set", WG, "down")  # so that it has no session to send by, but what it remembers
     peer.run("ip", "link", "set", WG, "up")
-    assert peer.reaches(mesh_address(late))
+    assert_reaches(peer, late)
 
     new_key = PrivateKey.generate()
     peer.run("wg", "set", WG, "peer", key.public().text, "remove")
     know(peer, late, new_key)
     reboot(late, new_key, peer, peers_key, tmp_path)
-    assert late.reaches(mesh_address(peer))
+    assert_reaches(late, peer)
