@@ -145,7 +145,7 @@ class Mesh:
         return self.on_bucket(put)
 
     def read(self, allowed_ip: str) -> bytes | None:
-        """Return the record of a subnet as it stands in the bucket."""
+        """Return the record of a subnet in the bucket."""
         entry = self.on_bucket(lambda bucket: bucket.get(record_key(allowed_ip)))
         return entry.value if entry else None
 

@@ -26,7 +26,7 @@ async def hang_in_a_thread() -> None:
 
 
 async def ignore_cancellations() -> None:
-    """Wait for ever, whoever cancels that."""
+    """Wait for ever, also if cancelled."""
     while True:
         try:
             await asyncio.Event().wait()

@@ -45,7 +45,7 @@ class Namespace:
         return AsyncIPRoute(fileno=await self.run(_route_socket), **options)
 
     def run_route(self, use: Callable[[AsyncIPRoute], Coroutine[Any, Any, T]]) -> Awaitable[T]:
-        """Use a pyroute2 socket in the thread, in an event loop there: the kernel may block whoever sends a request."""
+        """Use a pyroute2 socket in the thread, in an event loop there: the kernel may block the sender."""
         return self.run(lambda: asyncio.run(_use_route(use)))
 
     def creation_attributes(self) -> dict[str, Any]:

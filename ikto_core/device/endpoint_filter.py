@@ -1,6 +1,6 @@
 """Which endpoints are never written, whatever a record says. Pure.
 
-An endpoint at this host itself, or at many hosts, makes a device send its packets to itself or to whoever listens. One
+An endpoint at this host itself, or at many hosts, makes a device send its packets to itself or to any listener. One
 inside the mesh is a loop: every packet is encrypted and sent into the mesh again, as fast as the host can.
 """
 

@@ -197,7 +197,7 @@ class Session:
         self.end()
 
     def end(self, reason: str = "") -> None:
-        """End the session and all pending requests; whoever dialled it closes the connection."""
+        """End the session and all pending requests; the caller that dialled it closes the connection."""
         self._end_reason = self._end_reason or reason
         self._closed.set()
         for _, answers in self._waiting.values():

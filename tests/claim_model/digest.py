@@ -1,4 +1,4 @@
-"""Tells whether two machines are in the same state: equal parts, and coroutines stopped at the same instruction."""
+"""Compares the states of two machines: their parts, and the instruction at which each coroutine is stopped."""
 
 import asyncio
 import gc

@@ -11,7 +11,7 @@ from pathlib import Path
 from ikto_core.lab.network import namespaces
 
 DEMO = [sys.executable, "-m", "ikto_core", "demo"]
-_HEARING = ["env", "--default-signal=HUP"]  # whoever runs the tests may have had it ignored
+_HEARING = ["env", "--default-signal=HUP"]  # the caller of the tests may have it ignored
 SOCKETS = Path("/var/run/wireguard")
 
 

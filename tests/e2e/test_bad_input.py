@@ -153,7 +153,7 @@ def test_a_socket_in_a_missing_directory_is_refused(mesh: Mesh) -> None:
 
 
 def test_two_agents_with_one_address_at_one_moment(mesh: Mesh) -> None:
-    """Whoever writes first has it; the other says by whom, and has written nothing."""
+    """The first writer has it; the other names it, and has written nothing."""
     racers = [mesh.agent(start=False, private_address="fd10:7::") for _ in range(4)]
     for racer in racers:
         racer.start()

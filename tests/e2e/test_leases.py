@@ -46,7 +46,7 @@ def test_dead_nodes_are_removed_and_an_outage_longer_than_every_lease_removes_no
     assert mesh.on_bucket(lambda bucket: bucket.info()).last_revision == before.last_revision + 1
     eventually(lambda: sum(agent.admin.status().counters.lease.records_removed for agent in alive) == 1)
     for agent in alive:
-        eventually(partial(lets_go, agent, dead))
+        eventually(partial(releases, agent, dead))
         lease = agent.admin.status().lease
         assert lease
         assert (lease.failure, lease.refusal) == ("", "")
@@ -54,7 +54,7 @@ def test_dead_nodes_are_removed_and_an_outage_longer_than_every_lease_removes_no
         assert str(unleased.public_key) in shown(agent)
 
 
-def lets_go(agent: AgentProcess, dead: AgentProcess) -> bool:
+def releases(agent: AgentProcess, dead: AgentProcess) -> bool:
     return str(dead.public_key) not in shown(agent)
 
 

@@ -1,4 +1,4 @@
-"""`ikto key rotate` gives a running agent another key, and whoever is killed on the way goes on at the next start."""
+"""`ikto key rotate` gives a running agent another key; a killed agent continues at its next start."""
 
 import shutil
 import sys

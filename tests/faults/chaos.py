@@ -1,4 +1,4 @@
-"""Carries out what a plan says, whatever else goes on, and heals all of it again."""
+"""Causes the faults of a plan, and ends all of them again."""
 
 import shutil
 import time

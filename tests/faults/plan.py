@@ -1,4 +1,4 @@
-"""What shall go wrong in one round of chaos: a pure function of a random generator, so that a seed tells it all."""
+"""The faults of one round of chaos: a pure function of a random generator, so that a seed repeats them."""
 
 from enum import Enum
 from random import Random

@@ -1,4 +1,4 @@
-"""The way between an agent and NATS fails, or carries what nobody should have sent."""
+"""The path between an agent and NATS fails, or messages arrive on it that nobody should have sent."""
 
 import time
 from random import Random

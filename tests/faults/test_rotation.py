@@ -16,7 +16,7 @@ from tests.netns.mesh import USERSPACE, Mesh, Node, mesh
 from tests.netns.traffic import Pings, pings
 
 RENEWED_AFTER_S = 120
-"""REKEY_AFTER_TIME of the WireGuard paper: a session in use is renewed by whoever began it."""
+"""REKEY_AFTER_TIME of the WireGuard paper: a session in use is renewed by the side that began it."""
 
 MOST_LOST = 2
 """Packets that may be on their way when the traffic is stopped, on a machine that runs everything else at once."""

@@ -1,4 +1,4 @@
-"""A clock that goes back, as docs/operations.md tells of it: WireGuard's own rule, shown on its own kernel."""
+"""A clock that goes back (docs/operations.md): WireGuard's own rule, shown on the kernel's WireGuard."""
 
 import time
 from collections.abc import Iterator, Sequence

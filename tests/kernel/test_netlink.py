@@ -65,7 +65,7 @@ async def test_addresses_stay_while_the_link_is_down(backend: Backend) -> None:
 
 
 class Listener:
-    """What the backend tells, gathered; `settled` waits until all that came before it has been told."""
+    """The events of the backend; `settled` waits until all earlier events have arrived."""
 
     def __init__(self, events: AsyncIterator[DeviceEvent]) -> None:
         self.told: list[DeviceEvent] = []

@@ -76,7 +76,7 @@ def test_wg_showconf_agrees_with_the_agents_view_of_the_bucket(three: Mesh, numb
 def test_a_device_changed_outside_ikto_is_repaired(
     three: Mesh, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Links and addresses at once, as their events tell; peers, of which the kernel tells nothing, within a minute."""
+    """Links and addresses at once, by their events; peers, of which the kernel reports nothing, within a minute."""
     node = three.nodes[number]
     whole = device(node)
     peer, other = (found.public_key for found in whole.peers)

@@ -57,7 +57,7 @@ default_kernel() {
     done
 }
 
-# The packages that hold the kernel's files, of all that `kernel_package` stands for: Ubuntu has its modules in others.
+# The packages that have the kernel's files, of all that `kernel_package` names: Ubuntu has its modules in others.
 kernel_parts() {
     apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances \
         "$kernel_package" | grep -E '^linux-(image|binary|modules|modules-extra)-[0-9]'

@@ -1,4 +1,4 @@
-"""A host behind another that translates addresses: whoever is outside sees the outer one's."""
+"""A host behind another that translates addresses: hosts outside see the address of the outer one."""
 
 import subprocess
 from collections.abc import Iterator

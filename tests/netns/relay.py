@@ -30,7 +30,7 @@ class Door(asyncio.DatagramProtocol):
         self.transport = transport
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
-        """Hand a datagram on, late, through the door of whoever sent it."""
+        """Forward a datagram, late, from the socket of its sender."""
         if sender := self._doors.get(addr[0]):
             loop = asyncio.get_running_loop()
             loop.call_later(self._delay_s, sender.transport.sendto, data, (self._host, PORT))
@@ -43,7 +43,7 @@ async def relay(address: str, delay_s: float, hosts: Sequence[str]) -> None:
         doors[host] = Door(host, delay_s, doors)
         local = (address, FIRST_PORT + number)
         await loop.create_datagram_endpoint(lambda host=host: doors[host], local_addr=local)  # type: ignore[misc]
-    print("ready", flush=True)  # noqa: T201 - to whoever started us
+    print("ready", flush=True)  # noqa: T201 - read by the process that started this one
     await asyncio.Event().wait()
 
 

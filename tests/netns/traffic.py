@@ -58,7 +58,7 @@ def pings(host: Host, address: str) -> Iterator[Pings]:
     """Ping an address from a host for the length of a block."""
     command = [*host.exec_prefix, "ping", "-i", "0.02", address]
     with (
-        TemporaryFile("w+") as said,  # a pipe that nobody reads is full after 1000 of them, and the stream stands still
+        TemporaryFile("w+") as said,  # a pipe that nobody reads is full after 1000 of them, and the stream stops
         subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, text=True) as process,
     ):
         stream = Pings(process, said)

@@ -11,7 +11,7 @@ from tests.packaging.locks import NAMES, REQUIREMENTS, pins, wanted
 
 
 class Need(NamedTuple):
-    """A requirement, and the extras of whoever has it."""
+    """A requirement, and the extras of the package that has it."""
 
     requirement: Requirement
     extras: frozenset[str] = frozenset()
