@@ -95,6 +95,8 @@ def _gauges(status: StatusView) -> Iterable[Metric]:
     if status.snapshot.saved_at is not None:
         help_text = "Time at which the snapshot was taken, in seconds since the epoch."
         yield gauge("ikto_snapshot_saved_timestamp_seconds", help_text, status.snapshot.saved_at)
+    conflict_help = "1 while the mesh settings in the bucket differ from this node's."
+    yield gauge("ikto_mesh_settings_conflict", conflict_help, status.mesh_settings_conflict is not None)
     failed = status.device_failure is not None
     yield gauge("ikto_device_failed", "1 while the device can't be written or read.", failed)
     yield gauge("ikto_device_stuck", "1 while a call of the backend does not return.", status.device_stuck)

@@ -159,6 +159,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: tuple[QuarantinedView, ...]  # by key
     pending_removals: tuple[str, ...]  # public keys of the peers whose removal waits to be applied
     unreachable_endpoints: tuple[UnreachableView, ...] = ()  # peers of whom no endpoint is usable, by public key
+    mesh_settings_conflict: str | None = None  # how the bucket's mesh settings differ from the node's; null: not
     device: DeviceView | None  # null: it is absent or can't be read, see device_failure
     device_failure: str | None  # why the device is not in sync or can't be read; null: no failure
     device_hint: str | None = None  # what to do about `device_failure`; null: no failure, or nothing is known

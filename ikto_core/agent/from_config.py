@@ -7,6 +7,7 @@ from ikto_core.claim.local_node import LocalNode
 from ikto_core.config import Config
 from ikto_core.observers.contract import ObserverContext
 from ikto_core.store.session import NatsSettings
+from ikto_core.store.subjects import api_prefix
 from ikto_core.underlay.routes import host_name
 
 
@@ -41,6 +42,7 @@ def nats_settings(config: Config, name: str) -> NatsSettings:
         servers=tuple(config.nats_servers),
         name=f"ikto {name}",
         inbox="_INBOX_" + re.sub(r"[^A-Za-z0-9_-]", "_", name),
+        api_prefix=api_prefix(config.nats_domain, config.nats_api_prefix),
         user=config.nats_user,
         password=config.nats_password,
         token=config.nats_token,

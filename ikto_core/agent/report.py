@@ -128,6 +128,7 @@ class Report:
             quarantined=tuple(quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
             pending_removals=tuple(key.text for key in sorted(self._reconciler.pending_removals)),
             unreachable_endpoints=unreachable_views(self._reconciler.without_endpoint, view.peers, device),
+            mesh_settings_conflict=self._controller.mesh_settings.conflict or None,
             device=device_view(device, view.on_device, self._reconciler.stalled) if device else None,
             device_failure=str(failure) if failure else None,
             device_hint=(failure and failure.hint) or None,

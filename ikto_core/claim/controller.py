@@ -16,12 +16,12 @@ from ikto_core.claim.own_record import OwnRecord
 from ikto_core.claim.policy import ClaimAction, Identity, draw_identity
 from ikto_core.claim.recheck import Recheck
 from ikto_core.claim.saved_claim import SavedClaim
+from ikto_core.claim.settings_guard import SettingsGuard
 from ikto_core.claim.signing import RecordSigner
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.errors import AddressInUseError
 from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import PeerRecord
-from ikto_core.mesh.settings import MESH_KEY, check_settings
 from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import RecordStore
@@ -50,6 +50,7 @@ class ClaimController:
     ) -> None:
         self.recheck = Recheck()
         self.follower = Follower(self._bucket_changed, random)
+        self.mesh_settings = SettingsGuard(node.settings, node.bucket)
         self.next_key_announced = asyncio.Event()  # the record in the bucket announces the next key
         self.signer = signer
         identity = draw_identity(signer.public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
@@ -105,10 +106,7 @@ class ClaimController:
         self.recheck.request()
 
     def advertise(self, addresses: tuple[str, ...]) -> None:
-        """Advertise these addresses of this host, IP literals, best first; a record that has others is written again.
-
-        Call it before `keep`. It may be called at any time, also without a session with NATS.
-        """
+        """Advertise these addresses (IP literals, best first), before `keep` and at any time; the record follows."""
         if self._own.advertise(addresses):
             self.recheck.request()
 
@@ -135,13 +133,13 @@ class ClaimController:
             AddressInUseError: The subnet belongs to another node and there is no other to claim; ClonedError if a
                 copy of this machine took it over.
             BackendError: The device can't be created, and nothing was ever claimed; later it is retried for ever.
-            ConfigError: The configuration contradicts the mesh's own settings.
+            ConfigError: The configuration contradicts the mesh's own settings, and nothing was ever claimed.
             NatsError: The bucket can't be read or written.
 
         """
         await self.follower.synced.wait()
         if self.record is None:
-            check_settings(self.follower.table.get(MESH_KEY), self._node.settings, self._node.bucket)
+            self.mesh_settings.require_agreement(unless=self.has_saved_claim)
             self._resume()
         if self.record is None:
             self._show_bucket(None)
@@ -154,8 +152,7 @@ class ClaimController:
 
     def _resume(self) -> None:
         """Use the subnet of an earlier run if the bucket shows no other node there; the record is written later."""
-        address = self._saved_claim.address
-        if address is None:
+        if (address := self._saved_claim.address) is None:
             return
         self._show_bucket(None)  # and a node that can't write its record just now follows the bucket all the same
         record = self._own.at(address)
@@ -231,6 +228,7 @@ class ClaimController:
     def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
         """Apply changes of the bucket: to the view first, then to the device, then check this node's record."""
         self._desired_state.update(changes, self.follower.revision)
+        self.mesh_settings.look(changes)
         action, entry = self._check_own_record(), changes.get(self.record.key) if self.record else None
         if action is ClaimAction.IN_USE and entry and self._claim_state.is_older_than(entry, self.follower.stream):
             self._release()  # before the leader is asked: it may not answer

@@ -15,12 +15,14 @@ from ikto_core.agent.from_config import nats_settings
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import given_settings, json_option, setting_options
 from ikto_core.config import Config, load_config
+from ikto_core.errors import BucketMissingError, NatsDeniedError
 from ikto_core.lease.policy import WATCHED_SHARE, leased_records
 from ikto_core.lease.reaper import LeaseReaper
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
 from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
-from ikto_core.store.bucket import RENEWALS_SUFFIX, Bucket
+from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket, create_renewals, upgrade_bucket
+from ikto_core.store.bucket_settings import Finding, Setting, findings, record_settings, renewal_settings
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
 from ikto_core.store.session import DEFAULT_INBOX
@@ -33,6 +35,8 @@ SWEEP_EVERY_S = 60.0
 NATS_SETTINGS = (
     "nats_url",
     "nats_kv",
+    "nats_domain",
+    "nats_api_prefix",
     "nats_creds",
     "nats_user",
     "nats_password",
@@ -69,15 +73,26 @@ def _connection_options(command: Command) -> Command:
 @click.option("--replicas", type=click.IntRange(1, 5), default=1, show_default=True, help="Replicas in a NATS cluster.")
 @click.option("--memory", is_flag=True, help="Store the bucket in memory: a restart of NATS empties it.")
 @click.option("--leases", is_flag=True, help="Also create the bucket in which nodes renew their leases.")
-def create(config_path: Path | None, replicas: int, memory: bool, leases: bool, **settings: str | None) -> None:
-    """Create the bucket and store the mesh's settings in it. Safe to repeat, for example to add --leases later."""
+@click.option("--overwrite-mesh", is_flag=True, help="Replace other settings of the mesh that the bucket has.")
+def create(
+    config_path: Path | None, replicas: int, memory: bool, leases: bool, overwrite_mesh: bool, **settings: str | None
+) -> None:
+    """Create the bucket and store the mesh's settings in it. Safe to repeat, for example to add --leases later.
+
+    The settings of a bucket that exists are corrected, as by `ikto bucket upgrade`. The mesh's settings in it stay.
+    """
     config = _config(config_path, settings)
     mesh = MeshSettings(str(config.mesh), config.subnet_prefix)
-    created = _with_bucket(config, lambda found: create_bucket(found, mesh, replicas=replicas, memory=memory))
-    outcome = _OUTCOME[created]
-    click.echo(f"{config.nats_kv}: {outcome}, mesh {config.mesh} in subnets of length {config.subnet_prefix}")
-    if leases:
-        click.echo(f"{config.nats_kv}{RENEWALS_SUFFIX}: {_OUTCOME[_with_bucket(config, create_renewals)]}, for leases")
+
+    async def create_all(found: Bucket) -> None:
+        created = await create_bucket(found, mesh, replicas=replicas, memory=memory, overwrite_mesh=overwrite_mesh)
+        click.echo(f"{found.name}: {_OUTCOME[created]}, mesh {config.mesh} in subnets of length {config.subnet_prefix}")
+        if leases:
+            renewals = found.renewals()
+            click.echo(f"{renewals.name}: {_OUTCOME[await create_renewals(found)]}, for leases")
+        await _upgrade_all(found)
+
+    _with_bucket(config, create_all)
 
 
 _OUTCOME = {True: "created", False: "already exists"}
@@ -87,14 +102,17 @@ _OUTCOME = {True: "created", False: "already exists"}
 @_connection_options
 @json_option
 def show(config_path: Path | None, as_json: bool, **settings: str | None) -> None:
-    """Show the bucket's settings and its mesh."""
+    """Show the bucket, its mesh, and every setting of it that is not as it must be."""
     config = _config(config_path, settings)
-    shown = _with_bucket(config, _describe)
+    shown, wrong = _with_bucket(config, _describe)
     if as_json:
-        click.echo(msgspec.json.encode(shown))
+        named = [{"bucket": name, **msgspec.structs.asdict(finding)} for name, finding in wrong]
+        click.echo(msgspec.json.encode(shown | {"findings": named}))
         return
-    for name, value in shown.items():
-        click.echo(f"{name.replace('_', ' ')}: {value}")
+    for title, value in shown.items():
+        click.echo(f"{title.replace('_', ' ')}: {value}")
+    for name, finding in wrong:
+        click.echo(f"{name}: {_described(finding)}")
 
 
 @bucket.command()
@@ -121,13 +139,44 @@ async def _sweep(found: Bucket, *, once: bool) -> None:
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
-@bucket.command(short_help="Make a bucket of Ikto 0.3.0 push its writes.")
+@bucket.command(short_help="Correct the settings of a bucket, such as one of Ikto 0.3.0.")
 @_connection_options
 def upgrade(config_path: Path | None, **settings: str | None) -> None:
-    """Make a bucket created for Ikto 0.3.0 republish its writes, so that agents receive each change as a push."""
-    config = _config(config_path, settings)
-    upgraded = _with_bucket(config, upgrade_bucket)
-    click.echo(f"{config.nats_kv}: {'upgraded' if upgraded else 'nothing to do'}")
+    """Correct the settings of the bucket, and of the one for leases: writes are pushed, and nothing is lost.
+
+    Records and the mesh's settings stay. With a history longer than 1, earlier values of the keys are removed. Safe to
+    repeat. Nodes of Ikto 0.3.0 are not affected.
+    """
+    _with_bucket(_config(config_path, settings), _upgrade_all)
+
+
+async def _upgrade_all(found: Bucket) -> None:
+    """Upgrade both buckets, and print what was corrected and what is left."""
+    for each, settings in await _existing(found):
+        done = await upgrade_bucket(each, settings)
+        for corrected in done.corrected:
+            click.echo(f"{each.name}: corrected: {corrected}")
+        for left in done.left:
+            click.echo(f"{each.name}: {_described(left)}")
+        if done.refusal:
+            click.echo(f"{each.name}: {done.refusal}")
+        if not done.corrected and not done.left:
+            click.echo(f"{each.name}: all settings are as they must be")
+
+
+async def _existing(found: Bucket) -> list[tuple[Bucket, tuple[Setting, ...]]]:
+    """Return the bucket and, if there is one, that for leases, with the settings that each must have."""
+    renewals = found.renewals()
+    await found.stream_info()
+    try:
+        await renewals.stream_info()
+    except (BucketMissingError, NatsDeniedError):
+        return [(found, record_settings(found.subjects))]
+    return [(found, record_settings(found.subjects)), (renewals, renewal_settings(renewals.subjects))]
+
+
+def _described(finding: Finding) -> str:
+    return f"{finding}: {finding.otherwise} ({finding.hint})"
 
 
 def _config(path: Path | None, settings: dict[str, str | None]) -> Config:
@@ -146,13 +195,19 @@ def _with_bucket(config: Config, use: Callable[[Bucket], Awaitable[T]]) -> T:
     return asyncio.run(connected())
 
 
-async def _describe(found: Bucket) -> dict[str, object]:
+async def _describe(found: Bucket) -> tuple[dict[str, object], list[tuple[str, Finding]]]:
+    """Return what to show of the bucket, and the findings with the name of their bucket."""
     stream = await found.stream_info()
+    wrong = [
+        (each.name, finding)
+        for each, settings in await _existing(found)
+        for finding in findings(await each.stream_info(), settings)
+    ]
     follower = Follower(lambda _: None, SystemRandom())
     await follower.resync(found)
     settings = read_settings(follower.table.get(MESH_KEY))
     records = [key for key, entry in follower.table.items() if key.startswith(PEER_KEYS) and entry.value is not None]
-    return {
+    shown: dict[str, object] = {
         "bucket": found.name,
         "mesh_cidr": settings.mesh_cidr if settings else None,
         "subnet_prefix": settings.subnet_prefix if settings else None,
@@ -164,3 +219,4 @@ async def _describe(found: Bucket) -> dict[str, object]:
         "follows_by_push": found.republishes_writes(stream),
         "created": stream.created,
     }
+    return shown, wrong

@@ -62,6 +62,8 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     claimed = f"{view.private_address} in {view.allowed_ip}"
     yield line("address", claimed if view.allowed_ip else "none claimed yet")
     yield line("NATS", _nats(view.nats), style="" if view.nats.connected else "red")
+    if view.mesh_settings_conflict:
+        yield line("mesh", f"the bucket has other settings: {view.mesh_settings_conflict}", style="red")
     revision = "none" if view.revision is None else view.revision
     latest = "; bucket not read yet" if view.snapshot.in_use else f" of {view.bucket_revision}"
     yield line("revision", f"device at {revision}{latest}")

@@ -86,6 +86,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         types.Lease,
         Meta(description='How long this node\'s record is kept without a renewal, such as "24h"; empty: forever.'),
     ] = ""
+    nats_domain: Annotated[
+        types.NatsDomain, Meta(description="JetStream domain of the bucket, if it is not that of the NATS server.")
+    ] = ""
+    nats_api_prefix: Annotated[
+        types.ApiPrefix,
+        Meta(description="Prefix of the JetStream API, if another NATS account has the bucket and exports it."),
+    ] = ""
     nats_user: Annotated[types.Text, Meta(description="NATS user; requires nats_password.")] = ""
     nats_password: Annotated[types.Secret, Meta(description="Password of nats_user.")] = ""
     nats_token: Annotated[types.Secret, Meta(description="NATS authentication token.")] = ""

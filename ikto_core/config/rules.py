@@ -105,6 +105,12 @@ def _one_way_to_authenticate(config: Config) -> Iterator[Fault]:
         yield Fault(setting, f"{how} beside {first}", "give only one of them")
 
 
+def _domain_or_prefix(config: Config) -> Iterator[Fault]:
+    if config.nats_domain and config.nats_api_prefix:
+        advice = "give nats_domain for another JetStream domain, or nats_api_prefix for another account"
+        yield Fault("nats_api_prefix", "is given beside nats_domain", advice)
+
+
 def _both_or_neither(one: str, other: str, config: Config) -> Iterator[Fault]:
     for setting, missing in ((one, other), (other, one)):
         if getattr(config, setting) and not getattr(config, missing):
@@ -126,6 +132,7 @@ RULES = (
     Rule(frozenset({"mesh_cidr", "ipam_reserved"}), _reserved_is_in_mesh),
     Rule(frozenset({"mesh_cidr", "advertise_address", "endpoints"}), _advertised_is_outside_mesh),
     Rule(_CREDENTIALS, _one_way_to_authenticate),
+    Rule(frozenset({"nats_domain", "nats_api_prefix"}), _domain_or_prefix),
     _pair("nats_user", "nats_password"),
     _pair("nats_tls_cert", "nats_tls_key"),
 )

@@ -111,6 +111,11 @@ def _check_netns(text: str) -> None:
         raise ValueError(text)
 
 
+def _check_api_prefix(text: str) -> None:
+    if text.endswith("."):
+        raise BetterValueError(text.rstrip("."))
+
+
 def _check_nats_url(text: str) -> None:
     servers = [urlsplit(server) for server in split_list(text)]
     for server in servers:
@@ -196,6 +201,14 @@ Netns = Annotated[
 ]
 BucketName = Annotated[
     str, Meta(pattern="^[A-Za-z0-9_-]+$"), Info("a bucket's name", "letters, digits, _ and - such as ikto-mesh")
+]
+NatsDomain = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_-]*\Z"), Info("a JetStream domain", 'letters, digits, _ and - such as "hub"')
+]
+ApiPrefix = Annotated[
+    str,
+    Meta(max_length=255, pattern=r"^([^\s.*>]+(\.[^\s.*>]+)*\.?)?\Z"),
+    Info("a prefix of subjects", 'words with dots between them, such as "MESH.API"', _check_api_prefix),
 ]
 NatsUrl = Annotated[
     str,

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from ikto_core.errors import ConfigError
 from ikto_core.mesh.view import Entry
 
 MESH_KEY = "mesh"
@@ -36,13 +35,3 @@ def read_settings(entry: Entry | None) -> MeshSettings | None:
         return msgspec.json.decode(entry.value, type=MeshSettings)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def check_settings(entry: Entry | None, configured: MeshSettings, bucket: str) -> None:
-    """Check the configured settings against those in the bucket; ConfigError if they differ."""
-    settings = read_settings(entry)
-    if settings and (differences := settings.differences(configured)):
-        raise ConfigError(
-            f"the configuration contradicts the mesh settings in bucket {bucket!r}: {'; '.join(differences)}",
-            hint="set the bucket's values in the configuration",
-        )

@@ -28,7 +28,7 @@ class ApiError(msgspec.Struct):
     description: str = ""
 
 
-class Republish(msgspec.Struct):
+class Republish(msgspec.Struct, frozen=True):
     """The subjects to which a stream republishes its messages."""
 
     src: str = ""
@@ -36,14 +36,32 @@ class Republish(msgspec.Struct):
     headers_only: bool = False
 
 
-class StreamConfig(msgspec.Struct):
-    """The configuration of a stream."""
+class StreamConfig(msgspec.Struct, frozen=True):
+    """The configuration of a stream. A setting that the server omits has the value that it has there."""
 
     num_replicas: int = 1
-    max_msgs_per_subject: int = 1
+    subjects: tuple[str, ...] | None = None
+    max_msgs_per_subject: int = -1
+    max_msgs: int = -1
+    max_bytes: int = -1
+    max_msg_size: int = -1  # headers included
+    max_age: int = 0  # ns; 0: unlimited
     storage: str = ""
+    persist_mode: str = ""
+    retention: str = "limits"
+    discard: str = "old"
+    no_ack: bool = False
+    sealed: bool = False
+    deny_delete: bool = False
+    deny_purge: bool = False
+    allow_rollup_hdrs: bool = False
     allow_direct: bool = False
+    allow_msg_schedules: bool = False
+    subject_delete_marker_ttl: int = 0  # ns
     republish: Republish | None = None
+    subject_transform: dict[str, Any] | None = None
+    mirror: dict[str, Any] | None = None
+    sources: tuple[dict[str, Any], ...] | None = None
 
 
 class StreamState(msgspec.Struct):

@@ -21,6 +21,7 @@ from ikto_core.store.api import (
 )
 from ikto_core.store.interfaces import BucketInfo, Message, Page
 from ikto_core.store.session import NoAnswerError, Session, SessionClosedError
+from ikto_core.store.subjects import JETSTREAM_API, Subjects
 
 PAGE_SIZE = 1000
 """Messages per page. 10,000 keys take 0.21 s; in pages of 256, 0.33 to 0.65 s (measured with Direct Get)."""
@@ -48,10 +49,11 @@ class Bucket:
     def __init__(self, session: Session, name: str) -> None:
         self._session = session
         self.name = name
-        self.stream = f"KV_{name}"
-        self.push_subject = f"ikto.{name}.>"  # writes are republished to it
-        self.write_subject = f"$KV.{name}.>"  # writes are published to it
-        self._subject_prefix = f"$KV.{name}."
+        self.subjects = Subjects(name, session.api_prefix)
+        self.stream = self.subjects.stream
+        self.push_subject = self.subjects.pushes  # writes are republished to it
+        self.write_subject = self.subjects.stored  # writes are published to it, in the stream's account
+        self._subject_prefix = self.subjects.stored_prefix
         self._batch_get = session.supports_batch_get
         self._republishes: bool | None = None  # as first seen; None: not asked yet
 
@@ -63,7 +65,7 @@ class Bucket:
 
     async def stream_info(self) -> StreamInfo:
         """Ask the leader for the stream's configuration and state. Raises BucketMissingError if there is no stream."""
-        answer = await self._session.request(f"$JS.API.STREAM.INFO.{self.stream}")
+        answer = await self._session.request(self.subjects.request("STREAM.INFO"))
         self._check(read_reply(answer.data))
         return read_stream_info(answer.data)
 
@@ -81,9 +83,9 @@ class Bucket:
             subjects=stream.state.num_subjects,
         )
 
-    async def detect_republishing(self) -> bool:
+    def note_republishing(self, stream: StreamInfo) -> bool:
         """Return whether writes are republished. From then on `info` raises SessionClosedError if that changes."""
-        self._republishes = self.republishes_writes(await self.stream_info())
+        self._republishes = self.republishes_writes(stream)
         return self._republishes
 
     def republishes_writes(self, stream: StreamInfo) -> bool:
@@ -106,7 +108,7 @@ class Bucket:
         request = msgspec.json.encode({"seq": start, "batch": PAGE_SIZE, "next_by_subj": self.write_subject})
         try:
             async with asyncio.timeout(PAGE_TIMEOUT_S):
-                answers = await self._session.request_until(_has_status, f"$JS.API.DIRECT.GET.{self.stream}", request)
+                answers = await self._session.request_until(_has_status, self.subjects.request("DIRECT.GET"), request)
         except TimeoutError:
             raise NoAnswerError(f"a page of bucket {self.name!r} took more than {PAGE_TIMEOUT_S:g} s") from None
         end = answers.pop().headers or {}
@@ -129,7 +131,7 @@ class Bucket:
         return read_message(received.headers, received.data, self._subject_prefix)
 
     async def _get_stored(self, request: dict[str, str | int]) -> Message | None:
-        subject = f"$JS.API.STREAM.MSG.GET.{self.stream}"
+        subject = self.subjects.request("STREAM.MSG.GET")
         answer = await self._session.request(subject, msgspec.json.encode(request))
         reply = read_reply(answer.data)
         if reply.error and reply.error.err_code == MESSAGE_NOT_FOUND:
@@ -141,7 +143,7 @@ class Bucket:
 
     async def call(self, verb: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Call the JetStream API for this stream and return all fields of its answer."""
-        answer = await self._session.request(f"$JS.API.{verb}.{self.stream}", msgspec.json.encode(payload))
+        answer = await self._session.request(self.subjects.request(verb), msgspec.json.encode(payload))
         self._check(read_reply(answer.data))
         return read_json_object(answer.data)
 
@@ -156,7 +158,7 @@ class Bucket:
         if value is None:
             headers["KV-Operation"] = "DEL"
         try:
-            answer = await self._session.request(self._subject_prefix + key, value or b"", headers)
+            answer = await self._session.request(self.subjects.write(key), value or b"", headers)
             reply = read_reply(answer.data)
         except (NoAnswerError, SessionClosedError, UnreadableError) as error:
             raise WriteUnknownError(f"unknown whether {key} was written: {error}") from None
@@ -167,13 +169,20 @@ class Bucket:
             raise WriteUnknownError(f"unknown whether {key} was written: the answer has no revision")
         return reply.seq
 
+    def _missing_hint(self) -> str:
+        create = f"ikto bucket create{' --leases' if self.name.endswith(RENEWALS_SUFFIX) else ''}"
+        if self._session.domain and self.subjects.api_prefix == JETSTREAM_API:
+            here = f"this server is in the JetStream domain {self._session.domain!r}"
+            return f"{here}: if the bucket is in another one, set nats_domain; otherwise create it: {create}"
+        return f"create it: {create}"
+
     def _check(self, reply: Reply) -> None:
         if reply.error is None:
             return
         if reply.error.err_code == STREAM_NOT_FOUND:
             raise BucketMissingError(
                 f"there is no bucket {self.name!r} on this NATS server",
-                hint=f"create it: ikto bucket create{' --leases' if self.name.endswith(RENEWALS_SUFFIX) else ''}",
+                hint=self._missing_hint(),
             )
         raise NatsError(
             f"NATS refused a request for bucket {self.name!r}: {reply.error.description} ({reply.error.err_code})",

@@ -1,111 +1,114 @@
 """Creates and upgrades buckets. An operator does this once; agents never do."""
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
-from ikto_core.errors import BucketMissingError, ConfigError, IktoError
+import msgspec
+
+from ikto_core.errors import BucketMissingError, ConfigError, NatsError
 from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import Bucket
-
-MAX_VALUE_BYTES = 32 * 1024
-"""Twice the size that an agent reads, and a limit to how fast a client can fill the stream."""
-
-MAX_RENEWAL_BYTES = 1024
-RENEWALS_MAX_AGE_NS = 90 * 86400 * 10**9
-"""Renewals of removed nodes expire after this time, well above the longest lease (30 days)."""
+from ikto_core.store.bucket_settings import Finding, Setting, findings, record_settings, renewal_settings
 
 DUPLICATE_WINDOW_NS = 120 * 10**9
+OVERWRITE_HINT = "use the settings of that mesh, or another bucket (--nats-kv); --overwrite-mesh replaces them"
 
 
-async def create_bucket(bucket: Bucket, mesh: MeshSettings, *, replicas: int, memory: bool) -> bool:
-    """Create the bucket with the mesh's settings; return False if it exists with the same settings.
+class Upgrade(NamedTuple):
+    """What an upgrade of a bucket did."""
 
-    Raises ConfigError if it exists with other settings, NatsError if it can't be created.
+    corrected: tuple[Finding, ...]
+    left: tuple[Finding, ...]  # NATS can't change these, or has refused to
+    refusal: str = ""  # why NATS refused a change; empty: it did not
+
+
+async def create_bucket(
+    bucket: Bucket, mesh: MeshSettings, *, replicas: int, memory: bool, overwrite_mesh: bool = False
+) -> bool:
+    """Create the bucket and write the mesh's settings into it; return False if it exists with the same settings.
+
+    The settings of an existing bucket stay unchanged, `upgrade_bucket` corrects them.
+
+    Raises ConfigError if the mesh has other settings and `overwrite_mesh` is not given, NatsError if the bucket can't
+    be created.
     """
-    try:
-        await bucket.stream_info()
-        created = False
-    except BucketMissingError:
-        await bucket.call("STREAM.CREATE", _stream_config(bucket, replicas=replicas, memory=memory))
-        created = True
-    await _ensure_settings(bucket, mesh)
+    created = await _create_if_missing(bucket, record_settings(bucket.subjects), replicas=replicas, memory=memory)
+    await _ensure_mesh_settings(bucket, mesh, overwrite=overwrite_mesh)
     return created
 
 
 async def create_renewals(bucket: Bucket) -> bool:
     """Create the renewals bucket, with the replicas and storage of this bucket; return False if it exists.
 
-    It has no followers, so its writes are not republished. Raises NatsError if it can't be created.
+    Raises NatsError if it can't be created.
     """
-    renewals = bucket.renewals()
+    renewals, records = bucket.renewals(), (await bucket.stream_info()).config
+    memory = records.storage == "memory"
+    settings = renewal_settings(renewals.subjects)
+    return await _create_if_missing(renewals, settings, replicas=records.num_replicas, memory=memory)
+
+
+async def upgrade_bucket(bucket: Bucket, settings: Sequence[Setting]) -> Upgrade:
+    """Correct what differs from `settings` in an existing bucket, as far as NATS can change it.
+
+    Settings that Ikto does not need stay unchanged, including those unknown to this version. Raises NatsError if the
+    bucket can't be read.
+    """
+    before = findings(await bucket.stream_info(), settings)
+    correctable = [finding for finding in before if finding.correctable]
+    refusal = await _correct(bucket, correctable) if correctable else ""
+    left = findings(await bucket.stream_info(), settings)
+    remaining = {finding.setting for finding in left}
+    return Upgrade(tuple(f for f in before if f.setting not in remaining), tuple(left), refusal)
+
+
+async def _correct(bucket: Bucket, wrong: Sequence[Finding]) -> str:
+    """Change these settings, all at once or, if NATS refuses that, one by one; return the last refusal."""
     try:
-        await renewals.stream_info()
+        await _update(bucket, wrong)
+    except NatsError as error:
+        refusal = str(error)
+    else:
+        return ""
+    for finding in wrong:
+        try:
+            await _update(bucket, [finding])
+        except NatsError as error:
+            refusal = str(error)
+    return refusal
+
+
+async def _update(bucket: Bucket, wrong: Sequence[Finding]) -> None:
+    config = (await bucket.call("STREAM.INFO", {}))["config"]
+    await bucket.call("STREAM.UPDATE", config | _values((finding.setting, finding.wanted) for finding in wrong))
+
+
+async def _create_if_missing(bucket: Bucket, settings: Sequence[Setting], *, replicas: int, memory: bool) -> bool:
+    try:
+        await bucket.stream_info()
     except BucketMissingError:
-        records = (await bucket.stream_info()).config
-        config = _stream_config(renewals, replicas=records.num_replicas, memory=records.storage == "memory")
-        del config["republish"]
-        limits = {
-            "max_age": RENEWALS_MAX_AGE_NS,
-            "max_msg_size": MAX_RENEWAL_BYTES,
-            "description": "Leases of an Ikto mesh",
-        }
-        await renewals.call("STREAM.CREATE", config | limits)
+        values = _values((setting.name, setting.value) for setting in settings)
+        given = {"num_replicas": replicas, "storage": "memory" if memory else "file"}
+        await bucket.call("STREAM.CREATE", _IDENTITY | {"name": bucket.stream} | values | given)
         return True
     return False
 
 
-async def upgrade_bucket(bucket: Bucket) -> bool:
-    """Make a bucket created for 0.3.0 republish its writes and allow Direct Get; return False if it does already.
-
-    All other settings of the stream stay unchanged, including those unknown to this version. Raises IktoError if the
-    stream republishes to another subject, NatsError if it can't be changed.
-    """
-    if bucket.republishes_writes(await bucket.stream_info()):
-        return False
-    config = (await bucket.call("STREAM.INFO", {}))["config"]
-    republish = config.get("republish") or {}
-    if republish and republish.get("dest") != bucket.push_subject:
-        raise IktoError(
-            f"bucket {bucket.name!r} republishes to {republish.get('dest')!r}, and a stream has only one such subject",
-            hint="no upgrade is needed: agents follow the bucket without pushes, with a delay",
-        )
-    await bucket.call("STREAM.UPDATE", config | _push_settings(bucket))
-    return True
+_IDENTITY = {"description": "Ikto mesh", "duplicate_window": DUPLICATE_WINDOW_NS, "max_consumers": -1}
+"""Settings of a new stream that may be changed at will."""
 
 
-def _stream_config(bucket: Bucket, *, replicas: int, memory: bool) -> dict[str, Any]:
-    """Return the settings that NATS clients give a KV bucket with history 1, and those that followers need."""
-    return {
-        "name": bucket.stream,
-        "description": "Ikto mesh",
-        "subjects": [bucket.write_subject],
-        "num_replicas": replicas,
-        "storage": "memory" if memory else "file",
-        "retention": "limits",
-        "discard": "new",
-        "max_consumers": -1,
-        "max_msgs": -1,
-        "max_bytes": -1,
-        "max_msgs_per_subject": 1,
-        "max_msg_size": MAX_VALUE_BYTES,
-        "duplicate_window": DUPLICATE_WINDOW_NS,
-        "allow_rollup_hdrs": True,
-        "deny_delete": True,
-        **_push_settings(bucket),
-    }
+def _values(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: msgspec.to_builtins(value) for name, value in settings}
 
 
-def _push_settings(bucket: Bucket) -> dict[str, Any]:
-    return {"allow_direct": True, "republish": {"src": bucket.write_subject, "dest": bucket.push_subject}}
-
-
-async def _ensure_settings(bucket: Bucket, mesh: MeshSettings) -> None:
-    """Write the mesh's settings if there are none. Raises ConfigError if there are others; they are not overwritten."""
+async def _ensure_mesh_settings(bucket: Bucket, mesh: MeshSettings, *, overwrite: bool) -> None:
+    """Write the mesh's settings if there are none. Others are replaced only with `overwrite`, else ConfigError."""
     entry = await bucket.get(MESH_KEY)
     present = read_settings(entry)
-    if present is None:
-        await bucket.put(MESH_KEY, mesh.encode(), expected=entry.revision if entry else 0)
-    elif differences := present.differences(mesh):
-        raise ConfigError(
-            f"bucket {bucket.name!r} belongs to another mesh: {'; '.join(differences)}",
-            hint="use the settings of that mesh, or another bucket (--nats-kv)",
-        )
+    if present == mesh:
+        return
+    if entry and entry.value is not None and not overwrite:
+        found = "; ".join(present.differences(mesh)) if present else "its settings can't be read"
+        raise ConfigError(f"bucket {bucket.name!r} belongs to another mesh: {found}", hint=OVERWRITE_HINT)
+    await bucket.put(MESH_KEY, mesh.encode(), expected=entry.revision if entry else 0)

@@ -35,7 +35,7 @@ async def dial(settings: NatsSettings, server: str) -> AsyncIterator[Session]:
     login = prepare_login(settings, server)
     client = _Client(needs_tls=login.needs_tls)
     inbox = f"{settings.inbox}.{client._nuid.next().decode()}"  # noqa: SLF001 - new_inbox() has no prefix before connecting
-    session = Session(client, inbox)
+    session = Session(client, inbox, settings.api_prefix)
     try:
         with preserve_cancellation():
             await _connect(session, client, login, settings)

@@ -1,11 +1,12 @@
 """Subscribes a follower to the writes of a bucket: to pushes with their revision, or to bare notifications."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from ikto_core.store.bucket import Bucket
+from ikto_core.store.bucket_settings import Finding, findings, record_settings
 from ikto_core.store.follower import Follower
 from ikto_core.store.session import Session
 
@@ -18,12 +19,21 @@ async def listen(session: Session, bucket: Bucket, follower: Follower) -> None:
     A bucket that republishes its writes pushes them with their revision. With any other bucket, a write that a client
     publishes only makes the follower ask the leader, a moment later.
     """
-    if await bucket.detect_republishing():
+    stream = await bucket.stream_info()
+    _log_findings(bucket.name, findings(stream, record_settings(bucket.subjects)))
+    if bucket.note_republishing(stream):
         await session.subscribe(bucket.push_subject, lambda pushed: follower.receive(bucket.message(pushed)))
     else:
-        log.warning("bucket does not republish its writes, following without pushes", hint="run: ikto bucket upgrade")
         debouncer = Debouncer(follower.wake, follower.wake_delay_s)
         await session.subscribe(bucket.write_subject, lambda _: debouncer.trigger())
+
+
+def _log_findings(bucket: str, found: Sequence[Finding]) -> None:
+    """Log the settings of the bucket that are not as they must be; once a session, not at each check."""
+    if found:
+        settings = "; ".join(f"{finding}: {finding.otherwise}" for finding in found)
+        hint = next((finding.hint for finding in found if finding.correctable), found[0].hint)
+        log.warning("bucket settings differ", bucket=bucket, settings=settings, hint=hint)
 
 
 class Debouncer:

@@ -16,11 +16,16 @@ from nats.errors import Error as NatsPyError
 
 from ikto_core.errors import NatsDeniedError, NatsError
 from ikto_core.store.cancelling import preserve_cancellation
+from ikto_core.store.subjects import JETSTREAM_API
 
 REQUEST_TIMEOUT_S = 5.0
 DEFAULT_INBOX = "_INBOX"
 NO_RESPONDERS = "503"
 DENIED = "permissions violation for "
+NO_RESPONDERS_HINT = (
+    "check that JetStream is enabled and the bucket exists;"
+    " a bucket in another JetStream domain needs nats_domain, one in another account nats_api_prefix"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +36,7 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
     servers: tuple[str, ...]
     name: str = "ikto"  # shown in the server's list of connections
     inbox: str = DEFAULT_INBOX  # prefix of reply subjects; a prefix per node allows narrow permissions
+    api_prefix: str = JETSTREAM_API  # of the bucket's JetStream API; ends with a dot
     user: str = ""
     password: str = ""
     token: str = ""
@@ -58,7 +64,8 @@ Answer = Msg | NatsError
 class Session:
     """An open connection. A request that the server denies fails at once, with the server's message."""
 
-    def __init__(self, client: Client, inbox: str) -> None:
+    def __init__(self, client: Client, inbox: str, api_prefix: str = JETSTREAM_API) -> None:
+        self.api_prefix = api_prefix  # of the JetStream API that has the bucket
         self.source = ""  # the address of this host that the connection is bound to; empty: unknown
         self._client = client
         self._inbox = inbox
@@ -74,6 +81,11 @@ class Session:
         """The server's URL, without credentials."""
         url = self._client.connected_url
         return f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url else ""
+
+    @property
+    def domain(self) -> str:
+        """The JetStream domain of the connected server; empty: it has none."""
+        return str(self._client._server_info.get("domain", ""))  # noqa: SLF001 - nats-py does not show it
 
     @property
     def supports_batch_get(self) -> bool:
@@ -124,7 +136,7 @@ class Session:
         """
         (answer,) = await self.request_until(lambda _: True, subject, payload, headers)
         if (answer.headers or {}).get("Status") == NO_RESPONDERS:
-            raise NatsError(f"no responder on {subject}", hint="check that JetStream is enabled and the bucket exists")
+            raise NatsError(f"no responder on {subject}", hint=NO_RESPONDERS_HINT)
         return answer
 
     async def request_until(
@@ -210,5 +222,5 @@ class Session:
 
 def _denied(text: str) -> NatsDeniedError:
     return NatsDeniedError(
-        f"NATS denied a {text[text.index(DENIED) :]}", hint="docs/operations.md lists the permissions that a node needs"
+        f"NATS denied a {text[text.index(DENIED) :]}", hint="`ikto nats permissions` prints those that a node needs"
     )

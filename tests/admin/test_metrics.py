@@ -77,6 +77,12 @@ def test_a_stuck_device_and_stalled_peers_are_metrics(status: StatusView) -> Non
     assert (found["ikto_device_stuck"], found["ikto_device_peers_stalled"]) == (1, 3)
 
 
+def test_other_mesh_settings_in_the_bucket_are_a_metric(status: StatusView) -> None:
+    assert samples(status)["ikto_mesh_settings_conflict"] == 0
+    conflict = replace(status, mesh_settings_conflict="subnet_prefix is 29, not 28")
+    assert samples(conflict)["ikto_mesh_settings_conflict"] == 1
+
+
 def test_lease_metrics_exist_only_with_a_lease(status: StatusView) -> None:
     assert "ikto_lease_seconds" not in samples(status)
     first = samples(replace(status, lease=LeaseView(lease_s=600, failure="no answer", refusal="")))

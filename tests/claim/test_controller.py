@@ -180,7 +180,24 @@ async def test_mesh_settings_that_change_later_do_not_stop_a_running_agent(
     bucket: MemoryBucket, tmp_path: Path
 ) -> None:
     node = Node(bucket, tmp_path)
-    async with node.running():
-        bucket.write(MESH_KEY, MeshSettings("10.0.0.0/24", 29).encode())
-    async with node.running():  # a new connection
-        assert node.is_recorded()
+    with capture_logs() as logs:
+        async with node.running():
+            bucket.write(MESH_KEY, MeshSettings("10.0.0.0/24", 29).encode())
+        async with node.running():  # a new connection
+            assert node.is_recorded()
+    (alarm,) = [log for log in logs if log["event"] == "mesh settings in the bucket differ"]
+    assert (alarm["log_level"], alarm["differences"]) == ("error", "subnet_prefix is 29, not 28")
+    assert node.controller.mesh_settings.conflict == "subnet_prefix is 29, not 28"
+
+
+async def test_other_mesh_settings_do_not_stop_a_node_that_claimed_its_subnet_in_an_earlier_run(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    async with Node(bucket, tmp_path).running():
+        pass
+    bucket.write(MESH_KEY, MeshSettings("10.0.0.0/24", 29).encode())
+    async with Node(bucket, tmp_path).running() as again:
+        assert again.is_recorded()
+        assert again.controller.mesh_settings.conflict
+        bucket.write(MESH_KEY, MeshSettings("10.0.0.0/24", 28).encode())
+        assert again.controller.mesh_settings.conflict == ""

@@ -10,7 +10,6 @@ from structlog.typing import EventDict
 
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
-from ikto_core.errors import ConfigError
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh.records import record_key
 from ikto_core.mesh.settings import MESH_KEY, MeshSettings
@@ -198,16 +197,16 @@ async def test_the_device_shows_the_bucket_as_soon_as_it_has_been_read(
         assert device_endpoints(node).keys() == {KEY, OTHER_KEY, THIRD_KEY}
 
 
-async def test_a_bucket_with_other_mesh_settings_changes_nothing_on_the_device(
+async def test_the_device_follows_a_bucket_whose_mesh_settings_somebody_changed(
     two_peers: MemoryBucket, tmp_path: Path, snapshot: MeshSnapshot
 ) -> None:
     two_peers.write(MESH_KEY, MeshSettings("10.0.0.0/24", 29).encode())
     put(two_peers, record("10.0.0.96/28", THIRD_KEY))
     node = await restarted(two_peers, tmp_path, snapshot)
-    with pytest.raises(ConfigError):
-        await node.run_until_error()
-    await node.reconciler.reconcile()
-    assert device_endpoints(node).keys() == {KEY, OTHER_KEY}
+    async with node.running():
+        await node.reconciler.reconcile()
+        assert device_endpoints(node).keys() == {KEY, OTHER_KEY, THIRD_KEY}
+        assert node.controller.mesh_settings.conflict
 
 
 @pytest.mark.parametrize("restoring", [True, False])

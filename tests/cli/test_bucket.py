@@ -33,8 +33,9 @@ Ikto = Callable[..., tuple[int, str, str]]
 
 def test_create_can_be_repeated(ikto: Ikto) -> None:
     arguments = ("bucket", "create", "--nats-kv", "cli-create", "-m", "fd20::/16", "-p", "56")
-    assert ikto(*arguments) == (0, "cli-create: created, mesh fd20::/16 in subnets of length 56\n", "")
-    assert ikto(*arguments) == (0, "cli-create: already exists, mesh fd20::/16 in subnets of length 56\n", "")
+    right = "cli-create: all settings are as they must be\n"
+    assert ikto(*arguments) == (0, f"cli-create: created, mesh fd20::/16 in subnets of length 56\n{right}", "")
+    assert ikto(*arguments) == (0, f"cli-create: already exists, mesh fd20::/16 in subnets of length 56\n{right}", "")
 
 
 def test_create_refuses_another_mesh(ikto: Ikto) -> None:
@@ -63,7 +64,7 @@ def test_the_bucket_for_leases_is_created_only_with_the_option(ikto: Ikto) -> No
     arguments = ("bucket", "create", "--nats-kv", "cli-leased")
     assert "leases" not in ikto(*arguments)[1]
     for outcome in ("created", "already exists"):
-        assert ikto(*arguments, "--leases")[1].endswith(f"\ncli-leased-leases: {outcome}, for leases\n")
+        assert f"\ncli-leased-leases: {outcome}, for leases\n" in ikto(*arguments, "--leases")[1]
 
 
 def test_sweep_removes_expired_records(ikto: Ikto, shared_server: NatsServer) -> None:
@@ -91,8 +92,29 @@ def test_upgrade_reports_whether_it_changed_the_bucket(ikto: Ikto, shared_server
             await session.client.jetstream().create_key_value(bucket="cli-legacy")
 
     asyncio.run(create_as_ikto_0_3_0())
-    assert ikto("bucket", "upgrade", "--nats-kv", "cli-legacy") == (0, "cli-legacy: upgraded\n", "")
-    assert ikto("bucket", "upgrade", "--nats-kv", "cli-legacy") == (0, "cli-legacy: nothing to do\n", "")
+    shown = ikto("bucket", "show", "--nats-kv", "cli-legacy")[1]
+    rollup = "allow_rollup_hdrs is true, not false: one write with the header Nats-Rollup removes all records"
+    assert f"cli-legacy: {rollup} (run: ikto bucket upgrade)\n" in shown
+    code, said, _ = ikto("bucket", "upgrade", "--nats-kv", "cli-legacy")
+    assert code == 0
+    assert "cli-legacy: corrected: allow_rollup_hdrs is true, not false\n" in said
+    again = ikto("bucket", "upgrade", "--nats-kv", "cli-legacy")
+    assert again == (0, "cli-legacy: all settings are as they must be\n", "")
+    assert json.loads(ikto("bucket", "show", "--nats-kv", "cli-legacy", "--json")[1])["findings"] == []
+
+
+def test_show_names_what_can_not_be_corrected_and_what_to_do(ikto: Ikto) -> None:
+    ikto("bucket", "create", "--nats-kv", "cli-memory", "--memory")
+    (finding,) = json.loads(ikto("bucket", "show", "--nats-kv", "cli-memory", "--json")[1])["findings"]
+    assert finding == {
+        "bucket": "cli-memory",
+        "setting": "storage",
+        "found": "memory",
+        "wanted": "file",
+        "otherwise": "a restart of NATS empties the bucket",
+        "correctable": False,
+    }
+    assert "create another one, and set nats_kv on all nodes" in ikto("bucket", "show", "--nats-kv", "cli-memory")[1]
 
 
 @pytest.mark.parametrize("command", ["show", "upgrade"])

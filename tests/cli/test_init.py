@@ -51,6 +51,7 @@ VALUES = {
     "keep_foreign_peers": "true",
     "removal_limit": "100",
     "lease": "24h",
+    "nats_api_prefix": "m.api",
     "nats_user": "u",
     "nats_password": "p",
     "nats_tls_ca": "/ca",
@@ -96,7 +97,7 @@ def test_the_long_options_of_0_3_0_are_accepted(capsys: pytest.CaptureFixture[st
 
 def test_every_setting_has_an_option_and_is_written(tmp_path: Path) -> None:
     path = tmp_path / "ikto.json"
-    alternatives = {"nats_creds", "nats_token", "nats_nkey_seed"}  # can't be combined with nats_user
+    alternatives = {"nats_creds", "nats_token", "nats_nkey_seed", "nats_domain"}  # can't be combined with others
     assert VALUES.keys() | alternatives == set(SETTINGS)
     options = [f"--{name.replace('_', '-')}={text}" for name, text in VALUES.items()]
     assert run(["init", "-o", str(path), *options]) == 0

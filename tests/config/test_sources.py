@@ -260,6 +260,27 @@ def test_only_one_way_to_authenticate_can_be_given(tmp_path: Path, one: str, oth
         assert other in problem
 
 
+@pytest.mark.parametrize(("setting", "text"), [("nats_domain", "hub-1"), ("nats_api_prefix", "MESH.API")])
+def test_a_domain_or_a_prefix_of_the_jetstream_api_can_be_given(tmp_path: Path, setting: str, text: str) -> None:
+    assert getattr(load(tmp_path, {"private_address": "auto", setting: text}), setting) == text
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"nats_domain": "a.b"}, 'nats_domain: "a.b" is not a JetStream domain'),
+        ({"nats_api_prefix": "MESH.>"}, 'nats_api_prefix: "MESH.>" is not a prefix of subjects'),
+        ({"nats_api_prefix": "MESH.API."}, "; give MESH.API"),
+        ({"nats_domain": "hub", "nats_api_prefix": "M"}, "nats_api_prefix: is given beside nats_domain"),
+    ],
+)
+def test_a_domain_or_prefix_that_makes_no_sense_is_a_problem(
+    tmp_path: Path, document: dict[str, str], words: str
+) -> None:
+    (problem,) = problems_of(tmp_path, {"private_address": "auto", **document})
+    assert words in problem
+
+
 @pytest.mark.parametrize(
     ("given", "missing"),
     [

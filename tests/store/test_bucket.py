@@ -20,7 +20,7 @@ from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.mesh.view import Entry
 from ikto_core.store import bucket as bucket_module
 from ikto_core.store.bucket import Bucket
-from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
+from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.interfaces import Message, Page
 from ikto_core.store.session import NatsSettings, Session
@@ -127,23 +127,6 @@ async def test_create_can_be_repeated_and_keeps_the_records(bucket: Bucket) -> N
 async def test_create_refuses_a_bucket_of_another_mesh(bucket: Bucket) -> None:
     with pytest.raises(IktoError, match="subnet_prefix is 48, not 56"):
         await create_bucket(bucket, MeshSettings("fd10::/16", 56), replicas=1, memory=False)
-
-
-async def test_upgrade_makes_a_bucket_of_0_3_0_republish_its_writes(session: Session) -> None:
-    """A bucket created by NATS' own client keeps its records and all other settings."""
-    js = session.client.jetstream()
-    kv = await js.create_key_value(bucket="original", history=3, ttl=7200)
-    await kv.put("peers.a", b"one")
-    bucket = Bucket(session, "original")
-    assert not bucket.republishes_writes(await bucket.stream_info())
-    assert await upgrade_bucket(bucket)
-    stream = await bucket.call("STREAM.INFO", {})
-    assert bucket.republishes_writes(await bucket.stream_info())
-    assert (stream["config"]["max_msgs_per_subject"], stream["config"]["max_age"]) == (3, 7200 * 10**9)
-    assert not await upgrade_bucket(bucket)
-    entry = await bucket.get("peers.a")
-    assert entry
-    assert entry.value == b"one"
 
 
 async def test_nats_own_client_and_ikto_read_what_the_other_writes(bucket: Bucket, session: Session) -> None:

@@ -1,0 +1,51 @@
+"""The subjects of a bucket: those that its stream stores and pushes, and those by which clients reach it. Pure."""
+
+import msgspec
+
+JETSTREAM_API = "$JS.API."
+"""Prefix of the JetStream API in the account and in the JetStream domain of the client itself."""
+
+
+class Subjects(msgspec.Struct, frozen=True):
+    """The subjects of one bucket.
+
+    Other clients of NATS use the same ones for an API prefix: `nats --js-api-prefix`, `nats --js-domain`.
+    """
+
+    bucket: str
+    api_prefix: str = JETSTREAM_API  # ends with a dot
+
+    @property
+    def stream(self) -> str:
+        """The name of the bucket's stream."""
+        return f"KV_{self.bucket}"
+
+    @property
+    def stored_prefix(self) -> str:
+        """The part before the key in the subjects that the stream stores."""
+        return f"$KV.{self.bucket}."
+
+    @property
+    def stored(self) -> str:
+        """All subjects that the stream stores."""
+        return f"{self.stored_prefix}>"
+
+    @property
+    def pushes(self) -> str:
+        """The subjects to which the stream republishes every write."""
+        return f"ikto.{self.bucket}.>"
+
+    def request(self, verb: str) -> str:
+        """Return the subject of a request to the JetStream API for this bucket, such as `STREAM.INFO`."""
+        return f"{self.api_prefix}{verb}.{self.stream}"
+
+    def write(self, key: str) -> str:
+        """Return the subject by which a client writes a key; with another API prefix, that prefix comes first."""
+        return f"{'' if self.api_prefix == JETSTREAM_API else self.api_prefix}{self.stored_prefix}{key}"
+
+
+def api_prefix(domain: str, prefix: str) -> str:
+    """Return the prefix of the JetStream API in a domain, or under another prefix; both empty: the usual one."""
+    if prefix:
+        return f"{prefix}."
+    return f"$JS.{domain}.API." if domain else JETSTREAM_API
