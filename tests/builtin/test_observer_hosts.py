@@ -7,8 +7,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from ikto_core.builtin.observers import hosts
-from ikto_core.builtin.observers.hosts import Hosts, open_hosts
-from ikto_core.builtin.observers.names import host_names
+from ikto_core.builtin.observers.hosts import Argument, Hosts, open_hosts, parse_argument
+from ikto_core.builtin.observers.names import Naming, host_names
 from ikto_core.errors import IktoError
 from ikto_core.observers.contract import (
     MeshEvent,
@@ -21,7 +21,7 @@ from ikto_core.observers.contract import (
 )
 from tests.builtin.peers import facts
 
-REST = b"127.0.0.1\tlocalhost\r\n10.9.9.9 printer"
+REST = b"127.0.0.1\tlocalhost\r\n10.9.9.9 printer printer.ikto.internal"
 B, C = facts(2, "node-b"), facts(3, "node-c")
 BEGIN, END = b"# BEGIN ikto wg0 (managed by the Ikto agent: changes in this block are lost)\n", b"# END ikto wg0\n"
 WHOLE: list[MeshEvent] = [Resync(peers=2, quarantined=0), PeerAccepted(peer=B), PeerAccepted(peer=C)]
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def observer(path: Path) -> Hosts:
-    return Hosts(path, "wg0", {"node-a"})
+    return Hosts(path, "wg0", {"node-a.ikto.internal"}, Naming())
 
 
 def read(path: Path) -> bytes:
@@ -55,10 +55,10 @@ def block(*lines: bytes) -> bytes:
 
 async def test_the_block_follows_the_mesh_and_is_removed_with_the_last_peer(path: Path, observer: Hosts) -> None:
     await observer.see(WHOLE)
-    assert read(path) == block(b"fd10:0:2::1 node-b", b"fd10:0:3::1 node-c")
+    assert read(path) == block(b"fd10:0:2::1 node-b.ikto.internal", b"fd10:0:3::1 node-c.ikto.internal")
     moved = facts(2, "node-b", addresses=("fd10:0:9::1", "fd10:0:2::1"))
     await observer.see([PeerRemoved(peer=C), PeerChanged(peer=moved, before=B)])
-    assert read(path) == block(b"fd10:0:9::1 node-b", b"fd10:0:2::1 node-b")
+    assert read(path) == block(b"fd10:0:9::1 node-b.ikto.internal", b"fd10:0:2::1 node-b.ikto.internal")
     await observer.see([PeerRemoved(peer=moved)])
     assert read(path) == REST
 
@@ -66,7 +66,7 @@ async def test_the_block_follows_the_mesh_and_is_removed_with_the_last_peer(path
 async def test_entries_of_an_earlier_run_are_removed(path: Path, observer: Hosts) -> None:
     write(path, block(b"fd10:0:7::1 gone"))
     await observer.see([Resync(peers=1, quarantined=0), PeerAccepted(peer=B)])
-    assert read(path) == block(b"fd10:0:2::1 node-b")
+    assert read(path) == block(b"fd10:0:2::1 node-b.ikto.internal")
 
 
 async def test_names_in_the_rest_of_the_file_win_and_a_refusal_is_logged_once(path: Path, observer: Hosts) -> None:
@@ -74,13 +74,13 @@ async def test_names_in_the_rest_of_the_file_win_and_a_refusal_is_logged_once(pa
     with capture_logs() as logs:
         await observer.see([*WHOLE, *(PeerAccepted(peer=peer) for peer in evil)])
         await observer.see([PeerRemoved(peer=C)])
-    assert read(path) == block(b"fd10:0:2::1 node-b")
+    assert read(path) == block(b"fd10:0:2::1 node-b.ikto.internal")
     (entry,) = logs
     assert (entry["event"], entry["log_level"], entry["number"]) == ("peer names refused", "warning", 3)
     assert r"'x\n::1 bank\x1b': not a valid host name" in entry["names"]
     write(path, block().replace(b"printer", b"other"))
     await observer.see([PeerAccepted(peer=C)])
-    assert b"\nfd10:0:4::1 printer\n" in read(path)
+    assert b"\nfd10:0:4::1 printer.ikto.internal\n" in read(path)
 
 
 async def test_the_number_of_names_in_a_log_line_is_limited(observer: Hosts) -> None:
@@ -98,17 +98,17 @@ async def test_while_another_process_writes_the_file_it_retries(
         with pytest.raises(IktoError, match="another process is writing it"):
             await observer.see(WHOLE)
     await observer.see([PeerRemoved(peer=C)])
-    assert read(path) == block(b"fd10:0:2::1 node-b")
+    assert read(path) == block(b"fd10:0:2::1 node-b.ikto.internal")
 
 
 async def test_two_meshes_on_one_host_have_a_block_each_and_no_name_twice(path: Path, observer: Hosts) -> None:
-    other = Hosts(path, "wg1", {"node-a"})
+    other = Hosts(path, "wg1", {"node-a.ikto.internal"}, Naming())
     await observer.see(WHOLE)
     await other.see([PeerAccepted(peer=facts(0x22, "node-b")), PeerAccepted(peer=facts(0x25, "node-e"))])
     text = read(path)
-    assert text.count(b"node-b") == 1
+    assert text.count(b"node-b.") == 1
     assert b"# BEGIN ikto wg1 (" in text
-    assert b"\nfd10:0:25::1 node-e\n# END ikto wg1\n" in text
+    assert b"\nfd10:0:25::1 node-e.ikto.internal\n# END ikto wg1\n" in text
 
 
 def context(argument: str, directory: Path) -> ObserverContext:
@@ -126,16 +126,25 @@ async def test_it_opens_the_configured_file_and_refuses_the_names_of_this_host_a
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosts, "gethostname", lambda: "Host7.lan")
-    async with open_hosts(context(str(path), path.parent)) as observer:
-        names = ["me", "host7", "BUS", "node-b", "nats"]
+    async with open_hosts(context(f"short {path}", path.parent)) as observer:
+        names = ["me", "host7", "BUS", "node-b"]
         await observer.see([PeerAccepted(peer=facts(n, name)) for n, name in enumerate(names, 1)])
-    assert read(path) == block(b"fd10:0:5::1 nats", b"fd10:0:4::1 node-b")  # stays after closing
+    written = block(b"fd10:0:3::1 bus.ikto.internal", b"fd10:0:4::1 node-b", b"fd10:0:4::1 node-b.ikto.internal")
+    assert read(path) == written  # stays after closing
 
 
-async def test_a_relative_path_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(IktoError, match="needs an absolute path, not 'etc/hosts'"):
-        async with open_hosts(context("etc/hosts", tmp_path)):
+@pytest.mark.parametrize("text", ["etc/hosts", "mesh.example", ".", "..a", ".a_b", "." + "a." * 95 + "b", "Short", "'"])
+async def test_an_argument_that_makes_no_sense_is_rejected(tmp_path: Path, text: str) -> None:
+    with pytest.raises(IktoError, match="the observer hosts can't") as caught:
+        async with open_hosts(context(text, tmp_path)):
             pass
+    assert "absolute path" in caught.value.hint
+
+
+def test_an_argument_names_a_file_a_suffix_and_whether_short_names_are_written() -> None:
+    assert parse_argument("") == Argument()
+    assert parse_argument("/h .Mesh.example short") == Argument(Path("/h"), Naming("mesh.example", short=True))
+    assert parse_argument("short '/a b'") == Argument(Path("/a b"), Naming(short=True))
 
 
 def test_the_default_file_is_etc_hosts() -> None:
@@ -144,4 +153,4 @@ def test_the_default_file_is_etc_hosts() -> None:
 
 def test_a_peer_without_addresses_has_no_line() -> None:
     peer = PeerFacts(public_key="k", name="b", subnets=(), addresses=(), endpoints=(), revision=1)
-    assert hosts.lines(host_names([peer], own_names=(), other_names=())) == []
+    assert hosts.lines(host_names([peer], Naming(), own_names=(), other_names=())) == []

@@ -14,7 +14,7 @@ from tests.e2e.conftest import Mesh, eventually
 
 pytestmark = pytest.mark.e2e
 
-OWNERS = b"127.0.0.1 localhost\r\n10.9.9.9 printer"
+OWNERS = b"127.0.0.1 localhost\r\n10.9.9.9 toaster toaster.mesh.example"
 HOOK = """
 import json, sys
 event = json.load(sys.stdin)
@@ -39,7 +39,11 @@ def write_record(mesh: Mesh, allowed_ip: str, name: str) -> None:
 
 def entries(path: Path) -> dict[str, str]:
     lines = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
-    return {name: address for address, name in lines if address.startswith("fd10")}
+    return {name: address for address, *names in lines for name in names if address.startswith("fd10")}
+
+
+def named(label: str, address: str) -> dict[str, str]:
+    return {label: address, f"{label}.mesh.example": address}
 
 
 def leave(mesh: Mesh, agent: AgentProcess) -> None:
@@ -52,19 +56,19 @@ def test_names_of_peers_come_and_go_and_the_rest_of_the_file_stays(mesh: Mesh, t
     path = tmp_path / "hosts"
     path.write_bytes(OWNERS)
     path.chmod(0o640)
-    first = mesh.agent(name="node-a", observers=[f"hosts={path}"])
+    first = mesh.agent(name="node-a", observers=[f"hosts={path} short .mesh.example"])
     second = mesh.agent(name="node-b.example.net", private_address="fd10:b::7")
     third = mesh.agent(name="Node-C", private_address="auto")
     mesh.assert_formed()
-    wanted = {"node-b": "fd10:b::7", "node-c": third.admin.status().private_address or ""}
+    wanted = named("node-b", "fd10:b::7") | named("node-c", third.admin.status().private_address or "")
     eventually(lambda: entries(path) == wanted)
 
     first.stop()
     assert entries(path) == wanted, "names stay, as the device does"
-    for allowed_ip, name in (("fd10:d::9/48", "node-d"), ("fd10:e::/48", "printer"), ("fd10:f::/48", "x\n::1 bank")):
+    for allowed_ip, name in (("fd10:d::9/48", "node-d"), ("fd10:e::/48", "toaster"), ("fd10:f::/48", "x\n::1 bank")):
         write_record(mesh, allowed_ip, name)
     first.start()
-    eventually(lambda: entries(path) == wanted | {"node-d": "fd10:d::9"})
+    eventually(lambda: entries(path) == wanted | named("node-d", "fd10:d::9"))
     eventually(lambda: "already in the rest of the file" in first.log_text())
 
     leave(mesh, second)

@@ -1,19 +1,22 @@
 """The observer `hosts`: keeps the peers' names in a block of /etc/hosts."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from socket import gethostname
+from typing import NamedTuple
 
 import structlog
 
 from ikto_core.builtin.observers.block import names_outside, with_block
-from ikto_core.builtin.observers.names import Names, host_names, short_name
+from ikto_core.builtin.observers.names import MAX_SUFFIX, Names, Naming, host_names, is_host_name, short_name
 from ikto_core.builtin.observers.shared_file import FileBusyError, change_file
 from ikto_core.plugins import IktoError, MeshEvent, Observer, ObserverContext, PeerFacts, Replay
 
 DEFAULT_PATH = "/etc/hosts"
+ARGUMENT_HINT = "hosts, or hosts= with the absolute path of a file, a suffix such as .mesh.example, or the word short"
 MAX_NAMES_LOGGED = 10
 ATTEMPTS = 50
 RETRY_S = 0.1  # while another process writes the file: an editor, or the agent of another mesh
@@ -21,15 +24,46 @@ RETRY_S = 0.1  # while another process writes the file: an editor, or the agent 
 log = structlog.get_logger(__name__)
 
 
+class Argument(NamedTuple):
+    """The argument of the setting: what to write, and where."""
+
+    path: Path = Path(DEFAULT_PATH)
+    naming: Naming = Naming()
+
+
+def parse_argument(text: str) -> Argument:
+    """Return the argument in a text such as `/path .mesh.example short`: any of these, in any order.
+
+    Raises IktoError for anything else.
+    """
+    argument = Argument()
+    for word in _words(text):
+        if word.startswith("/"):
+            argument = argument._replace(path=Path(word))
+        elif word.startswith(".") and is_host_name(word[1:]) and len(word) <= MAX_SUFFIX:
+            argument = argument._replace(naming=argument.naming._replace(suffix=word[1:].lower()))
+        elif word == "short":
+            argument = argument._replace(naming=argument.naming._replace(short=True))
+        else:
+            raise IktoError(f"the observer hosts can't use {word!r}", hint=ARGUMENT_HINT)
+    return argument
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise IktoError(f"the observer hosts can't parse {text!r}: {error}", hint=ARGUMENT_HINT) from None
+
+
 @asynccontextmanager
 async def open_hosts(context: ObserverContext) -> AsyncIterator[Observer]:
-    """Yield the observer for the file that the argument names. On closing, the block stays, as the device does."""
-    path = Path(context.argument or DEFAULT_PATH)
-    if not path.is_absolute():
-        raise IktoError(f"the observer hosts needs an absolute path, not {context.argument!r}", hint="hosts=/etc/hosts")
-    own_names = {name for full in (gethostname(), context.name) for name in (full.lower(), short_name(full))}
-    own_names |= set(context.nats_hosts)  # a peer with a NATS server's name would receive the agent's next login
-    yield Hosts(path, context.ifname, own_names)
+    """Yield the observer for what the argument names. On closing, the block stays, as the device does."""
+    argument = parse_argument(context.argument)
+    own_names = set(context.nats_hosts)  # a peer with a NATS server's name would receive the agent's next login
+    for name in (gethostname(), context.name):
+        own_names |= {name.lower(), short_name(name), *argument.naming.names(short_name(name))}
+    yield Hosts(argument.path, context.ifname, own_names, argument.naming)
 
 
 class Hosts:
@@ -39,13 +73,15 @@ class Hosts:
         path: The file.
         ifname: This node's device. Its name marks the block: several meshes on one host have a block each.
         own_names: Names of this host and its NATS servers, in lower case. A peer with one of them is refused.
+        naming: How peers are called.
 
     """
 
-    def __init__(self, path: Path, ifname: str, own_names: Collection[str]) -> None:
+    def __init__(self, path: Path, ifname: str, own_names: Collection[str], naming: Naming) -> None:
         self._path = path
         self._ifname = ifname
         self._own_names = own_names
+        self._naming = naming
         self._mesh = Replay()
         self._refused: Mapping[str, str] = {}
 
@@ -69,7 +105,7 @@ class Hosts:
         def change(content: bytes) -> bytes:
             nonlocal names
             other_names = names_outside(content, self._ifname)
-            names = host_names(peers, own_names=self._own_names, other_names=other_names)
+            names = host_names(peers, self._naming, own_names=self._own_names, other_names=other_names)
             return with_block(content, self._ifname, lines(names))
 
         change_file(self._path, change)
