@@ -1,14 +1,15 @@
 """Client for a running agent's admin socket. It imports no HTTP library, so that commands start fast."""
 
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from ikto_core.admin.socket_paths import searched_sockets
+from ikto_core.admin.trusted_socket import TrustedSocket, first_agent
 from ikto_core.admin.views import (
     AgentState,
     CountersView,
@@ -67,6 +68,7 @@ __all__ = [
 ]
 
 TIMEOUT_S = 5.0
+PART_BYTES = 65536
 
 View = TypeVar("View")
 
@@ -74,11 +76,18 @@ View = TypeVar("View")
 class AdminClient:
     """Queries the agent on the unix socket `path`, with a new connection for each request.
 
-    Every method raises IktoError if no agent answers, the answer is not an agent's, or the agent reports an error.
+    Every method raises IktoError if no agent answers, the answer is not an agent's, or the agent reports an error. Only
+    an agent of root or of this user is believed.
+
+    Args:
+        path: The agent's socket; None: the first one of those where agents listen by default (docs/operations.md).
+        timeout_s: How long a request may take, with its answer.
+
     """
 
-    def __init__(self, path: Path, *, timeout_s: float = TIMEOUT_S) -> None:
-        self._path = path
+    def __init__(self, path: Path | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._paths = (path,) if path else searched_sockets()
+        self._is_given = path is not None
         self._timeout_s = timeout_s
 
     def info(self) -> InfoView:
@@ -106,55 +115,51 @@ class AdminClient:
         return self._ask("POST", "/v1/rotate-key", RotationView)
 
     def _ask(self, method: str, target: str, view: type[View]) -> View:
-        with self._ikto_errors():
-            status, body = self._exchange(method, target)
+        with _ikto_errors(self._paths, self._timeout_s):
+            connected = self._connect()
+        with closing(connected), _ikto_errors((connected.path,), self._timeout_s):
+            status, body = _exchange(connected, method, target)
             if status < 400:
                 return msgspec.json.decode(body, type=view)
             refusal = msgspec.json.decode(body, type=ErrorView)
         hint = refusal.hint or "check that the agent and this program have the same version"
-        raise IktoError(f"the agent on {self._path}: {refusal.error}", hint=hint)
+        raise IktoError(f"the agent on {connected.path}: {refusal.error}", hint=hint)
 
-    def _exchange(self, method: str, target: str) -> tuple[int, bytes]:
-        connection = _UnixConnection(self._path, self._timeout_s)
-        try:
-            connection.request(method, target)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-
-    @contextmanager
-    def _ikto_errors(self) -> Iterator[None]:
-        """Translate errors of the connection and of decoding into IktoError."""
-        try:
-            yield
-        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-            hint = f"ikto agent -c FILE -s {self._path}"
-            raise IktoError(f"no agent answers on {self._path}", hint=hint) from None
-        except PermissionError:
-            raise IktoError(f"{self._path}: permission denied", hint="run as the agent's user, or as root") from None
-        except (TimeoutError, BlockingIOError):
-            message = f"the agent on {self._path} did not answer within {self._timeout_s:g} s"
-            raise IktoError(message, hint="see the agent's log") from None
-        except (HTTPException, ConnectionError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            reason = str(error).strip() or type(error).__name__
-            message = f"the answer on {self._path} is not from an agent of this version: {reason}"
-            raise IktoError(
-                message, hint="give the agent's socket with -s, or upgrade the older of agent and client"
-            ) from None
-        except OSError as error:
-            raise IktoError(f"{self._path}: {error.strerror or error}") from None
+    def _connect(self) -> TrustedSocket:
+        if self._is_given:
+            return TrustedSocket(self._paths[0], self._timeout_s)
+        return first_agent(self._paths, self._timeout_s)
 
 
-class _UnixConnection(HTTPConnection):
-    """HTTP over a unix socket."""
+def _exchange(connected: TrustedSocket, method: str, target: str) -> tuple[int, bytes]:
+    connection = HTTPConnection("localhost")
+    connection.sock = connected
+    connection.request(method, target)
+    with connection.getresponse() as response:
+        parts = iter(lambda: response.read(PART_BYTES), b"")  # never as many at once as the answer says that it has
+        return response.status, b"".join(parts)
 
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
 
-    def connect(self) -> None:
-        """Connect to the socket's path instead of a host and port."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+@contextmanager
+def _ikto_errors(paths: Sequence[Path], timeout_s: float) -> Iterator[None]:
+    """Translate errors of the connection and of decoding into IktoError."""
+    where = " or ".join(map(str, paths))
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        hint = f"ikto agent -c FILE -s {where}" if len(paths) == 1 else "ikto agent -c FILE, or give its socket with -s"
+        raise IktoError(f"no agent answers on {where}", hint=hint) from None
+    except PermissionError as error:
+        hint = "run as the agent's user, or as root"
+        raise IktoError(f"{error.filename or where}: permission denied", hint=hint) from None
+    except (TimeoutError, BlockingIOError):
+        message = f"the agent on {where} did not answer within {timeout_s:g} s"
+        raise IktoError(message, hint="see the agent's log") from None
+    except (HTTPException, ConnectionError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        reason = str(error).strip() or type(error).__name__
+        raise IktoError(
+            f"the answer on {where} is not from an agent of this version: {reason}",
+            hint="give the agent's socket with -s, or upgrade the older of agent and client",
+        ) from None
+    except OSError as error:
+        raise IktoError(f"{where}: {error.strerror or error}") from None

@@ -19,4 +19,5 @@ def open_fake(context: BackendContext) -> AbstractAsyncContextManager[Backend]:
 @hookimpl
 def ikto_register_backends() -> Iterable[BackendPlugin]:
     """Register the backend `fake`."""
-    return (BackendPlugin(name="fake", summary="devices in memory: no traffic, no privileges", open=open_fake),)
+    summary = "devices in memory: no traffic, no privileges"
+    return (BackendPlugin(name="fake", summary=summary, open=open_fake, host_devices=False),)

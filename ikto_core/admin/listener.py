@@ -1,23 +1,28 @@
 """The agent's unix socket: one agent per path. A stale socket is replaced, a live one is not.
 
-A socket is live if a process accepts connections on it: the socket of a killed agent refuses them. The directory is
-locked from this check until the new socket listens, so of two agents that start together, the second finds the first
-one listening. The lock lasts milliseconds and leaves no file behind.
+A socket is live if a process accepts connections on it: the socket of a killed agent refuses them. Other users' files
+are never touched, so only agents of one user can meet here. They hold a lock from this check until the new socket
+listens: of two that start together, the second finds the first one listening. The lock is in a directory that only
+this user may open, and lasts milliseconds.
 """
 
-import fcntl
+import errno
+import hashlib
 import os
 import socket
 import stat
-import struct
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
+
+from ikto_core.admin.trusted_socket import peer_user, user_name
+from ikto_core.disk.lock_file import locked
+from ikto_core.disk.runtime_dir import private_runtime_dir
 from ikto_core.errors import IktoError
 
-LOCK_TIMEOUT_S = 5.0
+LOCK_TIMEOUT_S = 5.0  # another agent holds the lock for milliseconds
 LONGEST_PATH = 107
 """In bytes. sockaddr_un has 108, the last of which is NUL (unix(7))."""
 
@@ -28,27 +33,46 @@ ONLY_OWNER = 0o177
 FileId = tuple[int, int]
 """Device and inode."""
 
+log = structlog.get_logger(__name__)
+
+
+class _TakenError(IktoError):
+    """Another user's file is at the path."""
+
 
 @contextmanager
-def bound(listener: socket.socket, path: Path) -> Iterator[None]:
-    """Make an unbound unix socket listen on `path`, mode 0600. On exit, removes the path and leaves the socket open.
+def bound(listener: socket.socket, path: Path, fallback: Path | None = None) -> Iterator[Path]:
+    """Make an unbound unix socket listen on `path`, mode 0600, and yield the path. On exit, removes the path only.
+
+    If another user's file is at `path`, that is logged and `fallback` is used, in this user's runtime directory.
 
     Raises IktoError if the path can't be used: another agent listens on it, it is not a socket, its directory is
-    missing, it is too long, or permission is denied. May block for LOCK_TIMEOUT_S.
+    missing, it is too long, permission is denied, or there is no fallback. May block for LOCK_TIMEOUT_S.
     """
-    if len(os.fsencode(path)) > LONGEST_PATH:
-        message = f"{path}: too long, the path of a unix socket has at most {LONGEST_PATH} bytes"
-        raise IktoError(message, hint="give a shorter path with -s")
-    with _ikto_errors(path), _locked(path.parent):
-        _remove_stale_socket(path)
-        _listen(listener, path)
-        own_file = _file_id(path)
     try:
-        yield
+        own_file = _bind(listener, path)
+    except _TakenError as error:
+        if fallback is None:
+            raise
+        log.warning("socket path taken, serving another", error=str(error), socket=str(fallback))
+        private_runtime_dir()
+        path, own_file = fallback, _bind(listener, fallback)
+    try:
+        yield path
     finally:
         # The open listener keeps its inode in use: no other file can have the same number.
         if _file_id(path) == own_file:
             path.unlink(missing_ok=True)
+
+
+def _bind(listener: socket.socket, path: Path) -> FileId | None:
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        message = f"{path}: too long, the path of a unix socket has at most {LONGEST_PATH} bytes"
+        raise IktoError(message, hint="give a shorter path with -s")
+    with _ikto_errors(path), _locked(path):
+        _remove_stale_socket(path)
+        _listen(listener, path)
+        return _file_id(path)
 
 
 @contextmanager
@@ -69,37 +93,32 @@ def _ikto_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Lock out other agents that start in this directory."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _locked(path: Path) -> Iterator[None]:
+    """Lock out other agents of this user that start with this path. Without a directory for the lock, lock nothing."""
+    name = hashlib.sha256(os.fsencode(path.parent.resolve() / path.name)).hexdigest()[:16]
     try:
-        _lock(descriptor, directory)
+        lock = private_runtime_dir() / f"socket-{name}.lock"
+    except IktoError as error:
+        log.debug("socket path not locked", error=str(error))
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, directory: Path) -> None:
-    give_up_at = time.monotonic() + LOCK_TIMEOUT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > give_up_at:
-                message = f"{directory}: locked by another process"
-                raise IktoError(message, hint="give a path in another directory with -s") from None
-            time.sleep(0.02)
-        else:
-            return
+        return
+    with locked(lock, str(path), hint="stop that agent, or give another path with -s", wait_s=LOCK_TIMEOUT_S):
+        yield
 
 
 def _remove_stale_socket(path: Path) -> None:
-    """Remove a socket on which no process listens. Raises IktoError for a live socket and for any other file."""
+    """Remove this user's socket if no process listens on it.
+
+    Raises IktoError for a live socket and for any other file, _TakenError for another user's.
+    """
     try:
-        mode = path.lstat().st_mode
+        status = path.lstat()
     except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(mode):
+    if status.st_uid != os.geteuid():
+        hint = "remove it, or give another path with -s"
+        raise _TakenError(f"{path}: taken by a file of {user_name(status.st_uid)}", hint=hint)
+    if not stat.S_ISSOCK(status.st_mode):
         raise IktoError(f"{path}: exists and is not a socket", hint="give another path with -s, or remove it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
         try:
@@ -113,9 +132,8 @@ def _remove_stale_socket(path: Path) -> None:
 
 
 def _owner(probe: socket.socket) -> str:
-    """Describe the process that listens at the other end (SO_PEERCRED, unix(7)); its ID is 0 in another container."""
-    credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid: int = struct.unpack("3i", credentials)[0]
+    """Describe the process that listens at the other end; its id is 0 in another container."""
+    pid, _ = peer_user(probe)
     return f"another agent, process {pid}" if pid > 0 else "another agent"
 
 
@@ -123,6 +141,10 @@ def _listen(listener: socket.socket, path: Path) -> None:
     before = os.umask(ONLY_OWNER)
     try:
         listener.bind(str(path))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            _remove_stale_socket(path)  # raises _TakenError if another user has just put a file there
+        raise
     finally:
         os.umask(before)
     listener.listen(BACKLOG)

@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from ikto_core.admin.connections import accepting
 from ikto_core.admin.interface import AgentInterface
 from ikto_core.admin.listener import bound
 from ikto_core.admin.metrics import render
@@ -25,18 +26,18 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def serve(agent: AgentInterface, path: Path) -> AsyncIterator[None]:
-    """Answer requests on the unix socket `path` while the context lasts.
+async def serve(agent: AgentInterface, path: Path, fallback: Path | None = None) -> AsyncIterator[None]:
+    """Answer requests on the unix socket `path` while the context lasts; on `fallback` if another user has the path.
 
     Raises IktoError if the socket can't be opened; see `listener.bound`.
     """
     runner = web.AppRunner(_application(agent), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
         try:
-            with bound(listener, path):
+            with bound(listener, path, fallback):
                 await runner.setup()
-                await web.SockSite(runner, listener).start()
-                yield
+                async with accepting(runner, listener):
+                    yield
         finally:
             await runner.cleanup()
 

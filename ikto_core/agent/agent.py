@@ -9,6 +9,7 @@ import structlog
 
 from ikto_core.admin.server import serve
 from ikto_core.agent import systemd
+from ikto_core.agent.locks import agent_locks
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.parts import AgentParts
 from ikto_core.agent.report import Report
@@ -30,7 +31,15 @@ log = structlog.get_logger(__name__)
 
 
 async def run_agent(options: AgentOptions, private_key: PrivateKey) -> None:
-    """Open the backend and run agents, one after each key rotation, until cancelled. Raises as `Agent.run`."""
+    """Run agents, one after each key rotation, until cancelled. Raises as `Agent.run`.
+
+    Raises IktoError if another agent has the same state directory or device, too.
+    """
+    with agent_locks(options.config, options.backend):
+        await _run_agents(options, private_key)
+
+
+async def _run_agents(options: AgentOptions, private_key: PrivateKey) -> None:
     config = options.config
     context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     start = asyncio.get_running_loop().create_task  # outside a TaskGroup, see bounded_backend
@@ -96,7 +105,8 @@ class Agent:
 
         """
         parts = self._parts
-        serving = serve(self.report, self._options.socket) if self._options.socket else nullcontext()
+        socket, fallback = self._options.socket, self._options.fallback_socket
+        serving = serve(self.report, socket, fallback) if socket else nullcontext()
         try:
             async with serving, asyncio.TaskGroup() as tasks:
                 if self._options.service_manager:

@@ -23,6 +23,7 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     observers: Sequence[ObserverRun] = ()
     key_path: Path | None = None  # file of the private key, read again after a rotation; None: never rotated
     socket: Path | None = None  # of the admin interface; None: there is none
+    fallback_socket: Path | None = None  # served if another user's file is at `socket`; None: that is an error
     service_manager: bool = False  # whether systemd is notified
     random: Random = SystemRandom()  # the only source of chance
     event_hub: EventHub = msgspec.field(default_factory=EventHub)

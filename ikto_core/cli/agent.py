@@ -12,6 +12,7 @@ import click
 import msgspec
 import structlog
 
+from ikto_core.admin.socket_paths import DEFAULT_SOCKET, fallback_socket
 from ikto_core.agent.agent import run_agent
 from ikto_core.agent.from_config import observer_context
 from ikto_core.agent.options import AgentOptions
@@ -37,7 +38,7 @@ log = structlog.get_logger(__name__)
 @setting_options("backend", "ipam", "state_dir")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Lowest level to log.")
 @click.option("--log-json", is_flag=True, help="Log one JSON object per line.")
-def agent(config_path: Path, socket: Path, log_level: str, log_json: bool, **settings: str | None) -> None:
+def agent(config_path: Path, socket: Path | None, log_level: str, log_json: bool, **settings: str | None) -> None:
     """Claim a subnet, follow the bucket, and keep the WireGuard device in sync with it.
 
     Runs until SIGTERM or SIGINT. The device and this node's record are left in place.
@@ -53,7 +54,8 @@ def agent(config_path: Path, socket: Path, log_level: str, log_json: bool, **set
         ipam=plugins.ipam(config.ipam),
         observers=observer_runs(config.observers, observer_context(config), plugins.observer),
         key_path=Path(config.private_key_path),
-        socket=socket,
+        socket=socket or DEFAULT_SOCKET,
+        fallback_socket=None if socket else fallback_socket(),
         service_manager=True,
     )
     with suppress(asyncio.CancelledError):  # stopped by a signal

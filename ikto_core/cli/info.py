@@ -15,7 +15,7 @@ from ikto_core.client import AdminClient
 @click.command()
 @socket_option
 @json_option
-def info(socket: Path, *, as_json: bool) -> None:
+def info(socket: Path | None, *, as_json: bool) -> None:
     """Show this node's record and the records of its peers."""
     view = AdminClient(socket).info()
     click.echo(json_text(view) if as_json else "\n".join(_lines(view)))

@@ -43,7 +43,7 @@ def show(path: Path) -> None:
 @key.command()
 @socket_option
 @click.option("--no-wait", is_flag=True, help="Return at once; the agent completes the rotation by itself.")
-def rotate(socket: Path, *, no_wait: bool) -> None:
+def rotate(socket: Path | None, *, no_wait: bool) -> None:
     """Rotate the running agent's private key without interrupting traffic: peers learn the next key before its use."""
     client = AdminClient(socket)
     next_key = client.rotate_key().next_public_key

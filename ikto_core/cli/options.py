@@ -1,5 +1,6 @@
 """Options shared by several commands."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -7,7 +8,9 @@ from typing import TypeVar
 import click
 import msgspec
 
+from ikto_core.admin.socket_paths import DEFAULT_SOCKET, SOCKET_VARIABLE
 from ikto_core.config import SETTINGS, Config
+from ikto_core.disk.runtime_dir import SYSTEM_RUNTIME_DIR
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -28,14 +31,22 @@ config_option = click.option(
     type=click.Path(path_type=Path),
     help="The configuration file.",
 )
+
+
+def _socket_of_environment(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    """Return the path that is given, else the variable's. With click's `envvar` it would precede a default_map."""
+    from_environment = os.environ.get(SOCKET_VARIABLE)
+    return path or (Path(from_environment) if from_environment else None)
+
+
 socket_option = click.option(
     "-s",
     "--socket",
-    default="/tmp/ikto.sock",  # noqa: S108 - the default of 0.3.0; the agent creates it with mode 0600
-    show_default=True,
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="The agent's unix socket.",
+    callback=_socket_of_environment,
+    help=f"The agent's unix socket.  [default: ${SOCKET_VARIABLE}; else {SYSTEM_RUNTIME_DIR}/ikto.sock if an agent "
+    f"listens there, or {DEFAULT_SOCKET}]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -19,7 +19,7 @@ _NO_HANDSHAKE = {None: "the device can't be read", False: "not on the device"}
 @socket_option
 @json_option
 @click.pass_context
-def peers(context: click.Context, socket: Path, *, as_json: bool) -> None:
+def peers(context: click.Context, socket: Path | None, *, as_json: bool) -> None:
     """List the accepted peers with endpoint and last handshake."""
     if context.invoked_subcommand:
         context.default_map = {context.invoked_subcommand: {"socket": socket}}
@@ -34,7 +34,7 @@ def peers(context: click.Context, socket: Path, *, as_json: bool) -> None:
 @peers.command()
 @socket_option
 @json_option
-def release(socket: Path, *, as_json: bool) -> None:
+def release(socket: Path | None, *, as_json: bool) -> None:
     """Apply the pending removals now, without waiting for removal_limit."""
     view = AdminClient(socket).release()
     click.echo(json_text(view) if as_json else f"{view.released} pending removals applied")

@@ -29,7 +29,7 @@ _COLOURS = {AgentState.READY: "green", AgentState.DEGRADED: "red"}
 @click.command()
 @socket_option
 @json_option
-def status(socket: Path, *, as_json: bool) -> None:
+def status(socket: Path | None, *, as_json: bool) -> None:
     """Show the agent's state, its connection, its peers and its device."""
     view = AdminClient(socket).status()
     if as_json:

@@ -107,6 +107,7 @@ class BackendPlugin(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # the value of the `backend` setting: lower case letters, digits and '-'
     summary: str  # one line
     open: Callable[[BackendContext], AbstractAsyncContextManager[Backend]]
+    host_devices: bool = True  # whether a device is the same for every agent on the host, so that one may drive it
 
 
 async def read_or_create(backend: Backend, ifname: str) -> DeviceState:

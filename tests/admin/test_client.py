@@ -5,11 +5,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from ikto_core.admin import trusted_socket
 from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
 from ikto_core.lab.unprivileged import as_nobody
@@ -103,6 +104,67 @@ def test_an_agent_that_does_not_accept_times_out(path: Path) -> None:
 def test_an_answer_that_is_not_an_agents_is_an_error(path: Path, answer: bytes) -> None:
     with answering(path, answer):
         assert str(status_error(path)).startswith(f"the answer on {path} is not from an agent of this version: ")
+
+
+def endless(*parts: bytes) -> Iterator[bytes]:
+    yield parts[0]
+    while True:
+        yield parts[-1]
+
+
+@contextmanager
+def answering_with(path: Path, parts: Iterator[bytes], pause_s: float = 0) -> Iterator[None]:
+    """Answer one client with parts until it has gone."""
+    gone = threading.Event()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def answer_one() -> None:
+            client, _ = listener.accept()
+            with client, suppress(ConnectionError):
+                client.recv(65536)
+                while not gone.wait(pause_s):
+                    client.sendall(next(parts))
+
+        thread = threading.Thread(target=answer_one)
+        thread.start()
+        try:
+            yield
+        finally:
+            gone.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000\r\n\r\n", b"x" * 65536),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"trailer: x\r\n"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+)
+def test_an_endless_answer_is_an_error_at_a_bound(
+    path: Path, parts: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trusted_socket, "MAX_ANSWER_BYTES", 2**20)
+    with answering_with(path, endless(*parts)):
+        error = status_error(path, timeout_s=60)
+    assert str(error) == f"the answer on {path} has more than 1 MiB"
+
+
+def test_an_answer_that_trickles_ends_with_the_time_for_a_request(path: Path) -> None:
+    with answering_with(path, endless(b"HTTP/1.1 200 OK\r\n\r\n", b"x"), pause_s=0.01):
+        error = status_error(path, timeout_s=0.3)
+    assert str(error) == f"the agent on {path} did not answer within 0.3 s"
+
+
+def test_an_answer_that_is_nested_too_deeply_is_not_an_agents(path: Path) -> None:
+    body = b'{"x":' + b"[" * 100_000
+    with answering(path, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)):
+        assert "is not from an agent of this version" in str(status_error(path))
 
 
 def test_an_agents_error_is_raised(path: Path) -> None:

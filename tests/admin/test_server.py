@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from http.client import HTTPResponse
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from ikto_core import __version__
+from ikto_core.admin import connections as connections_module
 from ikto_core.admin import server as server_module
 from ikto_core.admin.server import serve
 from ikto_core.admin.views import AgentState
@@ -203,3 +205,40 @@ async def test_a_request_that_hangs_does_not_keep_the_agent_from_stopping(
                 client.connect(str(path))
                 client.send(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert (await ask(path, "/healthz")).status == 200
+
+
+@pytest.mark.usefixtures("node")
+async def test_a_client_that_leaves_connections_open_shuts_nobody_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections_module, "MAX_CONNECTIONS", 3)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(10)]
+        for client in clients:
+            client.connect(str(path))
+            assert (await ask(path, "/healthz")).status == 200
+        closed = [await asyncio.to_thread(ended, client) for client in clients[:7]]
+        assert all(closed), "the oldest are cut"
+
+
+@pytest.mark.usefixtures("node")
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"]
+)
+async def test_a_connection_ends_whatever_its_client_does(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(connections_module, "MAX_CONNECTION_S", 0.05)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.send(sent)
+        assert await asyncio.to_thread(ended, client)
+
+
+def ended(client: socket.socket) -> bool:
+    """Read until the other side ends the connection."""
+    client.settimeout(60)
+    with suppress(ConnectionError):
+        while client.recv(65536):
+            pass
+    return True

@@ -66,7 +66,7 @@ async def test_a_cancellation_during_the_switch_of_keys_ends_the_agent(
     write_private_key(tmp_path / "key", OWN_PRIVATE_KEY)
     next_key = ensure_next_key(tmp_path / "key")  # so the agent resumes the rotation
     backend = SlowBackend()
-    plugin = BackendPlugin(name="slow", summary="", open=backend.open)
+    plugin = BackendPlugin(name="slow", summary="", open=backend.open, host_devices=False)
     options = AgentOptions(
         config=config, backend=plugin, ipam=IPAM, key_path=tmp_path / "key", socket=tmp_path / "socket"
     )
@@ -142,7 +142,7 @@ async def test_observers_receive_events_appear_in_the_status_and_are_closed_with
         nats_url=shared_server.url,
         nats_kv=bucket.name,
     )
-    plugin = BackendPlugin(name="fake", summary="", open=FakeHost().open)
+    plugin = BackendPlugin(name="fake", summary="", open=FakeHost().open, host_devices=False)
     working, failing, agents = RecordingObserver(), RecordingObserver(), list[Report]()
     failing.on_open = _fail
     runs = (working.run("working"), failing.run("failing=x"))

@@ -57,7 +57,7 @@ class Embedder:
 
     def backend(self, number: int) -> BackendPlugin:
         host = self.hosts.setdefault(number, FakeHost())
-        return BackendPlugin(name="fake", summary="", open=host.open)
+        return BackendPlugin(name="fake", summary="", open=host.open, host_devices=False)
 
     @asynccontextmanager
     async def agent(self, number: int, **settings: Any) -> AsyncIterator[RunningAgent]:

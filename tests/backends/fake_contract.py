@@ -34,7 +34,7 @@ def plugin_of(host: FakeHost, kind: type[FakeBackend] = FakeBackend) -> BackendP
         finally:
             backend.close()
 
-    return BackendPlugin(name="fake", summary="for tests", open=open_backend)
+    return BackendPlugin(name="fake", summary="for tests", open=open_backend, host_devices=False)
 
 
 class FakeContract(BackendContract):

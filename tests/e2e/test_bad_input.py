@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ikto_core.admin.views import AgentState
 from ikto_core.lab.agent_process import AgentProcess
 from ikto_core.lab.nats_server import running_server
 from ikto_core.mesh.settings import MESH_KEY
@@ -122,6 +123,22 @@ def test_a_socket_that_a_live_agent_has(mesh: Mesh) -> None:
     assert "in use" in said
     assert mesh.read("fd10:2::/48") is None, "it claimed nothing"
     mesh.assert_formed(first)
+
+
+def test_a_state_directory_that_a_live_agent_has(mesh: Mesh) -> None:
+    first = mesh.agent()
+    mesh.assert_formed()
+    second = mesh.agent(start=False)
+    second.config["state_dir"] = first.config["state_dir"]
+    second.start()
+    code, said = refusal(second)
+    assert code == 1
+    assert f"state_dir: {first.config['state_dir']}: in use by another agent, process {first.pid} (" in said
+    assert mesh.read("fd10:2::/48") is None, "it claimed nothing"
+    mesh.assert_formed(first)
+    first.kill()
+    second.start()
+    assert eventually(lambda: second.admin.status().state is AgentState.READY)
 
 
 def test_a_socket_that_a_killed_agent_left(mesh: Mesh) -> None:
