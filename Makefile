@@ -6,7 +6,7 @@ RUN := $(VENV)/.ready-to-run
 DEVELOP := $(VENV)/.ready-to-develop
 PROGRAMS := $(VENV)/.programs
 # The number of processes that run the default tests.
-WORKERS ?= 2
+WORKERS ?= 4
 
 .PHONY: demo test test-slow test-tunnels test-kernel test-faults test-examples chaos lint reference lock bench clean help
 .DELETE_ON_ERROR:

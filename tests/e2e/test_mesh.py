@@ -8,7 +8,7 @@ import pytest
 
 from ikto_backends.fake import load_device, state_file
 from ikto_core.lab.agent_process import AgentProcess
-from ikto_core.mesh.records import PeerRecord, decode_record, encode_record, record_key
+from ikto_core.mesh.records import MAX_RECORD_BYTES, PeerRecord, decode_record, encode_record, record_key
 from ikto_core.values.keys import PrivateKey
 from tests.agent_mesh import has_endpoints
 from tests.e2e.conftest import Mesh, eventually
@@ -196,9 +196,9 @@ def garbage(good: AgentProcess) -> list[tuple[str, bytes]]:
         (record_key("fd10:b1::/48"), b"{not json"),
         (record_key("fd10:b2::/48"), b""),
         (record_key("fd10:b3::/48"), b"\xff\xfe"),
-        (record_key("fd10:b4::/48"), b"[" * 30_000),
-        (record_key("fd10:b5::/48"), b'{"x":' * 5_000 + b"1" + b"}" * 5_000),
-        (record_key("fd10:b6::/48"), b'{"name":"' + b"a" * 30_000 + b'"}'),
+        (record_key("fd10:b4::/48"), b"[" * MAX_RECORD_BYTES),
+        (record_key("fd10:b5::/48"), b'{"x":' * 2_000 + b"1" + b"}" * 2_000),
+        (record_key("fd10:b6::/48"), b'{"name":"' + b"a" * MAX_RECORD_BYTES + b'"}'),
         (record_key("fd10:b7::/48"), valid("fd10:b8::/48")),
         (record_key("0.0.0.0/0"), valid("0.0.0.0/0")),
         (record_key("::/0"), valid("::/0")),

@@ -201,6 +201,7 @@ def restart(server: NatsServer, config: str) -> None:
 def test_a_node_that_may_only_read_follows_the_bucket_after_a_reboot(lonely_mesh: Mesh) -> None:
     agent = lonely_mesh.agent(start=False, program=IMPATIENT, nats_user="node", nats_password="x")
     other = lonely_mesh.agent(program=IMPATIENT)
+    lonely_mesh.assert_formed(other)
     restart(lonely_mesh.server, MAY_WRITE)
     agent.start()
     lonely_mesh.assert_formed()
