@@ -41,7 +41,7 @@ async def notice(server: NatsServer, name: str) -> Finding:
     ):
         bucket, followed = Bucket(writer, name), Bucket(agent, name)
         # Subscribed by turns, so that neither is always served first.
-        await agent.subscribe(followed.push_subject, lambda m: follower.receive(followed.message(m)))
+        await agent.subscribe(followed.push_subject, lambda m: follower.receive(followed.push(m)))
         await bare.subscribe(followed.push_subject, lambda _: bare_at.append(time.perf_counter()))
         await follower.resync(followed)
         noticed_at.clear()

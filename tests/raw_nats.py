@@ -10,6 +10,7 @@ from ikto_core.lab.nats_server import NatsServer
 
 READER_KILLERS = {
     "a subject that is not UTF-8": b"PUB %s.\xff\xfe 1\r\nx\r\n",
+    "a vertical tab in a subject": b"PUB %s.\x0bx 1\r\nx\r\n",
     "a reply subject that is not UTF-8": b"PUB %s.a \xff\xfe 1\r\nx\r\n",
     "headers without a line": b"HPUB %s.a 8 9\r\nNATS/1.0x\r\n",
     "a status that is not UTF-8": b"HPUB %s.a 14 15\r\nNATS/1.0 \xff\r\n\r\nx\r\n",

@@ -13,6 +13,7 @@ from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
 
 COUNTERS = {
     "ikto_follower_pushes": "Messages that NATS pushed to the agent.",
+    "ikto_follower_junk_pushes": "Messages on the push subject that were not pushes.",
     "ikto_follower_gaps": "Gaps found in the sequence of pushes.",
     "ikto_follower_whole_walks": "Complete reads of the bucket.",
     "ikto_follower_catch_ups": "Reads of the bucket's new entries.",

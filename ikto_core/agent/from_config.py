@@ -1,11 +1,11 @@
 """What each room gets of the configuration: no room below the agent sees all of it."""
 
-import re
 from urllib.parse import urlsplit
 
 from ikto_core.claim.local_node import LocalNode
 from ikto_core.config import Config
 from ikto_core.observers.contract import ObserverContext
+from ikto_core.store.inbox import inbox_of_node
 from ikto_core.store.session import NatsSettings
 from ikto_core.store.subjects import api_prefix
 from ikto_core.underlay.routes import host_name
@@ -37,11 +37,11 @@ def local_node(config: Config) -> LocalNode:
 
 
 def nats_settings(config: Config, name: str) -> NatsSettings:
-    """Return where NATS is and how to log in; replies go to an inbox of the node's own, `_INBOX_<name>`."""
+    """Return where NATS is and how to log in; answers go to an inbox of the node's own."""
     return NatsSettings(
         servers=tuple(config.nats_servers),
         name=f"ikto {name}",
-        inbox="_INBOX_" + re.sub(r"[^A-Za-z0-9_-]", "_", name),
+        inbox=inbox_of_node(name),
         api_prefix=api_prefix(config.nats_domain, config.nats_api_prefix),
         user=config.nats_user,
         password=config.nats_password,

@@ -25,7 +25,7 @@ from ikto_core.store.bucket_admin import create_bucket, create_renewals, upgrade
 from ikto_core.store.bucket_settings import Finding, Setting, findings, record_settings, renewal_settings
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.session import DEFAULT_INBOX
+from ikto_core.store.inbox import DEFAULT_INBOX
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., object])

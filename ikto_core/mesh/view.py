@@ -17,12 +17,13 @@ LOCAL_NODE = ""
 """The owner of this node's subnet in the index of subnets; the owner of any other subnet is a KV key."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """The last write of one key of the bucket."""
 
     revision: int
     value: bytes | None  # None: deleted
     time: str = ""  # when the server stored it; empty: unknown
+    unreadable: str = ""  # why its key can't be read; the key is then a replacement that names the revision
 
 
 class MeshRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +109,7 @@ class MeshView:
         A canonical record costs O(log n), because it can't overlap another canonical one. Noncanonical records are few
         (0.3.0 accepts any form); all of them are decided again at every change.
         """
-        changes = {key: entry for key, entry in changes.items() if key.startswith(PEER_KEYS)}
+        changes = {key: entry for key, entry in changes.items() if self._concerns_peers(key, entry)}
         undecided = changes.keys() | self._noncanonical.keys()
         before = {key: self._evict(key) for key in undecided}
         valid = [decoded for key, entry in changes.items() if (decoded := self._decode(key, entry))]
@@ -142,12 +143,18 @@ class MeshView:
         """The subnets of the accepted records."""
         return frozenset(accepted.subnet for accepted in self._accepted.values())
 
+    def _concerns_peers(self, key: str, entry: Entry) -> bool:
+        """Return whether an entry is a peer's record, or may be one, or was quarantined as such."""
+        return key.startswith(PEER_KEYS) or bool(entry.unreadable) or key in self.quarantined
+
     def _decode(self, key: str, entry: Entry) -> AcceptedRecord | None:
         """Return the record if it is valid by itself; an invalid record is quarantined."""
         self._noncanonical.pop(key, None)
         if entry.value is None:
             return None
         try:
+            if entry.unreadable:
+                raise RecordError(entry.unreadable)
             record = decode_record(key, entry.value)
             subnet = record.subnet
             if not self.rules.cidr.covers(subnet):

@@ -4,17 +4,28 @@ All functions here raise UnreadableError for a message that does not have the ex
 """
 
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from ikto_core.errors import NatsError
 from ikto_core.store.interfaces import Message
+from ikto_core.store.received import REVISION_HEADER, Received
 
 DELETION_HEADERS = ("KV-Operation", "Nats-Marker-Reason")
 """A message with one of these headers marks its key as deleted, purged or expired."""
+
+MAX_REVISION = 2**63 - 1
+Count = Annotated[int, Meta(ge=0, le=MAX_REVISION)]
+
+KEPT_VALUE_BYTES = 2**15
+"""The rest of a larger value is not kept: a record is refused as soon as it is larger than half of this."""
+
+NOT_UTF8 = "\ufffd"
+"""The character that the leader writes for bytes of a subject that are not UTF-8."""
 
 
 class UnreadableError(NatsError):
@@ -67,10 +78,10 @@ class StreamConfig(msgspec.Struct, frozen=True):
 class StreamState(msgspec.Struct):
     """The extent of a stream."""
 
-    last_seq: int
-    first_seq: int = 0
+    last_seq: Count
+    first_seq: Count = 0
     first_ts: str = ""
-    num_subjects: int = 0
+    num_subjects: Count = 0
 
 
 class StreamInfo(msgspec.Struct):
@@ -85,7 +96,7 @@ class StoredMessage(msgspec.Struct):
     """A message in an answer to STREAM.MSG.GET."""
 
     subject: str
-    seq: int
+    seq: Annotated[int, Meta(ge=1, le=MAX_REVISION)]
     time: str = ""
     data: str = ""  # base64
     hdrs: str = ""  # base64 of the header block
@@ -96,7 +107,7 @@ class Reply(msgspec.Struct):
 
     error: ApiError | None = None
     message: StoredMessage | None = None
-    seq: int = 0
+    seq: Count = 0
 
 
 _decode_reply = msgspec.json.Decoder(Reply).decode
@@ -121,25 +132,38 @@ def read_json_object(data: bytes) -> dict[str, Any]:
         return msgspec.json.decode(data, type=dict[str, Any])
 
 
-def read_message(headers: Mapping[str, str] | None, data: bytes, subject_prefix: str) -> Message:
-    """Decode a republished message or one of a Direct Get answer; `subject_prefix` is removed to get its key."""
-    with _as_unreadable():
-        headers = headers or {}
-        return Message(
-            key=headers["Nats-Subject"].removeprefix(subject_prefix),
-            revision=int(headers["Nats-Sequence"]),
-            value=None if any(header in headers for header in DELETION_HEADERS) else data,
-            time=headers.get("Nats-Time-Stamp", ""),
-        )
+def read_message(received: Received, subject_prefix: str) -> Message:
+    """Decode a republished message or one of a Direct Get answer; `subject_prefix` is removed to get its key.
+
+    Whatever its publisher wrote, a stored message can be read. UnreadableError: it has no revision, so it is not one.
+    """
+    revision = received.header(REVISION_HEADER) or ""
+    if not (revision.isascii() and revision.isdigit() and len(revision) < 20 and 0 < int(revision) <= MAX_REVISION):
+        raise UnreadableError(f"a message on NATS has no revision, but {revision[:40]!r}")
+    return _message(
+        received.header("Nats-Subject"),
+        int(revision),
+        received,
+        received.header("Nats-Time-Stamp") or "",
+        subject_prefix,
+    )
 
 
 def read_stored_message(stored: StoredMessage, subject_prefix: str) -> Message:
     """Decode a message of a STREAM.MSG.GET answer; `subject_prefix` is removed to get its key."""
     with _as_unreadable():
-        header_block = b64decode(stored.hdrs)
-        deleted = any(f"\r\n{header}:".encode() in header_block for header in DELETION_HEADERS)
-        key = stored.subject.removeprefix(subject_prefix)
-        return Message(key, stored.seq, None if deleted else b64decode(stored.data), stored.time)
+        header_block, data = b64decode(stored.hdrs), b64decode(stored.data)
+    subject = None if NOT_UTF8 in stored.subject else stored.subject.replace("\\", "\\\\")
+    header_block = header_block[:-2] + b"Nats-Stream:\r\n\r\n"  # as the server completes it in the other answers
+    return _message(subject, stored.seq, Received("", data, header_block), stored.time, subject_prefix)
+
+
+def _message(subject: str | None, revision: int, received: Received, time: str, subject_prefix: str) -> Message:
+    deleted = any(received.header(name) is not None for name in DELETION_HEADERS)
+    value = None if deleted else received.data[:KEPT_VALUE_BYTES]
+    if not subject:
+        return Message(f"(revision {revision})", revision, value, time, "the subject of this message can't be read")
+    return Message(subject.removeprefix(subject_prefix), revision, value, time)
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from nats.aio.msg import Msg
 
 from ikto_core.errors import BucketMissingError, NatsError, RevisionConflictError, WriteUnknownError
 from ikto_core.mesh.view import Entry
+from ikto_core.store.answers import AnswerLimit, NoAnswerError
 from ikto_core.store.api import (
     Reply,
     StreamInfo,
@@ -20,11 +20,18 @@ from ikto_core.store.api import (
     read_stream_info,
 )
 from ikto_core.store.interfaces import BucketInfo, Message, Page
-from ikto_core.store.session import NoAnswerError, Session, SessionClosedError
+from ikto_core.store.received import Received
+from ikto_core.store.session import Session, SessionClosedError
 from ikto_core.store.subjects import JETSTREAM_API, Subjects
 
 PAGE_SIZE = 1000
 """Messages per page. 10,000 keys take 0.21 s; in pages of 256, 0.33 to 0.65 s (measured with Direct Get)."""
+
+PAGE_BYTES = 2**23
+"""After so many bytes the server ends a page."""
+
+PAGE_LIMIT_BYTES = PAGE_BYTES + 2**25
+"""A page of more bytes is an error. Its last message may be large, and the server does not count every byte."""
 
 PAGE_TIMEOUT_S = 60.0
 """Time limit of one page; a few kB/s are enough. A walk has no limit: the number of its pages is not known."""
@@ -100,22 +107,31 @@ class Bucket:
         )
 
     async def page(self, start: int) -> Page:
-        """Return the messages from revision `start` on. Any replica may answer, even one that lags."""
+        """Return the messages from revision `start` on. Any replica may answer, even one that lags.
+
+        Raises UnreadableError if an answer has no revision: a message of the page may be missing then.
+        """
         start = max(start, 1)
         if not self._batch_get:  # ask the leader for one message at a time
             message = await self.first_from(start)
             return Page((message,), complete=False) if message else Page((), complete=True)
-        request = msgspec.json.encode({"seq": start, "batch": PAGE_SIZE, "next_by_subj": self.write_subject})
+        request = msgspec.json.encode(
+            {"seq": start, "batch": PAGE_SIZE, "max_bytes": PAGE_BYTES, "next_by_subj": self.write_subject}
+        )
+        *answers, end = await self._batch(self.subjects.request("DIRECT.GET"), request)
+        if end.status not in (END_OF_BATCH, NOT_FOUND):
+            raise NatsError(f"bucket {self.name!r} can't be read: {end.status} {end.status_text}")
+        messages = tuple(self.message(answer) for answer in answers)
+        return Page(messages, complete=end.status == NOT_FOUND or end.header("Nats-Num-Pending") == "0")
+
+    async def _batch(self, subject: str, request: bytes) -> list[Received]:
+        """Return the messages of a batch and the server's status message, which ends it."""
+        limit = AnswerLimit(messages=PAGE_SIZE + 1, size=PAGE_LIMIT_BYTES)
         try:
             async with asyncio.timeout(PAGE_TIMEOUT_S):
-                answers = await self._session.request_until(_has_status, self.subjects.request("DIRECT.GET"), request)
+                return await self._session.request_until(_is_status, subject, request, limit=limit)
         except TimeoutError:
             raise NoAnswerError(f"a page of bucket {self.name!r} took more than {PAGE_TIMEOUT_S:g} s") from None
-        end = answers.pop().headers or {}
-        if end["Status"] not in (END_OF_BATCH, NOT_FOUND):
-            raise NatsError(f"bucket {self.name!r} can't be read: {end['Status']} {end.get('Description', '')}")
-        messages = tuple(self.message(answer) for answer in answers)
-        return Page(messages, complete=end["Status"] == NOT_FOUND or end.get("Nats-Num-Pending") == "0")
 
     async def first_from(self, start: int) -> Message | None:
         """Ask the leader for the first message from revision `start` on; None if there is none."""
@@ -126,9 +142,20 @@ class Bucket:
         message = await self._get_stored({"last_by_subj": self._subject_prefix + key})
         return message.entry if message else None
 
-    def message(self, received: Msg) -> Message:
-        """Decode a republished message or one of a Direct Get answer. Raises UnreadableError."""
-        return read_message(received.headers, received.data, self._subject_prefix)
+    def message(self, received: Received) -> Message:
+        """Decode a message of a Direct Get answer. Raises UnreadableError."""
+        return read_message(received, self._subject_prefix)
+
+    def push(self, received: Received) -> Message:
+        """Decode a republished message. Raises UnreadableError for anything else that came on a push subject.
+
+        Only a republished message has its key in its subject. A client can have the server send answers to a push
+        subject, even a whole page, by naming it as its reply subject.
+        """
+        key = (received.header("Nats-Subject") or "").removeprefix(self._subject_prefix)
+        if not key or not received.subject.endswith(f".{key}"):
+            raise UnreadableError(f"a message on {self.push_subject} is not a republished write")
+        return self.message(received)
 
     async def _get_stored(self, request: dict[str, str | int]) -> Message | None:
         subject = self.subjects.request("STREAM.MSG.GET")
@@ -190,6 +217,6 @@ class Bucket:
         )
 
 
-def _has_status(answer: Msg) -> bool:
-    """Return whether an answer is the end of a batch or a refusal, not a message."""
-    return "Status" in (answer.headers or {})
+def _is_status(answer: Received) -> bool:
+    """Return whether an answer is the server's end of a batch, or its refusal, and not a message."""
+    return answer.status != ""

@@ -3,14 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
-
-from nats.aio.client import Client
-from nats.aio.transport import TcpTransport
-from nats.errors import Error as NatsPyError
-from nats.errors import SecureConnWantedError
 
 from ikto_core.store.cancelling import preserve_cancellation
+from ikto_core.store.client import Client
 from ikto_core.store.login import Login, login_failure, prepare_login
 from ikto_core.store.session import NatsSettings, Session
 
@@ -33,14 +28,13 @@ async def dial(settings: NatsSettings, server: str) -> AsyncIterator[Session]:
 
     """
     login = prepare_login(settings, server)
-    client = _Client(needs_tls=login.needs_tls)
-    inbox = f"{settings.inbox}.{client._nuid.next().decode()}"  # noqa: SLF001 - new_inbox() has no prefix before connecting
-    session = Session(client, inbox, settings.api_prefix)
+    client = Client(needs_tls=login.needs_tls)
+    session = Session(client, settings.inbox, settings.api_prefix)
     try:
         with preserve_cancellation():
             await _connect(session, client, login, settings)
         session.source = client.source()
-        await session.subscribe(f"{inbox}.*", session.on_reply)
+        await session.listen_to_answers()
         yield session
     finally:
         try:
@@ -51,49 +45,7 @@ async def dial(settings: NatsSettings, server: str) -> AsyncIterator[Session]:
             client.close_socket()
 
 
-class _Client(Client):
-    """nats-py's client, changed to log in only over TLS where TLS is required.
-
-    Without this change a server, or a man in the middle, that offers no TLS gets the password in clear text, even for a
-    `tls://` URL.
-    """
-
-    def __init__(self, *, needs_tls: bool) -> None:
-        super().__init__()
-        self.wants_certificate = False  # whether the server requires client certificates
-        self._needs_tls = needs_tls
-
-    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
-        self.wants_certificate = bool(info.get("tls_verify"))
-        if initial_connection and self._needs_tls:
-            over_ws = self._current_server and self._current_server.uri.scheme == "ws"  # nats-py never upgrades ws
-            if over_ws or not (info.get("tls_required") or info.get("tls_available")):
-                raise SecureConnWantedError
-            info["tls_required"] = True  # required by this client
-        await super()._process_info(info, initial_connection)
-
-    def close_socket(self) -> None:
-        """Close the TCP connection: nats-py leaves it open if its own `close` is cancelled."""
-        if isinstance(self._transport, TcpTransport):
-            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py types it partly
-
-    def source(self) -> str:
-        """Return the local address of the TCP connection; empty if it is unknown, as over a WebSocket."""
-        writer = self._transport._bare_io_writer if isinstance(self._transport, TcpTransport) else None  # noqa: SLF001
-        return str(writer.get_extra_info("sockname", ("",))[0]) if writer else ""
-
-    async def _read_loop(self) -> None:
-        """Read until the connection ends; close the connection if reading ends first.
-
-        nats-py stops reading at a subject or header that is not UTF-8, which any client may send, and stays "connected"
-        until two pings are unanswered.
-        """
-        await super()._read_loop()
-        if self.is_connected:
-            await self._process_op_err(NatsPyError("a message could not be read"))
-
-
-async def _connect(session: Session, client: _Client, login: Login, settings: NatsSettings) -> None:
+async def _connect(session: Session, client: Client, login: Login, settings: NatsSettings) -> None:
     errors: list[Exception] = []
 
     async def on_error(error: Exception) -> None:

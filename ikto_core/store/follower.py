@@ -17,6 +17,7 @@ import structlog
 from ikto_core.errors import NatsError
 from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import BucketInfo, BucketReader, Message
+from ikto_core.store.walk import walk
 from ikto_core.values.counters import FollowerCounters
 
 CHECK_EVERY_S = 20.0
@@ -65,6 +66,8 @@ class Follower:
         self._walk_requested = False  # whether the next resync reads the whole bucket
         self._audit_at = math.inf
         self._last_info: BucketInfo | None = None
+        self._surplus = 0  # keys that the last walk of the whole bucket found, less those that the leader counted
+        self._explained_surplus = 0  # what two such walks in a row found: these are keys that the leader does not count
         self._anchor: Message | None = None  # the last message applied; it must still exist or be superseded
 
     @property
@@ -156,7 +159,7 @@ class Follower:
         self._live = False
         self.stats.whole_walks += 1
         found: dict[str, Message] = {}
-        reached = await _walk(reader, 1, found)
+        reached = await walk(reader, 1, found)
         goal = await reader.info()
         if not goal.continues(info):
             raise StaleReadError("the stream was replaced while it was read")
@@ -164,6 +167,9 @@ class Follower:
         self._walk_requested = False
         self._audit_at = time.monotonic() + AUDIT_EVERY_S * self._random.uniform(0.8, 1.2)
         self._last_info = goal
+        surplus = len(found) - goal.subjects if reached <= goal.last_revision else 0
+        self._explained_surplus = surplus if surplus == self._surplus else 0
+        self._surplus = surplus
         self._replace(found, max(reached, goal.last_revision))
 
     async def _catch_up(self, reader: BucketReader, info: BucketInfo) -> None:
@@ -173,7 +179,7 @@ class Follower:
         start = (anchor.revision if anchor else self.revision + 1) - (0 if self._live else OVERLAP)
         known = {key: entry.revision for key, entry in self.table.items() if entry.revision >= start}
         found: dict[str, Message] = {}
-        reached = await _walk(reader, start, found)
+        reached = await walk(reader, start, found)
         if self._contradicts(found.values()) or not _all_present(known, found):
             if anchor and reached < anchor.revision and await reader.first_from(anchor.revision) == anchor:
                 raise StaleReadError(f"a replica answered up to revision {reached} and lags behind the table")
@@ -184,7 +190,7 @@ class Follower:
         new = [message for message in found.values() if message.revision > self.revision]
         self._apply(sorted(new, key=lambda message: message.revision))
         self.revision = max(self.revision, reached, info.last_revision)
-        if self.revision == info.last_revision and len(self.table) != info.subjects:
+        if self.revision == info.last_revision and len(self.table) - info.subjects != self._explained_surplus:
             await self._full_walk(reader, info)  # a purge leaves no marker and no revision, only fewer subjects
 
     def _contradicts(self, found: Iterable[Message]) -> bool:
@@ -194,7 +200,7 @@ class Follower:
     async def _walk_to(self, reader: BucketReader, goal: BucketInfo, reached: int, found: dict[str, Message]) -> int:
         """Walk on to the goal's last revision. Raises StaleReadError if the leader has an unread message up to it."""
         if reached < goal.last_revision:
-            reached = await _walk(reader, reached + 1, found)
+            reached = await walk(reader, reached + 1, found)
         if reached < goal.last_revision:
             unread = await reader.first_from(reached + 1)
             if unread and unread.revision <= goal.last_revision:
@@ -231,18 +237,6 @@ class Follower:
 def longest_check_interval_s(keys: int) -> float:
     """Return the longest pause between two checks of an agent, in seconds, in a bucket with so many keys."""
     return 1.2 * max(CHECK_EVERY_S, keys / LEADER_CHECKS_PER_S)
-
-
-async def _walk(reader: BucketReader, start: int, found: dict[str, Message]) -> int:
-    """Read all pages from `start` into `found`, the latest message by key; return the last revision read."""
-    reached = start - 1
-    while True:
-        page = await reader.page(reached + 1)
-        for message in page.messages:
-            found[message.key] = message
-            reached = message.revision
-        if page.complete or not page.messages:
-            return reached
 
 
 def _all_present(known: Mapping[str, int], found: Mapping[str, Message]) -> bool:

@@ -14,11 +14,12 @@ class Message(msgspec.Struct, frozen=True):
     revision: int  # sequence in the stream
     value: bytes | None  # None: a deletion, a purge or an expiry
     time: str = ""  # when the server stored it; together with the revision it identifies a history
+    unreadable: str = ""  # why its key can't be read, and `key` is a replacement; empty: it can
 
     @property
     def entry(self) -> Entry:
         """The entry of the key after this write."""
-        return Entry(self.revision, self.value, self.time)
+        return Entry(self.revision, self.value, self.time, self.unreadable)
 
 
 class Page(msgspec.Struct, frozen=True):

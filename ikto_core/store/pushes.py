@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from ikto_core.store.api import UnreadableError
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_settings import Finding, findings, record_settings
 from ikto_core.store.follower import Follower
+from ikto_core.store.received import Received
 from ikto_core.store.session import Session
 
 log = structlog.get_logger(__name__)
@@ -22,7 +24,7 @@ async def listen(session: Session, bucket: Bucket, follower: Follower) -> None:
     stream = await bucket.stream_info()
     _log_findings(bucket.name, findings(stream, record_settings(bucket.subjects)))
     if bucket.note_republishing(stream):
-        await session.subscribe(bucket.push_subject, lambda pushed: follower.receive(bucket.message(pushed)))
+        await session.subscribe(bucket.push_subject, lambda pushed: _receive(bucket, follower, pushed))
     else:
         debouncer = Debouncer(follower.wake, follower.wake_delay_s)
         await session.subscribe(bucket.write_subject, lambda _: debouncer.trigger())
@@ -34,6 +36,16 @@ def _log_findings(bucket: str, found: Sequence[Finding]) -> None:
         settings = "; ".join(f"{finding}: {finding.otherwise}" for finding in found)
         hint = next((finding.hint for finding in found if finding.correctable), found[0].hint)
         log.warning("bucket settings differ", bucket=bucket, settings=settings, hint=hint)
+
+
+def _receive(bucket: Bucket, follower: Follower, pushed: Received) -> None:
+    """Give a push to the follower. Raises UnreadableError if it is none."""
+    try:
+        push = bucket.push(pushed)
+    except UnreadableError:
+        follower.stats.junk_pushes += 1
+        raise
+    follower.receive(push)
 
 
 class Debouncer:

@@ -5,27 +5,30 @@ writes"), and an expired credential or a dead read task ends it permanently (doc
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
-from itertools import count
 
 import msgspec
 import structlog
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsPyError
 
-from ikto_core.errors import NatsDeniedError, NatsError
+from ikto_core.errors import NatsDeniedError, NatsError, described
+from ikto_core.store.answers import ONE_ANSWER, REQUEST_TIMEOUT_S, AnswerLimit, Answers
 from ikto_core.store.cancelling import preserve_cancellation
+from ikto_core.store.client import Client, Listener
+from ikto_core.store.inbox import DEFAULT_INBOX, random_token
+from ikto_core.store.received import Received
+from ikto_core.store.repeats import RepeatFilter
 from ikto_core.store.subjects import JETSTREAM_API
 
-REQUEST_TIMEOUT_S = 5.0
-DEFAULT_INBOX = "_INBOX"
 NO_RESPONDERS = "503"
 DENIED = "permissions violation for "
 NO_RESPONDERS_HINT = (
     "check that JetStream is enabled and the bucket exists;"
     " a bucket in another JetStream domain needs nats_domain, one in another account nats_api_prefix"
 )
+MAX_DENIALS = 100
+"""So many denials are remembered; an agent causes a handful."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +38,7 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     servers: tuple[str, ...]
     name: str = "ikto"  # shown in the server's list of connections
-    inbox: str = DEFAULT_INBOX  # prefix of reply subjects; a prefix per node allows narrow permissions
+    inbox: str = DEFAULT_INBOX  # prefix of the subjects of answers; a prefix per node allows narrow permissions
     api_prefix: str = JETSTREAM_API  # of the bucket's JetStream API; ends with a dot
     user: str = ""
     password: str = ""
@@ -54,27 +57,20 @@ class SessionClosedError(NatsError):
     """The connection is closed; dial again."""
 
 
-class NoAnswerError(NatsError):
-    """No answer to a request came in time; it is unknown whether the request was carried out."""
-
-
-Answer = Msg | NatsError
-
-
 class Session:
     """An open connection. A request that the server denies fails at once, with the server's message."""
 
-    def __init__(self, client: Client, inbox: str, api_prefix: str = JETSTREAM_API) -> None:
+    def __init__(self, client: Client, inbox_prefix: str, api_prefix: str = JETSTREAM_API) -> None:
         self.api_prefix = api_prefix  # of the JetStream API that has the bucket
         self.source = ""  # the address of this host that the connection is bound to; empty: unknown
         self._client = client
-        self._inbox = inbox
-        self._reply_numbers = count(1)
-        self._waiting: dict[str, tuple[str, asyncio.Queue[Answer]]] = {}  # by reply subject: request subject, answers
+        self._inbox = f"{inbox_prefix}.{random_token()}"
+        self._waiting: dict[str, Answers] = {}  # by the subject of the answers
         self._closed = asyncio.Event()
         self._end_reason = ""  # why this side ended the session; empty: it did not
         self._subscribed: set[str] = set()  # subjects, in lower case
         self._denials: set[str] = set()  # the server's denial messages (nats-py converts them to lower case)
+        self._dropped = RepeatFilter()
 
     @property
     def server(self) -> str:
@@ -91,7 +87,10 @@ class Session:
     def supports_batch_get(self) -> bool:
         """Whether the server supports Direct Get of many messages: nats-server 2.11 and later."""
         version = self._client.connected_server_version
-        return (version.major, version.minor) >= (2, 11)
+        try:
+            return (version.major, version.minor) >= (2, 11)
+        except ValueError:  # not a version
+            return False
 
     @property
     def client(self) -> Client:
@@ -103,23 +102,27 @@ class Session:
         await self._closed.wait()
         raise self._closed_error()
 
-    async def subscribe(self, subject: str, callback: Callable[[Msg], None]) -> None:
+    async def listen_to_answers(self) -> None:
+        """Subscribe to the answers of all later requests; must be called before the first."""
+        await self.subscribe(f"{self._inbox}.*", self._on_answer)
+
+    async def subscribe(self, subject: str, callback: Listener) -> None:
         """Pass every message on `subject` to `callback`. The subscription is active at the server when this returns.
 
-        Errors that `callback` raises are logged and the message is dropped; nats-py would stop delivering otherwise.
+        Errors that `callback` raises are logged, and the message is dropped.
 
         Raises NatsDeniedError if the server denies the subscription, SessionClosedError if the connection is closed.
         """
 
-        async def call_safely(message: Msg) -> None:
+        def call_safely(message: Received) -> None:
             try:
                 callback(message)
-            except Exception:
-                log.warning("message dropped, callback failed", subject=message.subject, exc_info=True)
+            except Exception as error:  # noqa: BLE001 - anyone may have sent the message
+                self._log_dropped(subject, error)
 
         try:
             with preserve_cancellation():
-                await self._client.subscribe(subject, cb=call_safely)
+                await self._client.listen(subject, call_safely)
                 for _ in range(2):  # nats-py sends the first PING before the buffered SUB, the second after it
                     await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
         except (NatsPyError, OSError, TimeoutError) as error:
@@ -129,48 +132,43 @@ class Session:
                 raise _denied(denial)
         self._subscribed.add(subject.lower())
 
-    async def request(self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None) -> Msg:
+    def _log_dropped(self, subject: str, error: Exception) -> None:
+        """Log that a message was dropped; any number of them make one line a minute for each type of error."""
+        if count := self._dropped.due(f"{subject} {type(error).__name__}", time.monotonic()):
+            log.warning("dropped messages on NATS", subject=subject, count=count, error=described(error)[:300])
+
+    async def request(self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None) -> Received:
         """Send a request and return its answer.
 
         Raises NoAnswerError, NatsDeniedError, SessionClosedError, and NatsError if `subject` has no responder.
         """
         (answer,) = await self.request_until(lambda _: True, subject, payload, headers)
-        if (answer.headers or {}).get("Status") == NO_RESPONDERS:
+        if answer.status == NO_RESPONDERS:
             raise NatsError(f"no responder on {subject}", hint=NO_RESPONDERS_HINT)
         return answer
 
     async def request_until(
         self,
-        is_last: Callable[[Msg], bool],
+        is_last: Callable[[Received], bool],
         subject: str,
         payload: bytes = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> list[Msg]:
+        limit: AnswerLimit = ONE_ANSWER,
+    ) -> list[Received]:
         """Send a request and return its answers, up to and including the first for which `is_last` is true.
 
-        The time limit applies to each answer. Raises as `request`.
+        The time limit applies to each answer. Raises as `request`, and NatsError for more answers than `limit`.
         """
-        reply = f"{self._inbox}.{next(self._reply_numbers)}"
-        waiting: asyncio.Queue[Answer] = asyncio.Queue()
-        self._waiting[reply] = (subject, waiting)
-        answers: list[Msg] = []
+        reply = f"{self._inbox}.{random_token()}"
+        waiting = self._waiting[reply] = Answers(subject, limit)
+        answers: list[Received] = []
         try:
             await self._publish(subject, payload, reply, headers)
             while not answers or not is_last(answers[-1]):
-                answers.append(await self._next(waiting, subject))
+                answers.append(await waiting.next())
         finally:
             del self._waiting[reply]
         return answers
-
-    async def _next(self, waiting: asyncio.Queue[Answer], subject: str) -> Msg:
-        try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                answer = await waiting.get()
-        except TimeoutError:
-            raise NoAnswerError(f"no answer on {subject} within {REQUEST_TIMEOUT_S:g} s") from None
-        if isinstance(answer, NatsError):
-            raise answer
-        return answer
 
     async def _publish(self, subject: str, payload: bytes, reply: str, headers: Mapping[str, str] | None) -> None:
         if self._closed.is_set():
@@ -181,11 +179,10 @@ class Session:
         except (NatsPyError, OSError) as error:
             raise SessionClosedError(f"could not send to {subject}: {error}") from None
 
-    def on_reply(self, message: Msg) -> None:
-        """Pass a message in the inbox to the request that waits for it; called by nats-py."""
-        _, answers = self._waiting.get(message.subject, ("", None))
-        if answers:
-            answers.put_nowait(message)
+    def _on_answer(self, message: Received) -> None:
+        """Pass a message to the request that waits for it."""
+        if waiting := self._waiting.get(message.subject):
+            waiting.add(message)
 
     async def on_error(self, error: Exception) -> None:
         """Handle an error that nats-py reports asynchronously: a denial ends the requests that it refers to.
@@ -197,10 +194,11 @@ class Session:
         log.debug("nats client error", error=text)
         if DENIED not in text:
             return
-        self._denials.add(text)
-        for subject, answers in self._waiting.values():
-            if f'"{subject.lower()}"' in text:
-                answers.put_nowait(_denied(text))
+        if len(self._denials) < MAX_DENIALS:
+            self._denials.add(text)
+        for waiting in self._waiting.values():
+            if f'"{waiting.subject.lower()}"' in text:
+                waiting.end(_denied(text))
         if any(f'"{subject}"' in text for subject in self._subscribed):
             await self._client.close()
 
@@ -212,8 +210,8 @@ class Session:
         """End the session and all pending requests; the caller that dialled it closes the connection."""
         self._end_reason = self._end_reason or reason
         self._closed.set()
-        for _, answers in self._waiting.values():
-            answers.put_nowait(self._closed_error())
+        for waiting in self._waiting.values():
+            waiting.end(self._closed_error())
 
     def _closed_error(self) -> SessionClosedError:
         reason = self._end_reason or str(self._client.last_error or "").removeprefix("nats: ").strip("'").lower()

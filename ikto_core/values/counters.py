@@ -7,6 +7,7 @@ class FollowerCounters(msgspec.Struct, kw_only=True):
     """Counters of the bucket's follower."""
 
     pushes: int = 0  # messages that NATS pushed to this node
+    junk_pushes: int = 0  # messages on the push subject that are not the server's: a client sent them, or had them sent
     gaps: int = 0  # pushes that showed that an earlier push was missed
     whole_walks: int = 0  # reads of the whole bucket
     catch_ups: int = 0  # reads of the changes since the last read

@@ -29,6 +29,17 @@ def test_deleting_the_accepted_record_accepts_the_overlapping_one() -> None:
     assert view.peers.keys() == {OTHER_KEY}
 
 
+def test_an_entry_whose_key_can_not_be_read_is_quarantined_until_it_is_gone() -> None:
+    view = view_of(record("10.0.0.32/28"))
+    nameless = Entry(7, b"value", unreadable="the subject of this message can't be read")
+    assert view.update({"(revision 7)": nameless}) == set()
+    quarantined = view.quarantined["(revision 7)"]
+    assert (quarantined.revision, quarantined.reason) == (7, nameless.unreadable)
+    view.update({"(revision 7)": Entry(8, None)})
+    assert view.quarantined == {}
+    assert view.peers.keys() == {KEY}
+
+
 def test_a_canonical_record_replaces_earlier_noncanonical_ones() -> None:
     earlier = record("10.0.0.33/32"), record("10.0.0.47/32", OTHER_KEY)
     view = view_of(*earlier)

@@ -28,14 +28,6 @@ def test_no_bytes_raise_another_error(data: bytes) -> None:
             assert "can't be read" in str(error)  # noqa: PT017 - some random bytes are a valid answer
 
 
-@pytest.mark.parametrize(
-    "headers", [None, {}, {"Nats-Subject": "$KV.b.x"}, {"Nats-Subject": "$KV.b.x", "Nats-Sequence": "many"}]
-)
-def test_a_message_without_its_headers_is_unreadable(headers: dict[str, str] | None) -> None:
-    with pytest.raises(UnreadableError):
-        api.read_message(headers, b"", "$KV.b.")
-
-
 async def test_many_triggers_cause_few_calls_and_the_last_one_is_never_lost() -> None:
     calls: list[int] = []
     done = asyncio.Event()

@@ -5,7 +5,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from nats.aio.msg import Msg
 
 from ikto_core.errors import (
     BucketMissingError,
@@ -23,6 +22,7 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.interfaces import Message, Page
+from ikto_core.store.received import Received
 from ikto_core.store.session import NatsSettings, Session
 
 MESH = MeshSettings("fd10::/16", 48)
@@ -82,7 +82,7 @@ async def test_pages_walk_the_whole_bucket_in_order(bucket: Bucket, monkeypatch:
 
 async def test_a_push_equals_the_message_that_a_walk_reads(bucket: Bucket, session: Session) -> None:
     pushed: asyncio.Queue[Message] = asyncio.Queue()
-    await session.subscribe(bucket.push_subject, lambda m: pushed.put_nowait(bucket.message(m)))
+    await session.subscribe(bucket.push_subject, lambda m: pushed.put_nowait(bucket.push(m)))
     first = await bucket.put("peers.a", b"one", expected=0)
     await bucket.put("peers.a", None, expected=first)
     await bucket.put("peers.b", b"two", expected=0)
@@ -205,7 +205,7 @@ async def test_any_reachable_server_of_the_list_is_used(shared_server: NatsServe
 async def test_a_raising_callback_does_not_stop_the_subscription(session: Session) -> None:
     seen: asyncio.Queue[bytes] = asyncio.Queue()
 
-    def callback(message: Msg) -> None:
+    def callback(message: Received) -> None:
         seen.put_nowait(message.data)
         raise RuntimeError("bad message")
 

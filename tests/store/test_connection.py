@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ikto_core.errors import NatsError
 from ikto_core.lab.nats_server import NatsServer
 from ikto_core.store import connection as connection_module
-from ikto_core.store import dial
+from ikto_core.store.client import Client
 from ikto_core.store.connection import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, Backoff, Connection
 from ikto_core.store.session import NatsSettings, Session, SessionClosedError
 
@@ -65,7 +65,7 @@ async def test_a_cancellation_that_nats_py_swallows_ends_the_connection(
     monkeypatch: pytest.MonkeyPatch, shared_server: NatsServer, fails: bool
 ) -> None:
     """`asyncio.wait_for` before Python 3.12 returns the result, or another error, in its place."""
-    connect, reached = dial._Client.connect, asyncio.Event()
+    connect, reached = Client.connect, asyncio.Event()
 
     async def swallowing(client: Any, *args: Any, **kwargs: Any) -> None:
         await connect(client, *args, **kwargs)
@@ -76,7 +76,7 @@ async def test_a_cancellation_that_nats_py_swallows_ends_the_connection(
             if fails:
                 raise OSError("lost") from None
 
-    monkeypatch.setattr(dial._Client, "connect", swallowing)
+    monkeypatch.setattr(Client, "connect", swallowing)
 
     await assert_ends_when_cancelled(connection_to(shared_server.url).run(until_it_closes), reached.wait())
 

@@ -12,14 +12,13 @@ from nats.js.api import RePublish
 from ikto_core.errors import NatsError
 from ikto_core.lab.nats_server import NatsServer
 from ikto_core.mesh.settings import MeshSettings
-from ikto_core.store import dial
-from ikto_core.store import session as session_module
+from ikto_core.store import answers as answers_module
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket, upgrade_bucket
 from ikto_core.store.bucket_settings import record_settings
 from ikto_core.store.connection import Connection, open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.pushes import Debouncer
+from ikto_core.store.pushes import listen
 from ikto_core.store.session import NatsSettings, Session
 from tests.raw_nats import READER_KILLERS, publish_raw
 
@@ -54,12 +53,7 @@ class Watcher:
         self.sessions += 1
         self.session = session
         bucket = Bucket(session, self._name)
-        if bucket.note_republishing(await bucket.stream_info()):
-            receive = self.follower.receive
-            await session.subscribe(bucket.push_subject, lambda m: receive(bucket.message(m)))
-        else:
-            debouncer = Debouncer(self.follower.wake, self.follower.wake_delay_s)
-            await session.subscribe(bucket.write_subject, lambda _: debouncer.trigger())
+        await listen(session, bucket, self.follower)
         self._connection.mark_healthy()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -178,7 +172,7 @@ async def test_a_lost_memory_store_is_detected_even_after_it_has_grown_again(own
 @pytest.fixture
 def short_request_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the time limit of requests from five seconds to one."""
-    monkeypatch.setattr(session_module, "REQUEST_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(answers_module, "REQUEST_TIMEOUT_S", 1.0)
 
 
 @pytest.mark.usefixtures("short_request_timeout")
@@ -197,15 +191,16 @@ async def test_a_frozen_server_loses_no_write_and_removes_no_peer(own_server: Na
 
 
 @pytest.mark.parametrize("junk", READER_KILLERS.values(), ids=READER_KILLERS.keys())
-async def test_junk_that_stops_nats_pys_reader_leads_to_a_new_session_at_once(
-    shared_server: NatsServer, bucket: Bucket, junk: bytes, monkeypatch: pytest.MonkeyPatch
+async def test_junk_that_stops_nats_pys_reader_is_read_past(
+    shared_server: NatsServer, bucket: Bucket, junk: bytes
 ) -> None:
-    monkeypatch.setattr(dial, "PING_INTERVAL_S", 1000)  # or nats-py's pings would detect it after 30 s
     async with following(shared_server, bucket.name) as watcher:
+        walks = watcher.follower.stats.catch_ups
         await asyncio.to_thread(publish_raw, shared_server, junk % f"ikto.{bucket.name}".encode())
-        await until(lambda: watcher.sessions == 2)
         await bucket.put("peers.a", b"one", expected=0)
         await until(lambda: "peers.a" in watcher.shown)
+        assert (watcher.sessions, watcher.follower.stats.catch_ups) == (1, walks)
+        assert watcher.follower.stats.junk_pushes == 1
 
 
 @pytest.mark.usefixtures("short_request_timeout")

@@ -88,7 +88,7 @@ async def test_behind_a_leaf_node_a_bucket_of_the_hub_is_read_written_and_follow
         await create_bucket(created, MESH, replicas=1, memory=False)
         await wait_until_linked(at_leaf)
         pushed: asyncio.Queue[Message] = asyncio.Queue()
-        await at_leaf.subscribe(bucket.push_subject, lambda m: pushed.put_nowait(bucket.message(m)))
+        await at_leaf.subscribe(bucket.push_subject, lambda m: pushed.put_nowait(bucket.push(m)))
         revision = await bucket.put("peers.a", b"one", expected=0)
         push = await asyncio.wait_for(pushed.get(), 60)
         assert (push.key, push.revision, push.value) == ("peers.a", revision, b"one")

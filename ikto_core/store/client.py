@@ -1,0 +1,106 @@
+"""nats-py's client, with all changes that Ikto makes to it.
+
+1. Whatever other clients publish, it reads on (its own parser, and messages are passed on as they are).
+2. Nothing that the server sends uses unlimited memory or writes a traceback to the log.
+3. It logs in only over TLS where TLS is required, and only to the server that was dialled.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from nats.aio.client import Client as NatsPyClient
+from nats.aio.transport import TcpTransport
+from nats.errors import Error as NatsPyError
+from nats.errors import SecureConnWantedError, UnexpectedEOF
+
+from ikto_core.store.received import Received, escaped
+from ikto_core.store.wire import Parser
+
+READ_BYTES = 2**17
+
+Listener = Callable[[Received], None]
+
+
+class _Info(msgspec.Struct):
+    """The members of INFO that nats-py uses, which it takes as they are."""
+
+    version: str = ""
+    max_payload: int = 0
+    nonce: str = ""
+    headers: bool = False
+    auth_required: bool = False
+    tls_required: bool = False
+    tls_available: bool = False
+    tls_verify: bool = False
+
+
+class Client(NatsPyClient):
+    """One connection to a server.
+
+    Args:
+        needs_tls: Send nothing before the connection is upgraded to TLS. Without this a server, or a man in the middle,
+            that offers no TLS gets the password in clear text, even for a `tls://` URL.
+
+    """
+
+    def __init__(self, *, needs_tls: bool = False) -> None:
+        super().__init__()
+        self._ps = Parser(self)
+        self.wants_certificate = False  # whether the server requires client certificates
+        self._needs_tls = needs_tls
+        self._listeners: dict[str, Listener] = {}  # by the subject of the subscription
+
+    async def listen(self, subject: str, listener: Listener) -> None:
+        """Subscribe, and call `listener` with each message as soon as it is read; it must not raise."""
+        self._listeners[subject] = listener
+        await self.subscribe(subject)
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        """Pass on a message. nats-py would decode subject and headers first, and fail at bytes that are not UTF-8."""
+        subscription = self._subs.get(sid)
+        listener = self._listeners.get(subscription.subject) if subscription else None
+        if listener:
+            listener(Received(escaped(subject), data, headers))
+        elif subscription:  # of nats-py's own functions, which agents do not use
+            with suppress(LookupError, ValueError):
+                await super()._process_msg(sid, subject, reply, data, headers)
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """Check that the server offers TLS if it is needed; ignore the other servers that it names."""
+        checked = msgspec.convert(info, _Info)
+        info.pop("connect_urls", None)
+        self.wants_certificate = checked.tls_verify
+        if initial_connection and self._needs_tls:
+            over_ws = self._current_server and self._current_server.uri.scheme == "ws"  # nats-py never upgrades ws
+            if over_ws or not (checked.tls_required or checked.tls_available):
+                raise SecureConnWantedError
+            info["tls_required"] = True  # required by this client
+        await super()._process_info(info, initial_connection)
+
+    async def _read_loop(self) -> None:
+        """Read until the connection ends, then close it.
+
+        At an error that it does not expect, nats-py's loop logs a traceback and stays "connected" until two pings are
+        unanswered.
+        """
+        failure: Exception = UnexpectedEOF()
+        try:
+            while self._transport and not self._transport.at_eof() and not self.is_closed:
+                await self._ps.parse(await self._transport.read(READ_BYTES))
+        except Exception as error:  # noqa: BLE001 - a server that sends nonsense causes errors of any type
+            failure = error if isinstance(error, NatsPyError | OSError) else NatsPyError("the server sent nonsense")
+        if not self.is_closed:
+            await self._error_cb(failure)
+            await self._process_op_err(failure)
+
+    def close_socket(self) -> None:
+        """Close the TCP connection: nats-py leaves it open if its own `close` is cancelled."""
+        if isinstance(self._transport, TcpTransport):
+            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py types it partly
+
+    def source(self) -> str:
+        """Return the local address of the TCP connection; empty if it is unknown, as over a WebSocket."""
+        writer = self._transport._bare_io_writer if isinstance(self._transport, TcpTransport) else None  # noqa: SLF001
+        return str(writer.get_extra_info("sockname", ("",))[0]) if writer else ""
