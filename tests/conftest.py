@@ -1,5 +1,6 @@
 """Fixtures that more than one room's tests use."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from random import Random
@@ -29,6 +30,14 @@ def _log_as_by_default() -> Iterator[None]:
     """Undo what a command that ran in this process did to the log: its stderr is gone."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def private_umask() -> Iterator[None]:
+    """Files that the test writes are its user's alone, as files with secrets must be."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
-from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.lab.agent_process import AgentProcess, write_private
 from tests.effort import THOROUGH
 
 PATIENCE_S = 60.0  # limit of waits for a process to end, long enough for a busy machine
@@ -109,7 +109,7 @@ class ForkedAgent(AgentProcess):
             self._command = self._command[len(END_WITH_TESTS) :]
             return
         path = self.directory / "config.json"
-        path.write_text(json.dumps(self.config))
+        write_private(path, json.dumps(self.config))
         command = [*module, "agent", "-c", str(path), "-s", str(self.socket)]
         self._process = cast("subprocess.Popen[bytes]", ForkedProgram(command, self._environ, self.log))
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import structlog
 
-from ikto_core.admin.trusted_socket import peer_user, user_name
+from ikto_core.admin.trusted_socket import peer_user
+from ikto_core.disk.access import user_name
 from ikto_core.disk.lock_file import locked
 from ikto_core.disk.runtime_dir import private_runtime_dir
 from ikto_core.errors import IktoError

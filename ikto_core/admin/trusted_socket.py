@@ -1,7 +1,6 @@
 """A client's connection to an agent: only root or this user may listen there, and what is read is bounded."""
 
 import os
-import pwd
 import socket
 import struct
 import time
@@ -9,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ikto_core.disk.access import user_name
 from ikto_core.errors import IktoError
 
 if TYPE_CHECKING:
@@ -78,14 +78,6 @@ def peer_user(connection: socket.socket) -> tuple[int, int]:
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(found)
     return pid, uid
-
-
-def user_name(uid: int) -> str:
-    """Return a user's name with the id; the id alone if it has no name here."""
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (user id {uid})"
-    except KeyError:
-        return f"user id {uid}"
 
 
 def _check_user(path: Path, uid: int) -> None:

@@ -8,7 +8,7 @@ import click
 
 from ikto_core.cli.options import config_option, json_option
 from ikto_core.cli.printing import printable
-from ikto_core.config import config_schema, load_config
+from ikto_core.config import config_schema, file_problems, load_config
 from ikto_core.errors import ConfigError
 
 
@@ -23,11 +23,13 @@ def config() -> None:
 def check(config_path: Path, as_json: bool) -> int:
     """Report every invalid setting in a configuration file and in IKTO_* environment variables.
 
-    The files and plugins that the configuration names are checked when an agent starts.
+    The owner and mode of the files that it names are checked too, where they exist. Their content and the plugins are
+    checked when an agent starts.
     """
-    problems: tuple[str, ...] = ()
     try:
-        load_config(config_path, environ=os.environ, overrides={})
+        problems = file_problems(load_config(config_path, environ=os.environ, overrides={}))
+        if problems and not as_json:
+            raise ConfigError("the configuration names files that are not safe", problems=problems)
     except ConfigError as error:
         if not as_json:
             raise

@@ -10,12 +10,22 @@ from typing import Any
 import msgspec
 
 from ikto_core.config.checking import Given, make_config
+from ikto_core.config.files import file_problems
 from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.model import Config
 from ikto_core.config.sources import Source, from_environ, from_file, from_flags, from_program
 from ikto_core.config.types import AUTO
 
-__all__ = ["SETTINGS", "Config", "blocked_plugins", "config_from_flags", "config_of", "config_schema", "load_config"]
+__all__ = [
+    "SETTINGS",
+    "Config",
+    "blocked_plugins",
+    "config_from_flags",
+    "config_of",
+    "config_schema",
+    "file_problems",
+    "load_config",
+]
 
 
 def load_config(path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:

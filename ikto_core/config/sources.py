@@ -9,7 +9,8 @@ from pathlib import Path
 from ikto_core.config.checking import Given
 from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.types import shown
-from ikto_core.disk.atomic_file import read_bounded
+from ikto_core.disk.access import change_fault, secret_fault
+from ikto_core.disk.atomic_file import FileContent, read_bounded
 from ikto_core.errors import ConfigError
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -26,9 +27,11 @@ class Source(dict[str, Given]):
 def from_file(path: Path) -> Source:
     """Return the settings in a JSON file. Raises ConfigError if it does not hold a JSON object."""
     origin = f"in {path}"
-    document = _read_object(path)
+    file = read_bounded(path, limit=MAX_FILE_BYTES, missing_hint=f"`ikto init -o {path}` writes one")
+    document = _object_of(file.content, path)
     source = Source({name: Given(value, origin) for name, value in document.items() if name in SETTINGS})
     source.problems = (
+        *_access_problems(path, file, has_secret=any(map(_is_secret, document.items()))),
         *_first(document.repeated, lambda name: f"{_clipped(name)}: is given more than once ({origin}); give it once"),
         *_first([name for name in document if name not in SETTINGS], lambda name: _unknown(name, origin)),
     )
@@ -102,8 +105,22 @@ class _Object(dict[str, object]):
         self.repeated = [name for name, count in counts.items() if count > 1]
 
 
-def _read_object(path: Path) -> _Object:
-    text = _read_text(path)
+def _is_secret(item: tuple[str, object]) -> bool:
+    """Return whether a setting with this value holds a secret, which messages don't show."""
+    name, value = item
+    kind = SETTINGS.get(name)
+    return bool(value) and kind is not None and kind.info.show(value) != shown(value)
+
+
+def _access_problems(path: Path, file: FileContent, *, has_secret: bool) -> Iterator[str]:
+    """Yield why the file is not safe: other users can change it, or read the secret that it holds."""
+    fault = secret_fault(path, file.mode, file.owner) if has_secret else change_fault(path, file.mode)
+    if fault:
+        yield f"{path}: {fault.wrong}{', and holds a secret' if has_secret else ''}; {fault.command}"
+
+
+def _object_of(content: bytes, path: Path) -> _Object:
+    text = _text_of(content, path)
     try:
         document = json.loads(text, object_pairs_hook=_Object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
@@ -118,9 +135,7 @@ def _read_object(path: Path) -> _Object:
     return document
 
 
-def _read_text(path: Path) -> str:
-    hint = f"`ikto init -o {path}` writes one"
-    content = read_bounded(path, limit=MAX_FILE_BYTES, missing_hint=hint).content
+def _text_of(content: bytes, path: Path) -> str:
     if not content.strip():
         raise ConfigError(f"{path}: is empty", hint="`ikto init` prints a configuration")
     try:

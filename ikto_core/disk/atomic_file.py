@@ -11,10 +11,11 @@ from ikto_core.errors import ConfigError
 
 
 class FileContent(NamedTuple):
-    """The content of a file and its permissions."""
+    """The content of a file, its permissions and its owner."""
 
     content: bytes
     mode: int  # permission bits of st_mode
+    owner: int  # user id
 
 
 def read_bounded(path: Path, *, limit: int, missing_hint: str = "") -> FileContent:
@@ -29,7 +30,7 @@ def read_bounded(path: Path, *, limit: int, missing_hint: str = "") -> FileConte
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)
-            mode = os.fstat(file.fileno()).st_mode & 0o7777
+            status = os.fstat(file.fileno())
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file", hint=missing_hint) from None
     except IsADirectoryError:
@@ -40,7 +41,7 @@ def read_bounded(path: Path, *, limit: int, missing_hint: str = "") -> FileConte
         raise ConfigError(f"{path}: can't be read: {error.strerror}") from None
     if len(content) > limit:
         raise ConfigError(f"{path}: is larger than {limit} bytes")
-    return FileContent(content, mode)
+    return FileContent(content, status.st_mode & 0o7777, status.st_uid)
 
 
 def create_file(path: Path, content: bytes) -> None:

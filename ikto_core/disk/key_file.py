@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ikto_core.disk.access import Fault, secret_fault
 from ikto_core.disk.atomic_file import create_file, move_file, read_bounded, replace_file
 from ikto_core.errors import ConfigError
 from ikto_core.values.keys import PrivateKey
@@ -15,14 +16,13 @@ def load_private_key(path: Path) -> PrivateKey:
     """Return the key in a file, clamped. No error shows the file's content.
 
     Raises:
-        ConfigError: The file can't be read, is accessible to users other than its owner, or holds no private key.
+        ConfigError: The file can't be read, belongs to a user or is accessible to users who are not trusted with it, or
+            holds no private key.
 
     """
     file = read_bounded(path, limit=_MAX_BYTES, missing_hint=f"create it: ikto key generate {path}")
-    if file.mode & 0o077:
-        raise ConfigError(
-            f"{path}: has mode {file.mode:04o}, which lets other users access the private key", hint=f"chmod 600 {path}"
-        )
+    if fault := key_fault(path, file.mode, file.owner):
+        raise ConfigError(f"{path}: {fault.wrong}", hint=fault.command)
     try:
         key = PrivateKey.parse(file.content.strip().decode("latin-1"))
     except ValueError as error:
@@ -32,6 +32,11 @@ def load_private_key(path: Path) -> PrivateKey:
     if not any(key):  # the kernel reads an all-zero key as "remove the private key"
         raise ConfigError(f"{path}: holds no private key: it is all zero")
     return key.clamped()
+
+
+def key_fault(path: Path, mode: int, owner: int) -> Fault | None:
+    """Return why a file is not safe for a private key; None if it is."""
+    return secret_fault(path, mode, owner, refused=0o077)
 
 
 def write_private_key(path: Path, key: PrivateKey) -> None:

@@ -80,7 +80,7 @@ class AgentProcess:
     def start(self) -> None:
         """Write the configuration file from `config`, start the agent, and return at once."""
         path = self.directory / "config.json"
-        path.write_text(json.dumps(self.config, indent=2))
+        write_private(path, json.dumps(self.config, indent=2))
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - a fixed argument list
                 [*self._command, "agent", "-c", str(path), "-s", str(self.socket)],
@@ -119,6 +119,13 @@ class AgentProcess:
     def log_text(self) -> str:
         """Return the whole log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whatever the umask is: a configuration may hold a password."""
+    path.touch(mode=0o600)
+    path.write_text(text)
+    path.chmod(0o600)
 
 
 def _environ_without_ikto() -> dict[str, str]:

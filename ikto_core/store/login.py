@@ -16,12 +16,16 @@ from msgspec import Meta
 from nats.aio.client import RawCredentials
 from nats.errors import SecureConnWantedError
 
+from ikto_core.disk.access import change_fault, secret_fault
 from ikto_core.disk.atomic_file import read_bounded
 from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
 from ikto_core.store.session import NatsSettings
 
 MAX_FILE_BYTES = 2**20
 """Four times the size of a bundle of all public CAs."""
+
+SECRET_FILES = frozenset({"nats_creds", "nats_nkey_seed", "nats_tls_key"})
+"""The settings whose files hold a secret. Other users may read the files of the others, and not change them."""
 
 REFUSED = ("authorization", "authentication")
 """Words in the messages, in lower case, with which a server refuses a login."""
@@ -87,9 +91,12 @@ def _shared_secret(settings: NatsSettings, url: SplitResult) -> dict[str, str]:
 
 def _read(path: str, setting: str) -> bytes:
     try:
-        return read_bounded(Path(path), limit=MAX_FILE_BYTES).content
+        content, mode, owner = read_bounded(Path(path), limit=MAX_FILE_BYTES)
     except ConfigError as error:
         raise LoginFileError(f"{setting}: {error}", hint=error.hint) from None
+    if fault := secret_fault(path, mode, owner) if setting in SECRET_FILES else change_fault(path, mode):
+        raise LoginFileError(f"{setting}: {path}: {fault.wrong}", hint=fault.command)
+    return content
 
 
 class _JwtClaims(msgspec.Struct):

@@ -10,6 +10,8 @@ import pytest
 from ikto_core.config import SETTINGS, Config, config_from_flags, load_config
 from ikto_core.errors import ConfigError
 
+pytestmark = pytest.mark.usefixtures("private_umask")
+
 OF_0_3_0 = {
     "name": "node-a",
     "advertise_address": "203.0.113.10",

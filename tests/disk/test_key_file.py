@@ -52,7 +52,8 @@ def test_a_key_without_a_final_newline_or_with_a_carriage_return_loads(tmp_path:
 def test_a_key_file_accessible_to_others_is_refused_with_the_chmod_command(tmp_path: Path, mode: int) -> None:
     path = make_key_file(tmp_path, KEY.text.encode(), mode)
     error = error_of(path)
-    assert str(error) == f"{path}: has mode {mode:04o}, which lets other users access the private key"
+    what = "change" if mode & 0o022 else "read"
+    assert str(error) == f"{path}: has mode {mode:04o}, which lets other users {what} it"
     assert error.hint == f"chmod 600 {path}"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.lab.agent_process import AgentProcess
+from ikto_core.lab.agent_process import AgentProcess, write_private
 from ikto_core.lab.nats_server import NatsServer
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
@@ -78,11 +78,11 @@ def test_expired(directory: Path, stack: ExitStack, converging: Stopwatch) -> No
     """The agent keeps every peer, reports that the credential has expired, and uses the renewed file."""
     operator = Operator()
     for name in ("good", "short"):
-        (directory / name).write_text(operator.creds())
+        write_private(directory / name, operator.creds())
     _, mesh = make(directory, stack, operator.config, nats_creds=str(directory / "good"))
     agents = mesh.formed(2, **mesh.login)
     expires_s = math.ceil(time.time()) + 4
-    (directory / "short").write_text(operator.creds(expires_s=expires_s))
+    write_private(directory / "short", operator.creds(expires_s=expires_s))
     expiring = mesh.agent(nats_creds=str(directory / "short"))
     mesh.assert_whole()
     before = shown(expiring)
@@ -90,7 +90,7 @@ def test_expired(directory: Path, stack: ExitStack, converging: Stopwatch) -> No
     mesh.assert_follows(*agents[:2])
     time.sleep(max(0, expires_s + 5 - time.time()))
     assert shown(expiring) == before
-    (directory / "short").write_text(operator.creds())
+    write_private(directory / "short", operator.creds())
     with converging.running():
         mesh.assert_follows()
     mesh.assert_nobody_removed()

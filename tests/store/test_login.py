@@ -29,7 +29,7 @@ from tests.store.credentials import (
 )
 
 pytestmark = [
-    pytest.mark.usefixtures("no_secrets_logged"),
+    pytest.mark.usefixtures("no_secrets_logged", "private_umask"),
     pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning"),  # nats-py uses aiohttp for ws://
 ]
 
@@ -199,6 +199,32 @@ async def test_the_error_names_a_missing_file(setting: str, tmp_path: Path) -> N
         assert isinstance(error, ConfigError)
         assert f"{setting}: {path}: " in str(error)
         assert problem in str(error)
+
+
+@pytest.mark.parametrize(
+    ("setting", "mode", "wrong", "command"),
+    [
+        ("nats_creds", 0o644, "read", "chmod 600"),
+        ("nats_creds", 0o620, "change", "chmod 600"),
+        ("nats_nkey_seed", 0o640, "read", "chmod 600"),
+        ("nats_nkey_seed", 0o602, "change", "chmod 600"),
+        ("nats_tls_key", 0o644, "read", "chmod 600"),
+        ("nats_tls_cert", 0o666, "change", "chmod go-w"),
+        ("nats_tls_ca", 0o664, "change", "chmod go-w"),
+    ],
+)
+async def test_a_file_that_other_users_can_read_or_change_is_refused_before_dialling(
+    tmp_path: Path, setting: str, mode: int, wrong: str, command: str
+) -> None:
+    names = {setting, *(("nats_tls_cert", "nats_tls_key") if setting.startswith("nats_tls_") else ())}
+    for name in names:
+        (tmp_path / name).touch()
+    path = tmp_path / setting
+    path.chmod(mode)
+    error = await login_error(settings(NOWHERE, **{name: str(tmp_path / name) for name in names}))
+    assert str(error) == f"{setting}: {path}: has mode {mode:04o}, which lets other users {wrong} it"
+    assert error.hint == f"{command} {path}"
+    assert error.exit_code == 3
 
 
 def test_a_command_exits_with_the_code_of_a_configuration_error(

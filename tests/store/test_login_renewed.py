@@ -16,7 +16,7 @@ from ikto_core.store.connection import Connection, open_session
 from ikto_core.store.session import NatsSettings, Session, SessionClosedError
 from tests.store.credentials import Operator, login_error, settings
 
-pytestmark = pytest.mark.usefixtures("no_secrets_logged")
+pytestmark = pytest.mark.usefixtures("no_secrets_logged", "private_umask")
 
 OPERATOR = Operator()
 LONG_AGO = 0x6000_0000

@@ -20,7 +20,7 @@ from ikto_core.store.session import Session
 from tests.store.credentials import PASSWORD, Authority, Pem, log_in, login_error, settings
 
 pytestmark = [
-    pytest.mark.usefixtures("no_secrets_logged"),
+    pytest.mark.usefixtures("no_secrets_logged", "private_umask"),
     pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning"),  # nats-py uses aiohttp for wss://
 ]
 
