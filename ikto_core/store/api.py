@@ -82,6 +82,7 @@ class StreamState(msgspec.Struct):
     first_seq: Count = 0
     first_ts: str = ""
     num_subjects: Count = 0
+    consumer_count: Count = 0
 
 
 class StreamInfo(msgspec.Struct):

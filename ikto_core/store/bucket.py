@@ -22,7 +22,7 @@ from ikto_core.store.api import (
 from ikto_core.store.interfaces import BucketInfo, Message, Page
 from ikto_core.store.received import Received
 from ikto_core.store.session import Session, SessionClosedError
-from ikto_core.store.subjects import JETSTREAM_API, Subjects
+from ikto_core.store.subjects import JETSTREAM_API, RENEWALS_SUFFIX, Subjects
 
 PAGE_SIZE = 1000
 """Messages per page. 10,000 keys take 0.21 s; in pages of 256, 0.33 to 0.65 s (measured with Direct Get)."""
@@ -36,7 +36,6 @@ PAGE_LIMIT_BYTES = PAGE_BYTES + 2**25
 PAGE_TIMEOUT_S = 60.0
 """Time limit of one page; a few kB/s are enough. A walk has no limit: the number of its pages is not known."""
 
-RENEWALS_SUFFIX = "-leases"
 STREAM_NOT_FOUND = 10059
 MESSAGE_NOT_FOUND = 10037
 WRONG_LAST_SEQUENCE = 10071

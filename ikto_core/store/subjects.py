@@ -5,6 +5,9 @@ import msgspec
 JETSTREAM_API = "$JS.API."
 """Prefix of the JetStream API in the account and in the JetStream domain of the client itself."""
 
+RENEWALS_SUFFIX = "-leases"
+"""The bucket in which leases are renewed has the name of the mesh's bucket and this."""
+
 
 class Subjects(msgspec.Struct, frozen=True):
     """The subjects of one bucket.

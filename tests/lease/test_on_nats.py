@@ -86,7 +86,7 @@ authorization {{ users: [
   {{ user: admin, password: secret }}
   {{ user: node, password: secret, permissions: {{
       publish: ["$KV.b.{leased(1).key}", "$JS.API.STREAM.INFO.KV_b", "$JS.API.DIRECT.GET.KV_b",
-                "$JS.API.DIRECT.GET.KV_b.>", "$JS.API.STREAM.MSG.GET.KV_b",
+                "$JS.API.STREAM.MSG.GET.KV_b",
                 "$KV.b-leases.{leased(1).key}", "$JS.API.STREAM.MSG.GET.KV_b-leases"]
       subscribe: ["_INBOX_node.>", "ikto.b.>"] }} }}
 ] }}

@@ -147,7 +147,7 @@ authorization { users: [
   { user: admin, password: secret }
   { user: node, password: secret, permissions: {
       publish: ["$KV.b.peers.mine", "$JS.API.STREAM.INFO.KV_b", "$JS.API.DIRECT.GET.KV_b",
-                "$JS.API.DIRECT.GET.KV_b.>", "$JS.API.STREAM.MSG.GET.KV_b"]
+                "$JS.API.STREAM.MSG.GET.KV_b"]
       subscribe: ["_INBOX_node.>", "ikto.b.>"] } }
 ] }
 """

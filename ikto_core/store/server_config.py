@@ -1,0 +1,174 @@
+"""The configuration of nats-server for a mesh, as text: users, permissions and accounts. Pure."""
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ikto_core.store.permissions import (
+    ADMIN,
+    NodeAccess,
+    Permissions,
+    node_permissions,
+    reads,
+    refuse_ambiguous,
+    variable_word,
+    writes,
+)
+from ikto_core.store.subjects import JETSTREAM_API, Subjects
+
+STORE_ACCOUNT = "IKTO_STORE"
+NODE_ACCOUNT = "IKTO_NODE_"
+ADMIN_PASSWORD = "$IKTO_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
+
+PASSWORDS = """\
+# Passwords come from environment variables of nats-server. Put a password of digits alone in quotes."""
+
+ONE_ACCOUNT = """\
+# All these users are in one account. WITHIN ONE ACCOUNT, PERMISSIONS ARE NO BOUNDARY BETWEEN NODES: nats-server does
+# not hold reply subjects to them. A node can have answers of the server stored under another node's key, or sent to
+# the JetStream API, and so overwrite any record and delete the bucket. `ikto nats accounts` prints a layout that is."""
+
+SEPARATE_ACCOUNTS = """\
+# The bucket is in one account, and each node in an account of its own. A node reaches the bucket only through its
+# imports, and other nodes not at all, whatever reply subject it names. Set "nats_api_prefix": {prefix} on all nodes."""
+
+ANY_SUBNET_NOTE = '  # private_address is "auto": this node may write every record'
+
+
+class MeshAccess(msgspec.Struct, frozen=True, kw_only=True):
+    """The bucket of a mesh, and the nodes that may use it."""
+
+    bucket: str
+    nodes: tuple[NodeAccess, ...]
+    leases: bool = False  # whether nodes renew leases
+
+
+def one_account(mesh: MeshAccess) -> str:
+    """Return the users of a server on which all clients are in one account."""
+    refuse_ambiguous(mesh.nodes)
+    subjects = Subjects(mesh.bucket)
+    users = [_admin(), *(_node_user(node, mesh, subjects) for node in mesh.nodes)]
+    return _text(ONE_ACCOUNT, PASSWORDS, "authorization {", *_indented(_list("users", users)), "}")
+
+
+def accounts(mesh: MeshAccess, api_prefix: str) -> str:
+    """Return the accounts of a server on which the bucket and each node are in different ones.
+
+    With all nodes in one account, a node could name another's import as reply subject, and so write its record.
+
+    Args:
+        mesh: The bucket and the nodes.
+        api_prefix: The prefix under which nodes use the JetStream API of the bucket; ends with a dot.
+
+    """
+    refuse_ambiguous(mesh.nodes)
+    note = SEPARATE_ACCOUNTS.format(prefix=json.dumps(api_prefix.rstrip(".")))
+    blocks = [line for node in mesh.nodes for line in _node_account(node, mesh, api_prefix)]
+    return _text(note, PASSWORDS, "accounts {", *_indented([*_store_account(mesh), *blocks]), "}")
+
+
+def nsc_commands(mesh: MeshAccess, account: str, subjects: Subjects) -> str:
+    """Return the commands of NATS' program `nsc` that add the nodes as users with JWTs to an account."""
+    refuse_ambiguous(mesh.nodes)
+    return _text(ONE_ACCOUNT, *(_nsc_command(node, mesh, account, subjects) for node in mesh.nodes))
+
+
+def _nsc_command(node: NodeAccess, mesh: MeshAccess, account: str, subjects: Subjects) -> str:
+    allowed = node_permissions(node, subjects, leases=mesh.leases)
+    given = {"account": account, "name": node.name} | ({"public-key": node.nkey} if node.nkey else {})
+    given |= {"allow-pub": ",".join(allowed.publish), "allow-sub": ",".join(allowed.subscribe)}
+    return "nsc add user " + " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items())
+
+
+# -- accounts ----------------------------------------------------------------------------------------------------------
+
+
+def _store_account(mesh: MeshAccess) -> list[str]:
+    everybody = json.dumps([_account(node) for node in mesh.nodes])
+    exports = []
+    for bucket, verb in reads(mesh.bucket, leases=mesh.leases):
+        kind = ", response_type: stream" if verb == "DIRECT.GET" else ""
+        exports.append(f"{{ service: {_quoted(Subjects(bucket).request(verb))}{kind}, accounts: {everybody} }}")
+    for subject, names in _writers(mesh).items():
+        exports.append(f"{{ service: {_quoted(subject)}, accounts: {json.dumps(names)} }}")
+    exports.append(f"{{ stream: {_quoted(Subjects(mesh.bucket).pushes)}, accounts: {everybody} }}")
+    lines = ["jetstream: enabled", *_list("users", [_admin()]), *_list("exports", [[export] for export in exports])]
+    return [f"{STORE_ACCOUNT}: {{", *_indented(lines), "}"]
+
+
+def _account(node: NodeAccess) -> str:
+    return f"{NODE_ACCOUNT}{node.word}"
+
+
+def _writers(mesh: MeshAccess) -> dict[str, list[str]]:
+    """Return by subject of a write, as the bucket's account knows it, the accounts that may make it."""
+    found: dict[str, list[str]] = {}
+    for node in mesh.nodes:
+        for bucket, key in writes(node, mesh.bucket, leases=mesh.leases):
+            found.setdefault(Subjects(bucket).write(key), []).append(_account(node))
+    return found
+
+
+def _node_account(node: NodeAccess, mesh: MeshAccess, api_prefix: str) -> list[str]:
+    used = [Subjects(bucket).request(verb) for bucket, verb in reads(mesh.bucket, leases=mesh.leases)]
+    used += [Subjects(bucket).write(key) for bucket, key in writes(node, mesh.bucket, leases=mesh.leases)]
+    imports = [
+        f"{{ service: {{ account: {STORE_ACCOUNT}, subject: {_quoted(subject)} }}, "
+        f"to: {_quoted(api_prefix + subject.removeprefix(JETSTREAM_API))} }}"
+        for subject in used
+    ]
+    pushes = _quoted(Subjects(mesh.bucket).pushes)
+    imports.append(f"{{ stream: {{ account: {STORE_ACCOUNT}, subject: {pushes} }} }}")
+    user = _node_user(node, mesh, Subjects(mesh.bucket, api_prefix))
+    lines = [*_list("users", [user]), *_list("imports", [[each] for each in imports])]
+    return [f"{_account(node)}: {{", *_indented(lines), "}"]
+
+
+# -- users -------------------------------------------------------------------------------------------------------------
+
+
+def _admin() -> list[str]:
+    return [f"{{ user: {_quoted(ADMIN)}, password: {ADMIN_PASSWORD} }}  # for `ikto bucket`"]
+
+
+def _node_user(node: NodeAccess, mesh: MeshAccess, subjects: Subjects) -> list[str]:
+    allowed = node_permissions(node, subjects, leases=mesh.leases)
+    lines = [_login(node.name, node.nkey), "permissions: {", *_indented(_permissions(allowed)), "}"]
+    return ["{" + (ANY_SUBNET_NOTE if node.key.endswith(">") else ""), *_indented(lines), "}"]
+
+
+def _permissions(allowed: Permissions) -> list[str]:
+    publish = _list("publish", [[_quoted(subject)] for subject in allowed.publish])
+    return [*publish, *_list("subscribe", [[_quoted(subject)] for subject in allowed.subscribe])]
+
+
+def _login(name: str, nkey: str) -> str:
+    if nkey:
+        return f"nkey: {nkey}"
+    return f"user: {_quoted(name)}, password: {password_variable(name)}"
+
+
+def password_variable(name: str) -> str:
+    """Return the reference to the environment variable of nats-server that has a node's password."""
+    return f"$IKTO_PASSWORD_{variable_word(name)}"
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+def _list(name: str, items: Iterable[Sequence[str]]) -> list[str]:
+    return [f"{name}: [", *_indented(line for item in items for line in item), "]"]
+
+
+def _indented(lines: Iterable[str]) -> list[str]:
+    return [f"  {line}" for line in lines]
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _text(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
