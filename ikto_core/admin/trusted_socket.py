@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""The status of 10,000 peers has about 5 MB."""
+"""The status of 10,000 peers has 2 MB."""
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: process, user, group
 

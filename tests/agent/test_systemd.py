@@ -206,6 +206,15 @@ def test_the_unit_stops_before_the_network_and_keeps_the_runtime_directory() -> 
     assert "wireguard" in setting("RuntimeDirectory")[0].split(), "the directory of userspace devices' sockets"
 
 
+def test_the_unit_limits_memory_and_tasks_above_what_a_large_mesh_needs() -> None:
+    """With 10,000 peers, the agent has 127 MB and 3 threads, wireguard-go 107 MB and 13; 32 threads look up names."""
+    [memory], [tasks] = setting("MemoryMax"), setting("TasksMax")
+    assert memory.endswith("G")
+    assert int(memory.removesuffix("G")) * 2**30 >= 2 * (127 + 107) * 2**20
+    assert int(tasks) >= 2 * (3 + 13 + 32)
+    assert setting("OOMPolicy") == ["continue"], "the loss of another process must not end the agent"
+
+
 def test_systemd_analyze_accepts_the_unit(tmp_path: Path) -> None:
     if not which("systemd-analyze"):
         pytest.skip("needs systemd-analyze")
