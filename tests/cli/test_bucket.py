@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -145,3 +146,13 @@ def test_more_replicas_than_servers_is_an_error_with_a_hint(ikto: Ikto) -> None:
     code, _, stderr = ikto("bucket", "create", "--nats-kv", "cli-replicas", "--replicas", "3")
     assert code == 5
     assert "--replicas 1" in stderr
+
+
+def test_the_operator_overrides_a_nodes_prefix_with_an_empty_one(ikto: Ikto, tmp_path: Path) -> None:
+    """The configuration of a node in another account names the prefix of that account's imports."""
+    config = tmp_path / "ikto.json"
+    config.write_text('{"private_address": "auto", "nats_api_prefix": "MESH.API", "nats_kv": "cli-prefix"}')
+    code, _, stderr = ikto("bucket", "create", "-c", str(config))
+    assert code == 5
+    assert "no responder on MESH.API.STREAM.INFO.KV_cli-prefix" in stderr
+    assert ikto("bucket", "create", "-c", str(config), "--nats-api-prefix", "")[0] == 0
