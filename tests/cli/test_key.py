@@ -56,7 +56,7 @@ def test_a_key_file_readable_by_others_is_one_line_with_a_hint(
     path.write_text(PRIVATE)
     path.chmod(0o644)
     assert run(["key", "show", str(path)]) == 3
-    expected = f"ikto: {path}: has mode 0644, which lets other users access the private key (chmod 600 {path})\n"
+    expected = f"ikto: {path}: has mode 0644, which lets other users read it (chmod 600 {path})\n"
     assert capsys.readouterr().err == expected
 
 
