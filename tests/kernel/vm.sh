@@ -87,7 +87,7 @@ write_guest_script() {
     cat <<GUEST
 set -e
 touch $(printf %q "$run/started")
-modprobe --all wireguard veth bridge dummy tun
+modprobe --all wireguard veth bridge dummy tun sch_netem
 mkdir -p /run/loose
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro loose /run/loose
 GUEST
