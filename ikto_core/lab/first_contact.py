@@ -14,14 +14,16 @@ from ikto_core.errors import IktoError
 from ikto_core.lab.conversation import Conversation, conversation, first_answer_s
 from ikto_core.lab.hosted import IKTO, HostedMesh, HostedNode, converged, hosted_mesh
 from ikto_core.lab.network import network
+from ikto_core.lab.traffic import INTERVAL_S
 from ikto_core.mesh.records import record_key
 
 PATIENCE_S = 120.0
 LOOK_EVERY_S = 0.05
+"""How long to wait for a condition, and how often to look. A slow machine needs more of both; set them there."""
 
 
 class Traffic(Enum):
-    """Who asks whom every 20 ms, and since when."""
+    """Who asks whom, and since when."""
 
     BOTH = "both ways"
     JOINING = "by the joining nodes"
@@ -70,7 +72,8 @@ def join(
     new: Sequence[HostedNode],
     traffic: Traffic,
     *,
-    patience_s: float = PATIENCE_S,
+    patience_s: float | None = None,
+    interval_s: float = INTERVAL_S,
 ) -> Sequence[FirstAnswer]:
     """Start the new nodes at once, while the others run, and return the first answers of the new pairs.
 
@@ -79,12 +82,13 @@ def join(
         others: The nodes that run; may be empty.
         new: The nodes that join.
         traffic: Who asks whom.
-        patience_s: How long to wait for first answers once every device shows every peer.
+        patience_s: How long to wait for first answers once every device shows every peer; None: PATIENCE_S.
+        interval_s: Time between two questions of a pair.
 
     """
     nodes, pairs = [*others, *new], _pairs(others, new, traffic)
     with ExitStack() as stack:
-        talks = {node: stack.enter_context(conversation(node.host)) for node in nodes}
+        talks = {node: stack.enter_context(conversation(node.host, interval_s=interval_s)) for node in nodes}
         if traffic is not Traffic.NONE:
             _ask(talks, pairs)
         start(new, others)
@@ -101,12 +105,24 @@ def join(
 
 
 def wait_until(
-    is_true: Callable[[], bool], complaint: str = "", *, patience_s: float = PATIENCE_S, every_s: float = LOOK_EVERY_S
+    is_true: Callable[[], bool],
+    complaint: str = "",
+    *,
+    patience_s: float | None = None,
+    every_s: float | None = None,
 ) -> bool:
-    """Return whether a condition comes true in time. With a `complaint`, raise it as IktoError if not."""
-    give_up_at = time.monotonic() + patience_s
+    """Return whether a condition comes true in time. With a `complaint`, raise it as IktoError if not.
+
+    Args:
+        is_true: The condition.
+        complaint: The error's message; empty: no error.
+        patience_s: How long to wait; None: PATIENCE_S.
+        every_s: The pause between two looks; None: LOOK_EVERY_S.
+
+    """
+    give_up_at = time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
     while not (found := is_true()) and time.monotonic() < give_up_at:
-        time.sleep(every_s)
+        time.sleep(LOOK_EVERY_S if every_s is None else every_s)
     if complaint and not found:
         raise IktoError(complaint)
     return found
