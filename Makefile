@@ -40,7 +40,7 @@ test-kernel: $(DEVELOP)  ## the kernel's own WireGuard, in an emulated machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/kernel/vm.sh $(BIN)/pytest -m kernel -p no:cacheprovider -o timeout=600
 
 # Tests of faults mostly wait: groups of them run side by side.
-FAULTS := $(addprefix fault-,claim device network server cluster credentials chaos bucket own_record host rotation)
+FAULTS := $(addprefix fault-,claim device network server cluster credentials chaos bucket self_record host rotation)
 
 test-faults: $(DEVELOP) $(PROGRAMS)  ## failing servers, networks and hosts; prints a table of the outage times
 	rm -rf .faults

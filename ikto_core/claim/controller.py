@@ -12,10 +12,10 @@ from ikto_core.claim.claimant import Claimant, ClonedError
 from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.listening import Listening
 from ikto_core.claim.local_node import LocalNode
-from ikto_core.claim.own_record import OwnRecord
 from ikto_core.claim.policy import ClaimAction, Identity, draw_identity
 from ikto_core.claim.recheck import Recheck
 from ikto_core.claim.saved_claim import SavedClaim
+from ikto_core.claim.self_record import SelfRecord
 from ikto_core.claim.settings_guard import SettingsGuard
 from ikto_core.claim.signing import RecordSigner
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
@@ -54,7 +54,7 @@ class ClaimController:
         self.next_key_announced = asyncio.Event()  # the record in the bucket announces the next key
         self.signer = signer
         identity = draw_identity(signer.public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
-        self._own = OwnRecord(node, saved_claim, identity)
+        self._own = SelfRecord(node, saved_claim, identity)
         self._node = node
         self._desired_state = desired_state
         self._saved_claim = saved_claim
@@ -211,7 +211,7 @@ class ClaimController:
             finally:  # also if the session with NATS ends meanwhile; not if the claim was lost
                 if self._own.has_key(record.key):
                     self._show_bucket(address)
-        self._check_own_record()  # a write that the follower has not seen yet may have been lost again already
+        self._check_self_record()  # a write that the follower has not seen yet may have been lost again already
         if self.recheck.is_requested:
             self.follower.wake()
         for key in self._own.earlier_records(self.view):
@@ -229,11 +229,11 @@ class ClaimController:
         """Apply changes of the bucket: to the view first, then to the device, then check this node's record."""
         self._desired_state.update(changes, self.follower.revision)
         self.mesh_settings.look(changes)
-        action, entry = self._check_own_record(), changes.get(self.record.key) if self.record else None
+        action, entry = self._check_self_record(), changes.get(self.record.key) if self.record else None
         if action is ClaimAction.IN_USE and entry and self._claim_state.is_older_than(entry, self.follower.stream):
             self._release()  # before the leader is asked: it may not answer
 
-    def _check_own_record(self) -> ClaimAction:
+    def _check_self_record(self) -> ClaimAction:
         """Request a recheck unless the bucket has this node's record, up to date, and no other with its key."""
         if self.record is None:
             return ClaimAction.KEEP

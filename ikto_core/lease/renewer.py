@@ -27,14 +27,14 @@ class LeaseRenewer:
 
     Args:
         lease_s: This node's lease in seconds; 0: it has none, and `run` must not be called.
-        own_record: Returns this node's record; None while it has none.
+        self_record: Returns this node's record; None while it has none.
         follower: Supplies the records of the other nodes.
         random: Jitter.
 
     """
 
     def __init__(
-        self, lease_s: int, own_record: Callable[[], PeerRecord | None], follower: Follower, random: Random
+        self, lease_s: int, self_record: Callable[[], PeerRecord | None], follower: Follower, random: Random
     ) -> None:
         self.lease_s = lease_s
         self.failure = ""  # why the last renewal failed; empty: it did not
@@ -42,7 +42,7 @@ class LeaseRenewer:
         self.renewed_at: float | None = None  # seconds since the epoch; None: not yet in this run
         self.stats = LeaseCounters()
         self.claimed = asyncio.Event()  # to be set once this node has a record
-        self._own_record = own_record
+        self._self_record = self_record
         self._follower = follower
         self._random = random
 
@@ -78,7 +78,7 @@ class LeaseRenewer:
 
     async def _renew_and_reap(self, reaper: LeaseReaper, now_s: float, due_s: float) -> bool:
         """Renew this node's lease and remove expired records; return False if this node has no record now."""
-        record = self._own_record()
+        record = self._self_record()
         if record is None:
             return False
         await reaper.write_renewal(record.key, record.instance.encode())

@@ -23,11 +23,11 @@ def _no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recheck, "FIRST_RETRY_S", 0.0)
 
 
-@pytest.mark.parametrize("own_record", ["present", "missing"])
+@pytest.mark.parametrize("self_record", ["present", "missing"])
 async def test_a_node_that_cannot_write_its_record_still_follows_the_bucket(
-    two_peers: MemoryBucket, tmp_path: Path, snapshot: MeshSnapshot, own_record: str
+    two_peers: MemoryBucket, tmp_path: Path, snapshot: MeshSnapshot, self_record: str
 ) -> None:
-    if own_record == "missing":
+    if self_record == "missing":
         two_peers.write(OWN_KV_KEY, None)
     node = await restarted(two_peers, tmp_path, snapshot)
     two_peers.faults.lose_writes = 10**9

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from ikto_core.claim import claimant, own_record, policy
+from ikto_core.claim import claimant, policy, self_record
 from ikto_core.claim.claimant import Claimant
 from ikto_core.claim.controller import ClaimController
-from ikto_core.claim.own_record import OwnRecord
+from ikto_core.claim.self_record import SelfRecord
 from ikto_core.disk.state_file import SavedState
 from tests.claim_model.scenarios import COPIES, COPY_ELSEWHERE, LOST_DISK, MIXED, MOVING, RACE, RESTARTED
 from tests.claim_model.world import Fault, Scenario
@@ -39,7 +39,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
         changed = compile(source.replace(self.text, self.replacement), f"<{self.name}>", "exec")
         made: dict[str, Callable[..., Any]] = {}
         exec(changed, vars(sys.modules[original.__module__]), made)  # noqa: S102 - the project's own source, with a change from MUTANTS
-        users = (claimant, own_record) if inspect.ismodule(self.owner) else ()  # they import the function by name
+        users = (claimant, self_record) if inspect.ismodule(self.owner) else ()  # they import the function by name
         for owner in (self.owner, *users):
             monkeypatch.setattr(owner, self.function, made[self.function])
 
@@ -106,7 +106,7 @@ MUTANTS = (
     Mutant(
         name="the check ignores another node's record",
         owner=ClaimController,
-        function="_check_own_record",
+        function="_check_self_record",
         text="action is not ClaimAction.KEEP",
         replacement="action is ClaimAction.WRITE",
         scenario=RACE,
@@ -116,7 +116,7 @@ MUTANTS = (
     Mutant(
         name="the check ignores that the own record is missing",
         owner=ClaimController,
-        function="_check_own_record",
+        function="_check_self_record",
         text="action is not ClaimAction.KEEP",
         replacement="action not in (ClaimAction.KEEP, ClaimAction.WRITE)",
         scenario=RACE,
@@ -127,7 +127,7 @@ MUTANTS = (
         name="nothing is checked right after the claim",
         owner=ClaimController,
         function="_use",
-        text="self._check_own_record()",
+        text="self._check_self_record()",
         replacement="pass",
         scenario=RACE,
         faults=frozenset({Fault.EVICT}),
@@ -177,7 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the instance is not saved before the first write",
-        owner=OwnRecord,
+        owner=SelfRecord,
         function="save_instance",
         text="self._saved_claim.add_instance(self.identity.instance, found)",
         replacement="pass",
@@ -188,7 +188,7 @@ MUTANTS = (
     ),
     Mutant(
         name="the instances of records taken over are forgotten",
-        owner=OwnRecord,
+        owner=SelfRecord,
         function="save_instance",
         text="self.identity = self.identity.after(found)",
         replacement="pass",

@@ -9,7 +9,7 @@ from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry, MeshView
 
 
-class OwnRecord:
+class SelfRecord:
     """This node's record, with the keys, the run and the addresses of this host that it names.
 
     `record` is what the bucket should have for this node; None: no subnet is claimed.
