@@ -1,5 +1,6 @@
 """The repository has no file that it ignores, such as a link to an environment: a merge would replace the real one."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a clone")
+@pytest.mark.skipif(shutil.which("git") is None, reason="not installed: git")
 def test_no_ignored_file_and_no_link_is_tracked() -> None:
     def listed(*arguments: str) -> str:
         return subprocess.run(
