@@ -40,40 +40,49 @@ class AgentParts:
     """What an agent runs, and the callbacks between these parts."""
 
     def __init__(self, options: AgentOptions, private_key: PrivateKey, backend: BoundedBackend) -> None:
-        config, random, public_key = options.config, options.random, private_key.public()
-        self.node = node = local_node(config)
+        config, random = options.config, options.random
+        self._options = options
+        self.node = local_node(config)
         self.underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name, fwmark=config.fwmark)
+        self.reconciler = self._make_reconciler(backend, private_key.public())
+        self.prober = Prober(lambda: self.reconciler.private_address, config.netns)
+        self.snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
+        self._state_file = StateFile(config.state_path())
+        self.saved_claim = SavedClaim(self.node, private_key.public(), self._state_file)
+        self.controller = self._make_controller(private_key)
+        self.rotation = KeyRotation(options.key_path, self.controller, self.reconciler, self.saved_claim)
+        self.leases = LeaseRenewer(self.node.lease_s, lambda: self.controller.record, self.controller.follower, random)
+        settings = nats_settings(config, self.node.name)
+        self.connection = Connection(settings, random, keep_trying=lambda: self.controller.has_saved_claim)
+        self.report = self._make_report(backend)
+        self._connect()
+
+    def _make_reconciler(self, backend: BoundedBackend, own_key: PublicKey) -> Reconciler:
+        config = self._options.config
         endpoints = EndpointTracker(
             persistent_keepalive=config.persistent_keepalive, has_route=self.underlay.reaches, mesh=config.mesh
         )
         limits = BrakeLimits(share=config.removal_limit / 100)
-        self.reconciler = Reconciler(backend, node.ifname, endpoints=endpoints, limits=limits, own_key=public_key)
-        self.prober = Prober(lambda: self.reconciler.private_address, config.netns)
-        self.snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
-        self._state_file = StateFile(config.state_path())
-        self.saved_claim = SavedClaim(node, public_key, self._state_file)
-        self.proofs = ProofIndex(node.bucket)
-        self.controller = ClaimController(
+        return Reconciler(backend, self.node.ifname, endpoints=endpoints, limits=limits, own_key=own_key)
+
+    def _make_controller(self, private_key: PrivateKey) -> ClaimController:
+        options, node, saved_claim = self._options, self.node, self.saved_claim
+        request_write = self.snapshot_writer.request_write
+        return ClaimController(
             node,
-            signer=RecordSigner(private_key, node.bucket, self.saved_claim, random),
-            proofs=self.proofs,
-            desired_state=DesiredState(
-                node, private_key, self.reconciler, self.snapshot_writer.request_write, options.event_hub
-            ),
-            saved_claim=self.saved_claim,
-            candidates=AddressCandidates(node, self.saved_claim, options.ipam.make(), random),
-            random=random,
+            signer=RecordSigner(private_key, node.bucket, saved_claim, options.random),
+            proofs=ProofIndex(node.bucket),
+            desired_state=DesiredState(node, private_key, self.reconciler, request_write, options.event_hub),
+            saved_claim=saved_claim,
+            candidates=AddressCandidates(node, saved_claim, options.ipam.make(), options.random),
+            random=options.random,
             on_claim_change=options.on_claim_change,
         )
-        self.rotation = KeyRotation(options.key_path, self.controller, self.reconciler, self.saved_claim)
-        self.leases = LeaseRenewer(node.lease_s, lambda: self.controller.record, self.controller.follower, random)
-        settings = nats_settings(config, node.name)
-        self.connection = Connection(settings, random, keep_trying=lambda: self.controller.has_saved_claim)
-        self._event_hub = options.event_hub
-        self._connect()
-        self.report = Report(
-            node,
-            backend_name=options.backend.name,
+
+    def _make_report(self, backend: BoundedBackend) -> Report:
+        return Report(
+            self.node,
+            backend_name=self._options.backend.name,
             controller=self.controller,
             reconciler=self.reconciler,
             connection=self.connection,
@@ -82,7 +91,7 @@ class AgentParts:
             state=self._state_file,
             rotation=self.rotation,
             leases=self.leases,
-            observers=options.observers,
+            observers=self._options.observers,
         )
 
     def _connect(self) -> None:
@@ -130,4 +139,4 @@ class AgentParts:
     def _report_ready(self, shown: DeviceSpec) -> None:
         revision = self.reconciler.shown_revision
         if ready := mesh_ready(self.controller.subnet, shown.addresses, self.node.ifname, revision):
-            self._event_hub.set_ready(ready)
+            self._options.event_hub.set_ready(ready)
