@@ -61,11 +61,15 @@ class FirstContact:
         self._contacts: dict[PublicKey, Contact] = {}
         self._look_at = inf
         self._rest_until = 0.0
+        self._kick_at = inf  # when the first peer may have to be kicked
 
     @property
     def look_at(self) -> float:
-        """When to look at `due` peers next; infinity: never."""
-        return max(self._look_at, self._rest_until)
+        """When to look at `due` peers next; infinity: never. A kick does not wait for the rest after a look.
+
+        If the kick of the lower key were late, it would coincide with that of the higher one.
+        """
+        return max(self._look_at, min(self._rest_until, self._kick_at))
 
     def due(self, now: float) -> frozenset[PublicKey]:
         """Return the peers to look at now."""
@@ -105,6 +109,8 @@ class FirstContact:
         """
         kicked = [key for key in due if key in self._contacts and self._take(key, shown.get(key), now)]
         self._look_at = min((contact.look_at for contact in self._contacts.values()), default=inf)
+        unanswered = (contact.look_at for contact in self._contacts.values() if contact.unanswered_since is not None)
+        self._kick_at = min(unanswered, default=inf)
         self._rest_until = now + rest_s
         return kicked
 

@@ -120,6 +120,14 @@ def test_a_look_is_followed_by_a_rest_whoever_is_added_meanwhile() -> None:
     assert contact.due(8.0) == {KEY, OTHER}
 
 
+def test_a_kick_does_not_wait_for_the_rest() -> None:
+    """Or it would coincide with that of the other side."""
+    contact = watched()
+    look(contact, {KEY: ASKED}, 0.1, rest_s=7.0)
+    assert contact.look_at == 0.1 + LOWER_KEY_WAIT_S
+    assert look(contact, {KEY: ASKED}, contact.look_at) == [KEY]
+
+
 def test_only_due_peers_are_looked_at() -> None:
     contact = watched()
     look(contact, {KEY: ASKED}, 0.1)
