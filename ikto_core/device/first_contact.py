@@ -2,8 +2,9 @@
 
 Two nodes that send their first packets within one round trip discard each other's handshake. WireGuard tries again
 only after REKEY_TIMEOUT (5 s), perhaps to collide again. For a peer that is removed and added again, WireGuard starts a
-handshake with the next packet. The node with the lower public key kicks first, so that they do not collide again. A
-second initiation of the other side means that it has started over, so its handshake is given time.
+handshake with the next packet. The node with the lower public key kicks first, so that they do not collide again: at
+once if it sees the other's initiation arrive after its own was sent. A second initiation of the other side means that
+it has started over, so its handshake is given time.
 
 Neither a peer with a session nor one to which nothing was sent is ever kicked.
 """
@@ -22,6 +23,10 @@ HIGHER_KEY_WAIT_S = 0.9
 """How long an initiation may stay without an answer before the peer is kicked. A handshake takes one round trip: the
 first waits suit round trips up to 0.4 s, the doubled ones longer (docs/first-contact.md has the experiment)."""
 
+COLLISION_WAIT_S = 0.25
+"""The same for the node with the lower key, if the other side's initiation had arrived when its own was first seen:
+most likely they have collided, but the other side may also be about to confirm a session."""
+
 STARTED_OVER_WAIT_S = 0.4
 """How long a handshake is given that the other side has started over."""
 
@@ -29,6 +34,14 @@ LONGEST_WAIT_S = 60.0
 LOOK_EVERY_S = 0.1
 LONGEST_LOOK_S = 2.0
 """The pause between looks at a peer to which nothing was sent yet: a tenth of the time since it was added."""
+
+REST_FACTOR = 20.0
+"""The pause after a look, as a multiple of the time that it took: looks take a few percent of a processor at most."""
+
+NEW_S = 3.0
+QUICK_LOOK_S = 0.05
+"""While a peer was added or kicked within NEW_S, the pause after a look that took no longer than QUICK_LOOK_S is
+LOOK_EVERY_S at most: what is seen late is kicked late."""
 
 WATCHED_S = 60.0
 """How long such a peer is watched after it was added or last kicked. Later ones are found by full passes."""
@@ -43,9 +56,10 @@ class Contact(msgspec.Struct, frozen=True):
     since: float  # when it was added or last kicked
     look_at: float  # infinity: when a full pass finds that something was sent to it
     unanswered_since: float | None = None  # when an initiation was first seen to be unanswered; None: nothing was sent
+    kick_at: float = inf  # when it is kicked if it stays unanswered
     kicks: int = 0
     wait_s: float = 0.0  # before the next kick; 0: not kicked yet
-    rx_bytes: int = 0  # received by the last look
+    rx_bytes: int = 0  # received when the unanswered initiation was first seen, or the last one of the peer
 
 
 class FirstContact:
@@ -96,7 +110,7 @@ class FirstContact:
                 del self._contacts[key]
 
     def looked(
-        self, due: Iterable[PublicKey], shown: Mapping[PublicKey, PeerState], now: float, *, rest_s: float = 0.0
+        self, due: Iterable[PublicKey], shown: Mapping[PublicKey, PeerState], now: float, *, took_s: float = 0.0
     ) -> list[PublicKey]:
         """Return the peers to kick, of those that were `due`; peers with a session are forgotten.
 
@@ -104,19 +118,23 @@ class FirstContact:
             due: The peers that were looked at.
             shown: Their states; a peer that is not in it is forgotten.
             now: The time.
-            rest_s: How long not to look again at least: a look at a large device is not free.
+            took_s: How long the look took: a look at a large device is not free.
 
         """
         kicked = [key for key in due if key in self._contacts and self._take(key, shown.get(key), now)]
         self._look_at = min((contact.look_at for contact in self._contacts.values()), default=inf)
-        unanswered = (contact.look_at for contact in self._contacts.values() if contact.unanswered_since is not None)
-        self._kick_at = min(unanswered, default=inf)
-        self._rest_until = now + rest_s
+        self._kick_at = min((contact.kick_at for contact in self._contacts.values()), default=inf)
+        self._rest_until = now + self._pause_s(took_s, now)
         return kicked
 
     def must_probe(self, key: PublicKey) -> bool:
         """Return whether the agent is to send to a kicked peer, so that a handshake starts at once."""
         return key in self._contacts and self._contacts[key].kicks <= MAX_PROBES
+
+    def _pause_s(self, took_s: float, now: float) -> float:
+        """Return how long to wait at least before the next look."""
+        quick = took_s <= QUICK_LOOK_S and any(now < contact.since + NEW_S for contact in self._contacts.values())
+        return min(REST_FACTOR * took_s, LOOK_EVERY_S) if quick else REST_FACTOR * took_s
 
     def _watch(self, key: PublicKey, contact: Contact, now: float) -> None:
         self._contacts[key] = msgspec.structs.replace(contact, since=now, look_at=now + LOOK_EVERY_S)
@@ -131,32 +149,46 @@ class FirstContact:
         elif not _is_unanswered(peer):
             self._rest(key, contact, now)
         elif contact.unanswered_since is None:
-            self._contacts[key] = msgspec.structs.replace(
-                contact, look_at=now + wait_s, unanswered_since=now, rx_bytes=peer.rx_bytes
-            )
+            if self._is_first(key) and not contact.kicks and peer.rx_bytes >= INITIATION_BYTES:
+                wait_s = COLLISION_WAIT_S
+            asked = msgspec.structs.replace(contact, unanswered_since=now, kick_at=now + wait_s, rx_bytes=peer.rx_bytes)
+            self._look_again(key, asked, now)
         elif _has_started_over(peer, contact):
+            kick_at = now + STARTED_OVER_WAIT_S
             self._contacts[key] = msgspec.structs.replace(
-                contact, look_at=now + STARTED_OVER_WAIT_S, rx_bytes=peer.rx_bytes
+                contact, look_at=kick_at, kick_at=kick_at, rx_bytes=peer.rx_bytes
             )
+        elif now < contact.kick_at and not (self._is_first(key) and _has_collided(peer, contact, now)):
+            self._look_again(key, contact, now)
         else:
             longer_s = min(LONGEST_WAIT_S, 2 * wait_s)
             self._contacts[key] = Contact(now, now + LOOK_EVERY_S, kicks=contact.kicks + 1, wait_s=longer_s)
             return True
         return False
 
+    def _look_again(self, key: PublicKey, contact: Contact, now: float) -> None:
+        """Look at an unanswered peer until it is kicked, if a collision can be ended sooner."""
+        look_at = min(now + LOOK_EVERY_S, contact.kick_at) if self._is_first(key) else contact.kick_at
+        self._contacts[key] = msgspec.structs.replace(contact, look_at=look_at)
+
     def _rest(self, key: PublicKey, contact: Contact, now: float) -> None:
         """Look at a peer to which nothing was sent ever more rarely, and then only in full passes: see `seen`."""
         pause_s = min(LONGEST_LOOK_S, max(LOOK_EVERY_S, (now - contact.since) / 10))
         if now < contact.since + WATCHED_S:
-            self._contacts[key] = msgspec.structs.replace(contact, look_at=now + pause_s, unanswered_since=None)
+            self._contacts[key] = msgspec.structs.replace(
+                contact, look_at=now + pause_s, unanswered_since=None, kick_at=inf
+            )
         elif contact.kicks:  # the next kick must be as late as if it had been watched
-            self._contacts[key] = msgspec.structs.replace(contact, look_at=inf, unanswered_since=None)
+            self._contacts[key] = msgspec.structs.replace(contact, look_at=inf, unanswered_since=None, kick_at=inf)
         else:
             del self._contacts[key]
 
     def _first_wait_s(self, key: PublicKey) -> float:
-        lower = self._own_key is None or self._own_key < key
-        return LOWER_KEY_WAIT_S if lower else HIGHER_KEY_WAIT_S
+        return LOWER_KEY_WAIT_S if self._is_first(key) else HIGHER_KEY_WAIT_S
+
+    def _is_first(self, key: PublicKey) -> bool:
+        """Return whether this node, and not the peer, kicks first."""
+        return self._own_key is None or self._own_key < key
 
 
 def _is_unanswered(peer: PeerState) -> bool:
@@ -166,3 +198,9 @@ def _is_unanswered(peer: PeerState) -> bool:
 def _has_started_over(peer: PeerState, contact: Contact) -> bool:
     """Return whether the other side sent an initiation since the last look that was not its first one."""
     return peer.rx_bytes >= max(contact.rx_bytes, INITIATION_BYTES) + INITIATION_BYTES
+
+
+def _has_collided(peer: PeerState, contact: Contact, now: float) -> bool:
+    """Return whether the other side's first initiation has crossed the one of this node: each discards the other's."""
+    lately = contact.unanswered_since is not None and now < contact.unanswered_since + LOWER_KEY_WAIT_S
+    return lately and contact.rx_bytes < INITIATION_BYTES <= peer.rx_bytes

@@ -13,9 +13,6 @@ from ikto_core.device.model import DevicePatch, PeerPatch, PeerState
 from ikto_core.errors import BackendError
 from ikto_core.values.keys import PublicKey
 
-REST_FACTOR = 20.0
-"""The pause after a check, as a multiple of the time that it took: checks take a few percent of a processor at most."""
-
 
 class Kicker:
     """Watches the peers that were added to one device until they have a session.
@@ -60,7 +57,7 @@ class Kicker:
         due = self._contacts.due(began)  # may be empty: a peer may have left
         shown = await read_peers(self._backend, self._ifname, due) if due else {}
         now = time.monotonic()
-        kicked = {key: shown[key] for key in self._contacts.looked(due, shown, now, rest_s=REST_FACTOR * (now - began))}
+        kicked = {key: shown[key] for key in self._contacts.looked(due, shown, now, took_s=now - began)}
         if kicked:
             await self._kick(kicked.values())
         new = {key: replace(peer, rx_bytes=0, tx_bytes=0) for key, peer in kicked.items()}

@@ -8,12 +8,16 @@ from msgspec.structs import replace
 
 from ikto_core.device.endpoint_policy import INITIATION_BYTES
 from ikto_core.device.first_contact import (
+    COLLISION_WAIT_S,
     HIGHER_KEY_WAIT_S,
     LONGEST_LOOK_S,
     LONGEST_WAIT_S,
     LOOK_EVERY_S,
     LOWER_KEY_WAIT_S,
     MAX_PROBES,
+    NEW_S,
+    QUICK_LOOK_S,
+    REST_FACTOR,
     STARTED_OVER_WAIT_S,
     WATCHED_S,
     FirstContact,
@@ -25,6 +29,8 @@ from ikto_core.values.keys import PublicKey
 KEY, OTHER = sorted([public_key_of(1), public_key_of(2)])
 SILENT = PeerState(public_key=KEY)
 ASKED = replace(SILENT, tx_bytes=INITIATION_BYTES)
+CROSSED = replace(ASKED, tx_bytes=INITIATION_BYTES + 92, rx_bytes=INITIATION_BYTES)
+"""What is there after both sides have sent an initiation; ours was answered with a response of 92 bytes, in vain."""
 LOWEST, HIGHEST = PublicKey(bytes(32)), PublicKey(bytes([255] * 32))
 
 
@@ -42,9 +48,9 @@ def kick_times(contact: FirstContact, peer: PeerState, seconds: float) -> list[f
     return kicks
 
 
-def look(contact: FirstContact, shown: dict[PublicKey, PeerState], now: float, rest_s: float = 0.0) -> list[PublicKey]:
+def look(contact: FirstContact, shown: dict[PublicKey, PeerState], now: float, took_s: float = 0.0) -> list[PublicKey]:
     """Look at the peers that are due."""
-    return contact.looked(contact.due(now), shown, now, rest_s=rest_s)
+    return contact.looked(contact.due(now), shown, now, took_s=took_s)
 
 
 @pytest.mark.parametrize(("own_key", "wait_s"), [(LOWEST, LOWER_KEY_WAIT_S), (HIGHEST, HIGHER_KEY_WAIT_S)])
@@ -88,8 +94,9 @@ def test_the_wait_begins_when_something_is_sent() -> None:
     contact = watched()
     assert look(contact, {KEY: SILENT}, 30.0) == []
     assert look(contact, {KEY: ASKED}, contact.look_at) == []
-    assert contact.look_at == 30.0 + LONGEST_LOOK_S + LOWER_KEY_WAIT_S
-    assert look(contact, {KEY: ASKED}, contact.look_at) == [KEY]
+    while not look(contact, {KEY: ASKED}, now := contact.look_at):
+        assert now < 40.0
+    assert now == 30.0 + LONGEST_LOOK_S + LOWER_KEY_WAIT_S
 
 
 def test_a_peer_that_starts_over_itself_is_given_time_for_its_handshake_and_then_kicked() -> None:
@@ -103,39 +110,78 @@ def test_a_peer_that_starts_over_itself_is_given_time_for_its_handshake_and_then
     assert look(contact, {KEY: started_over}, contact.look_at) == [KEY]
 
 
-def test_the_first_initiation_of_a_peer_does_not_put_off_its_kick() -> None:
-    """It is the one that collided."""
+@pytest.mark.parametrize(
+    ("own_key", "seen", "wait_s"),
+    [
+        pytest.param(LOWEST, ASKED, LOOK_EVERY_S, id="the initiations have crossed"),
+        pytest.param(LOWEST, CROSSED, COLLISION_WAIT_S, id="they may have crossed"),
+        pytest.param(HIGHEST, ASKED, HIGHER_KEY_WAIT_S, id="crossed, the other side kicks first"),
+        pytest.param(HIGHEST, CROSSED, HIGHER_KEY_WAIT_S, id="perhaps crossed, the other side kicks first"),
+    ],
+)
+def test_a_collision_is_ended_sooner_by_the_node_that_kicks_first(
+    own_key: PublicKey, seen: PeerState, wait_s: float
+) -> None:
+    """WireGuard discards a response to an initiation that another one has replaced."""
+    contact = watched(own_key)
+    look(contact, {KEY: seen}, 0.1)
+    while not look(contact, {KEY: CROSSED}, now := contact.look_at):
+        assert now < 2.0
+    assert now == pytest.approx(0.1 + wait_s)
+
+
+def test_after_a_kick_the_handshake_has_time_also_if_the_other_side_had_sent_something() -> None:
     contact = watched()
-    look(contact, {KEY: ASKED}, 0.1)
-    assert look(contact, {KEY: replace(ASKED, rx_bytes=INITIATION_BYTES)}, 0.1 + LOWER_KEY_WAIT_S) == [KEY]
+    assert kick_times(contact, ASKED, LOWER_KEY_WAIT_S + LOOK_EVERY_S)
+    kicked_at = LOWER_KEY_WAIT_S + LOOK_EVERY_S
+    assert kick_times(contact, CROSSED, kicked_at + 2 * LOWER_KEY_WAIT_S) == []
+    assert len(kick_times(contact, CROSSED, kicked_at + 2 * LOWER_KEY_WAIT_S + 2 * LOOK_EVERY_S)) == 1
 
 
 def test_a_look_is_followed_by_a_rest_whoever_is_added_meanwhile() -> None:
     contact = watched()
-    look(contact, {KEY: SILENT}, 1.0, rest_s=7.0)
+    look(contact, {KEY: SILENT}, 1.0, took_s=0.5)
     contact.added([OTHER], 1.5)
     contact.seen({OTHER: replace(ASKED, public_key=OTHER)}, 1.5)
-    assert contact.look_at == 8.0
-    assert contact.due(7.9) == set()
-    assert contact.due(8.0) == {KEY, OTHER}
+    rested_at = 1.0 + REST_FACTOR * 0.5
+    assert contact.look_at == rested_at
+    assert contact.due(rested_at - 0.1) == set()
+    assert contact.due(rested_at) == {KEY, OTHER}
+
+
+@pytest.mark.parametrize(
+    ("age_s", "took_s", "rest_s"),
+    [
+        pytest.param(0.2, QUICK_LOOK_S, LOOK_EVERY_S, id="new and quick"),
+        pytest.param(0.2, LOOK_EVERY_S / REST_FACTOR / 2, LOOK_EVERY_S / 2, id="new and very quick"),
+        pytest.param(0.2, 0.06, REST_FACTOR * 0.06, id="new but slow"),
+        pytest.param(NEW_S, 0.01, REST_FACTOR * 0.01, id="no longer new"),
+    ],
+)
+def test_quick_looks_at_a_new_peer_do_not_make_the_next_one_wait(age_s: float, took_s: float, rest_s: float) -> None:
+    """A busy machine takes 30 ms for a look; twenty times that is longer than the wait before a kick."""
+    contact = watched()
+    look(contact, {KEY: SILENT}, age_s, took_s=took_s)
+    contact.added([OTHER], age_s - LOOK_EVERY_S)  # it could be looked at now
+    assert contact.look_at == pytest.approx(age_s + rest_s)
 
 
 def test_a_kick_does_not_wait_for_the_rest() -> None:
     """Or it would coincide with that of the other side."""
     contact = watched()
-    look(contact, {KEY: ASKED}, 0.1, rest_s=7.0)
-    assert contact.look_at == 0.1 + LOWER_KEY_WAIT_S
+    look(contact, {KEY: ASKED}, 0.1, took_s=0.5)
+    assert contact.look_at == 0.1 + LOWER_KEY_WAIT_S < 0.1 + REST_FACTOR * 0.5
     assert look(contact, {KEY: ASKED}, contact.look_at) == [KEY]
 
 
 def test_only_due_peers_are_looked_at() -> None:
-    contact = watched()
+    contact = watched(HIGHEST)
     look(contact, {KEY: ASKED}, 0.1)
     contact.added([OTHER], 0.2)
     assert contact.due(0.35) == {OTHER}
     assert look(contact, {OTHER: replace(SILENT, public_key=OTHER)}, 0.35) == []
     contact.removed(OTHER)
-    assert contact.due(0.1 + LOWER_KEY_WAIT_S) == {KEY}
+    assert contact.due(0.1 + HIGHER_KEY_WAIT_S) == {KEY}
 
 
 def test_an_idle_new_peer_is_looked_at_ever_more_rarely() -> None:

@@ -19,8 +19,8 @@ A = public_key_of(1)
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_contact, "LOOK_EVERY_S", 0.01)
-    monkeypatch.setattr(first_contact, "LOWER_KEY_WAIT_S", 0.05)
+    monkeypatch.setattr(first_contact, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(first_contact, "LOWER_KEY_WAIT_S", 0.02)  # so the second look is the one that kicks
 
 
 async def test_a_kicked_peer_is_as_before_but_new_to_wireguard() -> None:
