@@ -36,6 +36,7 @@ from ikto_core.values.counters import (
     FollowerCounters,
     LeaseCounters,
     ObserverCounters,
+    ProofCounters,
     ReconcileCounters,
     SnapshotCounters,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "ObserverView",
     "PeerView",
     "PeersView",
+    "ProofCounters",
     "QuarantinedView",
     "ReconcileCounters",
     "RecordView",

@@ -22,7 +22,6 @@ from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import first_cause
 from ikto_core.lab.memory_bucket import MemoryBucket
-from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, encode_record, record_key
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.values.addressing import Endpoint
@@ -56,7 +55,6 @@ def controller(  # noqa: PLR0917 - the parts of an agent, put together for tests
     return ClaimController(
         node,
         signer=RecordSigner(private_key, node.bucket, saved_claim, random),
-        proofs=ProofIndex(node.bucket),
         desired_state=DesiredState(node, private_key, reconciler, on_change, event_hub),
         saved_claim=saved_claim,
         candidates=AddressCandidates(node, saved_claim, RandomStrategy(), random),
@@ -93,6 +91,7 @@ class Node:
             self._count_request,
             self.event_hub,
         )
+        self.desired_state = self.controller._desired_state
         self.controller.advertise(("192.0.2.1",))
 
     def _count_request(self) -> None:

@@ -32,6 +32,11 @@ COUNTERS = {
     "ikto_lease_renewals": "Renewals of the own record's lease.",
     "ikto_lease_failures": "Renewals of the own record's lease that failed.",
     "ikto_lease_records_removed": "Records of other nodes removed because their lease expired.",
+    "ikto_proof_verified": "Signatures of records that were verified.",
+    "ikto_proof_wrong": "Signatures of records that were wrong.",
+    "ikto_proof_replays": "Proved records that were older than one seen before.",
+    "ikto_proof_overwrites": "Writes over a proved record without the proof of its owner.",
+    "ikto_proof_alarms": "Writes of others over the own record, or in the name of this node.",
 }
 """Help texts of the counters. A name is `ikto_<group>_<member>` of CountersView."""
 
@@ -85,6 +90,7 @@ def _gauges(status: StatusView) -> Iterable[Metric]:
     gauge = GaugeMetricFamily
     yield gauge("ikto_nats_connected", "1 while the agent has a session with NATS.", status.nats.connected)
     yield gauge("ikto_peers", "Accepted peers.", status.accepted)
+    yield gauge("ikto_unproved_peers", "Accepted peers of whom a record has no proof.", status.unproved)
     yield gauge("ikto_quarantined_records", "Records that are not accepted.", len(status.quarantined))
     yield gauge("ikto_pending_removals", "Peers whose removal waits to be applied.", len(status.pending_removals))
     yield gauge("ikto_bucket_revision", "The latest known revision of the bucket.", status.bucket_revision)

@@ -90,7 +90,13 @@ def peer_view(peer: MeshPeer, on_device: Mapping[PublicKey, PeerState] | None) -
         on_device=None if on_device is None else state is not None,
         endpoint=str(state.endpoint) if state and state.endpoint else None,
         last_handshake=state.last_handshake if state else None,
+        proved=is_proved(peer),
     )
+
+
+def is_proved(peer: MeshPeer) -> bool:
+    """Return whether the owner of a peer's key has signed all its records."""
+    return all(accepted.proved for accepted in peer.records)
 
 
 def unreachable_views(

@@ -13,6 +13,7 @@ from ikto_core.values.counters import (
     FollowerCounters,
     LeaseCounters,
     ObserverCounters,
+    ProofCounters,
     ReconcileCounters,
     SnapshotCounters,
 )
@@ -137,6 +138,7 @@ class CountersView(msgspec.Struct, frozen=True, kw_only=True):
     connection: ConnectionCounters
     snapshot: SnapshotCounters
     lease: LeaseCounters = msgspec.field(default_factory=LeaseCounters)
+    proof: ProofCounters = msgspec.field(default_factory=ProofCounters)
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +158,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     revision: int | None  # the bucket's revision that the device shows; null: none yet
     bucket_revision: int  # the latest known revision of the bucket; 0: none
     accepted: int  # the number of accepted peers (not records)
+    unproved: int = 0  # the number of accepted peers of whom a record has no proof
     quarantined: tuple[QuarantinedView, ...]  # by key
     pending_removals: tuple[str, ...]  # public keys of the peers whose removal waits to be applied
     unreachable_endpoints: tuple[UnreachableView, ...] = ()  # peers of whom no endpoint is usable, by public key
@@ -179,6 +182,7 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     on_device: bool | None  # null: the device can't be read
     endpoint: str | None  # the one in use; null: not known
     last_handshake: float | None  # seconds since the epoch; null: never
+    proved: bool = False  # the owner of the public key has signed all its records
 
 
 class PeersView(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ def local_node(config: Config) -> LocalNode:
         fwmark=config.fwmark,
         mtu=config.device_mtu,
         keep_foreign_peers=config.keep_foreign_peers,
+        require_proof=config.record_trust == "proved",
     )
 
 

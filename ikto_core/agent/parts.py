@@ -24,7 +24,7 @@ from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError
 from ikto_core.lease.renewer import LeaseRenewer
-from ikto_core.mesh.proofs import ProofIndex
+from ikto_core.mesh.pins import HOLD_S
 from ikto_core.observers.event_diff import mesh_ready
 from ikto_core.store.connection import Connection
 from ikto_core.underlay.handshake_probe import Prober
@@ -49,6 +49,14 @@ class AgentParts:
         self.snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
         self._state_file = StateFile(config.state_path())
         self.saved_claim = SavedClaim(self.node, private_key.public(), self._state_file)
+        self.desired_state = DesiredState(
+            self.node,
+            private_key,
+            self.reconciler,
+            self.snapshot_writer.request_write,
+            options.event_hub,
+            hold_deleted_s=0 if config.removal_limit == 100 else HOLD_S,
+        )
         self.controller = self._make_controller(private_key)
         self.rotation = KeyRotation(options.key_path, self.controller, self.reconciler, self.saved_claim)
         self.leases = LeaseRenewer(self.node.lease_s, lambda: self.controller.record, self.controller.follower, random)
@@ -67,12 +75,10 @@ class AgentParts:
 
     def _make_controller(self, private_key: PrivateKey) -> ClaimController:
         options, node, saved_claim = self._options, self.node, self.saved_claim
-        request_write = self.snapshot_writer.request_write
         return ClaimController(
             node,
             signer=RecordSigner(private_key, node.bucket, saved_claim, options.random),
-            proofs=ProofIndex(node.bucket),
-            desired_state=DesiredState(node, private_key, self.reconciler, request_write, options.event_hub),
+            desired_state=self.desired_state,
             saved_claim=saved_claim,
             candidates=AddressCandidates(node, saved_claim, options.ipam.make(), options.random),
             random=options.random,
@@ -84,6 +90,7 @@ class AgentParts:
             self.node,
             backend_name=self._options.backend.name,
             controller=self.controller,
+            desired_state=self.desired_state,
             reconciler=self.reconciler,
             connection=self.connection,
             backend=backend,

@@ -1,13 +1,14 @@
 """The agent's own state as the views of its admin interface. Reads the device; does no other I/O."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
 from ikto_core import __version__
 from ikto_core.admin.showing import (
     device_view,
+    is_proved,
     lease_view,
     observer_views,
     peer_view,
@@ -29,6 +30,7 @@ from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
 from ikto_core.agent.systemd import ServiceState, status_text
 from ikto_core.claim.controller import ClaimController
+from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.local_node import LocalNode
 from ikto_core.device.bounded_backend import BoundedBackend
 from ikto_core.device.model import DeviceState, PeerState
@@ -55,6 +57,7 @@ class Report:
         *,
         backend_name: str,
         controller: ClaimController,
+        desired_state: DesiredState,
         reconciler: Reconciler,
         connection: Connection,
         backend: BoundedBackend,
@@ -67,6 +70,7 @@ class Report:
         self._node = node
         self._backend_name = backend_name
         self._controller = controller
+        self._desired_state = desired_state
         self._reconciler = reconciler
         self._connection = connection
         self._backend = backend
@@ -125,8 +129,9 @@ class Report:
             revision=self._reconciler.shown_revision,
             bucket_revision=self._controller.follower.bucket_revision,
             accepted=len(view.peers),
+            unproved=sum(not is_proved(peer) for peer in view.peers.values()),
             quarantined=tuple(quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
-            pending_removals=tuple(key.text for key in sorted(self._reconciler.pending_removals)),
+            pending_removals=tuple(key.text for key in sorted(self._pending_removals())),
             unreachable_endpoints=unreachable_views(self._reconciler.without_endpoint, view.peers, device),
             mesh_settings_conflict=self._controller.mesh_settings.conflict or None,
             device=device_view(device, view.on_device, self._reconciler.stalled) if device else None,
@@ -160,7 +165,7 @@ class Report:
 
     def release_removals(self) -> int:
         """Apply all pending removals soon; return how many there are."""
-        return self._reconciler.release_removals()
+        return self._desired_state.release_pins() + self._reconciler.release_removals()
 
     def resync(self) -> None:
         """Read the whole bucket and the whole device again soon."""
@@ -171,6 +176,10 @@ class Report:
         """Begin a key rotation, unless one is under way; return its state. Raises as `KeyRotation.begin`."""
         next_key = self._rotation.begin()
         return rotation_view(self._rotation) or RotationView(next_public_key=next_key.text, due_at=None)
+
+    def _pending_removals(self) -> Set[PublicKey]:
+        """Return the peers to be removed: those that the limit holds, and those whose deleted record counts on."""
+        return self._reconciler.pending_removals | self._desired_state.held_peers()
 
     async def _read(self) -> tuple[DeviceState | None, BackendError | None]:
         """Return the device, and why it can't be read."""
@@ -224,4 +233,5 @@ class Report:
             connection=msgspec.structs.replace(self._connection.stats),
             snapshot=msgspec.structs.replace(self._snapshot_writer.stats),
             lease=msgspec.structs.replace(self._leases.stats),
+            proof=msgspec.structs.replace(self._desired_state.proofs.stats),
         )

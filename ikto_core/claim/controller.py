@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from random import Random
 
 import structlog
@@ -18,9 +19,9 @@ from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.claim.self_record import SelfRecord
 from ikto_core.claim.settings_guard import SettingsGuard
 from ikto_core.claim.signing import RecordSigner
+from ikto_core.claim.verifying import verify
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.errors import AddressInUseError
-from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.store.follower import Follower
@@ -41,7 +42,6 @@ class ClaimController:
         node: LocalNode,
         *,
         signer: RecordSigner,
-        proofs: ProofIndex,
         desired_state: DesiredState,
         saved_claim: SavedClaim,
         candidates: AddressCandidates,
@@ -49,7 +49,7 @@ class ClaimController:
         on_claim_change: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.recheck = Recheck()
-        self.follower = Follower(self._bucket_changed, random)
+        self.follower = Follower(self._bucket_changed, random, partial(verify, desired_state.proofs))
         self.mesh_settings = SettingsGuard(node.settings, node.bucket)
         self.next_key_announced = asyncio.Event()  # the record in the bucket announces the next key
         self.signer = signer
@@ -61,7 +61,7 @@ class ClaimController:
         self._candidates = candidates
         self._random = random
         self._listening = Listening()
-        self._claimant = Claimant(lambda: self.identity, lambda: f"{random.getrandbits(64):016x}", signer.value, proofs)
+        self._claimant = Claimant(lambda: self.identity, signer.draw_nonce, signer.value, desired_state.proofs)
         self._claim_state = ClaimState(on_claim_change)
         desired_state.set_own_keys(saved_claim.other_keys)
 
@@ -227,7 +227,7 @@ class ClaimController:
 
     def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
         """Apply changes of the bucket: to the view first, then to the device, then check this node's record."""
-        self._desired_state.update(changes, self.follower.revision)
+        self._desired_state.update(changes, self.follower.revision, self.follower.histories)
         self.mesh_settings.look(changes)
         action, entry = self._check_self_record(), changes.get(self.record.key) if self.record else None
         if action is ClaimAction.IN_USE and entry and self._claim_state.is_older_than(entry, self.follower.stream):

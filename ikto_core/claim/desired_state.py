@@ -1,6 +1,9 @@
 """What the device should show: the mesh as seen from this node's subnet, from the bucket or from the snapshot."""
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping, Set
+from typing import Any, NoReturn
 
 import msgspec
 import structlog
@@ -10,11 +13,15 @@ from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import Claim
 from ikto_core.errors import BackendError
-from ikto_core.mesh.view import Entry, MeshView
+from ikto_core.mesh.pins import HOLD_S, Pin, Pins
+from ikto_core.mesh.proofs import ProofIndex
+from ikto_core.mesh.view import Entry, MeshView, Ruling
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.store.follower import Follower
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PrivateKey, PublicKey
+
+EXPIRE_EVERY_S = 15.0
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +35,8 @@ class DesiredState:
         reconciler: Drives the device; it does nothing before it has a target.
         on_change: Called when the accepted mesh may have changed.
         event_hub: Receives every change for observers.
+        hold_deleted_s: How long a proved record counts on after it was deleted.
+        clock: Seconds; never goes back.
 
     """
 
@@ -38,14 +47,22 @@ class DesiredState:
         reconciler: Reconciler,
         on_change: Callable[[], None],
         event_hub: EventHub | None = None,
+        *,
+        hold_deleted_s: float = HOLD_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.view = MeshView(node.rules(private_key.public()))
+        self.proofs = ProofIndex(node.bucket)
+        self.pins = Pins(self.proofs, lambda: self.view.rules, hold_deleted_s=hold_deleted_s)
         self.is_snapshot = False  # the view is the snapshot: the bucket has not been read since the start
         self._node = node
         self._private_key = private_key
         self._reconciler = reconciler
         self._on_change = on_change
         self._event_hub = event_hub or EventHub()
+        self._clock = clock
+        self._revision = 0  # of the bucket, as shown
+        self._histories = 0
 
     @property
     def subnet(self) -> Prefix | None:
@@ -59,7 +76,7 @@ class DesiredState:
     def from_snapshot(self, snapshot: MeshSnapshot | None, address: str) -> None:
         """Show the snapshot (None: an empty mesh) from this node's address, until `from_bucket` is called."""
         self.is_snapshot = True
-        self._build_view(snapshot.entries if snapshot else {}, address)
+        self._build_view(self._restore(snapshot) if snapshot else {}, address)
         if snapshot:  # without one nothing is known of the mesh
             self._event_hub.set_view(self.view)
             log.info("restored peers from the snapshot", peers=len(self.view.peers), revision=snapshot.revision)
@@ -68,7 +85,8 @@ class DesiredState:
     def from_bucket(self, table: Mapping[str, Entry], revision: int, address: str | None) -> None:
         """Show the bucket as of this revision; `address` None: this node has none, and the device gets none."""
         self.is_snapshot = False
-        self._build_view(table, address)
+        self._revision = revision
+        self._build_view(self.pins.replace(table, self._clock()), address)
         self._event_hub.set_view(self.view)
         self._set_target(address, revision)
         self._on_change()
@@ -82,15 +100,38 @@ class DesiredState:
                 raise
             await self._reconciler.in_sync.wait()  # the reconciler retries, and reports it
 
-    def update(self, changes: Mapping[str, Entry], revision: int) -> None:
-        """Apply changes of the bucket; while the snapshot is shown, they are left to `from_bucket`."""
+    def update(self, changes: Mapping[str, Entry], revision: int, histories: int = 0) -> None:
+        """Apply changes of the bucket up to a revision; while the snapshot is shown, they are left to `from_bucket`.
+
+        `histories` is how often the bucket turned out to have another history than before.
+        """
+        rewritten, self._histories = histories != self._histories, histories
         if self.is_snapshot:
             return
-        touched = self.view.update(changes)
-        self._reconciler.mark_changed(touched, revision)
-        self._event_hub.mark_changed(touched, (*changes, *self.view.noncanonical))
-        if touched:
-            self._on_change()
+        self._revision = revision
+        rulings = self.pins.update(changes, self._clock())
+        self._apply(rulings | self.pins.accept_history(self._clock()) if rewritten else rulings)
+
+    async def expire_pins(self) -> NoReturn:
+        """Call `expire` regularly, until cancelled. Run it while the bucket is followed."""
+        while True:
+            await asyncio.sleep(EXPIRE_EVERY_S)
+            self.expire()
+
+    def expire(self) -> None:
+        """End the pins whose owner has been gone for long enough; do nothing while the snapshot is shown."""
+        if not self.is_snapshot:
+            self._apply(self.pins.expire(self._clock()))
+
+    def release_pins(self) -> int:
+        """Have deleted records count no longer; return how many there are."""
+        deleted = len(self.pins.deleted())
+        self._apply(self.pins.release(self._clock()))
+        return deleted
+
+    def held_peers(self) -> frozenset[PublicKey]:
+        """Return the peers whose record was deleted and counts on."""
+        return frozenset(self.pins.pins[key].proof.public_key for key in self.pins.deleted())
 
     def snapshot(self, claim: Claim | None, bucket: Follower, now: float) -> MeshSnapshot | None:
         """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
@@ -101,10 +142,34 @@ class DesiredState:
             stream=bucket.stream,
             revision=bucket.revision,
             saved_at=now,
-            entries={key: bucket.table[key] for key in self.view.accepted},
+            entries={key: self.pins.entry(key) for key in self.view.accepted},
+            **self._pins_to_save(),
         )
 
-    def _build_view(self, entries: Mapping[str, Entry], address: str | None) -> None:
+    def _pins_to_save(self) -> dict[str, Any]:
+        """Return the members of a snapshot that are about pins."""
+        pins, accepted, now = self.pins.pins, self.view.accepted, self._clock()
+        gone = {key: now - pin.gone_since for key, pin in pins.items() if pin.gone_since is not None}
+        others = {key: pin.entry for key, pin in pins.items() if key not in accepted}
+        return {"proved": tuple(sorted(pins)), "other_pins": others, "gone_s": gone}
+
+    def _restore(self, snapshot: MeshSnapshot) -> dict[str, Ruling]:
+        """Begin with the records and the pins of a snapshot, whose proofs were verified before it was saved."""
+        entries, now = {**snapshot.entries, **snapshot.other_pins}, self._clock()
+        proofs = {key: self.proofs.trust(key, entries[key].value or b"").proof for key in snapshot.proved}
+        self.pins.replace(snapshot.entries, now)
+        since = {key: now - gone_s for key, gone_s in snapshot.gone_s.items()}
+        self.pins.restore({key: Pin(entries[key], p, since.get(key)) for key, p in proofs.items() if p})
+        return self.pins.replace(snapshot.entries, now)
+
+    def _apply(self, rulings: Mapping[str, Ruling]) -> None:
+        touched = self.view.update(rulings)
+        self._reconciler.mark_changed(touched, self._revision)
+        self._event_hub.mark_changed(touched, (*rulings, *self.view.noncanonical))
+        if touched:
+            self._on_change()
+
+    def _build_view(self, entries: Mapping[str, Ruling], address: str | None) -> None:
         subnet = self._node.subnet_of(address) if address else None
         self.view = MeshView(msgspec.structs.replace(self.view.rules, own_subnet=subnet))
         self.view.update(entries)

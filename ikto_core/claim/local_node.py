@@ -33,6 +33,7 @@ class LocalNode(msgspec.Struct, frozen=True, kw_only=True):
     fwmark: int = 0  # 0: off
     mtu: int | None = None  # bytes; None: found at run time
     keep_foreign_peers: bool = False
+    require_proof: bool = False  # accept only records with a proof
 
     @property
     def settings(self) -> MeshSettings:
@@ -41,7 +42,12 @@ class LocalNode(msgspec.Struct, frozen=True, kw_only=True):
 
     def rules(self, public_key: PublicKey) -> MeshRules:
         """Return the rules that records are judged by while this node has no subnet."""
-        return MeshRules(cidr=self.mesh, subnet_prefix=self.subnet_prefix, own_key=public_key)
+        return MeshRules(
+            cidr=self.mesh,
+            subnet_prefix=self.subnet_prefix,
+            own_key=public_key,
+            require_proof=self.require_proof,
+        )
 
     def subnet_of(self, address: str) -> Prefix:
         """Return the canonical subnet around a private address."""

@@ -44,6 +44,10 @@ class RecordSigner:
         """Sign records that name this key, too: the next one of a rotation."""
         self._keys[private_key.public()] = private_key
 
+    def draw_nonce(self) -> str:
+        """Return a new random text for the nonce of a record."""
+        return f"{self._random.getrandbits(64):016x}"
+
     def value(self, record: PeerRecord, after: int = 0) -> bytes:
         """Return the value to write for a record of this node; its serial is greater than `after`, and saved."""
         serial = self._saved_claim.next_serial(max(after + 1, self._clock_ms()))

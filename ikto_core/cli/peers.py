@@ -11,7 +11,7 @@ from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.tables import Row, Section, line, show
 from ikto_core.client import AdminClient
 
-_HEADER = ("peer", "allowed IPs", "endpoint", "handshake", "public key")
+_HEADER = ("peer", "allowed IPs", "endpoint", "handshake", "proved", "public key")
 _NO_HANDSHAKE = {None: "the device can't be read", False: "not on the device"}
 
 
@@ -48,4 +48,6 @@ def section(view: PeersView, now: float) -> Section:
 def _line(peer: PeerView, now: float) -> Row:
     handshake = age(peer.last_handshake, now) if peer.on_device else _NO_HANDSHAKE[peer.on_device]
     endpoint = peer.endpoint or next(iter(peer.endpoints), "none")
-    return line(peer.name, ", ".join(peer.allowed_ips), endpoint, handshake, peer.public_key)
+    return line(
+        peer.name, ", ".join(peer.allowed_ips), endpoint, handshake, "yes" if peer.proved else "no", peer.public_key
+    )

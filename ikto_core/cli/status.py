@@ -103,7 +103,7 @@ def _lease(lease: LeaseView, counters: LeaseCounters, now: float) -> str:
 
 
 def _peers(view: StatusView) -> str:
-    parts = [f"{view.accepted} accepted"]
+    parts = [f"{view.accepted} accepted" + (f" ({view.unproved} without a proof)" if view.unproved else "")]
     if view.device:
         parts.append(f"{len(view.device.peers)} on the device")
         if stalled := sum(peer.stalled for peer in view.device.peers):

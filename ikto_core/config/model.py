@@ -82,6 +82,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         types.Percent,
         Meta(description="Percent of the peers that may be removed per minute, at least five peers; 100: no limit."),
     ] = 30
+    record_trust: Annotated[
+        types.RecordTrust,
+        Meta(description='Which records are accepted: "any", or "proved", those signed by their own key only.'),
+    ] = "any"
     lease: Annotated[
         types.Lease,
         Meta(description='How long this node\'s record is kept without a renewal, such as "24h"; empty: forever.'),

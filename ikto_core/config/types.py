@@ -158,6 +158,9 @@ PrefixLength = Annotated[
 ]
 Seconds = Annotated[int, Meta(ge=0, le=65535), Info("a number of seconds", "0 (off) to 65535")]
 Percent = Annotated[int, Meta(ge=0, le=100), Info("a percentage", "0 to 100")]
+RecordTrust = Annotated[
+    Literal["any", "proved"], Info("a way to trust records", '"any", or "proved" for records with a proof only')
+]
 Lease = Annotated[
     str,
     Meta(pattern=r"^([0-9]{1,7}[smhd])?\Z"),

@@ -16,7 +16,9 @@ from ikto_core.disk.state_file import Claim, set_aside
 from ikto_core.mesh.view import Entry
 from ikto_core.values.keys import PublicKey
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Version 1 has no pins."""
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +30,10 @@ class MeshSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     stream: str  # when the bucket's stream was created, as the leader reports it
     revision: int  # of the bucket
     saved_at: float  # seconds since the epoch
-    entries: Mapping[str, Entry]  # by KV key, each as in the bucket
+    entries: Mapping[str, Entry]  # the accepted records by KV key, each as in the bucket
+    proved: tuple[str, ...] = ()  # KV keys of the pins, sorted; their proofs were verified
+    other_pins: Mapping[str, Entry] = {}  # the pinned records that are not accepted, by KV key
+    gone_s: Mapping[str, float] = {}  # for how long the bucket has lacked pinned records, in seconds, by KV key
     mtu: int | None = None  # of the device, in bytes, as the path to the peers allows it; None: not known
     sessions: tuple[str, ...] = ()  # public keys of peers that had a session lately, sorted
 
@@ -36,7 +41,11 @@ class MeshSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether both snapshots configure the same device; revision, time and sessions don't count."""
         if other is None or self.mtu != other.mtu:
             return False
-        return self.claim == other.claim and self.entries == other.entries
+        same_pins = (self.proved, self.other_pins, self.gone_s.keys()) == (
+            *(other.proved, other.other_pins),
+            other.gone_s.keys(),
+        )
+        return self.claim == other.claim and self.entries == other.entries and same_pins
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -82,12 +91,14 @@ def _decode(content: bytes) -> MeshSnapshot:
     """Decode a file. Raises ValueError or RecursionError if it is damaged or of another version."""
     first, _, body = content.partition(b"\n")
     header = msgspec.json.decode(first, type=_Header)
-    if header.version != VERSION:
-        raise ValueError(f"version {header.version} is not {VERSION}")
+    if header.version not in READABLE:
+        raise ValueError(f"version {header.version} is not {' or '.join(map(str, READABLE))}")
     if header.sha256 != hashlib.sha256(body).hexdigest():
         raise ValueError("the checksum does not match")
     snapshot = msgspec.json.decode(body, type=MeshSnapshot)
     snapshot.claim.check()
     for text in snapshot.sessions:
         PublicKey.parse(text)
+    if not snapshot.entries.keys() | snapshot.other_pins.keys() >= {*snapshot.proved, *snapshot.gone_s}:
+        raise ValueError("a pin has no record")
     return snapshot

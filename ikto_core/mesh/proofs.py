@@ -1,7 +1,7 @@
 """Proofs: signatures by which a record shows that the owner of its public key wrote it.
 
 A proof is the last member of a record's value, `,"proof":"BASE64"}`. It signs the bucket's name, the KV key and all
-bytes of the value before it (decision 17). Ikto 0.3.0 ignores it. A succession is the signature of a former key over
+bytes of the value before it (decision 18). Ikto 0.3.0 ignores it. A succession is the signature of a former key over
 the key that follows it, for nodes that have missed the announcement of that key.
 """
 
@@ -20,6 +20,7 @@ from ikto_core.mesh.records import (
     decode_record,
     encode_record,
 )
+from ikto_core.values.counters import ProofCounters
 from ikto_core.values.keys import PrivateKey, PublicKey
 from ikto_core.values.signatures import SIGNATURE_BYTES, sign, verify
 
@@ -149,7 +150,7 @@ class ProofIndex:
 
     def __init__(self, bucket: str) -> None:
         self.bucket = bucket
-        self.verified = 0  # signatures that were verified
+        self.stats = ProofCounters()
         self._known: dict[str, tuple[bytes, Verdict]] = {}  # of values that have a proof, by KV key
 
     def verdict(self, key: str, value: bytes) -> Verdict:
@@ -167,7 +168,7 @@ class ProofIndex:
         return [
             (key, value)
             for key, value in values
-            if value and has_proof(value) and self._known.get(key, (b"",))[0] != value
+            if value and self._known.get(key, (b"",))[0] != value and has_proof(value)
         ]
 
     def judge_all(self, values: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes, Verdict]]:
@@ -178,7 +179,8 @@ class ProofIndex:
         """Remember verdicts."""
         for key, value, verdict in verdicts:
             self._known[key] = (value, verdict)
-            self.verified += 1
+            self.stats.verified += 1
+            self.stats.wrong += bool(verdict.fault)
 
     def trust(self, key: str, value: bytes) -> Verdict:
         """Return what a value proves that an earlier run of this node has verified."""

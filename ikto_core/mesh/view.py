@@ -1,7 +1,8 @@
 """The view of the mesh: which records of the bucket are accepted, the peers that they form, and why others are not.
 
 A pure, incremental fold. Every node accepts the same records, in whatever order it sees them: first the records in
-canonical form (the network address with the prefix length of the mesh), then the others in the order of their KV keys.
+canonical form (the network address with the prefix length of the mesh), then the others, those with a proof first, in
+the order of their KV keys. What counts under a KV key, if not what the bucket has there, is decided in mesh/pins.py.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Set
@@ -34,6 +35,7 @@ class MeshRules(msgspec.Struct, frozen=True, kw_only=True):
     own_key: PublicKey
     other_own_keys: Set[PublicKey] = frozenset()  # this installation's former keys and its next key
     own_subnet: Prefix | None = None  # None: none claimed yet
+    require_proof: bool = False  # only records with a proof are accepted
 
     def is_own(self, key: PublicKey) -> bool:
         """Whether a public key belongs to this installation."""
@@ -48,6 +50,7 @@ class AcceptedRecord(msgspec.Struct, frozen=True):
     record: PeerRecord
     subnet: Prefix
     canonical: bool  # the network address with the prefix length of the mesh
+    proved: bool = False  # the owner of its public key has signed it
 
 
 class MeshPeer(msgspec.Struct, frozen=True):
@@ -86,6 +89,14 @@ class QuarantinedRecord(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Ruling(msgspec.Struct, frozen=True):
+    """What counts under one KV key."""
+
+    entry: Entry  # the bucket's, or an earlier one that was pinned; without a value: no record counts
+    proved: bool = False  # the owner of its public key has signed it
+    refused: QuarantinedRecord | None = None  # what the bucket has instead
+
+
 class MeshView:
     """The accepted peers and quarantined records of a bucket, updated key by key."""
 
@@ -96,6 +107,7 @@ class MeshView:
         self.quarantined: dict[str, QuarantinedRecord] = {}
         self.own_records: dict[str, AcceptedRecord] = {}  # records with one of this installation's keys
         self._accepted: dict[str, AcceptedRecord] = {}
+        self._refused: dict[str, QuarantinedRecord] = {}
         self._noncanonical: dict[str, AcceptedRecord] = {}  # valid but not canonical, accepted or quarantined
         self._records_of: dict[PublicKey, dict[str, AcceptedRecord]] = {}
         self._announcing: dict[PublicKey, dict[str, AcceptedRecord]] = {}  # by next public key
@@ -103,20 +115,22 @@ class MeshView:
         if rules.own_subnet:
             self._subnet_owners.add(rules.own_subnet, LOCAL_NODE)
 
-    def update(self, changes: Mapping[str, Entry]) -> set[PublicKey]:
-        """Apply changes of the bucket; return the keys of `on_device` that are new, changed or gone.
+    def update(self, changes: Mapping[str, Entry | Ruling]) -> set[PublicKey]:
+        """Apply what counts now under some KV keys; return the keys of `on_device` that are new, changed or gone.
 
         A canonical record costs O(log n), because it can't overlap another canonical one. Noncanonical records are few
         (0.3.0 accepts any form); all of them are decided again at every change.
         """
-        changes = {key: entry for key, entry in changes.items() if self._concerns_peers(key, entry)}
-        undecided = changes.keys() | self._noncanonical.keys()
+        rulings = {key: change if isinstance(change, Ruling) else Ruling(change) for key, change in changes.items()}
+        rulings = {key: ruling for key, ruling in rulings.items() if self._concerns_peers(key, ruling.entry)}
+        undecided = rulings.keys() | self._noncanonical.keys()
         before = {key: self._evict(key) for key in undecided}
-        valid = [decoded for key, entry in changes.items() if (decoded := self._decode(key, entry))]
-        valid += [accepted for key, accepted in self._noncanonical.items() if key not in changes]
+        valid = [decoded for key, ruling in rulings.items() if (decoded := self._decode(key, ruling))]
+        valid += [accepted for key, accepted in self._noncanonical.items() if key not in rulings]
         self._noncanonical |= {accepted.key: accepted for accepted in valid if not accepted.canonical}
-        for accepted in sorted(valid, key=lambda a: (not a.canonical, a.key)):
+        for accepted in sorted(valid, key=lambda a: (not a.canonical, not a.proved, a.key)):
             self._accept(accepted)
+        self.quarantined |= {key: self._refused[key] for key in undecided if key in self._refused}
         return self._refresh(before)
 
     def noncanonical_overlap(self, subnet: Prefix) -> AcceptedRecord | None:
@@ -147,9 +161,13 @@ class MeshView:
         """Return whether an entry is a peer's record, or may be one, or was quarantined as such."""
         return key.startswith(PEER_KEYS) or bool(entry.unreadable) or key in self.quarantined
 
-    def _decode(self, key: str, entry: Entry) -> AcceptedRecord | None:
+    def _decode(self, key: str, ruling: Ruling) -> AcceptedRecord | None:
         """Return the record if it is valid by itself; an invalid record is quarantined."""
+        entry = ruling.entry
         self._noncanonical.pop(key, None)
+        self._refused.pop(key, None)
+        if ruling.refused:
+            self._refused[key] = ruling.refused
         if entry.value is None:
             return None
         try:
@@ -163,7 +181,7 @@ class MeshView:
             self.quarantined[key] = QuarantinedRecord(key, entry.revision, str(error))
             return None
         canonical = subnet.length == self.rules.subnet_prefix and str(subnet) == record.allowed_ip
-        return AcceptedRecord(key, entry.revision, record, subnet, canonical)
+        return AcceptedRecord(key, entry.revision, record, subnet, canonical, ruling.proved)
 
     def _accept(self, accepted: AcceptedRecord) -> None:
         """Accept a valid record unless its subnet overlaps one that was accepted before; then quarantine it."""
@@ -221,18 +239,13 @@ class MeshView:
         before = self.on_device.get(public_key)
         peer = _build_peer(public_key, self._records_of.get(public_key))
         on_device = peer or _build_peer(public_key, self._announcing.get(public_key))
-        _set_or_remove(self.peers, public_key, peer)
-        _set_or_remove(self.on_device, public_key, on_device)
+        for peers, shown in ((self.peers, peer), (self.on_device, on_device)):
+            peers.pop(public_key, None)
+            if shown:
+                peers[public_key] = shown
         return on_device != before
 
 
 def _build_peer(public_key: PublicKey, records: Mapping[str, AcceptedRecord] | None) -> MeshPeer | None:
     latest_first = sorted(records.values(), key=lambda a: a.revision, reverse=True) if records else ()
     return MeshPeer(public_key, tuple(latest_first)) if latest_first else None
-
-
-def _set_or_remove(peers: dict[PublicKey, MeshPeer], public_key: PublicKey, peer: MeshPeer | None) -> None:
-    if peer:
-        peers[public_key] = peer
-    else:
-        peers.pop(public_key, None)

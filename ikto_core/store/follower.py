@@ -8,7 +8,7 @@ that lags; remove a missing key only after a completed walk of the whole bucket.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from random import Random
 
@@ -17,7 +17,7 @@ import structlog
 from ikto_core.errors import NatsError
 from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import BucketInfo, BucketReader, Message
-from ikto_core.store.walk import walk
+from ikto_core.store.walk import StaleReadError, all_present, walk
 from ikto_core.values.counters import FollowerCounters
 
 CHECK_EVERY_S = 20.0
@@ -40,26 +40,31 @@ RETRIES = 3
 log = structlog.get_logger(__name__)
 
 
-class StaleReadError(NatsError):
-    """The messages read are incomplete: a lagging replica answered, or the stream was replaced meanwhile."""
-
-
 class Follower:
     """Keeps `table` equal to the bucket.
 
     Args:
         on_change: Called with the changed entries by key, after `table` is updated. Must not raise or block.
         random: Jitter.
+        prepare: Awaited with the messages of a walk before they are reported, for work that takes long.
 
     """
 
-    def __init__(self, on_change: Callable[[Mapping[str, Entry]], object], random: Random) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[Mapping[str, Entry]], object],
+        random: Random,
+        prepare: Callable[[Mapping[str, Message]], Awaitable[None]] | None = None,
+    ) -> None:
         self.table: dict[str, Entry] = {}  # deletion markers included
         self.revision = 0  # the table shows the bucket at this revision
         self.bucket_revision = 0  # the latest revision known to exist
         self.synced = asyncio.Event()  # set while the table is complete, checked over the present session
+        self.histories = 0  # how often the bucket turned out to have another history than the table
+        self.exact = False  # whether the changes that are being reported are all writes since the last report
         self.stats = FollowerCounters()
         self._on_change = on_change
+        self._prepare = prepare
         self._random = random
         self._wake = asyncio.Event()
         self._live = False  # whether pushes may be applied
@@ -164,6 +169,8 @@ class Follower:
         if not goal.continues(info):
             raise StaleReadError("the stream was replaced while it was read")
         reached = await self._walk_to(reader, goal, reached, found)
+        gone_back = goal.last_revision < self.revision or not goal.continues(self._last_info or goal)
+        self.histories += gone_back or self._contradicts(found.values())
         self._walk_requested = False
         self._audit_at = time.monotonic() + AUDIT_EVERY_S * self._random.uniform(0.8, 1.2)
         self._last_info = goal
@@ -180,7 +187,7 @@ class Follower:
         known = {key: entry.revision for key, entry in self.table.items() if entry.revision >= start}
         found: dict[str, Message] = {}
         reached = await walk(reader, start, found)
-        if self._contradicts(found.values()) or not _all_present(known, found):
+        if self._contradicts(found.values()) or not all_present(known, found):
             if anchor and reached < anchor.revision and await reader.first_from(anchor.revision) == anchor:
                 raise StaleReadError(f"a replica answered up to revision {reached} and lags behind the table")
             await self._full_walk(reader, info)  # the messages do not continue the known history
@@ -205,12 +212,16 @@ class Follower:
             unread = await reader.first_from(reached + 1)
             if unread and unread.revision <= goal.last_revision:
                 raise StaleReadError(f"a replica answered up to revision {reached} of {goal.last_revision}")
+        if self._prepare:
+            await self._prepare(found)
         return reached
 
     def _apply(self, messages: Iterable[Message]) -> None:
         """Advance the table by messages that follow its revision, in ascending order."""
         changes: dict[str, Entry] = {}
+        self.exact = True
         for message in messages:
+            self.exact &= message.revision == self.revision + 1
             changes[message.key] = self.table[message.key] = message.entry
             self.revision, self._anchor = message.revision, message
         if changes:
@@ -218,7 +229,7 @@ class Follower:
 
     def _replace(self, found: Mapping[str, Message], revision: int) -> None:
         """Replace the table by the messages of a completed walk; keys without a message are reported as deleted."""
-        before = self.table
+        before, self.exact = self.table, False
         self.table = {key: message.entry for key, message in found.items()}
         self.revision = self.bucket_revision = revision
         self._anchor = max(found.values(), key=lambda message: message.revision, default=None)
@@ -237,8 +248,3 @@ class Follower:
 def longest_check_interval_s(keys: int) -> float:
     """Return the longest pause between two checks of an agent, in seconds, in a bucket with so many keys."""
     return 1.2 * max(CHECK_EVERY_S, keys / LEADER_CHECKS_PER_S)
-
-
-def _all_present(known: Mapping[str, int], found: Mapping[str, Message]) -> bool:
-    """Return whether every known message (revision by key) still exists or was superseded by a later one."""
-    return all(key in found and found[key].revision >= revision for key, revision in known.items())

@@ -1,5 +1,7 @@
 """Reads a bucket page by page, from any revision on."""
 
+from collections.abc import Mapping
+
 from ikto_core.errors import NatsError
 from ikto_core.store.interfaces import BucketReader, Message
 
@@ -8,6 +10,10 @@ MAX_WALK_BYTES = 2**29
 
 MESSAGE_BYTES = 500
 """The memory that a message needs beside key and value, roughly."""
+
+
+class StaleReadError(NatsError):
+    """The messages read are incomplete: a lagging replica answered, or the stream was replaced meanwhile."""
 
 
 async def walk(reader: BucketReader, start: int, found: dict[str, Message]) -> int:
@@ -28,3 +34,8 @@ async def walk(reader: BucketReader, start: int, found: dict[str, Message]) -> i
             raise NatsError(f"the bucket needs more than {MAX_WALK_BYTES} bytes of memory")
         if page.complete or not page.messages:
             return reached
+
+
+def all_present(known: Mapping[str, int], found: Mapping[str, Message]) -> bool:
+    """Return whether every known message (revision by key) still exists or was superseded by a later one."""
+    return all(key in found and found[key].revision >= revision for key, revision in known.items())

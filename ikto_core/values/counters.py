@@ -54,3 +54,13 @@ class LeaseCounters(msgspec.Struct, kw_only=True):
     renewals: int = 0  # renewals of this node's own lease
     failures: int = 0  # renewals that failed
     records_removed: int = 0  # peers' records that this node removed because their lease had expired
+
+
+class ProofCounters(msgspec.Struct, kw_only=True):
+    """Counters of the proofs in records."""
+
+    verified: int = 0  # signatures that were verified
+    wrong: int = 0  # of these, the ones that were wrong
+    replays: int = 0  # proved records that were older than one seen before
+    overwrites: int = 0  # other writes over a proved record without its owner's proof
+    alarms: int = 0  # writes of others over this node's own record, or in its name

@@ -103,6 +103,7 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
             node,
             backend_name="fake",
             controller=claim_controller,
+            desired_state=claim_controller._desired_state,
             reconciler=reconciler,
             connection=connection,
             backend=backend,

@@ -120,7 +120,7 @@ async def test_several_agents_in_one_event_loop_form_a_mesh(embedder: Embedder) 
 
 
 async def test_events_are_those_of_an_observer_and_each_reader_receives_all(embedder: Embedder) -> None:
-    async with embedder.agent(1) as agent:
+    async with embedder.agent(1, removal_limit=100) as agent:
         await agent.ready()
         early: list[MeshEvent] = []
         assert await read_until(agent, MeshReady, early) == await agent.ready()

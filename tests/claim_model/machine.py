@@ -17,7 +17,6 @@ from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.state_file import SavedState, StateFile
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.ipam.contract import IpamRequest
-from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import PeerRecord, record_key
 from ikto_core.mesh.view import Entry
 from ikto_core.values.addressing import Prefix
@@ -84,7 +83,6 @@ class Machine:
         self._controller = ClaimController(
             node,
             signer=RecordSigner(key, node.bucket, saved_claim, random, lambda: 0),
-            proofs=ProofIndex(node.bucket),
             desired_state=DesiredState(node, key, self._reconciler, lambda: None),
             saved_claim=saved_claim,
             candidates=AddressCandidates(node, saved_claim, LowestFirst(), random),

@@ -48,9 +48,18 @@ async def test_the_table_has_every_peer(node: Node, path: Path, capsys: pytest.C
     assert await ikto("peers", "-s", path) == 0
     title, header, *peers = capsys.readouterr().out.splitlines()
     assert title == "Peers (10):"
-    assert header.split() == ["peer", "allowed", "IPs", "endpoint", "handshake", "public", "key"]
-    assert peers[0].split() == ["peer-2", "fd10:2::/48", "192.0.2.2:51820", "3", "h", "ago", public_key_of(2).text]
-    assert peers[1].split() == ["peer-3", "fd10:3::/48", "192.0.2.3:51820", "never", public_key_of(3).text]
+    assert header.split() == ["peer", "allowed", "IPs", "endpoint", "handshake", "proved", "public", "key"]
+    assert peers[0].split() == [
+        "peer-2",
+        "fd10:2::/48",
+        "192.0.2.2:51820",
+        "3",
+        "h",
+        "ago",
+        "no",
+        public_key_of(2).text,
+    ]
+    assert peers[1].split() == ["peer-3", "fd10:3::/48", "192.0.2.3:51820", "never", "no", public_key_of(3).text]
     assert len(peers) == 10
 
 

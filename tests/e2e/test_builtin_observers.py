@@ -56,7 +56,7 @@ def test_names_of_peers_come_and_go_and_the_rest_of_the_file_stays(mesh: Mesh, t
     path = tmp_path / "hosts"
     path.write_bytes(OWNERS)
     path.chmod(0o640)
-    first = mesh.agent(name="node-a", observers=[f"hosts={path} short .mesh.example"])
+    first = mesh.agent(name="node-a", observers=[f"hosts={path} short .mesh.example"], removal_limit=100)
     second = mesh.agent(name="node-b.example.net", private_address="fd10:b::7")
     third = mesh.agent(name="Node-C", private_address="auto")
     mesh.assert_formed()
@@ -83,7 +83,7 @@ def test_a_program_that_fails_is_told_everything_again_until_it_does_not(mesh: M
     hook.write_text(HOOK)
     told.touch()
     command = shlex.join([sys.executable, str(hook), str(told)])
-    first = mesh.agent(observers=[f"exec={command}"])
+    first = mesh.agent(observers=[f"exec={command}"], removal_limit=100)
     second = mesh.agent(name="node-b", private_address="fd10:b::7")
     mesh.assert_formed()
     eventually(lambda: "accepted node-b fd10:b::7\n" in told.read_text())

@@ -1,6 +1,7 @@
 """A mesh with no subnet left says so and lets nobody half in; who comes when one is free again gets it."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,8 @@ def tiny(mesh: Mesh) -> Mesh:
 
 
 def joining(mesh: Mesh, ipam: str) -> AgentProcess:
-    return mesh.agent(start=False, mesh_cidr=CIDR, subnet_prefix=LENGTH, private_address="auto", ipam=ipam)
+    settings: dict[str, Any] = {"mesh_cidr": CIDR, "subnet_prefix": LENGTH, "private_address": "auto"}
+    return mesh.agent(start=False, ipam=ipam, removal_limit=100, **settings)
 
 
 def subnets_of(agents: list[AgentProcess]) -> set[str]:

@@ -31,7 +31,7 @@ def with_rack(mesh: Mesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Me
 
 def test_a_node_that_lost_all_but_its_key_finds_its_subnet_by_hash(mesh: Mesh) -> None:
     """Its disk, and its record too."""
-    agent, other = (mesh.agent(private_address="auto", ipam="hash") for _ in range(2))
+    agent, other = (mesh.agent(private_address="auto", ipam="hash", removal_limit=100) for _ in range(2))
     first = mesh.assert_formed()[0].allowed_ip
     expected = next(HashStrategy().candidates(ask("fd10::/16", 48, public_key=agent.public_key)))
     assert Prefix.parse(first or "") == expected

@@ -34,9 +34,9 @@ def writes_of(agent: AgentProcess) -> int:
 
 def test_five_agents_join_restart_conflict_and_leave(mesh: Mesh) -> None:
     """The life of a mesh, from the first node to one that leaves."""
-    first, second, third = (mesh.agent() for _ in range(3))
+    first, second, third = (mesh.agent(removal_limit=100) for _ in range(3))
     mesh.assert_formed()
-    fourth, fifth = mesh.agent(private_address="auto"), mesh.agent(private_address="auto")
+    fourth, fifth = (mesh.agent(private_address="auto", removal_limit=100) for _ in range(2))
     mesh.assert_formed()
 
     intruder = mesh.agent(private_address="fd10:1::7")

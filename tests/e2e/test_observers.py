@@ -53,7 +53,7 @@ def observer(agent: AgentProcess) -> ObserverView:
 
 
 def test_a_program_is_told_of_peers_and_of_nothing_twice_when_the_key_is_rotated(mesh: Mesh, hook: Hook) -> None:
-    agent, peer = mesh.agent(program=IMPATIENT, observers=[f"exec={hook.path}"]), mesh.agent()
+    agent, peer = mesh.agent(program=IMPATIENT, observers=[f"exec={hook.path}"], removal_limit=100), mesh.agent()
     mesh.assert_formed()
     eventually(lambda: hook.mesh.ready and hook.mesh.peers)
     assert [known.name for known in hook.mesh.peers.values()] == [peer.name]

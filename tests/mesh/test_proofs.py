@@ -183,9 +183,9 @@ def test_no_value_is_verified_twice() -> None:
     assert index.unknown(values) == [(RECORD.key, VALUE)]
     index.learn(index.judge_all(index.unknown(values)))
     assert index.unknown(values) == []
-    assert (index.verdict(RECORD.key, VALUE), index.verified) == (Verdict(proof=PROOF), 1)
+    assert (index.verdict(RECORD.key, VALUE), index.stats.verified) == (Verdict(proof=PROOF), 1)
     assert index.verdict(RECORD.key, encode_record(RECORD)) == Verdict(public_key=KEY)
-    assert (index.verdict(RECORD.key, signed(RECORD, 8)).proof, index.verified) == (replace(PROOF, serial=8), 2)
+    assert (index.verdict(RECORD.key, signed(RECORD, 8)).proof, index.stats.verified) == (replace(PROOF, serial=8), 2)
     index.forget(RECORD.key)
     assert index.unknown(values)
 
@@ -193,7 +193,7 @@ def test_no_value_is_verified_twice() -> None:
 def test_what_an_earlier_run_has_verified_is_trusted() -> None:
     index = ProofIndex("another bucket, so that the signature would be wrong")
     assert index.trust(RECORD.key, VALUE) == index.verdict(RECORD.key, VALUE) == Verdict(proof=PROOF)
-    assert index.verified == 0
+    assert index.stats.verified == 0
 
 
 def test_the_owner_of_an_invalid_value_is_read() -> None:

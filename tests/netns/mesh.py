@@ -88,6 +88,9 @@ class Mesh:
         assert allowed_ip
         node.agent.stop()
         self._made.on_bucket(lambda bucket: _delete(bucket, record_key(allowed_ip)))
+        for other in self.nodes:
+            if other.agent.running:
+                eventually(partial(_released, other))  # it has signed its record, so it would stay for a while
         self.wait()
 
     def wait(self) -> None:
@@ -95,6 +98,10 @@ class Mesh:
         running = [node for node in self.nodes if node.agent.running]
         for node in running:
             eventually(partial(node.ready, peers=len(running) - 1))
+
+
+def _released(node: Node) -> int:
+    return node.agent.admin.release().released
 
 
 async def _delete(bucket: Bucket, key: str) -> None:

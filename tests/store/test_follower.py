@@ -11,8 +11,9 @@ from ikto_core.errors import NatsError
 from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
 from ikto_core.mesh.view import Entry
 from ikto_core.store import follower as follower_module
-from ikto_core.store.follower import Follower, StaleReadError
+from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import Message, Page
+from ikto_core.store.walk import StaleReadError
 from tests.store.test_following import until
 
 

@@ -1,0 +1,217 @@
+"""Pins: a KV key whose record was proved stays its owner's until the owner gives it up, or is gone for a while.
+
+A record that its public key's owner has signed is pinned to its KV key. Something else that the bucket has there later
+is refused, and the pinned record counts on, unless it is a later record of the same key or of one that this key has
+named. A public key with a pinned record proves its records: one without a proof is refused under any KV key.
+
+A pin ends when its owner proves that it has left, or when the bucket has had no record of the owner under the KV key
+for as long as a pending removal waits. So nodes that have seen different parts of a history agree after that time.
+
+Pure: what is pinned depends on the bucket, the earlier pins and the time, not on the order of the changes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from ikto_core.mesh.proofs import Proof, ProofIndex, Verdict, succeeds
+from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
+from ikto_core.mesh.view import Entry, MeshRules, QuarantinedRecord, Ruling
+from ikto_core.values.addressing import Prefix
+from ikto_core.values.keys import PublicKey
+
+HOLD_S = 600.0
+"""How long a pin outlives its record in the bucket: as long as a pending removal waits (device/removal_brake.py)."""
+
+NOTHING = Verdict()
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """The latest record of an owner under a KV key."""
+
+    entry: Entry
+    proof: Proof
+    gone_since: float | None = None  # since when the bucket has had no record of the owner; None: it has this one
+
+
+class Pins:
+    """The pins of a bucket, and what counts under each of its KV keys.
+
+    Args:
+        proofs: What the bucket's values prove.
+        rules: Returns the rules of the mesh at this moment.
+        hold_deleted_s: How long a pin outlives the deletion of its record.
+
+    Times are seconds of any clock that never goes back.
+    """
+
+    def __init__(self, proofs: ProofIndex, rules: Callable[[], MeshRules], *, hold_deleted_s: float = HOLD_S) -> None:
+        self.pins: dict[str, Pin] = {}  # by KV key
+        self._proofs = proofs
+        self._rules = rules
+        self._hold_deleted_s = hold_deleted_s
+        self._bucket: dict[str, Entry] = {}  # the records that the bucket has, by KV key
+        self._gone: set[str] = set()  # KV keys of the pins whose record the bucket has not
+        self._pinned: dict[PublicKey, int] = {}  # number of pins
+        self._unproved: dict[PublicKey, set[str]] = {}  # KV keys of the records without a proof
+        self._unproved_key: dict[str, PublicKey] = {}  # the reverse
+
+    def update(self, changes: Mapping[str, Entry], now: float) -> dict[str, Ruling]:
+        """Apply changes of the bucket; return what counts now under every KV key for which that may be different."""
+        affected: set[str] = set()
+        for key, entry in changes.items():
+            if key.startswith(PEER_KEYS) or entry.unreadable or key in self._bucket:
+                affected |= self._put(key, entry, now)
+        return {key: self._rule(key) for key in affected}
+
+    def replace(self, table: Mapping[str, Entry], now: float) -> dict[str, Ruling]:
+        """Apply a whole bucket; return what counts under every KV key."""
+        missing = {key: Entry(entry.revision, None) for key, entry in self._bucket.items() if key not in table}
+        absent = {key: Entry(pin.entry.revision, None) for key, pin in self.pins.items() if key not in table}
+        different = {key: entry for key, entry in table.items() if self._bucket.get(key) != entry}
+        self.update(missing | absent | different, now)
+        return {key: self._rule(key) for key in self._bucket.keys() | self.pins.keys()}
+
+    def restore(self, pins: Mapping[str, Pin]) -> None:
+        """Begin with the pins of an earlier run."""
+        for key, pin in pins.items():
+            self._pin(key, pin)
+
+    def expire(self, now: float) -> dict[str, Ruling]:
+        """End the pins whose owner has been gone for long enough; return what counts now, as `update`."""
+        since = {key: self.pins[key].gone_since for key in self._gone}
+        return self._end([key for key, at in since.items() if at is not None and now - at >= self._hold_s(key)], now)
+
+    def release(self, now: float) -> dict[str, Ruling]:
+        """End the pins whose record was deleted; return what counts now, as `update`."""
+        return self._end(self.deleted(), now)
+
+    def accept_history(self, now: float) -> dict[str, Ruling]:
+        """End the pins that a bucket with another history has given to others; return what counts now, as `update`.
+
+        NATS has lost acknowledged writes, so the owner may have lost its record through no fault of another node's.
+        """
+        return self._end([key for key in self._gone if key in self._bucket], now)
+
+    def deleted(self) -> list[str]:
+        """Return the KV keys of the pins whose record was deleted."""
+        return [key for key in self._gone if key not in self._bucket]
+
+    def entry(self, key: str) -> Entry:
+        """Return the entry that counts under a KV key with an accepted record."""
+        return self.pins[key].entry if key in self.pins else self._bucket[key]
+
+    def _put(self, key: str, entry: Entry, now: float) -> set[str]:
+        """Note what the bucket has under a KV key; return the KV keys for which something else may count now."""
+        verdict = NOTHING
+        if entry.value is None:
+            self._bucket.pop(key, None)
+            self._proofs.forget(key)
+        else:
+            self._bucket[key] = entry
+            verdict = NOTHING if entry.unreadable else self._proofs.verdict(key, entry.value)
+        self._index_unproved(key, verdict.public_key)
+        return {key, *self._settle(key, entry, verdict, now)}
+
+    def _settle(self, key: str, entry: Entry, verdict: Verdict, now: float) -> Iterable[str]:
+        """Set, keep or end the pin of a KV key; return the KV keys of records that are judged anew for that."""
+        pin, proof = self.pins.get(key), verdict.proof
+        if proof and self._rules().is_own(proof.public_key):
+            return self._unpin(key)
+        if proof and (pin is None or self._follows(key, proof, pin.proof)):
+            return self._unpin(key) if proof.left or self._is_outside(key) else self._pin(key, Pin(entry, proof))
+        if pin is None:
+            return ()
+        if entry.value is None and not self._hold_deleted_s:
+            return self._unpin(key)
+        replayed = proof is not None and proof.public_key == pin.proof.public_key
+        self._proofs.stats.replays += replayed
+        self._proofs.stats.overwrites += entry.value is not None and not replayed
+        if pin.gone_since is None:
+            self._pin(key, Pin(pin.entry, pin.proof, now))
+        return ()
+
+    def _follows(self, key: str, later: Proof, earlier: Proof) -> bool:
+        """Return whether a proved record may take the place of a pinned one."""
+        if later.public_key == earlier.public_key:
+            return later.serial >= earlier.serial
+        return later.serial > earlier.serial and succeeds(later, earlier, self._proofs.bucket, key)
+
+    def _is_outside(self, key: str) -> bool:
+        return not self._rules().cidr.covers(Prefix.parse(allowed_ip_of_key(key)))
+
+    def _pin(self, key: str, pin: Pin) -> set[str]:
+        freed = self._unpin(key)
+        self.pins[key] = pin
+        if pin.gone_since is not None:
+            self._gone.add(key)
+        public_key = pin.proof.public_key
+        self._pinned[public_key] = self._pinned.get(public_key, 0) + 1
+        return freed ^ (self._unproved.get(public_key, set()) if self._pinned[public_key] == 1 else set())
+
+    def _unpin(self, key: str) -> set[str]:
+        """End a pin, if there is one; return the KV keys of records without a proof that may count again."""
+        self._gone.discard(key)
+        pin = self.pins.pop(key, None)
+        if pin is None:
+            return set()
+        public_key = pin.proof.public_key
+        self._pinned[public_key] -= 1
+        if self._pinned[public_key]:
+            return set()
+        del self._pinned[public_key]
+        return set(self._unproved.get(public_key, ()))
+
+    def _end(self, keys: Iterable[str], now: float) -> dict[str, Ruling]:
+        affected: set[str] = set()
+        for key in keys:
+            entry = self._bucket.get(key, Entry(self.pins[key].entry.revision, None))
+            affected |= self._unpin(key) | self._put(key, entry, now)
+        return {key: self._rule(key) for key in affected}
+
+    def _hold_s(self, key: str) -> float:
+        return HOLD_S if key in self._bucket else self._hold_deleted_s
+
+    def _index_unproved(self, key: str, public_key: PublicKey | None) -> None:
+        before = self._unproved_key.pop(key, None)
+        if before:
+            self._unproved[before].discard(key)
+            if not self._unproved[before]:
+                del self._unproved[before]
+        if public_key:
+            self._unproved_key[key] = public_key
+            self._unproved.setdefault(public_key, set()).add(key)
+
+    def _rule(self, key: str) -> Ruling:
+        """Return what counts under a KV key."""
+        entry, pin = self._bucket.get(key), self.pins.get(key)
+        if pin is None:
+            return self._rule_unpinned(key, entry) if entry else Ruling(Entry(0, None))
+        if entry is None or entry == pin.entry:
+            return Ruling(pin.entry, proved=True)
+        return Ruling(
+            pin.entry, proved=True, refused=QuarantinedRecord(key, entry.revision, self._why(key, entry, pin))
+        )
+
+    def _rule_unpinned(self, key: str, entry: Entry) -> Ruling:
+        if entry.unreadable:
+            return Ruling(entry)  # quarantined for that reason
+        verdict, rules = self._proofs.verdict(key, entry.value or b""), self._rules()
+        if verdict.proof:
+            return Ruling(Entry(entry.revision, None)) if verdict.proof.left else Ruling(entry, proved=True)
+        reason = verdict.fault
+        if verdict.public_key and not rules.is_own(verdict.public_key):
+            if verdict.public_key in self._pinned:
+                reason = "it has no proof, and the owner of its public key proves its records"
+            elif rules.require_proof:
+                reason = 'it has no proof, and record_trust is "proved"'
+        refused = QuarantinedRecord(key, entry.revision, reason) if reason else None
+        return Ruling(Entry(entry.revision, None), refused=refused) if refused else Ruling(entry)
+
+    def _why(self, key: str, entry: Entry, pin: Pin) -> str:
+        """Return why an entry may not take the place of a pinned one."""
+        verdict = self._proofs.verdict(key, entry.value or b"")
+        if verdict.proof and verdict.proof.public_key == pin.proof.public_key:
+            return f"a replay: its serial {verdict.proof.serial} is older than {pin.proof.serial}"
+        wrong = f" ({verdict.fault})" if verdict.fault else ""
+        return f"it overwrites the record of public key {pin.proof.public_key} without that key's proof{wrong}"
