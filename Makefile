@@ -8,7 +8,7 @@ PROGRAMS := $(VENV)/.programs
 # The number of processes that run the default tests.
 WORKERS ?= 4
 
-.PHONY: demo test test-slow test-tunnels test-kernel test-faults test-examples chaos lint reference lock bench clean help
+.PHONY: demo test test-slow test-tunnels test-kernel test-faults test-examples chaos fuzz lint reference lock bench clean help
 .DELETE_ON_ERROR:
 
 demo: $(RUN) $(PROGRAMS)  ## three nodes on this machine become a mesh; ARGS="--keep --nodes 5"
@@ -23,7 +23,7 @@ test: $(DEVELOP) $(PROGRAMS) lint  ## lint and the default tests; ARGS="-k name"
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(if $(COVERAGE),--cov --cov-report=)
 	$(if $(COVERAGE),$(BIN)/coverage report --fail-under=90)
 	@echo "make test: passed. Not run: the coverage floor (make test COVERAGE=yes), and these. .ci/run runs all of it:"
-	@$(MAKE) --no-print-directory help | grep -E 'make (test-|chaos)'
+	@$(MAKE) --no-print-directory help | grep -E 'make (test-|chaos|fuzz)'
 endif
 
 test-slow: $(DEVELOP) $(PROGRAMS)  ## the slow tests, and the default ones that try more with IKTO_THOROUGH=1
@@ -52,6 +52,10 @@ fault-%: $(DEVELOP)
 
 chaos: $(DEVELOP)  ## random faults, several at once; SEED=7 repeats a run, SECONDS=600 makes it longer
 	CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) $(BIN)/pytest -m fault -s tests/faults/test_chaos.py
+
+# INPUTS and SEED are settings of this target only: without them the fuzzer's own defaults apply.
+fuzz: $(DEVELOP)  ## a million mutated inputs to all that reads what others write; INPUTS=200000 SEED=7
+	$(BIN)/python -m tests.fuzz $(addprefix --inputs=,$(INPUTS)) $(addprefix --seed=,$(SEED))
 
 lint: $(DEVELOP)  ## ruff, mypy, pyright on tests/typing, and the import contract
 	$(BIN)/ruff check .
@@ -92,4 +96,4 @@ $(PROGRAMS): packaging/system-packages.sh | $(RUN)
 		nftables:nft openssl:openssl && touch $@ || true
 
 clean:  ## remove the environment and the tools' caches
-	rm -rf $(VENV) dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults
+	rm -rf $(VENV) dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .faults .fuzz

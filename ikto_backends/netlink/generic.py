@@ -19,6 +19,7 @@ _EXT_ACK_TEXT = 1
 _HEADER = Struct("=IHHII")  # length, type, flags, sequence number, port
 _GENERIC_HEADER = Struct("=BBxx")  # command, version
 _ERRNO = Struct("=i")
+_MAX_ERRNO = 2**31 - 1  # the largest that `strerror` takes; the negative of the smallest number is larger
 _HEADERS = _HEADER.size + _GENERIC_HEADER.size
 _RECEIVE_BYTES = 1 << 16  # the kernel sends a dump in parts of at most 32 KiB
 _TIMEOUT_S = 60.0  # the kernel always answers; this is a guard against waiting forever
@@ -106,7 +107,10 @@ def _message(kind: int, flags: int, sequence: int, command: int, payload: bytes)
 
 
 def receive_answers(connection: socket.socket, sequence: int) -> Iterator[bytes]:
-    """Yield the payloads that answer one request, until its end; OSError if it failed."""
+    """Yield the payloads that answer one request, until its end.
+
+    Raises OSError if it failed, BackendError if the kernel's reason can't be read.
+    """
     while True:
         data = connection.recv(_RECEIVE_BYTES)
         for kind, flags, number, body in _messages(data):
@@ -136,7 +140,7 @@ def _raise_for(body: bytes, *, has_text: bool) -> None:
     code = -_ERRNO.unpack_from(body)[0] if len(body) >= _ERRNO.size else 0
     if not code:
         return
-    text = os.strerror(code)
+    text = os.strerror(min(code, _MAX_ERRNO))
     if has_text:
         for kind, start, end in attributes(body, _ERRNO.size + _HEADER.size):
             if kind == _EXT_ACK_TEXT:

@@ -1,11 +1,14 @@
 """Parses the output of `wg show IFNAME dump`. Pure and strict: anything unknown is an error."""
 
+import re
 from collections.abc import Mapping, Set
 
 from ikto_core.plugins import DeviceState, Endpoint, PeerState, Prefix, PresharedKey, PrivateKey, PublicKey
 
 _NONE = "(none)"
 _OFF = "off"
+_HEX = re.compile("0x[0-9a-f]{1,8}")
+MAX_U16, MAX_U32, MAX_U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
 
 
 def parse_dump(text: str) -> DeviceState:
@@ -20,8 +23,8 @@ def parse_dump(text: str) -> DeviceState:
     try:
         return DeviceState(
             private_key=None if private_key == _NONE else PrivateKey.parse(private_key),
-            listen_port=_number(listen_port),
-            fwmark=0 if fwmark == _OFF else int(fwmark, 16),
+            listen_port=_number(listen_port, MAX_U16),
+            fwmark=0 if fwmark == _OFF else _hex_number(fwmark, MAX_U32),
             peers={peer.public_key: peer for peer in peers},
         )
     except ValueError as error:
@@ -60,7 +63,7 @@ def _peer_of(  # noqa: PLR0917 - the columns of a line
         last_handshake=float(_number(handshake)) or None,
         rx_bytes=_number(rx),
         tx_bytes=_number(tx),
-        persistent_keepalive=0 if keepalive == _OFF else _number(keepalive),
+        persistent_keepalive=0 if keepalive == _OFF else _number(keepalive, MAX_U16),
     )
 
 
@@ -71,7 +74,13 @@ def _fields(number: int, line: str, count: int) -> list[str]:
     return fields
 
 
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{text[:32]!r} is not a number")
+def _number(text: str, most: int = MAX_U64) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) <= most):
+        raise ValueError(f"{text[:32]!r} is not a number up to {most}")
     return int(text)
+
+
+def _hex_number(text: str, most: int) -> int:
+    if not (_HEX.fullmatch(text) and int(text, 16) <= most):
+        raise ValueError(f"{text[:32]!r} is not a hexadecimal number up to {most:#x}")
+    return int(text, 16)

@@ -23,6 +23,28 @@ class Link(msgspec.Struct, frozen=True):
     addresses: frozenset[Interface]  # without IPv6 link-local ones, which the kernel gives to a tun device
 
 
+class _Address(msgspec.Struct):
+    """An address in the output of `ip`; some have no `local`."""
+
+    local: str | None = None
+    prefixlen: int = -1
+    family: str = ""
+    scope: str = ""
+
+
+class _LinkInfo(msgspec.Struct, frozen=True):
+    info_kind: str = ""
+
+
+class _Entry(msgspec.Struct):
+    """A link in the output of `ip`."""
+
+    mtu: int
+    flags: list[str]
+    addr_info: list[_Address]
+    linkinfo: _LinkInfo = _LinkInfo()
+
+
 def check_ifname(ifname: str) -> None:
     """Raise BackendError if the kernel would refuse the name, or `wg` or `ip` could take it for something else."""
     bad = {"", ".", ".."}
@@ -35,21 +57,21 @@ def parse_link(text: str, ifname: str) -> Link | None:
     try:
         for entry in msgspec.json.decode(text or "[]", type=list[dict[str, Any]]):
             if entry.get("ifname") == ifname:  # `ip` also finds a link by its alternative names
-                return _link(entry)
-    except (msgspec.DecodeError, KeyError, ValueError) as error:
+                return _link(msgspec.convert(entry, _Entry))
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         raise BackendError(f"{ifname}: can't parse the output of ip: {error}") from None
     return None
 
 
-def _link(entry: dict[str, Any]) -> Link:
+def _link(entry: _Entry) -> Link:
     return Link(
-        kind=entry.get("linkinfo", {}).get("info_kind", ""),
-        mtu=int(entry["mtu"]),
-        up="UP" in entry["flags"],
+        kind=entry.linkinfo.info_kind,
+        mtu=entry.mtu,
+        up="UP" in entry.flags,
         addresses=frozenset(
-            ip_interface(f"{address['local']}/{address['prefixlen']}")
-            for address in entry["addr_info"]
-            if "local" in address and (address["family"], address["scope"]) != ("inet6", "link")
+            ip_interface(f"{address.local}/{address.prefixlen}")
+            for address in entry.addr_info
+            if address.local is not None and (address.family, address.scope) != ("inet6", "link")
         ),
     )
 

@@ -15,7 +15,7 @@ from ikto_core.admin.interface import AgentInterface
 from ikto_core.admin.listener import bound
 from ikto_core.admin.metrics import render
 from ikto_core.admin.views import ErrorView, ReleasedView
-from ikto_core.errors import IktoError
+from ikto_core.errors import IktoError, described
 
 SHUTDOWN_TIMEOUT_S = 2.0
 """How long requests that are being answered may take when the agent stops."""
@@ -31,7 +31,8 @@ async def serve(agent: AgentInterface, path: Path, fallback: Path | None = None)
 
     Raises IktoError if the socket can't be opened; see `listener.bound`.
     """
-    runner = web.AppRunner(_application(agent), access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
+    application = _application(agent)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, logger=_OneLineLog())
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
         try:
             with bound(listener, path, fallback):
@@ -40,6 +41,21 @@ async def serve(agent: AgentInterface, path: Path, fallback: Path | None = None)
                     yield
         finally:
             await runner.cleanup()
+
+
+class _OneLineLog:
+    """The log of aiohttp, which would write a traceback for most requests that it can't read."""
+
+    def debug(self, text: str, *args: object, exc_info: BaseException | None = None) -> None:
+        """Log nothing: it is about clients that are gone."""
+
+    def warning(self, text: str, *args: object) -> None:
+        """Log one line."""
+        log.warning("admin request refused", error=(text % args)[:300])
+
+    def exception(self, text: str, *args: object, exc_info: BaseException | None = None) -> None:
+        """Log one line, with the error if there is one."""
+        log.warning("admin request refused", error=(described(exc_info) if exc_info else text % args)[:300])
 
 
 def _application(agent: AgentInterface) -> web.Application:

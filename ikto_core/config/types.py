@@ -1,6 +1,7 @@
 """The types of settings: what msgspec checks, further checks, and the words for error messages."""
 
 import json
+import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NamedTuple
@@ -14,6 +15,7 @@ from ikto_core.values.addressing import Endpoint, Prefix, parse_address
 AUTO = "auto"
 SHORTEST_LEASE_S, LONGEST_LEASE_S = 600, 30 * 86400
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_NO_PORT = re.compile(r"(://[^:\[,]*:)(?!\d{0,5}\s*(?:[,/]|$))[^,]*")
 NATS_SCHEMES = ("nats", "tls", "ws", "wss")
 
 
@@ -35,10 +37,13 @@ def hidden(_value: object) -> str:
 
 
 def redacted(value: object) -> str:
-    """Return one or more URLs for a message, without users and passwords: the part before the last `@` is hidden."""
+    """Return one or more URLs for a message, without users and passwords.
+
+    The part before the last `@` is hidden. Without one, what follows a colon and is no port may be a password, too.
+    """
     if isinstance(value, str) and "@" in value:
         return shown("(hidden)@" + value.rpartition("@")[2])
-    return shown(value)
+    return shown(_NO_PORT.sub(r"\1(hidden)", value) if isinstance(value, str) else value)
 
 
 def split_list(text: str) -> list[str]:

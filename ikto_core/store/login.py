@@ -111,7 +111,7 @@ def _creds(path: str) -> tuple[RawCredentials, float]:
         if not found:
             raise ValueError
         claims = msgspec.json.decode(base64.urlsafe_b64decode(found[2] + b"=="), type=_JwtClaims)
-    except (ValueError, msgspec.MsgspecError):
+    except (ValueError, msgspec.MsgspecError, RecursionError):
         raise LoginFileError(
             f"nats_creds: {path}: holds no user JWT", hint="use a creds file as `nsc` writes it"
         ) from None

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from ikto_core import __version__
 from ikto_core.admin import connections as connections_module
@@ -23,6 +24,8 @@ from ikto_core.disk.key_file import load_private_key, next_key_file
 from ikto_core.errors import IktoError
 from ikto_core.testing.devices import public_key_of
 from tests.admin.node import OWN_SUBNET, Node, converged_node, fresh_node, peer_record
+
+EXPECTS_NO_UTF8 = b"GET /healthz HTTP/1.1\r\nHost: x\r\nExpect: \xff\r\n\r\n"
 
 
 class Answer(NamedTuple):
@@ -166,6 +169,27 @@ async def test_garbage_on_the_socket_does_no_harm(path: Path) -> None:
 
     await asyncio.to_thread(send_garbage)
     assert (await ask(path, "/healthz")).status == 200
+
+
+@pytest.mark.usefixtures("node")
+async def test_a_request_that_can_not_be_read_is_one_line_in_the_log(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also the second one of a connection, and one that aiohttp can't refuse."""
+
+    def send_garbage() -> None:
+        for garbage in (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/9.9\r\n\r\n", EXPECTS_NO_UTF8):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                client.send(garbage)
+                while client.recv(2**16):
+                    pass
+
+    with capture_logs() as logs:
+        await asyncio.to_thread(send_garbage)
+    assert [line["event"] for line in logs] == ["admin request refused"] * 2
+    assert not any("\n" in line["error"] for line in logs)
+    assert not caplog.records, "aiohttp's own log has tracebacks"
 
 
 async def test_a_second_agent_is_refused_and_the_first_continues(node: Node, path: Path) -> None:

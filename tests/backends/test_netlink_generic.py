@@ -81,6 +81,13 @@ def test_an_error_contains_the_kernels_text(pair: tuple[socket.socket, socket.so
     assert caught.value.errno == EINVAL
 
 
+def test_an_error_number_that_no_kernel_has_is_an_os_error(pair: tuple[socket.socket, socket.socket]) -> None:
+    client, kernel = pair
+    kernel.send(message(ERROR, 0, 7, struct.pack("=i", -(2**31)) + bytes(16)))
+    with pytest.raises(OSError, match="Unknown error"):
+        list(receive_answers(client, 7))
+
+
 @pytest.mark.parametrize(
     "last",
     [

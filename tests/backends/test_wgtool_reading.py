@@ -71,7 +71,19 @@ def test_lines_of_other_peers_are_not_parsed() -> None:
 
 @pytest.mark.parametrize(
     ("column", "text"),
-    [(0, "short"), (1, "(hidden)"), (2, "host.example:1"), (2, ""), (3, "10.0.0.0"), (4, "-1"), (5, "1.5"), (7, "on")],
+    [
+        *(
+            (0, "short"),
+            (1, "(hidden)"),
+            (2, "host.example:1"),
+            (2, ""),
+            (3, "10.0.0.0"),
+            (4, "-1"),
+            (5, "1.5"),
+            (7, "on"),
+        ),
+        *((4, "9" * 400), (5, str(2**64)), (7, "65536")),  # beyond what the kernel counts to
+    ],
 )
 def test_an_invalid_column_of_a_peer_is_an_error_that_names_its_line(column: int, text: str) -> None:
     first, peer = dumped(DeviceState(peers={public_key_of(1): PeerState(public_key=public_key_of(1))})).splitlines()
@@ -81,7 +93,13 @@ def test_an_invalid_column_of_a_peer_is_an_error_that_names_its_line(column: int
         parse_dump(f"{first}\n" + "\t".join(columns) + "\n")
 
 
-@pytest.mark.parametrize("text", ["", "\n", "a\tb\tc\n", "(none)\t(none)\tx\toff\n", "(none)\t(none)\t1\ton\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "\n", "a\tb\tc\n", "(none)\t(none)\tx\toff\n", "(none)\t(none)\t1\ton\n"),
+        *("(none)\t(none)\t65536\toff\n", "(none)\t(none)\t1\t-0x1\n", "(none)\t(none)\t1\t0x100000000\n"),
+    ],
+)
 def test_an_invalid_first_line_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="line 1: "):
         parse_dump(text)
@@ -112,7 +130,24 @@ def test_a_link_is_parsed_without_link_local_addresses() -> None:
     assert parse_link("", WG) is None
 
 
-@pytest.mark.parametrize("text", ["{", '[{"ifname":"wg0"}]', '[{"ifname":"wg0","flags":[],"mtu":"x","addr_info":[]}]'])
+USABLE = '[{"ifname":"wg0","flags":[],"mtu":1280,"addr_info":[]}]'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '[{"ifname":"wg0"}]',
+        "[" * 5000,
+        USABLE.replace("1280", '"x"'),
+        USABLE.replace("1280", "null"),
+        USABLE.replace("[]", "null"),
+        USABLE.replace("}]", ',"linkinfo":null}]'),
+        USABLE.replace("}]", ',"linkinfo":{"info_kind":7}}]'),
+        USABLE.replace("[]}", '["x"]}'),
+        USABLE.replace("[]}", '[{"local":"10.0.0.1"}]}'),
+    ],
+)
 def test_invalid_output_of_ip_is_a_backend_error(text: str) -> None:
     with pytest.raises(BackendError, match="can't parse the output of ip"):
         parse_link(text, WG)

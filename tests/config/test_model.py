@@ -26,6 +26,20 @@ def test_secrets_are_never_printed(document: dict[str, str]) -> None:
     assert "geheim" not in f"{caught.value} {caught.value.problems}"
 
 
+@pytest.mark.parametrize("url", ["tls://u:geheim/h:4222", "nats://u:geheim", "nats://h:1,nats://u:geheim"])
+def test_the_password_of_a_url_without_a_host_is_not_printed(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"u:\(hidden\)") as caught:
+        config_from_flags({"private_address": "auto", "nats_url": url})
+    assert "geheim" not in f"{caught.value} {caught.value.problems}"
+
+
+@pytest.mark.parametrize("url", ["http://h:4222/x", "nats://a:1, nats://b:22,http://c", "nats://[::1", "h:4222"])
+def test_a_url_without_a_password_is_printed_as_it_is(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_from_flags({"private_address": "auto", "nats_url": url})
+    assert f'"{url}"' in str(caught.value)
+
+
 def test_the_schema_describes_every_setting() -> None:
     schema = config_schema()["$defs"]["Config"]
     assert list(schema["properties"]) == list(SETTINGS)

@@ -1,6 +1,7 @@
 """All ways to log in to a real nats-server work, and every failure is reported clearly and without secrets."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -168,12 +169,14 @@ async def test_a_seed_file_may_have_the_format_of_a_creds_file(users: NatsServer
 
 
 JWT = OPERATOR.account.jwt(NODE, {"type": "user"})
+NESTED_JWT = "e30." + base64.urlsafe_b64encode(b'{"a":' + b"[" * 5000).decode().rstrip("=") + ".c2ln"
 TYPO = NODE.seed[:20] + ("A" if NODE.seed[20] != "A" else "B") + NODE.seed[21:]
 FAULTS: dict[str, tuple[str, str, str]] = {
     "creds empty": ("nats_creds", "", "no user JWT"),
     "creds with other content": ("nats_creds", '{"a": 1}', "no user JWT"),
     "truncated creds": ("nats_creds", creds_file(JWT, NODE.seed)[:150], "no user JWT"),
     "creds with a garbled JWT": ("nats_creds", creds_file("eyJ.garbled.x", NODE.seed), "no user JWT"),
+    "creds with a JWT nested deeply": ("nats_creds", creds_file(NESTED_JWT, NODE.seed), "no user JWT"),
     "creds without a seed": ("nats_creds", creds_file(JWT, ""), "no user seed"),
     "creds with a typo": ("nats_creds", creds_file(JWT, TYPO), "wrong character"),
     "endless creds": ("nats_creds", "x" * 2**21, "larger than"),
