@@ -20,6 +20,9 @@ from ikto_core.errors import IktoError, described
 SHUTDOWN_TIMEOUT_S = 2.0
 """How long requests that are being answered may take when the agent stops."""
 
+LINGERING_S = 0.0
+"""How long a body may arrive after the answer: no request needs one, and aiohttp waits even for a client that is gone."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = structlog.get_logger(__name__)
@@ -32,7 +35,13 @@ async def serve(agent: AgentInterface, path: Path, fallback: Path | None = None)
     Raises IktoError if the socket can't be opened; see `listener.bound`.
     """
     application = _application(agent)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, logger=_OneLineLog())
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        logger=_OneLineLog(),
+        lingering_time=LINGERING_S,
+        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+    )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
         try:
             with bound(listener, path, fallback):

@@ -259,6 +259,20 @@ async def test_a_connection_ends_whatever_its_client_does(
         assert await asyncio.to_thread(ended, client)
 
 
+@pytest.mark.usefixtures("node")
+async def test_a_client_that_is_gone_leaves_nothing_behind_though_its_body_has_not_arrived(path: Path) -> None:
+    """By default aiohttp waits for the body for ten seconds: any number of clients would be waited for."""
+    before = asyncio.all_tasks()
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.send(b"POST /v1/resync HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+            assert await asyncio.to_thread(client.recv, 65536)
+    async with asyncio.timeout(5):
+        while asyncio.all_tasks() - before:
+            await asyncio.sleep(0.01)
+
+
 def ended(client: socket.socket) -> bool:
     """Read until the other side ends the connection."""
     client.settimeout(60)

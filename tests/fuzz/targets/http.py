@@ -21,7 +21,7 @@ from tests.fuzz.target import Check, RefusedError, Target
 IDLE_TICKS = 12
 """So many rounds of the event loop without an answer are the end of the answers."""
 
-MAX_TICKS, MAX_TASKS = 300, 80
+MAX_TICKS, MAX_TASKS = 300, 40
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d (100|200|202|4\d\d|503) ")
 SERVER_WORDS = (
     *(b"GET ", b"POST ", b"HEAD ", b"/v1/status", b"/v1/info", b"/healthz", b"/v1/peers/release", b" HTTP/1.1\r\n"),
