@@ -21,7 +21,7 @@ SHUTDOWN_TIMEOUT_S = 2.0
 """How long requests that are being answered may take when the agent stops."""
 
 LINGERING_S = 0.0
-"""How long a body may arrive after the answer: no request needs one, and aiohttp waits even for a client that is gone."""
+"""How long the rest of a body may take after the answer. aiohttp waits even for a client that is gone."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

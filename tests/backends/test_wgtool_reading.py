@@ -138,7 +138,7 @@ USABLE = '[{"ifname":"wg0","flags":[],"mtu":1280,"addr_info":[]}]'
     [
         "{",
         '[{"ifname":"wg0"}]',
-        "[" * 5000,
+        USABLE.replace("}]", ',"x":' + "[" * 5000 + "}]"),
         USABLE.replace("1280", '"x"'),
         USABLE.replace("1280", "null"),
         USABLE.replace("[]", "null"),
