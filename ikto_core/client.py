@@ -157,7 +157,8 @@ def _ikto_errors(paths: Sequence[Path], timeout_s: float) -> Iterator[None]:
     except (TimeoutError, BlockingIOError):
         message = f"the agent on {where} did not answer within {timeout_s:g} s"
         raise IktoError(message, hint="see the agent's log") from None
-    except (HTTPException, ConnectionError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+    except (HTTPException, ConnectionError, ValueError, OverflowError, RecursionError) as error:
+        # msgspec's errors are ValueErrors; a negative size of a chunk is one, too, or an OverflowError
         reason = str(error).strip() or type(error).__name__
         raise IktoError(
             f"the answer on {where} is not from an agent of this version: {reason}",

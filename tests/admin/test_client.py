@@ -99,6 +99,7 @@ def test_an_agent_that_does_not_accept_times_out(path: Path) -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xff",
         b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n{",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-%x\r\n{}" % 2**70,
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 19\r\n\r\n404 page not found\n",
     ],
 )
