@@ -53,7 +53,7 @@ fault-%: $(DEVELOP)
 chaos: $(DEVELOP)  ## random faults, several at once; SEED=7 repeats a run, SECONDS=600 makes it longer
 	CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) $(BIN)/pytest -m fault -s tests/faults/test_chaos.py
 
-# INPUTS and SEED are settings of this target only: without them the fuzzer's own defaults apply.
+# Without INPUTS and SEED, the defaults of the fuzzer apply: a million, and 1.
 fuzz: $(DEVELOP)  ## a million mutated inputs to all that reads what others write; INPUTS=200000 SEED=7
 	$(BIN)/python -m tests.fuzz $(addprefix --inputs=,$(INPUTS)) $(addprefix --seed=,$(SEED))
 
