@@ -62,7 +62,10 @@ def _only_peers(messages: Iterable[bytes], keys: Set[bytes]) -> Iterator[bytes]:
 
 
 def _key(data: bytes, start: int, end: int) -> bytes:
-    """Return the public key of the encoded peer between two offsets: its first attribute in Linux's layout."""
+    """Return the public key of the encoded peer between two offsets, the first one if there are several.
+
+    It is the first attribute in Linux's layout. Empty: the peer has none.
+    """
     if data.startswith(_KEY_HEADER, start, end):
         return data[start + HEADER.size : start + len(_KEY_HEADER) + 32]
     found = (data[first:last] for kind, first, last in attributes(data, start, end) if kind == Peer.PUBLIC_KEY)
@@ -117,7 +120,7 @@ class _Device:
     def _add_peer(self, data: bytes, start: int, end: int) -> None:
         """Add one peer. Its first fragment has all attributes, later ones only more allowed IPs."""
         fields = {kind: data[first:last] for kind, first, last in attributes(data, start, end)}
-        public_key = PublicKey(fields[Peer.PUBLIC_KEY])
+        public_key = PublicKey(_key(data, start, end))
         allowed_ips = self._cache.allowed_ips[fields.get(Peer.ALLOWED_IPS, b"")]
         if earlier := self._peers.get(public_key):
             self._peers[public_key] = replace(earlier, allowed_ips=earlier.allowed_ips | allowed_ips)

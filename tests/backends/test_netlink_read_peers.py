@@ -78,6 +78,14 @@ def test_a_key_in_another_attribute_is_not_a_peer() -> None:
     assert shown([attr(8, other)], key) == {}
 
 
+@pytest.mark.parametrize("before", [b"", attr(99, b"unknown")])
+def test_of_two_public_keys_in_a_peer_the_first_counts(before: bytes) -> None:
+    one, other = public_key_of(1), public_key_of(2)
+    messages = [attr(8, attr(0x8000, before + attr(1, one) + attr(1, other)))]
+    assert set(decode(messages, DecodeCache(str)).peers) == {one} == set(shown(messages, one))
+    assert shown(messages, other) == {}
+
+
 @settings(max_examples=max_examples(200))
 @given(st.data())
 def test_a_damaged_dump_is_decoded_or_a_backend_error(data: st.DataObject) -> None:
