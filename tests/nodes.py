@@ -1,6 +1,7 @@
 """Nodes of a small mesh in one process: an agent without its NATS connection, on a bucket in memory."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -123,8 +124,10 @@ class Node:
 
     async def run_until_error(self, trigger: Callable[[], object] = lambda: None) -> None:
         """Run, call `trigger` once the own record is in the bucket, and raise the error that ends the run."""
-        async with self.running(), asyncio.timeout(60):
-            trigger()
+        async with self.running(), asyncio.timeout(10):
+            done = trigger()
+            if inspect.isawaitable(done):
+                await done
             await asyncio.Event().wait()
 
     @property
@@ -171,6 +174,13 @@ async def snapshot_of_a_run(bucket: MemoryBucket, state_dir: Path) -> MeshSnapsh
     return snapshot
 
 
+async def lose(node: Node, other: PeerRecord) -> None:
+    """Have the bucket lose all it had, and have another node's record where the own one was."""
+    node.bucket.recreate()
+    put(node.bucket, other)
+    await node.controller.follower.resync(node.bucket)
+
+
 def device_endpoints(node: Node) -> dict[PublicKey, Endpoint | None]:
     """Return the device's peers and their endpoints."""
     device = node.host.device("wg0")
@@ -178,9 +188,14 @@ def device_endpoints(node: Node) -> dict[PublicKey, Endpoint | None]:
     return {key: peer.endpoint for key, peer in device.peers.items()}
 
 
-async def restarted(bucket: MemoryBucket, state_dir: Path, snapshot: MeshSnapshot | None, **config: Any) -> Node:
-    """Return the next run of the agent, on a host without a device: it has restored `snapshot`, and has no NATS."""
+async def restarted(
+    bucket: MemoryBucket, state_dir: Path, snapshot: MeshSnapshot | None, *, after_s: float = 0.0, **config: Any
+) -> Node:
+    """Return the next run of the agent, on a host without a device: it has restored `snapshot`, and has no NATS.
+
+    `after_s`: seconds since the run that `snapshot_of_a_run` returned the snapshot of.
+    """
     node = Node(bucket, state_dir, seed=2, **config)
-    node.controller.restore_snapshot(snapshot)
+    node.controller.restore_snapshot(snapshot, 7.0 + after_s)
     await node.reconciler.reconcile()
     return node

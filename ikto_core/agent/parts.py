@@ -1,5 +1,6 @@
 """The parts of an agent, made for one key and connected to each other. Starts no task."""
 
+import time
 from collections.abc import Iterable
 
 import msgspec
@@ -109,7 +110,7 @@ class AgentParts:
 
     async def restore_snapshot(self) -> None:
         """Set the device from the snapshot before NATS is dialled; a failure is retried by the reconciler."""
-        snapshot = self.controller.restore_snapshot(self.snapshot_writer.load())
+        snapshot = self.controller.restore_snapshot(self.snapshot_writer.load(), time.time())
         if snapshot and snapshot.mtu and not self.underlay.found.mtu:  # no path yet, as at boot
             self.reconciler.set_mtu(snapshot.mtu)
         if snapshot:
@@ -140,10 +141,10 @@ class AgentParts:
 
     def _probe(self, keys: Iterable[PublicKey]) -> None:
         """Send to these peers, so that WireGuard makes sessions with them at once."""
-        peers = self.controller.view.peers
+        peers = self.desired_state.view.peers
         self.prober.request(peers[key].records[0].record.device_address for key in keys if key in peers)
 
     def _report_ready(self, shown: DeviceSpec) -> None:
         revision = self.reconciler.shown_revision
-        if ready := mesh_ready(self.controller.subnet, shown.addresses, self.node.ifname, revision):
+        if ready := mesh_ready(self.desired_state.subnet, shown.addresses, self.node.ifname, revision):
             self._options.event_hub.set_ready(ready)

@@ -92,7 +92,7 @@ class Report:
 
     def service_state(self) -> ServiceState:
         """Return what the service manager is told."""
-        device, peers = self._failure, len(self._controller.view.peers)
+        device, peers = self._failure, len(self._desired_state.view.peers)
         failure, hint = (str(device), device.hint) if device else (self._nats().failure or "", "")
         return ServiceState(
             retries=self._controller.has_saved_claim,
@@ -113,7 +113,7 @@ class Report:
         """Return everything that the agent knows of itself; a device that can't be read is reported in it."""
         device, unread = await self._read()
         failure = self._failure or unread
-        view, subnet = self._controller.view, self._controller.subnet
+        view, subnet = self._desired_state.view, self._desired_state.subnet
         return StatusView(
             state=self._state(failure is not None),
             version=__version__,
@@ -156,7 +156,7 @@ class Report:
 
     def accepted_peers(self) -> Mapping[PublicKey, MeshPeer]:
         """Return the peers that the accepted records make, at this moment."""
-        return dict(self._controller.view.peers)
+        return dict(self._desired_state.view.peers)
 
     async def device_peers(self) -> Mapping[PublicKey, PeerState]:
         """Return the peers that the device has; none if there is no device. Raises BackendError."""
@@ -195,7 +195,7 @@ class Report:
         if device_failed:
             return AgentState.DEGRADED
         if self._shows_mesh():
-            cut_off = not self._connection.server or self._controller.shows_snapshot
+            cut_off = not self._connection.server or self._desired_state.is_snapshot
             return AgentState.DEGRADED if cut_off else AgentState.READY
         if self._controller.record:
             return AgentState.APPLYING
@@ -219,7 +219,7 @@ class Report:
     def _snapshot(self) -> SnapshotView:
         latest, failure = self._snapshot_writer.latest, self._state_file.failure or self._snapshot_writer.failure
         return SnapshotView(
-            in_use=self._controller.shows_snapshot,
+            in_use=self._desired_state.is_snapshot,
             revision=latest.revision if latest else None,
             saved_at=latest.saved_at if latest else None,
             failure=failure or None,

@@ -1,15 +1,15 @@
-"""Whether this node's claim is held, since which revision, and the errors that end it. No I/O."""
+"""Whether this run holds a claim, and the errors that end it. No I/O."""
 
 from collections.abc import Callable
 
 from ikto_core.claim.claimant import ClonedError
 from ikto_core.errors import AddressInUseError
 from ikto_core.mesh.records import PeerRecord
-from ikto_core.mesh.view import Entry, MeshView
+from ikto_core.mesh.view import MeshView
 
 
 class ClaimState:
-    """Under which KV key the own record is held, and since which revision of which stream.
+    """Under which KV key this run has its record in the bucket.
 
     Args:
         on_change: Called with the KV key whenever it changes; with "" when the claim is released.
@@ -17,17 +17,13 @@ class ClaimState:
     """
 
     def __init__(self, on_change: Callable[[str], None] = lambda _: None) -> None:
-        self.claimed_at = 0  # revision at which the own record was first written under this key
         self._on_change = on_change
         self._key = ""  # empty: this run holds no claim
-        self._revision = 0  # of the own record
-        self._stream = ""
 
-    def held(self, key: str, revision: int, stream: str) -> bool:
-        """Note that the record is in the bucket at this revision; return whether the KV key is another than before."""
+    def held(self, key: str) -> bool:
+        """Note that the record is in the bucket; return whether the KV key is another than before."""
         moved = self._key != key
-        self.claimed_at = revision if moved else min(revision, self.claimed_at)
-        self._key, self._revision, self._stream = key, revision, stream
+        self._key = key
         if moved:
             self._on_change(key)
         return moved
@@ -36,10 +32,6 @@ class ClaimState:
         """Note that this node holds no claim any more."""
         self._key = ""
         self._on_change("")
-
-    def is_older_than(self, entry: Entry, stream: str) -> bool:
-        """Return whether the own record is older than an entry; revisions of different streams can't be compared."""
-        return stream != self._stream or entry.revision > self._revision
 
 
 def refuse_clones(keys: list[str]) -> None:

@@ -6,9 +6,10 @@ from typing import NoReturn
 import msgspec
 import structlog
 
-from ikto_core.claim.policy import ClaimAction, ClaimDecision, Identity, decide_claim
-from ikto_core.errors import AddressInUseError, NatsError, RevisionConflictError, WriteUnknownError
-from ikto_core.mesh.proofs import ProofIndex
+from ikto_core.claim.alarms import Alarms
+from ikto_core.claim.policy import ClaimAction, ClaimDecision, Identity, Standing, decide_claim
+from ikto_core.errors import AddressInUseError, NatsDeniedError, NatsError, RevisionConflictError, WriteUnknownError
+from ikto_core.mesh.proofs import Proof, ProofIndex
 from ikto_core.mesh.records import PeerRecord, RecordError, decode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import RecordStore
@@ -34,6 +35,7 @@ class Claimant:
         draw_nonce: Returns a new random text at each call, by which a write whose answer was lost is recognised.
         sign: Returns the value to write for a record, with a proof and a serial that is greater than the given one.
         proofs: What the bucket's values prove.
+        alarms: Is told when somebody without a right to it had overwritten the record.
 
     """
 
@@ -43,21 +45,24 @@ class Claimant:
         draw_nonce: Callable[[], str],
         sign: Callable[[PeerRecord, int], bytes],
         proofs: ProofIndex,
+        alarms: Alarms,
     ) -> None:
         self._identity = identity
         self._draw_nonce = draw_nonce
         self._sign = sign
         self._proofs = proofs
+        self._alarms = alarms
 
-    async def claim(self, store: RecordStore, record: PeerRecord, *, starting: bool, was_claimed: bool = False) -> int:
+    async def claim(self, store: RecordStore, record: PeerRecord, standing: Callable[[Entry | None], Standing]) -> int:
         """Write `record` unless the bucket has it already; return its revision.
 
-        Every attempt decides on what the leader has, anew after each lost race and each lost answer. `starting` and
-        `was_claimed` as in `decide_claim`.
+        Every attempt decides on what the leader has, anew after each lost race and each lost answer. `standing` returns
+        where this run stands with an entry of the leader.
 
         Raises:
             AddressInUseError: The KV key holds another node's record; ClonedError if a copy of this machine wrote it.
-            NatsError: The bucket can't be read or written.
+            NatsError: The bucket can't be read or written, or the followed bucket does not show another node's record
+                yet that the leader has.
 
         """
         written: set[str] = set()
@@ -65,10 +70,12 @@ class Claimant:
             entry = await store.get(record.key)
             if entry and _nonce(record.key, entry) in written:
                 return entry.revision  # the answer was lost, the write was not
-            decision = decide_claim(entry, record, self._identity(), starting=starting, was_claimed=was_claimed)
+            decision = decide_claim(entry, record, self._identity(), standing(entry), self._proof(record.key, entry))
             if entry and decision.action is ClaimAction.KEEP:
                 return entry.revision
-            if decision.action is not ClaimAction.WRITE:
+            if decision.action is ClaimAction.RECLAIM:
+                self._alarms.report("own record was overwritten", allowed_ip=record.allowed_ip, by=decision.holder)
+            elif decision.action is not ClaimAction.WRITE:
                 _refuse(record, decision)
             nonce = self._draw_nonce()
             written.add(nonce)
@@ -83,24 +90,37 @@ class Claimant:
     async def withdraw(self, store: RecordStore, key: str) -> bool:
         """Delete the earlier record under `key` if it has one of this node's keys; return whether the key is empty now.
 
-        A record that is written meanwhile stays. Raises NatsError if the bucket can't be read or written.
+        First this node signs that it leaves, or its peers would keep the record for a while. A record that is written
+        meanwhile stays, and so does one that this node may not write. Raises NatsError if the bucket can't be read or
+        written.
         """
         entry = await store.get(key)
         if entry is None or entry.value is None:
             return True
         try:
-            if not self._identity().owns(decode_record(key, entry.value).public_key):
+            found = decode_record(key, entry.value)
+            if not self._identity().owns(found.public_key):
                 return False
-            await store.put(key, None, expected=entry.revision)
+            revision, proof = entry.revision, self._proof(key, entry)
+            if proof and found.public_key == self._identity().public_key:
+                left = msgspec.structs.replace(found, left=True, nonce=self._draw_nonce())
+                revision = await store.put(key, self._sign(left, proof.serial), expected=revision)
+            await store.put(key, None, expected=revision)
         except (RecordError, RevisionConflictError):
+            return False
+        except NatsDeniedError as error:  # somebody has put this node's name under a KV key of its own
+            log.warning("earlier record not withdrawn", key=key, error=str(error), hint=error.hint)
             return False
         log.info("withdrew earlier record", key=key)
         return True
 
     def _serial_of(self, key: str, entry: Entry | None) -> int:
         """Return the serial of a record of this node's own; 0 for any other one."""
-        proof = self._proofs.verdict(key, entry.value).proof if entry and entry.value else None
+        proof = self._proof(key, entry)
         return proof.serial if proof and self._identity().owns(proof.public_key) else 0
+
+    def _proof(self, key: str, entry: Entry | None) -> Proof | None:
+        return self._proofs.verdict(key, entry.value).proof if entry and entry.value else None
 
 
 def _nonce(key: str, entry: Entry) -> str | None:
@@ -111,6 +131,11 @@ def _nonce(key: str, entry: Entry) -> str | None:
 
 
 def _refuse(record: PeerRecord, decision: ClaimDecision) -> NoReturn:
+    if decision.action is ClaimAction.WAIT:
+        raise NatsError(
+            f"the record of {record.allowed_ip} was overwritten by {decision.holder}, which the followed bucket lacks",
+            hint="the agent looks again",
+        )
     if decision.action is ClaimAction.CLONED:
         raise ClonedError(
             f"the record of {record.allowed_ip} was taken over by {decision.holder}: a copy of this machine"

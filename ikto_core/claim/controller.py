@@ -8,6 +8,7 @@ from random import Random
 import structlog
 
 from ikto_core.claim.address_candidates import AddressCandidates
+from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.claim_state import ClaimState, refuse_clones, refuse_overlap
 from ikto_core.claim.claimant import Claimant, ClonedError
 from ikto_core.claim.desired_state import DesiredState
@@ -21,12 +22,11 @@ from ikto_core.claim.settings_guard import SettingsGuard
 from ikto_core.claim.signing import RecordSigner
 from ikto_core.claim.verifying import verify
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
-from ikto_core.errors import AddressInUseError
+from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import RecordStore
-from ikto_core.values.addressing import Prefix
 
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped all nodes claim again: spread over this time."""
@@ -54,15 +54,18 @@ class ClaimController:
         self.next_key_announced = asyncio.Event()  # the record in the bucket announces the next key
         self.signer = signer
         identity = draw_identity(signer.public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
-        self._own = SelfRecord(node, saved_claim, identity)
+        self._own = SelfRecord(node, saved_claim, identity, desired_state.proofs, desired_state.clock)
         self._node = node
         self._desired_state = desired_state
         self._saved_claim = saved_claim
         self._candidates = candidates
         self._random = random
         self._listening = Listening()
-        self._claimant = Claimant(lambda: self.identity, signer.draw_nonce, signer.value, desired_state.proofs)
         self._claim_state = ClaimState(on_claim_change)
+        self._alarms = Alarms(desired_state.proofs.stats, desired_state.clock)
+        self._claimant = Claimant(
+            lambda: self.identity, signer.draw_nonce, signer.value, desired_state.proofs, self._alarms
+        )
         desired_state.set_own_keys(saved_claim.other_keys)
 
     @property
@@ -85,19 +88,10 @@ class ClaimController:
         """The mesh as accepted by this node."""
         return self._desired_state.view
 
-    @property
-    def subnet(self) -> Prefix | None:
-        """This node's subnet; None: it has none."""
-        return self._desired_state.subnet
-
-    @property
-    def shows_snapshot(self) -> bool:
-        """Whether the view is the snapshot: the bucket has not been read since the start."""
-        return self._desired_state.is_snapshot
-
     def snapshot(self, now: float) -> MeshSnapshot | None:
         """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
-        return self._desired_state.snapshot(self._saved_claim.claim, self.follower, now)
+        seen_s_ago = self._own.holding.seen_s_ago()
+        return self._desired_state.snapshot(self._saved_claim.claim, self.follower, now, seen_s_ago)
 
     def set_identity(self, identity: Identity) -> None:
         """Write the record with this identity from now on; `next_key_announced` is set once it announces a key."""
@@ -110,8 +104,10 @@ class ClaimController:
         if self._own.advertise(addresses):
             self.recheck.request()
 
-    def restore_snapshot(self, snapshot: MeshSnapshot | None) -> MeshSnapshot | None:
+    def restore_snapshot(self, snapshot: MeshSnapshot | None, now: float) -> MeshSnapshot | None:
         """Show the mesh of an earlier run until the bucket has been read; return the snapshot if it is of this mesh.
+
+        `now`: seconds since the epoch.
 
         Nothing is shown without a saved claim that is valid under this configuration.
         """
@@ -120,6 +116,8 @@ class ClaimController:
             snapshot = None
         if self._saved_claim.address and not self._saved_claim.is_released:
             self._desired_state.from_snapshot(snapshot, self._saved_claim.address)
+            if snapshot:
+                self._own.restore(snapshot, self._saved_claim.address, now)
         return snapshot
 
     async def keep(self, store: RecordStore, on_claimed: Callable[[], None]) -> None:
@@ -138,33 +136,31 @@ class ClaimController:
 
         """
         await self.follower.synced.wait()
-        if self.record is None:
-            self.mesh_settings.require_agreement(unless=self.has_saved_claim)
-            self._resume()
-        if self.record is None:
-            self._show_bucket(None)
-            await self._desired_state.shown(retry=self.has_saved_claim)
-            await self._claim(store)
-        else:  # anything may have happened since the last run, or the last connection
-            self.recheck.request()
-        on_claimed()
-        await self.recheck.run(lambda: self._check(store))
+        with self._own.holding.session():
+            if self.record is None:
+                self.mesh_settings.require_agreement(unless=self.has_saved_claim)
+                self._resume()
+            if self.record is None:
+                self._show_bucket(None)
+                await self._desired_state.shown(retry=self.has_saved_claim)
+                await self._claim(store)
+            else:  # anything may have happened since the last run, or the last connection
+                self.recheck.request()
+            on_claimed()
+            await self.recheck.run(lambda: self._check(store))
 
     def _resume(self) -> None:
         """Use the subnet of an earlier run if the bucket shows no other node there; the record is written later."""
         if (address := self._saved_claim.address) is None:
             return
         self._show_bucket(None)  # and a node that can't write its record just now follows the bucket all the same
-        record = self._own.at(address)
-        if self._own.may_resume(record, self.follower.table, self.view):
-            self._own.record = record
+        if self._own.resume(self._own.at(address), self.follower, self.view):
             self._show_bucket(address)
 
     async def _check(self, store: RecordStore) -> None:
         """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs."""
         await asyncio.sleep(0 if self._own.take_urgency() else self._random.uniform(0, RECLAIM_JITTER_S))
-        if not self._own.starting:
-            refuse_clones(self._clone_records())
+        refuse_clones(self._own.clone_records(self.view))
         await self._claim(store)
 
     async def _claim(self, store: RecordStore) -> None:
@@ -174,7 +170,7 @@ class ClaimController:
             record = self._own.at(address)
             self._listening.claim_begins()
             try:
-                revision = await self._claim_one(store, record)
+                await self._claim_one(store, record)
             except ClonedError:
                 raise
             except AddressInUseError as error:
@@ -183,29 +179,33 @@ class ClaimController:
                 if self._own.has_key(record.key):
                     self._release()
             else:
-                await self._use(store, address, record, revision)
+                await self._use(store, address, record)
                 return
         raise self._candidates.none_left(self.view, refusal)
 
-    async def _claim_one(self, store: RecordStore, record: PeerRecord) -> int:
-        """Claim one subnet; return the record's revision."""
+    async def _claim_one(self, store: RecordStore, record: PeerRecord) -> None:
         refuse_overlap(self.view, record)
         self._own.save_instance(self.view)
-        was_claimed = self._saved_claim.is_of(record.subnet)
-        revision = await self._claimant.claim(store, record, starting=self._own.starting, was_claimed=was_claimed)
-        self._own.starting = False
-        return revision
+        had_owner = self._own.had_owner(record, self.follower)
+        try:
+            revision = await self._claimant.claim(
+                store, record, lambda entry: self._own.standing(record, entry, self.follower)
+            )
+        except NatsError:
+            self.follower.wake()  # it may show what the leader has
+            raise
+        self._own.claimed(record, revision, self.follower, had_owner=had_owner)
 
-    async def _use(self, store: RecordStore, address: str, record: PeerRecord, revision: int) -> None:
+    async def _use(self, store: RecordStore, address: str, record: PeerRecord) -> None:
         """Use a claimed subnet: save the claim, listen, give the device the address, withdraw earlier records."""
         self._own.record = self._own.at(address)  # differs from `record` if the host has moved during the claim
-        moved = self._claim_state.held(record.key, revision, self.follower.stream)
+        moved = self._claim_state.held(record.key)
         if record.next_public_key:
             self.next_key_announced.set()
         if moved:
             log.info("claimed subnet", allowed_ip=record.allowed_ip, private_address=address)
             self._saved_claim.save(address)
-        if self.subnet != record.subnet:
+        if self._desired_state.subnet != record.subnet:
             try:
                 await self._listening.pause()
             finally:  # also if the session with NATS ends meanwhile; not if the claim was lost
@@ -215,13 +215,15 @@ class ClaimController:
         if self.recheck.is_requested:
             self.follower.wake()
         for key in self._own.earlier_records(self.view):
-            await self._claimant.withdraw(store, key)
+            if not await self._claimant.withdraw(store, key):
+                self._own.leave_alone(key, self.view)
 
     def _release(self) -> None:
         """Stop using the address at once, before another one is claimed: it belongs to another node now."""
         self._own.record = None
         self._saved_claim.release()
         self._claim_state.released()
+        self._own.holding.released()
         self.next_key_announced.clear()
         self._show_bucket(None)
 
@@ -229,21 +231,19 @@ class ClaimController:
         """Apply changes of the bucket: to the view first, then to the device, then check this node's record."""
         self._desired_state.update(changes, self.follower.revision, self.follower.histories)
         self.mesh_settings.look(changes)
+        self._own.report_forgeries(changes, self.view, self._alarms)
         action, entry = self._check_self_record(), changes.get(self.record.key) if self.record else None
-        if action is ClaimAction.IN_USE and entry and self._claim_state.is_older_than(entry, self.follower.stream):
+        if action is ClaimAction.IN_USE and entry and self._own.is_older_than(entry, self.follower):
             self._release()  # before the leader is asked: it may not answer
 
     def _check_self_record(self) -> ClaimAction:
         """Request a recheck unless the bucket has this node's record, up to date, and no other with its key."""
         if self.record is None:
             return ClaimAction.KEEP
-        action = self._own.decide(self.record, self.follower.table)
-        if action is not ClaimAction.KEEP or self._own.earlier_records(self.view) or self._clone_records():
+        action = self._own.decide(self.record, self.follower)
+        if action is not ClaimAction.KEEP or self._own.earlier_records(self.view) or self._own.clone_records(self.view):
             self.recheck.request()
         return action
-
-    def _clone_records(self) -> list[str]:
-        return self._own.clone_records(self.view, self._claim_state.claimed_at)
 
     def _show_bucket(self, address: str | None) -> None:
         self._desired_state.from_bucket(self.follower.table, self.follower.revision, address)

@@ -60,7 +60,7 @@ class DesiredState:
         self._reconciler = reconciler
         self._on_change = on_change
         self._event_hub = event_hub or EventHub()
-        self._clock = clock
+        self.clock = clock
         self._revision = 0  # of the bucket, as shown
         self._histories = 0
 
@@ -86,7 +86,7 @@ class DesiredState:
         """Show the bucket as of this revision; `address` None: this node has none, and the device gets none."""
         self.is_snapshot = False
         self._revision = revision
-        self._build_view(self.pins.replace(table, self._clock()), address)
+        self._build_view(self.pins.replace(table, self.clock()), address)
         self._event_hub.set_view(self.view)
         self._set_target(address, revision)
         self._on_change()
@@ -109,8 +109,8 @@ class DesiredState:
         if self.is_snapshot:
             return
         self._revision = revision
-        rulings = self.pins.update(changes, self._clock())
-        self._apply(rulings | self.pins.accept_history(self._clock()) if rewritten else rulings)
+        rulings = self.pins.update(changes, self.clock())
+        self._apply(rulings | self.pins.accept_history(self.clock()) if rewritten else rulings)
 
     async def expire_pins(self) -> NoReturn:
         """Call `expire` regularly, until cancelled. Run it while the bucket is followed."""
@@ -121,19 +121,21 @@ class DesiredState:
     def expire(self) -> None:
         """End the pins whose owner has been gone for long enough; do nothing while the snapshot is shown."""
         if not self.is_snapshot:
-            self._apply(self.pins.expire(self._clock()))
+            self._apply(self.pins.expire(self.clock()))
 
     def release_pins(self) -> int:
         """Have deleted records count no longer; return how many there are."""
         deleted = len(self.pins.deleted())
-        self._apply(self.pins.release(self._clock()))
+        self._apply(self.pins.release(self.clock()))
         return deleted
 
     def held_peers(self) -> frozenset[PublicKey]:
         """Return the peers whose record was deleted and counts on."""
         return frozenset(self.pins.pins[key].proof.public_key for key in self.pins.deleted())
 
-    def snapshot(self, claim: Claim | None, bucket: Follower, now: float) -> MeshSnapshot | None:
+    def snapshot(
+        self, claim: Claim | None, bucket: Follower, now: float, own_seen_s_ago: float | None
+    ) -> MeshSnapshot | None:
         """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
         if claim is None or self.is_snapshot or self.subnet is None:
             return None
@@ -142,20 +144,21 @@ class DesiredState:
             stream=bucket.stream,
             revision=bucket.revision,
             saved_at=now,
+            own_seen_at=None if own_seen_s_ago is None else now - own_seen_s_ago,
             entries={key: self.pins.entry(key) for key in self.view.accepted},
             **self._pins_to_save(),
         )
 
     def _pins_to_save(self) -> dict[str, Any]:
         """Return the members of a snapshot that are about pins."""
-        pins, accepted, now = self.pins.pins, self.view.accepted, self._clock()
+        pins, accepted, now = self.pins.pins, self.view.accepted, self.clock()
         gone = {key: now - pin.gone_since for key, pin in pins.items() if pin.gone_since is not None}
         others = {key: pin.entry for key, pin in pins.items() if key not in accepted}
         return {"proved": tuple(sorted(pins)), "other_pins": others, "gone_s": gone}
 
     def _restore(self, snapshot: MeshSnapshot) -> dict[str, Ruling]:
         """Begin with the records and the pins of a snapshot, whose proofs were verified before it was saved."""
-        entries, now = {**snapshot.entries, **snapshot.other_pins}, self._clock()
+        entries, now = {**snapshot.entries, **snapshot.other_pins}, self.clock()
         proofs = {key: self.proofs.trust(key, entries[key].value or b"").proof for key in snapshot.proved}
         self.pins.replace(snapshot.entries, now)
         since = {key: now - gone_s for key, gone_s in snapshot.gone_s.items()}

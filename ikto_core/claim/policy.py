@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 
-from ikto_core.mesh.proofs import owner_of
+from ikto_core.mesh.proofs import Proof, owner_of
 from ikto_core.mesh.records import PeerRecord, RecordError, decode_record
 from ikto_core.mesh.view import AcceptedRecord, Entry
 from ikto_core.values.keys import PublicKey
@@ -33,6 +33,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether a public key belongs to this installation."""
         return public_key == self.public_key or public_key in self.other_keys
 
+    def owns_text(self, public_key: str) -> bool:
+        """Return whether a text is one of this installation's public keys."""
+        return public_key in {key.text for key in (self.public_key, *self.other_keys)}
+
     def named(self, record: PeerRecord) -> PeerRecord:
         """Return this node's record with the present key, and the next one if it is to be announced."""
         return msgspec.structs.replace(record, public_key=self.public_key, next_public_key=self.next_key)
@@ -57,55 +61,81 @@ def draw_identity(
     return Identity(public_key=public_key, instance=instance, instances=instances, other_keys=other_keys)
 
 
+class Hold(Enum):
+    """Whether this node holds its subnet against another node's record that is in the place of its own."""
+
+    NONE = "none"  # it does not, or the bucket may have lost the own record: the other one counts
+    DOUBTED = "doubted"  # it does, if the followed bucket comes to show the other record in the same history
+    FIRM = "firm"  # the bucket had the own record, and then the other one was written over it
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Where this run stands with a KV key."""
+
+    starting: bool = False
+    """This run has not claimed anything yet. Then a record with one of this node's keys is taken over, whoever wrote
+    it. Later, one that no run of this installation wrote, and that proves its key, means that a copy runs."""
+
+    was_claimed: bool = False
+    """An earlier run claimed this very subnet. Then a record without a readable owner is replaced at the start too."""
+
+    hold: Hold = Hold.NONE
+    first_serial: int = 0  # of this run's first record under the KV key; earlier ones are replays or from a backup
+
+
 class ClaimAction(Enum):
     """What to do about the record under this node's KV key."""
 
     WRITE = "write"  # there is none, or it is out of date: write it at the revision read
     KEEP = "keep"  # it is there and up to date
+    RECLAIM = "reclaim"  # somebody without a right to it has overwritten it: report that, and write it
+    WAIT = "wait"  # perhaps so: look again when the followed bucket shows it
     IN_USE = "in use"  # it belongs to another node: never overwrite it
-    CLONED = "cloned"  # it has this node's key, but another installation wrote it: a copy of this machine
+    CLONED = "cloned"  # it has this node's key and its proof, but another installation wrote it: a copy of this machine
 
 
 class ClaimDecision(msgspec.Struct, frozen=True):
     """An action, and the node that has the record."""
 
     action: ClaimAction
-    holder: str = ""  # who has the record, for IN_USE and CLONED
+    holder: str = ""  # who has the record, if it is another's or pretends to be this node's
+
+
+AGAINST = {Hold.NONE: ClaimAction.IN_USE, Hold.DOUBTED: ClaimAction.WAIT, Hold.FIRM: ClaimAction.RECLAIM}
+"""What to do about another node's record."""
 
 
 def decide_claim(
-    entry: Entry | None, wanted: PeerRecord, identity: Identity, *, starting: bool, was_claimed: bool = False
+    entry: Entry | None, wanted: PeerRecord, identity: Identity, standing: Standing, proof: Proof | None = None
 ) -> ClaimDecision:
-    """Decide about what the leader has under this node's KV key.
+    """Decide about what is under this node's KV key.
 
     Args:
         entry: What is there; None or a deletion if there is no record.
         wanted: The record that should be there; its nonce does not matter.
         identity: Who this node is.
-        starting: Whether this run has not claimed anything yet. Then a record with one of this node's keys is taken
-            over, whichever machine wrote it. Later, one that no run of this installation wrote means that a copy of
-            this machine runs.
-        was_claimed: Whether an earlier run claimed this very subnet. Then a record without a readable owner is
-            replaced also at the start.
+        standing: Where this run stands with the KV key.
+        proof: What the entry proves; None: nothing.
 
     """
-    if entry is None or entry.value is None:
+    if entry is None or entry.value is None or (proof and proof.left):
         return ClaimDecision(ClaimAction.WRITE)
     try:
         found = decode_record(wanted.key, entry.value)
     except RecordError as error:
-        return _decide_unreadable(entry.value, identity, starting=starting, was_claimed=was_claimed, why=str(error))
+        return _decide_unreadable(entry.value, identity, standing, str(error))
     if not identity.owns(found.public_key):
-        return ClaimDecision(ClaimAction.IN_USE, f"{found.name!r} (public key {found.public_key})")
-    if not starting and not identity.knows(found.instance):
+        return ClaimDecision(AGAINST[standing.hold], f"{found.name!r} (public key {found.public_key})")
+    if not standing.starting and not identity.knows(found.instance):
         holder = f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})"
-        return ClaimDecision(ClaimAction.CLONED, holder)
+        if proof is None:
+            return ClaimDecision(ClaimAction.RECLAIM, f"{holder}, without the proof of this node's key")
+        if proof.serial >= standing.first_serial:
+            return ClaimDecision(ClaimAction.CLONED, holder)
     return ClaimDecision(ClaimAction.KEEP if equal_but_nonce(found, wanted) else ClaimAction.WRITE)
 
 
-def _decide_unreadable(
-    value: bytes, identity: Identity, *, starting: bool, was_claimed: bool, why: str
-) -> ClaimDecision:
+def _decide_unreadable(value: bytes, identity: Identity, standing: Standing, why: str) -> ClaimDecision:
     """Decide about a record that is not valid; its owner may be readable all the same.
 
     A record without a readable owner belongs to nobody: the node that claimed the subnet replaces it, and a node that
@@ -113,14 +143,13 @@ def _decide_unreadable(
     """
     owner = owner_of(value)
     if owner is None:
-        if starting and not was_claimed:
-            return ClaimDecision(ClaimAction.IN_USE, f"an unreadable record ({why})")
-        return ClaimDecision(ClaimAction.WRITE)
+        mine = standing.was_claimed or not standing.starting
+        return ClaimDecision(ClaimAction.RECLAIM if mine else ClaimAction.IN_USE, f"an unreadable record ({why})")
     public_key, instance = owner
-    if public_key not in {key.text for key in (identity.public_key, *identity.other_keys)}:
-        return ClaimDecision(ClaimAction.IN_USE, f"an unreadable record of another public key ({why})")
-    if not starting and not identity.knows(instance):
-        return ClaimDecision(ClaimAction.CLONED, f"instance {instance!r}, in an unreadable record ({why})")
+    if not identity.owns_text(public_key):
+        return ClaimDecision(AGAINST[standing.hold], f"an unreadable record of another public key ({why})")
+    if not standing.starting and not identity.knows(instance):
+        return ClaimDecision(ClaimAction.RECLAIM, f"instance {instance!r}, in an unreadable record ({why})")
     return ClaimDecision(ClaimAction.WRITE)
 
 

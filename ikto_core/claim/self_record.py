@@ -1,12 +1,17 @@
 """The record that the bucket should have for this node, and how the followed bucket contradicts it. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from ikto_core.claim.alarms import Alarms
+from ikto_core.claim.holding import History, Holding
 from ikto_core.claim.local_node import LocalNode
-from ikto_core.claim.policy import ClaimAction, Identity, decide_claim, other_records
+from ikto_core.claim.policy import ClaimAction, Hold, Identity, Standing, decide_claim, other_records
 from ikto_core.claim.saved_claim import SavedClaim
-from ikto_core.mesh.records import PeerRecord
-from ikto_core.mesh.view import Entry, MeshView
+from ikto_core.disk.mesh_snapshot import MeshSnapshot
+from ikto_core.mesh.proofs import Proof, ProofIndex, owner_of
+from ikto_core.mesh.records import PeerRecord, record_key
+from ikto_core.mesh.view import AcceptedRecord, Entry, MeshView
+from ikto_core.store.follower import Follower
 
 
 class SelfRecord:
@@ -15,12 +20,24 @@ class SelfRecord:
     `record` is what the bucket should have for this node; None: no subnet is claimed.
     """
 
-    def __init__(self, node: LocalNode, saved_claim: SavedClaim, identity: Identity) -> None:
+    def __init__(
+        self,
+        node: LocalNode,
+        saved_claim: SavedClaim,
+        identity: Identity,
+        proofs: ProofIndex,
+        clock: Callable[[], float],
+    ) -> None:
         self.record: PeerRecord | None = None
         self.identity = identity
+        self.holding = Holding(clock)
         self.starting = True  # this run has not claimed anything yet
         self._node = node
         self._saved_claim = saved_claim
+        self._proofs = proofs
+        self._left_alone: dict[str, int] = {}  # revisions of records that this node may not withdraw, by KV key
+        self._first_serial = 0  # of this run's first record under its KV key
+        self._claimed_at = 0  # revision of that record
         self._advertised: tuple[str, ...] = ()  # where peers reach this host, best first
         self._has_moved = False  # the record has other addresses now, and was not written yet
 
@@ -65,22 +82,93 @@ class SelfRecord:
             self.identity = self.identity.after(found)
             self._saved_claim.add_instance(self.identity.instance, found)
 
-    def decide(self, record: PeerRecord, table: Mapping[str, Entry]) -> ClaimAction:
-        """Return what to do about what the followed bucket has under the KV key of `record`."""
-        found, was_claimed = table.get(record.key), self._saved_claim.is_of(record.subnet)
-        return decide_claim(found, record, self.identity, starting=self.starting, was_claimed=was_claimed).action
+    def claimed(self, record: PeerRecord, revision: int, bucket: Follower, *, had_owner: bool) -> None:
+        """Note that the leader has `record` at this revision; `had_owner` as returned before the claim."""
+        if not self.holding.has(record.key) or self.starting:
+            self._first_serial, self._claimed_at = self._saved_claim.serial, revision
+        self._claimed_at = min(self._claimed_at, revision)  # less in another history of the bucket
+        self.holding.claimed(record.key, revision, _history(bucket), had_owner=had_owner)
+        self.starting = False
 
-    def may_resume(self, record: PeerRecord, table: Mapping[str, Entry], view: MeshView) -> bool:
-        """Return whether the followed bucket shows no other node at the subnet of `record`."""
-        free = self.decide(record, table) in {ClaimAction.KEEP, ClaimAction.WRITE}
-        return free and view.noncanonical_overlap(record.subnet) is None
+    def had_owner(self, record: PeerRecord, bucket: Follower) -> bool:
+        """Return whether the followed bucket shows that another node has, or had, the KV key of `record`."""
+        found = bucket.table.get(record.key)
+        owner = owner_of(found.value) if found and found.value else None
+        return found is not None and not (owner and self.identity.owns_text(owner[0]))
+
+    def standing(self, record: PeerRecord, entry: Entry | None, bucket: Follower) -> Standing:
+        """Return where this run stands with the KV key of `record`, which has this entry."""
+        key, hold = record.key, Hold.NONE
+        if entry:
+            hold = self.holding.hold(key, entry, _history(bucket), shown=bucket.table.get(key) == entry)
+        return Standing(
+            starting=self.starting,
+            was_claimed=self._saved_claim.is_of(record.subnet),
+            hold=hold,
+            first_serial=self._first_serial,
+        )
+
+    def is_older_than(self, entry: Entry, bucket: Follower) -> bool:
+        """Return whether the own record is older than an entry of the followed bucket, or of another history."""
+        return self.holding.is_older_than(entry, _history(bucket))
+
+    def decide(self, record: PeerRecord, bucket: Follower) -> ClaimAction:
+        """Return what to do about what the followed bucket has under the KV key of `record`."""
+        found, proof = bucket.table.get(record.key), self._proof(record, bucket)
+        return decide_claim(found, record, self.identity, self.standing(record, found, bucket), proof).action
+
+    def resume(self, record: PeerRecord, bucket: Follower, view: MeshView) -> bool:
+        """Use the subnet of `record` from now on, unless the followed bucket shows another node there; return whether.
+
+        If it shows this node's signed record, this node holds the subnet, also before it has written it again.
+        """
+        if self.decide(record, bucket) is ClaimAction.IN_USE or view.noncanonical_overlap(record.subnet):
+            return False
+        self.record, proof = record, self._proof(record, bucket)
+        if proof and self.identity.owns(proof.public_key):
+            revision = bucket.table[record.key].revision
+            self.holding.claimed(record.key, revision, _history(bucket), had_owner=False)
+        return True
+
+    def restore(self, snapshot: MeshSnapshot, address: str, now: float) -> None:
+        """Hold what an earlier run held at `address`, if its record was seen lately; `now`: seconds since the epoch."""
+        seen_s_ago = -1.0 if snapshot.own_seen_at is None else now - snapshot.own_seen_at
+        if seen_s_ago >= 0:  # or the clock has gone back
+            key = record_key(str(self._node.subnet_of(address)))
+            self.holding.restore(key, snapshot.revision, snapshot.stream, seen_s_ago)
 
     def earlier_records(self, view: MeshView) -> list[str]:
         """Return the KV keys of this installation's other records."""
         others = other_records(view.own_records.values(), self.record, self.identity, known=True)
-        return sorted(found.key for found in others)
+        return sorted(found.key for found in others if self._left_alone.get(found.key) != found.revision)
 
-    def clone_records(self, view: MeshView, claimed_at: int) -> list[str]:
-        """Return the KV keys of records with this node's keys that another installation wrote after this revision."""
-        others = other_records(view.own_records.values(), self.record, self.identity, known=False)
-        return sorted(found.key for found in others if found.revision > claimed_at)
+    def leave_alone(self, key: str, view: MeshView) -> None:
+        """Do not try again to withdraw this record: it is under the key of another node, which put it there."""
+        if key in view.own_records:
+            self._left_alone[key] = view.own_records[key].revision
+
+    def clone_records(self, view: MeshView) -> list[str]:
+        """Return the KV keys of records of copies: another installation has signed them after this run's claim."""
+        if self.starting:
+            return []
+        later = (found for found in self.strange_records(view) if found.revision > self._claimed_at)
+        return sorted(found.key for found in later if found.proved and found.record.serial >= self._first_serial)
+
+    def strange_records(self, view: MeshView) -> list[AcceptedRecord]:
+        """Return the other records with this node's keys that this installation did not write."""
+        return other_records(view.own_records.values(), self.record, self.identity, known=False)
+
+    def _proof(self, record: PeerRecord, bucket: Follower) -> Proof | None:
+        """Return what the followed bucket proves under the KV key of `record`."""
+        found = bucket.table.get(record.key)
+        return self._proofs.verdict(record.key, found.value).proof if found and found.value else None
+
+    def report_forgeries(self, changes: Mapping[str, Entry], view: MeshView, alarms: Alarms) -> None:
+        """Report the changed records with this node's keys that neither this installation wrote nor the keys prove."""
+        for found in self.strange_records(view):
+            if found.key in changes and not found.proved:
+                alarms.report("record in this node's name without its proof", key=found.key)
+
+
+def _history(bucket: Follower) -> History:
+    return History(bucket.stream, bucket.histories)

@@ -6,7 +6,7 @@ from itertools import count
 
 import msgspec
 
-from ikto_core.errors import NatsError, RevisionConflictError, WriteUnknownError
+from ikto_core.errors import NatsDeniedError, NatsError, RevisionConflictError, WriteUnknownError
 from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import BucketInfo, Message, Page
 
@@ -31,6 +31,7 @@ class Faults(msgspec.Struct):
     lags: list[int] = []  # per page read next: how many of the latest messages its replica lacks
     lose_answers: int = 0  # this many of the next writes are stored, but raise WriteUnknownError
     lose_writes: int = 0  # this many of the next writes are not stored, and raise WriteUnknownError
+    deny: frozenset[str] = frozenset()  # KV keys that may not be written: NatsDeniedError
 
 
 class MemoryBucket:
@@ -94,6 +95,8 @@ class MemoryBucket:
 
     async def put(self, key: str, value: bytes | None, *, expected: int) -> int:
         """Write a value (None: a deletion marker) if the key's revision is `expected`; 0: it has no message."""
+        if key in self.faults.deny:
+            raise NatsDeniedError(f"{key} may not be written")
         if self.faults.lose_writes:
             self.faults.lose_writes -= 1
             raise WriteUnknownError("the write was lost")

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.claimant import Claimant, ClonedError
-from ikto_core.claim.policy import Identity
+from ikto_core.claim.policy import Identity, Standing
 from ikto_core.errors import AddressInUseError, IktoError, RevisionConflictError, WriteUnknownError
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh.proofs import ProofIndex
@@ -99,7 +100,8 @@ class Race:
 
 
 def claimant_of(identity: Identity, draw_nonce: Callable[[], str] = str) -> Claimant:
-    return Claimant(lambda: identity, draw_nonce, sign_after, ProofIndex("ikto-mesh"))
+    proofs = ProofIndex("ikto-mesh")
+    return Claimant(lambda: identity, draw_nonce, sign_after, proofs, Alarms(proofs.stats, lambda: 0.0))
 
 
 def claiming(race: Race, number: int, instance: str = "run", *, starting: bool = True) -> Coroutine[Any, Any, int]:
@@ -107,7 +109,8 @@ def claiming(race: Race, number: int, instance: str = "run", *, starting: bool =
     nonces = count(1)
     identity = Identity(public_key=KEYS[number], instance=instance)
     claimant = claimant_of(identity, lambda: f"{number}-{instance}-{next(nonces)}")
-    return claimant.claim(race, replace(RECORDS[number], instance=instance), starting=starting)
+    standing = Standing(starting=starting)
+    return claimant.claim(race, replace(RECORDS[number], instance=instance), lambda _: standing)
 
 
 def holder(race: Race) -> str:

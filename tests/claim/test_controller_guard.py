@@ -11,10 +11,16 @@ from ikto_core.claim import controller, recheck
 from ikto_core.claim.claimant import ClonedError
 from ikto_core.errors import AddressInUseError
 from ikto_core.lab.memory_bucket import MemoryBucket
-from ikto_core.mesh.records import encode_record
+from ikto_core.mesh.proofs import signed_value
+from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.values.addressing import Prefix
-from tests.nodes import ADDRESS, OWN_KEY, OWN_KV_KEY, SUBNET, Node, put, until, until_addressed
+from tests.nodes import ADDRESS, OWN_KEY, OWN_KV_KEY, OWN_PRIVATE_KEY, SUBNET, Node, lose, put, until, until_addressed
 from tests.samples import KEY, record
+
+
+def signed_by_own_key(copy: PeerRecord) -> bytes:
+    """Return what a copy of the machine writes, later than the node has written."""
+    return signed_value(replace(copy, serial=10**15), OWN_PRIVATE_KEY, "ikto-mesh", bytes(64))
 
 
 @pytest.fixture(autouse=True)
@@ -142,9 +148,9 @@ async def test_a_restored_record_from_before_the_state_was_lost_is_not_taken_for
 async def test_losing_a_configured_address_ends_the_agent_and_leaves_the_other_record(
     bucket: MemoryBucket, tmp_path: Path
 ) -> None:
-    other = record(SUBNET, KEY, "other")
+    other, node = record(SUBNET, KEY, "other"), Node(bucket, tmp_path)
     with pytest.raises(AddressInUseError, match="'other'"):
-        await Node(bucket, tmp_path).run_until_error(lambda: put(bucket, other))
+        await node.run_until_error(lambda: lose(node, other))
     assert bucket.live[OWN_KV_KEY] == encode_record(other)
 
 
@@ -154,7 +160,7 @@ async def test_after_losing_an_automatic_address_another_is_claimed_and_set_on_t
     async with Node(bucket, tmp_path, private_address="auto").running() as node:
         before = node.record
         [old_address] = await node.device_addresses()
-        put(bucket, replace(before, public_key=KEY))
+        await lose(node, replace(before, public_key=KEY))
         await until(lambda: node.controller.record not in {None, before})
         await until_addressed(node)
         [new_address] = await node.device_addresses()
@@ -174,13 +180,13 @@ async def test_a_lost_address_is_removed_from_the_device_before_another_is_claim
     async with Node(bucket, tmp_path, private_address="auto").running() as node:
         lost = node.record
         assert await node.device_addresses()
-        put(bucket, replace(lost, public_key=KEY))
+        await lose(node, replace(lost, public_key=KEY))
         bucket.faults.lose_writes = 10**6
         await until(lambda: node.controller.record is None)
         assert await node.device_addresses() == set()
         assert node.controller.view.peers[KEY].allowed_ips == {lost.subnet}
         rebooted = Node(bucket, tmp_path, seed=2, private_address="auto")
-        rebooted.controller.restore_snapshot(None)
+        rebooted.controller.restore_snapshot(None, 7.0)
         assert rebooted.reconciler.private_address is None, "without NATS nothing says that the address is free again"
         bucket.faults.lose_writes = 0
         await until(lambda: node.controller.record)
@@ -190,7 +196,7 @@ async def test_a_lost_address_is_removed_from_the_device_before_another_is_claim
 async def test_an_address_that_another_node_had_briefly_is_claimed_again(bucket: MemoryBucket, tmp_path: Path) -> None:
     async with Node(bucket, tmp_path).running() as node:
         before = await node.device_addresses()
-        put(bucket, record(SUBNET, KEY))
+        await lose(node, record(SUBNET, KEY))
         bucket.write(OWN_KV_KEY, None)
         assert node.controller.record is None
         await until(node.is_recorded)
@@ -214,7 +220,9 @@ async def test_a_copy_of_the_machine_does_not_make_the_agent_claim_another_addre
 ) -> None:
     node = Node(bucket, tmp_path, private_address="auto")
     with pytest.raises(ClonedError):
-        await node.run_until_error(lambda: put(bucket, replace(node.record, instance="copy")))
+        await node.run_until_error(
+            lambda: bucket.write(node.record.key, signed_by_own_key(replace(node.record, instance="copy")))
+        )
     assert bucket.live.keys() == {node.record.key}
 
 
@@ -238,10 +246,15 @@ async def test_of_two_copies_the_older_stops_whichever_address_the_newer_claims(
 
 async def test_a_copy_that_writes_right_after_the_claim_is_noticed(bucket: MemoryBucket, tmp_path: Path) -> None:
     copy = record(SUBNET, OWN_KEY, "copy", instance="copy")
-    pending = [copy]
+    pending = [signed_by_own_key(copy)]
     node = Node(bucket, tmp_path)
+
+    def take_over(_: object) -> None:
+        if pending:
+            bucket.write(copy.key, pending.pop())
+
     bucket.subscribe(node.controller.follower.receive)
-    bucket.subscribe(lambda _: put(bucket, pending.pop()) if pending else None)
+    bucket.subscribe(take_over)
     with pytest.raises(ClonedError):
         await node.run_until_error()
-    assert bucket.live[OWN_KV_KEY] == encode_record(copy)
+    assert bucket.live[OWN_KV_KEY] == signed_by_own_key(copy)

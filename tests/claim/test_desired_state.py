@@ -87,7 +87,7 @@ async def test_a_device_that_has_peers_is_left_unchanged(
     before = node.host.device(WG)
     node.host.writes.clear()
     again = Node(two_peers, tmp_path, seed=3, host=node.host)
-    again.controller.restore_snapshot(snapshot)
+    again.controller.restore_snapshot(snapshot, 7.0)
     await again.reconciler.reconcile()
     assert node.host.writes == []
     assert node.host.device(WG) == before
@@ -102,7 +102,7 @@ async def test_a_device_without_its_address_gets_it_and_keeps_its_peers(
     assert device
     lost = DevicePatch(remove_addresses=device.addresses, up=False, remove_peers=frozenset({OTHER_KEY}))
     node.host.tamper(WG, lost)
-    node.controller.restore_snapshot(snapshot)
+    node.controller.restore_snapshot(snapshot, 7.0)
     await node.reconciler.reconcile()
     assert await node.device_addresses() == {f"{ADDRESS}/24"}
     assert device_endpoints(node).keys() == {KEY}
@@ -122,7 +122,7 @@ async def test_a_restore_that_failed_midway_is_finished_by_the_next_pass(
     two_peers: MemoryBucket, tmp_path: Path, snapshot: MeshSnapshot
 ) -> None:
     node = Node(two_peers, tmp_path, seed=2)
-    node.controller.restore_snapshot(snapshot)
+    node.controller.restore_snapshot(snapshot, 7.0)
     node.host.fail_midway(after=2)
     with pytest.raises(Exception, match="midway"):
         await node.reconciler.reconcile()
@@ -146,7 +146,7 @@ async def test_a_snapshot_of_another_configuration_is_ignored_and_logged(
     node = await restarted(MemoryBucket(), tmp_path, snapshot, **changed)
     assert node.host.device(WG) is None
     assert ignored_because(logs) == [reason]
-    assert node.controller.restore_snapshot(snapshot) is None, "its sessions are not used either"
+    assert node.controller.restore_snapshot(snapshot, 7.0) is None, "its sessions are not used either"
 
 
 async def test_a_snapshot_without_a_saved_claim_is_ignored(
@@ -191,7 +191,7 @@ async def test_the_device_shows_the_bucket_as_soon_as_it_has_been_read(
     async with node.running():
         await node.reconciler.reconcile()
         assert device_endpoints(node).keys() == {KEY, THIRD_KEY}
-        assert not node.controller.shows_snapshot
+        assert not node.desired_state.is_snapshot
         put(two_peers, OTHER)
         await node.reconciler.reconcile()
         assert device_endpoints(node).keys() == {KEY, OTHER_KEY, THIRD_KEY}
@@ -218,7 +218,7 @@ async def test_a_device_that_was_left_unchanged_is_updated_from_the_bucket(
     node.host.tamper(WG, DevicePatch(peers=(roamed,), remove_peers=frozenset({OTHER_KEY})))
     again = Node(two_peers, tmp_path, seed=3, host=node.host)
     if restoring:
-        again.controller.restore_snapshot(snapshot)
+        again.controller.restore_snapshot(snapshot, 7.0)
         await again.reconciler.reconcile()
     async with again.running():
         await again.reconciler.reconcile()

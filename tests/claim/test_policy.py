@@ -3,7 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.claim.policy import ClaimAction, ClaimDecision, Identity, decide_claim, equal_but_nonce
+from ikto_core.claim.policy import ClaimAction, ClaimDecision, Hold, Identity, Standing, decide_claim, equal_but_nonce
+from ikto_core.mesh.proofs import Proof
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.values.addressing import Endpoint
@@ -35,7 +36,7 @@ def broken(record: PeerRecord) -> bytes:
 
 def decision(found: PeerRecord | bytes | None, *, starting: bool) -> ClaimDecision:
     value = encode_record(found) if isinstance(found, PeerRecord) else found
-    return decide_claim(Entry(7, value), WANTED, IDENTITY, starting=starting)
+    return decide_claim(Entry(7, value), WANTED, IDENTITY, Standing(starting=starting))
 
 
 @pytest.mark.parametrize(
@@ -50,16 +51,16 @@ def decision(found: PeerRecord | bytes | None, *, starting: bool) -> ClaimDecisi
             replace(WANTED, instance="before"), ClaimAction.WRITE, ClaimAction.WRITE, id="own, an earlier run"
         ),
         pytest.param(
-            replace(WANTED, instance="other"), ClaimAction.WRITE, ClaimAction.CLONED, id="a copy of this machine"
+            replace(WANTED, instance="other"), ClaimAction.WRITE, ClaimAction.RECLAIM, id="another installation"
         ),
-        pytest.param(OF_0_3_0, ClaimAction.WRITE, ClaimAction.CLONED, id="0.3.0, own key"),
+        pytest.param(OF_0_3_0, ClaimAction.WRITE, ClaimAction.RECLAIM, id="0.3.0, own key"),
         pytest.param(BEFORE, ClaimAction.WRITE, ClaimAction.WRITE, id="own, key before a rotation"),
         pytest.param(broken(BEFORE), ClaimAction.WRITE, ClaimAction.WRITE, id="own, key before a rotation, broken"),
         pytest.param(
             replace(BEFORE, instance="other"),
             ClaimAction.WRITE,
-            ClaimAction.CLONED,
-            id="a copy, key before a rotation",
+            ClaimAction.RECLAIM,
+            id="another installation, key before a rotation",
         ),
         pytest.param(
             replace(WANTED, next_public_key=OLD_KEY), ClaimAction.WRITE, ClaimAction.WRITE, id="own, announcing"
@@ -74,11 +75,13 @@ def decision(found: PeerRecord | bytes | None, *, starting: bool) -> ClaimDecisi
         pytest.param(
             replace(FOREIGN, instance="before"), ClaimAction.IN_USE, ClaimAction.IN_USE, id="another key, own instance"
         ),
-        pytest.param(b"{", ClaimAction.IN_USE, ClaimAction.WRITE, id="unreadable, no owner"),
-        pytest.param(b"", ClaimAction.IN_USE, ClaimAction.WRITE, id="empty"),
-        pytest.param(b"[" * 30_000, ClaimAction.IN_USE, ClaimAction.WRITE, id="deeply nested"),
+        pytest.param(b"{", ClaimAction.IN_USE, ClaimAction.RECLAIM, id="unreadable, no owner"),
+        pytest.param(b"", ClaimAction.IN_USE, ClaimAction.RECLAIM, id="empty"),
+        pytest.param(b"[" * 30_000, ClaimAction.IN_USE, ClaimAction.RECLAIM, id="deeply nested"),
         pytest.param(broken(WANTED), ClaimAction.WRITE, ClaimAction.WRITE, id="own, broken"),
-        pytest.param(broken(replace(WANTED, instance="x")), ClaimAction.WRITE, ClaimAction.CLONED, id="a copy, broken"),
+        pytest.param(
+            broken(replace(WANTED, instance="x")), ClaimAction.WRITE, ClaimAction.RECLAIM, id="another, broken"
+        ),
         pytest.param(broken(FOREIGN), ClaimAction.IN_USE, ClaimAction.IN_USE, id="another key, broken"),
         pytest.param(
             encode_record(replace(WANTED, allowed_ip="10.0.0.32/28")),
@@ -95,23 +98,68 @@ def test_the_action_at_the_start_and_later(
     assert decision(found, starting=False).action is later
 
 
+COPY = replace(WANTED, instance="other", serial=8)
+
+
+@pytest.mark.parametrize(
+    ("first_serial", "starting", "action"),
+    [
+        pytest.param(8, False, ClaimAction.CLONED, id="written since this run's first record"),
+        pytest.param(9, False, ClaimAction.WRITE, id="a replay, or from a backup"),
+        pytest.param(8, True, ClaimAction.WRITE, id="at the start"),
+    ],
+)
+def test_only_a_record_that_proves_the_own_key_is_a_copys(
+    first_serial: int, starting: bool, action: ClaimAction
+) -> None:
+    standing = Standing(starting=starting, first_serial=first_serial)
+    proof = Proof(public_key=WANTED.public_key, serial=8)
+    assert decide_claim(Entry(7, encode_record(COPY)), WANTED, IDENTITY, standing, proof).action is action
+
+
+@pytest.mark.parametrize("found", [encode_record(FOREIGN), broken(FOREIGN)])
+@pytest.mark.parametrize(
+    ("hold", "action"),
+    [
+        (Hold.NONE, ClaimAction.IN_USE),
+        (Hold.DOUBTED, ClaimAction.WAIT),
+        (Hold.FIRM, ClaimAction.RECLAIM),
+    ],
+)
+def test_another_nodes_record_is_overwritten_only_where_this_node_holds_the_subnet(
+    found: bytes, hold: Hold, action: ClaimAction
+) -> None:
+    for starting in (True, False):
+        decided = decide_claim(Entry(7, found), WANTED, IDENTITY, Standing(starting=starting, hold=hold))
+        assert decided.action is action
+        assert "public key" in decided.holder
+
+
+@pytest.mark.parametrize("public_key", [FOREIGN.public_key, WANTED.public_key])
+def test_a_record_whose_owner_has_left_is_none(public_key: PublicKey) -> None:
+    found = replace(FOREIGN, public_key=public_key, left=True)
+    proof = Proof(public_key=public_key, serial=1, left=True)
+    decided = decide_claim(Entry(7, encode_record(found)), WANTED, IDENTITY, Standing(starting=True), proof)
+    assert decided == ClaimDecision(ClaimAction.WRITE)
+
+
 @pytest.mark.parametrize("starting", [True, False])
 def test_a_key_that_was_never_written_is_free(starting: bool) -> None:
-    assert decide_claim(None, WANTED, IDENTITY, starting=starting) == ClaimDecision(ClaimAction.WRITE)
+    assert decide_claim(None, WANTED, IDENTITY, Standing(starting=starting)) == ClaimDecision(ClaimAction.WRITE)
 
 
 @pytest.mark.parametrize("found", [b"", b"{", broken(FOREIGN), encode_record(FOREIGN)])
 def test_a_starting_node_replaces_an_ownerless_record_where_it_has_a_saved_claim(found: bytes) -> None:
     ownerless = found in {b"", b"{"}
-    decided = decide_claim(Entry(7, found), WANTED, IDENTITY, starting=True, was_claimed=True)
-    assert decided.action is (ClaimAction.WRITE if ownerless else ClaimAction.IN_USE)
+    decided = decide_claim(Entry(7, found), WANTED, IDENTITY, Standing(starting=True, was_claimed=True))
+    assert decided.action is (ClaimAction.RECLAIM if ownerless else ClaimAction.IN_USE)
 
 
 def test_a_refusal_names_the_holder_of_the_record() -> None:
     assert decision(FOREIGN, starting=False).holder == f"'other' (public key {FOREIGN.public_key})"
     assert "unreadable record (its value is not a peer record" in decision(b"{", starting=True).holder
     copy = replace(WANTED, instance="other", name="copy")
-    assert decision(copy, starting=False).holder == "'copy' (ikto, instance 'other')"
+    assert decision(copy, starting=False).holder.startswith("'copy' (ikto, instance 'other'), without the proof")
     assert "Ikto 0.3.0" in decision(OF_0_3_0, starting=False).holder
 
 

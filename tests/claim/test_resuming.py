@@ -10,6 +10,7 @@ from ikto_core.claim import controller, recheck
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.lab.memory_bucket import MemoryBucket
+from ikto_core.mesh.pins import HOLD_S
 from ikto_core.mesh.records import encode_record
 from ikto_core.mesh.view import Entry
 from tests.claim.conftest import OTHER, PEER
@@ -69,7 +70,7 @@ async def test_an_address_taken_meanwhile_is_removed_from_the_device_and_the_age
 ) -> None:
     two_peers.write(OWN_KV_KEY, None)
     put(two_peers, taken)
-    node = await restarted(two_peers, tmp_path, snapshot)
+    node = await restarted(two_peers, tmp_path, snapshot, after_s=HOLD_S)
     with pytest.raises(AddressInUseError):
         await node.run_until_error()
     assert await node.device_addresses() == set()
@@ -81,7 +82,7 @@ async def test_an_address_taken_meanwhile_is_removed_although_the_leader_does_no
 ) -> None:
     two_peers.write(OWN_KV_KEY, None)
     put(two_peers, taken)
-    node = await restarted(two_peers, tmp_path, snapshot)
+    node = await restarted(two_peers, tmp_path, snapshot, after_s=HOLD_S)
     await node.controller.follower.resync(two_peers)
     two_peers.faults.fail_reads = 10**9
     with pytest.raises((NatsError, AddressInUseError)):
@@ -94,7 +95,7 @@ async def test_an_address_taken_while_the_record_cannot_be_written_is_removed_at
     two_peers: MemoryBucket, tmp_path: Path, snapshot: MeshSnapshot
 ) -> None:
     two_peers.write(OWN_KV_KEY, None)
-    node = await restarted(two_peers, tmp_path, snapshot)
+    node = await restarted(two_peers, tmp_path, snapshot, after_s=HOLD_S)
     two_peers.faults.lose_writes = 10**9
     async with node.running(wait_for_record=False):
         await until(lambda: node.controller.recheck.failure)

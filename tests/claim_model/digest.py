@@ -15,7 +15,7 @@ from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.config import Config
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.state_file import StateFile
-from ikto_core.values.counters import FollowerCounters
+from ikto_core.values.counters import FollowerCounters, ProofCounters
 from ikto_core.values.keys import PrivateKey
 from tests.claim_model.kv import Kv
 
@@ -38,6 +38,7 @@ IGNORED = (
     FakeBackend,
     FakeHost,
     FollowerCounters,
+    ProofCounters,
     Reconciler,
     StateFile,
     asyncio.Handle,

@@ -94,6 +94,6 @@ class MachineView(msgspec.Struct, frozen=True, kw_only=True):
     device: str | None = None  # KV key of the subnet of the device's address
     disk: SavedState = SavedState()
     foreign: frozenset[str] = frozenset()  # KV keys under which this run saw a record of another machine
-    refused: frozenset[str] = frozenset()  # KV keys for which the leader last answered with another public key
+    refused: frozenset[str] = frozenset()  # KV keys for which the leader answered with the record of another owner
     confirmed: bool = True  # the leader confirmed the own record, or there is none
     unjustified: str = ""  # what it gave up although it saw no record of another machine; empty: nothing

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ikto_core.claim.policy import equal_but_nonce
 from tests.claim_model.events import MachineView, Phase, Spec
-from tests.claim_model.world import Fault, Scenario, State, machine_views
+from tests.claim_model.world import HOSTILE_FAULTS, Fault, Scenario, State, machine_views
 
 MOST_WRITES = 7
 MOST_WRITES_A_FAULT = 4
@@ -16,6 +16,8 @@ def broken_invariants(state: State, scenario: Scenario) -> Iterator[str]:
     if state.kv.revision > MOST_WRITES + MOST_WRITES_A_FAULT * scenario.budget:
         yield "the nodes come to rest: the writes do not end"
     for spec, view in machine_views(state):
+        if view.phase is Phase.STOPPED and scenario.faults & HOSTILE_FAULTS:
+            yield f"nobody is robbed: {spec.name} has stopped"
         if not view.confirmed:
             yield f"no node uses a subnet without a record: {spec.name} does"
         if view.unjustified:

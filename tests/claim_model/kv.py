@@ -23,6 +23,7 @@ class Put(NamedTuple):
     expected: int | None  # revision; None: any (only mutants do that)
     writer: PublicKey
     era: int  # of the bucket when the writer last read it
+    owns: bool  # the leader has confirmed in this era that the writer has this key
 
 
 class Kv:
@@ -76,8 +77,9 @@ class Kv:
         return message.revision if message else 0
 
     def records(self) -> dict[str, PeerRecord]:
-        """Return the records in the bucket, by key."""
-        return {m.key: read(m.key, m.value) for m in self.latest.values() if m.value is not None}
+        """Return the records in the bucket, by key, without those whose owner has left."""
+        found = {m.key: read(m.key, m.value) for m in self.latest.values() if m.value is not None}
+        return {key: record for key, record in found.items() if not record.left}
 
     async def info(self) -> BucketInfo:
         first = min(self.latest.values(), key=lambda m: m.revision, default=None)

@@ -36,6 +36,8 @@ from tests.claim_model.events import (
 from tests.claim_model.kv import Get, Kv, Put, read
 from tests.claim_model.stepping import SteppedLoop, Stepper, ask, run_at_once
 
+SUBNETS = ("10.0.0.16/28", "10.0.0.32/28", "10.0.0.48/28")
+
 
 class Disk(StateFile):
     """A state file on a disk that never fails."""
@@ -55,8 +57,7 @@ class LowestFirst:
     """Proposes the lowest free subnet, so that nodes that start together collide."""
 
     def candidates(self, request: IpamRequest) -> Iterator[Prefix]:
-        subnets = (Prefix.parse(f"10.0.0.{number}/28") for number in (16, 32, 48))
-        return (subnet for subnet in subnets if subnet not in request.taken)
+        return (subnet for subnet in map(Prefix.parse, SUBNETS) if subnet not in request.taken)
 
 
 class Machine:
@@ -82,8 +83,8 @@ class Machine:
         random = CountingRandom(f"{name}, run {self._run}")
         self._controller = ClaimController(
             node,
-            signer=RecordSigner(key, node.bucket, saved_claim, random, lambda: 0),
-            desired_state=DesiredState(node, key, self._reconciler, lambda: None),
+            signer=RecordSigner(key, node.bucket, saved_claim, random, lambda: self._controller.follower.revision),
+            desired_state=DesiredState(node, key, self._reconciler, lambda: None, clock=lambda: 0.0),
             saved_claim=saved_claim,
             candidates=AddressCandidates(node, saved_claim, LowestFirst(), random),
             random=random,
@@ -94,7 +95,8 @@ class Machine:
         self._followed: Kv | None = None
         self._foreign: set[str] = set()
         self._saw_copy = False
-        self._refused: set[str] = set()
+        self._refused: dict[str, int] = {}  # era of the answer by KV key
+        self._owned_in: dict[str, int] = {}  # era in which the leader confirmed an own record, by KV key
 
     def _node(self) -> LocalNode:
         node: LocalNode = msgspec.structs.replace(local_node(self._spec.config(self._run)), name=self._spec.name)
@@ -106,7 +108,8 @@ class Machine:
         return answer
 
     async def put(self, key: str, value: bytes | None, *, expected: int) -> int:
-        answer = await ask(Put(key, value, expected, self._public_key, self._era))
+        owns = self._owned_in.get(key) == self._era
+        answer = await ask(Put(key, value, expected, self._public_key, self._era, owns))
         assert isinstance(answer, int)
         return answer
 
@@ -158,7 +161,7 @@ class Machine:
         self._begin()
         if claim := self._disk.saved.claim:
             self._confirmed.add(record_key(str(self._node().subnet_of(claim.private_address))))
-        self._controller.restore_snapshot(None)
+        self._controller.restore_snapshot(None, 7.0)
         self._connect()
 
     def _connect(self) -> None:
@@ -193,15 +196,18 @@ class Machine:
             self._running.fail(value("injected by the explorer"))
             return
         if isinstance(asked, Get):
-            self._refused.discard(asked.key)
+            self._refused.pop(asked.key, None)
         found = value.value if isinstance(value, Entry) else asked.value if isinstance(asked, Put) else None
         if found is not None:
             record = read(asked.key, found)
             self._note_record(asked.key, record)
             if record.name == self._spec.name:
                 self._confirmed.add(asked.key)
-            if record.public_key != self._public_key:
-                self._refused.add(asked.key)
+                self._owned_in[asked.key] = self._era
+            elif (
+                record.public_key != self._public_key and not record.left and self._owned_in.get(asked.key) != self._era
+            ):
+                self._refused[asked.key] = self._era
         self._running.resume(value)
 
     def _stop(self) -> None:
@@ -224,15 +230,13 @@ class Machine:
             return
         if owned and owned.key not in self._foreign and (self._phase is Phase.STOPPED or self._own_key() != owned.key):
             self._unjustified = f"it gives up {owned.allowed_ip}"
-        elif self._phase is Phase.STOPPED and not (
-            self._configured_keys() and self._configured_keys() <= self._foreign
-        ):
+        elif self._phase is Phase.STOPPED and not self._configured_keys() <= self._foreign:
             self._unjustified = "it stops"
 
     def _configured_keys(self) -> set[str]:
-        """Return the KV key of the configured subnet, if one is configured."""
+        """Return the KV key of the configured subnet; if none is, those of all that may be chosen."""
         config = self._spec.config(self._run)
-        return {record_key(str(config.subnet))} if config.subnet else set()
+        return {record_key(str(config.subnet))} if config.subnet else {record_key(subnet) for subnet in SUBNETS}
 
     def _own_key(self) -> str | None:
         return self._controller.record.key if self._controller.record else None
@@ -251,9 +255,14 @@ class Machine:
             confirmed=record is None or record.key in self._confirmed,
             disk=self._disk.saved,
             foreign=frozenset(self._foreign),
-            refused=frozenset(self._refused),
+            refused=frozenset(self._refused_so_far()),
             unjustified=self._unjustified,
         )
+
+    def _refused_so_far(self) -> Iterator[str]:
+        """Yield the KV keys that the leader refused, once the follower has read the bucket of that era."""
+        era = self._followed.era if self._followed else -1
+        return (key for key, refused_in in self._refused.items() if refused_in <= era)
 
     def _device(self) -> str | None:
         """Return the KV key of the subnet of the device's address."""

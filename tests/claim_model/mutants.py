@@ -12,9 +12,19 @@ import pytest
 from ikto_core.claim import claimant, policy, self_record
 from ikto_core.claim.claimant import Claimant
 from ikto_core.claim.controller import ClaimController
+from ikto_core.claim.holding import Holding
 from ikto_core.claim.self_record import SelfRecord
 from ikto_core.disk.state_file import SavedState
-from tests.claim_model.scenarios import COPIES, COPY_ELSEWHERE, LOST_DISK, MIXED, MOVING, RACE, RESTARTED
+from tests.claim_model.scenarios import (
+    ATTACKED,
+    COPIES,
+    COPY_ELSEWHERE,
+    LOST_DISK_MOVING,
+    MIXED,
+    MOVED_AND_RESTARTED,
+    MOVING,
+    RACE,
+)
 from tests.claim_model.world import Fault, Scenario
 
 
@@ -111,7 +121,7 @@ MUTANTS = (
         replacement="action is ClaimAction.WRITE",
         scenario=RACE,
         faults=frozenset({Fault.ROLLBACK}),
-        breaks="one owner",
+        breaks="a running node has an address",
     ),
     Mutant(
         name="the check ignores that the own record is missing",
@@ -158,8 +168,8 @@ MUTANTS = (
         name="a record is withdrawn without the optimistic lock",
         owner=Claimant,
         function="withdraw",
-        text="expected=entry.revision",
-        replacement="expected=None",
+        text="put(key, None, expected=revision)",
+        replacement="put(key, None, expected=None)",
         scenario=MOVING,
         faults=frozenset({Fault.EVICT}),
         breaks="no node overwrites another's record",
@@ -171,20 +181,9 @@ MUTANTS = (
         function="with_instance",
         text="(*earlier, instance)",
         replacement="(instance,)",
-        scenario=RESTARTED,
+        scenario=MOVED_AND_RESTARTED,
         faults=frozenset({Fault.ROLLBACK}),
-        breaks="no node loses an address without cause",
-    ),
-    Mutant(
-        name="the instance is not saved before the first write",
-        owner=SelfRecord,
-        function="save_instance",
-        text="self._saved_claim.add_instance(self.identity.instance, found)",
-        replacement="pass",
-        scenario=RESTARTED,
-        faults=frozenset({Fault.ROLLBACK}),
-        breaks="no node loses an address without cause",
-        slow=True,
+        breaks="earlier records are withdrawn",
     ),
     Mutant(
         name="the instances of records taken over are forgotten",
@@ -192,15 +191,14 @@ MUTANTS = (
         function="save_instance",
         text="self.identity = self.identity.after(found)",
         replacement="pass",
-        scenario=LOST_DISK,
-        faults=frozenset({Fault.ROLLBACK}),
-        breaks="no node loses an address without cause",
+        scenario=LOST_DISK_MOVING,
+        breaks="earlier records are withdrawn",
     ),
     Mutant(
         name="every record with the own key counts as this installation's",
         owner=policy,
         function="decide_claim",
-        text="not starting and not identity.knows(found.instance)",
+        text="not standing.starting and not identity.knows(found.instance)",
         replacement="False",
         scenario=COPIES,
         breaks="the nodes come to rest",
@@ -209,10 +207,40 @@ MUTANTS = (
         name="a copy with another address is ignored",
         owner=ClaimController,
         function="_check",
-        text="self._clone_records()",
-        replacement="()",
+        text="self._own.clone_records(self.view)",
+        replacement="[]",
         scenario=COPY_ELSEWHERE,
         breaks="the nodes come to rest",
         slow=True,
+    ),
+    Mutant(
+        name="a node gives its subnet up to whoever overwrites its record",
+        owner=Holding,
+        function="hold",
+        text="return Hold.FIRM if shown else Hold.DOUBTED",
+        replacement="return Hold.NONE",
+        scenario=ATTACKED,
+        faults=frozenset({Fault.ROB}),
+        breaks="nobody is robbed",
+    ),
+    Mutant(
+        name="an unsigned record counts as that of a copy",
+        owner=policy,
+        function="decide_claim",
+        text="if proof is None:",
+        replacement="if proof is None: return ClaimDecision(ClaimAction.CLONED)\n        if False:",
+        scenario=ATTACKED,
+        faults=frozenset({Fault.FORGE}),
+        breaks="nobody is robbed",
+    ),
+    Mutant(
+        name="a subnet is held although the bucket has lost its record",
+        owner=Holding,
+        function="hold",
+        text="lost = history != self._history or entry.revision <= self._revision",
+        replacement="lost = False",
+        scenario=RACE,
+        faults=frozenset({Fault.ROLLBACK}),
+        breaks="the loser releases the address at once",
     ),
 )

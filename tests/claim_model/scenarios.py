@@ -1,9 +1,12 @@
 """Which machines take part, how they are configured, and what happened before."""
 
+from msgspec.structs import replace
+
 from tests.claim_model.events import A, B, Spec
-from tests.claim_model.world import Scenario
+from tests.claim_model.world import Fault, Scenario
 
 RACE = Scenario(name="two want one subnet", machines=(Spec(name="one", key=1), Spec(name="other", key=2)))
+HELD = replace(RACE, name="one has the subnet that the other wants", before=("one starts",))
 ALONE = Scenario(name="one wants a subnet", machines=(Spec(name="one"),))
 RESTARTED = Scenario(
     name="one had a subnet, lost its record, and had it again",
@@ -41,12 +44,53 @@ LOST_DISK = Scenario(
     machines=(Spec(name="one", loses_disk=True),),
     before=("one starts", "one is killed", "one starts"),
 )
+MOVED_AND_RESTARTED = Scenario(
+    name="one had a subnet, lost its record, and has another subnet",
+    machines=(Spec(name="one", addresses=(A, B)),),
+    before=("one starts", "one is killed", "one's record is deleted", "one starts", "one is killed", "one starts"),
+)
+LOST_DISK_MOVING = Scenario(
+    name="one has lost its disk, but not its record, and moves",
+    machines=(Spec(name="one", addresses=(A, B), loses_disk=True),),
+    before=("one starts", "one is killed"),
+)
 COPY_ELSEWHERE = Scenario(
     name="a copy with another address starts",
     machines=(Spec(name="original"), Spec(name="copy", copied_from=0, addresses=(B,))),
     before=("original starts",),
 )
-ALL = (ALONE, RACE, RESTARTED, AUTOMATIC, MIXED, MOVED, MOVING, COPIES, REINSTALLED, LOST_DISK, COPY_ELSEWHERE)
+ATTACKED = Scenario(
+    name="a hostile node writes over a record",
+    machines=(Spec(name="one", key=1), Spec(name="other", key=2, addresses=(B,))),
+    before=("one starts", "other starts"),
+    faults=frozenset({Fault.ROB, Fault.FORGE}),
+    budget=2,
+)
+ATTACKED_APART = replace(
+    ATTACKED,
+    name="a hostile node writes over a record, and sessions end",
+    machines=(Spec(name="one", key=1, addresses=("auto",)),),
+    before=("one starts",),
+    faults=ATTACKED.faults | {Fault.RECONNECT, Fault.LOSE},
+)
+ALL = (
+    ALONE,
+    RACE,
+    HELD,
+    MOVED_AND_RESTARTED,
+    RESTARTED,
+    AUTOMATIC,
+    MIXED,
+    MOVED,
+    MOVING,
+    COPIES,
+    REINSTALLED,
+    LOST_DISK,
+    LOST_DISK_MOVING,
+    COPY_ELSEWHERE,
+    ATTACKED,
+    ATTACKED_APART,
+)
 
 CROWDS = (
     Scenario(

@@ -7,13 +7,19 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from ikto_core.agent.from_config import local_node
+from ikto_core.config import Config
 from ikto_core.disk.state_file import SavedState
 from ikto_core.errors import NatsError, RevisionConflictError, WriteUnknownError
-from tests.claim_model.events import Answer, FollowerRead, MachineView, Phase, PlainEvent, Spec, Start
+from ikto_core.mesh.proofs import signed_value
+from ikto_core.mesh.records import PeerRecord, encode_record
+from tests.claim_model.events import KEYS, Answer, FollowerRead, MachineView, Phase, PlainEvent, Spec, Start
 from tests.claim_model.kv import Get, Kv, Put
 from tests.claim_model.state_tree import StateTree
 
 T = TypeVar("T")
+HOSTILE = KEYS[3]
+BUCKET = local_node(Config(private_address="10.0.0.17", mesh_cidr="10.0.0.0/26", subnet_prefix=28)).bucket
 
 
 class Fault(Enum):
@@ -25,6 +31,12 @@ class Fault(Enum):
     RECONNECT = "a session ends and a new one begins"
     ROLLBACK = "the bucket loses its latest writes, although it confirmed them"
     EVICT = "an operator deletes a record"
+    ROB = "a hostile node writes a record of its own over another's"
+    FORGE = "a hostile node writes an unsigned record with the key of its victim"
+
+
+HOSTILE_FAULTS = frozenset({Fault.ROB, Fault.FORGE})
+HONEST = frozenset(Fault) - HOSTILE_FAULTS
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +44,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     machines: tuple[Spec, ...]
-    faults: frozenset[Fault] = frozenset(Fault)
+    faults: frozenset[Fault] = HONEST
     budget: int = 1
     before: tuple[str, ...] = ()  # names of the steps taken first; after each, the nodes come to rest
 
@@ -60,7 +72,7 @@ def initial_state(scenario: Scenario) -> State:
     count = len(scenario.machines)
     state = State(Kv(), tuple(StateTree(spec) for spec in scenario.machines), (None,) * count, (), scenario.budget)
     for name in scenario.before:
-        state = next(step.state for step in chain(starts(state), faults(state, frozenset(Fault))) if step.name == name)
+        state = next(step.state for step in chain(starts(state), faults(state, HONEST)) if step.name == name)
         while spontaneous := list(spontaneous_steps(state)):
             state = spontaneous[0].state
     return state
@@ -113,9 +125,25 @@ def faults(state: State, allowed: frozenset[Fault]) -> Iterator[Step]:
     if Fault.ROLLBACK in allowed:
         for writes in range(1, state.kv.revision + 1):
             yield Step(f"the bucket loses {writes} writes", state._replace(kv=state.kv.rolled_back(writes)))
-    if Fault.EVICT in allowed:
-        for key, record in state.kv.records().items():
-            yield Step(f"{record.name}'s record is deleted", state._replace(kv=state.kv.written(key, None)))
+    for fault in (Fault.EVICT, Fault.ROB, Fault.FORGE):
+        if fault in allowed:
+            for key, record in state.kv.records().items():
+                yield _overwritten(state, key, record, fault)
+
+
+def _overwritten(state: State, key: str, record: PeerRecord, fault: Fault) -> Step:
+    """Return the step in which somebody else deletes a record or writes over it."""
+    if fault is Fault.EVICT:
+        return Step(f"{record.name}'s record is deleted", state._replace(kv=state.kv.written(key, None)))
+    if fault is Fault.ROB:
+        hostile = msgspec.structs.replace(record, name="hostile", public_key=HOSTILE.public(), serial=10**6)
+        value = signed_value(hostile, HOSTILE, BUCKET, bytes(64))
+    else:
+        value = encode_record(msgspec.structs.replace(record, name="hostile", instance="forged"))
+    return Step(
+        f"{record.name}'s record is {'robbed' if fault is Fault.ROB else 'forged'}",
+        state._replace(kv=state.kv.written(key, value)),
+    )
 
 
 def _faults_of_machine(state: State, number: int) -> Iterator[tuple[Fault, Step]]:
@@ -148,6 +176,8 @@ def victim_of(kv: Kv, request: Get | Put) -> str:
     if isinstance(request, Get) or request.era != kv.era or kv.after(request) is None:
         return ""
     victim = kv.records().get(request.key)
+    if request.owns and request.value:  # whoever has written it meanwhile has overwritten the writer's own record
+        return ""
     return f"{victim.name}'s record" if victim and victim.public_key != request.writer else ""
 
 

@@ -3,6 +3,8 @@
 import msgspec
 import pytest
 
+from ikto_core.lab.hosted import BUCKET
+from ikto_core.mesh.proofs import signed_value
 from ikto_core.mesh.records import encode_record, record_key
 from tests.agent_mesh import eventually
 from tests.faults.conftest import Stopwatch
@@ -42,29 +44,31 @@ def test_junk_while_down(mesh: FaultMesh, converging: Stopwatch) -> None:
         mesh.assert_whole()
 
 
-@pytest.mark.fault("an agent's record is replaced by another node's, the address is configured")
-def test_taken(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """The agent releases the address, deletes the device, and ends with exit code 4."""
-    loser = mesh.formed(3)[0]
-    taken = stranger(str(subnet(loser)))
+@pytest.mark.fault("an agent's record is replaced by another node's")
+@pytest.mark.parametrize("address", ["", "auto"])
+def test_taken(mesh: FaultMesh, converging: Stopwatch, address: str) -> None:
+    """The agent writes it again, and counts an alarm; its peers do not notice."""
+    victim = mesh.formed(3, **({"private_address": address} if address else {}))[0]
+    held = subnet(victim)
     with converging.running():
-        mesh.write(taken.key, encode_record(taken))
-        assert loser.wait(60) == 4
-    assert not device(loser).addresses
-    assert "is in use by 'stranger'" in loser.log_text()
-    mesh.assert_whole()
-
-
-@pytest.mark.fault("an agent's record is replaced by another node's, the address is \"auto\"")
-def test_taken_auto(mesh: FaultMesh, converging: Stopwatch) -> None:
-    """The agent releases the address and claims another subnet."""
-    loser = mesh.formed(3, private_address="auto")[0]
-    lost = subnet(loser)
-    taken = stranger(str(lost))
-    with converging.running():
-        mesh.write(taken.key, encode_record(taken))
-        eventually(lambda: subnet(loser) not in {None, lost})
+        mesh.write(record_key(str(held)), encode_record(stranger(str(held))))
+        eventually(lambda: victim.admin.status().counters.proof.alarms)
         mesh.assert_whole()
+    assert subnet(victim) == held
+    assert "own record was overwritten" in victim.log_text()
+
+
+@pytest.mark.fault("an agent's record is replaced by another node's while it is stopped for a moment")
+def test_taken_during_a_restart(mesh: FaultMesh, converging: Stopwatch) -> None:
+    """It is as if it had not been stopped."""
+    victim = mesh.formed(3)[0]
+    held = subnet(victim)
+    victim.stop()
+    mesh.write(record_key(str(held)), encode_record(stranger(str(held))))
+    with converging.running():
+        victim.start()
+        mesh.assert_whole()
+    assert subnet(victim) == held
 
 
 @pytest.mark.fault("an agent's record is replaced by a copy of its machine")
@@ -75,7 +79,8 @@ def test_cloned(mesh: FaultMesh, converging: Stopwatch) -> None:
         stranger(str(subnet(original)), key=original.public_key), name="clone", instance="0123456789abcdef"
     )
     with converging.running():
-        mesh.write(record_key(clone.allowed_ip), encode_record(clone))
+        clone = msgspec.structs.replace(clone, serial=10**15)  # later than any of the original's
+        mesh.write(record_key(clone.allowed_ip), signed_value(clone, original.private_key, BUCKET, bytes(64)))
         assert original.wait(60) == 4
     assert not device(original).addresses
     assert "a copy of this machine" in original.log_text()

@@ -90,8 +90,12 @@ class Mesh:
         self._made.on_bucket(lambda bucket: _delete(bucket, record_key(allowed_ip)))
         for other in self.nodes:
             if other.agent.running:
-                eventually(partial(_released, other))  # it has signed its record, so it would stay for a while
+                self.release(other)  # the node has signed its record, so that it would stay for a while
         self.wait()
+
+    def release(self, node: Node) -> None:
+        """Wait until a node has removed what it removes later, of which there is something."""
+        eventually(partial(_released, node))
 
     def wait(self) -> None:
         """Wait until every agent that runs has all the others as peers."""
