@@ -230,10 +230,12 @@ class DevicePasses:
     def _limit_removals(self, surplus: Set[PublicKey], specs: Iterable[PeerSpec]) -> frozenset[PublicKey]:
         """Return the peers to remove now; the removal of the others is pending.
 
-        The removal of a peer whose prefixes all belong to other peers is not limited: its key was replaced.
+        The removal of a peer whose prefixes all belong to other peers is not limited: its key was replaced. Nor is that
+        of a peer that Ikto has put there and that has no prefix, such as a next key that was announced and never used.
         """
         kept = frozenset(prefix for spec in specs for prefix in spec.allowed_ips) if surplus else frozenset()
-        replaced = frozenset(key for key in surplus if frozenset() < self._shown[key].allowed_ips <= kept)
+        unlimited = (key for key in surplus if self._shown[key].allowed_ips or key in self._own_peers)
+        replaced = frozenset(key for key in unlimited if self._shown[key].allowed_ips <= kept)
         admitted = replaced | self._brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())
         if self._brake.pending:
             log.warning("removals pending", ifname=self._ifname, pending=len(self._brake.pending))

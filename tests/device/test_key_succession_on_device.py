@@ -122,6 +122,40 @@ async def test_replaced_keys_are_removed_at_once_whatever_their_number(announce:
     assert not scene.reconciler.brake.pending
 
 
+@pytest.mark.parametrize("followed", [True, False])
+@pytest.mark.parametrize("full_passes", [True, False])
+async def test_keys_and_next_keys_that_change_with_each_write_do_not_pile_up(followed: bool, full_passes: bool) -> None:
+    scene = await synced(*mesh(4), limits=BrakeLimits(at_least=0, share=0.0))
+    scene.reconciler.set_bucket_followed(followed=followed)
+    for number in range(30):
+        announced = public_key_of(NEXT + 100 + number)
+        scene.put(replace(record(2, key=NEXT + number), next_public_key=announced))
+        await (scene.reconcile_fully() if full_passes else scene.reconcile())
+        assert len(scene.shown) == (4 if followed else 5)
+        assert not scene.reconciler.pending_removals
+    assert scene.shown.keys() - {announced} == scene.wanted.keys()
+
+
+async def test_a_peer_without_prefixes_that_ikto_did_not_put_there_counts_as_a_removal() -> None:
+    """Another program may be about to give it some."""
+    scene = await synced(*mesh(4), limits=BrakeLimits(at_least=0, share=0.0))
+    foreign = PeerPatch(public_key=public_key_of(900), create=True, allowed_ips=NONE)
+    scene.tamper(DevicePatch(peers=(foreign,)))
+    await scene.reconcile_fully()
+    assert scene.reconciler.pending_removals == {foreign.public_key}
+
+
+async def test_of_two_keys_of_a_peer_that_leaves_the_one_that_has_the_prefixes_is_pending() -> None:
+    scene = await announced(limits=BrakeLimits(at_least=0, share=0.0))
+    scene.host.handshake(WG, NEXT_KEY, NOW + 1)
+    await scene.reconcile_fully()
+    scene.delete(2)
+    await scene.reconcile()
+    assert scene.reconciler.pending_removals == {NEXT_KEY}
+    assert scene.shown[NEXT_KEY] == SUBNETS
+    assert KEY not in scene.shown
+
+
 async def test_a_peer_that_leaves_is_no_replaced_key() -> None:
     scene = await synced(*mesh(4), limits=BrakeLimits(at_least=0, share=0.0))
     scene.delete(1)
