@@ -168,7 +168,7 @@ class DesiredState:
     def _apply(self, rulings: Mapping[str, Ruling]) -> None:
         touched = self.view.update(rulings)
         self._reconciler.mark_changed(touched, self._revision)
-        self._event_hub.mark_changed(touched, (*rulings, *self.view.noncanonical))
+        self._event_hub.mark_changed(touched, self.view.decided)
         if touched:
             self._on_change()
 

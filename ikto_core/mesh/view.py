@@ -2,7 +2,8 @@
 
 A pure, incremental fold. Every node accepts the same records, in whatever order it sees them: first the records in
 canonical form (the network address with the prefix length of the mesh), then the others, those with a proof first, in
-the order of their KV keys. What counts under a KV key, if not what the bucket has there, is decided in mesh/pins.py.
+the order of their KV keys (mesh/subnet_contest.py). What counts under a KV key, if not what the bucket has there, is
+decided in mesh/pins.py.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Set
@@ -10,12 +11,11 @@ from collections.abc import Collection, Iterator, Mapping, Set
 import msgspec
 
 from ikto_core.mesh.records import PEER_KEYS, PeerRecord, RecordError, decode_record
+from ikto_core.mesh.subnet_contest import Contender, SubnetContest
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
-from ikto_core.values.prefix_index import PrefixIndex
 
-LOCAL_NODE = ""
-"""The owner of this node's subnet in the index of subnets; the owner of any other subnet is a KV key."""
+LOCAL_NODE = ""  # stands for this node among the contenders for a subnet; the others are KV keys
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -106,52 +106,51 @@ class MeshView:
         self.on_device: dict[PublicKey, MeshPeer] = {}  # the peers and their announced next keys
         self.quarantined: dict[str, QuarantinedRecord] = {}
         self.own_records: dict[str, AcceptedRecord] = {}  # records with one of this installation's keys
+        self.decided: Set[str] = frozenset()  # the KV keys about which the last update has decided
         self._accepted: dict[str, AcceptedRecord] = {}
         self._refused: dict[str, QuarantinedRecord] = {}
-        self._noncanonical: dict[str, AcceptedRecord] = {}  # valid but not canonical, accepted or quarantined
+        self._contending: dict[str, AcceptedRecord] = {}  # valid, accepted or not, without this node's own record
         self._records_of: dict[PublicKey, dict[str, AcceptedRecord]] = {}
         self._announcing: dict[PublicKey, dict[str, AcceptedRecord]] = {}  # by next public key
-        self._subnet_owners = PrefixIndex()
+        self._contest = SubnetContest()
         if rules.own_subnet:
-            self._subnet_owners.add(rules.own_subnet, LOCAL_NODE)
+            own = Contender(rules.own_subnet, (False, False, LOCAL_NODE), f"this node's own subnet {rules.own_subnet}")
+            self._contest.set(LOCAL_NODE, own)
+            self._contest.decide()
 
     def update(self, changes: Mapping[str, Entry | Ruling]) -> set[PublicKey]:
         """Apply what counts now under some KV keys; return the keys of `on_device` that are new, changed or gone.
 
-        A canonical record costs O(log n), because it can't overlap another canonical one. Noncanonical records are few
-        (0.3.0 accepts any form); all of them are decided again at every change.
+        Decided are these records, and the noncanonical ones whose subnet overlaps one that changed hands (0.3.0 accepts
+        any form). A canonical record costs O(log n), because it can't overlap another canonical one.
         """
         rulings = {key: change if isinstance(change, Ruling) else Ruling(change) for key, change in changes.items()}
         rulings = {key: ruling for key, ruling in rulings.items() if self._concerns_peers(key, ruling.entry)}
-        undecided = rulings.keys() | self._noncanonical.keys()
-        before = {key: self._evict(key) for key in undecided}
-        valid = [decoded for key, ruling in rulings.items() if (decoded := self._decode(key, ruling))]
-        valid += [accepted for key, accepted in self._noncanonical.items() if key not in rulings]
-        self._noncanonical |= {accepted.key: accepted for accepted in valid if not accepted.canonical}
-        for accepted in sorted(valid, key=lambda a: (not a.canonical, not a.proved, a.key)):
-            self._accept(accepted)
-        self.quarantined |= {key: self._refused[key] for key in undecided if key in self._refused}
+        before = {key: self._evict(key) for key in rulings}
+        for key, ruling in rulings.items():
+            self._enter(key, self._decode(key, ruling))
+        decisions = self._contest.decide()
+        before |= {key: self._evict(key) for key in decisions.keys() - before.keys()}
+        for key, winner in decisions.items():
+            self._settle(self._contending[key], winner)
+        self.decided = before.keys()
+        self.quarantined |= {key: self._refused[key] for key in self.decided if key in self._refused}
         return self._refresh(before)
 
     def noncanonical_overlap(self, subnet: Prefix) -> AcceptedRecord | None:
         """Return the accepted noncanonical record of a peer that overlaps `subnet`; None if there is none."""
-        accepted = self._accepted.get(self._subnet_owners.overlap_owner(subnet) or LOCAL_NODE)
+        accepted = self._accepted.get(self._contest.winner(subnet) or LOCAL_NODE)
         conflicts = accepted and not self.rules.is_own(accepted.record.public_key) and not accepted.canonical
         return accepted if conflicts else None
 
     def is_free(self, subnet: Prefix) -> bool:
         """Whether `subnet` overlaps no accepted record and not this node's own subnet."""
-        return self._subnet_owners.overlap_owner(subnet) is None
+        return self._contest.winner(subnet) is None
 
     @property
     def accepted(self) -> Collection[str]:
         """The KV keys of the accepted records, without this node's own record."""
         return self._accepted.keys()
-
-    @property
-    def noncanonical(self) -> Collection[str]:
-        """The KV keys of valid noncanonical records; any change of the bucket may accept or quarantine them."""
-        return self._noncanonical.keys()
 
     def subnets(self) -> frozenset[Prefix]:
         """The subnets of the accepted records."""
@@ -164,7 +163,6 @@ class MeshView:
     def _decode(self, key: str, ruling: Ruling) -> AcceptedRecord | None:
         """Return the record if it is valid by itself; an invalid record is quarantined."""
         entry = ruling.entry
-        self._noncanonical.pop(key, None)
         self._refused.pop(key, None)
         if ruling.refused:
             self._refused[key] = ruling.refused
@@ -183,19 +181,24 @@ class MeshView:
         canonical = subnet.length == self.rules.subnet_prefix and str(subnet) == record.allowed_ip
         return AcceptedRecord(key, entry.revision, record, subnet, canonical, ruling.proved)
 
-    def _accept(self, accepted: AcceptedRecord) -> None:
-        """Accept a valid record unless its subnet overlaps one that was accepted before; then quarantine it."""
-        own = self.rules.is_own(accepted.record.public_key)
-        if own:
-            self.own_records[accepted.key] = accepted
-        if own and accepted.subnet == self.rules.own_subnet and accepted.canonical:
-            return  # this node's own record: its subnet is in the index already
-        owner = self._subnet_owners.overlap_owner(accepted.subnet)
-        if owner is not None:
-            reason = f"{accepted.subnet} overlaps {self._describe(owner)}"
+    def _enter(self, key: str, valid: AcceptedRecord | None) -> None:
+        """Note what is valid under a KV key, and have its subnet contend; None: nothing is."""
+        self.own_records.pop(key, None)
+        self._contending.pop(key, None)
+        if valid and self.rules.is_own(valid.record.public_key):
+            self.own_records[key] = valid
+            if valid.subnet == self.rules.own_subnet and valid.canonical:
+                valid = None  # this node's own record: LOCAL_NODE contends for its subnet
+        if valid:
+            self._contending[key] = valid
+        self._contest.set(key, _contender(valid) if valid else None)
+
+    def _settle(self, accepted: AcceptedRecord, winner: str | None) -> None:
+        """Accept a valid record unless its subnet overlaps that of a winner; then quarantine it."""
+        if winner is not None:
+            reason = f"{accepted.subnet} overlaps {self._contest.label(winner)}"
             self.quarantined[accepted.key] = QuarantinedRecord(accepted.key, accepted.revision, reason)
             return
-        self._subnet_owners.add(accepted.subnet, accepted.key)
         self._accepted[accepted.key] = accepted
         for records, public_key in self._keys_named_by(accepted):
             records.setdefault(public_key, {})[accepted.key] = accepted
@@ -208,19 +211,11 @@ class MeshView:
         if accepted.record.next_public_key:
             yield self._announcing, accepted.record.next_public_key
 
-    def _describe(self, owner: str) -> str:
-        if owner == LOCAL_NODE:
-            return f"this node's own subnet {self.rules.own_subnet}"
-        record = self._accepted[owner].record
-        return f"{record.allowed_ip} of {record.name!r}"
-
     def _evict(self, key: str) -> AcceptedRecord | None:
         """Discard the decision about a KV key; return its record if it was accepted."""
         self.quarantined.pop(key, None)
-        self.own_records.pop(key, None)
         accepted = self._accepted.pop(key, None)
         if accepted:
-            self._subnet_owners.discard(accepted.subnet)
             for records, public_key in self._keys_named_by(accepted):
                 del records[public_key][key]
                 if not records[public_key]:
@@ -244,6 +239,11 @@ class MeshView:
             if shown:
                 peers[public_key] = shown
         return on_device != before
+
+
+def _contender(valid: AcceptedRecord) -> Contender:
+    rank = (not valid.canonical, not valid.proved, valid.key)
+    return Contender(valid.subnet, rank, f"{valid.record.allowed_ip} of {valid.record.name!r}")
 
 
 def _build_peer(public_key: PublicKey, records: Mapping[str, AcceptedRecord] | None) -> MeshPeer | None:

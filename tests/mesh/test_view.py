@@ -159,3 +159,37 @@ def test_a_new_record_leaves_ten_thousand_peers_unchanged() -> None:
     assert len(before) == 10_000
     assert view.update(entries_of(many[-1], since=10_001)) == {keys[-1]}
     assert all(view.peers[key] is peer for key, peer in before.items())
+
+
+def odd_view() -> MeshView:
+    """Return a view of 100 canonical records and 200 in other forms, half of which overlap the first canonical one."""
+    rules = MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=OWN_KEY)
+    keys = [PublicKey(number.to_bytes(32, "big")) for number in range(1, 301)]
+    subnets = [f"fd10:1:{n:x}::/48" for n in range(1, 101)]
+    subnets += [f"fd10:1:1:{n:x}::/64" for n in range(1, 101)] + [f"fd10:9:{n:x}:1::/64" for n in range(1, 101)]
+    return view_of(*map(record, subnets, keys), rules=rules)
+
+
+@pytest.mark.parametrize(
+    ("changed", "decided"),
+    [
+        (record("fd10:2::/48"), 1),  # overlaps none of them
+        (record("fd10:1:1::/48", PublicKey((1).to_bytes(32, "big")), port=7), 1),  # still has its subnet
+        (record("fd10:1:1::/48", KEY, name="another"), 101),  # the quarantine of 100 records names it
+        (record("fd10:9:5::/48"), 2),  # displaces one of them
+        (record("fd10:9:5:1::/64", OTHER_KEY), 1),
+        (record("fd10:9:0:0:0:0:0:0/36"), 101),  # the first of the odd ones by its KV key,
+    ],
+)
+def test_a_change_costs_one_decision_for_each_record_that_it_concerns(changed: PeerRecord, decided: int) -> None:
+    view = odd_view()
+    assert len(view.decided) == 300
+    view.update(entries_of(changed, since=301))
+    assert len(view.decided) == decided
+
+
+def test_a_record_that_is_deleted_costs_a_decision_for_each_record_that_it_had_displaced() -> None:
+    view = odd_view()
+    view.update({record_key("fd10:1:1::/48"): Entry(301, None)})
+    assert len(view.decided) == 101
+    assert not view.quarantined

@@ -50,7 +50,7 @@ class Mesh:
         """Give a peer another name, or add it."""
         self.revision += 1
         changes = entries_of(record(f"10.0.0.{16 * number}/28", KEYS[number], name=name), since=self.revision)
-        self.hub.mark_changed(self.view.update(changes), [*changes, *self.view.noncanonical])
+        self.hub.mark_changed(self.view.update(changes), self.view.decided)
 
     def names(self) -> set[str]:
         return {peer.name for peer in self.view.peers.values()}
