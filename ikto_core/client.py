@@ -105,7 +105,7 @@ class AdminClient:
         return self._ask("GET", "/v1/peers", PeersView)
 
     def release(self) -> ReleasedView:
-        """Ask the agent to apply its pending removals. Returns before they are applied."""
+        """Ask the agent to apply its pending removals and key changes. Returns before they are applied."""
         return self._ask("POST", "/v1/peers/release", ReleasedView)
 
     def resync(self) -> None:

@@ -31,7 +31,7 @@ class AgentInterface(Protocol):
         ...
 
     def release_removals(self) -> int:
-        """Apply all pending removals soon; return how many there are."""
+        """Apply all pending removals and key changes soon; return how many there are."""
         ...
 
     def resync(self) -> None:

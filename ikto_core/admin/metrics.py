@@ -93,6 +93,8 @@ def _gauges(status: StatusView) -> Iterable[Metric]:
     yield gauge("ikto_unproved_peers", "Accepted peers of whom a record has no proof.", status.unproved)
     yield gauge("ikto_quarantined_records", "Records that are not accepted.", len(status.quarantined))
     yield gauge("ikto_pending_removals", "Peers whose removal waits to be applied.", len(status.pending_removals))
+    pending_help = "Records with another public key than before that wait to be applied."
+    yield gauge("ikto_pending_key_changes", pending_help, len(status.pending_key_changes))
     yield gauge("ikto_bucket_revision", "The latest known revision of the bucket.", status.bucket_revision)
     yield gauge("ikto_device_revision", "The revision of the bucket that the device shows.", status.revision)
     yield gauge(

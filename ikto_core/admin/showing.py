@@ -16,6 +16,7 @@ from ikto_core.admin.views import (
 )
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.lease.renewer import LeaseRenewer
+from ikto_core.mesh.key_changes import KeyChanges
 from ikto_core.mesh.records import PeerRecord, subnet_of_key
 from ikto_core.mesh.view import MeshPeer, QuarantinedRecord
 from ikto_core.observers.runner import ObserverRun
@@ -45,6 +46,11 @@ def quarantined_view(quarantined: QuarantinedRecord) -> QuarantinedView:
         revision=quarantined.revision,
         reason=quarantined.reason,
     )
+
+
+def pending_key_changes(changes: KeyChanges) -> tuple[str, ...]:
+    """Return the subnets of the records whose public key has changed and that wait, as `quarantined_view` does."""
+    return tuple(subnet_of_key(key) or key for key in sorted(changes.waiting))
 
 
 def device_view(

@@ -161,6 +161,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     unproved: int = 0  # the number of accepted peers of whom a record has no proof
     quarantined: tuple[QuarantinedView, ...]  # by key
     pending_removals: tuple[str, ...]  # public keys of the peers whose removal waits to be applied
+    pending_key_changes: tuple[str, ...] = ()  # subnets of records with another public key than before, which wait
     unreachable_endpoints: tuple[UnreachableView, ...] = ()  # peers of whom no endpoint is usable, by public key
     mesh_settings_conflict: str | None = None  # how the bucket's mesh settings differ from the node's; null: not
     device: DeviceView | None  # null: it is absent or can't be read, see device_failure
@@ -194,7 +195,7 @@ class PeersView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleasedView(msgspec.Struct, frozen=True, kw_only=True):
-    """`POST /v1/peers/release`: the pending removals are being applied."""
+    """`POST /v1/peers/release`: the pending removals and key changes are being applied."""
 
     released: int  # how many
 

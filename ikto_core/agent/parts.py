@@ -19,7 +19,6 @@ from ikto_core.device.bounded_backend import BoundedBackend
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DeviceSpec
 from ikto_core.device.reconciler import Reconciler
-from ikto_core.device.removal_brake import BrakeLimits
 from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
 from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
@@ -32,6 +31,7 @@ from ikto_core.underlay.handshake_probe import Prober
 from ikto_core.underlay.monitor import UnderlayMonitor
 from ikto_core.underlay.paths import Underlay
 from ikto_core.underlay.routes import has_address
+from ikto_core.values.brake import BrakeLimits
 from ikto_core.values.keys import PrivateKey, PublicKey
 
 log = structlog.get_logger(__name__)
@@ -44,6 +44,7 @@ class AgentParts:
         config, random = options.config, options.random
         self._options = options
         self.node = local_node(config)
+        self._limits = BrakeLimits(share=config.removal_limit / 100)
         self.underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name, fwmark=config.fwmark)
         self.reconciler = self._make_reconciler(backend, private_key.public())
         self.prober = Prober(lambda: self.reconciler.private_address, config.netns)
@@ -57,6 +58,7 @@ class AgentParts:
             self.snapshot_writer.request_write,
             options.event_hub,
             hold_deleted_s=0 if config.removal_limit == 100 else HOLD_S,
+            limits=self._limits,
         )
         self.controller = self._make_controller(private_key)
         self.rotation = KeyRotation(options.key_path, self.controller, self.reconciler, self.saved_claim)
@@ -71,8 +73,7 @@ class AgentParts:
         endpoints = EndpointTracker(
             persistent_keepalive=config.persistent_keepalive, has_route=self.underlay.reaches, mesh=config.mesh
         )
-        limits = BrakeLimits(share=config.removal_limit / 100)
-        return Reconciler(backend, self.node.ifname, endpoints=endpoints, limits=limits, own_key=own_key)
+        return Reconciler(backend, self.node.ifname, endpoints=endpoints, limits=self._limits, own_key=own_key)
 
     def _make_controller(self, private_key: PrivateKey) -> ClaimController:
         options, node, saved_claim = self._options, self.node, self.saved_claim

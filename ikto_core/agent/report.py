@@ -12,6 +12,7 @@ from ikto_core.admin.showing import (
     lease_view,
     observer_views,
     peer_view,
+    pending_key_changes,
     quarantined_view,
     record_view,
     unreachable_views,
@@ -132,6 +133,7 @@ class Report:
             unproved=sum(not is_proved(peer) for peer in view.peers.values()),
             quarantined=tuple(quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
             pending_removals=tuple(key.text for key in sorted(self._pending_removals())),
+            pending_key_changes=pending_key_changes(self._desired_state.key_changes),
             unreachable_endpoints=unreachable_views(self._reconciler.without_endpoint, view.peers, device),
             mesh_settings_conflict=self._controller.mesh_settings.conflict or None,
             device=device_view(device, view.on_device, self._reconciler.stalled) if device else None,
@@ -164,8 +166,8 @@ class Report:
         return device.peers if device else {}
 
     def release_removals(self) -> int:
-        """Apply all pending removals soon; return how many there are."""
-        return self._desired_state.release_pins() + self._reconciler.release_removals()
+        """Apply all pending removals and key changes soon; return how many there are."""
+        return self._desired_state.release() + self._reconciler.release_removals()
 
     def resync(self) -> None:
         """Read the whole bucket and the whole device again soon."""

@@ -13,12 +13,14 @@ from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import Claim
 from ikto_core.errors import BackendError
+from ikto_core.mesh.key_changes import KeyChanges
 from ikto_core.mesh.pins import HOLD_S, Pin, Pins
 from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.view import Entry, MeshView, Ruling
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.store.follower import Follower
 from ikto_core.values.addressing import Prefix
+from ikto_core.values.brake import Brake, BrakeLimits
 from ikto_core.values.keys import PrivateKey, PublicKey
 
 EXPIRE_EVERY_S = 15.0
@@ -36,6 +38,7 @@ class DesiredState:
         on_change: Called when the accepted mesh may have changed.
         event_hub: Receives every change for observers.
         hold_deleted_s: How long a proved record counts on after it was deleted.
+        limits: When records with another public key than before have to wait.
         clock: Seconds; never goes back.
 
     """
@@ -49,11 +52,14 @@ class DesiredState:
         event_hub: EventHub | None = None,
         *,
         hold_deleted_s: float = HOLD_S,
+        limits: BrakeLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.view = MeshView(node.rules(private_key.public()))
         self.proofs = ProofIndex(node.bucket)
         self.pins = Pins(self.proofs, lambda: self.view.rules, hold_deleted_s=hold_deleted_s)
+        brake = Brake[str](limits or BrakeLimits())
+        self.key_changes = KeyChanges(brake, self._owner, lambda: self.view.rules, remember_s=HOLD_S)
         self.is_snapshot = False  # the view is the snapshot: the bucket has not been read since the start
         self._node = node
         self._private_key = private_key
@@ -63,6 +69,7 @@ class DesiredState:
         self.clock = clock
         self._revision = 0  # of the bucket, as shown
         self._histories = 0
+        self._logged_waiting = 0
 
     @property
     def subnet(self) -> Prefix | None:
@@ -86,9 +93,11 @@ class DesiredState:
         """Show the bucket as of this revision; `address` None: this node has none, and the device gets none."""
         self.is_snapshot = False
         self._revision = revision
-        self._build_view(self.pins.replace(table, self.clock()), address)
+        now = self.clock()
+        self._build_view(self.key_changes.replace(self.pins.replace(table, now), now), address)
         self._event_hub.set_view(self.view)
         self._set_target(address, revision)
+        self._log_waiting()
         self._on_change()
 
     async def shown(self, *, retry: bool) -> None:
@@ -109,8 +118,12 @@ class DesiredState:
         if self.is_snapshot:
             return
         self._revision = revision
-        rulings = self.pins.update(changes, self.clock())
-        self._apply(rulings | self.pins.accept_history(self.clock()) if rewritten else rulings)
+        now = self.clock()
+        rulings = self.pins.update(changes, now)
+        if rewritten:
+            rulings |= self.pins.accept_history(now)
+        self._apply(self.key_changes.update(rulings, now))
+        self._log_waiting(only_first=True)
 
     async def expire_pins(self) -> NoReturn:
         """Call `expire` regularly, until cancelled. Run it while the bucket is followed."""
@@ -119,15 +132,20 @@ class DesiredState:
             self.expire()
 
     def expire(self) -> None:
-        """End the pins whose owner has been gone for long enough; do nothing while the snapshot is shown."""
+        """End pins and delays that have lasted for long enough; do nothing while the snapshot is shown."""
         if not self.is_snapshot:
-            self._apply(self.pins.expire(self.clock()))
+            now = self.clock()
+            rulings = self.key_changes.update(self.pins.expire(now), now)
+            self._apply(rulings | self.key_changes.expire(now))
+            self._log_waiting()
 
-    def release_pins(self) -> int:
-        """Have deleted records count no longer; return how many there are."""
-        deleted = len(self.pins.deleted())
-        self._apply(self.pins.release(self.clock()))
-        return deleted
+    def release(self) -> int:
+        """Have deleted records count no longer, and changed keys at once; return how many there are."""
+        now, released = self.clock(), len(self.pins.deleted()) + len(self.key_changes.waiting)
+        rulings = self.key_changes.update(self.pins.release(now), now)
+        self._apply(rulings | self.key_changes.release(now))
+        self._log_waiting()
+        return released
 
     def held_peers(self) -> frozenset[PublicKey]:
         """Return the peers whose record was deleted and counts on."""
@@ -145,7 +163,7 @@ class DesiredState:
             revision=bucket.revision,
             saved_at=now,
             own_seen_at=None if own_seen_s_ago is None else now - own_seen_s_ago,
-            entries={key: self.pins.entry(key) for key in self.view.accepted},
+            entries={key: self.key_changes.counting(key) or self.pins.entry(key) for key in self.view.accepted},
             **self._pins_to_save(),
         )
 
@@ -163,7 +181,22 @@ class DesiredState:
         self.pins.replace(snapshot.entries, now)
         since = {key: now - gone_s for key, gone_s in snapshot.gone_s.items()}
         self.pins.restore({key: Pin(entries[key], p, since.get(key)) for key, p in proofs.items() if p})
-        return self.pins.replace(snapshot.entries, now)
+        return self.key_changes.replace(self.pins.replace(snapshot.entries, now), now)
+
+    def _owner(self, key: str, ruling: Ruling) -> PublicKey | None:
+        """Return the public key that counts under a KV key by a ruling of the pins."""
+        if ruling.entry.value is None or ruling.entry.unreadable:
+            return None
+        if ruling.proved and (pin := self.pins.pins.get(key)):
+            return pin.proof.public_key
+        verdict = self.proofs.verdict(key, ruling.entry.value)
+        return verdict.proof.public_key if verdict.proof else verdict.public_key
+
+    def _log_waiting(self, *, only_first: bool = False) -> None:
+        waiting = len(self.key_changes.waiting)
+        if waiting != self._logged_waiting and not (only_first and waiting and self._logged_waiting):
+            log.warning("changes of public keys pending", pending=waiting)
+            self._logged_waiting = waiting
 
     def _apply(self, rulings: Mapping[str, Ruling]) -> None:
         touched = self.view.update(rulings)

@@ -1,4 +1,4 @@
-"""`ikto peers`: list the peers; `ikto peers release`: apply the pending removals now."""
+"""`ikto peers`: list the peers; `ikto peers release`: apply the pending removals and key changes now."""
 
 import time
 from pathlib import Path
@@ -35,9 +35,9 @@ def peers(context: click.Context, socket: Path | None, *, as_json: bool) -> None
 @socket_option
 @json_option
 def release(socket: Path | None, *, as_json: bool) -> None:
-    """Apply the pending removals now, without waiting for removal_limit."""
+    """Apply the pending removals and key changes now, without waiting for removal_limit."""
     view = AdminClient(socket).release()
-    click.echo(json_text(view) if as_json else f"{view.released} pending removals applied")
+    click.echo(json_text(view) if as_json else f"{view.released} pending removals and key changes applied")
 
 
 def section(view: PeersView, now: float) -> Section:

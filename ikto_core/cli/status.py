@@ -44,6 +44,7 @@ def sections(view: StatusView, now: float) -> list[Section]:
         Section("", list(_facts(view, now))),
         listing("Quarantined records", view.quarantined, _quarantined),
         listing("Pending removals; `ikto peers release` applies them now", view.pending_removals, line),
+        listing("Pending key changes; `ikto peers release` applies them now", view.pending_key_changes, line),
         listing("Peers without a usable endpoint", view.unreachable_endpoints, _unreachable),
     ]
     if view.device:
@@ -71,7 +72,7 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
         yield line("snapshot", _snapshot(view.snapshot, now), style="red")
     if view.lease:
         yield line("lease", _lease(view.lease, view.counters.lease, now), style="red" if view.lease.failure else "")
-    yield line("peers", _peers(view), style="red" if view.pending_removals else "")
+    yield line("peers", _peers(view), style="red" if view.pending_removals or view.pending_key_changes else "")
     yield line("device", f"{view.ifname} ({view.backend}): {_device(view.device)}")
     if view.device_failure:
         yield line("failure", view.device_failure, style="red")
@@ -109,6 +110,8 @@ def _peers(view: StatusView) -> str:
         if stalled := sum(peer.stalled for peer in view.device.peers):
             parts.append(f"{stalled} stalled")
     parts.append(_count(len(view.pending_removals), "pending removal"))
+    if view.pending_key_changes:
+        parts.append(_count(len(view.pending_key_changes), "pending key change"))
     if view.quarantined:
         parts.append(f"{len(view.quarantined)} quarantined")
     return ", ".join(parts)

@@ -80,7 +80,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = False
     removal_limit: Annotated[
         types.Percent,
-        Meta(description="Percent of the peers that may be removed per minute, at least five peers; 100: no limit."),
+        Meta(description="Percent of the peers that may go or get other keys per minute, or five; 100: no limit."),
     ] = 30
     record_trust: Annotated[
         types.RecordTrust,

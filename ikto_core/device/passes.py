@@ -12,10 +12,10 @@ from ikto_core.device.endpoint_policy import EndpointChoice, Moment
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
-from ikto_core.device.removal_brake import RemovalBrake
 from ikto_core.device.sessions import SessionMemory
 from ikto_core.device.stalled import StallTracker
 from ikto_core.mesh.view import MeshPeer
+from ikto_core.values.brake import Brake
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PublicKey
 
@@ -41,7 +41,7 @@ class DevicePasses:
     """
 
     def __init__(
-        self, backend: Backend, ifname: str, *, endpoints: EndpointTracker, brake: RemovalBrake, kicker: Kicker
+        self, backend: Backend, ifname: str, *, endpoints: EndpointTracker, brake: Brake[PublicKey], kicker: Kicker
     ) -> None:
         self.stats = ReconcileCounters()
         self.sessions = SessionMemory()

@@ -16,9 +16,9 @@ from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, Interface
 from ikto_core.device.passes import DevicePasses, Target
-from ikto_core.device.removal_brake import BrakeLimits, RemovalBrake
 from ikto_core.errors import BackendError
 from ikto_core.mesh.view import MeshPeer
+from ikto_core.values.brake import Brake, BrakeLimits
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PrivateKey, PublicKey
 
@@ -46,7 +46,7 @@ class Reconciler:
         own_key: PublicKey | None = None,
     ) -> None:
         self.ifname = ifname
-        self.brake = RemovalBrake(limits or BrakeLimits())
+        self.brake = Brake[PublicKey](limits or BrakeLimits())
         self.shown_revision: int | None = None  # the bucket's revision that the device shows
         self.in_sync = asyncio.Event()  # set once the device has shown a complete view
         self.shows_target = False  # the device has shown the present target

@@ -43,6 +43,8 @@ def test_gauges_equal_the_status(status: StatusView) -> None:
     assert found["ikto_peers"] == 2
     assert found["ikto_quarantined_records"] == 1
     assert found["ikto_pending_removals"] == 3
+    assert found["ikto_pending_key_changes"] == 0
+    assert samples(replace(status, pending_key_changes=("a", "b")))["ikto_pending_key_changes"] == 2
     assert found["ikto_bucket_revision"] == found["ikto_device_revision"] == 20
     assert (found["ikto_device_failed"], found["ikto_device_stuck"], found["ikto_device_peers_stalled"]) == (0, 0, 0)
     assert (found["ikto_device_peers"], found["ikto_device_peers_alive"]) == (5, 1)

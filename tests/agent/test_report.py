@@ -14,7 +14,7 @@ from ikto_core.agent import report as report_module
 from ikto_core.device import bounded_backend, reconciler, stalled
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
-from ikto_core.mesh.records import PEER_KEYS, record_key
+from ikto_core.mesh.records import PEER_KEYS, encode_record, record_key
 from ikto_core.store.connection import Connection
 from ikto_core.store.session import NatsSettings
 from ikto_core.testing.devices import public_key_of
@@ -210,6 +210,22 @@ async def test_pending_removals_are_in_the_status(tmp_path: Path) -> None:
     assert (status.accepted, len(status.pending_removals)) == (0, 5)
     assert status.device
     assert set(status.pending_removals) == {peer.public_key for peer in status.device.peers}
+
+
+async def test_pending_key_changes_are_in_the_status_until_they_are_released(tmp_path: Path) -> None:
+    async with converged_node(tmp_path, *(peer_record(number) for number in range(2, 12))) as node:
+        for number in range(2, 12):
+            record = replace(peer_record(number), public_key=public_key_of(number + 100))
+            node.bucket.write(record.key, encode_record(record))
+        await node.converge()
+        status = await node.report.status()
+        assert (status.accepted, status.pending_removals) == (10, ())
+        assert len(status.pending_key_changes) == 5
+        assert set(status.pending_key_changes) == {quarantined.allowed_ip for quarantined in status.quarantined}
+        assert node.report.release_removals() == 5
+        await node.converge()
+        status = await node.report.status()
+        assert (status.accepted, status.pending_key_changes, status.quarantined) == (10, (), ())
 
 
 async def test_a_device_that_cannot_be_read_is_in_the_status(tmp_path: Path) -> None:

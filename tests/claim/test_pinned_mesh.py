@@ -99,7 +99,7 @@ async def test_a_deleted_peer_is_a_pending_removal(bucket: MemoryBucket, tmp_pat
     async with Node(bucket, tmp_path).running() as node:
         bucket.write(VICTIM.key, None)
         assert (set(node.desired_state.held_peers()), names(node)) == ({KEY}, {"victim", "plain"})
-        assert node.desired_state.release_pins() == 1
+        assert node.desired_state.release() == 1
         assert (set(node.desired_state.held_peers()), names(node)) == (set(), {"plain"})
 
 

@@ -89,7 +89,7 @@ async def test_release_applies_pending_removals(
     capsys.readouterr()
     arguments = ["-s", path, "release"] if socket_first else ["release", "-s", path]
     assert await ikto("peers", *arguments) == 0
-    assert capsys.readouterr().out == f"{pending} pending removals applied\n"
+    assert capsys.readouterr().out == f"{pending} pending removals and key changes applied\n"
     await node.converge()
     device = node.host.device(WG)
     assert device

@@ -91,6 +91,7 @@ DEGRADED = replace(
     device_failure="wg0: no buffer space",
     device_hint="add some",
     pending_removals=(public_key_of(9).text,),
+    pending_key_changes=("fd10:2::/48", "fd10:3::/48"),
     quarantined=(
         QuarantinedView(key="peers.x", allowed_ip=None, revision=7, reason="its key is not base64url"),
         QuarantinedView(key="peers.y", allowed_ip="fd10:2:0:1::/64", revision=8, reason="overlaps peer-2"),
@@ -159,7 +160,7 @@ public key  {public_key_of(1).text}
 address     fd10:1::1 in fd10:1::/48
 NATS        not connected: no answer
 revision    device at 40 of 41
-peers       2 accepted, 1 pending removal, 2 quarantined
+peers       2 accepted, 1 pending removal, 2 pending key changes, 2 quarantined
 device      wg0 (fake): missing or unreadable
 failure     wg0: no buffer space
 hint        add some
@@ -170,6 +171,10 @@ Quarantined records (2):
 
 Pending removals; `ikto peers release` applies them now (1):
   {public_key_of(9).text}
+
+Pending key changes; `ikto peers release` applies them now (2):
+  fd10:2::/48
+  fd10:3::/48
 """
     )
 

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.device.model import DevicePatch, DeviceState, PeerState
 from ikto_core.device.reconciler import Reconciler
-from ikto_core.device.removal_brake import BrakeLimits
 from ikto_core.errors import BackendError
 from ikto_core.mesh.records import PeerRecord, encode_record, record_key
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.testing.devices import private_key_of, public_key_of, spec_of
 from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.brake import BrakeLimits
 from ikto_core.values.keys import PublicKey
 
 WG = "wg0"

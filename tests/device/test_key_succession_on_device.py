@@ -6,10 +6,10 @@ from msgspec.structs import replace
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.device.reconciler import Reconciler
-from ikto_core.device.removal_brake import BrakeLimits
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.brake import BrakeLimits
 from ikto_core.values.keys import PublicKey
 from tests.device.reconciling import WG, Scene, mesh, record, subnet, synced
 

@@ -9,9 +9,9 @@ from ikto_core.device import endpoint_policy as endpoints
 from ikto_core.device import passes
 from ikto_core.device import reconciler as reconcile
 from ikto_core.device.endpoint_tracker import EndpointTracker
-from ikto_core.device.removal_brake import BrakeLimits
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint
+from ikto_core.values.brake import BrakeLimits
 from tests.device.reconciling import WG, Scene, mesh, record
 from tests.device.test_reconciler_run import running, until
 

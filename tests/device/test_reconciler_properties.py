@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from ikto_core.device.model import DevicePatch, PeerPatch
-from ikto_core.device.removal_brake import BrakeLimits
 from ikto_core.errors import BackendError
 from ikto_core.testing.devices import create, public_key_of
 from ikto_core.values.addressing import Prefix
+from ikto_core.values.brake import BrakeLimits
 from ikto_core.values.keys import PublicKey
 from tests.device.reconciling import HIGHEST, LOWEST, UNLIMITED, WG, Scene, record, subnet
 from tests.effort import max_examples

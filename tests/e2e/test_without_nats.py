@@ -245,6 +245,6 @@ def test_pending_removals_are_an_alarm_until_they_are_applied(mesh: Mesh) -> Non
     assert f"\nikto_pending_removals {float(held)}\n" in answer(agent, "/metrics").replace("\r", "")
     assert "removals pending" in agent.log_text()
     done = run_ikto("peers", "release", "-s", str(agent.socket))
-    assert (done.returncode, done.stdout) == (0, f"{held} pending removals applied\n")
+    assert (done.returncode, done.stdout) == (0, f"{held} pending removals and key changes applied\n")
     eventually(lambda: not device(agent).peers)
     assert agent.admin.status().pending_removals == ()

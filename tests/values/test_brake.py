@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.device.removal_brake import BrakeLimits, RemovalBrake
 from ikto_core.testing.devices import public_key_of
+from ikto_core.values.brake import Brake, BrakeLimits
 from ikto_core.values.keys import PublicKey
 
 Peers = frozenset[PublicKey]
@@ -22,27 +22,27 @@ def first(count: int) -> Peers:
     return frozenset(sorted(HUNDRED)[:count])
 
 
-def brake_with(surplus: int) -> RemovalBrake:
+def brake_with(surplus: int) -> Brake[PublicKey]:
     """Return a brake that was asked to remove `surplus` of a hundred peers at time 0."""
-    brake = RemovalBrake(BrakeLimits())
+    brake = Brake[PublicKey](BrakeLimits())
     brake.admit(first(surplus), present=100, now=0)
     return brake
 
 
 def test_thirty_of_a_hundred_removals_are_admitted_and_seventy_are_pending() -> None:
-    brake = RemovalBrake(BrakeLimits())
+    brake = Brake[PublicKey](BrakeLimits())
     admitted = brake.admit(HUNDRED, present=100, now=0)
     assert (len(admitted), len(brake.pending)) == (30, 70)
     assert admitted | brake.pending == HUNDRED
 
 
 def test_five_removals_of_a_small_mesh_are_admitted() -> None:
-    brake = RemovalBrake(BrakeLimits())
+    brake = Brake[PublicKey](BrakeLimits())
     assert len(brake.admit(first(7), present=7, now=0)) == 5
 
 
 def test_removals_one_by_one_have_the_same_limit() -> None:
-    brake = RemovalBrake(BrakeLimits())
+    brake = Brake[PublicKey](BrakeLimits())
     left = HUNDRED
     for second, key in enumerate(sorted(HUNDRED)[:40]):
         left -= brake.admit(brake.pending | {key}, present=len(left), now=second)
@@ -92,7 +92,7 @@ def test_a_pending_peer_that_comes_back_and_vanishes_again_waits_from_the_start(
 
 
 def test_an_admitted_removal_that_failed_is_admitted_again() -> None:
-    brake = RemovalBrake(BrakeLimits())
+    brake = Brake[PublicKey](BrakeLimits())
     admitted = brake.admit(HUNDRED, present=100, now=0)
     assert brake.admit(HUNDRED, present=100, now=1) == admitted
     brake.release()
@@ -107,7 +107,7 @@ def test_no_window_admits_more_than_the_limit_besides_pending_removals(
     limits: BrakeLimits, steps: list[tuple[Peers, int]]
 ) -> None:
     """The surplus grows by the peers that vanish; the admitted peers are removed from the device."""
-    brake, device, surplus, now = RemovalBrake(limits), set(first(12)), set[PublicKey](), 0.0
+    brake, device, surplus, now = Brake[PublicKey](limits), set(first(12)), set[PublicKey](), 0.0
     sizes: list[tuple[float, int]] = []
     passed: list[tuple[float, PublicKey]] = []
     for vanished, seconds in steps:
@@ -125,18 +125,26 @@ def test_no_window_admits_more_than_the_limit_besides_pending_removals(
         assert brake.pending == surplus
 
 
+def test_what_was_applied_and_is_asked_for_again_is_limited_again() -> None:
+    brake = brake_with(100)
+    brake.release()
+    released = brake.admit(frozenset(brake.pending), present=70, now=1)
+    brake.applied()
+    assert brake.admit(released, present=70, now=2) == frozenset()
+
+
 def test_a_removal_that_failed_counts_once_in_its_last_window() -> None:
-    brake = RemovalBrake(BrakeLimits())
+    brake = Brake[PublicKey](BrakeLimits())
     admitted = brake.admit(first(30), present=100, now=0)
     assert brake.admit(first(35), present=100, now=1) == admitted
-    brake = RemovalBrake(BrakeLimits())
+    brake = Brake[PublicKey](BrakeLimits())
     brake.admit(first(30), present=100, now=0)
     assert brake.admit(first(35), present=100, now=61) == admitted
 
 
 @given(LIMITS, st.lists(st.frozensets(st.sampled_from(sorted(first(12)))), max_size=5))
 def test_every_surplus_peer_is_removed_in_the_end_and_no_other(limits: BrakeLimits, surpluses: list[Peers]) -> None:
-    brake = RemovalBrake(limits)
+    brake = Brake[PublicKey](limits)
     for now, surplus in enumerate(surpluses):
         admitted = brake.admit(surplus, present=12, now=now)
         assert admitted | brake.pending == surplus

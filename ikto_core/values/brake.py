@@ -1,10 +1,11 @@
-"""Limits how many peers are removed from the device at once, so that a mistake in the bucket can't cut a whole mesh."""
+"""Limits how many peers are removed, or get another key, at once: a mistake in the bucket must not cut a whole mesh."""
 
 from collections.abc import Set
+from typing import Generic, TypeVar
 
 import msgspec
 
-from ikto_core.values.keys import PublicKey
+K = TypeVar("K", bound=str | bytes)
 
 
 class BrakeLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,24 +17,24 @@ class BrakeLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_wait_s: float = 600.0  # a pending removal is admitted after this time
 
 
-class RemovalBrake:
-    """Admits a limited number of removals per window; the others are pending.
+class Brake(Generic[K]):
+    """Admits a limited number of removals, or of other changes, per window; the others are pending.
 
     Times are seconds of any clock that never goes back.
     """
 
     def __init__(self, limits: BrakeLimits) -> None:
         self._limits = limits
-        self._passed_at: dict[PublicKey, float] = {}  # removals in the window that were never pending
-        self._admitted: frozenset[PublicKey] = frozenset()
-        self._pending_since: dict[PublicKey, float] = {}
+        self._passed_at: dict[K, float] = {}  # removals in the window that were never pending
+        self._admitted: frozenset[K] = frozenset()
+        self._pending_since: dict[K, float] = {}
 
     @property
-    def pending(self) -> Set[PublicKey]:
+    def pending(self) -> Set[K]:
         """Peers that are no longer in the bucket but still on the device."""
         return self._pending_since.keys()
 
-    def admit(self, surplus: Set[PublicKey], *, present: int, now: float) -> frozenset[PublicKey]:
+    def admit(self, surplus: Set[K], *, present: int, now: float) -> frozenset[K]:
         """Return which of the `surplus` peers may be removed now; the others are pending.
 
         A peer that was admitted by the last call and is still on the device could not be removed: it is admitted again.
@@ -56,14 +57,22 @@ class RemovalBrake:
         self._pending_since = {key: pending.get(key, now) for key in sorted(surplus - self._admitted)}
         return self._admitted
 
+    def applied(self) -> None:
+        """Note that what the last `admit` admitted has happened: if it is asked for again, it is something new."""
+        self._admitted = frozenset()
+
     def release(self) -> None:
         """Have the next `admit` admit every removal that is pending now."""
         self._pending_since = dict.fromkeys(self._pending_since, float("-inf"))
 
-    def _allowance(self, staying: int, now: float) -> int:
-        """Return how many further peers may be removed in the window that ends now."""
+    def passed(self, now: float) -> int:
+        """Return how many were admitted in the window that ends now, without those that were pending."""
         window = now - self._limits.window_s
         self._passed_at = {key: at for key, at in self._passed_at.items() if at > window}
-        recent = len(self._passed_at)
+        return len(self._passed_at)
+
+    def _allowance(self, staying: int, now: float) -> int:
+        """Return how many further peers may be removed in the window that ends now."""
+        recent = self.passed(now)
         limit = max(self._limits.at_least, int(self._limits.share * (staying + recent)))
         return max(0, limit - recent)
