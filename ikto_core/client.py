@@ -38,6 +38,7 @@ from ikto_core.values.counters import (
     ObserverCounters,
     ProofCounters,
     ReconcileCounters,
+    RecordCounters,
     SnapshotCounters,
 )
 
@@ -60,6 +61,7 @@ __all__ = [
     "ProofCounters",
     "QuarantinedView",
     "ReconcileCounters",
+    "RecordCounters",
     "RecordView",
     "ReleasedView",
     "RotationView",

@@ -36,6 +36,7 @@ COUNTERS = {
     "ikto_proof_wrong": "Signatures of records that were wrong.",
     "ikto_proof_replays": "Proved records that were older than one seen before.",
     "ikto_proof_overwrites": "Writes over a proved record without the proof of its owner.",
+    "ikto_record_delayed": "Changes of records that had to wait, because the record changes too often.",
     "ikto_proof_alarms": "Writes of others over the own record, or in the name of this node.",
 }
 """Help texts of the counters. A name is `ikto_<group>_<member>` of CountersView."""
@@ -95,6 +96,8 @@ def _gauges(status: StatusView) -> Iterable[Metric]:
     yield gauge("ikto_pending_removals", "Peers whose removal waits to be applied.", len(status.pending_removals))
     pending_help = "Records with another public key than before that wait to be applied."
     yield gauge("ikto_pending_key_changes", pending_help, len(status.pending_key_changes))
+    frequent_help = "Records that change too often, so that the latest change may wait."
+    yield gauge("ikto_frequent_records", frequent_help, len(status.frequent_records))
     yield gauge("ikto_bucket_revision", "The latest known revision of the bucket.", status.bucket_revision)
     yield gauge("ikto_device_revision", "The revision of the bucket that the device shows.", status.revision)
     yield gauge(

@@ -16,7 +16,6 @@ from ikto_core.admin.views import (
 )
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.lease.renewer import LeaseRenewer
-from ikto_core.mesh.key_changes import KeyChanges
 from ikto_core.mesh.records import PeerRecord, subnet_of_key
 from ikto_core.mesh.view import MeshPeer, QuarantinedRecord
 from ikto_core.observers.runner import ObserverRun
@@ -48,9 +47,9 @@ def quarantined_view(quarantined: QuarantinedRecord) -> QuarantinedView:
     )
 
 
-def pending_key_changes(changes: KeyChanges) -> tuple[str, ...]:
-    """Return the subnets of the records whose public key has changed and that wait, as `quarantined_view` does."""
-    return tuple(subnet_of_key(key) or key for key in sorted(changes.waiting))
+def subnets_of_keys(keys: Iterable[str]) -> tuple[str, ...]:
+    """Return the subnets that KV keys encode, sorted by key; a key that encodes none stands for itself."""
+    return tuple(subnet_of_key(key) or key for key in sorted(keys))
 
 
 def device_view(

@@ -15,6 +15,7 @@ from ikto_core.values.counters import (
     ObserverCounters,
     ProofCounters,
     ReconcileCounters,
+    RecordCounters,
     SnapshotCounters,
 )
 
@@ -139,6 +140,7 @@ class CountersView(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: SnapshotCounters
     lease: LeaseCounters = msgspec.field(default_factory=LeaseCounters)
     proof: ProofCounters = msgspec.field(default_factory=ProofCounters)
+    record: RecordCounters = msgspec.field(default_factory=RecordCounters)
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +164,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: tuple[QuarantinedView, ...]  # by key
     pending_removals: tuple[str, ...]  # public keys of the peers whose removal waits to be applied
     pending_key_changes: tuple[str, ...] = ()  # subnets of records with another public key than before, which wait
+    frequent_records: tuple[str, ...] = ()  # subnets of records that change too often: the latest change may wait
     unreachable_endpoints: tuple[UnreachableView, ...] = ()  # peers of whom no endpoint is usable, by public key
     mesh_settings_conflict: str | None = None  # how the bucket's mesh settings differ from the node's; null: not
     device: DeviceView | None  # null: it is absent or can't be read, see device_failure

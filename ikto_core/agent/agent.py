@@ -152,7 +152,7 @@ class Agent:
                 tasks.create_task(self._note_followed())
                 tasks.create_task(controller.keep(bucket, self._on_claimed))
                 tasks.create_task(parts.rotation.run(bucket))
-                tasks.create_task(parts.desired_state.expire_pins())
+                tasks.create_task(parts.desired_state.expire_regularly())
                 if parts.leases.lease_s:
                     tasks.create_task(parts.leases.run(bucket, bucket.renewals()))
         finally:

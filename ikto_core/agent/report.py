@@ -12,9 +12,9 @@ from ikto_core.admin.showing import (
     lease_view,
     observer_views,
     peer_view,
-    pending_key_changes,
     quarantined_view,
     record_view,
+    subnets_of_keys,
     unreachable_views,
 )
 from ikto_core.admin.views import (
@@ -133,7 +133,8 @@ class Report:
             unproved=sum(not is_proved(peer) for peer in view.peers.values()),
             quarantined=tuple(quarantined_view(view.quarantined[key]) for key in sorted(view.quarantined)),
             pending_removals=tuple(key.text for key in sorted(self._pending_removals())),
-            pending_key_changes=pending_key_changes(self._desired_state.key_changes),
+            pending_key_changes=subnets_of_keys(self._desired_state.key_changes.waiting),
+            frequent_records=subnets_of_keys(self._desired_state.change_limit.frequent),
             unreachable_endpoints=unreachable_views(self._reconciler.without_endpoint, view.peers, device),
             mesh_settings_conflict=self._controller.mesh_settings.conflict or None,
             device=device_view(device, view.on_device, self._reconciler.stalled) if device else None,
@@ -236,4 +237,5 @@ class Report:
             snapshot=msgspec.structs.replace(self._snapshot_writer.stats),
             lease=msgspec.structs.replace(self._leases.stats),
             proof=msgspec.structs.replace(self._desired_state.proofs.stats),
+            record=msgspec.structs.replace(self._desired_state.change_limit.stats),
         )

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import msgspec
@@ -13,9 +14,11 @@ from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import Claim
 from ikto_core.errors import BackendError
+from ikto_core.mesh.change_limit import ChangeLimit
 from ikto_core.mesh.key_changes import KeyChanges
 from ikto_core.mesh.pins import HOLD_S, Pin, Pins
 from ikto_core.mesh.proofs import ProofIndex
+from ikto_core.mesh.records import subnet_of_key
 from ikto_core.mesh.view import Entry, MeshView, Ruling
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.store.follower import Follower
@@ -23,7 +26,7 @@ from ikto_core.values.addressing import Prefix
 from ikto_core.values.brake import Brake, BrakeLimits
 from ikto_core.values.keys import PrivateKey, PublicKey
 
-EXPIRE_EVERY_S = 15.0
+EXPIRE_EVERY_S, SHORTEST_PAUSE_S = 15.0, 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +63,7 @@ class DesiredState:
         self.pins = Pins(self.proofs, lambda: self.view.rules, hold_deleted_s=hold_deleted_s)
         brake = Brake[str](limits or BrakeLimits())
         self.key_changes = KeyChanges(brake, self._owner, lambda: self.view.rules, remember_s=HOLD_S)
+        self.change_limit = ChangeLimit()
         self.is_snapshot = False  # the view is the snapshot: the bucket has not been read since the start
         self._node = node
         self._private_key = private_key
@@ -69,7 +73,8 @@ class DesiredState:
         self.clock = clock
         self._revision = 0  # of the bucket, as shown
         self._histories = 0
-        self._logged_waiting = 0
+        self._logged: dict[str, int] = {}  # the last logged number for each log line
+        self._due_earlier = asyncio.Event()  # `expire` is due earlier than it was
 
     @property
     def subnet(self) -> Prefix | None:
@@ -94,10 +99,11 @@ class DesiredState:
         self.is_snapshot = False
         self._revision = revision
         now = self.clock()
+        self.change_limit.take_all()
         self._build_view(self.key_changes.replace(self.pins.replace(table, now), now), address)
         self._event_hub.set_view(self.view)
         self._set_target(address, revision)
-        self._log_waiting()
+        self._log_limits()
         self._on_change()
 
     async def shown(self, *, retry: bool) -> None:
@@ -118,33 +124,46 @@ class DesiredState:
         if self.is_snapshot:
             return
         self._revision = revision
-        now = self.clock()
-        rulings = self.pins.update(changes, now)
+        now, due_at = self.clock(), self.change_limit.next_due_at
         if rewritten:
+            rulings = self.pins.update({**self.change_limit.take_all(), **changes}, now)
             rulings |= self.pins.accept_history(now)
+        else:
+            rulings = self.pins.update(self.change_limit.admit(changes, now), now)
         self._apply(self.key_changes.update(rulings, now))
-        self._log_waiting(only_first=True)
+        self._log_limits(only_first=True)
+        if self.change_limit.next_due_at < due_at:
+            self._due_earlier.set()
 
-    async def expire_pins(self) -> NoReturn:
-        """Call `expire` regularly, until cancelled. Run it while the bucket is followed."""
-        while True:
-            await asyncio.sleep(EXPIRE_EVERY_S)
-            self.expire()
+    async def expire_regularly(self) -> NoReturn:
+        """Call `expire` whenever it is due, until cancelled. Run it while the bucket is followed."""
+        try:
+            while True:
+                pause_s = max(self.change_limit.next_due_at - self.clock(), SHORTEST_PAUSE_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(pause_s, EXPIRE_EVERY_S)):
+                        await self._due_earlier.wait()
+                self._due_earlier.clear()
+                self.expire()
+        finally:  # nobody knows when the bucket will be followed again
+            now = self.clock()
+            self._apply(self.key_changes.update(self.pins.update(self.change_limit.take_all(), now), now))
 
     def expire(self) -> None:
         """End pins and delays that have lasted for long enough; do nothing while the snapshot is shown."""
         if not self.is_snapshot:
             now = self.clock()
-            rulings = self.key_changes.update(self.pins.expire(now), now)
-            self._apply(rulings | self.key_changes.expire(now))
-            self._log_waiting()
+            rulings = self.pins.update(self.change_limit.take_due(now), now) | self.pins.expire(now)
+            self._apply(self.key_changes.update(rulings, now) | self.key_changes.expire(now))
+            self.change_limit.forget_calm(now)
+            self._log_limits()
 
     def release(self) -> int:
         """Have deleted records count no longer, and changed keys at once; return how many there are."""
         now, released = self.clock(), len(self.pins.deleted()) + len(self.key_changes.waiting)
         rulings = self.key_changes.update(self.pins.release(now), now)
         self._apply(rulings | self.key_changes.release(now))
-        self._log_waiting()
+        self._log_limits()
         return released
 
     def held_peers(self) -> frozenset[PublicKey]:
@@ -192,11 +211,16 @@ class DesiredState:
         verdict = self.proofs.verdict(key, ruling.entry.value)
         return verdict.proof.public_key if verdict.proof else verdict.public_key
 
-    def _log_waiting(self, *, only_first: bool = False) -> None:
-        waiting = len(self.key_changes.waiting)
-        if waiting != self._logged_waiting and not (only_first and waiting and self._logged_waiting):
-            log.warning("changes of public keys pending", pending=waiting)
-            self._logged_waiting = waiting
+    def _log_limits(self, *, only_first: bool = False) -> None:
+        self._log("changes of public keys pending", self.key_changes.waiting.keys(), only_first=only_first)
+        self._log("records change too often", self.change_limit.frequent, only_first=only_first)
+
+    def _log(self, event: str, keys: Set[str], *, only_first: bool) -> None:
+        """Log how many records a limit concerns if that is another number than before; `only_first`: if it was 0."""
+        before = self._logged.get(event, 0)
+        if len(keys) != before and not (only_first and before):
+            log.warning(event, records=len(keys), first=subnet_of_key(min(keys)) if keys else None)
+            self._logged[event] = len(keys)
 
     def _apply(self, rulings: Mapping[str, Ruling]) -> None:
         touched = self.view.update(rulings)

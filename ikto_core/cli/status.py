@@ -45,6 +45,7 @@ def sections(view: StatusView, now: float) -> list[Section]:
         listing("Quarantined records", view.quarantined, _quarantined),
         listing("Pending removals; `ikto peers release` applies them now", view.pending_removals, line),
         listing("Pending key changes; `ikto peers release` applies them now", view.pending_key_changes, line),
+        listing("Records that change too often; the latest change may wait", view.frequent_records, line),
         listing("Peers without a usable endpoint", view.unreachable_endpoints, _unreachable),
     ]
     if view.device:

@@ -56,6 +56,12 @@ class LeaseCounters(msgspec.Struct, kw_only=True):
     records_removed: int = 0  # peers' records that this node removed because their lease had expired
 
 
+class RecordCounters(msgspec.Struct, kw_only=True):
+    """Counters of changes in the bucket."""
+
+    delayed: int = 0  # changes that had to wait, because their record changes too often
+
+
 class ProofCounters(msgspec.Struct, kw_only=True):
     """Counters of the proofs in records."""
 

@@ -44,6 +44,7 @@ def test_gauges_equal_the_status(status: StatusView) -> None:
     assert found["ikto_quarantined_records"] == 1
     assert found["ikto_pending_removals"] == 3
     assert found["ikto_pending_key_changes"] == 0
+    assert samples(replace(status, frequent_records=("a",)))["ikto_frequent_records"] == 1
     assert samples(replace(status, pending_key_changes=("a", "b")))["ikto_pending_key_changes"] == 2
     assert found["ikto_bucket_revision"] == found["ikto_device_revision"] == 20
     assert (found["ikto_device_failed"], found["ikto_device_stuck"], found["ikto_device_peers_stalled"]) == (0, 0, 0)
@@ -63,7 +64,7 @@ def test_every_counter_is_a_total(status: StatusView) -> None:
     assert found["ikto_reconcile_peers_written_total"] == 10
     assert found["ikto_reconcile_peers_removed_total"] == 5
     assert found["ikto_follower_whole_walks_total"] == 1
-    assert sum(name.endswith("_total") for name in found) == 25
+    assert sum(name.endswith("_total") for name in found) == 26
 
 
 def test_an_unknown_value_has_no_sample(status: StatusView) -> None:

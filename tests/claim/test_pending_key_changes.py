@@ -1,5 +1,6 @@
 """If many records get other keys at once, a node keeps most of its peers, also over a restart, until it is told."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ async def test_what_waits_is_applied_after_the_delay(
     bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Node(bucket, tmp_path).running() as node:
-        now = 1000.0
+        now = time.monotonic()
         monkeypatch.setattr(node.desired_state, "_clock", lambda: now)
         take_all(bucket)
         now += HOLD_S - 1

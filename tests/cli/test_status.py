@@ -91,6 +91,7 @@ DEGRADED = replace(
     device_failure="wg0: no buffer space",
     device_hint="add some",
     pending_removals=(public_key_of(9).text,),
+    frequent_records=("fd10:4::/48",),
     pending_key_changes=("fd10:2::/48", "fd10:3::/48"),
     quarantined=(
         QuarantinedView(key="peers.x", allowed_ip=None, revision=7, reason="its key is not base64url"),
@@ -175,6 +176,9 @@ Pending removals; `ikto peers release` applies them now (1):
 Pending key changes; `ikto peers release` applies them now (2):
   fd10:2::/48
   fd10:3::/48
+
+Records that change too often; the latest change may wait (1):
+  fd10:4::/48
 """
     )
 

@@ -1,0 +1,32 @@
+"""A mesh of two agents that a third node attacks."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ikto_core.lab.nats_server import NatsServer
+from tests.trust.attacked_mesh import NODES, AttackedMesh, permitted
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Iterator[AttackedMesh]:
+    """Two agents; the server of their bucket knows four users."""
+    directory = Path(tempfile.mkdtemp(prefix="ikto-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory)
+        server = NatsServer(tmp_path)
+        made = AttackedMesh(server, directory, stack)
+        users = ['{ user: admin, password: "secret" }', *(permitted(made.name, name) for name in NODES)]
+        server.config = f"authorization {{ users: [ {', '.join(users)} ] }}"
+        stack.callback(server.stop)
+        made.url = server.start().url
+        made.login = {"nats_user": "admin", "nats_password": "secret"}
+        made.create_bucket()
+        made.permitted_agent()
+        made.permitted_agent()
+        made.assert_formed()
+        yield made
