@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
+from msgspec.structs import replace
 
 from ikto_backends.fake import FakeHost
 from ikto_core import embedding
@@ -21,6 +22,7 @@ from ikto_core.disk.key_file import load_private_key, write_private_key
 from ikto_core.embedding import RunningAgent, running_agent
 from ikto_core.errors import AddressInUseError, BackendError, ConfigError, IktoError, NatsError, PluginError
 from ikto_core.lab.nats_server import NatsServer
+from ikto_core.mesh.proofs import signed_value
 from ikto_core.mesh.records import encode_record, record_key
 from ikto_core.observers.contract import MeshEvent, MeshReady, PeerAccepted, PeerRemoved, Resync
 from ikto_core.store.bucket import Bucket
@@ -211,6 +213,7 @@ async def test_an_agent_that_fails_ends_the_block_with_its_error(embedder: Embed
 
 
 async def test_an_agent_that_loses_its_subnet_cancels_the_block(embedder: Embedder) -> None:
+    """To a copy of its machine, which has its key."""
 
     async def lose() -> None:
         async with embedder.agent(1) as agent:
@@ -218,7 +221,10 @@ async def test_an_agent_that_loses_its_subnet_cancels_the_block(embedder: Embedd
             key = record_key("fd10:1::/48")
             entry = await embedder.bucket.get(key)
             assert entry
-            await embedder.bucket.put(key, encode_record(record(1, key=9)), expected=entry.revision)
+            private_key = private_key_of(1)
+            copy = replace(record(1, key=1), public_key=private_key.public(), allowed_ip="fd10:1::/48", serial=10**15)
+            value = signed_value(copy, private_key, embedder.bucket.name, bytes(64))
+            await embedder.bucket.put(key, value, expected=entry.revision)
             await asyncio.Event().wait()
 
     with pytest.raises(AddressInUseError):

@@ -40,7 +40,7 @@ async def test_122_rewrites_of_one_record_cost_a_few_writes_and_the_latest_is_ap
 ) -> None:
     async with Node(two_peers, tmp_path).running() as node:
         now = time.monotonic()
-        monkeypatch.setattr(node.desired_state, "_clock", lambda: now)
+        monkeypatch.setattr(node.desired_state, "clock", lambda: now)
         assert await on_device(node) == {KEY, OTHER_KEY}
         writes = len(node.host.writes)
         with capture_logs() as logs:

@@ -98,7 +98,7 @@ async def test_what_waits_is_applied_after_the_delay(
 ) -> None:
     async with Node(bucket, tmp_path).running() as node:
         now = time.monotonic()
-        monkeypatch.setattr(node.desired_state, "_clock", lambda: now)
+        monkeypatch.setattr(node.desired_state, "clock", lambda: now)
         take_all(bucket)
         now += HOLD_S - 1
         node.desired_state.expire()

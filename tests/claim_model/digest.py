@@ -15,7 +15,7 @@ from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.config import Config
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.state_file import StateFile
-from ikto_core.values.counters import FollowerCounters, ProofCounters
+from ikto_core.values.counters import FollowerCounters, ProofCounters, RecordCounters
 from ikto_core.values.keys import PrivateKey
 from tests.claim_model.kv import Kv
 
@@ -39,6 +39,7 @@ IGNORED = (
     FakeHost,
     FollowerCounters,
     ProofCounters,
+    RecordCounters,
     Reconciler,
     StateFile,
     asyncio.Handle,

@@ -20,7 +20,7 @@ by_name = pytest.mark.parametrize("scenario", scenarios.ALL, ids=lambda scenario
 
 @by_name
 def test_every_promise_holds_in_every_state_without_faults(scenario: Scenario) -> None:
-    findings = explore(replace(scenario, budget=0), most_states=60_000)
+    findings = explore(replace(scenario, budget=0), most_states=100_000)
     assert not findings.broken, findings
     assert findings.complete
     assert findings.quiet

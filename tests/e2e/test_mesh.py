@@ -107,24 +107,33 @@ def test_a_deleted_record_is_claimed_again_by_its_agent(mesh: Mesh) -> None:
     mesh.assert_formed()
 
 
-def test_a_node_that_loses_its_address_releases_it_and_reports_it(mesh: Mesh) -> None:
-    """NATS lost our acknowledged write, and another took the address: it has one owner all the same."""
+def away_for_long(agent: AgentProcess) -> None:
+    """Stop an agent, and have it forget when it last saw its record."""
+    agent.stop()
+    (agent.directory / "state" / "mesh").unlink()
+
+
+def test_a_node_that_was_away_for_long_releases_its_address_if_another_has_it(mesh: Mesh) -> None:
     loser = mesh.agent()
     mesh.assert_formed()
+    away_for_long(loser)
     stranger = mesh.agent(start=False)
     mesh.write(record_key("fd10:1::/48"), encode_record(record_of(stranger, "fd10:1::/48")))
+    loser.start()
     assert loser.wait() == 4
     assert "fd10:1::/48 is in use by 'node-2'" in loser.log_text()
     assert not (loser.directory / "state" / "fake-wg0.json").exists(), "the device is gone"
 
 
-def test_a_node_that_loses_an_automatic_address_claims_another(mesh: Mesh) -> None:
-    agent, other = mesh.agent(private_address="auto"), mesh.agent()
+def test_a_node_that_lost_an_automatic_address_claims_another(mesh: Mesh) -> None:
+    agent, other = mesh.agent(private_address="auto"), mesh.agent(removal_limit=100)
     lost = mesh.assert_formed()[0].allowed_ip
     assert lost
+    away_for_long(agent)
     stranger = mesh.agent(start=False)
     mesh.agents.remove(stranger)
     mesh.write(record_key(lost), encode_record(record_of(stranger, lost)))
+    agent.start()
 
     def moved() -> bool:
         status = agent.admin.status()
