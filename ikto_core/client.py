@@ -13,6 +13,7 @@ from ikto_core.admin.trusted_socket import TrustedSocket, first_agent
 from ikto_core.admin.views import (
     AgentState,
     CountersView,
+    CredentialsView,
     DevicePeerView,
     DeviceView,
     ErrorView,
@@ -47,6 +48,7 @@ __all__ = [
     "AgentState",
     "ConnectionCounters",
     "CountersView",
+    "CredentialsView",
     "DevicePeerView",
     "DeviceView",
     "FollowerCounters",

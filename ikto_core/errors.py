@@ -29,6 +29,12 @@ class ConfigError(IktoError):
         self.problems = problems
 
 
+class NotEntitledError(ConfigError):
+    """The node's NATS credentials do not give it the right to its record, which `record_trust` requires."""
+
+    exit_code = 8
+
+
 class AddressInUseError(IktoError):
     """Another node holds this node's subnet. Ikto never overwrites that node's record."""
 

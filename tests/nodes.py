@@ -55,7 +55,7 @@ def controller(  # noqa: PLR0917 - the parts of an agent, put together for tests
     saved_claim = SavedClaim(node, private_key.public(), state)
     return ClaimController(
         node,
-        signer=RecordSigner(private_key, node.bucket, saved_claim, random),
+        signer=RecordSigner(private_key, node.bucket, saved_claim, random, user=node.user),
         desired_state=DesiredState(node, private_key, reconciler, on_change, event_hub),
         saved_claim=saved_claim,
         candidates=AddressCandidates(node, saved_claim, RandomStrategy(), random),

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ikto_core.admin.views import AgentState, DeviceView, LeaseView, ObserverView, StatusView
+from ikto_core.admin.views import AgentState, CredentialsView, DeviceView, LeaseView, ObserverView, StatusView
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
 
 COUNTERS = {
@@ -70,6 +70,8 @@ class _StatusCollector(Collector):
             yield from _device(self._status.device, self._now)
         if self._status.lease:
             yield from _lease(self._status.lease)
+        if self._status.credentials:
+            yield from _credentials(self._status.credentials)
         yield from _counters(msgspec.to_builtins(self._status.counters))
         if self._status.observers:
             yield from _observers(self._status.observers)
@@ -141,6 +143,16 @@ def _lease(lease: LeaseView) -> Iterable[Metric]:
     if lease.renewed_at is not None:
         help_text = "Time of the lease's last renewal, in seconds since the epoch."
         yield gauge("ikto_lease_renewed_timestamp_seconds", help_text, lease.renewed_at)
+
+
+def _credentials(credentials: CredentialsView) -> Iterable[Metric]:
+    soon_help = "1 while the node's user JWT expires within a week, or has expired."
+    yield GaugeMetricFamily("ikto_credentials_expire_soon", soon_help, credentials.expires_soon)
+    failed_help = "1 while other nodes would refuse the own record for want of a right to it."
+    yield GaugeMetricFamily("ikto_credentials_failed", failed_help, credentials.failure is not None)
+    if credentials.expires_at is not None:
+        help_text = "Time at which the node's user JWT expires, in seconds since the epoch."
+        yield GaugeMetricFamily("ikto_credentials_expiry_timestamp_seconds", help_text, credentials.expires_at)
 
 
 def _counters(counters: dict[str, dict[str, int]]) -> Iterator[Metric]:

@@ -74,6 +74,14 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str  # why expired records of other nodes can't be removed; empty: no refusal known
 
 
+class CredentialsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The node's user JWT, from its creds file."""
+
+    expires_at: float | None  # seconds since the epoch; null: never
+    expires_soon: bool  # within a week, or it has expired
+    failure: str | None  # why other nodes would refuse the node's record (`record_trust`); null: no failure
+
+
 class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
     """A record that is not accepted."""
 
@@ -157,6 +165,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     nats: NatsView
     snapshot: SnapshotView
     lease: LeaseView | None = None  # null: the record has no lease and does not expire
+    credentials: CredentialsView | None = None  # null: the node logs in without a creds file
     revision: int | None  # the bucket's revision that the device shows; null: none yet
     bucket_revision: int  # the latest known revision of the bucket; 0: none
     accepted: int  # the number of accepted peers (not records)

@@ -99,12 +99,13 @@ class Agent:
         Raises:
             AddressInUseError: The subnet belongs to another node.
             ConfigError: The configuration contradicts the mesh's, no address to advertise is found, or, while
-                nothing was ever claimed, a file to log in with can't be used.
+                nothing was ever claimed, a file to log in with can't be used; NotEntitledError if it gives no right.
             NatsError: NATS can't be used; only while nothing was ever claimed, later it is retried for ever.
             IktoError: The socket can't be used.
 
         """
         parts = self._parts
+        parts.require_right()
         socket, fallback = self._options.socket, self._options.fallback_socket
         serving = serve(self.report, socket, fallback) if socket else nullcontext()
         try:
@@ -120,6 +121,10 @@ class Agent:
                 tasks.create_task(parts.connection.run(self._follow))
                 tasks.create_task(parts.reconciler.run())
                 tasks.create_task(parts.prober.run())
+                if parts.node.user:
+                    tasks.create_task(parts.node.user.watch(parts.controller.recheck.request))
+                if parts.revoked_users:
+                    tasks.create_task(parts.revoked_users.watch())
                 tasks.create_task(watch_device(self._backend, self._ifname, parts.reconciler.request_full_pass))
                 await self._until_rotated()
         except BaseExceptionGroup as group:
@@ -142,6 +147,8 @@ class Agent:
         """Follow the bucket and keep this node's record in it, for as long as the session lives."""
         parts, controller = self._parts, self._parts.controller
         bucket = Bucket(session, parts.node.bucket)
+        if parts.node.user:
+            parts.node.user.reload()  # before the record is compared with the bucket's
         await parts.underlay.connected(session.server, keep_trying=controller.has_saved_claim)
         controller.advertise(parts.underlay.found.addresses)
         await listen(session, bucket, controller.follower)
@@ -152,7 +159,7 @@ class Agent:
                 tasks.create_task(self._note_followed())
                 tasks.create_task(controller.keep(bucket, self._on_claimed))
                 tasks.create_task(parts.rotation.run(bucket))
-                tasks.create_task(parts.desired_state.expire_regularly())
+                tasks.create_task(self._expire())
                 if parts.leases.lease_s:
                     tasks.create_task(parts.leases.run(bucket, bucket.renewals()))
         finally:
@@ -161,6 +168,10 @@ class Agent:
     async def _note_followed(self) -> None:
         await self._parts.controller.follower.synced.wait()
         self._parts.reconciler.set_bucket_followed(followed=True)
+
+    async def _expire(self) -> None:
+        await self._parts.controller.follower.synced.wait()
+        await self._parts.desired_state.expire_regularly()
 
     def _on_claimed(self) -> None:
         self._parts.connection.mark_healthy()

@@ -3,7 +3,9 @@
 from urllib.parse import urlsplit
 
 from ikto_core.claim.local_node import LocalNode
+from ikto_core.claim.node_user import NodeUser
 from ikto_core.config import Config
+from ikto_core.mesh.rights import Authority
 from ikto_core.observers.contract import ObserverContext
 from ikto_core.store.inbox import inbox_of_node
 from ikto_core.store.session import NatsSettings
@@ -33,8 +35,16 @@ def local_node(config: Config) -> LocalNode:
         fwmark=config.fwmark,
         mtu=config.device_mtu,
         keep_foreign_peers=config.keep_foreign_peers,
-        require_proof=config.record_trust == "proved",
+        require_proof=config.record_trust != "any",
+        authority=Authority.of(config.record_trust),
+        user=node_user(config),
     )
+
+
+def node_user(config: Config) -> NodeUser | None:
+    """Return the NATS user that shows the right to this node's record; None: there is none, and none is needed."""
+    authority = Authority.of(config.record_trust)
+    return NodeUser(config.nats_creds, config.nats_kv, authority) if config.nats_creds or authority else None
 
 
 def nats_settings(config: Config, name: str) -> NatsSettings:

@@ -13,6 +13,7 @@ from ikto_core.agent.report import Report
 from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
+from ikto_core.claim.revoked_users import RevokedUsers
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.claim.signing import RecordSigner
 from ikto_core.device.bounded_backend import BoundedBackend
@@ -60,6 +61,10 @@ class AgentParts:
             hold_deleted_s=0 if config.removal_limit == 100 else HOLD_S,
             limits=self._limits,
         )
+        path, authority = config.nats_account_jwt, self.node.authority
+        self.revoked_users = (
+            RevokedUsers(path, authority.account, self.desired_state.revoke) if path and authority else None
+        )
         self.controller = self._make_controller(private_key)
         self.rotation = KeyRotation(options.key_path, self.controller, self.reconciler, self.saved_claim)
         self.leases = LeaseRenewer(self.node.lease_s, lambda: self.controller.record, self.controller.follower, random)
@@ -79,7 +84,7 @@ class AgentParts:
         options, node, saved_claim = self._options, self.node, self.saved_claim
         return ClaimController(
             node,
-            signer=RecordSigner(private_key, node.bucket, saved_claim, options.random),
+            signer=RecordSigner(private_key, node.bucket, saved_claim, options.random, user=node.user),
             desired_state=self.desired_state,
             saved_claim=saved_claim,
             candidates=AddressCandidates(node, saved_claim, options.ipam.make(), options.random),
@@ -108,6 +113,22 @@ class AgentParts:
         self.underlay.on_move = self.reconciler.renew_endpoints
         self.reconciler.on_pass = self._report_ready
         self.reconciler.on_contact = self._probe
+
+    def require_right(self) -> None:
+        """Raise NotEntitledError if other nodes would refuse this node's record; only log it if there is a claim.
+
+        Raises ConfigError if the account's JWT can't be used.
+        """
+        if self.revoked_users:
+            self.revoked_users.read()
+        user = self.node.user
+        if user is None:
+            return
+        user.reload()
+        if user.is_read and (problem := user.problem(self.node.kv_key)):
+            if not self.saved_claim.address:
+                raise problem
+            log.error("no right to the own record", error=str(problem), hint=problem.hint)
 
     async def restore_snapshot(self) -> None:
         """Set the device from the snapshot before NATS is dialled; a failure is retried by the reconciler."""

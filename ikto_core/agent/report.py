@@ -1,6 +1,7 @@
 """The agent's own state as the views of its admin interface. Reads the device; does no other I/O."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence, Set
 
 import msgspec
@@ -27,6 +28,7 @@ from ikto_core.admin.views import (
     SnapshotView,
     StatusView,
 )
+from ikto_core.agent.credentials_view import credentials_view
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
 from ikto_core.agent.systemd import ServiceState, status_text
@@ -127,6 +129,7 @@ class Report:
             nats=self._nats(),
             snapshot=self._snapshot(),
             lease=lease_view(self._leases),
+            credentials=credentials_view(self._node.user, self._kv_key, time.time()),
             revision=self._reconciler.shown_revision,
             bucket_revision=self._controller.follower.bucket_revision,
             accepted=len(view.peers),
@@ -179,6 +182,11 @@ class Report:
         """Begin a key rotation, unless one is under way; return its state. Raises as `KeyRotation.begin`."""
         next_key = self._rotation.begin()
         return rotation_view(self._rotation) or RotationView(next_public_key=next_key.text, due_at=None)
+
+    @property
+    def _kv_key(self) -> str | None:
+        record = self._controller.record
+        return record.key if record else self._node.kv_key
 
     def _pending_removals(self) -> Set[PublicKey]:
         """Return the peers to be removed: those that the limit holds, and those whose deleted record counts on."""

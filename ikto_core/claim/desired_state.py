@@ -43,6 +43,7 @@ class DesiredState:
         hold_deleted_s: How long a proved record counts on after it was deleted.
         limits: When records with another public key than before have to wait.
         clock: Seconds; never goes back.
+        wall_clock: Seconds since the epoch, as of which rights expire.
 
     """
 
@@ -57,9 +58,10 @@ class DesiredState:
         hold_deleted_s: float = HOLD_S,
         limits: BrakeLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.view = MeshView(node.rules(private_key.public()))
-        self.proofs = ProofIndex(node.bucket)
+        self.proofs = ProofIndex(node.bucket, node.authority)
         self.pins = Pins(self.proofs, lambda: self.view.rules, hold_deleted_s=hold_deleted_s)
         brake = Brake[str](limits or BrakeLimits())
         self.key_changes = KeyChanges(brake, self._owner, lambda: self.view.rules, remember_s=HOLD_S)
@@ -71,6 +73,7 @@ class DesiredState:
         self._on_change = on_change
         self._event_hub = event_hub or EventHub()
         self.clock = clock
+        self._wall_clock = wall_clock
         self._revision = 0  # of the bucket, as shown
         self._histories = 0
         self._logged: dict[str, int] = {}  # the last logged number for each log line
@@ -97,10 +100,12 @@ class DesiredState:
     def from_bucket(self, table: Mapping[str, Entry], revision: int, address: str | None) -> None:
         """Show the bucket as of this revision; `address` None: this node has none, and the device gets none."""
         self.is_snapshot = False
+        self.proofs.now_s = self._wall_clock()
         self._revision = revision
         now = self.clock()
         self.change_limit.take_all()
-        self._build_view(self.key_changes.replace(self.pins.replace(table, now), now), address)
+        rulings = self.pins.replace(table, now) | self.pins.end_rights(now)
+        self._build_view(self.key_changes.replace(rulings, now), address)
         self._event_hub.set_view(self.view)
         self._set_target(address, revision)
         self._log_limits()
@@ -136,7 +141,10 @@ class DesiredState:
             self._due_earlier.set()
 
     async def expire_regularly(self) -> NoReturn:
-        """Call `expire` whenever it is due, until cancelled. Run it while the bucket is followed."""
+        """Call `expire` whenever it is due, until cancelled. Run it while the bucket is followed.
+
+        Without the bucket no right ends: the owner may have written a record with a renewed JWT.
+        """
         try:
             while True:
                 pause_s = max(self.change_limit.next_due_at - self.clock(), SHORTEST_PAUSE_S)
@@ -150,13 +158,24 @@ class DesiredState:
             self._apply(self.key_changes.update(self.pins.update(self.change_limit.take_all(), now), now))
 
     def expire(self) -> None:
-        """End pins and delays that have lasted for long enough; do nothing while the snapshot is shown."""
+        """End pins, rights and delays that have lasted for long enough; do nothing while the snapshot is shown."""
         if not self.is_snapshot:
-            now = self.clock()
+            now, self.proofs.now_s = self.clock(), self._wall_clock()
             rulings = self.pins.update(self.change_limit.take_due(now), now) | self.pins.expire(now)
+            rulings |= self.pins.end_rights(now)
             self._apply(self.key_changes.update(rulings, now) | self.key_changes.expire(now))
             self.change_limit.forget_calm(now)
             self._log_limits()
+
+    def revoke(self, revocations: Mapping[str, float]) -> None:
+        """End the rights that the account has revoked, as `ProofIndex.revocations`.
+
+        A snapshot that is shown already stays as it is.
+        """
+        self.proofs.revocations = revocations
+        if not self.is_snapshot:
+            now = self.clock()
+            self._apply(self.key_changes.update(self.pins.end_rights(now), now))
 
     def release(self) -> int:
         """Have deleted records count no longer, and changed keys at once; return how many there are."""
@@ -183,6 +202,7 @@ class DesiredState:
             saved_at=now,
             own_seen_at=None if own_seen_s_ago is None else now - own_seen_s_ago,
             entries={key: self.key_changes.counting(key) or self.pins.entry(key) for key in self.view.accepted},
+            rights_verified=self._node.authority is not None,
             **self._pins_to_save(),
         )
 
@@ -196,7 +216,9 @@ class DesiredState:
     def _restore(self, snapshot: MeshSnapshot) -> dict[str, Ruling]:
         """Begin with the records and the pins of a snapshot, whose proofs were verified before it was saved."""
         entries, now = {**snapshot.entries, **snapshot.other_pins}, self.clock()
-        proofs = {key: self.proofs.trust(key, entries[key].value or b"").proof for key in snapshot.proved}
+        verified = snapshot.rights_verified or self._node.authority is None
+        proved = {key: entries[key].value or b"" for key in snapshot.proved}
+        proofs = {key: self.proofs.trust(key, value, verified=verified).proof for key, value in proved.items()}
         self.pins.replace(snapshot.entries, now)
         since = {key: now - gone_s for key, gone_s in snapshot.gone_s.items()}
         self.pins.restore({key: Pin(entries[key], p, since.get(key)) for key, p in proofs.items() if p})

@@ -6,10 +6,12 @@ from ipaddress import ip_interface
 import msgspec
 
 from ikto_core import __version__
+from ikto_core.claim.node_user import NodeUser
 from ikto_core.claim.policy import Identity
 from ikto_core.device.model import DeviceSpec
 from ikto_core.disk.state_file import Claim
-from ikto_core.mesh.records import PeerRecord
+from ikto_core.mesh.records import PeerRecord, record_key
+from ikto_core.mesh.rights import Authority
 from ikto_core.mesh.settings import MeshSettings
 from ikto_core.mesh.view import MeshRules
 from ikto_core.values.addressing import Endpoint, Prefix, format_address, parse_address
@@ -34,6 +36,8 @@ class LocalNode(msgspec.Struct, frozen=True, kw_only=True):
     mtu: int | None = None  # bytes; None: found at run time
     keep_foreign_peers: bool = False
     require_proof: bool = False  # accept only records with a proof
+    authority: Authority | None = None  # whose users have a right to records; None: records need no right
+    user: NodeUser | None = None  # shows this node's own right; None: it has no creds file
 
     @property
     def settings(self) -> MeshSettings:
@@ -52,6 +56,11 @@ class LocalNode(msgspec.Struct, frozen=True, kw_only=True):
     def subnet_of(self, address: str) -> Prefix:
         """Return the canonical subnet around a private address."""
         return Prefix.of(parse_address(address), self.subnet_prefix)
+
+    @property
+    def kv_key(self) -> str | None:
+        """The KV key of the record; None: the subnet is not configured."""
+        return record_key(str(self.subnet_of(self.address))) if self.address else None
 
     def claim(self, public_key: PublicKey, address: str) -> Claim:
         """Return what the state file keeps once the subnet around `address` is claimed."""
@@ -77,6 +86,7 @@ class LocalNode(msgspec.Struct, frozen=True, kw_only=True):
             next_public_key=identity.next_key,
             lease=self.lease_s,
             address=format_address(parse_address(address)),
+            user_jwt=self.user.jwt if self.user else "",
         )
 
     def moved(self, record: PeerRecord, advertised: Sequence[str]) -> PeerRecord:

@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 
+from ikto_core.claim.node_user import NodeUser
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.mesh.proofs import signed_value, succession
 from ikto_core.mesh.records import PeerRecord
@@ -22,6 +23,7 @@ class RecordSigner:
         saved_claim: Keeps the last serial and the statements of former keys.
         random: For nonces; in an agent it must be unpredictable.
         clock_ms: Milliseconds since the epoch. A node that has lost its state file still writes a later serial.
+        user: Shows this node's right to its record; None: it has no creds file.
 
     """
 
@@ -32,6 +34,8 @@ class RecordSigner:
         saved_claim: SavedClaim,
         random: Random,
         clock_ms: Callable[[], int] = lambda: int(time.time() * 1000),
+        *,
+        user: NodeUser | None = None,
     ) -> None:
         self.public_key = private_key.public()
         self._keys = {self.public_key: private_key}
@@ -39,6 +43,7 @@ class RecordSigner:
         self._saved_claim = saved_claim
         self._random = random
         self._clock_ms = clock_ms
+        self._user = user
 
     def add_key(self, private_key: PrivateKey) -> None:
         """Sign records that name this key, too: the next one of a rotation."""
@@ -49,11 +54,16 @@ class RecordSigner:
         return f"{self._random.getrandbits(64):016x}"
 
     def value(self, record: PeerRecord, after: int = 0) -> bytes:
-        """Return the value to write for a record of this node; its serial is greater than `after`, and saved."""
+        """Return the value to write for a record of this node; its serial is greater than `after`, and saved.
+
+        Raises NatsDeniedError if other nodes would refuse the record because this node has no right to it.
+        """
         serial = self._saved_claim.next_serial(max(after + 1, self._clock_ms()))
         statements = self._saved_claim.successions(record.key)
-        record = msgspec.structs.replace(record, serial=serial, successions=statements)
-        return signed_value(record, self._keys[record.public_key], self._bucket, self._nonce())
+        jwt = self._user.jwt if self._user else ""
+        record = msgspec.structs.replace(record, serial=serial, successions=statements, user_jwt=jwt)
+        signature = self._user.signature(record) if self._user else b""
+        return signed_value(record, self._keys[record.public_key], self._bucket, self._nonce(), signature)
 
     def save_succession(self, next_key: PublicKey, kv_key: str) -> None:
         """Save the statement that this node's present key names the next one under a KV key."""

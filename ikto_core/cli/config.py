@@ -2,14 +2,17 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from ikto_core.agent.from_config import local_node
 from ikto_core.cli.options import config_option, json_option
 from ikto_core.cli.printing import printable
-from ikto_core.config import config_schema, file_problems, load_config
+from ikto_core.config import Config, config_schema, file_problems, load_config
 from ikto_core.errors import ConfigError
+from ikto_core.store.login_files import LoginFileError
 
 
 @click.group()
@@ -23,20 +26,33 @@ def config() -> None:
 def check(config_path: Path, as_json: bool) -> int:
     """Report every invalid setting in a configuration file and in IKTO_* environment variables.
 
-    The owner and mode of the files that it names are checked too, where they exist. Their content and the plugins are
-    checked when an agent starts.
+    The owner and mode of the files that it names are checked too, where they exist, and whether nats_creds gives the
+    right that record_trust requires. Their other content and the plugins are checked when an agent starts.
     """
+    problems: tuple[str, ...] = ()
+    exit_code = 0
     try:
-        problems = file_problems(load_config(config_path, environ=os.environ, overrides={}))
-        if problems and not as_json:
-            raise ConfigError("the configuration names files that are not safe", problems=problems)
+        _check(load_config(config_path, environ=os.environ, overrides={}))
     except ConfigError as error:
         if not as_json:
             raise
-        problems = error.problems or (str(error),)
+        problems, exit_code = error.problems or (str(error),), error.exit_code
     text = json.dumps({"ok": not problems, "problems": problems}) if as_json else printable(f"{config_path}: ok")
     click.echo(text)
-    return ConfigError.exit_code if problems else 0
+    return exit_code
+
+
+def _check(config: Config) -> None:
+    """Raise ConfigError for what an agent would refuse."""
+    if problems := file_problems(config):
+        raise ConfigError("the configuration names files that are not safe", problems=problems)
+    node = local_node(config)
+    if node.user and node.authority:
+        with suppress(LoginFileError):  # it may be on another host; the agent reports it when it starts
+            node.user.load()
+        problem = node.user.problem(node.kv_key)
+        if problem and node.user.is_read:
+            raise problem
 
 
 @config.command()

@@ -13,6 +13,7 @@ from ikto_core.config import Config, load_config
 from ikto_core.config.types import AUTO
 from ikto_core.errors import ConfigError
 from ikto_core.mesh.records import record_key
+from ikto_core.mesh.rights import Authority
 from ikto_core.store.permissions import ANY_SUBNET, NodeAccess
 from ikto_core.store.server_config import MeshAccess, accounts, nsc_commands, one_account
 from ikto_core.store.subjects import Subjects, api_prefix
@@ -79,7 +80,8 @@ def _mesh(path: Path, nodes: Iterable[str], nkeys: Iterable[str]) -> tuple[Confi
         NodeAccess(name=name, key=_key(config, name, address), nkey=keys.get(name, ""))
         for name, address in given.items()
     )
-    return config, MeshAccess(bucket=config.nats_kv, nodes=tuple(found), leases=config.lease_s > 0)
+    rights = Authority.of(config.record_trust) is not None
+    return config, MeshAccess(bucket=config.nats_kv, nodes=tuple(found), leases=config.lease_s > 0, rights=rights)
 
 
 def _pairs(texts: Iterable[str], form: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import click
 
 from ikto_core.admin.views import (
     AgentState,
+    CredentialsView,
     DevicePeerView,
     DeviceView,
     LeaseView,
@@ -64,6 +65,8 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     claimed = f"{view.private_address} in {view.allowed_ip}"
     yield line("address", claimed if view.allowed_ip else "none claimed yet")
     yield line("NATS", _nats(view.nats), style="" if view.nats.connected else "red")
+    if view.credentials and (view.credentials.failure or view.credentials.expires_soon):
+        yield line("NATS user", _credentials(view.credentials, now), style="red")
     if view.mesh_settings_conflict:
         yield line("mesh", f"the bucket has other settings: {view.mesh_settings_conflict}", style="red")
     revision = "none" if view.revision is None else view.revision
@@ -84,6 +87,12 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
 def _nats(nats: NatsView) -> str:
     text = f"connected to {nats.server}" if nats.connected else "not connected"
     return f"{text}: {nats.failure}" if nats.failure else text
+
+
+def _credentials(credentials: CredentialsView, now: float) -> str:
+    expires_s = (credentials.expires_at or now) - now
+    when = f"the JWT expires in {expires_s / 86400:.1f} days" if expires_s > 0 else "the JWT has expired"
+    return "; ".join(filter(None, (credentials.failure, when if credentials.expires_soon else "")))
 
 
 def _snapshot(snapshot: SnapshotView, now: float) -> str:

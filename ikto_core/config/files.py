@@ -20,6 +20,7 @@ CHECKS: Mapping[str, Check] = {
     "nats_creds": secret_fault,
     "nats_nkey_seed": secret_fault,
     "nats_tls_key": secret_fault,
+    "nats_account_jwt": _public_fault,
     "nats_tls_ca": _public_fault,
     "nats_tls_cert": _public_fault,
 }

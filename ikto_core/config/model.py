@@ -84,8 +84,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 30
     record_trust: Annotated[
         types.RecordTrust,
-        Meta(description='Which records are accepted: "any", or "proved", those signed by their own key only.'),
+        Meta(
+            description='Which records are accepted: "any"; "proved", those signed by their own key only; or '
+            '"account:A…", of those the ones whose node may write them by a user JWT of this NATS account.'
+        ),
     ] = "any"
+    nats_account_jwt: Annotated[
+        types.FilePath,
+        Meta(description="File with the JWT of record_trust's account, for the users that it revokes; empty: none."),
+    ] = ""
     lease: Annotated[
         types.Lease,
         Meta(description='How long this node\'s record is kept without a renewal, such as "24h"; empty: forever.'),

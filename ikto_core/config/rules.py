@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ikto_core.config.model import Config
 from ikto_core.config.types import AUTO, shown
+from ikto_core.mesh.rights import TRUST_PREFIX
 from ikto_core.values.addressing import Prefix, parse_address
 
 STATIC = "static"
@@ -111,6 +112,13 @@ def _domain_or_prefix(config: Config) -> Iterator[Fault]:
         yield Fault("nats_api_prefix", "is given beside nats_domain", advice)
 
 
+def _account_jwt_has_an_account(config: Config) -> Iterator[Fault]:
+    if config.nats_account_jwt and not config.record_trust.startswith(TRUST_PREFIX):
+        yield Fault(
+            "nats_account_jwt", "is given without an account in record_trust", 'set record_trust to "account:A…"'
+        )
+
+
 def _both_or_neither(one: str, other: str, config: Config) -> Iterator[Fault]:
     for setting, missing in ((one, other), (other, one)):
         if getattr(config, setting) and not getattr(config, missing):
@@ -133,6 +141,7 @@ RULES = (
     Rule(frozenset({"mesh_cidr", "advertise_address", "endpoints"}), _advertised_is_outside_mesh),
     Rule(_CREDENTIALS, _one_way_to_authenticate),
     Rule(frozenset({"nats_domain", "nats_api_prefix"}), _domain_or_prefix),
+    Rule(frozenset({"record_trust", "nats_account_jwt"}), _account_jwt_has_an_account),
     _pair("nats_user", "nats_password"),
     _pair("nats_tls_cert", "nats_tls_key"),
 )

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from ikto_core.mesh.records import MAX_ENDPOINTS
+from ikto_core.mesh.rights import Authority
 from ikto_core.values.addressing import Endpoint, Prefix, parse_address
 
 AUTO = "auto"
@@ -101,6 +102,10 @@ def _check_lease(text: str) -> None:
         raise ValueError(text)
 
 
+def _check_record_trust(text: str) -> None:
+    Authority.of(text)
+
+
 def _check_no_repeats(texts: tuple[str, ...]) -> None:
     if len(set(texts)) < len(texts):
         raise ValueError(texts)
@@ -164,7 +169,13 @@ PrefixLength = Annotated[
 Seconds = Annotated[int, Meta(ge=0, le=65535), Info("a number of seconds", "0 (off) to 65535")]
 Percent = Annotated[int, Meta(ge=0, le=100), Info("a percentage", "0 to 100")]
 RecordTrust = Annotated[
-    Literal["any", "proved"], Info("a way to trust records", '"any", or "proved" for records with a proof only')
+    str,
+    Meta(pattern=r"^(any|proved|account:A[A-Z2-7]{55}(,A[A-Z2-7]{55}){0,15})\Z"),
+    Info(
+        "a way to trust records",
+        '"any", "proved", or "account:" and the public key of a NATS account, then those of its signing keys',
+        _check_record_trust,
+    ),
 ]
 Lease = Annotated[
     str,

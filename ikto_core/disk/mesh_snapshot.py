@@ -32,6 +32,7 @@ class MeshSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     saved_at: float  # seconds since the epoch
     entries: Mapping[str, Entry]  # the accepted records by KV key, each as in the bucket
     proved: tuple[str, ...] = ()  # KV keys of the pins, sorted; their proofs were verified
+    rights_verified: bool = False  # their user JWTs too (mesh/rights.py)
     other_pins: Mapping[str, Entry] = {}  # the pinned records that are not accepted, by KV key
     gone_s: Mapping[str, float] = {}  # for how long the bucket has lacked pinned records, in seconds, by KV key
     own_seen_at: float | None = None  # when the bucket last had this node's record; None: it holds no subnet
@@ -42,8 +43,8 @@ class MeshSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether both snapshots configure the same device; revision, time and sessions don't count."""
         if other is None or self.mtu != other.mtu:
             return False
-        same_pins = (self.proved, self.other_pins, self.gone_s.keys()) == (
-            *(other.proved, other.other_pins),
+        same_pins = (self.proved, self.rights_verified, self.other_pins, self.gone_s.keys()) == (
+            *(other.proved, other.rights_verified, other.other_pins),
             other.gone_s.keys(),
         )
         return self.claim == other.claim and self.entries == other.entries and same_pins

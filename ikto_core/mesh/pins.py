@@ -82,6 +82,10 @@ class Pins:
         since = {key: self.pins[key].gone_since for key in self._gone}
         return self._end([key for key, at in since.items() if at is not None and now - at >= self._hold_s(key)], now)
 
+    def end_rights(self, now: float) -> dict[str, Ruling]:
+        """End the pins whose right has ended; return what counts now, as `update`."""
+        return self._end([key for key, pin in self.pins.items() if self._proofs.right_fault(pin.proof)], now)
+
     def release(self, now: float) -> dict[str, Ruling]:
         """End the pins whose record was deleted; return what counts now, as `update`."""
         return self._end(self.deleted(), now)
@@ -199,12 +203,14 @@ class Pins:
         verdict, rules = self._proofs.verdict(key, entry.value or b""), self._rules()
         if verdict.proof:
             return Ruling(Entry(entry.revision, None)) if verdict.proof.left else Ruling(entry, proved=True)
+        if verdict.public_key and rules.is_own(verdict.public_key):
+            return Ruling(entry)
         reason = verdict.fault
-        if verdict.public_key and not rules.is_own(verdict.public_key):
+        if verdict.public_key and not reason:
             if verdict.public_key in self._pinned:
                 reason = "it has no proof, and the owner of its public key proves its records"
             elif rules.require_proof:
-                reason = 'it has no proof, and record_trust is "proved"'
+                reason = "it has no proof, which record_trust requires"
         refused = QuarantinedRecord(key, entry.revision, reason) if reason else None
         return Ruling(Entry(entry.revision, None), refused=refused) if refused else Ruling(entry)
 

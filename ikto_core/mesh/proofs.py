@@ -7,7 +7,7 @@ the key that follows it, for nodes that have missed the announcement of that key
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -20,9 +20,10 @@ from ikto_core.mesh.records import (
     decode_record,
     encode_record,
 )
+from ikto_core.mesh.rights import Authority, NoRightError, Right, right_member, right_of
 from ikto_core.values.counters import ProofCounters
 from ikto_core.values.keys import PrivateKey, PublicKey
-from ikto_core.values.signatures import SIGNATURE_BYTES, sign, verify
+from ikto_core.values.signatures import SIGNATURE_BYTES, framed, sign, verify
 
 RECORD_DOMAIN = b"ikto record v1"
 SUCCESSION_DOMAIN = b"ikto succession v1"
@@ -40,14 +41,15 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     left: bool = False  # the owner has given the subnet up
     next_public_key: PublicKey | None = None  # the key that the owner announces
     successions: tuple[str, ...] = ()  # statements of the owner's former keys, oldest first
+    right: Right | None = None  # to the KV key; None: none is needed
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about the proof of a value."""
 
     proof: Proof | None = None  # None: it proves nothing
-    public_key: PublicKey | None = None  # of a value without a proof; None: it can't be read
-    fault: str = ""  # why its proof is wrong; empty: it is right, or there is none
+    public_key: PublicKey | None = None  # of a value without a proof or a right; None: it can't be read
+    fault: str = ""  # why its proof or its right is wrong; empty: they are right, or there is no proof
 
 
 class _Owner(msgspec.Struct):
@@ -69,9 +71,12 @@ def owner_of(value: bytes) -> tuple[str, str] | None:
     return owner.public_key, owner.instance
 
 
-def signed_value(record: PeerRecord, key: PrivateKey, bucket: str, nonce: bytes) -> bytes:
-    """Return a record's value with a proof by its private key; `nonce` as in `sign`."""
-    body = encode_record(record).removesuffix(b"}")
+def signed_value(record: PeerRecord, key: PrivateKey, bucket: str, nonce: bytes, user_signature: bytes = b"") -> bytes:
+    """Return a record's value with a proof by its private key; `nonce` as in `sign`.
+
+    `user_signature`: the user's signature of `right_message`; empty: the record has none.
+    """
+    body = encode_record(record).removesuffix(b"}") + right_member(user_signature)
     signature = sign(key, _message(RECORD_DOMAIN, bucket, record.key, body), nonce)
     return body + _BEGIN + b64encode(signature) + _END
 
@@ -86,14 +91,17 @@ def has_proof(value: bytes) -> bool:
     )
 
 
-def judge(bucket: str, key: str, value: bytes, *, verified: bool = False) -> Verdict:
+def judge(
+    bucket: str, key: str, value: bytes, *, authority: Authority | None = None, verified: bool = False
+) -> Verdict:
     """Return what the value of a KV key proves. Takes a tenth of a millisecond, and nothing much without a proof.
 
     Args:
         bucket: The bucket's name.
         key: The KV key.
         value: Its value.
-        verified: Whether this value's signature was verified before.
+        authority: Whose users have a right to KV keys; None: a record needs no right.
+        verified: Whether this value's signatures were verified before.
 
     """
     if not has_proof(value):
@@ -107,6 +115,12 @@ def judge(bucket: str, key: str, value: bytes, *, verified: bool = False) -> Ver
     message = _message(RECORD_DOMAIN, bucket, key, value[:-_TAIL_BYTES])
     if not (verified or verify(record.public_key, message, _signature(value) or b"")):
         return Verdict(fault="its proof is wrong: the owner of its public key has not signed this value")
+    right = None
+    if authority and not record.left:  # whoever has the key may give the subnet up
+        try:
+            right = right_of(authority, bucket, record, value, verified=verified)
+        except NoRightError as error:
+            return Verdict(public_key=record.public_key, fault=str(error))
     return Verdict(
         proof=Proof(
             public_key=record.public_key,
@@ -114,6 +128,7 @@ def judge(bucket: str, key: str, value: bytes, *, verified: bool = False) -> Ver
             left=record.left,
             next_public_key=record.next_public_key,
             successions=record.successions,
+            right=right,
         )
     )
 
@@ -146,22 +161,38 @@ def succeeds(proof: Proof, earlier: Proof, bucket: str, kv_key: str) -> bool:
 
 
 class ProofIndex:
-    """The verdicts on the records of a bucket, by KV key: no value is verified twice in a row."""
+    """The verdicts on the records of a bucket, by KV key: no value is verified twice in a row.
 
-    def __init__(self, bucket: str) -> None:
+    Args:
+        bucket: The bucket's name.
+        authority: Whose users have a right to KV keys; None: a record needs no right.
+
+    """
+
+    def __init__(self, bucket: str, authority: Authority | None = None) -> None:
         self.bucket = bucket
+        self.authority = authority
+        self.now_s = 0.0  # the time as of which rights are judged, in seconds since the epoch; 0: none has expired
+        self.revocations: Mapping[str, float] = {}  # as `Right.fault` takes them
         self.stats = ProofCounters()
         self._known: dict[str, tuple[bytes, Verdict]] = {}  # of values that have a proof, by KV key
 
     def verdict(self, key: str, value: bytes) -> Verdict:
         """Return what a value proves; it is verified here and now if `judge_all` was not given it before."""
         known = self._known.get(key)
-        if known and known[0] == value:
-            return known[1]
-        if not has_proof(value):
-            return Verdict(public_key=_owner_key(value))
-        self.learn([(key, value, judge(self.bucket, key, value))])
-        return self._known[key][1]
+        if not (known and known[0] == value):
+            if not has_proof(value):
+                return Verdict(public_key=_owner_key(value))
+            self.learn(self.judge_all([(key, value)]))
+            known = self._known[key]
+        proof = known[1].proof
+        if proof and (fault := self.right_fault(proof)):
+            return Verdict(public_key=proof.public_key, fault=fault)
+        return known[1]
+
+    def right_fault(self, proof: Proof) -> str:
+        """Return why the right of a proved record has ended; empty: it has not."""
+        return proof.right.fault(self.now_s, self.revocations) if proof.right else ""
 
     def unknown(self, values: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
         """Return those of some KV keys and values that must be verified."""
@@ -173,7 +204,7 @@ class ProofIndex:
 
     def judge_all(self, values: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes, Verdict]]:
         """Return the verdicts on some values, to be given to `learn`. It may be called in any thread."""
-        return [(key, value, judge(self.bucket, key, value)) for key, value in values]
+        return [(key, value, judge(self.bucket, key, value, authority=self.authority)) for key, value in values]
 
     def learn(self, verdicts: Iterable[tuple[str, bytes, Verdict]]) -> None:
         """Remember verdicts."""
@@ -182,11 +213,11 @@ class ProofIndex:
             self.stats.verified += 1
             self.stats.wrong += bool(verdict.fault)
 
-    def trust(self, key: str, value: bytes) -> Verdict:
-        """Return what a value proves that an earlier run of this node has verified."""
-        verdict = judge(self.bucket, key, value, verified=True)
-        self._known[key] = (value, verdict)
-        return verdict
+    def trust(self, key: str, value: bytes, *, verified: bool = True) -> Verdict:
+        """Return what a value of an earlier run's snapshot proves; `verified`: that run verified its signatures."""
+        if verified:
+            self._known[key] = (value, judge(self.bucket, key, value, authority=self.authority, verified=True))
+        return self.verdict(key, value)
 
     def forget(self, key: str) -> None:
         """Forget the verdict on a KV key that has no value any more."""
@@ -194,9 +225,7 @@ class ProofIndex:
 
 
 def _message(domain: bytes, bucket: str, key: str, content: bytes) -> bytes:
-    """Return the bytes that are signed: each part after its length, four bytes, big-endian."""
-    parts = (domain, bucket.encode(), key.encode(), content)
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return framed(domain, bucket.encode(), key.encode(), content)
 
 
 def _signature(value: bytes) -> bytes | None:

@@ -11,6 +11,7 @@ from msgspec import Meta, Raw
 
 from ikto_core.values.addressing import Endpoint, Prefix, format_address, parse_address
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.user_jwt import MAX_JWT_BYTES
 
 T = TypeVar("T")
 
@@ -56,6 +57,7 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     left: bool = False  # its node has given the subnet up; the record is no peer's
     successions: tuple[str, ...] = ()  # statements of former keys, oldest first (mesh/proofs.py)
     serial: int = 0  # grows with each write of this installation; 0: none, as without a proof
+    user_jwt: str = ""  # of its node's NATS user (mesh/rights.py); empty: none
 
     @property
     def subnet(self) -> Prefix:
@@ -99,6 +101,7 @@ class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
     left: Raw = _ABSENT
     successions: Raw = _ABSENT
     serial: Raw = _ABSENT
+    user_jwt: Raw = _ABSENT
 
 
 _decode = msgspec.json.Decoder(_Wire).decode
@@ -107,6 +110,7 @@ _LENIENT: dict[str, msgspec.json.Decoder[Any]] = {
     "left": msgspec.json.Decoder(bool),
     "successions": msgspec.json.Decoder(Annotated[tuple[str, ...], Meta(max_length=MAX_SUCCESSIONS)]),
     "serial": msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=2**63 - 1)]),
+    "user_jwt": msgspec.json.Decoder(Annotated[str, Meta(max_length=MAX_JWT_BYTES)]),
 }
 """Members that are ignored if they make no sense, as 0.3.0 ignores them."""
 

@@ -9,7 +9,7 @@ import structlog
 
 from ikto_core.errors import NatsError
 from ikto_core.store.dial import dial
-from ikto_core.store.login import LoginFileError
+from ikto_core.store.login_files import LoginFileError
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.values.counters import ConnectionCounters
 

@@ -1,42 +1,21 @@
 """Prepares the login to a server from the settings and credential files, and explains a failed one."""
 
-import base64
-import binascii
-import re
 import ssl
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import msgspec
-from msgspec import Meta
 from nats.aio.client import RawCredentials
 from nats.errors import SecureConnWantedError
 
-from ikto_core.disk.access import change_fault, secret_fault
-from ikto_core.disk.atomic_file import read_bounded
-from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
+from ikto_core.errors import NatsDeniedError, NatsError
+from ikto_core.store.login_files import LoginFileError, read_creds, read_login_file, read_seed
 from ikto_core.store.session import NatsSettings
-
-MAX_FILE_BYTES = 2**20
-"""Four times the size of a bundle of all public CAs."""
-
-SECRET_FILES = frozenset({"nats_creds", "nats_nkey_seed", "nats_tls_key"})
-"""The settings whose files hold a secret. Other users may read the files of the others, and not change them."""
 
 REFUSED = ("authorization", "authentication")
 """Words in the messages, in lower case, with which a server refuses a login."""
-
-# The format that `nsc` writes (NATS ADR-14: JWT and seed between lines of dashes); a file may also hold a seed only.
-USER_JWT = re.compile(rb"-BEGIN NATS USER JWT-+\s+([\w-]+\.([\w-]+)\.[\w-]+)\s")
-USER_SEED = re.compile(rb"^[ \t]*(SU[A-Z2-7]{56})[ \t\r]*$", re.MULTILINE)
-
-
-class LoginFileError(ConfigError):
-    """A file for the login can't be used. It is read again at the next dial."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +39,10 @@ def prepare_login(settings: NatsSettings, server: str) -> Login:
     options: dict[str, Any] = {}
     expires_s = 0.0
     if settings.creds:
-        options["user_credentials"], expires_s = _creds(settings.creds)
+        creds = read_creds(settings.creds)
+        options["user_credentials"], expires_s = RawCredentials(creds.text), creds.expires_s
     elif settings.nkey_seed:
-        options["nkeys_seed_str"] = _seed(
-            _read(settings.nkey_seed, "nats_nkey_seed"), settings.nkey_seed, "nats_nkey_seed"
-        )
+        options["nkeys_seed_str"] = read_seed(settings.nkey_seed)
     else:
         options |= _shared_secret(settings, url)
     custom_tls = bool(settings.tls_ca or settings.tls_cert)
@@ -89,54 +67,12 @@ def _shared_secret(settings: NatsSettings, url: SplitResult) -> dict[str, str]:
     return {"token": unquote(url.username)} if url.username else {}
 
 
-def _read(path: str, setting: str) -> bytes:
-    try:
-        content, mode, owner = read_bounded(Path(path), limit=MAX_FILE_BYTES)
-    except ConfigError as error:
-        raise LoginFileError(f"{setting}: {error}", hint=error.hint) from None
-    if fault := secret_fault(path, mode, owner) if setting in SECRET_FILES else change_fault(path, mode):
-        raise LoginFileError(f"{setting}: {path}: {fault.wrong}", hint=fault.command)
-    return content
-
-
-class _JwtClaims(msgspec.Struct):
-    exp: Annotated[float, Meta(ge=0)] = 0
-
-
-def _creds(path: str) -> tuple[RawCredentials, float]:
-    """Return credentials in a format that nats-py can read (it hangs on some others), and when they expire."""
-    content = _read(path, "nats_creds")
-    found = USER_JWT.search(content)
-    try:
-        if not found:
-            raise ValueError
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(found[2] + b"=="), type=_JwtClaims)
-    except (ValueError, msgspec.MsgspecError, RecursionError):
-        raise LoginFileError(
-            f"nats_creds: {path}: holds no user JWT", hint="use a creds file as `nsc` writes it"
-        ) from None
-    seed = _seed(content, path, "nats_creds")
-    return RawCredentials(f"BEGIN NATS USER JWT\n{found[1].decode()}\nBEGIN USER NKEY SEED\n{seed}\n"), claims.exp
-
-
-def _seed(content: bytes, path: str, setting: str) -> str:
-    found = USER_SEED.search(content)
-    if not found:
-        raise LoginFileError(
-            f"{setting}: {path}: holds no user seed", hint="a user seed has 58 characters and begins with SU"
-        )
-    raw = base64.b32decode(found[1] + b"======")
-    if binascii.crc_hqx(raw[:-2], 0) != int.from_bytes(raw[-2:], "little"):  # the CRC at the end of an nkey
-        raise LoginFileError(f"{setting}: {path}: the seed has a wrong character", hint="copy it again")
-    return found[1].decode()
-
-
 def _tls(settings: NatsSettings) -> ssl.SSLContext:
     """Return an SSL context with the configured CA, or the system's, and the configured client certificate, if any."""
     cert, key = settings.tls_cert, settings.tls_key
     for setting, path in (("nats_tls_ca", settings.tls_ca), ("nats_tls_cert", cert), ("nats_tls_key", key)):
         if path:
-            _read(path, setting)  # ssl's own errors do not name the file
+            read_login_file(path, setting)  # ssl's own errors do not name the file
     try:
         context = ssl.create_default_context(cafile=settings.tls_ca or None)
     except (OSError, ValueError):

@@ -43,6 +43,7 @@ class MeshAccess(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     nodes: tuple[NodeAccess, ...]
     leases: bool = False  # whether nodes renew leases
+    rights: bool = False  # whether records show rights: JWTs allow the subject of the record itself
 
 
 def one_account(mesh: MeshAccess) -> str:
@@ -78,7 +79,9 @@ def nsc_commands(mesh: MeshAccess, account: str, subjects: Subjects) -> str:
 def _nsc_command(node: NodeAccess, mesh: MeshAccess, account: str, subjects: Subjects) -> str:
     allowed = node_permissions(node, subjects, leases=mesh.leases)
     given = {"account": account, "name": node.name} | ({"public-key": node.nkey} if node.nkey else {})
-    given |= {"allow-pub": ",".join(allowed.publish), "allow-sub": ",".join(allowed.subscribe)}
+    record = [Subjects(mesh.bucket).write(node.key)] if mesh.rights else []  # without a prefix of the API
+    publish = dict.fromkeys((*allowed.publish, *record))
+    given |= {"allow-pub": ",".join(publish), "allow-sub": ",".join(allowed.subscribe)}
     return "nsc add user " + " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items())
 
 

@@ -31,3 +31,8 @@ def verify(key: PublicKey, message: bytes, signature: bytes) -> bool:
     if len(signature) != SIGNATURE_BYTES:
         return False
     return ed25519_verify(signature, curve25519_pub_to_ed25519_pub(bytes(key), set_sign_bit=False), message)
+
+
+def framed(domain: bytes, *parts: bytes) -> bytes:
+    """Return a message to sign: the domain and each part after its length, four bytes, big-endian."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in (domain, *parts))

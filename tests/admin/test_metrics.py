@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from ikto_core.admin.metrics import render
-from ikto_core.admin.views import AgentState, LeaseView, ObserverView, StatusView
+from ikto_core.admin.views import AgentState, CredentialsView, LeaseView, ObserverView, StatusView
 from ikto_core.mesh.records import PEER_KEYS
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.counters import LeaseCounters, ObserverCounters
@@ -96,6 +96,16 @@ def test_lease_metrics_exist_only_with_a_lease(status: StatusView) -> None:
     found = samples(replace(status, lease=renewed, counters=counters))
     assert (found["ikto_lease_failed"], found["ikto_lease_renewed_timestamp_seconds"]) == (0, NOW - 7)
     assert [found[f"ikto_lease_{each}_total"] for each in ("renewals", "failures", "records_removed")] == [3, 2, 1]
+
+
+def test_metrics_of_the_credentials_exist_only_with_a_creds_file(status: StatusView) -> None:
+    assert not any("credentials" in name for name in samples(status))
+    endless = samples(replace(status, credentials=CredentialsView(expires_at=None, expires_soon=False, failure="x")))
+    assert (endless["ikto_credentials_expire_soon"], endless["ikto_credentials_failed"]) == (0, 1)
+    assert "ikto_credentials_expiry_timestamp_seconds" not in endless
+    ending = samples(replace(status, credentials=CredentialsView(expires_at=NOW, expires_soon=True, failure=None)))
+    assert (ending["ikto_credentials_expire_soon"], ending["ikto_credentials_failed"]) == (1, 0)
+    assert ending["ikto_credentials_expiry_timestamp_seconds"] == NOW
 
 
 def test_the_global_registry_is_not_changed(status: StatusView) -> None:

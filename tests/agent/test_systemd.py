@@ -23,7 +23,15 @@ from ikto_core.agent.systemd import (
     status_text,
     watchdog_interval_s,
 )
-from ikto_core.errors import AddressInUseError, BackendError, ConfigError, IktoError, NatsError, PluginError
+from ikto_core.errors import (
+    AddressInUseError,
+    BackendError,
+    ConfigError,
+    IktoError,
+    NatsError,
+    NotEntitledError,
+    PluginError,
+)
 from tests.agent.notified import fake_manager
 from tests.nodes import until
 
@@ -188,7 +196,8 @@ def setting(name: str) -> list[str]:
 def test_the_unit_restarts_only_on_errors_that_a_restart_may_fix() -> None:
     [text] = setting("RestartPreventExitStatus")
     final = {int(code) for code in text.split()}
-    assert final == {click.UsageError.exit_code, *(e.exit_code for e in (ConfigError, AddressInUseError, PluginError))}
+    classes = (ConfigError, AddressInUseError, PluginError, NotEntitledError)
+    assert final == {click.UsageError.exit_code, *(error.exit_code for error in classes)}
     assert final.isdisjoint({IktoError.exit_code, NatsError.exit_code, BackendError.exit_code})
 
 

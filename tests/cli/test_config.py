@@ -7,6 +7,10 @@ import pytest
 
 from ikto_core.cli.main import run
 from ikto_core.config import config_schema
+from ikto_core.lab.agent_process import write_private
+from ikto_core.mesh.records import record_key
+from tests.entitled import Account
+from tests.store.credentials import USER, Nkey, creds_file
 
 
 @pytest.fixture
@@ -75,6 +79,61 @@ def test_a_file_name_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.
     path.write_text('{"private_address": "auto"}')
     assert run(["config", "check", "-c", str(path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/\\x1b[31m: ok\n"
+
+
+def entitled_config(tmp_path: Path, allow: str, **members: str) -> Path:
+    """A configuration whose record_trust needs a right, with a creds file that allows one subject."""
+    account, user, creds, path = Account(), Nkey(USER), tmp_path / "node.creds", tmp_path / "ikto.json"
+    write_private(creds, creds_file(account.jwt(user, [allow]), user.seed))
+    trust = {"private_address": "fd10:1::1", "record_trust": account.record_trust, "nats_creds": str(creds)}
+    write_private(path, json.dumps(trust | members))
+    return path
+
+
+def test_credentials_with_the_right_that_record_trust_requires_are_ok(tmp_path: Path) -> None:
+    key = record_key("fd10:1::/48")
+    assert run(["config", "check", "-c", str(entitled_config(tmp_path, f"$KV.ikto-mesh.{key}"))]) == 0
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        pytest.param({}, "the user JWT does not allow to publish on $KV.ikto-mesh.peers.", id="no permission"),
+        pytest.param(
+            {"nats_creds": "", "nats_user": "u", "nats_password": "p"},
+            "record_trust requires nats_creds with a user JWT",
+            id="a password",
+        ),
+        pytest.param({"nats_creds": ""}, "record_trust requires nats_creds with a user JWT", id="no login"),
+    ],
+)
+def test_credentials_without_that_right_have_an_exit_code_of_their_own(
+    tmp_path: Path, members: dict[str, str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = entitled_config(tmp_path, "x", **members)
+    assert run(["config", "check", "-c", str(path)]) == 8
+    assert f"ikto: other nodes would refuse this node's record: {reason}" in capsys.readouterr().err
+    assert run(["config", "check", "--json", "-c", str(path)]) == 8
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert reason in problem
+
+
+def test_credentials_on_another_host_are_left_out(tmp_path: Path) -> None:
+    assert run(["config", "check", "-c", str(entitled_config(tmp_path, "x", nats_creds="/nowhere"))]) == 0
+
+
+@pytest.mark.parametrize(
+    "trust",
+    [
+        *("account:", "account:AAAA", "account:any", "proven"),
+        pytest.param(f"account:{Nkey(USER).public}", id="a user"),
+    ],
+)
+def test_a_trust_that_makes_no_sense_is_a_problem(
+    tmp_path: Path, trust: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["config", "check", "-c", str(entitled_config(tmp_path, "x", record_trust=trust))]) == 3
+    assert "is not a way to trust records" in capsys.readouterr().err
 
 
 def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from ikto_core.cli.init import random_private_address
 from ikto_core.cli.main import run
 from ikto_core.config import SETTINGS, Config, load_config
 from ikto_core.values.addressing import Prefix, parse_address
+from tests.store.credentials import ACCOUNT, Nkey
 
 ORDER_OF_0_3_0 = [
     "name",
@@ -99,6 +100,7 @@ def test_the_long_options_of_0_3_0_are_accepted(capsys: pytest.CaptureFixture[st
 def test_every_setting_has_an_option_and_is_written(tmp_path: Path) -> None:
     path = tmp_path / "ikto.json"
     alternatives = {"nats_creds", "nats_token", "nats_nkey_seed", "nats_domain"}  # can't be combined with others
+    alternatives |= {"nats_account_jwt"}  # requires an account in record_trust
     assert VALUES.keys() | alternatives == set(SETTINGS)
     options = [f"--{name.replace('_', '-')}={text}" for name, text in VALUES.items()]
     assert run(["init", "-o", str(path), *options]) == 0
@@ -106,6 +108,14 @@ def test_every_setting_has_an_option_and_is_written(tmp_path: Path) -> None:
     for name, text in VALUES.items():
         value = getattr(config, name)
         assert (",".join(value) if isinstance(value, tuple) else str(value)).lower() == text
+
+
+def test_an_account_and_its_jwt_are_options_and_the_jwt_needs_the_account(capsys: pytest.CaptureFixture[str]) -> None:
+    trust = f"account:{Nkey(ACCOUNT).public}"
+    document = json.loads(printed(capsys, f"--record-trust={trust}", "--nats-account-jwt=x"))
+    assert (document["record_trust"], document["nats_account_jwt"]) == (trust, "x")
+    assert run(["init", "--nats-account-jwt=x"]) == 3
+    assert "nats_account_jwt: is given without an account in record_trust" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["nats_creds", "nats_token", "nats_nkey_seed"])

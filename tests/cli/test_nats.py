@@ -9,6 +9,7 @@ from ikto_core.cli.main import run
 from ikto_core.mesh.records import record_key
 from ikto_core.store.inbox import inbox_of_node
 from tests.printed import printed
+from tests.store.credentials import ACCOUNT, Nkey
 from tools.documents import ROOT
 
 
@@ -43,6 +44,16 @@ def test_the_configured_prefix_is_the_one_of_the_imports(tmp_path: Path) -> None
     text = printed(tmp_path, ("accounts",), ("b=fd10:2::",), nats_api_prefix="X.Y")
     assert 'to: "X.Y.STREAM.INFO.KV_b" }' in text
     assert "MESH.API" not in text
+
+
+def test_a_user_with_a_jwt_may_write_its_record_by_the_name_that_other_nodes_know(tmp_path: Path) -> None:
+    subject, command = f"$KV.b.{record_key('fd10:2::/48')}", ("permissions", "--nsc", "MESH")
+    trust = {"record_trust": f"account:{Nkey(ACCOUNT).public}"}
+    elsewhere = printed(tmp_path, command, ("b=fd10:2::",), nats_domain="hub")
+    assert f"'$JS.hub.API.{subject}," in elsewhere
+    assert f",{subject}" not in elsewhere
+    assert f",{subject}' " in printed(tmp_path, command, ("b=fd10:2::",), nats_domain="hub", **trust)
+    assert printed(tmp_path, command, ("b=fd10:2::",), **trust).count(subject) == 1
 
 
 def test_the_inbox_is_the_one_that_the_agent_uses(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ikto_core.admin.views import AgentState, LeaseView, SnapshotView, UnreachableView
+from ikto_core.admin.views import AgentState, CredentialsView, LeaseView, SnapshotView, UnreachableView
 from ikto_core.values.counters import LeaseCounters
 from tests.cli.test_status import NOW, STATUS, plain
 
@@ -39,6 +39,17 @@ def test_a_lease_is_shown_with_its_last_renewal_and_failures() -> None:
     assert "lease       600 s, renewed 2 min ago; removed 2 expired records\n" in text
     failing = plain(replace(STATUS, lease=LeaseView(lease_s=600, failure="no answer", refusal="denied")))
     assert "lease       600 s, renewal failed: no answer; can't remove expired records: denied\n" in failing
+
+
+def test_credentials_are_shown_when_something_is_to_be_done_about_them() -> None:
+    fine = CredentialsView(expires_at=NOW + 90 * 86400, expires_soon=False, failure=None)
+    assert "NATS user" not in plain(replace(STATUS, credentials=fine))
+    soon = replace(fine, expires_at=NOW + 1.5 * 86400, expires_soon=True)
+    assert "NATS user   the JWT expires in 1.5 days\n" in plain(replace(STATUS, credentials=soon))
+    late = replace(soon, expires_at=NOW - 60, failure="no right")
+    assert "NATS user   no right; the JWT has expired\n" in plain(replace(STATUS, credentials=late))
+    useless = CredentialsView(expires_at=None, expires_soon=False, failure="no right")
+    assert "NATS user   no right\n" in plain(replace(STATUS, credentials=useless))
 
 
 def test_peers_without_a_usable_endpoint_are_listed_with_the_reason() -> None:

@@ -12,6 +12,7 @@ from ikto_core.config import config_of, file_problems, load_config
 from ikto_core.config.files import CHECKS
 from ikto_core.errors import ConfigError
 from tests.other_user import NOBODY, needs_root
+from tests.store.credentials import ACCOUNT, Nkey
 
 SECRETS: list[dict[str, Any]] = [
     {"nats_user": "u", "nats_password": "hunter2"},
@@ -75,7 +76,9 @@ def test_the_files_that_it_names_are_checked(
     file.chmod(mode)
     settings = {name: str(tmp_path / "missing") for name in (PAIRS.get(setting), "private_key_path") if name}
     settings[setting] = str(file)
-    is_secret = setting not in ("nats_tls_ca", "nats_tls_cert")
+    if setting == "nats_account_jwt":
+        settings |= {"record_trust": f"account:{Nkey(ACCOUNT).public}", "nats_creds": str(tmp_path / "missing")}
+    is_secret = setting not in ("nats_tls_ca", "nats_tls_cert", "nats_account_jwt")
     what = {0o600: "", 0o644: "read" * is_secret, 0o666: "change"}[mode]
     wrong = f"{setting}: {file}: has mode {mode:04o}, which lets other users {what} it"
     expected = [f"{wrong}; chmod {'600' if is_secret else 'go-w'} {file}"] if what else []

@@ -7,7 +7,15 @@ import pytest
 
 from ikto_core.cli.main import COMMANDS
 from ikto_core.config import SETTINGS
-from ikto_core.errors import AddressInUseError, BackendError, ConfigError, IktoError, NatsError, PluginError
+from ikto_core.errors import (
+    AddressInUseError,
+    BackendError,
+    ConfigError,
+    IktoError,
+    NatsError,
+    NotEntitledError,
+    PluginError,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
@@ -55,7 +63,7 @@ def test_every_exit_code_is_listed() -> None:
     listed = {
         int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
     }
-    classes = (IktoError, ConfigError, AddressInUseError, NatsError, BackendError, PluginError)
+    classes = (IktoError, ConfigError, AddressInUseError, NatsError, BackendError, PluginError, NotEntitledError)
     assert listed == {0, 2} | {error.exit_code for error in classes}
 
 

@@ -164,7 +164,7 @@ def test_a_wrong_proof_is_quarantined() -> None:
 def test_in_a_mesh_that_requires_proofs_a_record_without_one_is_quarantined() -> None:
     mesh = Mesh(require_proof=True)
     mesh.write(KV_KEY, encode_record(VICTIM))
-    assert (mesh.names, mesh.reason()) == (set(), 'it has no proof, and record_trust is "proved"')
+    assert (mesh.names, mesh.reason()) == (set(), "it has no proof, which record_trust requires")
     mesh.write(KV_KEY, signed(VICTIM))
     assert mesh.names == {"victim"}
 

@@ -92,13 +92,15 @@ class Operator:
     key: Nkey = field(default_factory=lambda: Nkey(OPERATOR))
     system: Nkey = field(default_factory=lambda: Nkey(ACCOUNT))
     account: Nkey = field(default_factory=lambda: Nkey(ACCOUNT))
+    signing_keys: tuple[Nkey, ...] = ()  # of the account
 
     @property
     def config(self) -> str:
         """A configuration of nats-server that trusts this operator and holds the accounts (resolver MEMORY)."""
         operator = self.key.jwt(self.key, {"type": "operator", "system_account": self.system.public})
         system = self.key.jwt(self.system, {"type": "account", "limits": ACCOUNT_LIMITS})
-        account = self.key.jwt(self.account, {"type": "account", "limits": ACCOUNT_LIMITS | STORAGE})
+        claims = {"type": "account", "limits": ACCOUNT_LIMITS | STORAGE}
+        account = self.key.jwt(self.account, claims | {"signing_keys": [key.public for key in self.signing_keys]})
         return f"""
             operator: {operator}
             system_account: {self.system.public}
