@@ -107,7 +107,7 @@ def restarted(
     own = node(bucket, tmp_path / "state", creds, seed=2)
     own.desired_state._wall_clock = lambda: EXPIRES_S + GRACE_S
     own.desired_state.revoke(revocations)
-    own.controller.restore_snapshot(snapshot)
+    own.controller.restore_snapshot(snapshot, 7.0)
     return own
 
 
