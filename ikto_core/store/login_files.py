@@ -67,7 +67,7 @@ def read_creds(path: str) -> Creds:
         if not found:
             raise ValueError
         claims = msgspec.json.decode(base64.urlsafe_b64decode(found[2] + b"=="), type=_JwtClaims)
-    except (ValueError, msgspec.MsgspecError):
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         raise LoginFileError(
             f"nats_creds: {path}: holds no user JWT", hint="use a creds file as `nsc` writes it"
         ) from None
