@@ -14,6 +14,7 @@ from benchmarks import first_contact
 from benchmarks.machines import wireguard
 from benchmarks.notice import notice
 from benchmarks.report import Finding, write
+from benchmarks.trust import first_syncs
 from ikto_backends.fake import FakeHost
 from ikto_core.device.model import DeviceSpec
 from ikto_core.device.reconciler import Reconciler
@@ -44,7 +45,7 @@ async def _with_nats(server: NatsServer) -> list[Finding]:
     async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
         for name in ("notice", "walk"):
             await create_bucket(Bucket(session, name), MeshSettings("fd10::/16", 48), replicas=1, memory=False)
-    return [await notice(server, "notice"), await _walk(server)]
+    return [await notice(server, "notice"), await _walk(server), *await first_syncs(server)]
 
 
 async def _walk(server: NatsServer) -> Finding:

@@ -90,9 +90,9 @@ class Claimant:
     async def withdraw(self, store: RecordStore, key: str) -> bool:
         """Delete the earlier record under `key` if it has one of this node's keys; return whether the key is empty now.
 
-        First this node signs that it leaves, or its peers would keep the record for a while. A record that is written
-        meanwhile stays, and so does one that this node may not write. Raises NatsError if the bucket can't be read or
-        written.
+        First this node signs that it leaves, or its peers would keep the record for a while. If it is killed before it
+        deletes the record, its next run does. A record that is written meanwhile stays, and so does one that this node
+        may not write. Raises NatsError if the bucket can't be read or written.
         """
         entry = await store.get(key)
         if entry is None or entry.value is None:
@@ -102,7 +102,7 @@ class Claimant:
             if not self._identity().owns(found.public_key):
                 return False
             revision, proof = entry.revision, self._proof(key, entry)
-            if proof and found.public_key == self._identity().public_key:
+            if proof and not proof.left and found.public_key == self._identity().public_key:
                 left = msgspec.structs.replace(found, left=True, nonce=self._draw_nonce())
                 revision = await store.put(key, self._sign(left, proof.serial), expected=revision)
             await store.put(key, None, expected=revision)

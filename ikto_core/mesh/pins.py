@@ -201,8 +201,9 @@ class Pins:
         if entry.unreadable:
             return Ruling(entry)  # quarantined for that reason
         verdict, rules = self._proofs.verdict(key, entry.value or b""), self._rules()
-        if verdict.proof:
-            return Ruling(Entry(entry.revision, None)) if verdict.proof.left else Ruling(entry, proved=True)
+        if verdict.proof:  # this node still has to delete what it has left
+            left = verdict.proof.left and not rules.is_own(verdict.proof.public_key)
+            return Ruling(Entry(entry.revision, None)) if left else Ruling(entry, proved=True)
         if verdict.public_key and rules.is_own(verdict.public_key):
             return Ruling(entry)
         reason = verdict.fault

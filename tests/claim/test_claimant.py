@@ -243,6 +243,13 @@ async def test_a_node_signs_that_it_leaves_before_it_deletes_its_record(bucket: 
     assert (proof.left, proof.serial, deleted) == (True, 9, None)
 
 
+async def test_a_record_that_an_earlier_run_left_and_did_not_delete_is_deleted(bucket: CountingBucket) -> None:
+    bucket.set_found(signed(replace(WANTED, left=True), 8))
+    assert await claimant().withdraw(bucket, WANTED.key)
+    assert WANTED.key not in bucket.live
+    assert bucket.writes == 1
+
+
 async def test_a_record_that_may_not_be_deleted_is_left(
     bucket: CountingBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

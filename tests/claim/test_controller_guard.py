@@ -142,6 +142,16 @@ async def test_a_restored_record_from_before_the_state_was_lost_is_not_taken_for
         await until(node.is_recorded)
 
 
+async def test_a_record_that_a_killed_run_had_left_is_deleted_by_the_next_one(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    async with Node(bucket, tmp_path).running() as node:
+        left = replace(node.record, left=True)
+    bucket.write(OWN_KV_KEY, signed_by_own_key(left))
+    async with Node(bucket, tmp_path, seed=2, private_address="10.0.0.65").running():
+        await until(lambda: OWN_KV_KEY not in bucket.live)
+
+
 # -- losing the claim --------------------------------------------------------------------------------------------------
 
 

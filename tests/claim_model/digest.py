@@ -15,6 +15,7 @@ from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.config import Config
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.state_file import StateFile
+from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.values.counters import FollowerCounters, ProofCounters, RecordCounters
 from ikto_core.values.keys import PrivateKey
 from tests.claim_model.kv import Kv
@@ -39,13 +40,14 @@ IGNORED = (
     FakeHost,
     FollowerCounters,
     ProofCounters,
+    ProofIndex,
     RecordCounters,
     Reconciler,
     StateFile,
     asyncio.Handle,
     asyncio.AbstractEventLoop,
 )
-"""The same in every state of a machine, or, as device and disk, part of `MachineView`."""
+"""The same in every state of a machine, part of `MachineView` (device, disk), or without effect on what it does."""
 
 ITERATORS: tuple[type, ...] = (
     type(iter([])),

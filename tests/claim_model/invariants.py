@@ -52,7 +52,7 @@ def _ownership_broken(state: State, spec: Spec, view: MachineView) -> Iterator[s
         yield f"one owner: {spec.name} believes to own a subnet recorded for {found.name if found else 'no node'}"
     if view.device != view.record.key:
         yield f"the device has the claimed address: {spec.name}'s device has another"
-    for key, record in records.items():
+    for key, record in state.kv.all_records().items():
         if record.name == spec.name and key != view.record.key:
             yield f"earlier records are withdrawn: {spec.name} left {record.allowed_ip}"
 

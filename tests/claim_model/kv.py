@@ -78,8 +78,11 @@ class Kv:
 
     def records(self) -> dict[str, PeerRecord]:
         """Return the records in the bucket, by key, without those whose owner has left."""
-        found = {m.key: read(m.key, m.value) for m in self.latest.values() if m.value is not None}
-        return {key: record for key, record in found.items() if not record.left}
+        return {key: record for key, record in self.all_records().items() if not record.left}
+
+    def all_records(self) -> dict[str, PeerRecord]:
+        """Return the records in the bucket, by key, with those whose owner has left."""
+        return {m.key: read(m.key, m.value) for m in self.latest.values() if m.value is not None}
 
     async def info(self) -> BucketInfo:
         first = min(self.latest.values(), key=lambda m: m.revision, default=None)

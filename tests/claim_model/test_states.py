@@ -15,14 +15,17 @@ pytestmark = pytest.mark.thorough
 MOST_STATES = int(os.environ.get("IKTO_CLAIM_MODEL_STATES", "5000" if THOROUGH else "500"))
 """How many states are visited in scenarios with a fault, the nearest first."""
 
+MOST_STATES_WITHOUT_FAULTS = 200_000 if THOROUGH else 20_000
+"""All, in the slow tests; one scenario has more than 20,000."""
+
 by_name = pytest.mark.parametrize("scenario", scenarios.ALL, ids=lambda scenario: scenario.name)
 
 
 @by_name
 def test_every_promise_holds_in_every_state_without_faults(scenario: Scenario) -> None:
-    findings = explore(replace(scenario, budget=0), most_states=100_000)
+    findings = explore(replace(scenario, budget=0), MOST_STATES_WITHOUT_FAULTS)
     assert not findings.broken, findings
-    assert findings.complete
+    assert findings.complete or (not THOROUGH and findings.states == MOST_STATES_WITHOUT_FAULTS)
     assert findings.quiet
 
 

@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 
-from ikto_core.lab.hosted import BUCKET
 from ikto_core.mesh.proofs import signed_value
 from ikto_core.mesh.records import encode_record, record_key
 from tests.agent_mesh import eventually
@@ -80,7 +79,7 @@ def test_cloned(mesh: FaultMesh, converging: Stopwatch) -> None:
     )
     with converging.running():
         clone = msgspec.structs.replace(clone, serial=10**15)  # later than any of the original's
-        mesh.write(record_key(clone.allowed_ip), signed_value(clone, original.private_key, BUCKET, bytes(64)))
+        mesh.write(record_key(clone.allowed_ip), signed_value(clone, original.private_key, mesh.name, bytes(64)))
         assert original.wait(60) == 4
     assert not device(original).addresses
     assert "a copy of this machine" in original.log_text()
