@@ -14,18 +14,16 @@ from ikto_core.lab.agent_process import AgentProcess, write_private
 from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.mesh.records import record_key
 from ikto_core.store.bucket_admin import create_renewals
-from ikto_core.store.permissions import ADMIN, NodeAccess, node_permissions, reads, writes
-from ikto_core.store.server_config import MeshAccess
-from ikto_core.store.subjects import JETSTREAM_API, Subjects
+from ikto_core.store.permissions import ADMIN, NodeAccess
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
 from tests.forked import END_WITH_TESTS
+from tests.jwt_accounts import PREFIX, jwt_accounts
 from tests.printed import LAYOUTS, Layout, printed, server_for
-from tests.store.credentials import ACCOUNT, ACCOUNT_LIMITS, STORAGE, UNLIMITED, USER, Nkey, Operator, creds_file
+from tests.store.credentials import UNLIMITED, USER, Nkey, Operator, creds_file
 
 pytestmark = pytest.mark.e2e
 
 NAMES = ("node-1", "node-2")
-PREFIX = LAYOUTS["an account for each node"].nats_api_prefix
 NODES = tuple(f"{name}=fd10:{number}::" for number, name in enumerate(NAMES, 1))
 
 
@@ -101,60 +99,17 @@ def test_agents_live_with_the_printed_permissions_in_their_jwts(tmp_path: Path) 
 
 
 def test_agents_live_in_accounts_of_their_own_that_are_jwts(tmp_path: Path) -> None:
-    """The accounts that `ikto nats accounts` prints, as the commands of nsc in docs/operations.md make them."""
-    operator, store = Operator(), Nkey(ACCOUNT)
-    mesh = MeshAccess(bucket="b", nodes=(), leases=True)
-    exports: dict[str, dict[str, Any]] = {}
-    accounts, logins = {}, {}
-    for number, name in enumerate(NAMES, 1):
-        node, account, user = NodeAccess(name=name, key=record_key(f"fd10:{number}::/48")), Nkey(ACCOUNT), Nkey(USER)
-        exports |= {export["subject"]: export for export in exports_for(node, mesh)}
-        imports = [activated(export, store, account) for export in exports_for(node, mesh)]
-        accounts[account.public] = operator.key.jwt(
-            account, {"type": "account", "limits": ACCOUNT_LIMITS, "imports": imports}
-        )
-        allowed = node_permissions(node, Subjects("b", f"{PREFIX}."), leases=True)
-        claims = {"pub": {"allow": list(allowed.publish)}, "sub": {"allow": list(allowed.subscribe)}}
-        creds = creds_file(account.jwt(user, {"type": "user"} | UNLIMITED | claims), user.seed)
-        logins[name] = {"nats_creds": written(tmp_path / f"{name}.creds", creds), "nats_api_prefix": PREFIX}
-    limits = ACCOUNT_LIMITS | STORAGE
-    accounts[store.public] = operator.key.jwt(
-        store, {"type": "account", "limits": limits, "exports": list(exports.values())}
+    made = jwt_accounts(
+        tuple(NodeAccess(name=name, key=record_key(f"fd10:{n}::/48")) for n, name in enumerate(NAMES, 1))
     )
-    admin = Nkey(USER)
-    admin_creds = creds_file(store.jwt(admin, {"type": "user"} | UNLIMITED), admin.seed)
-    preload = "".join(f"{key}: {jwt}\n" for key, jwt in accounts.items())
-    config = operator.config.replace("resolver_preload: {", f"resolver_preload: {{ {preload}")
-    server = running_server(tmp_path / "nats", config, exec_prefix=END_WITH_TESTS)
-    with server as running, mesh_for(running, {"nats_creds": written(tmp_path / "admin.creds", admin_creds)}) as made:
-        live(made, logins)
-
-
-def exports_for(node: NodeAccess, mesh: MeshAccess) -> Iterator[dict[str, Any]]:
-    """Yield the exports that a node imports, as in the JWT of the bucket's account."""
-    for bucket, verb in reads(mesh.bucket, leases=mesh.leases):
-        kind = {"response_type": "Stream"} if verb == "DIRECT.GET" else {}
-        yield export(Subjects(bucket).request(verb), "service") | kind
-    for bucket, key in writes(node, mesh.bucket, leases=mesh.leases):
-        yield export(Subjects(bucket).write(key), "service")
-    yield export(Subjects(mesh.bucket).pushes, "stream")
-
-
-def export(subject: str, kind: str) -> dict[str, Any]:
-    return {"name": subject, "subject": subject, "type": kind, "token_req": True}
-
-
-def activated(export: Mapping[str, Any], store: Nkey, account: Nkey) -> dict[str, Any]:
-    """Return an import of an export, with the activation that the bucket's account issues for it."""
-    subject, kind = export["subject"], export["type"]
-    token = store.jwt(account, {"type": "activation", "subject": subject, "kind": kind})
-    local = {"local_subject": f"{PREFIX}.{subject.removeprefix(JETSTREAM_API)}"} if kind == "service" else {}
-    return {"name": subject, "subject": subject, "account": store.public, "token": token, "type": kind} | local
-
-
-def written(path: Path, content: str) -> str:
-    write_private(path, content)
-    return str(path)
+    logins = {}
+    for name, creds in {"admin": made.admin, **made.nodes}.items():
+        write_private(tmp_path / f"{name}.creds", creds)
+        logins[name] = {"nats_creds": str(tmp_path / f"{name}.creds"), "nats_api_prefix": PREFIX}
+    admin = {"nats_creds": logins.pop("admin")["nats_creds"]}
+    server = running_server(tmp_path / "nats", made.config, exec_prefix=END_WITH_TESTS)
+    with server as running, mesh_for(running, admin) as mesh:
+        live(mesh, logins)
 
 
 def _logins_of_nsc(directory: Path, operator: Operator, commands: str) -> Iterator[tuple[str, dict[str, str]]]:
