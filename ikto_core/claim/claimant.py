@@ -52,6 +52,7 @@ class Claimant:
         self._sign = sign
         self._proofs = proofs
         self._alarms = alarms
+        self.denied: set[str] = set()  # KV keys of earlier records that this node may not write
 
     async def claim(self, store: RecordStore, record: PeerRecord, standing: Callable[[Entry | None], Standing]) -> int:
         """Write `record` unless the bucket has it already; return its revision.
@@ -110,6 +111,7 @@ class Claimant:
             return False
         except NatsDeniedError as error:  # somebody has put this node's name under a KV key of its own
             log.warning("earlier record not withdrawn", key=key, error=str(error), hint=error.hint)
+            self.denied.add(key)
             return False
         log.info("withdrew earlier record", key=key)
         return True

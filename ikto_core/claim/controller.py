@@ -214,9 +214,9 @@ class ClaimController:
         self._check_self_record()  # a write that the follower has not seen yet may have been lost again already
         if self.recheck.is_requested:
             self.follower.wake()
-        for key in self._own.earlier_records(self.view):
-            if not await self._claimant.withdraw(store, key):
-                self._own.leave_alone(key, self.view)
+        for key in self._earlier_records():
+            if not await self._claimant.withdraw(store, key) and key in self._earlier_records():
+                self.recheck.request()  # the bucket has changed meanwhile, perhaps back
 
     def _release(self) -> None:
         """Stop using the address at once, before another one is claimed: it belongs to another node now."""
@@ -241,9 +241,12 @@ class ClaimController:
         if self.record is None:
             return ClaimAction.KEEP
         action = self._own.decide(self.record, self.follower)
-        if action is not ClaimAction.KEEP or self._own.earlier_records(self.view) or self._own.clone_records(self.view):
+        if action is not ClaimAction.KEEP or self._earlier_records() or self._own.clone_records(self.view):
             self.recheck.request()
         return action
+
+    def _earlier_records(self) -> list[str]:
+        return [key for key in self._own.earlier_records(self.view) if key not in self._claimant.denied]
 
     def _show_bucket(self, address: str | None) -> None:
         self._desired_state.from_bucket(self.follower.table, self.follower.revision, address)

@@ -35,7 +35,6 @@ class SelfRecord:
         self._node = node
         self._saved_claim = saved_claim
         self._proofs = proofs
-        self._left_alone: dict[str, int] = {}  # revisions of records that this node may not withdraw, by KV key
         self._first_serial = 0  # of this run's first record under its KV key
         self._claimed_at = 0  # revision of that record
         self._advertised: tuple[str, ...] = ()  # where peers reach this host, best first
@@ -140,12 +139,7 @@ class SelfRecord:
     def earlier_records(self, view: MeshView) -> list[str]:
         """Return the KV keys of this installation's other records."""
         others = other_records(view.own_records.values(), self.record, self.identity, known=True)
-        return sorted(found.key for found in others if self._left_alone.get(found.key) != found.revision)
-
-    def leave_alone(self, key: str, view: MeshView) -> None:
-        """Do not try again to withdraw this record: it is under the key of another node, which put it there."""
-        if key in view.own_records:
-            self._left_alone[key] = view.own_records[key].revision
+        return sorted(found.key for found in others)
 
     def clone_records(self, view: MeshView) -> list[str]:
         """Return the KV keys of records of copies: another installation has signed them after this run's claim."""

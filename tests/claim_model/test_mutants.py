@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from tests.claim_model.explore import explore
 from tests.claim_model.mutants import MUTANTS, Mutant
 
-MOST_STATES = 40_000
+MOST_STATES = 100_000
 """How many of the nearest states are visited; the test fails if none of them breaks a promise."""
 
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def leased(mesh: Mesh) -> AgentProcess:
-    return mesh.agent(program=IMPATIENT, lease=f"{LEASE_S}s")
+    return mesh.agent(program=IMPATIENT, lease=f"{LEASE_S}s", removal_limit=100)
 
 
 def subnet(agent: AgentProcess) -> str:
