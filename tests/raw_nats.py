@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from types import MappingProxyType
 
@@ -18,21 +18,29 @@ READER_KILLERS = {
 """By name, with `%s` for the subject. nats-py 2.16 stops reading on each, and still reports that it is connected."""
 
 
-def publish_raw(server: NatsServer, operations: bytes, login: Mapping[str, str] = MappingProxyType({})) -> None:
+Login = Mapping[str, str]
+"""Further members of CONNECT, such as `user` and `pass`."""
+
+
+def publish_raw(
+    server: NatsServer, operations: bytes, login: Login | Callable[[str], Login] = MappingProxyType({})
+) -> None:
     """Send operations of the NATS protocol; the server has processed them when this returns.
 
     Args:
         server: Listens on 127.0.0.1.
         operations: With their line ends.
-        login: Further members of CONNECT, such as `user` and `pass`.
+        login: How to log in; a function gets the server's nonce, or an empty text.
 
     """
-    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=10)) as connection:
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    with closing(connection), connection.makefile("rb") as answers:
+        if callable(login):
+            login = login(json.loads(answers.readline().removeprefix(b"INFO ")).get("nonce", ""))
         connect = json.dumps({"verbose": False, "headers": True, **login}).encode()
         connection.sendall(b"CONNECT " + connect + b"\r\n" + operations + b"PING\r\n")
-        with connection.makefile("rb") as answers:
-            for line in answers:
-                if line == b"PONG\r\n":
-                    return
-                assert line.startswith(b"INFO"), line
+        for line in answers:
+            if line == b"PONG\r\n":
+                return
+            assert line.startswith(b"INFO"), line
     raise AssertionError("the server closed the connection")

@@ -10,6 +10,12 @@ from tests.raw_nats import publish_raw
 
 NODES = {"node-1": "fd10:1::/48", "node-2": "fd10:2::/48", "node-3": "fd10:3::/48", "attacker": "fd10:99::/48"}
 ATTACKERS_LOGIN = {"user": "attacker", "pass": "secret"}
+HEADER_BLOCKS = {
+    "a status header": b"NATS/1.0\r\nStatus: 404\r\n\r\n",
+    "no line end": b"NATS/1.0 \xff\xff__",
+    "a status without a line end": b"NATS/1.0 204 __",
+    "the key and revision of another": b"NATS/1.0\r\nNats-Subject: $KV.x\r\nNats-Sequence: 1\r\n\r\nX: y\r\n\r\n",
+}
 
 
 def permitted(bucket: str, name: str) -> str:

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.lab.nats_server import NatsServer
+from ikto_core.lab.nats_server import NatsServer, running_server
+from tests.forked import END_WITH_TESTS
 from tests.trust.attacked_mesh import NODES, AttackedMesh, permitted
+from tests.trust.hostile import HostileMesh
+from tests.trust.worlds import World, server_of
 
 
 @pytest.fixture
@@ -28,5 +31,21 @@ def mesh(tmp_path: Path) -> Iterator[AttackedMesh]:
         made.create_bucket()
         made.permitted_agent()
         made.permitted_agent()
+        made.assert_formed()
+        yield made
+
+
+@pytest.fixture
+def hostile_mesh(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileMesh]:
+    """Two agents in a world; its server knows one more node, and two that are hostile."""
+    directory = Path(tempfile.mkdtemp(prefix="ikto-"))
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory)
+        config, users = server_of(world, tmp_path, monkeypatch.setenv)
+        server = stack.enter_context(running_server(tmp_path / "nats", config, exec_prefix=END_WITH_TESTS))
+        made = HostileMesh(world, server, directory, stack, users)
+        made.create_bucket()
+        made.next_agent()
+        made.next_agent()
         made.assert_formed()
         yield made

@@ -4,14 +4,12 @@ import json
 
 import pytest
 
-from tests.trust.attacked_mesh import AttackedMesh, assert_all_follow_and_a_newcomer_joins, attackers_record
-
-HEADER_BLOCKS = {
-    "a status header": b"NATS/1.0\r\nStatus: 404\r\n\r\n",
-    "no line end": b"NATS/1.0 \xff\xff__",
-    "a status without a line end": b"NATS/1.0 204 __",
-    "the key and revision of another": b"NATS/1.0\r\nNats-Subject: $KV.x\r\nNats-Sequence: 1\r\n\r\nX: y\r\n\r\n",
-}
+from tests.trust.attacked_mesh import (
+    HEADER_BLOCKS,
+    AttackedMesh,
+    assert_all_follow_and_a_newcomer_joins,
+    attackers_record,
+)
 
 
 @pytest.mark.e2e
