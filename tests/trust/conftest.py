@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ikto_core.lab.nats_server import NatsServer, running_server
+from tests import forked
 from tests.forked import END_WITH_TESTS
 from tests.trust.attacked_mesh import NODES, AttackedMesh, permitted
 from tests.trust.hostile import HostileMesh
@@ -37,7 +38,11 @@ def mesh(tmp_path: Path) -> Iterator[AttackedMesh]:
 
 @pytest.fixture
 def hostile_mesh(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileMesh]:
-    """Two agents in a world; its server knows one more node, and two that are hostile."""
+    """Two agents in a world; its server knows one more node, and two that are hostile.
+
+    Agents are always forked: a thorough run starts so many that their interpreters would take minutes.
+    """
+    monkeypatch.setattr(forked, "THOROUGH", False)
     directory = Path(tempfile.mkdtemp(prefix="ikto-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
