@@ -128,7 +128,7 @@ class SilentPeer:
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading a device takes long here, and the waits are longer for that."""
-    monkeypatch.setattr(kicker, "REST_FACTOR", 0.0)
+    monkeypatch.setattr(first_contact, "REST_FACTOR", 0.0)
     for wait in ("LOOK_EVERY_S", "LOWER_KEY_WAIT_S"):
         monkeypatch.setattr(first_contact, wait, 0.01)
 

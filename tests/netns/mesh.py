@@ -54,9 +54,16 @@ class Node(HostedNode):
     def look_again(self) -> None:
         """Have the agent compare its whole device: once a second pass has begun, the first one is over."""
         for _ in range(2):
-            before = self._full_passes()
-            self.agent.admin.resync()
-            eventually(lambda before=before: self._full_passes() > before)  # type: ignore[misc]
+            next_pass = eventually(lambda: self._full_passes() + 1)
+            eventually(self._resynced)  # an emulated machine may answer late
+            eventually(partial(self._has_passed, next_pass))
+
+    def _resynced(self) -> bool:
+        self.agent.admin.resync()
+        return True
+
+    def _has_passed(self, number: int) -> bool:
+        return self._full_passes() >= number
 
     def _full_passes(self) -> int:
         return self.agent.admin.status().counters.reconcile.full_passes
