@@ -161,7 +161,8 @@ class DesiredState:
         """End pins, rights and delays that have lasted for long enough; do nothing while the snapshot is shown."""
         if not self.is_snapshot:
             now, self.proofs.now_s = self.clock(), self._wall_clock()
-            rulings = self.pins.update(self.change_limit.take_due(now), now) | self.pins.expire(now)
+            rulings = self.pins.update(self.change_limit.take_due(now), now)
+            rulings |= self.pins.expire(now, unless=self.change_limit.frequent)
             rulings |= self.pins.end_rights(now)
             self._apply(self.key_changes.update(rulings, now) | self.key_changes.expire(now))
             self.change_limit.forget_calm(now)

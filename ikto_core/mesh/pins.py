@@ -5,12 +5,13 @@ is refused, and the pinned record counts on, unless it is a later record of the 
 named. A public key with a pinned record proves its records: one without a proof is refused under any KV key.
 
 A pin ends when its owner proves that it has left, or when the bucket has had no record of the owner under the KV key
-for as long as a pending removal waits. So nodes that have seen different parts of a history agree after that time.
+for as long as a pending removal waits. It does not end while the record is rewritten so often that writes are left out
+(mesh/change_limit.py): the owner's may be among them. So nodes that have seen different parts of a history agree after that time.
 
 Pure: what is pinned depends on the bucket, the earlier pins and the time, not on the order of the changes.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 
 import msgspec
 
@@ -77,9 +78,12 @@ class Pins:
         for key, pin in pins.items():
             self._pin(key, pin)
 
-    def expire(self, now: float) -> dict[str, Ruling]:
-        """End the pins whose owner has been gone for long enough; return what counts now, as `update`."""
-        since = {key: self.pins[key].gone_since for key in self._gone}
+    def expire(self, now: float, *, unless: Set[str] = frozenset()) -> dict[str, Ruling]:
+        """End the pins whose owner has been gone for long enough; return what counts now, as `update`.
+
+        `unless`: KV keys of which not every write was applied. Their owners may have written meanwhile.
+        """
+        since = {key: self.pins[key].gone_since for key in self._gone - unless}
         return self._end([key for key, at in since.items() if at is not None and now - at >= self._hold_s(key)], now)
 
     def end_rights(self, now: float) -> dict[str, Ruling]:

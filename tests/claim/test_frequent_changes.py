@@ -11,11 +11,12 @@ from ikto_core.claim import desired_state
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh import change_limit
 from ikto_core.mesh.change_limit import AT_ONCE, EVERY_S
+from ikto_core.mesh.pins import HOLD_S
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.keys import PublicKey
 from tests.claim.conftest import OTHER, PEER
 from tests.nodes import Node, put, until
-from tests.samples import KEY, OTHER_KEY, record
+from tests.samples import KEY, OTHER_KEY, record, signed
 
 TIMES = 122
 LATEST = public_key_of(100 + TIMES - 1)
@@ -94,3 +95,24 @@ async def test_a_bucket_with_another_history_counts_at_once(two_peers: MemoryBuc
         await rewrite(two_peers, node)
         node.desired_state.update({}, node.controller.follower.revision, histories=7)
         assert LATEST in node.controller.view.peers
+
+
+async def test_a_robber_that_overwrites_a_record_all_the_time_does_not_end_its_pin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The robber is always the last to write: the owner's writes in between are left out, and must count all the same."""
+    bucket = MemoryBucket()
+    owner, robber = record(PEER.allowed_ip, KEY), record(PEER.allowed_ip, OTHER_KEY)
+    async with Node(bucket, tmp_path).running() as node:
+        now = time.monotonic()
+        monkeypatch.setattr(node.desired_state, "clock", lambda: now)
+        for second in range(int(HOLD_S) + 100):
+            bucket.write(owner.key, signed(owner, second + 1))
+            bucket.write(owner.key, signed(robber, second + 1))
+            now += 1
+            node.desired_state.expire()
+        assert await on_device(node) == {KEY}
+        now += HOLD_S
+        node.desired_state.expire()  # nothing was written for long, so this node has seen all there was
+        node.desired_state.expire()
+        assert await on_device(node) == {OTHER_KEY}
