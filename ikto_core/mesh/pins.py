@@ -5,18 +5,21 @@ is refused, and the pinned record counts on, unless it is a later record of the 
 named. A public key with a pinned record proves its records: one without a proof is refused under any KV key.
 
 A pin ends when its owner proves that it has left, or when the bucket has had no record of the owner under the KV key
-for as long as a pending removal waits. It does not end while the record is rewritten so often that writes are left out
-(mesh/change_limit.py): the owner's may be among them. So nodes that have seen different parts of a history agree after that time.
+for as long as a pending removal waits. So nodes that have seen different parts of a history agree after that time. It
+does not end while the record is rewritten so often that writes are left out (mesh/change_limit.py): the owner's may be
+among them.
 
 Pure: what is pinned depends on the bucket, the earlier pins and the time, not on the order of the changes.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
+from math import inf
 
 import msgspec
 
 from ikto_core.mesh.proofs import Proof, ProofIndex, Verdict, succeeds
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
+from ikto_core.mesh.unproved import UnprovedRecords
 from ikto_core.mesh.view import Entry, MeshRules, QuarantinedRecord, Ruling
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
@@ -54,15 +57,14 @@ class Pins:
         self._bucket: dict[str, Entry] = {}  # the records that the bucket has, by KV key
         self._gone: set[str] = set()  # KV keys of the pins whose record the bucket has not
         self._pinned: dict[PublicKey, int] = {}  # number of pins
-        self._unproved: dict[PublicKey, set[str]] = {}  # KV keys of the records without a proof
-        self._unproved_key: dict[str, PublicKey] = {}  # the reverse
+        self._unproved = UnprovedRecords()
 
     def update(self, changes: Mapping[str, Entry], now: float) -> dict[str, Ruling]:
         """Apply changes of the bucket; return what counts now under every KV key for which that may be different."""
         affected: set[str] = set()
         for key, entry in changes.items():
             if key.startswith(PEER_KEYS) or entry.unreadable or key in self._bucket:
-                affected |= self._put(key, entry, now)
+                affected |= {key, *self._unproved.now_or_later(self._put(key, entry, now), now)}
         return {key: self._rule(key) for key in affected}
 
     def replace(self, table: Mapping[str, Entry], now: float) -> dict[str, Ruling]:
@@ -71,6 +73,7 @@ class Pins:
         absent = {key: Entry(pin.entry.revision, None) for key, pin in self.pins.items() if key not in table}
         different = {key: entry for key, entry in table.items() if self._bucket.get(key) != entry}
         self.update(missing | absent | different, now)
+        self._unproved.take_later(inf)
         return {key: self._rule(key) for key in self._bucket.keys() | self.pins.keys()}
 
     def restore(self, pins: Mapping[str, Pin]) -> None:
@@ -84,7 +87,8 @@ class Pins:
         `unless`: KV keys of which not every write was applied. Their owners may have written meanwhile.
         """
         since = {key: self.pins[key].gone_since for key in self._gone - unless}
-        return self._end([key for key, at in since.items() if at is not None and now - at >= self._hold_s(key)], now)
+        ended = self._end([key for key, at in since.items() if at is not None and now - at >= self._hold_s(key)], now)
+        return ended | {key: self._rule(key) for key in self._unproved.take_later(now)}
 
     def end_rights(self, now: float) -> dict[str, Ruling]:
         """End the pins whose right has ended; return what counts now, as `update`."""
@@ -110,7 +114,7 @@ class Pins:
         return self.pins[key].entry if key in self.pins else self._bucket[key]
 
     def _put(self, key: str, entry: Entry, now: float) -> set[str]:
-        """Note what the bucket has under a KV key; return the KV keys for which something else may count now."""
+        """Note what the bucket has under a KV key; return the other KV keys for which something else may count."""
         verdict = NOTHING
         if entry.value is None:
             self._bucket.pop(key, None)
@@ -118,8 +122,8 @@ class Pins:
         else:
             self._bucket[key] = entry
             verdict = NOTHING if entry.unreadable else self._proofs.verdict(key, entry.value)
-        self._index_unproved(key, verdict.public_key)
-        return {key, *self._settle(key, entry, verdict, now)}
+        self._unproved.note(key, verdict.public_key)
+        return set(self._settle(key, entry, verdict, now))
 
     def _settle(self, key: str, entry: Entry, verdict: Verdict, now: float) -> Iterable[str]:
         """Set, keep or end the pin of a KV key; return the KV keys of records that are judged anew for that."""
@@ -155,7 +159,7 @@ class Pins:
             self._gone.add(key)
         public_key = pin.proof.public_key
         self._pinned[public_key] = self._pinned.get(public_key, 0) + 1
-        return freed ^ (self._unproved.get(public_key, set()) if self._pinned[public_key] == 1 else set())
+        return freed ^ (self._unproved.naming(public_key) if self._pinned[public_key] == 1 else set())
 
     def _unpin(self, key: str) -> set[str]:
         """End a pin, if there is one; return the KV keys of records without a proof that may count again."""
@@ -168,27 +172,17 @@ class Pins:
         if self._pinned[public_key]:
             return set()
         del self._pinned[public_key]
-        return set(self._unproved.get(public_key, ()))
+        return self._unproved.naming(public_key)
 
     def _end(self, keys: Iterable[str], now: float) -> dict[str, Ruling]:
         affected: set[str] = set()
         for key in keys:
             entry = self._bucket.get(key, Entry(self.pins[key].entry.revision, None))
-            affected |= self._unpin(key) | self._put(key, entry, now)
+            affected |= {key, *self._unproved.now_or_later(self._unpin(key) | self._put(key, entry, now), now)}
         return {key: self._rule(key) for key in affected}
 
     def _hold_s(self, key: str) -> float:
         return HOLD_S if key in self._bucket else self._hold_deleted_s
-
-    def _index_unproved(self, key: str, public_key: PublicKey | None) -> None:
-        before = self._unproved_key.pop(key, None)
-        if before:
-            self._unproved[before].discard(key)
-            if not self._unproved[before]:
-                del self._unproved[before]
-        if public_key:
-            self._unproved_key[key] = public_key
-            self._unproved.setdefault(public_key, set()).add(key)
 
     def _rule(self, key: str) -> Ruling:
         """Return what counts under a KV key."""

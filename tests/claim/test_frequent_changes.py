@@ -100,7 +100,7 @@ async def test_a_bucket_with_another_history_counts_at_once(two_peers: MemoryBuc
 async def test_a_robber_that_overwrites_a_record_all_the_time_does_not_end_its_pin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The robber is always the last to write: the owner's writes in between are left out, and must count all the same."""
+    """The robber is always the last to write, so what the owner writes in between is left out."""
     bucket = MemoryBucket()
     owner, robber = record(PEER.allowed_ip, KEY), record(PEER.allowed_ip, OTHER_KEY)
     async with Node(bucket, tmp_path).running() as node:
