@@ -31,6 +31,10 @@ from ikto_core.store.interfaces import RecordStore
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped all nodes claim again: spread over this time."""
 
+WITHDRAWN_AT_ONCE = 16
+"""So many earlier records are withdrawn before this node looks after its own record again: anybody can write records
+that name its key, and to withdraw one takes three requests."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -160,7 +164,7 @@ class ClaimController:
     async def _check(self, store: RecordStore) -> None:
         """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs."""
         await asyncio.sleep(0 if self._own.take_urgency() else self._random.uniform(0, RECLAIM_JITTER_S))
-        refuse_clones(self._own.clone_records(self.view))
+        refuse_clones(self._own.clone_records(self.view.own_records.values()))
         await self._claim(store)
 
     async def _claim(self, store: RecordStore) -> None:
@@ -214,9 +218,15 @@ class ClaimController:
         self._check_self_record()  # a write that the follower has not seen yet may have been lost again already
         if self.recheck.is_requested:
             self.follower.wake()
-        for key in self._earlier_records():
+        await self._withdraw_earlier_records(store)
+
+    async def _withdraw_earlier_records(self, store: RecordStore) -> None:
+        earlier = self._earlier_records()
+        for key in earlier[:WITHDRAWN_AT_ONCE]:
             if not await self._claimant.withdraw(store, key) and key in self._earlier_records():
                 self.recheck.request()  # the bucket has changed meanwhile, perhaps back
+        if earlier[WITHDRAWN_AT_ONCE:] or self._own.clone_records(self.view.own_records.values()):
+            self.recheck.request()
 
     def _release(self) -> None:
         """Stop using the address at once, before another one is claimed: it belongs to another node now."""
@@ -237,16 +247,18 @@ class ClaimController:
             self._release()  # before the leader is asked: it may not answer
 
     def _check_self_record(self) -> ClaimAction:
-        """Request a recheck unless the bucket has this node's record, up to date, and no other with its key."""
+        """Request a recheck unless the bucket has this node's record, up to date, and no new one with its key."""
         if self.record is None:
             return ClaimAction.KEEP
         action = self._own.decide(self.record, self.follower)
-        if action is not ClaimAction.KEEP or self._earlier_records() or self._own.clone_records(self.view):
+        new = self.view.take_new_own_records()
+        if action is not ClaimAction.KEEP or self._own.earlier_records(new) or self._own.clone_records(new):
             self.recheck.request()
         return action
 
     def _earlier_records(self) -> list[str]:
-        return [key for key in self._own.earlier_records(self.view) if key not in self._claimant.denied]
+        earlier = self._own.earlier_records(self.view.own_records.values())
+        return [key for key in earlier if key not in self._claimant.denied]
 
     def _show_bucket(self, address: str | None) -> None:
         self._desired_state.from_bucket(self.follower.table, self.follower.revision, address)

@@ -1,6 +1,6 @@
 """The record that the bucket should have for this node, and how the followed bucket contradicts it. No I/O."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.holding import History, Holding
@@ -136,21 +136,18 @@ class SelfRecord:
             key = record_key(str(self._node.subnet_of(address)))
             self.holding.restore(key, snapshot.revision, snapshot.stream, seen_s_ago)
 
-    def earlier_records(self, view: MeshView) -> list[str]:
+    def earlier_records(self, own_records: Iterable[AcceptedRecord]) -> list[str]:
         """Return the KV keys of this installation's other records."""
-        others = other_records(view.own_records.values(), self.record, self.identity, known=True)
+        others = other_records(own_records, self.record, self.identity, known=True)
         return sorted(found.key for found in others)
 
-    def clone_records(self, view: MeshView) -> list[str]:
+    def clone_records(self, own_records: Iterable[AcceptedRecord]) -> list[str]:
         """Return the KV keys of records of copies: another installation has signed them after this run's claim."""
         if self.starting:
             return []
-        later = (found for found in self.strange_records(view) if found.revision > self._claimed_at)
+        strange = other_records(own_records, self.record, self.identity, known=False)
+        later = (found for found in strange if found.revision > self._claimed_at)
         return sorted(found.key for found in later if found.proved and found.record.serial >= self._first_serial)
-
-    def strange_records(self, view: MeshView) -> list[AcceptedRecord]:
-        """Return the other records with this node's keys that this installation did not write."""
-        return other_records(view.own_records.values(), self.record, self.identity, known=False)
 
     def _proof(self, record: PeerRecord, bucket: Follower) -> Proof | None:
         """Return what the followed bucket proves under the KV key of `record`."""
@@ -159,8 +156,9 @@ class SelfRecord:
 
     def report_forgeries(self, changes: Mapping[str, Entry], view: MeshView, alarms: Alarms) -> None:
         """Report the changed records with this node's keys that neither this installation wrote nor the keys prove."""
-        for found in self.strange_records(view):
-            if found.key in changes and not found.proved:
+        changed = (view.own_records[key] for key in changes if key in view.own_records)
+        for found in other_records(changed, self.record, self.identity, known=False):
+            if not found.proved:
                 alarms.report("record in this node's name without its proof", key=found.key)
 
 

@@ -106,6 +106,7 @@ class MeshView:
         self.on_device: dict[PublicKey, MeshPeer] = {}  # the peers and their announced next keys
         self.quarantined: dict[str, QuarantinedRecord] = {}
         self.own_records: dict[str, AcceptedRecord] = {}  # records with one of this installation's keys
+        self._new_own_records: set[str] = set()  # the KV keys of those that `take_new_own_records` has not returned yet
         self.decided: Set[str] = frozenset()  # the KV keys about which the last update has decided
         self._accepted: dict[str, AcceptedRecord] = {}
         self._refused: dict[str, QuarantinedRecord] = {}
@@ -156,6 +157,11 @@ class MeshView:
         """The subnets of the accepted records."""
         return frozenset(accepted.subnet for accepted in self._accepted.values())
 
+    def take_new_own_records(self) -> list[AcceptedRecord]:
+        """Return those of `own_records` that are new or changed since the last call."""
+        new, self._new_own_records = self._new_own_records, set()
+        return [self.own_records[key] for key in sorted(new)]
+
     def _concerns_peers(self, key: str, entry: Entry) -> bool:
         """Return whether an entry is a peer's record, or may be one, or was quarantined as such."""
         return key.startswith(PEER_KEYS) or bool(entry.unreadable) or key in self.quarantined
@@ -184,9 +190,11 @@ class MeshView:
     def _enter(self, key: str, valid: AcceptedRecord | None) -> None:
         """Note what is valid under a KV key, and have its subnet contend; None: nothing is."""
         self.own_records.pop(key, None)
+        self._new_own_records.discard(key)
         self._contending.pop(key, None)
         if valid and self.rules.is_own(valid.record.public_key):
             self.own_records[key] = valid
+            self._new_own_records.add(key)
             if valid.subnet == self.rules.own_subnet and valid.canonical:
                 valid = None  # this node's own record: LOCAL_NODE contends for its subnet
         if valid:

@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.claim import controller, recheck
+from ikto_core.claim.claimant import Claimant
 from ikto_core.claim.holding import LONGEST_ABSENCE_S
 from ikto_core.errors import AddressInUseError
 from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
@@ -158,3 +159,46 @@ async def test_who_claimed_a_deleted_record_s_subnet_gives_it_back(
         with pytest.raises(AddressInUseError, match="in use by 'own'"):
             await newcomer.run_until_error(late.set)
         await assert_unharmed(owner)
+
+
+def forge(bucket: MemoryBucket, count: int, instance: str) -> None:
+    """Write records that name this node's key, under other KV keys."""
+    for number in range(count):
+        put(bucket, record(f"10.0.0.{64 + number}/32", OWN_KEY, instance=instance))
+
+
+async def test_a_node_that_withdraws_forged_records_looks_after_its_own_record_meanwhile(
+    bucket: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What this installation wrote earlier is withdrawn, and anybody can copy the id of such a run from a record."""
+    async with Node(bucket, tmp_path).running() as node:
+        await until(lambda: not node.controller._own.starting)
+        withdrawn, forged = [], 3 * controller.WITHDRAWN_AT_ONCE
+        withdraw = Claimant.withdraw
+
+        async def counted(claimant: Claimant, store: RecordStore, key: str) -> bool:
+            withdrawn.append(key)
+            if len(withdrawn) == 1:
+                put(bucket, ROBBER)
+            elif len(withdrawn) == forged:
+                assert node.is_recorded(), "not only after all of them"
+            return await withdraw(claimant, store, key)
+
+        monkeypatch.setattr(Claimant, "withdraw", counted)
+        forge(bucket, forged, node.controller.identity.instance)
+        await until(lambda: len(bucket.live) == 1)
+        await assert_unharmed(node)
+        assert len(withdrawn) == forged
+
+
+async def test_a_change_of_another_record_does_not_look_at_all_forged_records_again(
+    bucket: MemoryBucket, tmp_path: Path
+) -> None:
+    async with Node(bucket, tmp_path).running() as node:
+        await until(lambda: not node.controller._own.starting)
+        forge(bucket, 5, "unknown")
+        assert len(node.controller.view.own_records) == 6
+        assert not node.controller.view.take_new_own_records()
+        assert alarms(node) == 5
+        put(bucket, record("10.0.0.32/28", KEY))
+        assert alarms(node) == 5

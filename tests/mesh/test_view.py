@@ -78,6 +78,8 @@ def test_own_records_are_not_peers_but_their_subnets_are_taken() -> None:
     assert view.peers == {}
     assert view.quarantined.keys() == {noncanonical.key}
     assert view.own_records.keys() == {record_key(str(OWN_SUBNET)), moved.key}
+    assert {found.key for found in view.take_new_own_records()} == view.own_records.keys()
+    assert not view.take_new_own_records()
     assert view.subnets() == {moved.subnet}
 
 
