@@ -94,8 +94,8 @@ class ClaimController:
 
     def snapshot(self, now: float) -> MeshSnapshot | None:
         """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
-        seen_s_ago = self._own.holding.seen_s_ago()
-        return self._desired_state.snapshot(self._saved_claim.claim, self.follower, now, seen_s_ago)
+        snapshot = self._desired_state.snapshot(self._saved_claim.claim, self.follower, now)
+        return snapshot and self._own.saved_in(snapshot)
 
     def set_identity(self, identity: Identity) -> None:
         """Write the record with this identity from now on; `next_key_announced` is set once it announces a key."""

@@ -190,9 +190,7 @@ class DesiredState:
         """Return the peers whose record was deleted and counts on."""
         return frozenset(self.pins.pins[key].proof.public_key for key in self.pins.deleted())
 
-    def snapshot(
-        self, claim: Claim | None, bucket: Follower, now: float, own_seen_s_ago: float | None
-    ) -> MeshSnapshot | None:
+    def snapshot(self, claim: Claim | None, bucket: Follower, now: float) -> MeshSnapshot | None:
         """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
         if claim is None or self.is_snapshot or self.subnet is None:
             return None
@@ -201,7 +199,6 @@ class DesiredState:
             stream=bucket.stream,
             revision=bucket.revision,
             saved_at=now,
-            own_seen_at=None if own_seen_s_ago is None else now - own_seen_s_ago,
             entries={key: self.key_changes.counting(key) or self.pins.entry(key) for key in self.view.accepted},
             rights_verified=self._node.authority is not None,
             **self._pins_to_save(),

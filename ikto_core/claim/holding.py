@@ -60,8 +60,12 @@ class Holding:
         """Note that another node has the subnet."""
         self._key = ""
 
-    def restore(self, key: str, revision: int, stream: str, seen_s_ago: float) -> None:
+    def restore(
+        self, key: str, revision: int, stream: str, seen_s_ago: float, yields_since_s_ago: float | None
+    ) -> None:
         """Begin with what an earlier run held; `revision` is that of the bucket then."""
+        self._had_owner = yields_since_s_ago is not None
+        self._claimed_at = self._clock() - (yields_since_s_ago or 0.0)
         self._key, self._revision, self._history = key, revision, History(stream)
         self._seen_at = self._clock() - seen_s_ago
 
@@ -81,6 +85,10 @@ class Holding:
         if not self._key:
             return None
         return 0.0 if self._seen_at is None else self._clock() - self._seen_at
+
+    def yields_since_s_ago(self) -> float | None:
+        """Return how long ago a KV key was claimed that another node had had, in seconds; None: nobody had."""
+        return self._clock() - self._claimed_at if self._key and self._had_owner else None
 
     def is_older_than(self, entry: Entry, history: History) -> bool:
         """Return whether the own record is older than an entry, or of another history."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.holding import History, Holding
 from ikto_core.claim.local_node import LocalNode
@@ -129,12 +131,22 @@ class SelfRecord:
             self.holding.claimed(record.key, revision, _history(bucket), had_owner=False)
         return True
 
+    def saved_in(self, snapshot: MeshSnapshot) -> MeshSnapshot:
+        """Return a snapshot with what `restore` needs."""
+        seen_s_ago, claimed_s_ago = self.holding.seen_s_ago(), self.holding.yields_since_s_ago()
+        return msgspec.structs.replace(
+            snapshot,
+            own_seen_at=None if seen_s_ago is None else snapshot.saved_at - seen_s_ago,
+            own_yields_since=None if claimed_s_ago is None else snapshot.saved_at - claimed_s_ago,
+        )
+
     def restore(self, snapshot: MeshSnapshot, address: str, now: float) -> None:
         """Hold what an earlier run held at `address`, if its record was seen lately; `now`: seconds since the epoch."""
         seen_s_ago = -1.0 if snapshot.own_seen_at is None else now - snapshot.own_seen_at
         if seen_s_ago >= 0:  # or the clock has gone back
             key = record_key(str(self._node.subnet_of(address)))
-            self.holding.restore(key, snapshot.revision, snapshot.stream, seen_s_ago)
+            yields_since_s_ago = None if snapshot.own_yields_since is None else now - snapshot.own_yields_since
+            self.holding.restore(key, snapshot.revision, snapshot.stream, seen_s_ago, yields_since_s_ago)
 
     def earlier_records(self, own_records: Iterable[AcceptedRecord]) -> list[str]:
         """Return the KV keys of this installation's other records."""

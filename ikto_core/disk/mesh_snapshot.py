@@ -36,6 +36,7 @@ class MeshSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     other_pins: Mapping[str, Entry] = {}  # the pinned records that are not accepted, by KV key
     gone_s: Mapping[str, float] = {}  # for how long the bucket has lacked pinned records, in seconds, by KV key
     own_seen_at: float | None = None  # when the bucket last had this node's record; None: it holds no subnet
+    own_yields_since: float | None = None  # when this node claimed a subnet that another node had had; None: nobody had
     mtu: int | None = None  # of the device, in bytes, as the path to the peers allows it; None: not known
     sessions: tuple[str, ...] = ()  # public keys of peers that had a session lately, sorted
 

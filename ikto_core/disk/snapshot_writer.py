@@ -20,6 +20,10 @@ RETRY_S = 60.0
 SESSIONS_EVERY_S = 600.0
 """How often a snapshot is saved if only its sessions have changed: they are saved when the agent stops, too."""
 
+SEEN_EVERY_S = 240.0
+"""How often a snapshot is saved if only the time is later when the own record was seen: so that an agent that is killed
+and started again within minutes still holds its subnet (claim/holding.py)."""
+
 TakeSnapshot = Callable[[float], MeshSnapshot | None]
 """Returns the snapshot to save, as of a time in seconds since the epoch; None: leave the file unchanged."""
 
@@ -60,9 +64,9 @@ class SnapshotWriter:
             self._save_last(take)
 
     def _save_last(self, take: TakeSnapshot) -> None:
-        """Save what is not on disk yet, changed sessions included."""
+        """Save what is not on disk yet, changed sessions and when the own record was seen included."""
         if self._requested.is_set() or self.latest:
-            snapshot = self._if_changed(take(time.time()), sessions_every_s=0.0)
+            snapshot = self._if_changed(take(time.time()), sessions_every_s=0.0, seen_every_s=0.0)
             with self._report_failures():
                 if snapshot:
                     self._file.save(snapshot)
@@ -82,14 +86,20 @@ class SnapshotWriter:
         return pause_s
 
     def _if_changed(
-        self, snapshot: MeshSnapshot | None, *, sessions_every_s: float = SESSIONS_EVERY_S
+        self,
+        snapshot: MeshSnapshot | None,
+        *,
+        sessions_every_s: float = SESSIONS_EVERY_S,
+        seen_every_s: float = SEEN_EVERY_S,
     ) -> MeshSnapshot | None:
         """Return the snapshot if it is worth a write."""
         latest = self.latest
         if snapshot is None or latest is None or not snapshot.same_content_as(latest):
             return snapshot
         sessions_due = abs(snapshot.saved_at - latest.saved_at) >= sessions_every_s  # clocks may go back
-        return snapshot if sessions_due and snapshot.sessions != latest.sessions else None
+        if sessions_due and snapshot.sessions != latest.sessions:
+            return snapshot
+        return snapshot if _seen_later(snapshot, latest, seen_every_s) else None
 
     @contextmanager
     def _report_failures(self) -> Iterator[None]:
@@ -103,6 +113,13 @@ class SnapshotWriter:
             if failure != self.failure:  # once, not at every retry
                 log.error("snapshot not saved", error=failure)
         self.failure = failure
+
+
+def _seen_later(snapshot: MeshSnapshot, latest: MeshSnapshot, by_s: float) -> bool:
+    """Return whether the own record was seen later, by more than some seconds, than the file says; or not at all."""
+    if snapshot.own_seen_at is None or latest.own_seen_at is None:
+        return snapshot.own_seen_at != latest.own_seen_at
+    return abs(snapshot.own_seen_at - latest.own_seen_at) > by_s  # clocks may go back
 
 
 def write_pause_s(size: int) -> float:

@@ -161,6 +161,25 @@ async def test_who_claimed_a_deleted_record_s_subnet_gives_it_back(
         await assert_unharmed(owner)
 
 
+@pytest.mark.parametrize(("after_s", "gives_it_back"), [(1.0, True), (LONGEST_ABSENCE_S - 30, True), (HOLD_S, False)])
+async def test_it_gives_it_back_after_a_restart_too(
+    bucket: MemoryBucket, tmp_path: Path, after_s: float, *, gives_it_back: bool
+) -> None:
+    """Otherwise both would write their records over the other's without end."""
+    put(bucket, ROBBER)
+    bucket.write(OWN_KV_KEY, None)
+    snapshot = await snapshot_of_a_run(bucket, tmp_path)
+    assert snapshot.own_yields_since == pytest.approx(snapshot.saved_at, abs=5)
+    node = await restarted(bucket, tmp_path, replace(snapshot, own_seen_at=7.0 + after_s), after_s=after_s)
+    if gives_it_back:
+        with pytest.raises(AddressInUseError, match="in use by 'robber'"):
+            await node.run_until_error(lambda: put(bucket, ROBBER))
+    else:
+        async with node.running():
+            put(bucket, ROBBER)
+            await assert_unharmed(node)
+
+
 def forge(bucket: MemoryBucket, count: int, instance: str) -> None:
     """Write records that name this node's key, under other KV keys."""
     for number in range(count):

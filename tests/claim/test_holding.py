@@ -87,9 +87,9 @@ def test_a_subnet_is_held_for_as_long_as_the_peers_hold_it(
             assert holding.hold("key", ROBBED, MONDAY, shown=True) is hold
 
 
-def restored(clock: Callable[[], float], seen_s_ago: float) -> Holding:
+def restored(clock: Callable[[], float], seen_s_ago: float, yields_since_s_ago: float | None = None) -> Holding:
     made = Holding(clock)
-    made.restore("key", 7, MONDAY.stream, seen_s_ago)
+    made.restore("key", 7, MONDAY.stream, seen_s_ago, yields_since_s_ago)
     return made
 
 
@@ -98,6 +98,24 @@ def restored(clock: Callable[[], float], seen_s_ago: float) -> Holding:
 )
 def test_a_restart_changes_nothing(clock: Clock, seen_s_ago: float, hold: Hold) -> None:
     assert restored(clock, seen_s_ago).hold("key", ROBBED, MONDAY, shown=True) is hold
+
+
+def test_who_had_the_subnet_before_may_come_back_also_after_a_restart(clock: Clock) -> None:
+    """Otherwise both would write their records over the other's without end."""
+    newcomer = Holding(clock)
+    newcomer.claimed("key", 7, MONDAY, had_owner=True)
+    clock.now += 100
+    again = restored(clock, 0.0, newcomer.yields_since_s_ago())
+    assert again.hold("key", ROBBED, MONDAY, shown=True) is Hold.NONE
+    again.claimed("key", 9, MONDAY, had_owner=False)
+    clock.now += HOLD_S - 101
+    assert again.hold("key", Entry(10, b""), MONDAY, shown=True) is Hold.NONE
+    clock.now += 1
+    assert again.hold("key", Entry(10, b""), MONDAY, shown=True) is Hold.FIRM
+
+
+def test_who_claimed_a_subnet_that_nobody_had_does_not_yield(holding: Holding) -> None:
+    assert holding.yields_since_s_ago() is None
 
 
 def test_how_long_ago_the_record_was_seen(holding: Holding, clock: Clock) -> None:

@@ -217,3 +217,24 @@ async def test_changed_sessions_alone_are_saved_rarely_and_at_the_end(source: So
     assert later
     writer.latest = replace(later, sessions=(), saved_at=saved.saved_at)
     assert writer._if_changed(later) == later
+
+
+async def test_when_the_own_record_was_seen_is_saved_now_and_then_and_at_the_end(
+    source: Source, file: SnapshotFile
+) -> None:
+    """So a node that restarts holds its subnet, also if the mesh has not changed for days."""
+    writer = SnapshotWriter(file)
+    source.mesh = replace(SNAPSHOT, own_seen_at=1000.0)
+    async with running(writer, source.take):
+        writer.request_write()
+        await until(lambda: writer.stats.writes == 1)
+        source.mesh = replace(SNAPSHOT, own_seen_at=1000.0 + writer_module.SEEN_EVERY_S)
+        writer.request_write()
+        await until(lambda: not writer._requested.is_set())
+        assert writer.stats.writes == 1
+    assert saved(file).own_seen_at == source.mesh.own_seen_at
+    later = replace(SNAPSHOT, own_seen_at=1001.0 + 2 * writer_module.SEEN_EVERY_S)
+    writer.latest = source.mesh
+    assert writer._if_changed(source.mesh) is None
+    assert writer._if_changed(later) == later
+    assert writer._if_changed(replace(SNAPSHOT, own_seen_at=None)), "the subnet was released"
