@@ -61,7 +61,6 @@ class Follower:
         self.bucket_revision = 0  # the latest revision known to exist
         self.synced = asyncio.Event()  # set while the table is complete, checked over the present session
         self.histories = 0  # how often the bucket turned out to have another history than the table
-        self.exact = False  # whether the changes that are being reported are all writes since the last report
         self.stats = FollowerCounters()
         self._on_change = on_change
         self._prepare = prepare
@@ -219,9 +218,7 @@ class Follower:
     def _apply(self, messages: Iterable[Message]) -> None:
         """Advance the table by messages that follow its revision, in ascending order."""
         changes: dict[str, Entry] = {}
-        self.exact = True
         for message in messages:
-            self.exact &= message.revision == self.revision + 1
             changes[message.key] = self.table[message.key] = message.entry
             self.revision, self._anchor = message.revision, message
         if changes:
@@ -229,7 +226,7 @@ class Follower:
 
     def _replace(self, found: Mapping[str, Message], revision: int) -> None:
         """Replace the table by the messages of a completed walk; keys without a message are reported as deleted."""
-        before, self.exact = self.table, False
+        before = self.table
         self.table = {key: message.entry for key, message in found.items()}
         self.revision = self.bucket_revision = revision
         self._anchor = max(found.values(), key=lambda message: message.revision, default=None)

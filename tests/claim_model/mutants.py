@@ -157,7 +157,7 @@ MUTANTS = (
     Mutant(
         name="an earlier record is not withdrawn",
         owner=ClaimController,
-        function="_use",
+        function="_withdraw_earlier_records",
         text="not await self._claimant.withdraw(store, key)",
         replacement="False",
         scenario=MOVING,
@@ -207,7 +207,7 @@ MUTANTS = (
         name="a copy with another address is ignored",
         owner=ClaimController,
         function="_check",
-        text="self._own.clone_records(self.view)",
+        text="self._own.clone_records(self.view.own_records.values())",
         replacement="[]",
         scenario=COPY_ELSEWHERE,
         breaks="the nodes come to rest",
