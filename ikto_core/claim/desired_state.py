@@ -78,6 +78,7 @@ class DesiredState:
         self._histories = 0
         self._logged: dict[str, int] = {}  # the last logged number for each log line
         self._due_earlier = asyncio.Event()  # `expire` is due earlier than it was
+        self._followed_until: float | None = None  # when `expire_regularly` has ended last
 
     @property
     def subnet(self) -> Prefix | None:
@@ -145,6 +146,9 @@ class DesiredState:
 
         Without the bucket no right ends: the owner may have written a record with a renewed JWT.
         """
+        if self._followed_until is not None:
+            now = self.clock()
+            self.pins.followed_again(now - self._followed_until, now)
         try:
             while True:
                 pause_s = max(self.change_limit.next_due_at - self.clock(), SHORTEST_PAUSE_S)
@@ -154,7 +158,7 @@ class DesiredState:
                 self._due_earlier.clear()
                 self.expire()
         finally:  # nobody knows when the bucket will be followed again
-            now = self.clock()
+            now = self._followed_until = self.clock()
             self._apply(self.key_changes.update(self.pins.update(self.change_limit.take_all(), now), now))
 
     def expire(self) -> None:

@@ -90,6 +90,13 @@ class Pins:
         ended = self._end([key for key, at in since.items() if at is not None and now - at >= self._hold_s(key)], now)
         return ended | {key: self._rule(key) for key in self._unproved.take_later(now)}
 
+    def followed_again(self, after_s: float, now: float) -> None:
+        """Note that the bucket was not followed for some seconds until now: owners may have written meanwhile."""
+        for key in self._gone:
+            pin = self.pins[key]
+            since = now if pin.gone_since is None else min(pin.gone_since + after_s, now)
+            self.pins[key] = msgspec.structs.replace(pin, gone_since=since)
+
     def end_rights(self, now: float) -> dict[str, Ruling]:
         """End the pins whose right has ended; return what counts now, as `update`."""
         return self._end([key for key, pin in self.pins.items() if self._proofs.right_fault(pin.proof)], now)

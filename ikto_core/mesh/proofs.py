@@ -14,6 +14,7 @@ import msgspec
 from ikto_core.mesh.records import (
     MAX_BRACKETS,
     MAX_RECORD_BYTES,
+    PEER_KEYS,
     PeerRecord,
     RecordError,
     bracket_count,
@@ -199,7 +200,7 @@ class ProofIndex:
         return [
             (key, value)
             for key, value in values
-            if value and self._known.get(key, (b"",))[0] != value and has_proof(value)
+            if value and key.startswith(PEER_KEYS) and self._known.get(key, (b"",))[0] != value and has_proof(value)
         ]
 
     def judge_all(self, values: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes, Verdict]]:

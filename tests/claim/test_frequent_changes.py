@@ -116,3 +116,31 @@ async def test_a_robber_that_overwrites_a_record_all_the_time_does_not_end_its_p
         node.desired_state.expire()  # nothing was written for long, so this node has seen all there was
         node.desired_state.expire()
         assert await on_device(node) == {OTHER_KEY}
+
+
+async def test_the_time_without_the_bucket_does_not_count_as_the_owners_absence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the owner wrote meanwhile was overwritten again before this node came back."""
+    bucket = MemoryBucket()
+    owner, robber = record(PEER.allowed_ip, KEY), record(PEER.allowed_ip, OTHER_KEY)
+    bucket.write(owner.key, signed(owner))
+    now = time.monotonic()
+
+    async def follow() -> None:
+        running = asyncio.create_task(node.desired_state.expire_regularly())
+        await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+
+    async with Node(bucket, tmp_path).running() as node:
+        monkeypatch.setattr(node.desired_state, "clock", lambda: now)
+        bucket.write(owner.key, signed(robber))
+        await follow()
+        now += HOLD_S
+        await follow()
+        node.desired_state.expire()
+        assert await on_device(node) == {KEY}
+        now += HOLD_S
+        node.desired_state.expire()
+        assert await on_device(node) == {OTHER_KEY}

@@ -225,6 +225,17 @@ def test_pins_of_an_earlier_run_hold(mesh: Mesh) -> None:
     assert later.names == {"attacker"}
 
 
+@pytest.mark.parametrize(("gone_at", "until"), [(0.0, 10_000.0 + HOLD_S), (10_050.0, 10_050.0 + HOLD_S)])
+def test_while_the_bucket_is_not_followed_nobody_is_gone(mesh: Mesh, gone_at: float, until: float) -> None:
+    """It is followed until 50 and from 10,050 on."""
+    mesh.write(KV_KEY, encode_record(ATTACKER), now=gone_at)
+    mesh.pins.followed_again(10_000.0, now=10_050.0)
+    mesh.wait(until - 1)
+    assert mesh.names == {"victim"}
+    mesh.wait(until + 50)
+    assert mesh.names == {"attacker"}
+
+
 def accepted(found: PeerRecord) -> bool:
     mesh = Mesh()
     mesh.write(found.key, signed(found))

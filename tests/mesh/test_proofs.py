@@ -190,6 +190,12 @@ def test_no_value_is_verified_twice() -> None:
     assert index.unknown(values)
 
 
+def test_what_is_no_peer_s_record_is_not_verified() -> None:
+    """Nothing would forget the verdict again."""
+    value = signed(record("10.0.0.32/28", KEY))
+    assert not ProofIndex("ikto-mesh").unknown([("settings", value)])
+
+
 def test_what_an_earlier_run_has_verified_is_trusted() -> None:
     index = ProofIndex("another bucket, so that the signature would be wrong")
     assert index.trust(RECORD.key, VALUE) == index.verdict(RECORD.key, VALUE) == Verdict(proof=PROOF)
