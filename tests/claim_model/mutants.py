@@ -162,7 +162,7 @@ MUTANTS = (
         replacement="False",
         scenario=MOVING,
         faults=frozenset(),
-        breaks="the nodes come to rest",
+        breaks="earlier records are withdrawn",
     ),
     Mutant(
         name="a record is withdrawn without the optimistic lock",
@@ -205,13 +205,12 @@ MUTANTS = (
     ),
     Mutant(
         name="a copy with another address is ignored",
-        owner=ClaimController,
-        function="_check",
-        text="self._own.clone_records(self.view.own_records.values())",
-        replacement="[]",
+        owner=SelfRecord,
+        function="clone_records",
+        text="if self.starting:",
+        replacement="if True:",
         scenario=COPY_ELSEWHERE,
-        breaks="the nodes come to rest",
-        slow=True,
+        breaks="the older of two copies stops",
     ),
     Mutant(
         name="a node gives its subnet up to whoever overwrites its record",
