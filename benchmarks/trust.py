@@ -65,7 +65,7 @@ async def _sync(bucket: Bucket, snapshot: MeshSnapshot | None) -> tuple[float, M
     desired_state.from_bucket(follower.table, follower.revision, ADDRESS)
     took_s = time.perf_counter() - began
     assert len(desired_state.view.peers) == PEERS
-    made = desired_state.snapshot(node.claim(key.public(), ADDRESS), follower, time.time(), None)
+    made = desired_state.snapshot(node.claim(key.public(), ADDRESS), follower, time.time())
     assert made
     return took_s, made
 

@@ -135,8 +135,8 @@ class Pins:
     def _settle(self, key: str, entry: Entry, verdict: Verdict, now: float) -> Iterable[str]:
         """Set, keep or end the pin of a KV key; return the KV keys of records that are judged anew for that."""
         pin, proof = self.pins.get(key), verdict.proof
-        if proof and self._rules().is_own(proof.public_key):
-            return self._unpin(key)
+        if proof and self._rules().is_own(proof.public_key) and (pin is None or proof.serial > pin.proof.serial):
+            return self._unpin(key)  # an older one is a replay of what this node wrote before the subnet was another's
         if proof and (pin is None or self._follows(key, proof, pin.proof)):
             return self._unpin(key) if proof.left or self._is_outside(key) else self._pin(key, Pin(entry, proof))
         if pin is None:

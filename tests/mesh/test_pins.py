@@ -181,7 +181,7 @@ def test_records_of_this_node_are_never_pinned_nor_refused() -> None:
 def test_a_claim_of_this_node_ends_the_pin_of_another(mesh: Mesh) -> None:
     mesh.write(KV_KEY, encode_record(record(SUBNET, OWN_KEY)))
     assert mesh.names == {"victim"}
-    mesh.write(KV_KEY, signed(record(SUBNET, OWN_KEY), 1))
+    mesh.write(KV_KEY, signed(record(SUBNET, OWN_KEY), 8))
     assert (mesh.names, mesh.pins.pins) == (set(), {})
 
 
@@ -192,6 +192,17 @@ def test_a_bucket_with_another_history_gives_a_subnet_to_its_new_owner(mesh: Mes
     assert mesh.names == {"victim", "other"}
     mesh.view.update(mesh.pins.accept_history(1.0))
     assert mesh.names == {"attacker", "other"}  # the record of the other was only lost: it will be written again
+
+
+@pytest.mark.parametrize(("serial", "peers"), [(6, {"victim"}), (8, set[str]())])
+def test_an_older_record_of_this_node_does_not_hide_the_peer_that_has_the_subnet_now(
+    mesh: Mesh, serial: int, peers: set[str]
+) -> None:
+    """Anybody can write again what this node wrote when it had the subnet, also that it has left."""
+    for left in (True, False):
+        mesh.write(KV_KEY, signed(replace(record(SUBNET, OWN_KEY), left=left), serial))
+        assert mesh.names == peers
+        assert bool(mesh.view.own_records) is not bool(peers)
 
 
 def test_of_overlapping_records_of_other_forms_the_proved_one_counts() -> None:
