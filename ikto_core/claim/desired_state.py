@@ -4,19 +4,20 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 import structlog
 
 from ikto_core.claim.local_node import LocalNode
+from ikto_core.claim.saved_pins import pins_to_save, restore_pins
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import Claim
 from ikto_core.errors import BackendError
 from ikto_core.mesh.change_limit import ChangeLimit
 from ikto_core.mesh.key_changes import KeyChanges
-from ikto_core.mesh.pins import HOLD_S, Pin, Pins
+from ikto_core.mesh.pins import HOLD_S, Pins
 from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import subnet_of_key
 from ikto_core.mesh.view import Entry, MeshView, Ruling
@@ -205,25 +206,12 @@ class DesiredState:
             saved_at=now,
             entries={key: self.key_changes.counting(key) or self.pins.entry(key) for key in self.view.accepted},
             rights_verified=self._node.authority is not None,
-            **self._pins_to_save(),
+            **pins_to_save(self.pins, self.view.accepted, self.clock()),
         )
 
-    def _pins_to_save(self) -> dict[str, Any]:
-        """Return the members of a snapshot that are about pins."""
-        pins, accepted, now = self.pins.pins, self.view.accepted, self.clock()
-        gone = {key: now - pin.gone_since for key, pin in pins.items() if pin.gone_since is not None}
-        others = {key: pin.entry for key, pin in pins.items() if key not in accepted}
-        return {"proved": tuple(sorted(pins)), "other_pins": others, "gone_s": gone}
-
     def _restore(self, snapshot: MeshSnapshot) -> dict[str, Ruling]:
-        """Begin with the records and the pins of a snapshot, whose proofs were verified before it was saved."""
-        entries, now = {**snapshot.entries, **snapshot.other_pins}, self.clock()
-        verified = snapshot.rights_verified or self._node.authority is None
-        proved = {key: entries[key].value or b"" for key in snapshot.proved}
-        proofs = {key: self.proofs.trust(key, value, verified=verified).proof for key, value in proved.items()}
-        self.pins.replace(snapshot.entries, now)
-        since = {key: now - gone_s for key, gone_s in snapshot.gone_s.items()}
-        self.pins.restore({key: Pin(entries[key], p, since.get(key)) for key, p in proofs.items() if p})
+        verified, now = snapshot.rights_verified or self._node.authority is None, self.clock()
+        restore_pins(self.pins, self.proofs, snapshot, now, verified=verified)
         return self.key_changes.replace(self.pins.replace(snapshot.entries, now), now)
 
     def _owner(self, key: str, ruling: Ruling) -> PublicKey | None:

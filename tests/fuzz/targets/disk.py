@@ -9,9 +9,10 @@ import msgspec
 
 from ikto_core.claim.local_node import LocalNode
 from ikto_core.claim.saved_claim import SavedClaim
+from ikto_core.claim.saved_pins import restore_pins
 from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
 from ikto_core.disk.state_file import SavedState, StateFile
-from ikto_core.mesh.pins import Pin, Pins
+from ikto_core.mesh.pins import Pins
 from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.view import MeshView
 from tests.fuzz.target import Check, RefusedError, Target
@@ -66,11 +67,9 @@ def _with_checksum(data: bytes) -> bytes:
 
 def _restore(snapshot: MeshSnapshot) -> None:
     """Show a snapshot as an agent does that starts without NATS, and then an empty bucket."""
-    view, proofs, entries = MeshView(RULES), ProofIndex(NODE.bucket), {**snapshot.entries, **snapshot.other_pins}
+    view, proofs = MeshView(RULES), ProofIndex(NODE.bucket)
     pins = Pins(proofs, lambda: view.rules)
-    proved = {key: proofs.trust(key, entries[key].value or b"").proof for key in snapshot.proved}
-    pins.replace(snapshot.entries, 0.0)
-    pins.restore({key: Pin(entries[key], p, -snapshot.gone_s.get(key, 0.0)) for key, p in proved.items() if p})
+    restore_pins(pins, proofs, snapshot, 0.0, verified=True)
     view.update(pins.replace(snapshot.entries, 0.0))
     view.update(pins.replace({}, 1.0))
     view.update(pins.expire(1e9))
