@@ -210,7 +210,8 @@ MUTANTS = (
         text="if self.starting:",
         replacement="if True:",
         scenario=COPY_ELSEWHERE,
-        breaks="the older of two copies stops",
+        breaks="the nodes come to rest",
+        slow=True,
     ),
     Mutant(
         name="a node gives its subnet up to whoever overwrites its record",
