@@ -79,6 +79,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     was_claimed: bool = False
     """An earlier run claimed this very subnet. Then a record without a readable owner is replaced at the start too."""
 
+    require_proof: bool = False
+    """Records without a proof count for nothing: they keep nobody from a subnet that an earlier run has claimed."""
+
     hold: Hold = Hold.NONE
     first_serial: int = 0  # of this run's first record under the KV key; earlier ones are replays or from a backup
 
@@ -125,7 +128,9 @@ def decide_claim(
     except RecordError as error:
         return _decide_unreadable(entry.value, identity, standing, str(error))
     if not identity.owns(found.public_key):
-        return ClaimDecision(AGAINST[standing.hold], f"{found.name!r} (public key {found.public_key})")
+        worthless = standing.require_proof and standing.was_claimed and proof is None
+        action = ClaimAction.RECLAIM if worthless else AGAINST[standing.hold]
+        return ClaimDecision(action, f"{found.name!r} (public key {found.public_key})")
     if not standing.starting and not identity.knows(found.instance):
         holder = f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})"
         if proof is None:

@@ -105,6 +105,7 @@ class SelfRecord:
         return Standing(
             starting=self.starting,
             was_claimed=self._saved_claim.is_of(record.subnet),
+            require_proof=self._node.require_proof,
             hold=hold,
             first_serial=self._first_serial,
         )

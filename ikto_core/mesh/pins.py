@@ -4,10 +4,10 @@ A record that its public key's owner has signed is pinned to its KV key. Somethi
 is refused, and the pinned record counts on, unless it is a later record of the same key or of one that this key has
 named. A public key with a pinned record proves its records: one without a proof is refused under any KV key.
 
-A pin ends when its owner proves that it has left, or when the bucket has had no record of the owner under the KV key
-for as long as a pending removal waits. So nodes that have seen different parts of a history agree after that time. It
-does not end while the record is rewritten so often that writes are left out (mesh/change_limit.py): the owner's may be
-among them.
+A pin ends when its owner proves that it has left; when the owner has a later record under another KV key and none here
+any more; or when the bucket has had no record of the owner under the KV key for as long as a pending removal waits. So
+nodes that have seen different parts of a history agree after that time. A pin does not end while the record is
+rewritten so often that writes are left out (mesh/change_limit.py): the owner's may be among them.
 
 Pure: what is pinned depends on the bucket, the earlier pins and the time, not on the order of the changes.
 """
@@ -19,7 +19,7 @@ import msgspec
 
 from ikto_core.mesh.proofs import Proof, ProofIndex, Verdict, succeeds
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
-from ikto_core.mesh.unproved import UnprovedRecords
+from ikto_core.mesh.unproved import FEW, UnprovedRecords
 from ikto_core.mesh.view import Entry, MeshRules, QuarantinedRecord, Ruling
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
@@ -36,6 +36,7 @@ class Pin(msgspec.Struct, frozen=True):
     entry: Entry
     proof: Proof
     gone_since: float | None = None  # since when the bucket has had no record of the owner; None: it has this one
+    superseded: bool = False  # the owner has a later record under another KV key, or had one: it has moved
 
 
 class Pins:
@@ -56,7 +57,7 @@ class Pins:
         self._hold_deleted_s = hold_deleted_s
         self._bucket: dict[str, Entry] = {}  # the records that the bucket has, by KV key
         self._gone: set[str] = set()  # KV keys of the pins whose record the bucket has not
-        self._pinned: dict[PublicKey, int] = {}  # number of pins
+        self._pinned: dict[PublicKey, set[str]] = {}  # KV keys of the pins
         self._unproved = UnprovedRecords()
 
     def update(self, changes: Mapping[str, Entry], now: float) -> dict[str, Ruling]:
@@ -130,7 +131,25 @@ class Pins:
             self._bucket[key] = entry
             verdict = NOTHING if entry.unreadable else self._proofs.verdict(key, entry.value)
         self._unproved.note(key, verdict.public_key)
-        return set(self._settle(key, entry, verdict, now))
+        affected = set(self._settle(key, entry, verdict, now))
+        for left in self._left_behind(key):
+            affected |= {left, *self._unpin(left)}
+            affected |= self._put(left, self._bucket.get(left, Entry(entry.revision, None)), now)
+        return affected
+
+    def _left_behind(self, key: str) -> list[str]:
+        """Return which pins of the owner of a KV key it has moved away from: it has a later record, and none there.
+
+        A node that was away when another one moved has not seen that it left. Nobody honest has more than a few pins.
+        """
+        pinned = self._pinned[self.pins[key].proof.public_key] if key in self.pins else set[str]()
+        if len(pinned) > FEW:
+            return []
+        latest = max((self.pins[other].proof.serial for other in pinned), default=0)
+        for other in pinned:
+            if self.pins[other].proof.serial < latest:
+                self.pins[other] = msgspec.structs.replace(self.pins[other], superseded=True)
+        return [other for other in pinned if other in self._gone and self.pins[other].superseded]
 
     def _settle(self, key: str, entry: Entry, verdict: Verdict, now: float) -> Iterable[str]:
         """Set, keep or end the pin of a KV key; return the KV keys of records that are judged anew for that."""
@@ -147,7 +166,7 @@ class Pins:
         self._proofs.stats.replays += replayed
         self._proofs.stats.overwrites += entry.value is not None and not replayed
         if pin.gone_since is None:
-            self._pin(key, Pin(pin.entry, pin.proof, now))
+            self._pin(key, msgspec.structs.replace(pin, gone_since=now))
         return ()
 
     def _follows(self, key: str, later: Proof, earlier: Proof) -> bool:
@@ -165,8 +184,9 @@ class Pins:
         if pin.gone_since is not None:
             self._gone.add(key)
         public_key = pin.proof.public_key
-        self._pinned[public_key] = self._pinned.get(public_key, 0) + 1
-        return freed ^ (self._unproved.naming(public_key) if self._pinned[public_key] == 1 else set())
+        pinned = self._pinned.setdefault(public_key, set())
+        pinned.add(key)
+        return freed ^ (self._unproved.naming(public_key) if len(pinned) == 1 else set())
 
     def _unpin(self, key: str) -> set[str]:
         """End a pin, if there is one; return the KV keys of records without a proof that may count again."""
@@ -175,7 +195,7 @@ class Pins:
         if pin is None:
             return set()
         public_key = pin.proof.public_key
-        self._pinned[public_key] -= 1
+        self._pinned[public_key].discard(key)
         if self._pinned[public_key]:
             return set()
         del self._pinned[public_key]

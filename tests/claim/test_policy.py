@@ -135,6 +135,21 @@ def test_another_nodes_record_is_overwritten_only_where_this_node_holds_the_subn
         assert "public key" in decided.holder
 
 
+@pytest.mark.parametrize(
+    ("proof", "was_claimed", "action"),
+    [
+        (None, True, ClaimAction.RECLAIM),
+        (None, False, ClaimAction.IN_USE),
+        (Proof(public_key=FOREIGN.public_key, serial=1), True, ClaimAction.IN_USE),
+    ],
+)
+def test_where_proofs_are_required_an_unproved_record_keeps_nobody_from_its_old_subnet(
+    proof: Proof | None, was_claimed: bool, action: ClaimAction
+) -> None:
+    standing = Standing(starting=True, was_claimed=was_claimed, require_proof=True)
+    assert decide_claim(Entry(7, encode_record(FOREIGN)), WANTED, IDENTITY, standing, proof).action is action
+
+
 @pytest.mark.parametrize("public_key", [FOREIGN.public_key, WANTED.public_key])
 def test_a_record_whose_owner_has_left_is_none(public_key: PublicKey) -> None:
     found = replace(FOREIGN, public_key=public_key, left=True)

@@ -72,6 +72,31 @@ def test_what_overwrites_a_proved_record_is_quarantined_and_the_peer_stays(
     assert (mesh.names, mesh.view.quarantined) == ({"back"}, {})
 
 
+MOVED = record(OTHER_SUBNET, KEY, "victim")
+
+
+@pytest.mark.parametrize("moved_first", [True, False])
+@pytest.mark.parametrize("after", [None, encode_record(ATTACKER), signed(ATTACKER, 9)])
+def test_an_owner_with_a_later_record_elsewhere_has_moved(
+    mesh: Mesh, after: bytes | None, *, moved_first: bool
+) -> None:
+    """Who was away meanwhile has not seen that it left."""
+    writes = [(MOVED.key, signed(MOVED, 8)), (KV_KEY, after)]
+    for key, value in writes if moved_first else reversed(writes):
+        mesh.write(key, value)
+    assert mesh.view.peers[KEY].allowed_ips == {MOVED.subnet}
+    assert mesh.names == ({"victim", "attacker"} if after else {"victim"})
+    assert mesh.pins.deleted() == []
+
+
+@pytest.mark.parametrize("serial", [6, 7])
+def test_an_older_record_elsewhere_is_no_move(mesh: Mesh, serial: int) -> None:
+    """Or a replay would free the subnet of its owner."""
+    mesh.write(MOVED.key, signed(MOVED, serial))
+    mesh.write(KV_KEY, None)
+    assert VICTIM.subnet in mesh.view.peers[KEY].allowed_ips
+
+
 @overwrites
 def test_an_owner_that_is_gone_for_ten_minutes_loses_its_pin(mesh: Mesh, value: bytes, reason: str) -> None:
     mesh.write(KV_KEY, value, now=100.0)
