@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from ikto_core.claim.controller import ClaimController
-from ikto_core.claim.policy import ClaimAction, Standing, decide_claim
+from ikto_core.claim.policy import ClaimAction, ClaimContext, decide_claim
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.key_file import ensure_next_key, next_key_file, promote_next_key
@@ -156,7 +156,7 @@ class KeyRotation:
 
     def _is_announced(self, record: PeerRecord, entry: Entry) -> bool:
         announced = record.next_public_key == self.next_key
-        decision = decide_claim(entry, record, self._controller.identity, Standing())
+        decision = decide_claim(entry, record, self._controller.identity, ClaimContext())
         return announced and decision.action is ClaimAction.KEEP
 
     async def _use(self, private_key: PrivateKey) -> None:

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from ikto_core.claim.alarms import Alarms
-from ikto_core.claim.policy import ClaimAction, ClaimDecision, Identity, Standing, decide_claim
+from ikto_core.claim.policy import ClaimAction, ClaimContext, ClaimDecision, Identity, decide_claim
 from ikto_core.errors import AddressInUseError, NatsDeniedError, NatsError, RevisionConflictError, WriteUnknownError
 from ikto_core.mesh.proofs import Proof, ProofIndex
 from ikto_core.mesh.records import PeerRecord, RecordError, decode_record
@@ -54,10 +54,12 @@ class Claimant:
         self._alarms = alarms
         self.denied: set[str] = set()  # KV keys of earlier records that this node may not write
 
-    async def claim(self, store: RecordStore, record: PeerRecord, standing: Callable[[Entry | None], Standing]) -> int:
+    async def claim(
+        self, store: RecordStore, record: PeerRecord, context: Callable[[Entry | None], ClaimContext]
+    ) -> int:
         """Write `record` unless the bucket has it already; return its revision.
 
-        Every attempt decides on what the leader has, anew after each lost race and each lost answer. `standing` returns
+        Every attempt decides on what the leader has, anew after each lost race and each lost answer. `context` returns
         where this run stands with an entry of the leader.
 
         Raises:
@@ -71,7 +73,7 @@ class Claimant:
             entry = await store.get(record.key)
             if entry and _nonce(record.key, entry) in written:
                 return entry.revision  # the answer was lost, the write was not
-            decision = decide_claim(entry, record, self._identity(), standing(entry), self._proof(record.key, entry))
+            decision = decide_claim(entry, record, self._identity(), context(entry), self._proof(record.key, entry))
             if entry and decision.action is ClaimAction.KEEP:
                 return entry.revision
             if decision.action is ClaimAction.RECLAIM:
@@ -122,7 +124,7 @@ class Claimant:
         return proof.serial if proof and self._identity().owns(proof.public_key) else 0
 
     def _proof(self, key: str, entry: Entry | None) -> Proof | None:
-        return self._proofs.verdict(key, entry.value).proof if entry and entry.value else None
+        return self._proofs.result(key, entry.value).proof if entry and entry.value else None
 
 
 def _nonce(key: str, entry: Entry) -> str | None:

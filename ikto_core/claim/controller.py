@@ -193,7 +193,7 @@ class ClaimController:
         had_owner = self._own.had_owner(record, self.follower)
         try:
             revision = await self._claimant.claim(
-                store, record, lambda entry: self._own.standing(record, entry, self.follower)
+                store, record, lambda entry: self._own.context(record, entry, self.follower)
             )
         except NatsError:
             self.follower.wake()  # it may show what the leader has

@@ -220,8 +220,8 @@ class DesiredState:
             return None
         if ruling.proved and (pin := self.pins.pins.get(key)):
             return pin.proof.public_key
-        verdict = self.proofs.verdict(key, ruling.entry.value)
-        return verdict.proof.public_key if verdict.proof else verdict.public_key
+        result = self.proofs.result(key, ruling.entry.value)
+        return result.proof.public_key if result.proof else result.public_key
 
     def _log_limits(self, *, only_first: bool = False) -> None:
         self._log("changes of public keys pending", self.key_changes.waiting.keys(), only_first=only_first)

@@ -69,7 +69,7 @@ class Hold(Enum):
     FIRM = "firm"  # the bucket had the own record, and then the other one was written over it
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimContext(msgspec.Struct, frozen=True, kw_only=True):
     """Where this run stands with a KV key."""
 
     starting: bool = False
@@ -109,7 +109,7 @@ AGAINST = {Hold.NONE: ClaimAction.IN_USE, Hold.DOUBTED: ClaimAction.WAIT, Hold.F
 
 
 def decide_claim(
-    entry: Entry | None, wanted: PeerRecord, identity: Identity, standing: Standing, proof: Proof | None = None
+    entry: Entry | None, wanted: PeerRecord, identity: Identity, context: ClaimContext, proof: Proof | None = None
 ) -> ClaimDecision:
     """Decide about what is under this node's KV key.
 
@@ -117,7 +117,7 @@ def decide_claim(
         entry: What is there; None or a deletion if there is no record.
         wanted: The record that should be there; its nonce does not matter.
         identity: Who this node is.
-        standing: Where this run stands with the KV key.
+        context: Where this run stands with the KV key.
         proof: What the entry proves; None: nothing.
 
     """
@@ -126,21 +126,21 @@ def decide_claim(
     try:
         found = decode_record(wanted.key, entry.value)
     except RecordError as error:
-        return _decide_unreadable(entry.value, identity, standing, str(error))
+        return _decide_unreadable(entry.value, identity, context, str(error))
     if not identity.owns(found.public_key):
-        worthless = standing.require_proof and standing.was_claimed and proof is None
-        action = ClaimAction.RECLAIM if worthless else AGAINST[standing.hold]
+        worthless = context.require_proof and context.was_claimed and proof is None
+        action = ClaimAction.RECLAIM if worthless else AGAINST[context.hold]
         return ClaimDecision(action, f"{found.name!r} (public key {found.public_key})")
-    if not standing.starting and not identity.knows(found.instance):
+    if not context.starting and not identity.knows(found.instance):
         holder = f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})"
         if proof is None:
             return ClaimDecision(ClaimAction.RECLAIM, f"{holder}, without the proof of this node's key")
-        if proof.serial >= standing.first_serial:
+        if proof.serial >= context.first_serial:
             return ClaimDecision(ClaimAction.CLONED, holder)
     return ClaimDecision(ClaimAction.KEEP if equal_but_nonce(found, wanted) else ClaimAction.WRITE)
 
 
-def _decide_unreadable(value: bytes, identity: Identity, standing: Standing, why: str) -> ClaimDecision:
+def _decide_unreadable(value: bytes, identity: Identity, context: ClaimContext, why: str) -> ClaimDecision:
     """Decide about a record that is not valid; its owner may be readable all the same.
 
     A record without a readable owner belongs to nobody: the node that claimed the subnet replaces it, and a node that
@@ -148,12 +148,12 @@ def _decide_unreadable(value: bytes, identity: Identity, standing: Standing, why
     """
     owner = owner_of(value)
     if owner is None:
-        mine = standing.was_claimed or not standing.starting
+        mine = context.was_claimed or not context.starting
         return ClaimDecision(ClaimAction.RECLAIM if mine else ClaimAction.IN_USE, f"an unreadable record ({why})")
     public_key, instance = owner
     if not identity.owns_text(public_key):
-        return ClaimDecision(AGAINST[standing.hold], f"an unreadable record of another public key ({why})")
-    if not standing.starting and not identity.knows(instance):
+        return ClaimDecision(AGAINST[context.hold], f"an unreadable record of another public key ({why})")
+    if not context.starting and not identity.knows(instance):
         return ClaimDecision(ClaimAction.RECLAIM, f"instance {instance!r}, in an unreadable record ({why})")
     return ClaimDecision(ClaimAction.WRITE)
 

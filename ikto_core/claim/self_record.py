@@ -7,7 +7,7 @@ import msgspec
 from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.holding import History, Holding
 from ikto_core.claim.local_node import LocalNode
-from ikto_core.claim.policy import ClaimAction, Hold, Identity, Standing, decide_claim, other_records
+from ikto_core.claim.policy import ClaimAction, ClaimContext, Hold, Identity, decide_claim, other_records
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.mesh.proofs import Proof, ProofIndex, owner_of
@@ -97,12 +97,12 @@ class SelfRecord:
         owner = owner_of(found.value) if found and found.value else None
         return found is not None and not (owner and self.identity.owns_text(owner[0]))
 
-    def standing(self, record: PeerRecord, entry: Entry | None, bucket: Follower) -> Standing:
+    def context(self, record: PeerRecord, entry: Entry | None, bucket: Follower) -> ClaimContext:
         """Return where this run stands with the KV key of `record`, which has this entry."""
         key, hold = record.key, Hold.NONE
         if entry:
             hold = self.holding.hold(key, entry, _history(bucket), shown=bucket.table.get(key) == entry)
-        return Standing(
+        return ClaimContext(
             starting=self.starting,
             was_claimed=self._saved_claim.is_of(record.subnet),
             require_proof=self._node.require_proof,
@@ -117,7 +117,7 @@ class SelfRecord:
     def decide(self, record: PeerRecord, bucket: Follower) -> ClaimAction:
         """Return what to do about what the followed bucket has under the KV key of `record`."""
         found, proof = bucket.table.get(record.key), self._proof(record, bucket)
-        return decide_claim(found, record, self.identity, self.standing(record, found, bucket), proof).action
+        return decide_claim(found, record, self.identity, self.context(record, found, bucket), proof).action
 
     def resume(self, record: PeerRecord, bucket: Follower, view: MeshView) -> bool:
         """Use the subnet of `record` from now on, unless the followed bucket shows another node there; return whether.
@@ -165,7 +165,7 @@ class SelfRecord:
     def _proof(self, record: PeerRecord, bucket: Follower) -> Proof | None:
         """Return what the followed bucket proves under the KV key of `record`."""
         found = bucket.table.get(record.key)
-        return self._proofs.verdict(record.key, found.value).proof if found and found.value else None
+        return self._proofs.result(record.key, found.value).proof if found and found.value else None
 
     def report_forgeries(self, changes: Mapping[str, Entry], view: MeshView, alarms: Alarms) -> None:
         """Report the changed records with this node's keys that neither this installation wrote nor the keys prove."""

@@ -10,7 +10,7 @@ FEW = 8
 """So many proofs are verified where they are needed: that takes about a millisecond, as long as a thread to begin."""
 
 AT_ONCE = 256
-"""How many are verified before the event loop takes the verdicts, and a cancellation has effect."""
+"""How many are verified before the event loop takes the results, and a cancellation has effect."""
 
 
 async def verify(proofs: ProofIndex, found: Mapping[str, Message]) -> None:

@@ -17,7 +17,7 @@ from math import inf
 
 import msgspec
 
-from ikto_core.mesh.proofs import Proof, ProofIndex, Verdict, succeeds
+from ikto_core.mesh.proofs import Proof, ProofIndex, ProofResult, succeeds
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
 from ikto_core.mesh.unproved import FEW, UnprovedRecords
 from ikto_core.mesh.view import Entry, MeshRules, QuarantinedRecord, Ruling
@@ -27,7 +27,7 @@ from ikto_core.values.keys import PublicKey
 HOLD_S = 600.0
 """How long a pin outlives its record in the bucket: as long as a pending removal waits (values/brake.py)."""
 
-NOTHING = Verdict()
+NOTHING = ProofResult()
 
 
 class Pin(msgspec.Struct, frozen=True):
@@ -123,15 +123,15 @@ class Pins:
 
     def _put(self, key: str, entry: Entry, now: float) -> set[str]:
         """Note what the bucket has under a KV key; return the other KV keys for which something else may count."""
-        verdict = NOTHING
+        result = NOTHING
         if entry.value is None:
             self._bucket.pop(key, None)
             self._proofs.forget(key)
         else:
             self._bucket[key] = entry
-            verdict = NOTHING if entry.unreadable else self._proofs.verdict(key, entry.value)
-        self._unproved.note(key, verdict.public_key)
-        affected = set(self._settle(key, entry, verdict, now))
+            result = NOTHING if entry.unreadable else self._proofs.result(key, entry.value)
+        self._unproved.note(key, result.public_key)
+        affected = set(self._settle(key, entry, result, now))
         for left in self._left_behind(key):
             affected |= {left, *self._unpin(left)}
             affected |= self._put(left, self._bucket.get(left, Entry(entry.revision, None)), now)
@@ -151,9 +151,9 @@ class Pins:
                 self.pins[other] = msgspec.structs.replace(self.pins[other], superseded=True)
         return [other for other in pinned if other in self._gone and self.pins[other].superseded]
 
-    def _settle(self, key: str, entry: Entry, verdict: Verdict, now: float) -> Iterable[str]:
+    def _settle(self, key: str, entry: Entry, result: ProofResult, now: float) -> Iterable[str]:
         """Set, keep or end the pin of a KV key; return the KV keys of records that are judged anew for that."""
-        pin, proof = self.pins.get(key), verdict.proof
+        pin, proof = self.pins.get(key), result.proof
         if proof and self._rules().is_own(proof.public_key) and (pin is None or proof.serial > pin.proof.serial):
             return self._unpin(key)  # an older one is a replay of what this node wrote before the subnet was another's
         if proof and (pin is None or self._follows(key, proof, pin.proof)):
@@ -225,15 +225,15 @@ class Pins:
     def _rule_unpinned(self, key: str, entry: Entry) -> Ruling:
         if entry.unreadable:
             return Ruling(entry)  # quarantined for that reason
-        verdict, rules = self._proofs.verdict(key, entry.value or b""), self._rules()
-        if verdict.proof:  # this node still has to delete what it has left
-            left = verdict.proof.left and not rules.is_own(verdict.proof.public_key)
+        result, rules = self._proofs.result(key, entry.value or b""), self._rules()
+        if result.proof:  # this node still has to delete what it has left
+            left = result.proof.left and not rules.is_own(result.proof.public_key)
             return Ruling(Entry(entry.revision, None)) if left else Ruling(entry, proved=True)
-        if verdict.public_key and rules.is_own(verdict.public_key):
+        if result.public_key and rules.is_own(result.public_key):
             return Ruling(entry)
-        reason = verdict.fault
-        if verdict.public_key and not reason:
-            if verdict.public_key in self._pinned:
+        reason = result.fault
+        if result.public_key and not reason:
+            if result.public_key in self._pinned:
                 reason = "it has no proof, and the owner of its public key proves its records"
             elif rules.require_proof:
                 reason = "it has no proof, which record_trust requires"
@@ -242,8 +242,8 @@ class Pins:
 
     def _why(self, key: str, entry: Entry, pin: Pin) -> str:
         """Return why an entry may not take the place of a pinned one."""
-        verdict = self._proofs.verdict(key, entry.value or b"")
-        if verdict.proof and verdict.proof.public_key == pin.proof.public_key:
-            return f"a replay: its serial {verdict.proof.serial} is older than {pin.proof.serial}"
-        wrong = f" ({verdict.fault})" if verdict.fault else ""
+        result = self._proofs.result(key, entry.value or b"")
+        if result.proof and result.proof.public_key == pin.proof.public_key:
+            return f"a replay: its serial {result.proof.serial} is older than {pin.proof.serial}"
+        wrong = f" ({result.fault})" if result.fault else ""
         return f"it overwrites the record of public key {pin.proof.public_key} without that key's proof{wrong}"

@@ -45,7 +45,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     right: Right | None = None  # to the KV key; None: none is needed
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class ProofResult(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about the proof of a value."""
 
     proof: Proof | None = None  # None: it proves nothing
@@ -94,7 +94,7 @@ def has_proof(value: bytes) -> bool:
 
 def judge(
     bucket: str, key: str, value: bytes, *, authority: Authority | None = None, verified: bool = False
-) -> Verdict:
+) -> ProofResult:
     """Return what the value of a KV key proves. Takes a tenth of a millisecond, and nothing much without a proof.
 
     Args:
@@ -106,23 +106,23 @@ def judge(
 
     """
     if not has_proof(value):
-        return Verdict(public_key=_owner_key(value))
+        return ProofResult(public_key=_owner_key(value))
     try:
         record = decode_record(key, value)
     except RecordError:
-        return Verdict()  # quarantined for that reason
+        return ProofResult()  # quarantined for that reason
     if not record.serial:
-        return Verdict(fault="its proof is wrong: it has no serial")
+        return ProofResult(fault="its proof is wrong: it has no serial")
     message = _message(RECORD_DOMAIN, bucket, key, value[:-_TAIL_BYTES])
     if not (verified or verify(record.public_key, message, _signature(value) or b"")):
-        return Verdict(fault="its proof is wrong: the owner of its public key has not signed this value")
+        return ProofResult(fault="its proof is wrong: the owner of its public key has not signed this value")
     right = None
     if authority and not record.left:  # whoever has the key may give the subnet up
         try:
             right = right_of(authority, bucket, record, value, verified=verified)
         except NoRightError as error:
-            return Verdict(public_key=record.public_key, fault=str(error))
-    return Verdict(
+            return ProofResult(public_key=record.public_key, fault=str(error))
+    return ProofResult(
         proof=Proof(
             public_key=record.public_key,
             serial=record.serial,
@@ -162,7 +162,7 @@ def succeeds(proof: Proof, earlier: Proof, bucket: str, kv_key: str) -> bool:
 
 
 class ProofIndex:
-    """The verdicts on the records of a bucket, by KV key: no value is verified twice in a row.
+    """The results on the records of a bucket, by KV key: no value is verified twice in a row.
 
     Args:
         bucket: The bucket's name.
@@ -176,19 +176,19 @@ class ProofIndex:
         self.now_s = 0.0  # the time as of which rights are judged, in seconds since the epoch; 0: none has expired
         self.revocations: Mapping[str, float] = {}  # as `Right.fault` takes them
         self.stats = ProofCounters()
-        self._known: dict[str, tuple[bytes, Verdict]] = {}  # of values that have a proof, by KV key
+        self._known: dict[str, tuple[bytes, ProofResult]] = {}  # of values that have a proof, by KV key
 
-    def verdict(self, key: str, value: bytes) -> Verdict:
+    def result(self, key: str, value: bytes) -> ProofResult:
         """Return what a value proves; it is verified here and now if `judge_all` was not given it before."""
         known = self._known.get(key)
         if not (known and known[0] == value):
             if not has_proof(value):
-                return Verdict(public_key=_owner_key(value))
+                return ProofResult(public_key=_owner_key(value))
             self.learn(self.judge_all([(key, value)]))
             known = self._known[key]
         proof = known[1].proof
         if proof and (fault := self.right_fault(proof)):
-            return Verdict(public_key=proof.public_key, fault=fault)
+            return ProofResult(public_key=proof.public_key, fault=fault)
         return known[1]
 
     def right_fault(self, proof: Proof) -> str:
@@ -203,25 +203,25 @@ class ProofIndex:
             if value and key.startswith(PEER_KEYS) and self._known.get(key, (b"",))[0] != value and has_proof(value)
         ]
 
-    def judge_all(self, values: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes, Verdict]]:
-        """Return the verdicts on some values, to be given to `learn`. It may be called in any thread."""
+    def judge_all(self, values: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes, ProofResult]]:
+        """Return the results on some values, to be given to `learn`. It may be called in any thread."""
         return [(key, value, judge(self.bucket, key, value, authority=self.authority)) for key, value in values]
 
-    def learn(self, verdicts: Iterable[tuple[str, bytes, Verdict]]) -> None:
-        """Remember verdicts."""
-        for key, value, verdict in verdicts:
-            self._known[key] = (value, verdict)
+    def learn(self, results: Iterable[tuple[str, bytes, ProofResult]]) -> None:
+        """Remember results."""
+        for key, value, result in results:
+            self._known[key] = (value, result)
             self.stats.verified += 1
-            self.stats.wrong += bool(verdict.fault)
+            self.stats.wrong += bool(result.fault)
 
-    def trust(self, key: str, value: bytes, *, verified: bool = True) -> Verdict:
+    def trust(self, key: str, value: bytes, *, verified: bool = True) -> ProofResult:
         """Return what a value of an earlier run's snapshot proves; `verified`: that run verified its signatures."""
         if verified:
             self._known[key] = (value, judge(self.bucket, key, value, authority=self.authority, verified=True))
-        return self.verdict(key, value)
+        return self.result(key, value)
 
     def forget(self, key: str) -> None:
-        """Forget the verdict on a KV key that has no value any more."""
+        """Forget the result on a KV key that has no value any more."""
         self._known.pop(key, None)
 
 

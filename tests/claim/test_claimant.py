@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ikto_core.claim import policy
 from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.claimant import ATTEMPTS, Claimant, ClonedError
-from ikto_core.claim.policy import Hold, Identity, Standing
+from ikto_core.claim.policy import ClaimContext, Hold, Identity
 from ikto_core.errors import AddressInUseError, NatsDeniedError, NatsError, WriteUnknownError
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh.proofs import ProofIndex, judge
@@ -35,9 +35,9 @@ def claimant() -> Claimant:
     return claimant_and_proofs()[0]
 
 
-def standing(**members: Any) -> Callable[[Entry | None], Standing]:
+def context(**members: Any) -> Callable[[Entry | None], ClaimContext]:
     """Return a function of where the run stands, whatever the leader has."""
-    return lambda _: Standing(**members)
+    return lambda _: ClaimContext(**members)
 
 
 class CountingBucket(MemoryBucket):
@@ -87,26 +87,26 @@ def equal_but_nonce(found: PeerRecord | None, wanted: PeerRecord) -> bool:
 
 
 async def test_a_key_that_was_never_written_is_created(bucket: CountingBucket) -> None:
-    assert await claimant().claim(bucket, WANTED, standing(starting=True)) == 1
+    assert await claimant().claim(bucket, WANTED, context(starting=True)) == 1
     assert equal_but_nonce(bucket.found, WANTED)
 
 
 async def test_a_deleted_record_is_written_again(bucket: CountingBucket) -> None:
     marker = bucket.set_found(None)
-    assert await claimant().claim(bucket, WANTED, standing(starting=False)) == marker + 1
+    assert await claimant().claim(bucket, WANTED, context(starting=False)) == marker + 1
     assert equal_but_nonce(bucket.found, WANTED)
 
 
 @pytest.mark.parametrize("starting", [True, False])
 async def test_a_record_of_an_earlier_run_is_rewritten(bucket: CountingBucket, starting: bool) -> None:
     bucket.set_found(replace(WANTED, instance="before"))
-    await claimant().claim(bucket, WANTED, standing(starting=starting))
+    await claimant().claim(bucket, WANTED, context(starting=starting))
     assert equal_but_nonce(bucket.found, WANTED)
 
 
 async def test_an_up_to_date_record_is_not_written(bucket: CountingBucket) -> None:
     revision = bucket.set_found(replace(WANTED, nonce="x"))
-    assert await claimant().claim(bucket, WANTED, standing(starting=False)) == revision
+    assert await claimant().claim(bucket, WANTED, context(starting=False)) == revision
     assert bucket.writes == 0
 
 
@@ -123,7 +123,7 @@ async def test_a_record_of_another_public_key_is_not_overwritten_and_the_error_n
 ) -> None:
     bucket.set_found(found)
     with pytest.raises(AddressInUseError) as caught:
-        await claimant().claim(bucket, WANTED, standing(starting=starting))
+        await claimant().claim(bucket, WANTED, context(starting=starting))
     assert holder in str(caught.value)
     assert str(OWN_SUBNET) in str(caught.value)
     assert caught.value.exit_code == 4
@@ -134,11 +134,11 @@ async def test_a_starting_node_takes_over_a_copys_record_and_a_running_one_raise
     bucket: CountingBucket,
 ) -> None:
     bucket.set_found(COPY)
-    await claimant().claim(bucket, WANTED, standing(starting=True))
+    await claimant().claim(bucket, WANTED, context(starting=True))
     assert equal_but_nonce(bucket.found, WANTED)
     bucket.set_found(signed(COPY, 8))
     with pytest.raises(ClonedError, match="taken over by 'copy'"):
-        await claimant().claim(bucket, WANTED, standing(starting=False))
+        await claimant().claim(bucket, WANTED, context(starting=False))
     assert bucket.writes == 0
 
 
@@ -148,7 +148,7 @@ async def test_a_record_that_was_robbed_is_written_again_and_counted(
 ) -> None:
     bucket.set_found(found)
     claims, proofs = claimant_and_proofs()
-    await claims.claim(bucket, WANTED, standing(hold=Hold.FIRM))
+    await claims.claim(bucket, WANTED, context(hold=Hold.FIRM))
     assert equal_but_nonce(bucket.found, WANTED)
     assert proofs.stats.alarms == 1
 
@@ -156,7 +156,7 @@ async def test_a_record_that_was_robbed_is_written_again_and_counted(
 async def test_a_record_that_only_the_leader_shows_is_left_for_now(bucket: CountingBucket) -> None:
     bucket.set_found(FOREIGN)
     with pytest.raises(NatsError, match="overwritten by 'other'"):
-        await claimant().claim(bucket, WANTED, standing(hold=Hold.DOUBTED))
+        await claimant().claim(bucket, WANTED, context(hold=Hold.DOUBTED))
     assert bucket.writes == 0
 
 
@@ -165,7 +165,7 @@ async def test_a_record_that_only_the_leader_shows_is_left_for_now(bucket: Count
 
 async def test_a_write_whose_answer_was_lost_is_not_repeated(bucket: CountingBucket) -> None:
     bucket.faults.lose_answers = 1
-    assert await claimant().claim(bucket, WANTED, standing(starting=True)) == 1
+    assert await claimant().claim(bucket, WANTED, context(starting=True)) == 1
     assert bucket.writes == 1
 
 
@@ -174,27 +174,27 @@ async def test_a_write_is_recognised_by_its_nonce_although_other_members_read_ba
 ) -> None:
     many = replace(WANTED, endpoints=tuple(Endpoint("192.0.2.1", port) for port in range(1, 2 * MAX_ENDPOINTS)))
     bucket.faults.lose_answers = 1
-    assert await claimant().claim(bucket, many, standing(starting=True)) == 1
+    assert await claimant().claim(bucket, many, context(starting=True)) == 1
     assert bucket.writes == 1
 
 
 async def test_a_write_that_was_lost_is_repeated(bucket: CountingBucket) -> None:
     bucket.faults.lose_writes = 2
-    assert await claimant().claim(bucket, WANTED, standing(starting=True)) == 1
+    assert await claimant().claim(bucket, WANTED, context(starting=True)) == 1
     assert equal_but_nonce(bucket.found, WANTED)
 
 
 async def test_attempts_are_bounded(bucket: CountingBucket) -> None:
     bucket.faults.lose_writes = 100
     with pytest.raises(NatsError, match=f"could not claim {OWN_SUBNET} in {ATTEMPTS} attempts"):
-        await claimant().claim(bucket, WANTED, standing(starting=True))
+        await claimant().claim(bucket, WANTED, context(starting=True))
     assert bucket.faults.lose_writes == 100 - ATTEMPTS
 
 
 async def test_a_bucket_that_cannot_be_read_is_not_written(bucket: CountingBucket) -> None:
     bucket.faults.fail_reads = 1
     with pytest.raises(NatsError, match="no answer"):
-        await claimant().claim(bucket, WANTED, standing(starting=True))
+        await claimant().claim(bucket, WANTED, context(starting=True))
     assert bucket.writes == 0
 
 
@@ -205,14 +205,14 @@ async def test_after_a_lost_answer_the_claim_is_decided_anew_on_what_the_leader_
     bucket.faults.lose_answers, bucket.faults.lose_writes = int(answered), int(not answered)
     bucket.before_second_read(lambda: bucket.set_found(FOREIGN))
     with pytest.raises(AddressInUseError, match="other"):
-        await claimant().claim(bucket, WANTED, standing(starting=True))
+        await claimant().claim(bucket, WANTED, context(starting=True))
     assert bucket.found == FOREIGN
 
 
 async def test_a_write_that_is_deleted_before_it_is_read_back_is_repeated(bucket: CountingBucket) -> None:
     bucket.faults.lose_answers = 1
     bucket.before_second_read(lambda: bucket.set_found(None))
-    await claimant().claim(bucket, WANTED, standing(starting=True))
+    await claimant().claim(bucket, WANTED, context(starting=True))
     assert equal_but_nonce(bucket.found, WANTED)
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.claimant import Claimant, ClonedError
-from ikto_core.claim.policy import Identity, Standing
+from ikto_core.claim.policy import ClaimContext, Identity
 from ikto_core.errors import AddressInUseError, IktoError, RevisionConflictError, WriteUnknownError
 from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh.proofs import ProofIndex
@@ -109,8 +109,8 @@ def claiming(race: Race, number: int, instance: str = "run", *, starting: bool =
     nonces = count(1)
     identity = Identity(public_key=KEYS[number], instance=instance)
     claimant = claimant_of(identity, lambda: f"{number}-{instance}-{next(nonces)}")
-    standing = Standing(starting=starting)
-    return claimant.claim(race, replace(RECORDS[number], instance=instance), lambda _: standing)
+    context = ClaimContext(starting=starting)
+    return claimant.claim(race, replace(RECORDS[number], instance=instance), lambda _: context)
 
 
 def holder(race: Race) -> str:

@@ -3,7 +3,15 @@
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.claim.policy import ClaimAction, ClaimDecision, Hold, Identity, Standing, decide_claim, equal_but_nonce
+from ikto_core.claim.policy import (
+    ClaimAction,
+    ClaimContext,
+    ClaimDecision,
+    Hold,
+    Identity,
+    decide_claim,
+    equal_but_nonce,
+)
 from ikto_core.mesh.proofs import Proof
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.view import Entry
@@ -36,7 +44,7 @@ def broken(record: PeerRecord) -> bytes:
 
 def decision(found: PeerRecord | bytes | None, *, starting: bool) -> ClaimDecision:
     value = encode_record(found) if isinstance(found, PeerRecord) else found
-    return decide_claim(Entry(7, value), WANTED, IDENTITY, Standing(starting=starting))
+    return decide_claim(Entry(7, value), WANTED, IDENTITY, ClaimContext(starting=starting))
 
 
 @pytest.mark.parametrize(
@@ -112,9 +120,9 @@ COPY = replace(WANTED, instance="other", serial=8)
 def test_only_a_record_that_proves_the_own_key_is_a_copys(
     first_serial: int, starting: bool, action: ClaimAction
 ) -> None:
-    standing = Standing(starting=starting, first_serial=first_serial)
+    context = ClaimContext(starting=starting, first_serial=first_serial)
     proof = Proof(public_key=WANTED.public_key, serial=8)
-    assert decide_claim(Entry(7, encode_record(COPY)), WANTED, IDENTITY, standing, proof).action is action
+    assert decide_claim(Entry(7, encode_record(COPY)), WANTED, IDENTITY, context, proof).action is action
 
 
 @pytest.mark.parametrize("found", [encode_record(FOREIGN), broken(FOREIGN)])
@@ -130,7 +138,7 @@ def test_another_nodes_record_is_overwritten_only_where_this_node_holds_the_subn
     found: bytes, hold: Hold, action: ClaimAction
 ) -> None:
     for starting in (True, False):
-        decided = decide_claim(Entry(7, found), WANTED, IDENTITY, Standing(starting=starting, hold=hold))
+        decided = decide_claim(Entry(7, found), WANTED, IDENTITY, ClaimContext(starting=starting, hold=hold))
         assert decided.action is action
         assert "public key" in decided.holder
 
@@ -146,27 +154,27 @@ def test_another_nodes_record_is_overwritten_only_where_this_node_holds_the_subn
 def test_where_proofs_are_required_an_unproved_record_keeps_nobody_from_its_old_subnet(
     proof: Proof | None, was_claimed: bool, action: ClaimAction
 ) -> None:
-    standing = Standing(starting=True, was_claimed=was_claimed, require_proof=True)
-    assert decide_claim(Entry(7, encode_record(FOREIGN)), WANTED, IDENTITY, standing, proof).action is action
+    context = ClaimContext(starting=True, was_claimed=was_claimed, require_proof=True)
+    assert decide_claim(Entry(7, encode_record(FOREIGN)), WANTED, IDENTITY, context, proof).action is action
 
 
 @pytest.mark.parametrize("public_key", [FOREIGN.public_key, WANTED.public_key])
 def test_a_record_whose_owner_has_left_is_none(public_key: PublicKey) -> None:
     found = replace(FOREIGN, public_key=public_key, left=True)
     proof = Proof(public_key=public_key, serial=1, left=True)
-    decided = decide_claim(Entry(7, encode_record(found)), WANTED, IDENTITY, Standing(starting=True), proof)
+    decided = decide_claim(Entry(7, encode_record(found)), WANTED, IDENTITY, ClaimContext(starting=True), proof)
     assert decided == ClaimDecision(ClaimAction.WRITE)
 
 
 @pytest.mark.parametrize("starting", [True, False])
 def test_a_key_that_was_never_written_is_free(starting: bool) -> None:
-    assert decide_claim(None, WANTED, IDENTITY, Standing(starting=starting)) == ClaimDecision(ClaimAction.WRITE)
+    assert decide_claim(None, WANTED, IDENTITY, ClaimContext(starting=starting)) == ClaimDecision(ClaimAction.WRITE)
 
 
 @pytest.mark.parametrize("found", [b"", b"{", broken(FOREIGN), encode_record(FOREIGN)])
 def test_a_starting_node_replaces_an_ownerless_record_where_it_has_a_saved_claim(found: bytes) -> None:
     ownerless = found in {b"", b"{"}
-    decided = decide_claim(Entry(7, found), WANTED, IDENTITY, Standing(starting=True, was_claimed=True))
+    decided = decide_claim(Entry(7, found), WANTED, IDENTITY, ClaimContext(starting=True, was_claimed=True))
     assert decided.action is (ClaimAction.RECLAIM if ownerless else ClaimAction.IN_USE)
 
 

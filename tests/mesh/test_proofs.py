@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ikto_core.mesh.proofs import (
     Proof,
     ProofIndex,
-    Verdict,
+    ProofResult,
     has_proof,
     judge,
     owner_of,
@@ -75,9 +75,9 @@ def test_a_signed_record_is_proved_and_decodes_to_itself(drawn: PeerRecord, seri
 
 
 def test_a_value_without_a_proof_has_the_key_that_it_names() -> None:
-    assert judge(BUCKET, RECORD.key, encode_record(RECORD)) == Verdict(public_key=KEY)
+    assert judge(BUCKET, RECORD.key, encode_record(RECORD)) == ProofResult(public_key=KEY)
     for unreadable in (b"", b"{", b'{"public_key":1}', b'{"public_key":"' + b64encode(bytes(32)) + b'"}'):
-        assert judge(BUCKET, RECORD.key, unreadable) == Verdict()
+        assert judge(BUCKET, RECORD.key, unreadable) == ProofResult()
 
 
 @pytest.mark.parametrize(
@@ -112,16 +112,16 @@ def test_a_proof_that_is_not_exactly_at_the_end_or_not_once_counts_as_none(value
     ],
 )
 def test_a_proof_of_something_else_is_wrong(bucket: str, value: bytes) -> None:
-    verdict = judge(bucket, RECORD.key, value)
-    assert verdict.proof is None
-    assert verdict.fault.startswith("its proof is wrong: ")
+    result = judge(bucket, RECORD.key, value)
+    assert result.proof is None
+    assert result.fault.startswith("its proof is wrong: ")
 
 
 def test_a_proof_for_another_kv_key_is_wrong() -> None:
     other = record("10.0.0.32/28")
     forged = encode_record(replace(other, serial=7))[:-1] + PROOF_MEMBER + b"}"
     assert judge(BUCKET, other.key, forged).fault
-    assert judge(BUCKET, other.key, VALUE) == Verdict()  # not even valid there
+    assert judge(BUCKET, other.key, VALUE) == ProofResult()  # not even valid there
 
 
 @pytest.mark.parametrize("name", ['"proof":"', ',"proof":"x"}', '\\"proof":', '"proof'])
@@ -183,22 +183,22 @@ def test_no_value_is_verified_twice() -> None:
     assert index.unknown(values) == [(RECORD.key, VALUE)]
     index.learn(index.judge_all(index.unknown(values)))
     assert index.unknown(values) == []
-    assert (index.verdict(RECORD.key, VALUE), index.stats.verified) == (Verdict(proof=PROOF), 1)
-    assert index.verdict(RECORD.key, encode_record(RECORD)) == Verdict(public_key=KEY)
-    assert (index.verdict(RECORD.key, signed(RECORD, 8)).proof, index.stats.verified) == (replace(PROOF, serial=8), 2)
+    assert (index.result(RECORD.key, VALUE), index.stats.verified) == (ProofResult(proof=PROOF), 1)
+    assert index.result(RECORD.key, encode_record(RECORD)) == ProofResult(public_key=KEY)
+    assert (index.result(RECORD.key, signed(RECORD, 8)).proof, index.stats.verified) == (replace(PROOF, serial=8), 2)
     index.forget(RECORD.key)
     assert index.unknown(values)
 
 
 def test_what_is_no_peer_s_record_is_not_verified() -> None:
-    """Nothing would forget the verdict again."""
+    """Nothing would forget the result again."""
     value = signed(record("10.0.0.32/28", KEY))
     assert not ProofIndex("ikto-mesh").unknown([("settings", value)])
 
 
 def test_what_an_earlier_run_has_verified_is_trusted() -> None:
     index = ProofIndex("another bucket, so that the signature would be wrong")
-    assert index.trust(RECORD.key, VALUE) == index.verdict(RECORD.key, VALUE) == Verdict(proof=PROOF)
+    assert index.trust(RECORD.key, VALUE) == index.result(RECORD.key, VALUE) == ProofResult(proof=PROOF)
     assert index.stats.verified == 0
 
 

@@ -33,9 +33,9 @@ END_S = EXPIRES_S + GRACE_S
 
 def fault(value: bytes, key: str = KV_KEY, authority: Authority = ACCOUNT.authority) -> str:
     """Return why a value has no right; a value with a right has a proof instead."""
-    verdict = judge(BUCKET, key, value, authority=authority)
-    assert bool(verdict.fault) is (verdict.proof is None)
-    return verdict.fault
+    result = judge(BUCKET, key, value, authority=authority)
+    assert bool(result.fault) is (result.proof is None)
+    return result.fault
 
 
 RIGHTS = {
@@ -238,7 +238,7 @@ def test_signatures_that_an_earlier_run_has_verified_are_trusted_and_everything_
     right = entitled(RECORD, 7, ACCOUNT, user=ATTACKER, jwt=JWT)  # a wrong signature
     index = ProofIndex(BUCKET, ACCOUNT.authority)
     assert index.trust(KV_KEY, right).proof
-    assert index.trust(KV_KEY, right, verified=False).proof, "the verdict of a moment ago"
+    assert index.trust(KV_KEY, right, verified=False).proof, "the result of a moment ago"
     fresh = ProofIndex(BUCKET, ACCOUNT.authority)
     assert fresh.trust(KV_KEY, right, verified=False).fault
     for value in (signed(RECORD, 7), entitled(RECORD, 7, OTHER_ACCOUNT), with_jwt(ACCOUNT.jwt(NODE, ["x"]))):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from ikto_core.mesh.pins import Pins
-from ikto_core.mesh.proofs import Proof, ProofIndex, Verdict, has_proof, judge, owner_of, succeeds
+from ikto_core.mesh.proofs import Proof, ProofIndex, ProofResult, has_proof, judge, owner_of, succeeds
 from ikto_core.mesh.records import (
     MAX_ENDPOINTS,
     PEER_KEYS,
@@ -135,8 +135,8 @@ def check_view(data: bytes) -> None:
         elif not line.startswith(b"!"):
             key, value = read_write(line, next(rest, b""))
             if trusted:
-                verdict: Verdict = node.proofs.trust(key, value)
-                assert verdict == node.proofs.verdict(key, value)
+                result: ProofResult = node.proofs.trust(key, value)
+                assert result == node.proofs.result(key, value)
             node.write(key, value or None)
     node.read_again()
     if not node.view.peers:
