@@ -32,8 +32,8 @@ from ikto_core.underlay.handshake_probe import Prober
 from ikto_core.underlay.monitor import UnderlayMonitor
 from ikto_core.underlay.paths import Underlay
 from ikto_core.underlay.routes import has_address
-from ikto_core.values.brake import BrakeLimits
 from ikto_core.values.keys import PrivateKey, PublicKey
+from ikto_core.values.removal_brake import BrakeLimits
 
 log = structlog.get_logger(__name__)
 

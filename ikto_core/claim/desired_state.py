@@ -24,8 +24,8 @@ from ikto_core.mesh.view import Entry, MeshView, Ruling
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.store.follower import Follower
 from ikto_core.values.addressing import Prefix
-from ikto_core.values.brake import Brake, BrakeLimits
 from ikto_core.values.keys import PrivateKey, PublicKey
+from ikto_core.values.removal_brake import Brake, BrakeLimits
 
 EXPIRE_EVERY_S, SHORTEST_PAUSE_S = 15.0, 1.0
 

@@ -15,9 +15,9 @@ from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerPat
 from ikto_core.device.sessions import SessionMemory
 from ikto_core.device.stalled import StallTracker
 from ikto_core.mesh.view import MeshPeer
-from ikto_core.values.brake import Brake
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.removal_brake import Brake
 
 ENDPOINT_PAUSE_S_PER_PEER = 0.0005
 """Pause between a full pass and the next one that only checks endpoints, per peer on the device. Reading and comparing

@@ -18,9 +18,9 @@ from ikto_core.device.model import DevicePatch, DeviceSpec, Interface
 from ikto_core.device.passes import DevicePasses, Target
 from ikto_core.errors import BackendError
 from ikto_core.mesh.view import MeshPeer
-from ikto_core.values.brake import Brake, BrakeLimits
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PrivateKey, PublicKey
+from ikto_core.values.removal_brake import Brake, BrakeLimits
 
 FULL_PASS_EVERY_S = 60.0
 """Interval of the full passes that nothing else requests, which repair and report drift."""

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ikto_core.mesh.view import Entry, MeshRules, QuarantinedRecord, Ruling
-from ikto_core.values.brake import Brake
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.removal_brake import Brake
 
 WAITS = "its public key has changed, like that of many records at that moment: it waits, see `ikto peers release`"
 

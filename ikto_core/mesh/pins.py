@@ -25,7 +25,7 @@ from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
 HOLD_S = 600.0
-"""How long a pin outlives its record in the bucket: as long as a pending removal waits (values/brake.py)."""
+"""How long a pin outlives its record in the bucket: as long as a pending removal waits (values/removal_brake.py)."""
 
 NOTHING = ProofResult()
 

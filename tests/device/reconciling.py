@@ -15,8 +15,8 @@ from ikto_core.mesh.records import PeerRecord, encode_record, record_key
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.testing.devices import private_key_of, public_key_of, spec_of
 from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.brake import BrakeLimits
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.removal_brake import BrakeLimits
 
 WG = "wg0"
 BASE = spec_of(0, listen_port=51820)

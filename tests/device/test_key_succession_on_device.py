@@ -9,8 +9,8 @@ from ikto_core.device.reconciler import Reconciler
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.brake import BrakeLimits
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.removal_brake import BrakeLimits
 from tests.device.reconciling import WG, Scene, mesh, record, subnet, synced
 
 NEXT = 200

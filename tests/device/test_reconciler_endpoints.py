@@ -11,7 +11,7 @@ from ikto_core.device import reconciler as reconcile
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint
-from ikto_core.values.brake import BrakeLimits
+from ikto_core.values.removal_brake import BrakeLimits
 from tests.device.reconciling import WG, Scene, mesh, record
 from tests.device.test_reconciler_run import running, until
 

@@ -12,8 +12,8 @@ from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
 from ikto_core.testing.devices import create, public_key_of
 from ikto_core.values.addressing import Prefix
-from ikto_core.values.brake import BrakeLimits
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.removal_brake import BrakeLimits
 from tests.device.reconciling import HIGHEST, LOWEST, UNLIMITED, WG, Scene, record, subnet
 from tests.effort import max_examples
 

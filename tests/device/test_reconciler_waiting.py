@@ -8,7 +8,7 @@ from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
 from ikto_core.testing.devices import create, public_key_of
 from ikto_core.values.addressing import Endpoint
-from ikto_core.values.brake import BrakeLimits
+from ikto_core.values.removal_brake import BrakeLimits
 from tests.device.reconciling import WG, Scene, mesh, record, synced
 
 A = public_key_of(1)

@@ -11,8 +11,8 @@ from ikto_core.mesh.records import record_key
 from ikto_core.mesh.view import Entry, MeshRules, Ruling
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Prefix
-from ikto_core.values.brake import Brake, BrakeLimits
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.removal_brake import Brake, BrakeLimits
 from tests.effort import max_examples
 
 OWN_KEY = public_key_of(999)

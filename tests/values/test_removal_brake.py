@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ikto_core.testing.devices import public_key_of
-from ikto_core.values.brake import Brake, BrakeLimits
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.removal_brake import Brake, BrakeLimits
 
 Peers = frozenset[PublicKey]
 HUNDRED = frozenset(public_key_of(number) for number in range(1, 101))
