@@ -78,14 +78,14 @@ def digest(thing: object) -> Hashable:
     return _digest(thing, {})
 
 
-def _digest(thing: object, seen: dict[int, int]) -> Hashable:
+def _digest(thing: object, seen: dict[int, tuple[int, object]]) -> Hashable:
     if isinstance(thing, COMPARED_BY_VALUE):
         return thing
     if isinstance(thing, IGNORED):
         return None
     if id(thing) in seen:
-        return ("seen before", seen[id(thing)])
-    seen[id(thing)] = len(seen)
+        return ("seen before", seen[id(thing)][0])
+    seen[id(thing)] = len(seen), thing  # kept, or another object might get its id
     return type(thing).__name__, *(_digest(part, seen) for part in _parts(thing))
 
 

@@ -17,6 +17,7 @@ from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.state_file import SavedState, StateFile
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.ipam.contract import IpamRequest
+from ikto_core.mesh.change_limit import EVERY_S
 from ikto_core.mesh.records import PeerRecord, record_key
 from ikto_core.mesh.view import Entry
 from ikto_core.values.addressing import Prefix
@@ -70,6 +71,7 @@ class Machine:
         self._host = FakeHost()
         self._backend = FakeBackend(self._host)
         self._run = self._era = 0
+        self._now_s = 0.0  # passes with the bucket's revisions, so that no change of a record has to wait
         self._phase = Phase.OFF
         self._unjustified = ""
         self._confirmed: set[str] = set()  # KV keys under which the leader has confirmed an own record
@@ -84,7 +86,7 @@ class Machine:
         self._controller = ClaimController(
             node,
             signer=RecordSigner(key, node.bucket, saved_claim, random, lambda: self._controller.follower.revision),
-            desired_state=DesiredState(node, key, self._reconciler, lambda: None, clock=lambda: 0.0),
+            desired_state=DesiredState(node, key, self._reconciler, lambda: None, clock=lambda: self._now_s),
             saved_claim=saved_claim,
             candidates=AddressCandidates(node, saved_claim, LowestFirst(), random),
             random=random,
@@ -184,6 +186,7 @@ class Machine:
 
     def _follow(self, kv: Kv) -> None:
         self._followed = kv
+        self._now_s = max(self._now_s, EVERY_S * kv.revision)
         for key, record in kv.records().items():
             self._note_record(key, record)
         run_at_once(self._controller.follower.resync(kv))
