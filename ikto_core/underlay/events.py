@@ -7,7 +7,7 @@ from socket import AF_NETLINK, NETLINK_ROUTE, SO_RCVBUF, SOCK_NONBLOCK, SOCK_RAW
 
 import structlog
 
-SETTLE_S = 0.2
+SETTLE_S = 0.15
 """How long to wait after a change for those that follow it: an interface that comes up makes a dozen within 0.1 s."""
 
 LOOK_EVERY_S = 30.0
