@@ -221,12 +221,10 @@ class ClaimController:
         await self._withdraw_earlier_records(store)
 
     async def _withdraw_earlier_records(self, store: RecordStore) -> None:
-        earlier = self._earlier_records()
-        for key in earlier[:WITHDRAWN_AT_ONCE]:
-            if not await self._claimant.withdraw(store, key) and key in self._earlier_records():
-                self.recheck.request()  # the bucket has changed meanwhile, perhaps back
-        if earlier[WITHDRAWN_AT_ONCE:] or self._own.clone_records(self.view.own_records.values()):
-            self.recheck.request()
+        for key in self._earlier_records()[:WITHDRAWN_AT_ONCE]:
+            await self._claimant.withdraw(store, key)
+        if self._earlier_records() or self._own.clone_records(self.view.own_records.values()):
+            self.recheck.request()  # until the followed bucket shows none: it may lose the deletion before
 
     def _release(self) -> None:
         """Stop using the address at once, before another one is claimed: it belongs to another node now."""
