@@ -104,8 +104,7 @@ class ClaimDecision(msgspec.Struct, frozen=True):
     holder: str = ""  # who has the record, if it is another's or pretends to be this node's
 
 
-AGAINST = {Hold.NONE: ClaimAction.IN_USE, Hold.DOUBTED: ClaimAction.WAIT, Hold.FIRM: ClaimAction.RECLAIM}
-"""What to do about another node's record."""
+_AGAINST = {Hold.NONE: ClaimAction.IN_USE, Hold.DOUBTED: ClaimAction.WAIT, Hold.FIRM: ClaimAction.RECLAIM}
 
 
 def decide_claim(
@@ -128,9 +127,7 @@ def decide_claim(
     except RecordError as error:
         return _decide_unreadable(entry.value, identity, context, str(error))
     if not identity.owns(found.public_key):
-        worthless = context.require_proof and context.was_claimed and proof is None
-        action = ClaimAction.RECLAIM if worthless else AGAINST[context.hold]
-        return ClaimDecision(action, f"{found.name!r} (public key {found.public_key})")
+        return ClaimDecision(_against(context, proof), f"{found.name!r} (public key {found.public_key})")
     if not context.starting and not identity.knows(found.instance):
         holder = f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})"
         if proof is None:
@@ -138,6 +135,12 @@ def decide_claim(
         if proof.serial >= context.first_serial:
             return ClaimDecision(ClaimAction.CLONED, holder)
     return ClaimDecision(ClaimAction.KEEP if equal_but_nonce(found, wanted) else ClaimAction.WRITE)
+
+
+def _against(context: ClaimContext, proof: Proof | None) -> ClaimAction:
+    """Return what to do about another node's record."""
+    worthless = context.require_proof and context.was_claimed and proof is None
+    return ClaimAction.RECLAIM if worthless else _AGAINST[context.hold]
 
 
 def _decide_unreadable(value: bytes, identity: Identity, context: ClaimContext, why: str) -> ClaimDecision:
@@ -152,7 +155,7 @@ def _decide_unreadable(value: bytes, identity: Identity, context: ClaimContext, 
         return ClaimDecision(ClaimAction.RECLAIM if mine else ClaimAction.IN_USE, f"an unreadable record ({why})")
     public_key, instance = owner
     if not identity.owns_text(public_key):
-        return ClaimDecision(AGAINST[context.hold], f"an unreadable record of another public key ({why})")
+        return ClaimDecision(_against(context, None), f"an unreadable record of another public key ({why})")
     if not context.starting and not identity.knows(instance):
         return ClaimDecision(ClaimAction.RECLAIM, f"instance {instance!r}, in an unreadable record ({why})")
     return ClaimDecision(ClaimAction.WRITE)

@@ -156,6 +156,8 @@ def test_where_proofs_are_required_an_unproved_record_keeps_nobody_from_its_old_
 ) -> None:
     context = ClaimContext(starting=True, was_claimed=was_claimed, require_proof=True)
     assert decide_claim(Entry(7, encode_record(FOREIGN)), WANTED, IDENTITY, context, proof).action is action
+    if proof is None:  # an invalid record can't have one
+        assert decide_claim(Entry(7, broken(FOREIGN)), WANTED, IDENTITY, context).action is action
 
 
 @pytest.mark.parametrize("public_key", [FOREIGN.public_key, WANTED.public_key])
