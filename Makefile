@@ -8,7 +8,7 @@ PROGRAMS := $(VENV)/.programs
 # The number of processes that run the default tests.
 WORKERS ?= 4
 
-.PHONY: demo test test-slow test-tunnels test-kernel test-faults test-examples chaos fuzz lint reference lock bench clean help
+.PHONY: demo test test-slow test-properties test-tunnels test-kernel test-faults test-examples chaos fuzz lint reference lock bench clean help
 .DELETE_ON_ERROR:
 
 demo: $(RUN) $(PROGRAMS)  ## three nodes on this machine become a mesh; ARGS="--keep --nodes 5"
@@ -29,6 +29,10 @@ endif
 test-slow: $(DEVELOP) $(PROGRAMS)  ## the slow tests, and the default ones that try more with IKTO_THOROUGH=1
 	IKTO_THOROUGH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -p no:cacheprovider \
 		-m "(slow or thorough or hypothesis or e2e) and not fault and not tunnels and not kernel" -o timeout=1200
+
+test-properties: $(DEVELOP) $(PROGRAMS)  ## the properties with examples that no run has tried before: run it now and then
+	IKTO_THOROUGH=1 IKTO_NEW_EXAMPLES=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal -p no:cacheprovider \
+		-m "hypothesis and not fault and not tunnels and not kernel" -o timeout=1200
 
 test-tunnels: $(DEVELOP) $(PROGRAMS)  ## packets cross the mesh: userspace WireGuard in network namespaces
 	$(BIN)/pytest -m tunnels -p no:cacheprovider

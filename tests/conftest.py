@@ -15,11 +15,13 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings, Session
-from tests.effort import max_examples
+from tests.effort import NEW_EXAMPLES, max_examples
 from tests.forked import END_WITH_TESTS
 from tests.plugin_site import Site
 
-hypothesis.settings.register_profile("shared machine", deadline=None, print_blob=True, max_examples=max_examples(100))
+hypothesis.settings.register_profile(
+    "shared machine", deadline=None, print_blob=True, max_examples=max_examples(100), derandomize=not NEW_EXAMPLES
+)
 hypothesis.settings.load_profile("shared machine")
 
 MESH = MeshSettings("fd10::/16", 48)

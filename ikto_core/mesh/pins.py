@@ -9,7 +9,7 @@ any more; or when the bucket has had no record of the owner under the KV key for
 nodes that have seen different parts of a history agree after that time. A pin does not end while the record is
 rewritten so often that writes are left out (mesh/change_limit.py): the owner's may be among them.
 
-Pure: what is pinned depends on the bucket, the earlier pins and the time, not on the order of the changes.
+Pure: what is pinned depends on the bucket, the earlier pins and the time, not on the order of the changes of a batch.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -62,10 +62,16 @@ class Pins:
 
     def update(self, changes: Mapping[str, Entry], now: float) -> dict[str, Ruling]:
         """Apply changes of the bucket; return what counts now under every KV key for which that may be different."""
+        concerned = {
+            key: entry
+            for key, entry in changes.items()
+            if key.startswith(PEER_KEYS) or entry.unreadable or key in self._bucket
+        }
+        for key, entry in concerned.items():  # all before any is decided: one may end the pin of another's KV key
+            self._note(key, entry)
         affected: set[str] = set()
-        for key, entry in changes.items():
-            if key.startswith(PEER_KEYS) or entry.unreadable or key in self._bucket:
-                affected |= {key, *self._unproved.now_or_later(self._put(key, entry, now), now)}
+        for key, entry in concerned.items():
+            affected |= {key, *self._unproved.now_or_later(self._put(key, entry, now), now)}
         return {key: self._rule(key) for key in affected}
 
     def replace(self, table: Mapping[str, Entry], now: float) -> dict[str, Ruling]:
@@ -121,8 +127,8 @@ class Pins:
         """Return the entry that counts under a KV key with an accepted record."""
         return self.pins[key].entry if key in self.pins else self._bucket[key]
 
-    def _put(self, key: str, entry: Entry, now: float) -> set[str]:
-        """Note what the bucket has under a KV key; return the other KV keys for which something else may count."""
+    def _note(self, key: str, entry: Entry) -> ProofResult:
+        """Note what the bucket has under a KV key; return what that proves."""
         result = NOTHING
         if entry.value is None:
             self._bucket.pop(key, None)
@@ -131,7 +137,11 @@ class Pins:
             self._bucket[key] = entry
             result = NOTHING if entry.unreadable else self._proofs.result(key, entry.value)
         self._unproved.note(key, result.public_key)
-        affected = set(self._settle(key, entry, result, now))
+        return result
+
+    def _put(self, key: str, entry: Entry, now: float) -> set[str]:
+        """Decide on what the bucket has under a KV key; return the other KV keys for which something else may count."""
+        affected = set(self._settle(key, entry, self._note(key, entry), now))
         for left in self._left_behind(key):
             affected |= {left, *self._unpin(left)}
             affected |= self._put(left, self._bucket.get(left, Entry(entry.revision, None)), now)
@@ -203,9 +213,10 @@ class Pins:
 
     def _end(self, keys: Iterable[str], now: float) -> dict[str, Ruling]:
         affected: set[str] = set()
-        for key in keys:
-            entry = self._bucket.get(key, Entry(self.pins[key].entry.revision, None))
-            affected |= {key, *self._unproved.now_or_later(self._unpin(key) | self._put(key, entry, now), now)}
+        for key, pinned in {key: self.pins[key].entry for key in keys}.items():
+            if key in self.pins and self.pins[key].entry == pinned:  # not ended by what counts instead of another one
+                entry = self._bucket.get(key, Entry(pinned.revision, None))
+                affected |= {key, *self._unproved.now_or_later(self._unpin(key) | self._put(key, entry, now), now)}
         return {key: self._rule(key) for key in affected}
 
     def _hold_s(self, key: str) -> float:

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from ikto_core.mesh.pins import HOLD_S, Pins
 from ikto_core.mesh.proofs import ProofIndex, succession
-from ikto_core.mesh.records import PeerRecord, encode_record
+from ikto_core.mesh.records import PeerRecord, encode_record, record_key
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.values.keys import PublicKey
 from tests.samples import KEY, KEYS, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, PRIVATE_KEYS, THIRD_KEY, record, signed
@@ -280,3 +280,27 @@ def accepted(found: PeerRecord) -> bool:
 
 def test_a_proved_record_of_another_form_is_accepted_as_any() -> None:
     assert accepted(record("10.0.0.64/27", KEY))
+
+
+@pytest.mark.parametrize("left", [f"10.0.0.{16 * n}/28" for n in range(4, 12)])  # pins end in the order of a set
+def test_a_pin_that_another_ones_end_has_ended_is_not_ended_twice(mesh: Mesh, left: str) -> None:
+    """A third node has moved to where a fourth one was: its later record counts when that one's pin ends."""
+    third, fourth = KEYS[3], KEYS[4]
+    mesh.write(record_key(OTHER_SUBNET), signed(record(OTHER_SUBNET, fourth, "fourth"), 1))
+    mesh.write(record_key(left), signed(record(left, third, "third"), 1))
+    mesh.write(record_key(left), encode_record(record(left, OTHER_KEY, "other")))
+    mesh.write(record_key(OTHER_SUBNET), signed(record(OTHER_SUBNET, third, "third"), 2))
+    assert mesh.names == {"victim", "third", "fourth"}
+    mesh.wait(HOLD_S)
+    assert mesh.names == {"victim", "third", "other"}
+
+
+def test_a_record_that_was_refused_and_is_gone_in_the_same_batch_gets_no_pin(mesh: Mesh) -> None:
+    """The owner moves away, and what overwrote its record is overwritten itself: only the last one counts."""
+    moved, refused, last = (record(OTHER_SUBNET, KEY, "victim"), ATTACKER, record(SUBNET, KEYS[4], "last"))
+    mesh.write(KV_KEY, signed(refused, 1))
+    mesh.view.update(
+        mesh.pins.update({moved.key: Entry(100, signed(moved, 8)), KV_KEY: Entry(101, signed(last, 1))}, 1.0)
+    )
+    assert mesh.names == {"victim", "last"}
+    assert not mesh.view.quarantined
