@@ -3,14 +3,17 @@
 1. Whatever other clients publish, it reads on (its own parser, and messages are passed on as they are).
 2. Nothing that the server sends uses unlimited memory or writes a traceback to the log.
 3. It logs in only over TLS where TLS is required, and only to the server that was dialled.
+4. It dials the address that it is given, once; nats-py would give all addresses of a name a single limit.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 from nats.aio.client import Client as NatsPyClient
+from nats.aio.client import Srv
 from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsPyError
 from nats.errors import SecureConnWantedError, UnexpectedEOF
@@ -42,11 +45,15 @@ class Client(NatsPyClient):
     Args:
         needs_tls: Send nothing before the connection is upgraded to TLS. Without this a server, or a man in the middle,
             that offers no TLS gets the password in clear text, even for a `tls://` URL.
+        address: Dial this one; the server's certificate must still be for the host of the URL. Empty: that host.
+        tcp_timeout_s: Time limit for the TCP connection.
 
     """
 
-    def __init__(self, *, needs_tls: bool = False) -> None:
+    def __init__(self, *, needs_tls: bool = False, address: str = "", tcp_timeout_s: float | None = None) -> None:
         super().__init__()
+        self._address = address
+        self._tcp_timeout_s = tcp_timeout_s
         self._ps = Parser(self)
         self.wants_certificate = False  # whether the server requires client certificates
         self._needs_tls = needs_tls
@@ -56,6 +63,20 @@ class Client(NatsPyClient):
         """Subscribe, and call `listener` with each message as soon as it is read; it must not raise."""
         self._listeners[subject] = listener
         await self.subscribe(subject)
+
+    async def _select_next_server(self) -> None:
+        """Connect to the only server, once: nats-py tries it twice."""
+        self._current_server = self._server_pool[0]
+        await self._connect_to_server(self._current_server)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        if s.uri.scheme in ("ws", "wss"):
+            await super()._connect_to_server(s)
+            return
+        transport = self._transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py types it partly
+        address = s.uri._replace(netloc=f"[{self._address}]:{s.uri.port}") if self._address else s.uri
+        async with asyncio.timeout(self._tcp_timeout_s):
+            await transport.connect(address, READ_BYTES, self.options["connect_timeout"])
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         """Pass on a message. nats-py would decode subject and headers first, and fail at bytes that are not UTF-8."""

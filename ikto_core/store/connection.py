@@ -1,14 +1,16 @@
 """The connection to NATS: one session after another, redialled with backoff for as long as the agent runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
 import structlog
 
-from ikto_core.errors import NatsError
+from ikto_core.errors import NatsDeniedError, NatsError
+from ikto_core.store.addresses import targets
 from ikto_core.store.dial import dial
+from ikto_core.store.login import UNREACHABLE_HINT, unreachable, without_user
 from ikto_core.store.login_files import LoginFileError
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.values.counters import ConnectionCounters
@@ -16,28 +18,49 @@ from ikto_core.values.counters import ConnectionCounters
 FIRST_BACKOFF_S = 0.25
 LONGEST_BACKOFF_S = 30.0
 
+MAX_SHOWN_FAILURES = 8
+"""An error names so many addresses, and counts the others."""
+
 log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def open_session(settings: NatsSettings, random: Random) -> AsyncIterator[Session]:
-    """Connect to one of the servers, tried in random order; the session is closed on leaving.
+    """Connect to one of the servers, tried in random order, address by address; the session is closed on leaving.
 
-    Raises NatsError (that of the last server tried) if no server accepts the connection, LoginFileError if a file for
-    the login can't be used.
+    Raises NatsError, which names every address tried and why it failed, if none accepts the connection; LoginFileError
+    if a file for the login can't be used.
     """
     async with AsyncExitStack() as stack:
         yield await _dial_any(stack, settings, random)
 
 
 async def _dial_any(stack: AsyncExitStack, settings: NatsSettings, random: Random) -> Session:
-    failure = NatsError("nats_url names no server")
+    failures: list[NatsError] = []
     for server in random.sample(settings.servers, len(settings.servers)):
         try:
-            return await stack.enter_async_context(dial(settings, server))
-        except NatsError as error:
-            failure = error
-    raise failure
+            found = await targets(server)
+        except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
+            failures.append(unreachable(without_user(server), error))
+            continue
+        for target in found:
+            try:
+                return await stack.enter_async_context(dial(settings, target))
+            except NatsError as error:
+                failures.append(error)
+    raise _joined(failures)
+
+
+def _joined(failures: Sequence[NatsError]) -> NatsError:
+    """Return one error for the failures of all addresses, with the most telling hint."""
+    if len(failures) < 2:
+        return failures[0] if failures else NatsError("nats_url names no server")
+    shown = [str(failure) for failure in failures[:MAX_SHOWN_FAILURES]]
+    if more := len(failures) - len(shown):
+        shown.append(f"and {more} more")
+    hints = [failure.hint for failure in failures if failure.hint != UNREACHABLE_HINT] or [UNREACHABLE_HINT]
+    denied = all(isinstance(failure, NatsDeniedError) for failure in failures)
+    return (NatsDeniedError if denied else NatsError)("; ".join(shown), hint=hints[0])
 
 
 class Backoff:

@@ -1,16 +1,20 @@
-"""Dials one server: connects, logs in, and returns a session."""
+"""Dials one address of a server: connects, logs in, and returns a session."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from ikto_core.store.addresses import Target
 from ikto_core.store.cancelling import preserve_cancellation
 from ikto_core.store.client import Client
 from ikto_core.store.login import Login, login_failure, prepare_login
 from ikto_core.store.session import NatsSettings, Session
 
 DIAL_TIMEOUT_S = 10.0
-"""Time limit for one server: TCP, TLS and login. nats-py may hang on an untrusted certificate; this ends it."""
+"""Time limit for one address: TCP, TLS and login. nats-py may hang on an untrusted certificate; this ends it."""
+
+TCP_TIMEOUT_S = 3.0
+"""Time limit for the TCP connection to an address, if the server has others: a lost SYN is repeated after 1 s."""
 
 CLOSE_TIMEOUT_S = 2.0
 PING_INTERVAL_S = 10
@@ -18,8 +22,8 @@ PING_INTERVAL_S = 10
 
 
 @asynccontextmanager
-async def dial(settings: NatsSettings, server: str) -> AsyncIterator[Session]:
-    """Connect to one server and log in; the connection is closed on leaving.
+async def dial(settings: NatsSettings, target: Target) -> AsyncIterator[Session]:
+    """Connect to one address of a server and log in; the connection is closed on leaving.
 
     Raises:
         NatsDeniedError: The server refused the login.
@@ -27,8 +31,9 @@ async def dial(settings: NatsSettings, server: str) -> AsyncIterator[Session]:
         LoginFileError: A file for the login can't be used.
 
     """
-    login = prepare_login(settings, server)
-    client = Client(needs_tls=login.needs_tls)
+    login = prepare_login(settings, target.server, target.address)
+    tcp_timeout_s = None if target.is_last else TCP_TIMEOUT_S
+    client = Client(needs_tls=login.needs_tls, address=target.address, tcp_timeout_s=tcp_timeout_s)
     session = Session(client, settings.inbox, settings.api_prefix)
     try:
         with preserve_cancellation():

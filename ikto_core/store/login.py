@@ -14,6 +14,7 @@ from ikto_core.errors import NatsDeniedError, NatsError
 from ikto_core.store.login_files import LoginFileError, read_creds, read_login_file, read_seed
 from ikto_core.store.session import NatsSettings
 
+UNREACHABLE_HINT = "check nats_url, and that the server is running"
 REFUSED = ("authorization", "authentication")
 """Words in the messages, in lower case, with which a server refuses a login."""
 
@@ -23,13 +24,20 @@ class Login:
     """The login for one dial of one server."""
 
     server: str  # URL without user and password
+    label: str  # the URL for messages, with the address that is dialled
     options: dict[str, Any] = field(repr=False)  # for nats-py
     needs_tls: bool  # send nothing before the connection is upgraded to TLS
     has_certificate: bool
     expires_s: float  # when the credentials expire, in seconds since the epoch; 0: not known
 
 
-def prepare_login(settings: NatsSettings, server: str) -> Login:
+def without_user(server: str) -> str:
+    """Return a server's URL without user and password."""
+    url = urlsplit(server)
+    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
+
+
+def prepare_login(settings: NatsSettings, server: str, address: str = "") -> Login:
     """Return the login for a server, reading the credential files now.
 
     User and password in the URL are percent-decoded; a user without a password is a token. Raises LoginFileError if a
@@ -49,7 +57,8 @@ def prepare_login(settings: NatsSettings, server: str) -> Login:
     if custom_tls:
         options["tls"] = _tls(settings)
     return Login(
-        server=url._replace(netloc=url.netloc.rpartition("@")[2]).geturl(),
+        server=without_user(server),
+        label=f"{without_user(server)}{f' ({address})' if address else ''}",
         options=options,
         needs_tls=url.scheme == "tls" or (custom_tls and url.scheme != "wss"),  # wss begins with TLS
         has_certificate=bool(settings.tls_cert),
@@ -95,7 +104,7 @@ def login_failure(login: Login, cause: Exception, *, wants_certificate: bool) ->
 
     `wants_certificate`: the server requires client certificates.
     """
-    server, text = login.server, _error_text(cause)
+    server, text = login.label, _error_text(cause)
     if isinstance(cause, ssl.SSLCertVerificationError):
         hint = "check that nats_tls_ca holds the CA that issued it, and that nats_url has the right host"
         return NatsError(f"{server} has an untrusted certificate: {cause.verify_message}", hint=hint)
@@ -109,7 +118,7 @@ def login_failure(login: Login, cause: Exception, *, wants_certificate: bool) ->
             hint="set nats_tls_cert and nats_tls_key to a certificate that the server trusts",
         )
     if not any(word in text.lower() for word in REFUSED):
-        return NatsError(f"{server} can't be reached: {text}", hint="check nats_url, and that the server is running")
+        return unreachable(server, cause)
     if 0 < login.expires_s < time.time():
         expired = datetime.fromtimestamp(login.expires_s, UTC)
         hint = "replace nats_creds by a renewed file; a running agent will use it"
@@ -118,7 +127,14 @@ def login_failure(login: Login, cause: Exception, *, wants_certificate: bool) ->
     return NatsDeniedError(f"{server} refused the login: {text}", hint=hint)
 
 
+def unreachable(server: str, cause: Exception) -> NatsError:
+    """Return the error for a server that can't be reached because of `cause`."""
+    return NatsError(f"{server} can't be reached: {_error_text(cause)}", hint=UNREACHABLE_HINT)
+
+
 def _error_text(cause: Exception) -> str:
     """Return the text of an error, at most 200 characters."""
+    if isinstance(cause, TimeoutError) and not cause.args:
+        return "no answer in time"
     text = str(cause).removeprefix("nats: ").strip("'")
     return text[:200] or type(cause).__name__

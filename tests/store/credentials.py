@@ -138,10 +138,10 @@ class Authority:
         self._openssl = openssl
         self.pem = self._make("ca", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
 
-    def issue(self, name: str) -> Pem:
-        """Create a certificate for 127.0.0.1, valid for servers and clients."""
+    def issue(self, name: str, san: str = "IP:127.0.0.1") -> Pem:
+        """Create a certificate, by default for 127.0.0.1, valid for servers and clients."""
         signed_by = ("-CA", str(self.pem.cert), "-CAkey", str(self.pem.key))
-        extensions = ("basicConstraints=critical,CA:FALSE", "subjectAltName=IP:127.0.0.1")
+        extensions = ("basicConstraints=critical,CA:FALSE", f"subjectAltName={san}")
         return self._make(name, *extensions, "extendedKeyUsage=serverAuth,clientAuth", signed_by=signed_by)
 
     def _make(self, name: str, *extensions: str, signed_by: tuple[str, ...] = ()) -> Pem:
