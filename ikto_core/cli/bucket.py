@@ -42,6 +42,7 @@ NATS_SETTINGS = (
     "nats_password",
     "nats_token",
     "nats_nkey_seed",
+    "nats_tls_first",
     "nats_tls_ca",
     "nats_tls_cert",
     "nats_tls_key",

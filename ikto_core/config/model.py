@@ -108,6 +108,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     nats_password: Annotated[types.Secret, Meta(description="Password of nats_user.")] = ""
     nats_token: Annotated[types.Secret, Meta(description="NATS authentication token.")] = ""
     nats_nkey_seed: Annotated[types.FilePath, Meta(description="File with an nkey seed; empty: none.")] = ""
+    nats_tls_first: Annotated[
+        types.Flag, Meta(description="Begin with TLS, as a NATS server with handshake_first requires.")
+    ] = False
     nats_tls_ca: Annotated[
         types.FilePath, Meta(description="File with the CA certificates to trust for NATS; empty: the system's.")
     ] = ""

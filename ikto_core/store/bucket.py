@@ -21,7 +21,14 @@ from ikto_core.store.api import (
 )
 from ikto_core.store.interfaces import BucketInfo, Message, Page
 from ikto_core.store.received import Received
-from ikto_core.store.session import Session, SessionClosedError
+from ikto_core.store.refusals import (
+    MESSAGE_NOT_FOUND,
+    STREAM_NOT_FOUND,
+    WRONG_LAST_SEQUENCE,
+    mirror_refusal,
+    refusal,
+)
+from ikto_core.store.session import NoResponderError, Session, SessionClosedError
 from ikto_core.store.subjects import JETSTREAM_API, RENEWALS_SUFFIX, Subjects
 
 PAGE_SIZE = 1000
@@ -36,13 +43,6 @@ PAGE_LIMIT_BYTES = PAGE_BYTES + 2**25
 PAGE_TIMEOUT_S = 60.0
 """Time limit of one page; a few kB/s are enough. A walk has no limit: the number of its pages is not known."""
 
-STREAM_NOT_FOUND = 10059
-MESSAGE_NOT_FOUND = 10037
-WRONG_LAST_SEQUENCE = 10071
-ERROR_HINTS = {
-    10074: "a single server keeps one copy: use --replicas 1, or a cluster",
-    10076: "enable JetStream for this account",
-}
 END_OF_BATCH, NOT_FOUND = "204", "404"
 
 
@@ -186,14 +186,24 @@ class Bucket:
         try:
             answer = await self._session.request(self.subjects.write(key), value or b"", headers)
             reply = read_reply(answer.data)
+        except NoResponderError as error:
+            raise mirror_refusal(self.name, (await self.stream_info()).config) or error from None
         except (NoAnswerError, SessionClosedError, UnreadableError) as error:
             raise WriteUnknownError(f"unknown whether {key} was written: {error}") from None
         if reply.error and reply.error.err_code == WRONG_LAST_SEQUENCE:
-            raise RevisionConflictError(f"{key} is not at revision {expected}: {reply.error.description}")
+            conflict = RevisionConflictError(f"{key} is not at revision {expected}: {reply.error.description}")
+            raise await self._mirror_refusal() or conflict
         self._check(reply)
         if not reply.seq:
             raise WriteUnknownError(f"unknown whether {key} was written: the answer has no revision")
         return reply.seq
+
+    async def _mirror_refusal(self) -> NatsError | None:
+        """Return why no write can succeed if this is a mirror: writes go to the original, which has other revisions."""
+        try:
+            return mirror_refusal(self.name, (await self.stream_info()).config)
+        except NatsError:  # the refusal of the write says more
+            return None
 
     def _missing_hint(self) -> str:
         create = f"ikto bucket create{' --leases' if self.name.endswith(RENEWALS_SUFFIX) else ''}"
@@ -210,10 +220,7 @@ class Bucket:
                 f"there is no bucket {self.name!r} on this NATS server",
                 hint=self._missing_hint(),
             )
-        raise NatsError(
-            f"NATS refused a request for bucket {self.name!r}: {reply.error.description} ({reply.error.err_code})",
-            hint=ERROR_HINTS.get(reply.error.err_code, ""),
-        )
+        raise refusal(self.name, reply.error)
 
 
 def _is_status(answer: Received) -> bool:

@@ -98,6 +98,8 @@ class Client(NatsPyClient):
             if over_ws or not (checked.tls_required or checked.tls_available):
                 raise SecureConnWantedError
             info["tls_required"] = True  # required by this client
+        for _ in range(2):  # let the loop read what came with INFO: after a failed write it reads nothing any more
+            await asyncio.sleep(0)
         await super()._process_info(info, initial_connection)
 
     async def _read_loop(self) -> None:
@@ -120,6 +122,37 @@ class Client(NatsPyClient):
         """Close the TCP connection: nats-py leaves it open if its own `close` is cancelled."""
         if isinstance(self._transport, TcpTransport):
             self._transport.close()  # type: ignore[no-untyped-call]  # nats-py types it partly
+
+    @property
+    def was_accepted(self) -> bool:
+        """Whether there was a connection to the server."""
+        return bool(self._transport)
+
+    @property
+    def had_info(self) -> bool:
+        """Whether the server has sent its INFO."""
+        return bool(self._server_info)
+
+    def refusal(self) -> str:
+        """Return the error message that the server sent before it closed the connection; empty: none has arrived.
+
+        A server that is full sends it right after INFO and closes. nats-py sends CONNECT first, and fails at that.
+        """
+        error = self._unread().partition(b"-ERR ")[2].partition(b"\r\n")[0]
+        return error.decode(errors="backslashreplace").strip(" '")[:200]
+
+    @property
+    def spoke_plainly(self) -> bool:
+        """Whether the server sent something before TLS that was not read."""
+        return self._unread(before_tls_only=True) != b""
+
+    def _unread(self, *, before_tls_only: bool = False) -> bytes:
+        """Return what has arrived before TLS, and in it, and was not read."""
+        transport = self._transport
+        if not isinstance(transport, TcpTransport):
+            return b""
+        readers = [transport._bare_io_reader] if before_tls_only else [transport._bare_io_reader, transport._io_reader]  # noqa: SLF001
+        return b"".join(bytes(reader._buffer) for reader in readers if reader)  # type: ignore[attr-defined]  # noqa: SLF001
 
     def source(self) -> str:
         """Return the local address of the TCP connection; empty if it is unknown, as over a WebSocket."""

@@ -10,7 +10,8 @@ import structlog
 from ikto_core.errors import NatsDeniedError, NatsError
 from ikto_core.store.addresses import targets
 from ikto_core.store.dial import dial
-from ikto_core.store.login import UNREACHABLE_HINT, unreachable, without_user
+from ikto_core.store.login import without_user
+from ikto_core.store.login_failure import UNREACHABLE_HINT, unreachable
 from ikto_core.store.login_files import LoginFileError
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.values.counters import ConnectionCounters

@@ -1,13 +1,16 @@
 """Dials one address of a server: connects, logs in, and returns a session."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 from ikto_core.store.addresses import Target
 from ikto_core.store.cancelling import preserve_cancellation
 from ikto_core.store.client import Client
-from ikto_core.store.login import Login, login_failure, prepare_login
+from ikto_core.store.login import Login, prepare_login
+from ikto_core.store.login_failure import login_failure
 from ikto_core.store.session import NatsSettings, Session
 
 DIAL_TIMEOUT_S = 10.0
@@ -77,4 +80,12 @@ async def _connect(session: Session, client: Client, login: Login, settings: Nat
             raise ConnectionResetError("the server closed the connection")
     except Exception as error:  # noqa: BLE001 - on malformed input nats-py raises errors of any type
         cause = errors[-1] if errors else error
-        raise login_failure(login, cause, wants_certificate=client.wants_certificate) from None
+        attempt = replace(
+            login.attempt,
+            wants_certificate=client.wants_certificate,
+            was_accepted=client.was_accepted,
+            had_info=client.had_info,
+            spoke_plainly=client.spoke_plainly,
+            refusal=client.refusal(),
+        )
+        raise login_failure(attempt, cause, time.time()) from None

@@ -19,14 +19,10 @@ from ikto_core.store.client import Client, Listener
 from ikto_core.store.inbox import DEFAULT_INBOX, random_token
 from ikto_core.store.received import Received
 from ikto_core.store.repeats import RepeatFilter
-from ikto_core.store.subjects import JETSTREAM_API
+from ikto_core.store.subjects import JETSTREAM_API, no_responder_hint
 
 NO_RESPONDERS = "503"
 DENIED = "permissions violation for "
-NO_RESPONDERS_HINT = (
-    "check that JetStream is enabled and the bucket exists;"
-    " a bucket in another JetStream domain needs nats_domain, one in another account nats_api_prefix"
-)
 MAX_DENIALS = 100
 """So many denials are remembered; an agent causes a handful."""
 
@@ -45,6 +41,7 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
     nkey_seed: str = ""  # path
     creds: str = ""  # path
+    tls_first: bool = False  # begin with TLS, before the server has sent anything
     tls_ca: str = ""  # path; empty: the system's
     tls_cert: str = ""  # path
     tls_key: str = ""  # path
@@ -55,6 +52,10 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 class SessionClosedError(NatsError):
     """The connection is closed; dial again."""
+
+
+class NoResponderError(NatsError):
+    """Nobody listens on the subject of a request; nothing was done."""
 
 
 class Session:
@@ -140,11 +141,12 @@ class Session:
     async def request(self, subject: str, payload: bytes = b"", headers: Mapping[str, str] | None = None) -> Received:
         """Send a request and return its answer.
 
-        Raises NoAnswerError, NatsDeniedError, SessionClosedError, and NatsError if `subject` has no responder.
+        Raises NoAnswerError, NatsDeniedError, SessionClosedError and NoResponderError.
         """
         (answer,) = await self.request_until(lambda _: True, subject, payload, headers)
         if answer.status == NO_RESPONDERS:
-            raise NatsError(f"no responder on {subject}", hint=NO_RESPONDERS_HINT)
+            hint = no_responder_hint(self.api_prefix, self.domain)
+            raise NoResponderError(f"no responder on {subject}", hint=hint)
         return answer
 
     async def request_until(

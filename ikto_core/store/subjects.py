@@ -52,3 +52,20 @@ def api_prefix(domain: str, prefix: str) -> str:
     if prefix:
         return f"{prefix}."
     return f"$JS.{domain}.API." if domain else JETSTREAM_API
+
+
+def no_responder_hint(prefix: str, server_domain: str) -> str:
+    """Return what to do if nobody listens on the JetStream API with this prefix.
+
+    `server_domain`: the JetStream domain of the connected server; empty: it has none.
+    """
+    if prefix == JETSTREAM_API:
+        return (
+            "check that JetStream is enabled and the bucket exists;"
+            " a bucket in another JetStream domain needs nats_domain, one in another account nats_api_prefix"
+        )
+    if prefix.startswith("$JS.") and prefix.endswith(".API."):
+        here = f"this server's own is {server_domain!r}" if server_domain else "this server has none of its own"
+        domain = prefix.removeprefix("$JS.").removesuffix(".API.")
+        return f"check nats_domain: no server of the JetStream domain {domain!r} is linked to this one, and {here}"
+    return f"check nats_api_prefix: the account must import {prefix}> from the one that has the bucket"

@@ -56,6 +56,7 @@ VALUES = {
     "nats_api_prefix": "m.api",
     "nats_user": "u",
     "nats_password": "p",
+    "nats_tls_first": "true",
     "nats_tls_ca": "/ca",
     "nats_tls_cert": "/cert",
     "nats_tls_key": "/key",

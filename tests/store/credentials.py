@@ -93,13 +93,14 @@ class Operator:
     system: Nkey = field(default_factory=lambda: Nkey(ACCOUNT))
     account: Nkey = field(default_factory=lambda: Nkey(ACCOUNT))
     signing_keys: tuple[Nkey, ...] = ()  # of the account
+    max_connections: int = -1  # of the account; -1: no limit
 
     @property
     def config(self) -> str:
         """A configuration of nats-server that trusts this operator and holds the accounts (resolver MEMORY)."""
         operator = self.key.jwt(self.key, {"type": "operator", "system_account": self.system.public})
         system = self.key.jwt(self.system, {"type": "account", "limits": ACCOUNT_LIMITS})
-        claims = {"type": "account", "limits": ACCOUNT_LIMITS | STORAGE}
+        claims = {"type": "account", "limits": ACCOUNT_LIMITS | STORAGE | {"conn": self.max_connections}}
         account = self.key.jwt(self.account, claims | {"signing_keys": [key.public for key in self.signing_keys]})
         return f"""
             operator: {operator}

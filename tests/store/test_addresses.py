@@ -1,6 +1,7 @@
 """A server's addresses are dialled in turn, each within a limit of its own, and the error names each."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,7 +23,10 @@ from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings
 from tests.store.credentials import Authority, log_in, login_error, settings
 
-pytestmark = pytest.mark.usefixtures("no_secrets_logged")
+pytestmark = [
+    pytest.mark.usefixtures("no_secrets_logged"),
+    pytest.mark.filterwarnings("ignore:parameter 'timeout':DeprecationWarning"),  # nats-py uses aiohttp for wss://
+]
 
 NAME = "nats.test"
 LIMIT_S = 60.0
@@ -173,6 +177,23 @@ async def test_the_certificate_must_be_for_the_name_and_not_for_the_address(
                 assert await log_in(given)
             else:
                 assert "Hostname mismatch" in str(await login_error(given))
+
+
+@pytest.mark.parametrize("scheme", ["tls", "wss"])
+async def test_a_host_name_with_a_trailing_dot_has_the_certificate_of_the_name_without(
+    authority: Authority, resolve: Resolver, tmp_path: Path, scheme: str
+) -> None:
+    resolve("127.0.0.1")
+    pem = authority.issue(f"dotted-{scheme}", san=f"DNS:{NAME}")
+    tls = f'tls {{ cert_file: "{pem.cert}", key_file: "{pem.key}" }}'
+    with running_server(tmp_path, f'{tls}\nwebsocket {{ listen: "127.0.0.1:-1", {tls} }}') as server:
+        port = server.port if scheme == "tls" else port_of_websocket(server)
+        assert await log_in(settings(f"{scheme}://{NAME}.:{port}", nats_tls_ca=str(authority.pem.cert)))
+
+
+def port_of_websocket(server: NatsServer) -> int:
+    (ports,) = server.directory.glob("*.ports")
+    return int(json.loads(ports.read_text())["websocket"][0].rpartition(":")[2])
 
 
 async def test_an_address_in_the_url_is_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:

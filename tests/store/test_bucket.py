@@ -5,6 +5,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from ikto_core.errors import (
     BucketMissingError,
@@ -155,7 +156,7 @@ authorization { users: [
 
 def node_settings(server: NatsServer, **changes: str) -> NatsSettings:
     given = {"user": "node", "password": "secret", "inbox": "_INBOX_node"} | changes
-    return NatsSettings(servers=(server.url,), **given)
+    return replace(NatsSettings(servers=(server.url,)), **given)
 
 
 async def test_the_documented_permissions_suffice_and_a_denial_is_reported_at_once(tmp_path: Path) -> None:

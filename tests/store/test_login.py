@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from urllib.parse import quote
 
 import pytest
@@ -14,6 +15,7 @@ from ikto_core.errors import ConfigError, NatsDeniedError, NatsError
 from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
 from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.store import dial as dial_module
+from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings
 from tests.store.credentials import (
     ACCOUNT,
@@ -266,6 +268,27 @@ async def test_a_dial_to_a_silent_server_times_out(scheme: str, monkeypatch: pyt
         silence.set()
     assert isinstance(error, NatsError)
     assert "can't be reached" in str(error)
+
+
+async def test_a_server_that_is_full_says_so(tmp_path: Path) -> None:
+    with running_server(tmp_path, "max_connections: 1") as server:
+        async with open_session(settings(server.url), Random()):
+            errors = [await login_error(settings(server.url)) for _ in range(10)]
+    said = f"{server.url} accepts no more connections: maximum connections exceeded"
+    assert said in map(str, errors), "not always: its message is lost if it closes in the middle of the login"
+    assert all("max_connections" in error.hint for error in errors)
+    assert not any(isinstance(error, NatsDeniedError) for error in errors)
+
+
+async def test_an_account_that_is_full_says_so(tmp_path: Path) -> None:
+    operator, file = Operator(max_connections=1), tmp_path / "creds"
+    file.write_text(operator.creds())
+    with running_server(tmp_path, operator.config) as server:
+        given = settings(server.url, nats_creds=str(file))
+        async with open_session(given, Random()):
+            error = await login_error(given)
+    assert "accepts no more connections: maximum account active connections exceeded" in str(error).lower()
+    assert "that of the account" in error.hint
 
 
 async def test_a_connection_that_is_closed_during_the_login_is_a_failure() -> None:

@@ -208,6 +208,53 @@ async def test_the_error_names_a_ca_file_without_a_certificate(encrypted: NatsSe
     assert str(error) == f"nats_tls_ca: {client_pem.key}: holds no certificate"
 
 
+@pytest.fixture(scope="module")
+def tls_first(pem: Pem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A server that says nothing before TLS."""
+    with running_server(tmp_path_factory.mktemp("first"), tls(pem, "handshake_first: true")) as server:
+        yield server
+
+
+async def test_a_server_with_handshake_first_is_used_with_its_setting(
+    tls_first: NatsServer, encrypted: NatsServer, user: dict[str, str]
+) -> None:
+    async with open_session(settings(tls_first.url, **user, nats_tls_first="true"), Random()) as session:
+        assert is_encrypted(session)
+    url = json.loads(next(encrypted.directory.glob("*.ports")).read_text())["websocket"][0]
+    assert await log_in(settings(url, **user, nats_tls_first="true")) == url, "a WebSocket begins with TLS anyway"
+
+
+@pytest.mark.parametrize("timeout_s", [0.3, 60.0])
+async def test_without_the_setting_the_error_names_it(
+    tls_first: NatsServer, user: dict[str, str], monkeypatch: pytest.MonkeyPatch, timeout_s: float
+) -> None:
+    """The server closes after two seconds, by default; before that it is silent."""
+    monkeypatch.setattr(dial_module, "DIAL_TIMEOUT_S", timeout_s)
+    for url in (tls_first.url, tls_first.url.replace("nats:", "tls:")):
+        assert "set nats_tls_first" in (await login_error(settings(url, **user))).hint
+
+
+@pytest.mark.parametrize("config", ["", "its TLS"])
+async def test_with_the_setting_nothing_is_sent_to_a_server_without_handshake_first(
+    pem: Pem, user: dict[str, str], config: str, tmp_path: Path
+) -> None:
+    with running_server(tmp_path, config and tls(pem)) as server:
+        error = await login_error(settings(server.url, **user, nats_tls_first="true"))
+    assert f"{server.url} does not begin with TLS" in str(error)
+    assert "nats_tls_first" in error.hint
+
+
+async def test_a_server_with_tls_that_is_full_is_an_error_with_a_hint(
+    pem: Pem, user: dict[str, str], tmp_path: Path
+) -> None:
+    """Its message is in clear text, and may arrive in the middle of the handshake."""
+    with running_server(tmp_path, f"max_connections: 1\n{tls(pem)}") as server:
+        async with open_session(settings(server.url, **user), Random()):
+            error = await login_error(settings(server.url, **user))
+    assert "max_connections" in error.hint
+    assert not isinstance(error, NatsDeniedError)
+
+
 def unusable(client_pem: Pem, other: Pem, directory: Path) -> list[Pem]:
     garbled, locked = directory / "garbled", directory / "locked"
     garbled.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n")

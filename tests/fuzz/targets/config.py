@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ikto_core.config import SETTINGS, Config, blocked_plugins, load_config
 from ikto_core.disk.key_file import load_private_key
 from ikto_core.errors import ConfigError
@@ -94,7 +96,9 @@ def _open_login(directory: Path) -> Iterator[Check]:
     path = directory / "file"
     path.touch(0o600)
     server = "nats://127.0.0.1:4222"
-    ways = [NatsSettings(servers=(server,), **{setting: str(path)}) for setting in ("creds", "nkey_seed", "tls_ca")]
+    ways = [
+        replace(NatsSettings(servers=(server,)), **{setting: str(path)}) for setting in ("creds", "nkey_seed", "tls_ca")
+    ]
     ca = directory / "ca.pem"
     ca.touch(0o600)
     ca.write_bytes((CORPUS / "login" / "ca.pem").read_bytes())  # the system's CAs take 17 ms
@@ -106,7 +110,7 @@ def _open_login(directory: Path) -> Iterator[Check]:
         for settings in used:
             try:
                 login = prepare_login(settings, server)
-                assert login.expires_s >= 0
+                assert login.attempt.expires_s >= 0
             except ConfigError as error:
                 _check_message(error, data)
                 refusals += 1
