@@ -69,6 +69,7 @@ class Claimant:
 
         """
         written: set[str] = set()
+        reason = ""
         for _ in range(ATTEMPTS):
             entry = await store.get(record.key)
             if entry and _nonce(record.key, entry) in written:
@@ -87,8 +88,9 @@ class Claimant:
                 value = self._sign(named, self._serial_of(record.key, entry))
                 return await store.put(record.key, value, expected=entry.revision if entry else 0)
             except (RevisionConflictError, WriteUnknownError) as error:
-                log.info("claim attempt repeated", allowed_ip=record.allowed_ip, reason=str(error))
-        raise NatsError(f"could not claim {record.allowed_ip} in {ATTEMPTS} attempts", hint="see the log; try again")
+                reason = str(error)
+                log.info("claim attempt repeated", allowed_ip=record.allowed_ip, reason=reason)
+        raise NatsError(f"could not claim {record.allowed_ip} in {ATTEMPTS} attempts: {reason}", hint="try again")
 
     async def withdraw(self, store: RecordStore, key: str) -> bool:
         """Delete the earlier record under `key` if it has one of this node's keys; return whether the key is empty now.

@@ -190,7 +190,7 @@ class Bucket:
             raise mirror_refusal(self.name, (await self.stream_info()).config) or error from None
         except (NoAnswerError, SessionClosedError, UnreadableError) as error:
             raise WriteUnknownError(f"unknown whether {key} was written: {error}") from None
-        if reply.error and reply.error.err_code == WRONG_LAST_SEQUENCE:
+        if reply.error and reply.error.err_code in WRONG_LAST_SEQUENCE:
             conflict = RevisionConflictError(f"{key} is not at revision {expected}: {reply.error.description}")
             raise await self._mirror_refusal() or conflict
         self._check(reply)

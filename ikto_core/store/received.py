@@ -1,5 +1,7 @@
 """A message as it was received. Its subject, headers and payload may be any bytes; reading them never fails."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 REVISION_HEADER = "Nats-Sequence"
@@ -41,6 +43,12 @@ class Received(msgspec.Struct, frozen=True):
         """The server's description of its status."""
         line, _, _ = self.header_block.partition(LINE_END)
         return escaped(line[len(STATUS_LINE) + 3 :].strip(b" \t"))
+
+
+def header_size(headers: Mapping[str, str]) -> int:
+    """Return the size in bytes of the header block of a message that is sent with `headers`; 0 without headers."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    return len(f"NATS/1.0\r\n{''.join(lines)}\r\n".encode()) if lines else 0
 
 
 def escaped(raw: bytes) -> str:

@@ -17,7 +17,7 @@ from ikto_core.store.answers import ONE_ANSWER, REQUEST_TIMEOUT_S, AnswerLimit, 
 from ikto_core.store.cancelling import preserve_cancellation
 from ikto_core.store.client import Client, Listener
 from ikto_core.store.inbox import DEFAULT_INBOX, random_token
-from ikto_core.store.received import Received
+from ikto_core.store.received import Received, header_size
 from ikto_core.store.repeats import RepeatFilter
 from ikto_core.store.subjects import JETSTREAM_API, no_responder_hint
 
@@ -159,7 +159,8 @@ class Session:
     ) -> list[Received]:
         """Send a request and return its answers, up to and including the first for which `is_last` is true.
 
-        The time limit applies to each answer. Raises as `request`, and NatsError for more answers than `limit`.
+        The time limit applies to each answer. Raises as `request`, and NatsError for more answers than `limit`, and for
+        a message that the server would not take.
         """
         reply = f"{self._inbox}.{random_token()}"
         waiting = self._waiting[reply] = Answers(subject, limit)
@@ -175,6 +176,12 @@ class Session:
     async def _publish(self, subject: str, payload: bytes, reply: str, headers: Mapping[str, str] | None) -> None:
         if self._closed.is_set():
             raise self._closed_error()
+        if (size := len(payload) + header_size(headers or {})) > self._client.max_payload:
+            limit = self._client.max_payload
+            raise NatsError(
+                f"a message to {subject} has {size} bytes, more than the {limit} of max_payload on the server",
+                hint="raise max_payload of nats-server; the default is 1048576",
+            )
         try:
             with preserve_cancellation():
                 await self._client.publish(subject, payload, reply=reply, headers=dict(headers) if headers else None)

@@ -186,7 +186,7 @@ async def test_a_write_that_was_lost_is_repeated(bucket: CountingBucket) -> None
 
 async def test_attempts_are_bounded(bucket: CountingBucket) -> None:
     bucket.faults.lose_writes = 100
-    with pytest.raises(NatsError, match=f"could not claim {OWN_SUBNET} in {ATTEMPTS} attempts"):
+    with pytest.raises(NatsError, match=f"could not claim {OWN_SUBNET} in {ATTEMPTS} attempts: the write was lost"):
         await claimant().claim(bucket, WANTED, context(starting=True))
     assert bucket.faults.lose_writes == 100 - ATTEMPTS
 
