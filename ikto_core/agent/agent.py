@@ -149,6 +149,7 @@ class Agent:
         bucket = Bucket(session, parts.node.bucket)
         if parts.node.user:
             parts.node.user.reload()  # before the record is compared with the bucket's
+        parts.warn_if_nats_is_inside(session)
         await parts.underlay.connected(session.server, keep_trying=controller.has_saved_claim)
         controller.advertise(parts.underlay.found.addresses)
         await listen(session, bucket, controller.follower)

@@ -59,6 +59,7 @@ def nats_settings(config: Config, name: str) -> NatsSettings:
         token=config.nats_token,
         nkey_seed=config.nats_nkey_seed,
         creds=config.nats_creds,
+        mesh=config.mesh,
         tls_first=config.nats_tls_first,
         tls_ca=config.nats_tls_ca,
         tls_cert=config.nats_tls_cert,

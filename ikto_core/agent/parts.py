@@ -28,6 +28,8 @@ from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.pins import HOLD_S
 from ikto_core.observers.event_diff import mesh_ready
 from ikto_core.store.connection import Connection
+from ikto_core.store.inside_mesh import INSIDE_HINT, inside_warning, will_be_cut_off
+from ikto_core.store.session import Session
 from ikto_core.underlay.handshake_probe import Prober
 from ikto_core.underlay.monitor import UnderlayMonitor
 from ikto_core.underlay.paths import Underlay
@@ -151,6 +153,13 @@ class AgentParts:
             return None
         sessions = tuple(sorted(key.text for key in self.reconciler.recent_sessions()))
         return msgspec.structs.replace(snapshot, mtu=self.reconciler.mtu, sessions=sessions)
+
+    def warn_if_nats_is_inside(self, session: Session) -> None:
+        """Log a warning if the server's address is inside the mesh, and it was not reached through the mesh."""
+        mesh = self.node.mesh
+        if will_be_cut_off(mesh, session.peer, session.source, self.reconciler.private_address):
+            what = inside_warning(session.server, session.peer, mesh)
+            log.warning("NATS is inside the mesh", reason=what, hint=INSIDE_HINT)
 
     def _use_underlay(self, found: Underlay) -> None:
         """Advertise these addresses and set the MTU; endpoints may have a route now, or NATS none any more."""

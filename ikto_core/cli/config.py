@@ -1,5 +1,6 @@
 """`ikto config`: check a configuration, and print its JSON Schema."""
 
+import asyncio
 import json
 import os
 from contextlib import suppress
@@ -12,6 +13,9 @@ from ikto_core.cli.options import config_option, json_option
 from ikto_core.cli.printing import printable
 from ikto_core.config import Config, config_schema, file_problems, load_config
 from ikto_core.errors import ConfigError
+from ikto_core.store.addresses import addresses_of
+from ikto_core.store.inside_mesh import INSIDE_HINT, inside_warning, is_inside
+from ikto_core.store.login import without_user
 from ikto_core.store.login_files import LoginFileError
 
 
@@ -28,17 +32,26 @@ def check(config_path: Path, as_json: bool) -> int:
 
     The owner and mode of the files that it names are checked too, where they exist, and whether nats_creds gives the
     right that record_trust requires. Their other content and the plugins are checked when an agent starts.
+
+    A NATS server with an address inside mesh_cidr is a warning. The names in nats_url are looked up for that.
     """
     problems: tuple[str, ...] = ()
+    warnings: list[str] = []
     exit_code = 0
     try:
-        _check(load_config(config_path, environ=os.environ, overrides={}))
+        found = load_config(config_path, environ=os.environ, overrides={})
+        _check(found)
+        warnings = asyncio.run(_warnings(found))
     except ConfigError as error:
         if not as_json:
             raise
         problems, exit_code = error.problems or (str(error),), error.exit_code
-    text = json.dumps({"ok": not problems, "problems": problems}) if as_json else printable(f"{config_path}: ok")
-    click.echo(text)
+    if as_json:
+        click.echo(json.dumps({"ok": not problems, "problems": problems, "warnings": warnings}))
+        return exit_code
+    for warning in warnings:
+        click.echo(printable(f"ikto: warning: {warning} ({INSIDE_HINT})"), err=True)
+    click.echo(printable(f"{config_path}: ok"))
     return exit_code
 
 
@@ -53,6 +66,16 @@ def _check(config: Config) -> None:
         problem = node.user.problem(node.kv_key)
         if problem and node.user.is_read:
             raise problem
+
+
+async def _warnings(config: Config) -> list[str]:
+    """Return a warning for each address of a NATS server inside the mesh, as its name resolves now."""
+    warnings = []
+    for server in config.nats_servers:
+        with suppress(OSError, UnicodeError):  # another host may know the name; the agent reports it
+            inside = [address for address in await addresses_of(server) if is_inside(config.mesh, address)]
+            warnings += [f"nats_url: {inside_warning(without_user(server), each, config.mesh)}" for each in inside]
+    return warnings
 
 
 @config.command()

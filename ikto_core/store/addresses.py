@@ -27,14 +27,22 @@ async def targets(server: str) -> list[Target]:
     A WebSocket has one target: aiohttp dials all addresses itself. Raises OSError if the host has no address.
     """
     url = urlsplit(server)
-    host = url.hostname or ""
-    if url.scheme.startswith("ws") or _is_address(host):
+    if url.scheme.startswith("ws") or _is_address(url.hostname or ""):
         return [Target(server)]
+    addresses = await addresses_of(server)
+    return [Target(server, address, address == addresses[-1]) for address in addresses]
+
+
+async def addresses_of(server: str) -> list[str]:
+    """Return the addresses of the host of a NATS URL, families interleaved. Raises OSError if it has none."""
+    url = urlsplit(server)
+    host = url.hostname or ""
+    if _is_address(host):
+        return [host]
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(LOOKUP_TIMEOUT_S):
         found = await loop.getaddrinfo(host, url.port or DEFAULT_PORT, type=socket.SOCK_STREAM)
-    addresses = interleaved((family, _text(sockaddr)) for family, _, _, _, sockaddr in found)
-    return [Target(server, address, address == addresses[-1]) for address in addresses]
+    return interleaved((family, _text(sockaddr)) for family, _, _, _, sockaddr in found)
 
 
 def interleaved(found: Iterable[tuple[int, str]]) -> list[str]:

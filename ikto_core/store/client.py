@@ -156,5 +156,12 @@ class Client(NatsPyClient):
 
     def source(self) -> str:
         """Return the local address of the TCP connection; empty if it is unknown, as over a WebSocket."""
+        return self._address_of("sockname")
+
+    def peer(self) -> str:
+        """Return the server's address of the TCP connection; empty if it is unknown."""
+        return self._address_of("peername")
+
+    def _address_of(self, end: str) -> str:
         writer = self._transport._bare_io_writer if isinstance(self._transport, TcpTransport) else None  # noqa: SLF001
-        return str(writer.get_extra_info("sockname", ("",))[0]) if writer else ""
+        return str((writer.get_extra_info(end) or ("",))[0]) if writer else ""

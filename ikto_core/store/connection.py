@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
+from urllib.parse import urlsplit
 
 import structlog
 
 from ikto_core.errors import NatsDeniedError, NatsError
 from ikto_core.store.addresses import targets
 from ikto_core.store.dial import dial
+from ikto_core.store.inside_mesh import cut_off, is_inside
 from ikto_core.store.login import without_user
 from ikto_core.store.login_failure import UNREACHABLE_HINT, unreachable
 from ikto_core.store.login_files import LoginFileError
@@ -47,8 +49,11 @@ async def _dial_any(stack: AsyncExitStack, settings: NatsSettings, random: Rando
         for target in found:
             try:
                 return await stack.enter_async_context(dial(settings, target))
-            except NatsError as error:
+            except NatsDeniedError as error:
                 failures.append(error)
+            except NatsError as error:
+                address, mesh = target.address or urlsplit(server).hostname or "", settings.mesh
+                failures.append(cut_off(error, address, mesh) if mesh and is_inside(mesh, address) else error)
     raise _joined(failures)
 
 

@@ -41,7 +41,7 @@ async def dial(settings: NatsSettings, target: Target) -> AsyncIterator[Session]
     try:
         with preserve_cancellation():
             await _connect(session, client, login, settings)
-        session.source = client.source()
+        session.source, session.peer = client.source(), client.peer()
         await session.listen_to_answers()
         yield session
     finally:

@@ -20,6 +20,7 @@ from ikto_core.store.inbox import DEFAULT_INBOX, random_token
 from ikto_core.store.received import Received, header_size
 from ikto_core.store.repeats import RepeatFilter
 from ikto_core.store.subjects import JETSTREAM_API, no_responder_hint
+from ikto_core.values.addressing import Prefix
 
 NO_RESPONDERS = "503"
 DENIED = "permissions violation for "
@@ -41,6 +42,7 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
     nkey_seed: str = ""  # path
     creds: str = ""  # path
+    mesh: Prefix | None = None  # the mesh's network, for errors; None: not known
     tls_first: bool = False  # begin with TLS, before the server has sent anything
     tls_ca: str = ""  # path; empty: the system's
     tls_cert: str = ""  # path
@@ -64,6 +66,7 @@ class Session:
     def __init__(self, client: Client, inbox_prefix: str, api_prefix: str = JETSTREAM_API) -> None:
         self.api_prefix = api_prefix  # of the JetStream API that has the bucket
         self.source = ""  # the address of this host that the connection is bound to; empty: unknown
+        self.peer = ""  # the server's address; empty: unknown
         self._client = client
         self._inbox = f"{inbox_prefix}.{random_token()}"
         self._waiting: dict[str, Answers] = {}  # by the subject of the answers

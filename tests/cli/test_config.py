@@ -1,7 +1,9 @@
 """`ikto config check` reports the same problems as an agent would."""
 
 import json
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +36,7 @@ def test_a_valid_file_is_ok(valid: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_valid_file_is_ok_in_json(valid: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "check", "--json", "--config", str(valid)]) == 0
-    assert json.loads(capsys.readouterr().out) == {"ok": True, "problems": []}
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "problems": [], "warnings": []}
 
 
 def test_every_problem_is_one_line(invalid: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +74,41 @@ def test_environment_variables_are_checked(
     monkeypatch.setenv("IKTO_WG_PORT", "x")
     assert run(["config", "check", "-c", str(valid)]) == 3
     assert "(from IKTO_WG_PORT)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("server", "named"),
+    [
+        ("nats://10.5.0.9:4222", "nats://10.5.0.9:4222 is inside mesh_cidr 10.0.0.0/8"),
+        ("wss://u:secret@10.5.0.9", "wss://10.5.0.9 is inside mesh_cidr 10.0.0.0/8"),
+        ("tls://nats.test", "tls://nats.test is reached at 10.5.0.9, which is inside mesh_cidr 10.0.0.0/8"),
+        ("nats://192.0.2.1,nats://nats.test", "nats://nats.test is reached at 10.5.0.9"),
+        ("nats://192.0.2.1", ""),
+        ("nats://[fd10::1]", ""),
+        ("nats://unknown.test", ""),
+    ],
+)
+def test_a_nats_server_inside_the_mesh_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, server: str, named: str
+) -> None:
+    def getaddrinfo(host: str | bytes, *_args: Any, **_kwargs: Any) -> list[Any]:
+        if host in ("nats.test", b"nats.test"):
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.5.0.9", 4222))]
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    mesh = {"private_address": "10.9.0.1", "mesh_cidr": "10.0.0.0/8", "subnet_prefix": 24}
+    write_private(path := tmp_path / "ikto.json", json.dumps(mesh | {"nats_url": server}))
+    assert run(["config", "check", "-c", str(path)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{path}: ok\n"
+    assert len(captured.err.splitlines()) == bool(named)
+    assert named in captured.err
+    assert "secret" not in captured.err
+    assert run(["config", "check", "--json", "-c", str(path)]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"]
+    assert len(answer["warnings"]) == bool(named)
 
 
 def test_a_file_name_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

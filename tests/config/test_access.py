@@ -87,4 +87,4 @@ def test_the_files_that_it_names_are_checked(
     assert run(["config", "check", "-c", str(path)]) == (3 if expected else 0)
     assert capsys.readouterr().err.splitlines() == [f"ikto: {problem}" for problem in expected]
     assert run(["config", "check", "--json", "-c", str(path)]) == (3 if expected else 0)
-    assert json.loads(capsys.readouterr().out) == {"ok": not expected, "problems": expected}
+    assert json.loads(capsys.readouterr().out) == {"ok": not expected, "problems": expected, "warnings": []}

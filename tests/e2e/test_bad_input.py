@@ -40,6 +40,20 @@ def test_an_unreachable_nats_server_is_refused(mesh: Mesh) -> None:
     assert "nats://127.0.0.1:1 can't be reached" in said
 
 
+def test_a_nats_server_inside_the_mesh_is_a_warning_and_named_as_the_reason_when_it_is_cut_off(mesh: Mesh) -> None:
+    inside: dict[str, Any] = {"mesh_cidr": "127.0.0.0/8", "subnet_prefix": 24, "nats_kv": "inside"}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in inside.items()]
+    run_ikto("bucket", "create", f"--nats-url={mesh.server.url}", *options).check_returncode()
+    agent = mesh.agent(**inside, private_address="127.9.0.1", advertise_address="192.0.2.1")
+    eventually(lambda: agent.admin.status().state is AgentState.READY)
+    (line,) = [line for line in agent.log_text().splitlines() if "NATS is inside the mesh" in line]
+    assert f"{mesh.server.url} is inside mesh_cidr 127.0.0.0/8" in line
+    assert "give nats_url an address outside the mesh" in line
+    code, said = refusal(mesh.agent(**inside, nats_url="nats://127.0.0.1:1", private_address="127.8.0.1"))
+    assert code == 5
+    assert "; 127.0.0.1 is inside mesh_cidr 127.0.0.0/8, so packets to it go there" in said
+
+
 def test_a_missing_bucket_is_refused(mesh: Mesh) -> None:
     code, said = refusal(mesh.agent(nats_kv="nowhere"))
     assert code == 5
