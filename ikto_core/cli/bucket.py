@@ -21,7 +21,7 @@ from ikto_core.lease.reaper import LeaseReaper
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
 from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import Bucket
-from ikto_core.store.bucket_admin import create_bucket, create_renewals, upgrade_bucket
+from ikto_core.store.bucket_admin import change_replicas, create_bucket, create_renewals, upgrade_bucket
 from ikto_core.store.bucket_settings import Finding, Setting, findings, record_settings, renewal_settings
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
@@ -71,26 +71,37 @@ def _connection_options(command: Command) -> Command:
 @bucket.command(short_help="Create the bucket, with the mesh's settings.")
 @_connection_options
 @setting_options("mesh_cidr", "subnet_prefix")
-@click.option("--replicas", type=click.IntRange(1, 5), default=1, show_default=True, help="Replicas in a NATS cluster.")
+@click.option(
+    "--replicas", type=click.IntRange(1, 5), help="Replicas in a NATS cluster.  [default: 1, or as the bucket has]"
+)
 @click.option("--memory", is_flag=True, help="Store the bucket in memory: a restart of NATS empties it.")
 @click.option("--leases", is_flag=True, help="Also create the bucket in which nodes renew their leases.")
 @click.option("--overwrite-mesh", is_flag=True, help="Replace other settings of the mesh that the bucket has.")
 def create(
-    config_path: Path | None, replicas: int, memory: bool, leases: bool, overwrite_mesh: bool, **settings: str | None
+    config_path: Path | None,
+    replicas: int | None,
+    memory: bool,
+    leases: bool,
+    overwrite_mesh: bool,
+    **settings: str | None,
 ) -> None:
     """Create the bucket and store the mesh's settings in it. Safe to repeat, for example to add --leases later.
 
-    The settings of a bucket that exists are corrected, as by `ikto bucket upgrade`. The mesh's settings in it stay.
+    The settings of a bucket that exists are corrected, as by `ikto bucket upgrade`, and with --replicas their number is
+    changed. Where it is stored can't be changed. The mesh's settings in it stay.
     """
     config = _config(config_path, settings)
     mesh = MeshSettings(str(config.mesh), config.subnet_prefix)
 
     async def create_all(found: Bucket) -> None:
-        created = await create_bucket(found, mesh, replicas=replicas, memory=memory, overwrite_mesh=overwrite_mesh)
+        created = await create_bucket(found, mesh, replicas=replicas or 1, memory=memory, overwrite_mesh=overwrite_mesh)
         click.echo(f"{found.name}: {_OUTCOME[created]}, mesh {config.mesh} in subnets of length {config.subnet_prefix}")
         if leases:
             renewals = found.renewals()
             click.echo(f"{renewals.name}: {_OUTCOME[await create_renewals(found)]}, for leases")
+        for each, _ in await _existing(found):
+            if replicas and (changed := await change_replicas(each, replicas)):
+                click.echo(f"{each.name}: corrected: {changed}")
         await _upgrade_all(found)
 
     _with_bucket(config, create_all)

@@ -8,7 +8,14 @@ import msgspec
 from ikto_core.errors import BucketMissingError, ConfigError, NatsError
 from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import Bucket
-from ikto_core.store.bucket_settings import Finding, Setting, findings, record_settings, renewal_settings
+from ikto_core.store.bucket_settings import (
+    NEW_BUCKET_HINT,
+    Finding,
+    Setting,
+    findings,
+    record_settings,
+    renewal_settings,
+)
 
 DUPLICATE_WINDOW_NS = 120 * 10**9
 OVERWRITE_HINT = "use the settings of that mesh, or another bucket (--nats-kv); --overwrite-mesh replaces them"
@@ -27,10 +34,10 @@ async def create_bucket(
 ) -> bool:
     """Create the bucket and write the mesh's settings into it; return False if it exists with the same settings.
 
-    The settings of an existing bucket stay unchanged, `upgrade_bucket` corrects them.
+    The settings of an existing bucket stay unchanged, `upgrade_bucket` and `change_replicas` correct them.
 
-    Raises ConfigError if the mesh has other settings and `overwrite_mesh` is not given, NatsError if the bucket can't
-    be created.
+    Raises ConfigError if the mesh has other settings and `overwrite_mesh` is not given, or if an existing bucket is not
+    stored in memory, as asked; NatsError if the bucket can't be created.
     """
     created = await _create_if_missing(bucket, record_settings(bucket.subjects), replicas=replicas, memory=memory)
     await _ensure_mesh_settings(bucket, mesh, overwrite=overwrite_mesh)
@@ -46,6 +53,23 @@ async def create_renewals(bucket: Bucket) -> bool:
     memory = records.storage == "memory"
     settings = renewal_settings(renewals.subjects)
     return await _create_if_missing(renewals, settings, replicas=records.num_replicas, memory=memory)
+
+
+async def change_replicas(bucket: Bucket, replicas: int) -> Finding | None:
+    """Give an existing bucket this number of replicas; return what was changed, None if it has them already.
+
+    Raises NatsError, which says what differs, if NATS refuses that.
+    """
+    found = (await bucket.stream_info()).config.num_replicas
+    if found == replicas:
+        return None
+    otherwise = "the bucket does not outlive the servers that it was asked to"
+    wrong = Finding(setting="num_replicas", found=found, wanted=replicas, otherwise=otherwise, correctable=True)
+    try:
+        await _update(bucket, [wrong])
+    except NatsError as error:
+        raise NatsError(f"bucket {bucket.name!r}: {wrong}: {error}", hint=error.hint) from None
+    return wrong
 
 
 async def upgrade_bucket(bucket: Bucket, settings: Sequence[Setting]) -> Upgrade:
@@ -85,12 +109,15 @@ async def _update(bucket: Bucket, wrong: Sequence[Finding]) -> None:
 
 async def _create_if_missing(bucket: Bucket, settings: Sequence[Setting], *, replicas: int, memory: bool) -> bool:
     try:
-        await bucket.stream_info()
+        found = (await bucket.stream_info()).config
     except BucketMissingError:
         values = _values((setting.name, setting.value) for setting in settings)
         given = {"num_replicas": replicas, "storage": "memory" if memory else "file"}
         await bucket.call("STREAM.CREATE", _IDENTITY | {"name": bucket.stream} | values | given)
         return True
+    if memory and found.storage != "memory":
+        what = f"bucket {bucket.name!r} exists, and is stored in a {found.storage}, not in memory"
+        raise ConfigError(what, hint=f"leave --memory out; {NEW_BUCKET_HINT}")
     return False
 
 

@@ -10,11 +10,13 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.cli.main import run
+from ikto_core.lab.nats_cluster import running_cluster
 from ikto_core.lab.nats_server import NatsServer
 from ikto_core.mesh.records import encode_record
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings
+from tests.agent_mesh import eventually
 from tests.samples import record as sample
 
 
@@ -37,6 +39,38 @@ def test_create_can_be_repeated(ikto: Ikto) -> None:
     right = "cli-create: all settings are as they must be\n"
     assert ikto(*arguments) == (0, f"cli-create: created, mesh fd20::/16 in subnets of length 56\n{right}", "")
     assert ikto(*arguments) == (0, f"cli-create: already exists, mesh fd20::/16 in subnets of length 56\n{right}", "")
+
+
+def test_create_says_what_differs_where_nats_refuses_to_change_it(ikto: Ikto) -> None:
+    arguments = ("bucket", "create", "--nats-kv", "cli-differs")
+    assert ikto(*arguments)[0] == 0
+    code, _, stderr = ikto(*arguments, "--replicas", "3")
+    assert code == 5
+    assert "bucket 'cli-differs': num_replicas is 1, not 3: NATS refused" in stderr
+    assert "a single server keeps one copy" in stderr
+    code, _, stderr = ikto(*arguments, "--memory")
+    assert code == 3
+    assert "bucket 'cli-differs' exists, and is stored in a file, not in memory" in stderr
+    assert "leave --memory out" in stderr
+    assert ikto(*arguments, "--replicas", "1")[0] == 0
+
+
+def test_create_gives_an_existing_bucket_the_replicas_that_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def create(*arguments: str) -> str:
+        run(["bucket", "create", "--nats-kv", "b", "--leases", *arguments, "--nats-url", cluster.url])
+        return capsys.readouterr().out
+
+    with running_cluster(tmp_path) as cluster:
+        assert "b: created" in eventually(create)  # once leaders are elected
+        changed = create("--replicas", "3")
+        assert "b: corrected: num_replicas is 1, not 3\n" in changed
+        assert "b-leases: corrected: num_replicas is 1, not 3\n" in changed
+        for arguments in (("--replicas", "3"), ()):  # without the option the number stays
+            assert "num_replicas" not in create(*arguments)
+        run(["bucket", "show", "--nats-kv", "b", "--json", "--nats-url", cluster.url])
+        assert json.loads(capsys.readouterr().out)["replicas"] == 3
 
 
 def test_create_refuses_another_mesh(ikto: Ikto) -> None:
