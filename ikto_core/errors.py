@@ -73,6 +73,10 @@ class NoSuchDeviceError(BackendError):
     """The device does not exist, or no longer exists."""
 
 
+class ForeignDeviceError(BackendError):
+    """The device has a private key that is none of this node's. Nothing was written, and nothing will be."""
+
+
 class PluginError(IktoError):
     """A requested plugin is missing, broken, blocked or ambiguous."""
 

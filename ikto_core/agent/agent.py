@@ -100,6 +100,7 @@ class Agent:
             AddressInUseError: The subnet belongs to another node.
             ConfigError: The configuration contradicts the mesh's, no address to advertise is found, or, while
                 nothing was ever claimed, a file to log in with can't be used; NotEntitledError if it gives no right.
+            ForeignDeviceError: The device has a private key that is none of this node's.
             NatsError: NATS can't be used; only while nothing was ever claimed, later it is retried for ever.
             IktoError: The socket can't be used.
 
@@ -133,7 +134,7 @@ class Agent:
             cause = first_cause(group)
             if isinstance(cause, AddressInUseError) and parts.controller.has_saved_claim:
                 await self._release_address()
-            elif parts.reconciler.created_device and not parts.controller.has_saved_claim:
+            elif parts.reconciler.own_device.created and not parts.controller.has_saved_claim:
                 await self._delete_device()  # nothing was claimed: no peer knows this device
             raise cause from group
 
@@ -186,6 +187,6 @@ class Agent:
 
     async def _delete_device(self) -> None:
         try:
-            await self._backend.delete(self._ifname)
+            await self._parts.reconciler.own_device.delete()
         except BackendError as error:
             log.error("device not deleted", ifname=self._ifname, error=str(error), hint=error.hint)

@@ -19,11 +19,12 @@ from ikto_core.claim.signing import RecordSigner
 from ikto_core.device.bounded_backend import BoundedBackend
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DeviceSpec
+from ikto_core.device.ownership import DeviceOwner
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
 from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
-from ikto_core.errors import BackendError
+from ikto_core.errors import BackendError, ForeignDeviceError
 from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.pins import HOLD_S
 from ikto_core.observers.event_diff import mesh_ready
@@ -49,11 +50,11 @@ class AgentParts:
         self.node = local_node(config)
         self._limits = BrakeLimits(share=config.removal_limit / 100)
         self.underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name, fwmark=config.fwmark)
-        self.reconciler = self._make_reconciler(backend, private_key.public())
         self.prober = Prober(lambda: self.reconciler.private_address, config.netns)
         self.snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
         self._state_file = StateFile(config.state_path())
         self.saved_claim = SavedClaim(self.node, private_key.public(), self._state_file)
+        self.reconciler = self._make_reconciler(backend, private_key.public())
         self.desired_state = DesiredState(
             self.node,
             private_key,
@@ -80,7 +81,13 @@ class AgentParts:
         endpoints = EndpointTracker(
             persistent_keepalive=config.persistent_keepalive, has_route=self.underlay.reaches, mesh=config.mesh
         )
-        return Reconciler(backend, self.node.ifname, endpoints=endpoints, limits=self._limits, own_key=own_key)
+        owner = DeviceOwner(
+            keys=None if config.adopt_device else self.saved_claim.device_keys,
+            on_use=lambda: self.saved_claim.save_device(config.netns),
+        )
+        return Reconciler(
+            backend, self.node.ifname, endpoints=endpoints, limits=self._limits, own_key=own_key, owner=owner
+        )
 
     def _make_controller(self, private_key: PrivateKey) -> ClaimController:
         options, node, saved_claim = self._options, self.node, self.saved_claim
@@ -133,7 +140,10 @@ class AgentParts:
             log.error("no right to the own record", error=str(problem), hint=problem.hint)
 
     async def restore_snapshot(self) -> None:
-        """Set the device from the snapshot before NATS is dialled; a failure is retried by the reconciler."""
+        """Set the device from the snapshot before NATS is dialled; a failure is retried by the reconciler.
+
+        Raises ForeignDeviceError if the device is none of this node's.
+        """
         snapshot = self.controller.restore_snapshot(self.snapshot_writer.load(), time.time())
         if snapshot and snapshot.mtu and not self.underlay.found.mtu:  # no path yet, as at boot
             self.reconciler.set_mtu(snapshot.mtu)
@@ -141,6 +151,8 @@ class AgentParts:
             self.reconciler.restore_sessions(PublicKey.parse(text) for text in snapshot.sessions)
         try:
             await self.reconciler.reconcile()
+        except ForeignDeviceError:
+            raise
         except BackendError as error:
             ifname = self.node.ifname
             log.warning("device not restored from the snapshot", ifname=ifname, error=str(error), hint=error.hint)

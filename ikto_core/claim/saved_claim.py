@@ -5,7 +5,7 @@ from collections.abc import Set
 import msgspec
 
 from ikto_core.claim.local_node import LocalNode
-from ikto_core.disk.state_file import Claim, StateFile
+from ikto_core.disk.state_file import Claim, SavedDevice, StateFile
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
@@ -18,6 +18,8 @@ class SavedClaim:
         self._public_key = public_key
         self._file = state
         self._state = state.load()
+        self.device_keys = self._state.public_keys | {public_key}
+        """The keys by which this node knows its device: the present one, and those that the file had at the start."""
 
     @property
     def other_keys(self) -> frozenset[PublicKey]:
@@ -35,6 +37,13 @@ class SavedClaim:
     def address(self) -> str | None:
         """The device's address inside the claimed subnet; None as for `claim`."""
         return self.claim.private_address if self.claim else None
+
+    def save_device(self, netns: str) -> None:
+        """Save that the device, in this network namespace, gets the present key."""
+        device = SavedDevice(ifname=self._node.ifname, netns=netns, public_key=self._public_key.text)
+        if device != self._state.device:
+            self._state = msgspec.structs.replace(self._state, device=device)
+            self._file.save(self._state)
 
     @property
     def is_released(self) -> bool:

@@ -78,6 +78,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keep_foreign_peers: Annotated[
         types.Flag, Meta(description="Keep peers on the device that other programs configured.")
     ] = False
+    adopt_device: Annotated[
+        types.Flag,
+        Meta(description="Take over a device that has another private key; without it, the agent refuses to start."),
+    ] = False
     removal_limit: Annotated[
         types.Percent,
         Meta(description="Percent of the peers that may go or get other keys per minute, or five; 100: no limit."),

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Set
 import msgspec
 import structlog
 
-from ikto_core.device.backend import Backend, read_or_create, read_peers
+from ikto_core.device.backend import Backend, read_peers
 from ikto_core.device.diff import diff, diff_peers, drift, has_lost_peers, patched, restoration, summary
 from ikto_core.device.endpoint_policy import EndpointChoice, Moment
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
+from ikto_core.device.ownership import OwnDevice
 from ikto_core.device.sessions import SessionMemory
 from ikto_core.device.stalled import StallTracker
 from ikto_core.mesh.view import MeshPeer
@@ -41,7 +42,14 @@ class DevicePasses:
     """
 
     def __init__(
-        self, backend: Backend, ifname: str, *, endpoints: EndpointTracker, brake: Brake[PublicKey], kicker: Kicker
+        self,
+        backend: Backend,
+        ifname: str,
+        *,
+        endpoints: EndpointTracker,
+        brake: Brake[PublicKey],
+        kicker: Kicker,
+        own_device: OwnDevice,
     ) -> None:
         self.stats = ReconcileCounters()
         self.sessions = SessionMemory()
@@ -53,12 +61,12 @@ class DevicePasses:
         self._backend = backend
         self._ifname = ifname
         self._brake = brake
+        self._own_device = own_device
         self._lost_peers = False  # while restoring: the device had no peers in the mesh
         self._was_lost = False  # the device had none of the peers, and they were not all written since
         self._to_contact: set[PublicKey] = set()
         self._shown: dict[PublicKey, PeerState] = {}  # the peers on the device, as last read and written
         self._own_peers: set[PublicKey] = set()  # peers that Ikto has put on the device
-        self.created = False  # this run has created the device
         self.endpoints_to_renew: Set[PublicKey] = frozenset()  # of these peers, at the next pass
         self.hold_next_keys = True  # put announced next keys on the device: the bucket is not followed
 
@@ -74,7 +82,7 @@ class DevicePasses:
     async def full_pass(self, target: Target, changes_expected: Callable[[], bool]) -> None:
         """Read the device and write every difference: drift, unless changes are expected once the device was read."""
         self.stats.full_passes += 1
-        state = await self._read_or_create()
+        state = await self._own_device.read_or_create()
         self._shown = dict(state.peers)
         self._note_stalled(state.peers)
         self._saw({key: peer for key, peer in state.peers.items() if key in target.peers})
@@ -148,12 +156,6 @@ class DevicePasses:
         if patches:
             await self._backend.apply(self._ifname, DevicePatch(peers=tuple(patches)))
         return shown.keys()
-
-    async def _read_or_create(self) -> DeviceState:
-        state = await self._backend.read(self._ifname)
-        if state is None:
-            state, self.created = await read_or_create(self._backend, self._ifname), True
-        return state
 
     def _saw(self, peers: Mapping[PublicKey, PeerState]) -> None:
         self.kicker.seen(peers)

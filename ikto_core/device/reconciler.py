@@ -15,8 +15,9 @@ from ikto_core.device.backend import Backend
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, Interface
+from ikto_core.device.ownership import DeviceOwner, OwnDevice
 from ikto_core.device.passes import DevicePasses, Target
-from ikto_core.errors import BackendError
+from ikto_core.errors import BackendError, ForeignDeviceError
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PrivateKey, PublicKey
@@ -44,16 +45,17 @@ class Reconciler:
         endpoints: EndpointTracker | None = None,
         limits: BrakeLimits | None = None,
         own_key: PublicKey | None = None,
+        owner: DeviceOwner | None = None,
     ) -> None:
         self.ifname = ifname
         self.brake = Brake[PublicKey](limits or BrakeLimits())
         self.shown_revision: int | None = None  # the bucket's revision that the device shows
         self.in_sync = asyncio.Event()  # set once the device has shown a complete view
         self.shows_target = False  # the device has shown the present target
-        self.failure = ""  # why the last pass failed; empty: it succeeded
-        self.hint = ""  # what to do about the failure
+        self.failure = self.hint = ""  # why the last pass failed and what to do about it; empty: it succeeded
         self.on_pass: Callable[[DeviceSpec], None] = lambda _: None  # called with the target after each pass
         self.on_contact: Callable[[Set[PublicKey]], None] = lambda _: None  # called with peers that need a new session
+        self.own_device = OwnDevice(backend, ifname, owner or DeviceOwner())
         self._backend = backend
         self._passes = DevicePasses(
             backend,
@@ -61,6 +63,7 @@ class Reconciler:
             endpoints=endpoints or EndpointTracker(),
             brake=self.brake,
             kicker=Kicker(backend, ifname, own_key),
+            own_device=self.own_device,
         )
         self._target: Target | None = None  # None: do not touch the device
         self._revision: int | None = None
@@ -81,11 +84,6 @@ class Reconciler:
     def private_address(self) -> str | None:
         """The address of the target, without its length; None while no subnet is claimed."""
         return next((str(address.ip) for address in self.addresses), None)
-
-    @property
-    def created_device(self) -> bool:
-        """Whether this run has created the device."""
-        return self._passes.created
 
     @property
     def stats(self) -> ReconcileCounters:
@@ -182,13 +180,15 @@ class Reconciler:
         return len(self.brake.pending)
 
     async def run(self) -> None:
-        """Reconcile whenever there is something to do, and every FULL_PASS_EVERY_S, until cancelled."""
+        """Reconcile whenever something is to do, and every FULL_PASS_EVERY_S. Raises ForeignDeviceError, no other."""
         retry_s = FIRST_RETRY_S
         while True:
             await self._wait_until_due()
             try:
                 await self.reconcile()
                 retry_s = FIRST_RETRY_S
+            except ForeignDeviceError:
+                raise
             except BackendError as error:
                 log.warning("sync failed", ifname=self.ifname, error=str(error), hint=error.hint, next_try_in_s=retry_s)
                 await asyncio.sleep(retry_s)

@@ -1,6 +1,7 @@
 """The state file: the claimed subnet, the instance ids of earlier runs, and the public keys of this installation."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -46,6 +47,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
 
+class SavedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """The device that a run has used, so that a later one knows it again."""
+
+    ifname: str
+    netns: str = ""  # as configured; empty: the agent's own network namespace
+    public_key: str
+
+
 class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     """The content of the state file."""
 
@@ -55,6 +64,7 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
     instances: tuple[str, ...] = ()  # the runs of this installation, the latest last, at most MAX_INSTANCES
     keys: tuple[str, ...] = ()  # public keys in the order of rotations, at most MAX_KEYS; empty: no rotation yet
     serial: int = 0  # of the latest record that was written; 0: none
+    device: SavedDevice | None = None  # None: no device was used yet
     successions: tuple[tuple[str, str], ...] = ()  # KV key and statement of each rotation, the latest last
 
     def check(self) -> None:
@@ -63,6 +73,16 @@ class SavedState(msgspec.Struct, frozen=True, kw_only=True):
             self.claim.check()
         for text in self.keys:
             PublicKey.parse(text)
+
+    @property
+    def public_keys(self) -> frozenset[PublicKey]:
+        """Every public key of this node that the file has."""
+        used = [holder.public_key for holder in (self.claim, self.device) if holder]
+        found = set()
+        for text in (*self.keys, *used):
+            with suppress(ValueError):  # only `keys` are checked
+                found.add(PublicKey.parse(text))
+        return frozenset(found)
 
     def with_instance(self, instance: str) -> "SavedState":
         """Return the state to save before the run `instance` writes its first record."""

@@ -80,3 +80,22 @@ def test_keys_before_a_key_file_that_was_replaced_by_hand_are_not_own_keys(tmp_p
     save_announced(tmp_path)
     saved_claim(tmp_path, OTHER_KEY).add_next_key(PublicKey(bytes([9] * 32)))
     assert saved_claim(tmp_path, OTHER_KEY).other_keys == {PublicKey(bytes([9] * 32))}
+
+
+def test_a_device_is_known_by_every_key_that_this_node_has_used(tmp_path: Path) -> None:
+    """Also by one of a run that ended before it had claimed anything, and after the key file was replaced by hand."""
+    first = saved_claim(tmp_path)
+    assert first.device_keys == {OWN_KEY}
+    first.save_device("")
+    assert saved_claim(tmp_path, KEY).device_keys == {OWN_KEY, KEY}
+    first.save(ADDRESS)
+    second = saved_claim(tmp_path, KEY)
+    second.save_device("")
+    assert saved_claim(tmp_path, OTHER_KEY).device_keys == {OWN_KEY, KEY, OTHER_KEY}
+
+
+def test_a_damaged_key_of_a_device_is_no_key(tmp_path: Path) -> None:
+    saved_claim(tmp_path).save_device("")
+    path = StateFile(tmp_path).path
+    path.write_bytes(path.read_bytes().replace(OWN_KEY.text.encode(), b"junk"))
+    assert saved_claim(tmp_path, KEY).device_keys == {KEY}

@@ -50,6 +50,7 @@ VALUES = {
     "fwmark": "9",
     "endpoints": "192.0.2.1:1,[2001:db8::1]:2",
     "keep_foreign_peers": "true",
+    "adopt_device": "true",
     "removal_limit": "100",
     "record_trust": "proved",
     "lease": "24h",

@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from ikto_backends.fake import load_device, state_file
+from ikto_backends.fake.storage import save_device
 from ikto_core.admin.views import AgentState
+from ikto_core.device.model import DeviceState
 from ikto_core.lab.agent_process import AgentProcess
 from ikto_core.lab.nats_server import running_server
 from ikto_core.mesh.settings import MESH_KEY
+from ikto_core.values.keys import PrivateKey
 from tests.e2e.conftest import Mesh, eventually
 from tests.forked import run_ikto
 
@@ -204,3 +208,33 @@ def test_the_socket_is_for_the_owner_alone_and_speaks_http(mesh: Mesh) -> None:
         connection.connect(str(agent.socket))
         connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.0 200")
+
+
+def test_a_device_with_another_private_key_is_refused_unless_it_is_to_be_adopted(mesh: Mesh) -> None:
+    theirs = DeviceState(private_key=PrivateKey.generate().clamped(), listen_port=7)
+    agent = mesh.agent(start=False)
+    state_dir = Path(agent.config["state_dir"])
+    save_device(state_dir, "wg0", theirs)
+    agent.start()
+    code, said = refusal(agent)
+    assert code == 6
+    assert "wg0: the device has a private key that is none of this node's" in said
+    assert "adopt_device" in said
+    assert load_device(state_file(state_dir, "wg0")) == theirs
+    assert mesh.read("fd10:1::/48") is None, "it claimed nothing"
+    agent.config["adopt_device"] = True
+    agent.start()
+    mesh.assert_formed()
+    assert load_device(state_file(state_dir, "wg0")).private_key == agent.private_key.clamped()
+
+
+def test_a_device_that_another_takes_while_the_agent_is_down_is_refused_with_a_claim_too(mesh: Mesh) -> None:
+    agent = mesh.agent()
+    mesh.assert_formed()
+    agent.stop()
+    theirs = DeviceState(private_key=PrivateKey.generate().clamped(), listen_port=7)
+    save_device(Path(agent.config["state_dir"]), "wg0", theirs)
+    agent.start()
+    code, said = refusal(agent)
+    assert (code, "wg0: the device has a private key" in said) == (6, True)
+    assert mesh.read("fd10:1::/48") is not None, "the record stays"

@@ -64,3 +64,18 @@ def test_a_peer_added_outside_ikto_is_removed_unless_foreign_peers_are_kept(pair
     shown = node.host.run("wg", "show", node.ifname, "peers")
     assert (FOREIGN in shown) is keep
     assert str(other.agent.public_key) in shown
+
+
+def test_a_device_with_another_private_key_is_refused_and_unchanged(pair: Mesh) -> None:
+    node, _ = pair.nodes
+    key = PrivateKey.generate()
+    node.host.run("wireguard-go", node.ifname)
+    node.host.run("sh", "-c", f"echo {key.text} | wg set {node.ifname} private-key /dev/stdin listen-port 7")
+    node.agent.start()
+    assert node.agent.wait() == 6
+    assert f"{node.ifname}: the device has a private key that is none of this node's" in node.agent.log_text()
+    assert node.host.run("wg", "show", node.ifname, "public-key").strip() == key.public().text
+    assert node.host.run("wg", "show", node.ifname, "listen-port").strip() == "7"
+    node.agent.config["adopt_device"] = True
+    pair.start(node)
+    assert node.host.run("wg", "show", node.ifname, "public-key").strip() == node.agent.public_key.text

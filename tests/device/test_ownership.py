@@ -1,0 +1,79 @@
+"""A device with the private key of somebody else is neither written to nor deleted, unless it is to be adopted."""
+
+import pytest
+
+from ikto_backends.fake import FakeBackend, FakeHost
+from ikto_core.device.model import DevicePatch, DeviceState
+from ikto_core.device.ownership import DeviceOwner, OwnDevice
+from ikto_core.device.reconciler import Reconciler
+from ikto_core.errors import ForeignDeviceError
+from ikto_core.testing.devices import private_key_of, spec_of
+from ikto_core.values.keys import PublicKey
+
+WG = "wg0"
+OURS, FORMER, THEIRS = (private_key_of(number) for number in (1, 2, 3))
+OWNER = DeviceOwner(keys={OURS.public(), FORMER.public()})
+
+
+def host_with(patch: DevicePatch | None) -> FakeHost:
+    host = FakeHost()
+    if patch:
+        host.create(WG)
+        host.apply(WG, patch)
+        host.writes.clear()
+    return host
+
+
+FREE = (None, DevicePatch(listen_port=7))
+
+
+@pytest.mark.parametrize("patch", [*FREE, *(DevicePatch(private_key=key) for key in (OURS, FORMER))])
+async def test_a_device_that_is_absent_or_free_or_has_a_key_of_this_node_is_used(patch: DevicePatch | None) -> None:
+    used: list[bool] = []
+    owner = DeviceOwner(keys=OWNER.keys, on_use=lambda: used.append(True))
+    device = OwnDevice(FakeBackend(host_with(patch)), WG, owner)
+    assert isinstance(await device.read_or_create(), DeviceState)
+    await device.read_or_create()
+    assert device.created is (patch is None)
+    assert used == [True]
+
+
+async def test_a_device_with_another_key_is_refused_and_unchanged() -> None:
+    host = host_with(DevicePatch(private_key=THEIRS, listen_port=7))
+    reconciler = Reconciler(FakeBackend(host), WG, owner=OWNER)
+    reconciler.set_target(spec_of(0, listen_port=7), {}, 1)
+    with pytest.raises(ForeignDeviceError, match=r"wg0: the device has a private key that is none of") as raised:
+        await reconciler.run()
+    assert "adopt_device" in raised.value.hint
+    with pytest.raises(ForeignDeviceError):
+        await reconciler.own_device.delete()
+    assert host.writes == []
+    assert host.device(WG) is not None
+
+
+async def test_a_device_may_be_adopted() -> None:
+    host = host_with(DevicePatch(private_key=THEIRS))
+    await OwnDevice(FakeBackend(host), WG, DeviceOwner()).read_or_create()
+    await OwnDevice(FakeBackend(host), WG, DeviceOwner()).delete()
+    assert host.device(WG) is None
+
+
+async def test_another_key_that_comes_while_the_agent_runs_is_drift() -> None:
+    host = host_with(None)
+    reconciler = Reconciler(FakeBackend(host), WG, owner=OWNER)
+    reconciler.set_target(spec_of(0, listen_port=7), {}, 1)
+    await reconciler.reconcile()
+    host.tamper(WG, DevicePatch(private_key=THEIRS))
+    reconciler.request_full_pass()
+    await reconciler.reconcile()
+    assert reconciler.stats.drift_repaired == 1
+    device = host.device(WG)
+    assert device
+    assert device.private_key == OURS.clamped()
+
+
+def test_no_key_of_a_device_is_owned_by_a_node_that_adopts() -> None:
+    state = DeviceState(private_key=OURS)
+    assert OWNER.owns(state)
+    assert not OWNER.owns(DeviceState())
+    assert not DeviceOwner(keys=frozenset[PublicKey]()).owns(state)
