@@ -133,6 +133,7 @@ def observer_views(observers: Iterable[ObserverRun]) -> tuple[ObserverView, ...]
         ObserverView(
             name=observer.name,
             failure=observer.failure or None,
+            hint=observer.hint or None,
             waiting=observer.waiting,
             counters=msgspec.structs.replace(observer.stats),
         )

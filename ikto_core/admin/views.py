@@ -54,6 +54,7 @@ class NatsView(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool
     server: str | None  # its URL, without credentials; null: not connected
     failure: str | None  # why NATS is not connected, or why the own record can't be maintained; null: no failure
+    hint: str | None = None  # what to do about `failure`; null: no failure, or nothing is known
 
 
 class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +136,7 @@ class ObserverView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str  # NAME or NAME=ARGUMENT, as in the configuration
     failure: str | None  # why it receives no events at present; null: it does
+    hint: str | None = None  # what to do about `failure`; null: no failure, or nothing is known
     waiting: int  # upper bound of the peers and records with an event to deliver
     counters: ObserverCounters
 

@@ -35,7 +35,7 @@ from ikto_core.agent.systemd import ServiceState, status_text
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.local_node import LocalNode
-from ikto_core.device.bounded_backend import BoundedBackend
+from ikto_core.device.bounded_backend import STUCK_HINT, BoundedBackend
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.snapshot_writer import SnapshotWriter
@@ -95,8 +95,8 @@ class Report:
 
     def service_state(self) -> ServiceState:
         """Return what the service manager is told."""
-        device, peers = self._failure, len(self._desired_state.view.peers)
-        failure, hint = (str(device), device.hint) if device else (self._nats().failure or "", "")
+        device, nats, peers = self._failure, self._nats(), len(self._desired_state.view.peers)
+        failure, hint = (str(device), device.hint) if device else (nats.failure or "", nats.hint or "")
         return ServiceState(
             retries=self._controller.has_saved_claim,
             progressing=not (self._backend.stuck or self._reconciler.overdue),
@@ -200,7 +200,8 @@ class Report:
         except BackendError as error:
             return None, error
         except TimeoutError:
-            return None, BackendError(f"the backend did not read {self._node.ifname} within {READ_TIMEOUT_S:g} s")
+            text = f"the backend did not read {self._node.ifname} within {READ_TIMEOUT_S:g} s"
+            return None, BackendError(text, hint=STUCK_HINT)
 
     def _state(self, device_failed: bool) -> AgentState:
         if device_failed:
@@ -224,8 +225,9 @@ class Report:
         return BackendError(failure, hint=self._reconciler.hint) if failure else None
 
     def _nats(self) -> NatsView:
-        server, failure = self._connection.server, self._connection.failure or self._controller.recheck.failure
-        return NatsView(connected=bool(server), server=server or None, failure=failure or None)
+        server, connection = self._connection.server or None, self._connection
+        failed = connection if connection.failure else self._controller.recheck
+        return NatsView(connected=bool(server), server=server, failure=failed.failure or None, hint=failed.hint or None)
 
     def _snapshot(self) -> SnapshotView:
         latest, failure = self._snapshot_writer.latest, self._state_file.failure or self._snapshot_writer.failure

@@ -15,10 +15,10 @@ log = structlog.get_logger(__name__)
 
 
 class Recheck:
-    """Requests to check this node's record; `failure` is why the last check failed, empty if it did not."""
+    """Requests to check this node's record."""
 
     def __init__(self) -> None:
-        self.failure = ""
+        self.failure = self.hint = ""  # why the last check failed, and what to do about it; empty: it did not fail
         self._requested = asyncio.Event()
 
     @property
@@ -41,9 +41,9 @@ class Recheck:
             self._requested.clear()
             try:
                 await check()
-                self.failure, retry_s = "", FIRST_RETRY_S
+                self.failure, self.hint, retry_s = "", "", FIRST_RETRY_S
             except NatsError as error:
-                self.failure = str(error)
+                self.failure, self.hint = str(error), error.hint
                 log.warning("own record not confirmed", error=str(error), hint=error.hint, next_try_in_s=retry_s)
                 self._requested.set()
                 await asyncio.sleep(retry_s)

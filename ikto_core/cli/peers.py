@@ -8,7 +8,7 @@ import click
 from ikto_core.admin.views import PeersView, PeerView
 from ikto_core.cli.formatting import age, json_text
 from ikto_core.cli.options import json_option, socket_option
-from ikto_core.cli.tables import Row, Section, line, show
+from ikto_core.cli.tables import Row, Section, hint_rows, line, show
 from ikto_core.client import AdminClient
 
 _HEADER = ("peer", "allowed IPs", "endpoint", "handshake", "proved", "public key")
@@ -28,7 +28,7 @@ def peers(context: click.Context, socket: Path | None, *, as_json: bool) -> None
     if as_json:
         click.echo(json_text(view))
     else:
-        show([section(view, time.time())])
+        show([*_failure(view), section(view, time.time())])
 
 
 @peers.command()
@@ -38,6 +38,13 @@ def release(socket: Path | None, *, as_json: bool) -> None:
     """Apply the pending removals and key changes now, without waiting for removal_limit."""
     view = AdminClient(socket).release()
     click.echo(json_text(view) if as_json else f"{view.released} pending removals and key changes applied")
+
+
+def _failure(view: PeersView) -> list[Section]:
+    """Return a section that says why the device can't be read; none if it can."""
+    if not view.device_failure:
+        return []
+    return [Section("", [line("failure", view.device_failure, style="red"), *hint_rows(view.device_hint)])]
 
 
 def section(view: PeersView, now: float) -> Section:

@@ -13,6 +13,7 @@ from ikto_core.admin.views import (
     DeviceView,
     LeaseView,
     NatsView,
+    ObserverView,
     QuarantinedView,
     SnapshotView,
     StatusView,
@@ -20,7 +21,7 @@ from ikto_core.admin.views import (
 )
 from ikto_core.cli.formatting import age, json_text, size
 from ikto_core.cli.options import json_option, socket_option
-from ikto_core.cli.tables import Row, Section, line, listing, show
+from ikto_core.cli.tables import Row, Section, hint_rows, line, listing, show
 from ikto_core.client import AdminClient
 from ikto_core.values.counters import LeaseCounters
 
@@ -48,6 +49,7 @@ def sections(view: StatusView, now: float) -> list[Section]:
         listing("Pending key changes; `ikto peers release` applies them now", view.pending_key_changes, line),
         listing("Records that change too often; the latest change may wait", view.frequent_records, line),
         listing("Peers without a usable endpoint", view.unreachable_endpoints, _unreachable),
+        listing("Failed observers", [observer for observer in view.observers if observer.failure], _observer),
     ]
     if view.device:
         found.append(
@@ -65,6 +67,7 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     claimed = f"{view.private_address} in {view.allowed_ip}"
     yield line("address", claimed if view.allowed_ip else "none claimed yet")
     yield line("NATS", _nats(view.nats), style="" if view.nats.connected else "red")
+    yield from hint_rows(view.nats.hint)
     if view.credentials and (view.credentials.failure or view.credentials.expires_soon):
         yield line("NATS user", _credentials(view.credentials, now), style="red")
     if view.mesh_settings_conflict:
@@ -80,8 +83,7 @@ def _facts(view: StatusView, now: float) -> Iterator[Row]:
     yield line("device", f"{view.ifname} ({view.backend}): {_device(view.device)}")
     if view.device_failure:
         yield line("failure", view.device_failure, style="red")
-    if view.device_hint:
-        yield line("hint", view.device_hint)
+    yield from hint_rows(view.device_hint)
 
 
 def _nats(nats: NatsView) -> str:
@@ -164,3 +166,7 @@ def _quarantined(record: QuarantinedView) -> Row:
 
 def _unreachable(peer: UnreachableView) -> Row:
     return line(peer.name, f"{peer.public_key[:KEY_SHOWN]}…", peer.reason)
+
+
+def _observer(observer: ObserverView) -> Row:
+    return line(observer.name, f"{observer.failure}" + (f" ({observer.hint})" if observer.hint else ""))

@@ -53,6 +53,11 @@ def line(*cells: str, style: str = "") -> Row:
     return Row(tuple(_clipped(printable(cell)) for cell in cells), style)
 
 
+def hint_rows(hint: str | None) -> tuple[Row, ...]:
+    """Return a row with a hint, which is never cut; none without a hint."""
+    return (Row(("hint", printable(hint))),) if hint else ()
+
+
 def _clipped(text: str) -> str:
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
 

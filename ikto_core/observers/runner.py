@@ -33,13 +33,13 @@ class ObserverRun:
 
     def __init__(self, name: str, plugin: ObserverPlugin, context: ObserverContext) -> None:
         self.name = name
-        self.failure = ""  # why it receives no events at present; empty: it does
+        self.failure = self.hint = ""  # why it receives no events at present, and what to do; empty: it does
         self.stats = ObserverCounters()
         self._plugin = plugin
         self._context = context
         self._reader: Reader | None = None
         self._began_at = 0.0
-        self._ended_by = ""
+        self._ended_by = self._end_hint = ""
         self._next_pause_s = FIRST_RETRY_S
 
     @property
@@ -54,7 +54,7 @@ class ObserverRun:
         asyncio.TaskGroup that fails may leave one behind. Call `record_failure` afterwards.
         """
         self._began_at = time.monotonic()
-        self._ended_by = "cancelled"
+        self._ended_by, self._end_hint = "cancelled", ""
         try:
             with event_hub.reader() as self._reader:
                 async with self._open() as observer:
@@ -63,7 +63,7 @@ class ObserverRun:
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise
         except IktoError as error:
-            self._ended_by = str(error)
+            self._ended_by, self._end_hint = str(error), error.hint
         except BaseException as error:  # noqa: BLE001 - a panic of a Rust extension is not an Exception
             self._ended_by = described(error)
         finally:
@@ -71,12 +71,12 @@ class ObserverRun:
 
     def record_failure(self) -> float:
         """Log and count the end of the last attempt. Returns the pause before the next attempt, in seconds."""
-        self.failure = self._ended_by
+        self.failure, self.hint = self._ended_by, self._end_hint
         self.stats.failures += 1
         lasted = time.monotonic() - self._began_at > LONGEST_RETRY_S
         pause_s = FIRST_RETRY_S if lasted else min(self._next_pause_s, LONGEST_RETRY_S)
         self._next_pause_s = pause_s * 2
-        log.error("observer failed", observer=self.name, error=self.failure, next_try_in_s=pause_s)
+        log.error("observer failed", observer=self.name, error=self.failure, hint=self.hint, next_try_in_s=pause_s)
         return pause_s
 
     @asynccontextmanager
@@ -93,7 +93,7 @@ class ObserverRun:
         async for events in reader:
             await observer.see(events)
             _stop_if_cancelled()
-            self.failure = ""
+            self.failure = self.hint = ""
             self.stats.calls += 1
             self.stats.events += len(events)
 

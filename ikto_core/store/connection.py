@@ -99,7 +99,7 @@ class Connection:
 
     def __init__(self, settings: NatsSettings, random: Random, *, keep_trying: Callable[[], bool]) -> None:
         self.server = ""  # URL of the connected server; empty: not connected
-        self.failure = ""  # why the last attempt or session ended; empty: no failure
+        self.failure = self.hint = ""  # why the last attempt or session ended, and what to do; empty: no failure
         self.stats = ConnectionCounters()
         self._settings = settings
         self._random = random
@@ -113,7 +113,7 @@ class Connection:
         """Report that the session works: from now on failures are retried, beginning with the shortest pause."""
         self._was_healthy = True
         self._backoff.reset()
-        self.failure = ""
+        self.failure = self.hint = ""
 
     def end_session_without(self, has_address: Callable[[str], bool]) -> None:
         """Dial anew if this host no longer has the address of the connection: its packets arrive nowhere.
@@ -140,12 +140,12 @@ class Connection:
             except (NatsError, LoginFileError) as error:  # the file may be in the middle of being replaced
                 if not (self._was_healthy or self._keep_trying()):
                     raise
-                self.failure = str(error)
+                self.failure, self.hint = str(error), error.hint
             finally:
                 self.server, self._session = "", None
             if self._stopped:
                 return
             self.stats.failures += 1
             pause_s = self._backoff.next_s()
-            log.warning("no connection to NATS", error=self.failure, next_try_in_s=round(pause_s, 1))
+            log.warning("no connection to NATS", error=self.failure, hint=self.hint, next_try_in_s=round(pause_s, 1))
             await asyncio.sleep(pause_s)

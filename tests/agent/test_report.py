@@ -70,18 +70,19 @@ async def test_the_agent_state_follows_the_start(tmp_path: Path) -> None:
 
 async def test_a_lost_session_makes_the_agent_degraded_but_still_ready(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
-        node.connection.server, node.connection.failure = "", "no answer"
+        node.connection.server, node.connection.failure, node.connection.hint = "", "no answer", "start it"
         status = await node.report.status()
         assert (status.state, status.nats.connected, status.nats.server) == (AgentState.DEGRADED, False, None)
-        assert status.nats.failure == "no answer"
+        assert (status.nats.failure, status.nats.hint) == ("no answer", "start it")
         assert node.report.ready
 
 
 async def test_a_failed_recheck_of_the_own_record_is_in_the_status(tmp_path: Path) -> None:
     async with converged_node(tmp_path) as node:
-        node.controller.recheck.failure = "NATS denied a write"
+        node.controller.recheck.failure, node.controller.recheck.hint = "NATS denied a write", "permit it"
         status = await node.report.status()
         assert (status.nats.connected, status.nats.failure) == (True, "NATS denied a write")
+        assert status.nats.hint == "permit it"
 
 
 async def test_a_device_that_cannot_be_written_makes_the_agent_degraded(tmp_path: Path) -> None:
@@ -123,8 +124,8 @@ async def test_the_service_manager_is_told_state_peers_and_why_nats_fails(tmp_pa
         await node.converge()
         assert node.report.service_state().status == "ready; 1 peer"
         assert node.report.service_state().retries
-        node.connection.server, node.connection.failure = "", "no answer"
-        assert node.report.service_state().status == "degraded: no answer; 1 peer"
+        node.connection.server, node.connection.failure, node.connection.hint = "", "no answer", "start it"
+        assert node.report.service_state().status == "degraded: no answer (start it); 1 peer"
 
 
 async def test_there_is_no_progress_while_a_call_is_stuck_or_without_passes(
@@ -246,6 +247,8 @@ async def test_a_backend_that_hangs_is_in_the_status(tmp_path: Path, monkeypatch
         node.host.delay = timedelta(hours=1)
         status = await node.report.status()
     assert status.device_failure == "the backend did not read wg0 within 0.01 s"
+    assert status.device_hint
+    assert "reboot" in status.device_hint
 
 
 async def test_peers_have_the_advertised_endpoints_and_the_devices_one(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ikto_core.admin.server import serve
 from ikto_core.cli.main import run
+from ikto_core.errors import BackendError
 from ikto_core.testing.devices import public_key_of
 from tests.admin.node import WG, Node, converged_node, peer_record
 
@@ -111,3 +112,11 @@ async def test_a_name_cannot_control_the_terminal(
     async with converged_node(tmp_path, hostile) as node, serve(node.report, path):
         assert await ikto("peers", "-s", path) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+async def test_why_the_device_cannot_be_read_is_shown_with_the_hint(
+    node: Node, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.host.fail_next("read", BackendError("wg0: no permission", hint="run as root"))
+    assert await ikto("peers", "-s", path) == 0
+    assert capsys.readouterr().out.startswith("failure  wg0: no permission\nhint     run as root\n\nPeers (")

@@ -2,8 +2,18 @@
 
 from msgspec.structs import replace
 
-from ikto_core.admin.views import AgentState, CredentialsView, LeaseView, SnapshotView, UnreachableView
-from ikto_core.values.counters import LeaseCounters
+from ikto_core.admin.views import (
+    AgentState,
+    CredentialsView,
+    LeaseView,
+    NatsView,
+    ObserverView,
+    SnapshotView,
+    UnreachableView,
+)
+from ikto_core.cli.tables import LONGEST_CELL
+from ikto_core.device.bounded_backend import STUCK_HINT
+from ikto_core.values.counters import LeaseCounters, ObserverCounters
 from tests.cli.test_status import NOW, STATUS, plain
 
 
@@ -58,3 +68,21 @@ def test_peers_without_a_usable_endpoint_are_listed_with_the_reason() -> None:
     peer = UnreachableView(public_key="A" * 44, name="node-4", reason=reason)
     text = plain(replace(STATUS, unreachable_endpoints=(peer,)))
     assert f"Peers without a usable endpoint (1):\n  node-4  AAAAAAAA…  {reason}\n" in text
+
+
+def test_hints_are_shown_and_never_cut() -> None:
+    shown = plain(replace(STATUS, device_failure="stuck", device_hint=STUCK_HINT))
+    assert f"hint        {STUCK_HINT}\n" in shown
+    assert len(STUCK_HINT) > LONGEST_CELL
+    nats = NatsView(connected=False, server=None, failure="denied", hint="permit it")
+    assert "NATS        not connected: denied\nhint        permit it\n" in plain(replace(STATUS, nats=nats))
+
+
+def test_an_observer_that_fails_is_shown_with_the_reason_and_the_hint() -> None:
+    views = [
+        ObserverView(name=name, failure=failure, hint="install it", waiting=0, counters=ObserverCounters())
+        for name, failure in (("hosts", None), ("exec=/x", "no such program"))
+    ]
+    assert "Failed observers (1):\n  exec=/x  no such program (install it)" in plain(
+        replace(STATUS, observers=tuple(views))
+    )

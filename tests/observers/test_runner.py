@@ -10,10 +10,11 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from ikto_core.admin.showing import observer_views
 from ikto_core.agent.agent import run_observer
 from ikto_core.agent.from_config import observer_context
 from ikto_core.config import Config
-from ikto_core.errors import ConfigError, PluginError
+from ikto_core.errors import ConfigError, IktoError, PluginError
 from ikto_core.mesh.view import MeshView
 from ikto_core.observers import runner
 from ikto_core.observers.contract import (
@@ -366,3 +367,22 @@ def test_an_unknown_observer_is_an_error_at_start() -> None:
 
     with pytest.raises(PluginError, match="no observer 'hsots'"):
         observer_runs(("hsots",), observer_context(Config(state_dir="/nowhere")), find)
+
+
+async def test_the_hint_of_a_failure_is_in_the_log_and_in_the_status(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "FIRST_RETRY_S", 3600.0)
+    observer = RecordingObserver()
+
+    async def fail() -> None:
+        raise IktoError("no such program", hint="install it")
+
+    observer.on_open = fail
+    run = observer.run()
+    with capture_logs() as logged:
+        async with running(mesh, run):
+            await until(lambda: run.failure)
+            (view,) = observer_views([run])
+    assert (view.failure, view.hint) == ("no such program", "install it")
+    assert [entry["hint"] for entry in logged] == ["install it"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from ikto_core.errors import NatsError
 from ikto_core.lab.nats_server import NatsServer
@@ -174,3 +175,24 @@ async def test_a_session_that_ends_once_something_was_claimed_is_dialled_again(s
     claimed.clear()
     with pytest.raises(SessionClosedError):
         await Connection(settings, Random(1), keep_trying=lambda: False).run(claim)
+
+
+async def test_the_hint_of_a_failure_is_kept_and_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = connection_to("nats://127.0.0.1:1")
+    dials: list[str] = []
+
+    async def refuse(*_: object) -> Session:
+        dials.append(made.hint)
+        if len(dials) == 2:
+            made.stop()
+        raise NatsError("denied", hint="permit it")
+
+    monkeypatch.setattr(connection_module, "_dial_any", refuse)
+    with capture_logs() as logged:
+        await made.run(_never)
+    assert dials == ["", "permit it"]
+    assert [(entry["error"], entry["hint"]) for entry in logged] == [("denied", "permit it")]
+
+
+async def _never(_: Session) -> None:
+    raise AssertionError("there is no session")
