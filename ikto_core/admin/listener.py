@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 
@@ -37,13 +38,24 @@ FileId = tuple[int, int]
 log = structlog.get_logger(__name__)
 
 
+class BoundPath(NamedTuple):
+    """The path that a socket listens on."""
+
+    path: Path
+    file: FileId | None  # None: not known
+
+    def is_there(self) -> bool:
+        """Return whether the socket's file is still at the path, so that clients find it."""
+        return self.file is not None and _file_id(self.path) == self.file
+
+
 class _TakenError(IktoError):
     """Another user's file is at the path."""
 
 
 @contextmanager
-def bound(listener: socket.socket, path: Path, fallback: Path | None = None) -> Iterator[Path]:
-    """Make an unbound unix socket listen on `path`, mode 0600, and yield the path. On exit, removes the path only.
+def bound(listener: socket.socket, path: Path, fallback: Path | None = None) -> Iterator[BoundPath]:
+    """Make an unbound unix socket listen on `path`, mode 0600, and yield where it does. On exit, removes the path only.
 
     If another user's file is at `path`, that is logged and `fallback` is used, in this user's runtime directory.
 
@@ -58,11 +70,12 @@ def bound(listener: socket.socket, path: Path, fallback: Path | None = None) -> 
         log.warning("socket path taken, serving another", error=str(error), socket=str(fallback))
         private_runtime_dir()
         path, own_file = fallback, _bind(listener, fallback)
+    served = BoundPath(path, own_file)
     try:
-        yield path
+        yield served
     finally:
         # The open listener keeps its inode in use: no other file can have the same number.
-        if _file_id(path) == own_file:
+        if served.is_there():
             path.unlink(missing_ok=True)
 
 

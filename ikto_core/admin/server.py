@@ -1,9 +1,11 @@
 """The admin server: HTTP and JSON on a unix socket that only the agent's user may open."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import structlog
@@ -12,13 +14,16 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from ikto_core.admin.connections import accepting
 from ikto_core.admin.interface import AgentInterface
-from ikto_core.admin.listener import bound
+from ikto_core.admin.listener import BoundPath, bound
 from ikto_core.admin.metrics import render
 from ikto_core.admin.views import ErrorView, ReleasedView
 from ikto_core.errors import IktoError, described
 
 SHUTDOWN_TIMEOUT_S = 2.0
 """How long requests that are being answered may take when the agent stops."""
+
+KEEP_PATH_EVERY_S = 2.0
+"""How often the agent looks whether the socket's file is there. A look takes microseconds."""
 
 LINGERING_S = 0.0
 """How long the rest of a body may take after the answer. aiohttp waits even for a client that is gone."""
@@ -29,10 +34,10 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def serve(agent: AgentInterface, path: Path, fallback: Path | None = None) -> AsyncIterator[None]:
+async def serve(agent: AgentInterface, path: Path, fallback: Path | None = None) -> AsyncIterator["AdminServer"]:
     """Answer requests on the unix socket `path` while the context lasts; on `fallback` if another user has the path.
 
-    Raises IktoError if the socket can't be opened; see `listener.bound`.
+    Run the `keep_path` of what it yields. Raises IktoError if the socket can't be opened; see `listener.bound`.
     """
     application = _application(agent)
     runner = web.AppRunner(
@@ -42,14 +47,53 @@ async def serve(agent: AgentInterface, path: Path, fallback: Path | None = None)
         lingering_time=LINGERING_S,
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
     )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as listener:
-        try:
-            with bound(listener, path, fallback):
-                await runner.setup()
-                async with accepting(runner, listener):
-                    yield
-        finally:
-            await runner.cleanup()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        server = AdminServer(runner, path, fallback)
+        stack.push_async_callback(server.close)
+        await server.listen()
+        yield server
+
+
+class AdminServer:
+    """Listens on a path, and listens again if the file there is gone: a cleaner of /tmp, or a person, removed it."""
+
+    def __init__(self, runner: web.AppRunner, path: Path, fallback: Path | None) -> None:
+        self._runner = runner
+        self._paths = path, fallback
+        self._listening = AsyncExitStack()
+        self._served: BoundPath | None = None
+
+    async def listen(self) -> None:
+        """Listen; what listened before is closed first, its connections go on. Raises as `serve`."""
+        await self.close()
+        async with AsyncExitStack() as stack:
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+            self._served = stack.enter_context(bound(listener, *self._paths))
+            await stack.enter_async_context(accepting(self._runner, listener))
+            self._listening = stack.pop_all()
+
+    async def keep_path(self) -> NoReturn:
+        """Listen again within KEEP_PATH_EVERY_S of the removal of the socket's file, until cancelled."""
+        failure = ""
+        while True:
+            await asyncio.sleep(KEEP_PATH_EVERY_S)
+            if self._served and self._served.is_there():
+                continue
+            try:
+                await self.listen()
+                log.warning("socket file was removed, listening again", socket=str(self._served and self._served.path))
+                failure = ""
+            except IktoError as error:
+                if str(error) != failure:  # once, not at every look
+                    failure = str(error)
+                    log.error("socket file was removed, can't listen again", error=failure, hint=error.hint)
+
+    async def close(self) -> None:
+        """Listen no more."""
+        self._served = None
+        await self._listening.aclose()
 
 
 class _OneLineLog:

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from ikto_core.admin.server import serve
+from ikto_core.admin.server import AdminServer, serve
 from ikto_core.agent import systemd
 from ikto_core.agent.locks import agent_locks
 from ikto_core.agent.options import AgentOptions
@@ -35,7 +35,8 @@ async def run_agent(options: AgentOptions, private_key: PrivateKey) -> None:
 
     Raises IktoError if another agent has the same state directory or device, too.
     """
-    with agent_locks(options.config, options.backend):
+    sockets = [path for path in (options.socket, options.fallback_socket) if path]
+    with agent_locks(options.config, options.backend, sockets):
         await _run_agents(options, private_key)
 
 
@@ -110,10 +111,8 @@ class Agent:
         socket, fallback = self._options.socket, self._options.fallback_socket
         serving = serve(self.report, socket, fallback) if socket else nullcontext()
         try:
-            async with serving, asyncio.TaskGroup() as tasks:
-                if self._options.service_manager:
-                    until_ready = self._options.event_hub.until_ready
-                    tasks.create_task(systemd.notify_always(self.report.service_state, until_ready))
+            async with serving as server, asyncio.TaskGroup() as tasks:
+                self._start_reporting(tasks, server)
                 parts.rotation.resume()
                 await parts.underlay.look()
                 await parts.restore_snapshot()
@@ -137,6 +136,13 @@ class Agent:
             elif parts.reconciler.own_device.created and not parts.controller.has_saved_claim:
                 await self._delete_device()  # nothing was claimed: no peer knows this device
             raise cause from group
+
+    def _start_reporting(self, tasks: asyncio.TaskGroup, server: AdminServer | None) -> None:
+        if server:
+            tasks.create_task(server.keep_path())
+        if self._options.service_manager:
+            until_ready = self._options.event_hub.until_ready
+            tasks.create_task(systemd.notify_always(self.report.service_state, until_ready))
 
     async def _until_rotated(self) -> None:
         try:

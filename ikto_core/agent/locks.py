@@ -1,7 +1,7 @@
 """The locks that an agent holds while it runs: one for its state directory, one for its device."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import structlog
@@ -22,25 +22,30 @@ log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def agent_locks(config: Config, backend: BackendPlugin) -> Iterator[None]:
-    """Hold the locks of the state directory and of the device.
+def agent_locks(config: Config, backend: BackendPlugin, sockets: Sequence[Path] = ()) -> Iterator[None]:
+    """Hold the locks of the state directory and of the device; `sockets` are where this agent may be asked.
 
     Raises IktoError if another agent holds one of them. A lock that can't be had for another reason, such as a missing
     permission, is logged.
     """
     device = device_lock(config) if backend.host_devices else None
     hint = "stop that agent, or set another wg_dev_name"
-    with _state_lock(config.state_path()), locked(device, config.wg_dev_name, hint=hint) if device else nullcontext():
+    note = f"socket {' or '.join(map(str, sockets))}" if sockets else ""
+    with ExitStack() as held:
+        held.enter_context(_state_lock(config.state_path(), note))
+        if device:
+            held.enter_context(locked(device, config.wg_dev_name, hint=hint, note=note))
         yield
 
 
 @contextmanager
-def _state_lock(directory: Path) -> Iterator[None]:
+def _state_lock(directory: Path, note: str) -> Iterator[None]:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         log.warning("no state directory", path=str(directory), error=str(error))
-    with locked(directory / LOCK_NAME, f"state_dir: {directory}", hint="stop that agent, or set another state_dir"):
+    hint = "stop that agent, or set another state_dir"
+    with locked(directory / LOCK_NAME, f"state_dir: {directory}", hint=hint, note=note):
         yield
 
 

@@ -16,7 +16,8 @@ import structlog
 from ikto_core.errors import IktoError
 
 POLL_S = 0.02
-_PID_BYTES = 20
+_HOLDER_BYTES = 512
+_PID_DIGITS = 20
 
 _held: set[int] = set()
 """The descriptors of this process's locks. A process that it forks closes them: the lock would live on there."""
@@ -25,15 +26,16 @@ log = structlog.get_logger(__name__)
 
 
 class _HeldError(Exception):
-    """Another process holds the lock: the one with this id, as it saw that itself; 0: not known."""
+    """Another process holds the lock: the one with this id, as it saw that itself (0: not known), and its note."""
 
-    def __init__(self, pid: int) -> None:
-        super().__init__(pid)
+    def __init__(self, pid: int, note: str) -> None:
+        super().__init__(pid, note)
         self.pid = pid
+        self.note = note
 
 
 @contextmanager
-def locked(path: Path, what: str, *, hint: str = "", wait_s: float = 0.0) -> Iterator[None]:
+def locked(path: Path, what: str, *, hint: str = "", wait_s: float = 0.0, note: str = "") -> Iterator[None]:
     """Hold the lock file `path` while the block runs; it is removed afterwards.
 
     Where no lock can be had, as on a disk that is full or read-only, that is logged, and the block runs without one.
@@ -43,15 +45,17 @@ def locked(path: Path, what: str, *, hint: str = "", wait_s: float = 0.0) -> Ite
         what: What it protects, for the message.
         hint: What to do if another process holds it.
         wait_s: How long to wait for that process. This blocks.
+        note: What the message of others says of this process, beside its id.
 
     Raises:
-        IktoError: Another process holds it; the message has its id.
+        IktoError: Another process holds it; the message has its id and its note.
 
     """
     try:
-        descriptor = _acquire(path, time.monotonic() + wait_s)
+        descriptor = _acquire(path, time.monotonic() + wait_s, note)
     except _HeldError as error:
         owner = f"another agent, process {error.pid}" if error.pid else "another agent"
+        owner += f" ({error.note})" if error.note else ""
         raise IktoError(f"{what}: in use by {owner}", hint=hint) from None
     except OSError as error:
         log.warning("not locked: a second agent would not be noticed", what=what, path=str(path), error=str(error))
@@ -68,7 +72,7 @@ def locked(path: Path, what: str, *, hint: str = "", wait_s: float = 0.0) -> Ite
             os.close(descriptor)
 
 
-def _acquire(path: Path, give_up_at: float) -> int:
+def _acquire(path: Path, give_up_at: float, note: str) -> int:
     """Return a descriptor that holds the lock. Raises _HeldError or OSError."""
     while True:
         with ExitStack() as opened:
@@ -77,11 +81,11 @@ def _acquire(path: Path, give_up_at: float) -> int:
             _check_private(descriptor)
             taken = _take(descriptor)
             if taken and _is_at(path, descriptor):  # not if its holder has just removed it
-                _write_pid(descriptor)
+                _write_holder(descriptor, note)
                 opened.pop_all()
                 return descriptor
             if not taken and time.monotonic() >= give_up_at:
-                raise _HeldError(_holder(descriptor))
+                raise _HeldError(*_holder(descriptor))
         time.sleep(POLL_S)
 
 
@@ -106,15 +110,15 @@ def _is_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _write_pid(descriptor: int) -> None:
+def _write_holder(descriptor: int, note: str) -> None:
     with suppress(OSError):  # on a full disk: only the message of others needs it
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        os.pwrite(descriptor, "\n".join(filter(None, (str(os.getpid()), note))).encode(errors="replace"), 0)
 
 
-def _holder(descriptor: int) -> int:
-    text = os.pread(descriptor, _PID_BYTES, 0)
-    return int(text) if text.isdigit() else 0
+def _holder(descriptor: int) -> tuple[int, str]:
+    pid, _, note = os.pread(descriptor, _HOLDER_BYTES, 0).partition(b"\n")
+    return int(pid) if pid.isdigit() and len(pid) <= _PID_DIGITS else 0, note.decode(errors="replace")
 
 
 def _close_held() -> None:

@@ -50,6 +50,22 @@ def exists(path: Path) -> bool:
     return path.exists()
 
 
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def put_file(path: Path) -> None:
+    path.write_text("not a socket")
+
+
+def is_file(path: Path) -> bool:
+    return path.is_file()
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
 async def ask(path: Path, target: str, method: str = "GET") -> Answer:
     return await asyncio.to_thread(ask_now, path, target, method)
 
@@ -75,7 +91,7 @@ async def test_status_is_json_with_the_documented_members(node: Node, path: Path
     assert status["version"] == __version__
     assert status["allowed_ip"] == OWN_SUBNET
     assert status["revision"] == status["bucket_revision"] == 2
-    assert status["nats"] == {"connected": True, "server": "nats://127.0.0.1:4222", "failure": None}
+    assert status["nats"] == {"connected": True, "server": "nats://127.0.0.1:4222", "failure": None, "hint": None}
     assert [peer["public_key"] for peer in status["device"]["peers"]] == [public_key_of(2).text]
     assert node.report.state is AgentState.READY
 
@@ -280,3 +296,49 @@ def ended(client: socket.socket) -> bool:
         while client.recv(65536):
             pass
     return True
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "KEEP_PATH_EVERY_S", 0.01)
+
+
+async def _answers(path: Path) -> None:
+    async with asyncio.timeout(60):
+        while not (await asyncio.to_thread(exists, path) and (await ask(path, "/healthz")).status == 200):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_socket_file_that_was_removed_is_made_again(tmp_path: Path, path: Path) -> None:
+    async with fresh_node(tmp_path) as node, serve(node.report, path) as server:
+        keeping = asyncio.create_task(server.keep_path())
+        for _ in range(2):
+            with capture_logs() as logs:
+                remove(path)
+                await _answers(path)
+            assert [entry["socket"] for entry in logs] == [str(path)]
+            assert mode(path) == 0o600
+        keeping.cancel()
+        await asyncio.wait([keeping])
+    assert not exists(path)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_path_that_can_not_be_had_again_is_logged_once_and_tried_again(tmp_path: Path, path: Path) -> None:
+    async with fresh_node(tmp_path) as node, serve(node.report, path) as server:
+        keeping = asyncio.create_task(server.keep_path())
+        with capture_logs() as logs:
+            remove(path)
+            put_file(path)
+            async with asyncio.timeout(60):
+                while not logs:
+                    await asyncio.sleep(0)
+            for _ in range(3):  # it looks again
+                await asyncio.sleep(0.02)
+            assert is_file(path)
+            remove(path)
+            await _answers(path)
+        assert [entry["log_level"] for entry in logs] == ["error", "warning"]
+        keeping.cancel()
+        await asyncio.wait([keeping])

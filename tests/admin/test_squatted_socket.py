@@ -61,7 +61,7 @@ def test_an_agent_leaves_another_users_file_alone_and_serves_the_fallback(
 ) -> None:
     with squatted(path, kind), socket.socket(socket.AF_UNIX) as listener:
         before = path.lstat()
-        with capture_logs() as logs, bound(listener, path, fallback) as used:
+        with capture_logs() as logs, bound(listener, path, fallback) as (used, _):
             assert used == fallback
             assert stat.S_IMODE(fallback.lstat().st_mode) == 0o600
             with socket.socket(socket.AF_UNIX) as client:
@@ -96,7 +96,7 @@ def test_a_file_that_appears_after_the_check_is_another_users_too(
                 path.touch()
 
     monkeypatch.setattr(listener_module, "_remove_stale_socket", check_too_early)
-    with socket.socket(socket.AF_UNIX) as listener, bound(listener, path, fallback) as used:
+    with socket.socket(socket.AF_UNIX) as listener, bound(listener, path, fallback) as (used, _):
         assert used == fallback
 
 
@@ -105,7 +105,7 @@ def test_a_lock_of_another_user_on_the_directory_stops_no_agent(path: Path, dire
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with socket.socket(socket.AF_UNIX) as listener, bound(listener, path) as used:
+        with socket.socket(socket.AF_UNIX) as listener, bound(listener, path) as (used, _):
             assert used == path
     finally:
         os.close(descriptor)

@@ -56,6 +56,15 @@ def test_a_second_agent_with_a_device_of_the_host_is_refused(tmp_path: Path) -> 
     assert refusal(config(tmp_path), config(tmp_path, "t"), FAKE) is None
 
 
+def test_the_message_names_where_the_first_agent_can_be_asked(tmp_path: Path) -> None:
+    sockets = tmp_path / "ikto.sock", Path("/run/ikto/ikto.sock")
+    with agent_locks(config(tmp_path), REAL, sockets):
+        for other in (config(tmp_path, ifname="wg-m"), config(tmp_path, "t")):
+            with pytest.raises(IktoError) as caught, agent_locks(other, REAL):
+                pass
+            assert str(caught.value).endswith(f"process {os.getpid()} (socket {sockets[0]} or {sockets[1]})")
+
+
 def test_both_locks_end_with_the_block(tmp_path: Path) -> None:
     for _ in range(2):
         with agent_locks(config(tmp_path), REAL):

@@ -143,3 +143,14 @@ def test_another_user_can_not_open_the_file_to_lock_it() -> None:
             assert path.exists()
             with pytest.raises(PermissionError):
                 os.open(path, os.O_RDONLY)
+
+
+@pytest.mark.parametrize(
+    ("content", "owner"), [(b"7\nat /x", "process 7 (at /x)"), (b"7", "process 7"), (b"\xff" * 600, "")]
+)
+def test_what_the_lock_file_says_of_its_holder_is_in_the_message(path: Path, content: bytes, owner: str) -> None:
+    with locked(path, "it"):
+        path.write_bytes(content)
+        with pytest.raises(IktoError) as caught, locked(path, "it"):
+            pass
+    assert str(caught.value) == ", ".join(filter(None, ("it: in use by another agent", owner)))

@@ -236,3 +236,11 @@ def test_a_bucket_full_of_garbage_harms_no_good_peer(mesh: Mesh) -> None:
         assert all(record.reason for record in status.quarantined)
     reasons = {record.allowed_ip: record.reason for record in statuses[1].quarantined}
     assert "'node-1'" in reasons["fd10:1:0:5::/64"], "the reason names the winner"
+
+
+def test_an_agent_whose_socket_file_was_removed_can_be_asked_again(mesh: Mesh) -> None:
+    agent = mesh.agent()
+    mesh.assert_formed()
+    agent.socket.unlink()
+    mesh.assert_formed()
+    assert "socket file was removed, listening again" in agent.log_text()
