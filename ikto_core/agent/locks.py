@@ -49,6 +49,15 @@ def _state_lock(directory: Path, note: str) -> Iterator[None]:
         yield
 
 
+def is_in_use(directory: Path) -> bool:
+    """Return whether another agent runs with this state directory."""
+    try:
+        with locked(directory / LOCK_NAME, str(directory)):
+            return False
+    except IktoError:
+        return True
+
+
 def device_lock(config: Config) -> Path | None:
     """Return the lock file of the device; None if there is no directory for it, which is logged.
 

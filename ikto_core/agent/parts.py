@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 import structlog
 
+from ikto_core.agent.former_devices import former_devices
 from ikto_core.agent.from_config import local_node, nats_settings
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.options import AgentOptions
@@ -82,7 +83,9 @@ class AgentParts:
             persistent_keepalive=config.persistent_keepalive, has_route=self.underlay.reaches, mesh=config.mesh
         )
         owner = DeviceOwner(
-            keys=None if config.adopt_device else self.saved_claim.device_keys,
+            keys=self.saved_claim.device_keys,
+            adopt=config.adopt_device,
+            former=former_devices(config, self.saved_claim.device, self.saved_claim.device_keys),
             on_use=lambda: self.saved_claim.save_device(config.netns),
         )
         return Reconciler(

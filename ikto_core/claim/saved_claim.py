@@ -38,6 +38,11 @@ class SavedClaim:
         """The device's address inside the claimed subnet; None as for `claim`."""
         return self.claim.private_address if self.claim else None
 
+    @property
+    def device(self) -> SavedDevice | None:
+        """The device that this or an earlier run has used; None: none was used yet."""
+        return self._state.device
+
     def save_device(self, netns: str) -> None:
         """Save that the device, in this network namespace, gets the present key."""
         device = SavedDevice(ifname=self._node.ifname, netns=netns, public_key=self._public_key.text)

@@ -1,28 +1,33 @@
 """Whose a device is: one that has the private key of somebody else is neither written to nor deleted."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 
 import msgspec
+import structlog
 
 from ikto_core.device.backend import Backend, read_or_create
 from ikto_core.device.model import DeviceState
 from ikto_core.errors import ForeignDeviceError
 from ikto_core.values.keys import PublicKey
 
+log = structlog.get_logger(__name__)
+
 
 class DeviceOwner(msgspec.Struct, frozen=True, kw_only=True):
     """What tells this node's device from others. A device without a private key belongs to nobody and may be used."""
 
-    keys: Set[PublicKey] | None = None  # the public keys of this node, former ones too; None: every device may be used
+    keys: Set[PublicKey] = frozenset()  # the public keys of this node, former ones too
+    adopt: bool = True  # whether a device with another key may be used too
+    former: Sequence[str] = ()  # devices that this node had under other names; those with one of its keys are deleted
     on_use: Callable[[], None] = lambda: None  # called once, before this run first writes to the device
 
     def owns(self, state: DeviceState) -> bool:
         """Return whether the device has one of this node's private keys."""
-        return bool(state.private_key and self.keys is not None and state.private_key.public() in self.keys)
+        return state.private_key is not None and state.private_key.public() in self.keys
 
     def require(self, ifname: str, state: DeviceState) -> None:
         """Raise ForeignDeviceError if the device has a private key that is none of this node's."""
-        if self.keys is None or state.private_key is None or self.owns(state):
+        if self.adopt or state.private_key is None or self.owns(state):
             return
         public_key = state.private_key.public().text
         raise ForeignDeviceError(
@@ -46,15 +51,31 @@ class OwnDevice:
         self._is_own = False  # the device was this node's, or free, when this run first read it
 
     async def read_or_create(self) -> DeviceState:
-        """Return the state of the device, which is created first if it is absent."""
+        """Return the state of the device, which is created first if it is absent.
+
+        At first the devices that this node had under other names are deleted: they have its port and its addresses.
+        """
         state = await self._backend.read(self._ifname)
+        if state is not None and self._is_own:
+            return state
+        if not self._is_own:
+            if state is not None:
+                self._owner.require(self._ifname, state)
+            await self._delete_former()
+            self._owner.on_use()
         if state is None:
             state, self.created = await read_or_create(self._backend, self._ifname), True
         if not self._is_own:
-            self._owner.require(self._ifname, state)
-            self._owner.on_use()
+            self._owner.require(self._ifname, state)  # somebody else may have made it meanwhile
             self._is_own = True
         return state
+
+    async def _delete_former(self) -> None:
+        for ifname in self._owner.former:
+            state = await self._backend.read(ifname)
+            if state and self._owner.owns(state):
+                log.warning("device has another name now, deleting the former one", ifname=self._ifname, former=ifname)
+                await self._backend.delete(ifname)
 
     async def delete(self) -> None:
         """Delete the device."""

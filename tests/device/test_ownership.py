@@ -8,11 +8,11 @@ from ikto_core.device.ownership import DeviceOwner, OwnDevice
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.errors import ForeignDeviceError
 from ikto_core.testing.devices import private_key_of, spec_of
-from ikto_core.values.keys import PublicKey
+from ikto_core.values.keys import PrivateKey
 
 WG = "wg0"
 OURS, FORMER, THEIRS = (private_key_of(number) for number in (1, 2, 3))
-OWNER = DeviceOwner(keys={OURS.public(), FORMER.public()})
+OWNER = DeviceOwner(keys={OURS.public(), FORMER.public()}, adopt=False)
 
 
 def host_with(patch: DevicePatch | None) -> FakeHost:
@@ -30,7 +30,7 @@ FREE = (None, DevicePatch(listen_port=7))
 @pytest.mark.parametrize("patch", [*FREE, *(DevicePatch(private_key=key) for key in (OURS, FORMER))])
 async def test_a_device_that_is_absent_or_free_or_has_a_key_of_this_node_is_used(patch: DevicePatch | None) -> None:
     used: list[bool] = []
-    owner = DeviceOwner(keys=OWNER.keys, on_use=lambda: used.append(True))
+    owner = DeviceOwner(keys=OWNER.keys, adopt=False, on_use=lambda: used.append(True))
     device = OwnDevice(FakeBackend(host_with(patch)), WG, owner)
     assert isinstance(await device.read_or_create(), DeviceState)
     await device.read_or_create()
@@ -72,8 +72,29 @@ async def test_another_key_that_comes_while_the_agent_runs_is_drift() -> None:
     assert device.private_key == OURS.clamped()
 
 
-def test_no_key_of_a_device_is_owned_by_a_node_that_adopts() -> None:
-    state = DeviceState(private_key=OURS)
-    assert OWNER.owns(state)
-    assert not OWNER.owns(DeviceState())
-    assert not DeviceOwner(keys=frozenset[PublicKey]()).owns(state)
+def test_a_node_that_adopts_owns_only_devices_with_its_keys() -> None:
+    owner = DeviceOwner(keys={OURS.public()})
+    assert [owner.owns(DeviceState(private_key=key)) for key in (OURS, THEIRS, None)] == [True, False, False]
+
+
+@pytest.mark.parametrize("key", [OURS, FORMER, THEIRS, None])
+async def test_a_device_that_had_another_name_is_deleted_if_it_has_a_key_of_this_node(key: PrivateKey | None) -> None:
+    host = FakeHost()
+    host.create("old0")
+    host.apply("old0", DevicePatch(private_key=key, listen_port=7, up=True))
+    owner = DeviceOwner(keys=OWNER.keys, former=["old0", "absent0"])
+    device = OwnDevice(FakeBackend(host), WG, owner)
+    await device.read_or_create()
+    assert (host.device("old0") is None) is (key in (OURS, FORMER))
+    await device.read_or_create()
+    assert host.device(WG)
+
+
+async def test_nothing_is_deleted_for_a_device_that_is_refused() -> None:
+    host = host_with(DevicePatch(private_key=THEIRS))
+    host.create("old0")
+    host.apply("old0", DevicePatch(private_key=OURS))
+    owner = DeviceOwner(keys=OWNER.keys, adopt=False, former=["old0"])
+    with pytest.raises(ForeignDeviceError):
+        await OwnDevice(FakeBackend(host), WG, owner).read_or_create()
+    assert host.device("old0")

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -244,3 +245,14 @@ def test_an_agent_whose_socket_file_was_removed_can_be_asked_again(mesh: Mesh) -
     agent.socket.unlink()
     mesh.assert_formed()
     assert "socket file was removed, listening again" in agent.log_text()
+
+
+def test_a_device_whose_name_is_changed_leaves_no_other_behind_that_has_the_port(mesh: Mesh) -> None:
+    agent = mesh.agent()
+    mesh.assert_formed()
+    agent.stop()
+    agent.config["wg_dev_name"] = "wg1"
+    agent.start()
+    mesh.assert_formed()
+    assert {path.name for path in Path(agent.config["state_dir"]).glob("fake-*")} == {"fake-wg1.json"}
+    assert agent.admin.status().ifname == "wg1"
