@@ -19,7 +19,7 @@ from ikto_core.agent.options import AgentOptions
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_settings, setting_options, socket_option
 from ikto_core.cli.printing import printable
-from ikto_core.config import load_config
+from ikto_core.config import environ_warnings, load_config
 from ikto_core.disk.key_file import load_private_key
 from ikto_core.errors import IktoError
 from ikto_core.observers.runner import observer_runs
@@ -45,6 +45,8 @@ def agent(config_path: Path, socket: Path | None, log_level: str, log_json: bool
     """
     log_to_stderr(log_level, as_json=log_json)
     config = load_config(config_path, environ=os.environ, overrides=given_settings(settings))
+    for warning in environ_warnings(os.environ):
+        log.warning("variable ignored", reason=printable(warning))
     private_key = load_private_key(Path(config.private_key_path))
     plugins = load_plugins(blocked=config.blocked_plugins)
     _warn_of_unusable(plugins)

@@ -11,7 +11,7 @@ import click
 from ikto_core.agent.from_config import local_node
 from ikto_core.cli.options import config_option, json_option
 from ikto_core.cli.printing import printable
-from ikto_core.config import Config, config_schema, file_problems, load_config
+from ikto_core.config import Config, config_schema, environ_warnings, file_problems, load_config
 from ikto_core.errors import ConfigError
 from ikto_core.store.addresses import addresses_of
 from ikto_core.store.inside_mesh import INSIDE_HINT, inside_warning, is_inside
@@ -36,12 +36,12 @@ def check(config_path: Path, as_json: bool) -> int:
     A NATS server with an address inside mesh_cidr is a warning. The names in nats_url are looked up for that.
     """
     problems: tuple[str, ...] = ()
-    warnings: list[str] = []
+    warnings = list(environ_warnings(os.environ))
     exit_code = 0
     try:
         found = load_config(config_path, environ=os.environ, overrides={})
         _check(found)
-        warnings = asyncio.run(_warnings(found))
+        warnings += asyncio.run(_warnings(found))
     except ConfigError as error:
         if not as_json:
             raise
@@ -50,7 +50,7 @@ def check(config_path: Path, as_json: bool) -> int:
         click.echo(json.dumps({"ok": not problems, "problems": problems, "warnings": warnings}))
         return exit_code
     for warning in warnings:
-        click.echo(printable(f"ikto: warning: {warning} ({INSIDE_HINT})"), err=True)
+        click.echo(printable(f"ikto: warning: {warning}"), err=True)
     click.echo(printable(f"{config_path}: ok"))
     return exit_code
 
@@ -74,7 +74,10 @@ async def _warnings(config: Config) -> list[str]:
     for server in config.nats_servers:
         with suppress(OSError, UnicodeError):  # another host may know the name; the agent reports it
             inside = [address for address in await addresses_of(server) if is_inside(config.mesh, address)]
-            warnings += [f"nats_url: {inside_warning(without_user(server), each, config.mesh)}" for each in inside]
+            warnings += [
+                f"nats_url: {inside_warning(without_user(server), each, config.mesh)} ({INSIDE_HINT})"
+                for each in inside
+            ]
     return warnings
 
 

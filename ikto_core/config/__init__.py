@@ -13,7 +13,7 @@ from ikto_core.config.checking import Given, make_config
 from ikto_core.config.files import file_problems
 from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.model import Config
-from ikto_core.config.sources import Source, from_environ, from_file, from_flags, from_program
+from ikto_core.config.sources import Source, environ_warnings, from_environ, from_file, from_flags, from_program
 from ikto_core.config.types import AUTO
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "config_from_flags",
     "config_of",
     "config_schema",
+    "environ_warnings",
     "file_problems",
     "load_config",
 ]
@@ -33,7 +34,7 @@ def load_config(path: Path | None, *, environ: Mapping[str, str], overrides: Map
 
     Args:
         path: The JSON file; None: no file.
-        environ: Environment variables; those named `IKTO_<SETTING>` are read.
+        environ: Environment variables; those named `IKTO_<SETTING>` are read, unless they are empty.
         overrides: Text by setting's name, from the command line.
 
     Raises:

@@ -15,6 +15,7 @@ from ikto_core.errors import ConfigError
 
 MAX_FILE_BYTES = 1024 * 1024
 ENV_PREFIX = "IKTO_"
+_VARIABLES = {ENV_PREFIX + setting.upper(): setting for setting in SETTINGS}
 _MOST_NAMES_REPORTED = 20  # a file with 100,000 unknown settings is one mistake
 
 
@@ -39,25 +40,43 @@ def from_file(path: Path) -> Source:
 
 
 def from_environ(environ: Mapping[str, str]) -> Source:
-    """Return the settings given by `IKTO_<SETTING>` variables.
+    """Return the settings given by `IKTO_<SETTING>` variables. `environ_warnings` names the variables that count not.
 
-    Other variables with that prefix may belong to other programs: only a name close to a setting's is a problem.
+    A variable never stops an agent by its name: those of other programs, and those that Kubernetes makes of a service
+    whose name begins with `ikto`, have the prefix too.
     """
-    names = {ENV_PREFIX + setting.upper(): setting for setting in SETTINGS}
-    source = Source(
+    return Source(
         {
             setting: Given(environ[name], f"from {name}", is_text=True)
-            for name, setting in names.items()
-            if name in environ
+            for name, setting in _VARIABLES.items()
+            if environ.get(name) and not _is_of_kubernetes(name, environ)
         }
     )
-    others = sorted(name for name in environ if name.startswith(ENV_PREFIX) and name not in names)
-    source.problems = tuple(
-        f"{_clipped(name)}: is not a known variable (in the environment); did you mean {near[0]}?"
-        for name in others
-        if (near := get_close_matches(name[:64], names, n=1, cutoff=0.9))
+
+
+def environ_warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a line for each variable that looks like a setting's and does not count."""
+    return tuple(
+        f"{_clipped(name)}: {why} (in the environment); it is ignored"
+        for name in sorted(environ)
+        if name.startswith(ENV_PREFIX) and (why := _why_ignored(name, environ))
     )
-    return source
+
+
+def _why_ignored(name: str, environ: Mapping[str, str]) -> str:
+    if name in _VARIABLES:
+        if _is_of_kubernetes(name, environ):
+            return "describes a service of Kubernetes"
+        return "" if environ[name] else "is empty"
+    near = get_close_matches(name[:64], _VARIABLES, n=1, cutoff=0.9)
+    return f"is not a known variable; did you mean {near[0]}?" if near else ""
+
+
+def _is_of_kubernetes(name: str, environ: Mapping[str, str]) -> bool:
+    """Return whether a variable is one that Kubernetes makes of a service: `IKTO_WG_PORT` of the service `ikto-wg`."""
+    service = name.removesuffix("_PORT")
+    of_service = service != name and f"{service}_SERVICE_HOST" in environ
+    return of_service and environ[name].startswith(("tcp://", "udp://", "sctp://"))
 
 
 def from_flags(overrides: Mapping[str, str]) -> Source:

@@ -176,3 +176,15 @@ def test_a_trust_that_makes_no_sense_is_a_problem(
 def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(config_schema()))
+
+
+def test_variables_that_are_ignored_are_named_and_are_no_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ikto.json"
+    write_private(path, json.dumps({"private_address": "auto"}))
+    monkeypatch.setenv("IKTO_MTU", "")
+    assert run(["config", "check", "-c", str(path)]) == 0
+    assert capsys.readouterr().err == "ikto: warning: IKTO_MTU: is empty (in the environment); it is ignored\n"
+    assert run(["config", "check", "-c", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == ["IKTO_MTU: is empty (in the environment); it is ignored"]

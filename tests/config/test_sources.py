@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ikto_core.config import SETTINGS, Config, config_from_flags, load_config
+from ikto_core.config import SETTINGS, Config, config_from_flags, environ_warnings, load_config
 from ikto_core.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("private_umask")
@@ -185,7 +185,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     document = {"wg_port": 0, "nats_kv": "a.b", "prefix": 1, "endpoints": ["x", "192.0.2.1:1", "y"]}
     problems = problems_of(tmp_path, document, IKTO_FWMARK="x", IKTO_MTUU="1400")
     names = [problem.partition(":")[0] for problem in problems]
-    assert names == ["prefix", "IKTO_MTUU", "wg_port", "nats_kv", "fwmark", "endpoints", "endpoints"]
+    assert names == ["prefix", "wg_port", "nats_kv", "fwmark", "endpoints", "endpoints"]
 
 
 def test_many_unknown_settings_are_reported_in_a_few_lines(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_text_is_converted_to_the_type_of_the_setting(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("setting", "text"),
-    [("wg_port", ""), ("wg_port", "7x"), ("fwmark", "9" * 5000), ("keep_foreign_peers", "maybe"), ("mtu", "none")],
+    [("wg_port", " "), ("wg_port", "7x"), ("fwmark", "9" * 5000), ("keep_foreign_peers", "maybe"), ("mtu", "none")],
 )
 def test_invalid_text_is_a_problem_with_the_name_of_its_variable(tmp_path: Path, setting: str, text: str) -> None:
     variable = f"IKTO_{setting.upper()}"
@@ -229,11 +229,26 @@ def test_invalid_text_is_a_problem_with_the_name_of_its_variable(tmp_path: Path,
     assert f" (from {variable}); give " in problem
 
 
-def test_only_a_variable_with_almost_a_known_name_is_a_problem(tmp_path: Path) -> None:
-    environ = {"IKTO_NATS_SERVER": "x", "IKTO_SOCKET": "x", "WG_PROT": "x"}
-    assert load(tmp_path, {"private_address": "auto"}, **environ).nats_url == "nats://127.0.0.1:4222"
-    (problem,) = problems_of(tmp_path, {}, IKTO_WG_PROT="1")
-    assert problem == "IKTO_WG_PROT: is not a known variable (in the environment); did you mean IKTO_WG_PORT?"
+def test_no_variable_that_is_none_of_ours_or_empty_stops_an_agent(tmp_path: Path) -> None:
+    environ = {"IKTO_NATS_SERVER": "x", "IKTO_SOCKET": "x", "WG_PROT": "x", "IKTO_WG_PROT": "1", "IKTO_MTU": ""}
+    config = load(tmp_path, {"private_address": "auto", "mtu": 1400, "wg_port": 7}, **environ)
+    assert (config.nats_url, config.mtu, config.wg_port) == ("nats://127.0.0.1:4222", 1400, 7)
+    assert environ_warnings(environ) == (
+        "IKTO_MTU: is empty (in the environment); it is ignored",
+        "IKTO_WG_PROT: is not a known variable; did you mean IKTO_WG_PORT? (in the environment); it is ignored",
+    )
+
+
+def test_variables_that_kubernetes_makes_of_a_service_are_ignored(tmp_path: Path) -> None:
+    service = {"IKTO_WG_SERVICE_HOST": "10.0.0.1", "IKTO_WG_PORT_51820_UDP_PROTO": "udp", "IKTO_PORT": "tcp://x:1"}
+    environ = {**service, "IKTO_WG_PORT": "udp://10.0.0.1:51820"}
+    assert load(tmp_path, {"private_address": "auto", "wg_port": 7}, **environ).wg_port == 7
+    assert environ_warnings(environ) == (
+        "IKTO_WG_PORT: describes a service of Kubernetes (in the environment); it is ignored",
+    )
+    assert load(tmp_path, {"private_address": "auto", "wg_port": 7}, **service, IKTO_WG_PORT="8").wg_port == 8
+    (problem,) = problems_of(tmp_path, {}, IKTO_WG_PORT="udp://10.0.0.1:51820")
+    assert problem.startswith("wg_port: ")
 
 
 def test_an_invalid_flag_is_named_as_typed() -> None:
