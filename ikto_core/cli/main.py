@@ -3,10 +3,15 @@
 Nothing here may import what only some commands need: `ikto --help` must start fast.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from errno import EIO, ENOSPC, EPIPE
 from importlib import import_module
+from io import TextIOWrapper
+from typing import TextIO
 
 import click
 
@@ -78,8 +83,38 @@ def _exit_code(run: Run, /, returned: object, **_: object) -> object:
 
 
 def main() -> None:
-    """Run the program and exit: 2 for a wrong command line, an IktoError's own code, 130 when interrupted."""
-    sys.exit(run(sys.argv[1:]))
+    """Run the program and exit: 2 for a wrong command line, an IktoError's own code, 130 when interrupted.
+
+    Exit code 1 if standard output can't be written. A name that the terminal can't encode is escaped.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # None if it is closed
+            stream.reconfigure(errors="backslashreplace")
+    code = run(sys.argv[1:])
+    try:
+        _flush(sys.stdout)
+    except OSError as error:
+        code = _print_error(_output_error(error))
+    _discard_unwritable()
+    sys.exit(code)
+
+
+def _discard_unwritable() -> None:
+    """Let what can't be written go to nowhere: the interpreter flushes once more at its end, and would complain."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            _flush(stream)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _flush(stream: TextIO | None) -> None:
+    if stream:
+        stream.flush()
+
+
+def _output_error(error: OSError) -> IktoError:
+    return IktoError(f"standard output can't be written: {error.strerror}")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -95,14 +130,22 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the one place that reports unexpected errors
         if this_run.debug:
             click.echo(_traceback(error), err=True)
-        return _print_error(this_run.with_provider(first_cause(error)))
+        return _print_error(this_run.with_provider(_explained(first_cause(error))))
     return code if isinstance(code, int) else 0
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Return an error of a write without a file name, which is one of standard output, as an IktoError."""
+    if isinstance(error, OSError) and error.errno in (ENOSPC, EPIPE, EIO) and error.filename is None:
+        return _output_error(error)
+    return error
 
 
 def _print_error(error: BaseException) -> int:
     """Print an error on stderr, one line per problem, and return its exit code."""
-    for line in _error_lines(error):
-        click.echo(printable(f"ikto: {line}"), err=True)
+    with suppress(OSError):  # standard error can't be written either: the exit code says it
+        for line in _error_lines(error):
+            click.echo(printable(f"ikto: {line}"), err=True)
     return error.exit_code if isinstance(error, IktoError) else 1
 
 

@@ -1,6 +1,7 @@
 """Reads this host's routes and interfaces. Sends no packets: connecting a UDP socket only looks the route up."""
 
 import asyncio
+import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from ipaddress import ip_address
@@ -148,8 +149,8 @@ async def _read_links(addresses: Collection[Address]) -> list[Link]:
 
 
 def host_name() -> str:
-    """Return the host name."""
-    return gethostname()
+    """Return the host name; bytes that are not UTF-8 are replaced, since a record is UTF-8."""
+    return os.fsencode(gethostname()).decode(errors="replace")
 
 
 def _mark(probe: socket, fwmark: int) -> None:

@@ -182,3 +182,39 @@ def test_the_process_exits_with_the_code_of_the_error(tmp_path: Path) -> None:
     done = subprocess.run([*PROGRAM, *arguments], capture_output=True, check=False)
     assert done.returncode == 3
     assert json.loads(done.stdout)["ok"] is False
+
+
+@pytest.mark.parametrize("arguments", [["config", "schema"], ["--help"]])
+def test_a_full_disk_at_standard_output_is_one_line_and_an_exit_code(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "ikto: standard output can't be written: No space left on device\n"
+
+
+def test_a_closed_pipe_at_standard_output_is_no_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [*PROGRAM, "config", "schema"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_full_disk_at_standard_error_keeps_the_exit_code() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [*PROGRAM, "config", "check", "-c", "/nowhere"]
+        assert subprocess.run(command, stderr=full, check=False).returncode == 3
+
+
+def test_what_the_terminal_can_not_encode_is_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "\u0142.json"
+    path.touch(mode=0o600)
+    path.write_text('{"private_address": "auto"}')
+    environ = os.environ | {"PYTHONIOENCODING": "latin-1:strict"}
+    command = [*PROGRAM, "config", "check", "-c", str(path)]
+    done = subprocess.run(command, env=environ, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"\\u0142.json: ok\n")

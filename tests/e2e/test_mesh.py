@@ -256,3 +256,11 @@ def test_a_device_whose_name_is_changed_leaves_no_other_behind_that_has_the_port
     mesh.assert_formed()
     assert {path.name for path in Path(agent.config["state_dir"]).glob("fake-*")} == {"fake-wg1.json"}
     assert agent.admin.status().ifname == "wg1"
+
+
+def test_an_agent_whose_log_can_not_be_written_goes_on(mesh: Mesh) -> None:
+    agent = mesh.agent(start=False)
+    agent.log = Path("/dev/full")
+    agent.start()
+    mesh.assert_formed()
+    assert agent.stop() == 0

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ikto_core.errors import ConfigError
+from ikto_core.underlay import routes as routes_module
 from ikto_core.underlay.monitor import UnderlayMonitor
 from ikto_core.underlay.paths import Link, Route, choose_addresses
 from ikto_core.underlay.routes import host_name
@@ -238,3 +239,8 @@ async def test_this_host_never_advertises_a_loopback_address() -> None:
 
 def test_a_host_has_a_name() -> None:
     assert host_name() == os.uname().nodename
+
+
+def test_a_host_name_that_is_not_utf8_is_replaced_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes_module, "gethostname", lambda: os.fsdecode(b"n\xffde"))
+    assert host_name() == "n\ufffdde"
