@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals
 
 import click
 import msgspec
@@ -19,9 +19,9 @@ from ikto_core.agent.options import AgentOptions
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_settings, setting_options, socket_option
 from ikto_core.cli.printing import printable
-from ikto_core.config import environ_warnings, load_config
+from ikto_core.config import SETTINGS, Config, environ_warnings, load_config
 from ikto_core.disk.key_file import load_private_key
-from ikto_core.errors import IktoError
+from ikto_core.errors import ConfigError, IktoError
 from ikto_core.observers.runner import observer_runs
 from ikto_core.plugins.facade import Plugins
 from ikto_core.plugins.loading import load_plugins
@@ -60,8 +60,14 @@ def agent(config_path: Path, socket: Path | None, log_level: str, log_json: bool
         fallback_socket=None if socket else fallback_socket(),
         service_manager=True,
     )
+
+    def reread() -> None:
+        _report_changes(
+            config, lambda: load_config(config_path, environ=os.environ, overrides=given_settings(settings))
+        )
+
     with suppress(asyncio.CancelledError):  # stopped by a signal
-        asyncio.run(_until_stopped(run_agent(options, private_key)))
+        asyncio.run(_until_stopped(run_agent(options, private_key), reread))
 
 
 def _warn_of_unusable(plugins: Plugins) -> None:
@@ -71,8 +77,19 @@ def _warn_of_unusable(plugins: Plugins) -> None:
         log.warning("plugin unusable", **fields)
 
 
-async def _until_stopped(running: Coroutine[None, None, None]) -> None:
-    """Await `running`; SIGTERM and SIGINT cancel it.
+def _report_changes(running: Config, load: Callable[[], Config]) -> None:
+    """Log which settings differ from those that the agent runs with: each of them needs a restart."""
+    try:
+        new = load()
+    except ConfigError as error:
+        log.error("configuration can't be used", problems=[printable(text) for text in error.problems or (str(error),)])
+        return
+    changed = [name for name in SETTINGS if getattr(new, name) != getattr(running, name)]
+    log.warning("configuration read again", restart_needed_for=changed)
+
+
+async def _until_stopped(running: Coroutine[None, None, None], reread: Callable[[], None]) -> None:
+    """Await `running`; SIGTERM and SIGINT cancel it, SIGHUP calls `reread`, SIGUSR1 and SIGUSR2 are only logged.
 
     The process ends STOP_LIMIT_S later at the latest, even if a thread of the backend is blocked in the kernel: without
     that, asyncio and the interpreter would wait for the thread.
@@ -86,11 +103,18 @@ async def _until_stopped(running: Coroutine[None, None, None]) -> None:
 
     for number in (SIGTERM, SIGINT):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(SIGHUP, reread)
+    for number in (SIGUSR1, SIGUSR2):
+        loop.add_signal_handler(number, _ignore, number)
     try:
         await running
     except IktoError as error:
         loop.call_later(STOP_LIMIT_S, _exit, error.exit_code, error)
         raise
+
+
+def _ignore(number: Signals) -> None:
+    log.info("signal has no meaning, ignoring it", signal=number.name)
 
 
 def _exit(code: int, error: IktoError | None = None) -> None:

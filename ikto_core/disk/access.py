@@ -7,6 +7,7 @@ agent is not root, since it could not be read otherwise; volumes of Kubernetes w
 import os
 import pwd
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 GROUP_READS, OTHERS_READ, OTHERS_WRITE = 0o040, 0o044, 0o022
@@ -33,13 +34,22 @@ def secret_fault(path: object, mode: int, owner: int, *, refused: int = OTHERS_R
     if owner not in trusted_users(user, os.environ):
         right = "root" if user == 0 else user_name(user).partition(" ")[0]
         return Fault(f"belongs to {user_name(owner)}, not to root or this user", f"chown {right} {path}")
-    if owner == 0 != user:
+    if owner == 0 and (user != 0 or _is_credential(path)):
         refused &= ~GROUP_READS
     if mode & refused & OTHERS_WRITE:
         return Fault(f"has mode {mode:04o}, which lets other users change it", f"chmod 600 {path}")
     if mode & refused:
         return Fault(f"has mode {mode:04o}, which lets other users read it", f"chmod 600 {path}")
     return None
+
+
+def _is_credential(path: object) -> bool:
+    """Return whether systemd gave this file to the service (LoadCredential=), in a directory that only it may enter.
+
+    Such a file has mode 0440: its group bits are the mask of the access control list that lets the service read it.
+    """
+    directory = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    return directory.startswith("/") and Path(str(path)).resolve().parent == Path(directory).resolve()
 
 
 def change_fault(path: object, mode: int) -> Fault | None:

@@ -1,6 +1,7 @@
 """Secrets are safe from other users, or refused with the mode, the owner and the command that mends it."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,17 @@ def test_root_trusts_the_user_who_ran_sudo_and_no_other_user_asks() -> None:
 def test_others_may_read_what_is_no_secret_and_not_change_it() -> None:
     assert change_fault("f", 0o644) is None
     assert change_fault("/f", 0o664) == ("has mode 0664, which lets other users change it", "chmod go-w /f")
+
+
+def test_a_credential_of_systemd_may_have_the_mode_that_systemd_gives_it(
+    user: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, beside = tmp_path / "key", tmp_path.parent / "key"
+    assert bool(secret_fault(inside, 0o440, 0, refused=0o077)) == (user == 0)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert secret_fault(inside, 0o440, 0, refused=0o077) is None
+    assert bool(secret_fault(beside, 0o440, 0, refused=0o077)) == (user == 0)
+    assert secret_fault(inside, 0o444, 0, refused=0o077)
+    assert secret_fault(inside, 0o440, OTHER, refused=0o077)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "")
+    assert bool(secret_fault(inside, 0o440, 0, refused=0o077)) == (user == 0)

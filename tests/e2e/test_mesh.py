@@ -1,6 +1,7 @@
 """Agents as processes form a mesh, keep it, and never share an address."""
 
 import json
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -262,5 +263,22 @@ def test_an_agent_whose_log_can_not_be_written_goes_on(mesh: Mesh) -> None:
     agent = mesh.agent(start=False)
     agent.log = Path("/dev/full")
     agent.start()
+    mesh.assert_formed()
+    assert agent.stop() == 0
+
+
+def test_signals_that_ask_for_nothing_end_no_agent_and_sighup_says_what_needs_a_restart(mesh: Mesh) -> None:
+    agent = mesh.agent()
+    mesh.assert_formed()
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        agent.send(number)
+    path = agent.directory / "config.json"
+    path.write_text(json.dumps(agent.config | {"mtu": 1400, "wg_port": 7}))
+    agent.send(signal.SIGHUP)
+    eventually(lambda: "configuration read again" in agent.log_text())
+    assert "restart_needed_for=['wg_port', 'mtu']" in agent.log_text()
+    path.write_text("{}")
+    agent.send(signal.SIGHUP)
+    eventually(lambda: "configuration can't be used" in agent.log_text())
     mesh.assert_formed()
     assert agent.stop() == 0
