@@ -146,7 +146,11 @@ def _refuse(record: PeerRecord, decision: ClaimDecision) -> NoReturn:
         raise ClonedError(
             f"the record of {record.allowed_ip} was taken over by {decision.holder}: a copy of this machine"
         )
-    raise AddressInUseError(
-        f"{record.allowed_ip} is in use by {decision.holder}",
-        hint='choose another private_address, or "auto"',
-    )
+    hint = 'choose another private_address, or "auto"'
+    if decision.holder.startswith(f"{record.name!r} ("):
+        hint = (
+            "that is this node's name: if its private key was lost or replaced, put the former one back into the file "
+            "of private_key_path; if it is gone for good, release the record (docs/operations.md, Replacing a machine; "
+            f"it is {record.key}); if another node has that name, {hint}"
+        )
+    raise AddressInUseError(f"{record.allowed_ip} is in use by {decision.holder}", hint=hint)

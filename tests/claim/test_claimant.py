@@ -130,6 +130,16 @@ async def test_a_record_of_another_public_key_is_not_overwritten_and_the_error_n
     assert bucket.writes == 0
 
 
+@pytest.mark.parametrize("same", [True, False])
+async def test_a_node_whose_key_was_lost_is_told_how_to_get_its_record(bucket: CountingBucket, same: bool) -> None:
+    bucket.set_found(replace(FOREIGN, name=WANTED.name) if same else FOREIGN)
+    with pytest.raises(AddressInUseError) as caught:
+        await claimant().claim(bucket, WANTED, context(starting=True))
+    assert ("put the former one back" in caught.value.hint) is same
+    assert (WANTED.key in caught.value.hint) is same
+    assert "choose another private_address" in caught.value.hint
+
+
 async def test_a_starting_node_takes_over_a_copys_record_and_a_running_one_raises_cloned_error(
     bucket: CountingBucket,
 ) -> None:
