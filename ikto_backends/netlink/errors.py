@@ -28,7 +28,7 @@ _NO_WIREGUARD = (
 )
 _NO_IPV6 = (
     "IPv6 is disabled on this host or on this device",
-    "enable it: sysctl net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0",
+    "enable it: sysctl net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0 (docker run --sysctl …)",
 )
 _MEANINGS: dict[tuple[Operation, int], tuple[str, str]] = {
     (Operation.CREATE, EOPNOTSUPP): _NO_WIREGUARD,
@@ -36,7 +36,10 @@ _MEANINGS: dict[tuple[Operation, int], tuple[str, str]] = {
     (Operation.ADDRESS, EAFNOSUPPORT): _NO_IPV6,
     (Operation.ADDRESS, EOPNOTSUPP): _NO_IPV6,
 }
-_PERMISSION = "run as root, or with the capability CAP_NET_ADMIN (systemd: AmbientCapabilities=CAP_NET_ADMIN)"
+_PERMISSION = (
+    "run as root, or with the capability CAP_NET_ADMIN (systemd: AmbientCapabilities=CAP_NET_ADMIN; "
+    "docker run --cap-add NET_ADMIN)"
+)
 _PORT = "find the process that uses it with `ss -ulnp`, or choose another `wg_port`"
 
 

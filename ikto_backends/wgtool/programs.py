@@ -41,6 +41,19 @@ class _KnownError(NamedTuple):
 
 _KNOWN_ERRORS = (
     _KnownError(
+        ("busybox v", 'option "-j" is unknown', 'option "-batch" is unknown'),
+        BackendError,
+        "the program `ip` of this host has no JSON output: it is BusyBox's, or too old",
+        'Install iproute2 (on OpenWrt the package ip-full), or use "backend": "netlink", which runs no program.',
+    ),
+    _KnownError(
+        ("ipv6 is disabled",),
+        BackendError,
+        "IPv6 is disabled on this host or on this device",
+        "Enable it: sysctl net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0; in a container, the "
+        "runtime must (docker run --sysctl net.ipv6.conf.all.disable_ipv6=0).",
+    ),
+    _KnownError(
         ("unknown device type", "operation not supported", "protocol not supported"),
         UnsupportedError,
         "the kernel has no WireGuard, or this is not a WireGuard device",
@@ -50,7 +63,7 @@ _KNOWN_ERRORS = (
         ("/dev/net/tun does not exist",),
         BackendError,
         "there is no /dev/net/tun",
-        "Load the kernel module `tun`, or make /dev/net/tun available in the container.",
+        "Load the kernel module `tun`, or make it available in the container (docker run --device /dev/net/tun).",
     ),
     _KnownError(
         ("no such device", "cannot find device", "does not exist."),
@@ -61,7 +74,7 @@ _KNOWN_ERRORS = (
         ("operation not permitted",),
         BackendError,
         "no permission",
-        "Run as root, or with the capability CAP_NET_ADMIN.",
+        "Run as root, or with the capability CAP_NET_ADMIN (docker run --cap-add NET_ADMIN).",
     ),
     _KnownError(
         ("permission denied",),  # EACCES: file permissions, or IPv6 is disabled

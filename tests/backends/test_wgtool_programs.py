@@ -1,10 +1,12 @@
 """How the wgtool backend runs programs, writes their standard input, and maps their error messages."""
 
 import asyncio
+import shutil
 from asyncio.subprocess import Process
 from collections.abc import Iterable, Iterator
 from itertools import repeat
 from operator import length_hint
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,13 @@ WG = "wg0"
         ("Unable to access interface: Protocol not supported", UnsupportedError, "not a WireGuard device"),
         ('CreateTUN("wg0") failed; /dev/net/tun does not exist', BackendError, "there is no /dev/net/tun"),
         ("a banner\nFailed: unix socket in use", BackendError, "already serves a device of this name"),
+        (
+            "BusyBox v1.36.1 (2024) multi-call binary.\n\nUsage: ip [OPTIONS]",
+            BackendError,
+            "it is BusyBox's, or too old",
+        ),
+        ('Option "-j" is unknown, try "ip -help".', BackendError, "has no JSON output"),
+        ("Error: IPv6 is disabled on this device.\nCommand failed -:2", BackendError, "IPv6 is disabled on this host"),
         ("Something new\nCommand failed -:3", BackendError, "x failed: Something new"),
         ("", BackendError, "x failed: no error message"),
     ],
@@ -106,3 +115,12 @@ async def test_an_incomplete_input_is_never_closed_before_the_program_is_killed(
         async with asyncio.timeout(60) as limit:
             await run(Command(program, pieces()), WG)
     assert input_was_open == [True]
+
+
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="BusyBox is not installed")
+async def test_the_ip_of_busybox_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ip").symlink_to(shutil.which("busybox") or "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BackendError, match="BusyBox's, or too old") as caught:
+        await run(Command(("ip", "-j", "-d", "address", "show")), WG)
+    assert "iproute2" in caught.value.hint
