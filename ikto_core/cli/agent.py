@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals
+from signal import SIG_DFL, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals, getsignal
 
 import click
 import msgspec
@@ -105,7 +105,8 @@ async def _until_stopped(running: Coroutine[None, None, None], reread: Callable[
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(SIGHUP, reread)
     for number in (SIGUSR1, SIGUSR2):
-        loop.add_signal_handler(number, _ignore, number)
+        if getsignal(number) == SIG_DFL:  # a program around this command may have a handler of its own
+            loop.add_signal_handler(number, _ignore, number)
     try:
         await running
     except IktoError as error:
