@@ -43,7 +43,7 @@ class UnderlayMonitor:
         self._server: tuple[Target, ...] = ()  # the addresses of the NATS server of the last session
         self._last_sources: dict[str, str] = {}  # the last source address of each route, by the route's name
         self._failure: ConfigError | None = None  # why the last look found no address
-        self._links = LinkReader()
+        self._links = LinkReader(fwmark)
         self._look_lock = asyncio.Lock()
 
     def reaches(self, endpoint: Endpoint) -> bool:

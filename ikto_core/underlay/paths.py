@@ -19,7 +19,10 @@ _LOCAL_KINDS = {
     "geneve": "an overlay",
     "ipip": "an overlay",
 }
-"""Kinds of link (IFLA_INFO_KIND) whose addresses are reachable only for guests of this host or within an overlay."""
+"""Kinds of link (IFLA_INFO_KIND) whose addresses are reachable only for guests of this host or within an overlay.
+
+A bridge that carries the default route is an uplink: the host's network card is one of its ports, as on Proxmox.
+"""
 
 _GUEST_PREFIXES = ("veth", "cali", "cilium", "lxc", "flannel", "docker", "cni", "virbr", "podman", "kube-")
 """Name prefixes of the host's end of a guest link. Inside a container the link is a veth too, but named eth0."""
@@ -49,6 +52,7 @@ class Link(msgspec.Struct, frozen=True):
     kind: str | None  # IFLA_INFO_KIND; None: hardware or the loopback
     addresses: frozenset[Address]
     mtu: int = 0  # bytes
+    is_uplink: bool = False  # it carries a default route
 
 
 class Underlay(msgspec.Struct, frozen=True):
@@ -63,8 +67,8 @@ def choose_addresses(routes: Iterable[Route], links: Collection[Link], mesh: Pre
     """Return the source addresses among the routes that peers can reach: the first of each family, in that order.
 
     Loopback and link-local addresses and those inside the mesh are refused, and so are the addresses of the mesh device
-    and of links for guests or overlays. `links` must hold the links that have one of the source addresses. Raises
-    ConfigError, with a reason for each address, if none is usable.
+    and of links for guests or overlays; those of a bridge that carries a default route are not. `links` must hold the
+    links that have one of the source addresses. Raises ConfigError, with a reason for each address, if none is usable.
     """
     found: dict[int, str] = {}  # by IP version
     problems = []
@@ -86,17 +90,20 @@ def choose_mtu(
 ) -> int | None:
     """Return the smallest MTU of the paths to peers, minus OVERHEAD, at least MIN_MTU; None: there is no path.
 
-    The paths are the routes that leave this host outside the mesh, and the links that have an `advertised` address. An
-    address on a bridge is accepted here. The route to a server on this host has the MTU of the loopback interface; the
-    smaller MTU of the link is used then.
+    The paths are the routes that leave this host outside the mesh, the links that have an `advertised` address, and
+    those that carry a default route, whatever their address. An address on a bridge is accepted here. The route to a
+    server on this host has the MTU of the loopback interface; the smaller MTU of the link is used then.
     """
     outer = [link for link in links if link.ifname != ifname]
     addresses = frozenset(map(ip_address, advertised))
-    mtus = [link.mtu for link in outer if addresses & link.addresses]
+    mtus = [link.mtu for link in outer if link.is_uplink or addresses & link.addresses]
     for route in routes:
-        link_mtus = [link.mtu for link in outer if route.source in link.addresses]
-        if route.source and link_mtus and not any(_address_problems(route.source, mesh)):
-            mtus.append(min(route.mtu, *link_mtus))
+        own_links = [link for link in outer if route.source in link.addresses]
+        leaves = any(link.is_uplink for link in own_links) or (
+            route.source and not any(_address_problems(route.source, mesh))
+        )
+        if own_links and leaves:
+            mtus.append(min(route.mtu, *(link.mtu for link in own_links)))
     smallest = min(mtus, default=LOOPBACK_MTU)
     return max(smallest - OVERHEAD, MIN_MTU) if smallest < LOOPBACK_MTU else None
 
@@ -138,6 +145,7 @@ def _unreachable_link(link: Link, ifname: str) -> str | None:
     """Return what the link is if peers can't reach its addresses, otherwise None."""
     if link.ifname == ifname:
         return "the mesh device"
-    if link.ifname.startswith(_GUEST_PREFIXES):
-        return "a guest interface"
-    return _LOCAL_KINDS.get(link.kind or "")
+    kind = _LOCAL_KINDS.get(link.kind or "")
+    if link.is_uplink and kind in (None, "a bridge"):
+        return None
+    return "a guest interface" if link.ifname.startswith(_GUEST_PREFIXES) else kind

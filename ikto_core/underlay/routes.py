@@ -18,7 +18,7 @@ from socket import (
     gethostname,
     socket,
 )
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,6 +27,9 @@ from ikto_core.errors import ConfigError
 from ikto_core.underlay.daemon_thread import DaemonThread
 from ikto_core.underlay.paths import Address, Link, Route
 from ikto_core.values.addressing import Endpoint
+
+if TYPE_CHECKING:
+    from pyroute2 import AsyncIPRoute
 
 _IPV6_ADDR_PREFERENCES, _PREFER_PUBLIC = 72, 2  # linux/in6.h; RFC 5014
 _MTU_OPTIONS: Mapping[int, tuple[int, int]] = {
@@ -44,6 +47,11 @@ class Target(msgspec.Struct, frozen=True):
     name: str  # of the route, for messages
     family: int = AF_INET
     address: tuple[Any, ...] | None = None  # as `socket.connect` takes it; None: unknown
+
+    @property
+    def host(self) -> str:
+        """The address's IP literal; empty: unknown."""
+        return str(self.address[0]) if self.address else ""
 
 
 DEFAULT_ROUTES = (
@@ -104,20 +112,26 @@ def has_address(address: str) -> bool:
 
 
 class LinkReader:
-    """Reads this host's links in a thread: on a host with a blocked link the kernel does not answer."""
+    """Reads this host's links in a thread: on a host with a blocked link the kernel does not answer.
 
-    def __init__(self) -> None:
+    `fwmark`: the firewall mark of packets whose default routes count; 0: none.
+    """
+
+    def __init__(self, fwmark: int = 0) -> None:
         self._thread = DaemonThread("links")
+        self._fwmark = fwmark
 
     async def read(self, addresses: Collection[Address]) -> list[Link]:
-        """Return the links that have one of `addresses`. Only those: a host may have thousands, and each takes 0.4 ms.
+        """Return the links that have one of `addresses` or carry a default route.
+
+        Only those: a host may have thousands, and each takes 0.4 ms.
 
         Raises ConfigError if the interfaces can't be read; after LINKS_TIMEOUT_S if the kernel does not answer.
         """
         from pyroute2 import NetlinkError  # noqa: PLC0415  # slow to import
 
         try:
-            return await self._thread.run(lambda: asyncio.run(_read_links(addresses)), LINKS_TIMEOUT_S)
+            return await self._thread.run(lambda: asyncio.run(_read_links(addresses, self._fwmark)), LINKS_TIMEOUT_S)
         except TimeoutError:
             why = f"the kernel has not answered for {LINKS_TIMEOUT_S:g} s"
         except (OSError, NetlinkError) as error:
@@ -127,7 +141,7 @@ class LinkReader:
         )
 
 
-async def _read_links(addresses: Collection[Address]) -> list[Link]:
+async def _read_links(addresses: Collection[Address], fwmark: int) -> list[Link]:
     from pyroute2 import AsyncIPRoute  # noqa: PLC0415  # slow to import
 
     async with AsyncIPRoute() as netlink:  # on a point-to-point link `address` is the remote end
@@ -135,7 +149,8 @@ async def _read_links(addresses: Collection[Address]) -> list[Link]:
             (message["index"], ip_address(message.get("local") or message.get("address")))
             async for message in await netlink.get_addr()
         ]
-        wanted = {index for index, address in assigned if address in addresses}
+        uplinks = await _uplinks(netlink, fwmark)
+        wanted = {index for index, address in assigned if address in addresses} | uplinks
         found = [message for index in wanted async for message in await netlink.get_links(index)]
     return [
         Link(
@@ -143,9 +158,22 @@ async def _read_links(addresses: Collection[Address]) -> list[Link]:
             kind=message.get(("linkinfo", "kind")),
             addresses=frozenset(address for index, address in assigned if index == message["index"]),
             mtu=message.get("mtu"),
+            is_uplink=message["index"] in uplinks,
         )
         for message in found
     ]
+
+
+async def _uplinks(netlink: "AsyncIPRoute", fwmark: int) -> set[int]:
+    """Return the indexes of the links that the default routes lead through. One question each: no table is read."""
+    from pyroute2 import NetlinkError  # noqa: PLC0415  # slow to import
+
+    found = set()
+    for target in DEFAULT_ROUTES:
+        with suppress(NetlinkError):  # there is no such route
+            destination = {"family": target.family, "dst": target.host} | ({"mark": fwmark} if fwmark else {})
+            found |= {message.get("oif") for message in await netlink.route("get", **destination)}
+    return found
 
 
 def host_name() -> str:

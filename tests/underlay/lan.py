@@ -27,6 +27,18 @@ ip address add 10.7.0.1/24 dev lan1
 ip link set lan1 up
 """
 
+HOST_BRIDGE = """
+ip link add eth0 type veth peer name far
+ip link set far up
+ip link add vmbr0 type bridge
+ip link set eth0 master vmbr0
+ip link set eth0 up
+ip link set vmbr0 up
+ip address add 10.1.0.2/24 dev vmbr0
+ip route add default via 10.1.0.1
+"""
+"""As on Proxmox and most hosts of virtual machines: the network card is a port of a bridge, which has the address."""
+
 
 def run_on_host(program: str, setup: str, server: str, afterwards: str = "") -> str:
     """Return the output of a Python program on a host set up by `ip` commands; skip without root or iproute2."""

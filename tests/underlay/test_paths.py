@@ -15,7 +15,7 @@ from ikto_core.underlay.monitor import UnderlayMonitor
 from ikto_core.underlay.paths import Link, Route, choose_addresses
 from ikto_core.underlay.routes import host_name
 from ikto_core.values.addressing import Prefix
-from tests.underlay.lan import BRIDGE, IPV4_LAN, LAN, run_on_host
+from tests.underlay.lan import BRIDGE, HOST_BRIDGE, IPV4_LAN, LAN, run_on_host
 
 BOTH = "10.1.0.2 2001:db8:1::2"
 MESH = Prefix.parse("fd10::/16")
@@ -97,6 +97,41 @@ def test_an_address_of_a_guest_or_mesh_link_is_refused_with_the_link_name(ifname
 )
 def test_an_address_of_any_other_kind_of_link_is_used(ifname: str, kind: str) -> None:
     assert chosen("10.2.0.1", links=(Link(ifname, kind, frozenset({OTHER})),)) == ("10.2.0.1",)
+
+
+@pytest.mark.parametrize(
+    ("ifname", "kind"),
+    [
+        ("vmbr0", "bridge"),  # Proxmox
+        ("br-ex", "openvswitch"),
+        ("virbr0", "bridge"),
+        ("veth0", "veth"),
+        ("bond0", "bond"),
+        ("team0", "team"),
+        ("br0.7", "vlan"),
+        ("eth0", None),
+    ],
+)
+def test_an_address_of_a_link_that_carries_the_default_route_is_used_though_it_is_a_bridge(
+    ifname: str, kind: str | None
+) -> None:
+    assert chosen("10.2.0.1", links=(Link(ifname, kind, frozenset({OTHER}), is_uplink=True),)) == ("10.2.0.1",)
+
+
+@pytest.mark.parametrize(
+    ("ifname", "kind", "what"),
+    [
+        (IFNAME, "wireguard", "the mesh device"),
+        (IFNAME, "bridge", "the mesh device"),
+        ("wg1", "wireguard", "a WireGuard device"),
+        ("tun0", "tun", "a tun or tap device"),
+        ("flannel.1", "vxlan", "a guest interface"),
+        ("gre7", "geneve", "an overlay"),
+    ],
+)
+def test_a_tunnel_is_no_uplink_though_it_carries_the_default_route(ifname: str, kind: str, what: str) -> None:
+    links = (Link(ifname, kind, frozenset({OTHER}), is_uplink=True),)
+    assert f"10.2.0.1 is on {ifname}, {what}" in refusal("10.2.0.1", links=links)
 
 
 def test_an_address_on_both_a_bridge_and_an_ordinary_link_is_refused() -> None:
@@ -196,6 +231,23 @@ def test_the_default_route_is_used_instead_of_a_bridge(ask: Ask) -> None:
 def test_a_host_with_only_a_bridge_gets_an_error_that_names_it(ask: Ask) -> None:
     answer = ask(BRIDGE, "nats://10.7.0.9:4222")
     assert "10.7.0.1 is on lan1, a bridge; no default IPv4 route; no default IPv6 route" in answer
+
+
+@pytest.mark.parametrize("server", ["nats://10.1.0.9:4222", "nats://127.0.0.1:4222", "nats://198.51.100.9"])
+def test_a_host_whose_uplink_is_a_bridge_advertises_its_address(ask: Ask, server: str) -> None:
+    assert ask(HOST_BRIDGE, server) == "10.1.0.2"
+
+
+def test_the_bridge_of_guests_is_refused_beside_the_bridge_that_is_the_uplink(ask: Ask) -> None:
+    """As on a host of micro-VMs, with a server in one of them."""
+    assert ask(HOST_BRIDGE + BRIDGE, "nats://10.7.0.9:4222") == "10.1.0.2"
+
+
+def test_a_bridge_that_is_the_uplink_for_marked_packets_only_is_one_for_a_device_with_that_mark() -> None:
+    marked = "ip route del default\nip rule add fwmark 7 lookup 77\nip route add default via 10.1.0.1 table 77"
+    assert run_on_host(PROBE, f"{HOST_BRIDGE}\n{marked}", "nats://10.1.0.9").startswith("advertise_address: ")
+    probe = PROBE.replace('"wg0"', '"wg0", fwmark=7')
+    assert run_on_host(probe, f"{HOST_BRIDGE}\n{marked}", "nats://10.1.0.9") == "10.1.0.2"
 
 
 def test_a_tap_and_a_userspace_wireguard_are_refused(ask: Ask) -> None:

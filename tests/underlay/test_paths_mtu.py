@@ -28,7 +28,8 @@ JUMBO = (
     "ip link add eth1 mtu 9000 type veth peer name far1\nip link set far1 up\n"
     "ip address add 10.2.0.2/24 dev eth1\nip link set eth1 up"
 )
-SERVER = "nats://10.9.9.9:4222"
+DEFAULT = "ip -6 route del default\nip route replace default via 10.1.0.1"
+SERVER, FAR = "nats://10.9.9.9:4222", "nats://10.2.0.9:4222"
 
 
 @given(st.integers(68, 65535), st.integers(68, 65535))
@@ -64,6 +65,19 @@ def test_the_smallest_of_all_paths_counts() -> None:
     assert choose_mtu([to_server], [jumbo, ETH0], MESH, "wg0", advertised=[str(SOURCE)]) == 1420
 
 
+@pytest.mark.parametrize("source", ["fd10::1", "169.254.7.1", "10.2.0.1"])
+def test_the_link_of_the_default_route_counts_whatever_its_source_address(source: str) -> None:
+    """As in a mesh whose network contains the host's own, and with jumbo frames (9001 bytes) on the way to NATS."""
+    jumbo = Link("eth1", None, frozenset({SOURCE}), 9001)
+    uplink = Link("eth0", None, frozenset({ip_address(source)}), 1500, is_uplink=True)
+    routes = [Route("to the server", SOURCE, 9001), Route("default", ip_address(source), 1500)]
+    assert choose_mtu(routes, [jumbo, uplink], MESH, "wg0") == 1420
+    assert choose_mtu([routes[0], Route("default", ip_address(source), 1400)], [jumbo, uplink], MESH, "wg0") == 1320
+    assert choose_mtu([routes[0]], [jumbo, uplink], MESH, "wg0") == 1420
+    through_mesh = Link("wg0", "wireguard", frozenset({ip_address(source)}), 1300, is_uplink=True)
+    assert choose_mtu(routes, [jumbo, through_mesh], MESH, "wg0") == 8921
+
+
 @pytest.mark.parametrize(
     ("change", "server", "mtu"),
     [
@@ -78,6 +92,8 @@ def test_the_smallest_of_all_paths_counts() -> None:
         ("ip -6 route replace default via 2001:db8:1::1 mtu 1410", "nats://[2001:db8:9::9]:4222", "1330"),
         (f"{BRIDGE}\nip link set lan1 mtu 1390", "nats://10.7.0.9:4222", "1310"),
         (JUMBO, "nats://10.2.0.9:4222", "1420"),
+        (f"{JUMBO}\nip address add 10.1.0.7/32 dev lo\n{DEFAULT} src 10.1.0.7", FAR, "1420"),
+        (f"{JUMBO}\nip address add 169.254.9.2/24 dev eth0\n{DEFAULT} src 169.254.9.2", FAR, "1420"),
         ("ip link set eth0 down", SERVER, "None"),
     ],
     ids=[
@@ -92,6 +108,8 @@ def test_the_smallest_of_all_paths_counts() -> None:
         "ipv6",
         "bridge",
         "jumbo to the server",
+        "default route with an address of the loopback",
+        "default route with a link-local address",
         "none",
     ],
 )
