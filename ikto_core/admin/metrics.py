@@ -37,7 +37,7 @@ COUNTERS = {
     "ikto_proof_replays": "Proved records that were older than one seen before.",
     "ikto_proof_overwrites": "Writes over a proved record without the proof of its owner.",
     "ikto_record_delayed": "Changes of records that had to wait, because the record changes too often.",
-    "ikto_proof_alarms": "Writes of others over the own record, or in the name of this node.",
+    "ikto_proof_alarms": "Writes of others over the own record or in its name; own ones that it may not withdraw.",
 }
 """Help texts of the counters. A name is `ikto_<group>_<member>` of CountersView."""
 

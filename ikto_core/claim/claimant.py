@@ -17,6 +17,11 @@ from ikto_core.store.interfaces import RecordStore
 ATTEMPTS = 8
 """Lost races and lost answers in a row after which a claim gives up for now."""
 
+_NOT_WITHDRAWN = (
+    "if this node had that subnet: grant it the right to publish on that subject and restart it, or have an operator"
+    " delete the record (docs/operations.md, Changing the address of a node); peers keep both subnets until then"
+)
+
 log = structlog.get_logger(__name__)
 
 
@@ -113,8 +118,8 @@ class Claimant:
             await store.put(key, None, expected=revision)
         except (RecordError, RevisionConflictError):
             return False
-        except NatsDeniedError as error:  # somebody has put this node's name under a KV key of its own
-            log.warning("earlier record not withdrawn", key=key, error=str(error), hint=error.hint)
+        except NatsDeniedError as error:  # the right is for the new key only; or somebody else wrote it in our name
+            self._alarms.report("earlier record not withdrawn", key=key, error=str(error), hint=_NOT_WITHDRAWN)
             self.denied.add(key)
             return False
         log.info("withdrew earlier record", key=key)

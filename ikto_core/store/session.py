@@ -131,9 +131,8 @@ class Session:
                     await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
         except (NatsPyError, OSError, TimeoutError) as error:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
-        for denial in self._denials:
-            if f'"{subject.lower()}"' in denial:
-                raise _denied(denial)
+        if any(f'"{subject.lower()}"' in denial for denial in self._denials):
+            raise _denied("subscription to", subject)
         self._subscribed.add(subject.lower())
 
     def _log_dropped(self, subject: str, error: Exception) -> None:
@@ -210,7 +209,7 @@ class Session:
             self._denials.add(text)
         for waiting in self._waiting.values():
             if f'"{waiting.subject.lower()}"' in text:
-                waiting.end(_denied(text))
+                waiting.end(_denied("publish to", waiting.subject))
         if any(f'"{subject}"' in text for subject in self._subscribed):
             await self._client.close()
 
@@ -230,7 +229,7 @@ class Session:
         return SessionClosedError(f"the connection to NATS was closed{': ' if reason else ''}{reason}")
 
 
-def _denied(text: str) -> NatsDeniedError:
-    return NatsDeniedError(
-        f"NATS denied a {text[text.index(DENIED) :]}", hint="`ikto nats permissions` prints those that a node needs"
-    )
+def _denied(verb: str, subject: str) -> NatsDeniedError:
+    """Return the error of a denial. It has the subject as it must be granted: nats-py gives it in lower case."""
+    hint = "`ikto nats permissions` prints those that a node needs"
+    return NatsDeniedError(f'NATS denied a {DENIED}{verb} "{subject}"', hint=hint)

@@ -69,4 +69,4 @@ class ProofCounters(msgspec.Struct, kw_only=True):
     wrong: int = 0  # of these, the ones that were wrong
     replays: int = 0  # proved records that were older than one seen before
     overwrites: int = 0  # other writes over a proved record without its owner's proof
-    alarms: int = 0  # writes of others over this node's own record, or in its name
+    alarms: int = 0  # writes of others over the own record or in this node's name; own ones that it may not withdraw

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from ikto_core.claim import policy
 from ikto_core.claim.alarms import Alarms
@@ -263,14 +264,20 @@ async def test_a_record_that_an_earlier_run_left_and_did_not_delete_is_deleted(b
 async def test_a_record_that_may_not_be_deleted_is_left(
     bucket: CountingBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another node has written it, under its own KV key and in this node's name."""
+    """It is of another subnet than this node may use; or another node has written it, in this node's name."""
 
     async def refuse(*_: Any, **__: Any) -> int:
         raise NatsDeniedError("not allowed")
 
     bucket.set_found(signed(WANTED, 8))
     monkeypatch.setattr(bucket, "put", refuse)
-    assert not await claimant().withdraw(bucket, WANTED.key)
+    denied, proofs = claimant_and_proofs()
+    with capture_logs() as logs:
+        assert not await denied.withdraw(bucket, WANTED.key)
+    (entry,) = logs
+    assert (entry["event"], entry["log_level"], entry["key"]) == ("earlier record not withdrawn", "error", WANTED.key)
+    assert "grant it the right" in entry["hint"]
+    assert proofs.stats.alarms == 1
 
 
 async def test_withdrawing_a_key_that_was_never_written_returns_true(bucket: CountingBucket) -> None:

@@ -66,6 +66,57 @@ def test_agents_live_with_the_printed_users(tmp_path: Path, layout: str, monkeyp
         live(mesh, {name: password(name, chosen) for name in NAMES})
 
 
+@pytest.mark.parametrize(("trust", "lease"), [("any", None), ("proved", "6s")])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_node_whose_address_was_changed_lives_with_the_right_to_its_new_record_only(
+    tmp_path: Path, layout: str, trust: str, lease: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It claims the new subnet. The record that it may not withdraw is an alarm that names what to grant."""
+    chosen = LAYOUTS[layout]
+    subject = f"$KV.b.{record_key('fd10:1::/48')}"
+    subject = f"{chosen.nats_api_prefix}.{subject}" if chosen.nats_api_prefix else subject
+
+    def config(*nodes: str) -> str:
+        return printed(tmp_path, chosen.command, nodes, lease="10m")
+
+    with server_for(tmp_path, NAMES, monkeypatch, config(*NODES)) as server, mesh_for(server, password(ADMIN)) as mesh:
+        common: dict[str, Any] = {"program": IMPATIENT, "record_trust": trust} | ({"lease": lease} if lease else {})
+        moved, other = [mesh.agent(**common, **password(name, chosen)) for name in NAMES]
+        mesh.assert_formed()
+        moved.stop()
+        server.config = config("node-1=fd10:9::", NODES[1])
+        server.stop()
+        server.start()
+        moved.config["private_address"] = "fd10:9::"
+        moved.start()
+        eventually(lambda: "earlier record not withdrawn" in moved.log_text())
+        mesh.assert_formed()
+        assert moved.admin.status().private_address == "fd10:9::"
+        assert f'publish to "{subject}"' in moved.log_text().replace("\\", "")
+        both = ("fd10:1::/48", "fd10:9::/48")
+        assert mesh.read(both[0])
+        eventually(lambda: sorted(other.admin.peers().peers[0].allowed_ips) == list(both))
+
+        server.config = config("node-1=fd10:9::", NODES[1]).replace(record_key("fd10:9::/48"), "peers.>")
+        server.stop()
+        server.start()
+        moved.stop()
+        moved.start()
+        eventually(lambda: mesh.read(both[0]) is None)
+        mesh.assert_formed()
+
+
+def test_a_node_without_the_right_to_its_new_record_names_the_subject_to_grant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = LAYOUTS["one account"]
+    config = printed(tmp_path, chosen.command, NODES)
+    with server_for(tmp_path, NAMES, monkeypatch, config) as server, mesh_for(server, password(ADMIN)) as mesh:
+        agent = mesh.agent(private_address="fd10:9::", **password(NAMES[0], chosen))
+        assert agent.wait() == 5
+        assert f'publish to "$KV.b.{record_key("fd10:9::/48")}"' in agent.log_text()
+
+
 def password(name: str, layout: Layout | None = None) -> dict[str, Any]:
     prefix = {"nats_api_prefix": layout.nats_api_prefix} if layout else {}
     return {"nats_user": name, "nats_password": f"{name}-secret"} | prefix

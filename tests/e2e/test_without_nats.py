@@ -211,7 +211,7 @@ def test_a_node_that_may_only_read_follows_the_bucket_after_a_reboot(lonely_mesh
     reboot(agent)
     third = lonely_mesh.agent(program=IMPATIENT)
     lonely_mesh.assert_formed(agent, other, third)
-    eventually(lambda: "denied" in (failure := agent.admin.status().nats.failure or "") and "$kv." in failure)
+    eventually(lambda: "denied" in (failure := agent.admin.status().nats.failure or "") and "$KV." in failure)
     lonely_mesh.write(record_key("fd10:3::/48"), None)  # who is alive claims it again
     lonely_mesh.assert_formed(agent, other, third)
 
