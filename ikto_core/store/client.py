@@ -119,9 +119,14 @@ class Client(NatsPyClient):
             await self._process_op_err(failure)
 
     def close_socket(self) -> None:
-        """Close the TCP connection: nats-py leaves it open if its own `close` is cancelled."""
+        """End the TCP connection now: nats-py leaves it open if its own `close` is cancelled.
+
+        Under TLS `close` waits for the server's end of it, for 30 s from one that hangs.
+        """
         if isinstance(self._transport, TcpTransport):
-            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py types it partly
+            for writer in (self._transport._io_writer, self._transport._bare_io_writer):  # noqa: SLF001
+                if writer:
+                    writer.transport.abort()
 
     @property
     def was_accepted(self) -> bool:

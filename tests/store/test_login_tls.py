@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from signal import SIGCONT, SIGSTOP
 
 import pytest
 from aiohttp import WSMsgType, web
@@ -92,6 +93,17 @@ async def test_a_server_certificate_of_the_configured_ca_is_accepted(
     async with open_session(settings(url, **user), Random()) as session:
         assert session.server == url
         assert is_encrypted(session)
+
+
+async def test_the_connection_to_a_server_that_hangs_is_closed(user: dict[str, str], pem: Pem, tmp_path: Path) -> None:
+    """TLS ends with a message from each side; a frozen server sends none."""
+    with running_server(tmp_path, tls(pem)) as server:
+        async with open_session(settings(server.url, nats_tls_ca=user["nats_tls_ca"]), Random()) as session:
+            socket = session.client._transport._bare_io_writer.get_extra_info("socket")  # type: ignore[union-attr]
+            server.send(SIGSTOP)
+        await asyncio.sleep(0)
+        server.send(SIGCONT)
+        assert socket.fileno() == -1
 
 
 async def test_a_login_over_a_websocket_with_tls_works(encrypted: NatsServer, user: dict[str, str]) -> None:
