@@ -55,10 +55,11 @@ class ProofResult(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Owner(msgspec.Struct):
     public_key: str
-    instance: str = ""
+    instance: msgspec.Raw = msgspec.Raw(b'""')
 
 
 _decode_owner = msgspec.json.Decoder(_Owner).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 def owner_of(value: bytes) -> tuple[str, str] | None:
@@ -69,7 +70,10 @@ def owner_of(value: bytes) -> tuple[str, str] | None:
         owner = _decode_owner(value[:MAX_RECORD_BYTES])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return owner.public_key, owner.instance
+    try:
+        return owner.public_key, _decode_text(owner.instance)
+    except (msgspec.MsgspecError, UnicodeDecodeError):  # null or another type, which is as if it were absent
+        return owner.public_key, ""
 
 
 def signed_value(record: PeerRecord, key: PrivateKey, bucket: str, nonce: bytes, user_signature: bytes = b"") -> bytes:

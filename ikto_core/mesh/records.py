@@ -104,8 +104,33 @@ class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
     user_jwt: Raw = _ABSENT
 
 
-_decode = msgspec.json.Decoder(_Wire).decode
+class _AnyOptional(_Wire, kw_only=True):
+    """The JSON members of a record whose optional members may have any type."""
+
+    endpoints: Raw = _ABSENT  # type: ignore[assignment]
+    instance: Raw = _ABSENT  # type: ignore[assignment]
+    nonce: Raw = _ABSENT  # type: ignore[assignment]
+    agent: Raw = _ABSENT  # type: ignore[assignment]
+    next_public_key: Raw = _ABSENT  # type: ignore[assignment]
+    lease: Raw = _ABSENT  # type: ignore[assignment]
+    address: Raw = _ABSENT  # type: ignore[assignment]
+
+
+_decode_strictly = msgspec.json.Decoder(_Wire).decode
+_decode_any_optional = msgspec.json.Decoder(_AnyOptional).decode
+_decode_text = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
+_OPTIONAL: dict[str, msgspec.json.Decoder[Any]] = {
+    "endpoints": msgspec.json.Decoder(list[Raw]),
+    "instance": _decode_text,
+    "nonce": _decode_text,
+    "agent": _decode_text,
+    "next_public_key": _decode_text,
+    "lease": msgspec.json.Decoder(int),
+    "address": _decode_text,
+}
+"""Members that are absent for a reader if they have another type, such as `null`. 0.3.0 does not read them."""
+
 _LENIENT: dict[str, msgspec.json.Decoder[Any]] = {
     "left": msgspec.json.Decoder(bool),
     "successions": msgspec.json.Decoder(Annotated[tuple[str, ...], Meta(max_length=MAX_SUCCESSIONS)]),
@@ -187,6 +212,26 @@ def bracket_count(value: bytes) -> int:
     return value.count(b"[") + value.count(b"{")
 
 
+def _decode(value: bytes) -> _Wire:
+    """Return the JSON members; an optional one of another type is absent. Raises what msgspec raises."""
+    try:
+        return _decode_strictly(value)
+    except msgspec.ValidationError:
+        found = _decode_any_optional(value)
+    members = {name: _read(decoder, getattr(found, name)) for name, decoder in _OPTIONAL.items()}
+    texts = [_read(_decode_text, item) for item in members["endpoints"] or ()]
+    members["endpoints"] = [text for text in texts if text]
+    required = {name: getattr(found, name) for name in found.__struct_fields__ if name not in _OPTIONAL}
+    return _Wire(**required, **{name: member for name, member in members.items() if member is not None})
+
+
+def _read(decoder: msgspec.json.Decoder[T], raw: Raw) -> T | None:
+    """Return a member; None if it is absent or has another type."""
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return decoder.decode(raw) if raw else None
+    return None
+
+
 def _to_record(wire: _Wire) -> PeerRecord:
     try:
         subnet = Prefix.parse(wire.allowed_ip)
@@ -225,12 +270,8 @@ def _parse_next_key(text: str) -> PublicKey | None:
 
 def _read_lenient(wire: _Wire) -> dict[str, Any]:
     """Return the optional members that are ignored if they make no sense."""
-    found = {}
-    for name, decoder in _LENIENT.items():
-        if raw := getattr(wire, name):
-            with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                found[name] = decoder.decode(raw)
-    return found
+    found = {name: _read(decoder, getattr(wire, name)) for name, decoder in _LENIENT.items()}
+    return {name: member for name, member in found.items() if member is not None}
 
 
 def _parse_address_in(subnet: Prefix, text: str) -> str:

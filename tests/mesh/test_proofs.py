@@ -205,3 +205,8 @@ def test_what_an_earlier_run_has_verified_is_trusted() -> None:
 def test_the_owner_of_an_invalid_value_is_read() -> None:
     assert owner_of(b'{"public_key":"k","wg_port":0}') == ("k", "")
     assert owner_of(b'{"public_key":"k"' + b"[" * 600) is None
+
+
+@pytest.mark.parametrize("instance", [b"null", b"5", b"[]", b'{"a":1}'])
+def test_the_owner_is_readable_whatever_the_type_of_the_instance(instance: bytes) -> None:
+    assert owner_of(b'{"public_key":"k","wg_port":0,"instance":%s}' % instance) == ("k", "")
