@@ -8,6 +8,7 @@ import structlog
 from ikto_core.values.counters import ProofCounters
 
 LOG_EVERY_S = 60.0
+HINT = "if another program runs with this node's key, such as Ikto 0.3.0, stop it or give it a key of its own"
 
 log = structlog.get_logger(__name__)
 
@@ -32,4 +33,4 @@ class Alarms:
         now = self._clock()
         if now - self._logged_at.get(event, -inf) >= LOG_EVERY_S:
             self._logged_at[event] = now
-            log.error(event, alarms=self._stats.alarms, **members)
+            log.error(event, alarms=self._stats.alarms, **members, hint=HINT)

@@ -163,7 +163,8 @@ class ClaimController:
 
     async def _check(self, store: RecordStore) -> None:
         """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs."""
-        await asyncio.sleep(0 if self._own.take_urgency() else self._random.uniform(0, RECLAIM_JITTER_S))
+        pause_s = self._own.repair_pause_s(self.follower) + self._random.uniform(0, RECLAIM_JITTER_S)
+        await asyncio.sleep(0 if self._own.take_urgency() else pause_s)
         refuse_clones(self._own.clone_records(self.view.own_records.values()))
         await self._claim(store)
 
@@ -237,9 +238,10 @@ class ClaimController:
 
     def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
         """Apply changes of the bucket: to the view first, then to the device, then check this node's record."""
+        self._own.note_deletions(changes, self.follower, self.view)
         self._desired_state.update(changes, self.follower.revision, self.follower.histories)
         self.mesh_settings.look(changes)
-        self._own.report_forgeries(changes, self.view, self._alarms)
+        self._own.report_forgeries(changes, self.follower, self.view, self._alarms)
         action, entry = self._check_self_record(), changes.get(self.record.key) if self.record else None
         if action is ClaimAction.IN_USE and entry and self._own.is_older_than(entry, self.follower):
             self._release()  # before the leader is asked: it may not answer
@@ -250,12 +252,13 @@ class ClaimController:
             return ClaimAction.KEEP
         action = self._own.decide(self.record, self.follower)
         new = self.view.take_new_own_records()
-        if action is not ClaimAction.KEEP or self._own.earlier_records(new) or self._own.clone_records(new):
+        others = self._own.earlier_records(new, self.follower) or self._own.clone_records(new)
+        if action is not ClaimAction.KEEP or others:
             self.recheck.request()
         return action
 
     def _earlier_records(self) -> list[str]:
-        earlier = self._own.earlier_records(self.view.own_records.values())
+        earlier = self._own.earlier_records(self.view.own_records.values(), self.follower)
         return [key for key in earlier if key not in self._claimant.denied]
 
     def _show_bucket(self, address: str | None) -> None:

@@ -21,9 +21,13 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     other_keys: Set[PublicKey] = frozenset()  # keys that this installation had before, or will have next
     next_key: PublicKey | None = None  # the one of them that the record announces; None: no rotation is under way
 
-    def knows(self, instance: str) -> bool:
-        """Return whether this installation wrote the records of that instance."""
-        return instance == self.instance or instance in self.instances
+    def knows(self, instance: str, *, older: bool = True) -> bool:
+        """Return whether this installation wrote the records of that instance.
+
+        All programs of Ikto 0.3.0 have the same instance, "". If this node took such a record over, it knows the ones
+        that are `older` than its own, as in a restored backup. A later one is of a program that runs.
+        """
+        return instance == self.instance or (instance in self.instances and (older or instance != ""))
 
     def after(self, instances: Iterable[str]) -> "Identity":
         """Return this identity with further earlier runs: a starting node takes over records with its key."""
@@ -85,6 +89,12 @@ class ClaimContext(msgspec.Struct, frozen=True, kw_only=True):
     hold: Hold = Hold.NONE
     first_serial: int = 0  # of this run's first record under the KV key; earlier ones are replays or from a backup
 
+    older: bool = False
+    """The entry is older than this run's first record, or of another history of the bucket, as in a backup."""
+
+    peer_lost_at: int = 0
+    """Revision of a deletion after which nodes of 0.3.0 lack this node's peer: an older record is written again."""
+
 
 class ClaimAction(Enum):
     """What to do about the record under this node's KV key."""
@@ -128,13 +138,20 @@ def decide_claim(
         return _decide_unreadable(entry.value, identity, context, str(error))
     if not identity.owns(found.public_key):
         return ClaimDecision(_against(context, proof), f"{found.name!r} (public key {found.public_key})")
-    if not context.starting and not identity.knows(found.instance):
-        holder = f"{found.name!r} ({found.agent or 'Ikto 0.3.0'}, instance {found.instance!r})"
+    if not context.starting and not identity.knows(found.instance, older=context.older):
+        holder = writer(found)
         if proof is None:
             return ClaimDecision(ClaimAction.RECLAIM, f"{holder}, without the proof of this node's key")
         if proof.serial >= context.first_serial:
             return ClaimDecision(ClaimAction.CLONED, holder)
-    return ClaimDecision(ClaimAction.KEEP if equal_but_nonce(found, wanted) else ClaimAction.WRITE)
+    is_current = equal_but_nonce(found, wanted) and entry.revision > context.peer_lost_at
+    return ClaimDecision(ClaimAction.KEEP if is_current else ClaimAction.WRITE)
+
+
+def writer(found: PeerRecord) -> str:
+    """Return who wrote a record with this node's key, for messages."""
+    run = f"{found.agent or 'unknown program'}, instance {found.instance!r}" if found.instance else "Ikto 0.3.0"
+    return f"{found.name!r} ({run})"
 
 
 def _against(context: ClaimContext, proof: Proof | None) -> ClaimAction:
@@ -156,7 +173,7 @@ def _decide_unreadable(value: bytes, identity: Identity, context: ClaimContext, 
     public_key, instance = owner
     if not identity.owns_text(public_key):
         return ClaimDecision(_against(context, None), f"an unreadable record of another public key ({why})")
-    if not context.starting and not identity.knows(instance):
+    if not context.starting and not identity.knows(instance, older=context.older):
         return ClaimDecision(ClaimAction.RECLAIM, f"instance {instance!r}, in an unreadable record ({why})")
     return ClaimDecision(ClaimAction.WRITE)
 
@@ -171,8 +188,20 @@ def _without_nonce(record: PeerRecord) -> PeerRecord:
 
 
 def other_records(
-    own_records: Iterable[AcceptedRecord], record: PeerRecord | None, identity: Identity, *, known: bool
+    own_records: Iterable[AcceptedRecord],
+    record: PeerRecord | None,
+    identity: Identity,
+    *,
+    known: bool,
+    since: int | None = None,
 ) -> list[AcceptedRecord]:
-    """Return the other records with this node's keys that this installation wrote (`known`), or did not write."""
+    """Return the other records with this node's keys that this installation wrote (`known`), or did not write.
+
+    `since`: the revision of this run's first record in the present history of the bucket; None: it has none there.
+    """
     others = (found for found in own_records if record is None or found.key != record.key)
-    return [found for found in others if identity.knows(found.record.instance) is known]
+    return [
+        found
+        for found in others
+        if identity.knows(found.record.instance, older=since is None or found.revision <= since) is known
+    ]

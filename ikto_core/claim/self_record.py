@@ -7,7 +7,8 @@ import msgspec
 from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.holding import History, Holding
 from ikto_core.claim.local_node import LocalNode
-from ikto_core.claim.policy import ClaimAction, ClaimContext, Hold, Identity, decide_claim, other_records
+from ikto_core.claim.lost_peer import LostPeer
+from ikto_core.claim.policy import ClaimAction, ClaimContext, Hold, Identity, decide_claim, other_records, writer
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.mesh.proofs import Proof, ProofIndex, owner_of
@@ -33,12 +34,14 @@ class SelfRecord:
         self.record: PeerRecord | None = None
         self.identity = identity
         self.holding = Holding(clock)
+        self.lost_peer = LostPeer(clock)
         self.starting = True  # this run has not claimed anything yet
         self._node = node
         self._saved_claim = saved_claim
         self._proofs = proofs
         self._first_serial = 0  # of this run's first record under its KV key
         self._claimed_at = 0  # revision of that record
+        self._since = History(), 0  # the history of the bucket, and the revision of this run's first record in it
         self._advertised: tuple[str, ...] = ()  # where peers reach this host, best first
         self._has_moved = False  # the record has other addresses now, and was not written yet
 
@@ -88,6 +91,9 @@ class SelfRecord:
         if not self.holding.has(record.key) or self.starting:
             self._first_serial, self._claimed_at = self._saved_claim.serial, revision
         self._claimed_at = min(self._claimed_at, revision)  # less in another history of the bucket
+        self.lost_peer.written(revision)
+        if self.starting or self._since[0] != _history(bucket):
+            self._since = _history(bucket), revision
         self.holding.claimed(record.key, revision, _history(bucket), had_owner=had_owner)
         self.starting = False
 
@@ -108,7 +114,14 @@ class SelfRecord:
             require_proof=self._node.require_proof,
             hold=hold,
             first_serial=self._first_serial,
+            older=entry is None or (since := self._first_revision(bucket)) is None or entry.revision <= since,
+            peer_lost_at=self.lost_peer.revision,
         )
+
+    def note_deletions(self, changes: Mapping[str, Entry], bucket: Follower, view: MeshView) -> None:
+        """Note the deletions by which nodes of 0.3.0 lose this node's peer; `view`: the mesh before these changes."""
+        keys = frozenset(key.text for key in (self.identity.public_key, *self.identity.other_keys))
+        self.lost_peer.note(changes, bucket.histories, keys, self.record.subnet if self.record else None, view)
 
     def is_older_than(self, entry: Entry, bucket: Follower) -> bool:
         """Return whether the own record is older than an entry of the followed bucket, or of another history."""
@@ -149,9 +162,16 @@ class SelfRecord:
             yields_since_s_ago = None if snapshot.own_yields_since is None else now - snapshot.own_yields_since
             self.holding.restore(key, snapshot.revision, snapshot.stream, seen_s_ago, yields_since_s_ago)
 
-    def earlier_records(self, own_records: Iterable[AcceptedRecord]) -> list[str]:
+    def repair_pause_s(self, bucket: Follower) -> float:
+        """Return how long to wait before the record is written again only so that nodes of 0.3.0 have the peer."""
+        found = bucket.table.get(self.record.key) if self.record else None
+        is_there = found is not None and found.value is not None and found.revision < self.lost_peer.revision
+        return self.lost_peer.pause_s() if is_there else 0.0
+
+    def earlier_records(self, own_records: Iterable[AcceptedRecord], bucket: Follower) -> list[str]:
         """Return the KV keys of this installation's other records."""
-        others = other_records(own_records, self.record, self.identity, known=True)
+        since = self._first_revision(bucket)
+        others = other_records(own_records, self.record, self.identity, known=True, since=since)
         return sorted(found.key for found in others)
 
     def clone_records(self, own_records: Iterable[AcceptedRecord]) -> list[str]:
@@ -167,12 +187,23 @@ class SelfRecord:
         found = bucket.table.get(record.key)
         return self._proofs.result(record.key, found.value).proof if found and found.value else None
 
-    def report_forgeries(self, changes: Mapping[str, Entry], view: MeshView, alarms: Alarms) -> None:
-        """Report the changed records with this node's keys that neither this installation wrote nor the keys prove."""
+    def report_forgeries(self, changes: Mapping[str, Entry], bucket: Follower, view: MeshView, alarms: Alarms) -> None:
+        """Report the changed records with this node's keys that neither this installation wrote nor the keys prove.
+
+        A starting node takes over all that it finds: they may be from before it signed, or from 0.3.0.
+        """
+        if self.starting:
+            return
         changed = (view.own_records[key] for key in changes if key in view.own_records)
-        for found in other_records(changed, self.record, self.identity, known=False):
+        since = self._first_revision(bucket)
+        for found in other_records(changed, self.record, self.identity, known=False, since=since):
             if not found.proved:
-                alarms.report("record in this node's name without its proof", key=found.key)
+                alarms.report("record in this node's name without its proof", key=found.key, by=writer(found.record))
+
+    def _first_revision(self, bucket: Follower) -> int | None:
+        """Return the revision of this run's first record in the bucket's present history; None: it has none there."""
+        history, revision = self._since
+        return revision if not self.starting and history == _history(bucket) else None
 
 
 def _history(bucket: Follower) -> History:

@@ -9,7 +9,7 @@ import structlog
 
 from ikto_core.disk.atomic_file import replace_file
 from ikto_core.errors import ConfigError
-from ikto_core.mesh.records import MAX_SUCCESSIONS
+from ikto_core.mesh.record_members import MAX_SUCCESSIONS
 from ikto_core.values.addressing import Prefix, parse_address
 from ikto_core.values.keys import PublicKey
 

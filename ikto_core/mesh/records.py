@@ -4,14 +4,14 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Annotated, Any, TypeVar
+from typing import TypeVar
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
+from ikto_core.mesh.record_members import LENIENT, Members, decode_members, encode_json, read_lenient
 from ikto_core.values.addressing import Endpoint, Prefix, format_address, parse_address
 from ikto_core.values.keys import PublicKey
-from ikto_core.values.user_jwt import MAX_JWT_BYTES
 
 T = TypeVar("T")
 
@@ -27,9 +27,6 @@ valid, and how deep a parser can go depends on the version of Python."""
 
 MAX_ENDPOINTS = 16
 """Further endpoints of a record are ignored, so that a record can't make peers try an unlimited number of them."""
-
-MAX_SUCCESSIONS = 4
-"""How many former keys of its node a record may name."""
 
 # Go's encoding/json escapes these five characters; in JSON they occur only inside strings.
 _GO_ESCAPES = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
@@ -80,66 +77,6 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.endpoints or (Endpoint(self.advertise_address, self.wg_port),)
 
 
-_ABSENT = Raw()
-
-
-class _Wire(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The JSON members, in the order that 0.3.0 writes."""
-
-    name: str
-    public_key: str
-    advertise_address: str
-    allowed_ip: str
-    wg_port: int
-    endpoints: list[str] = []
-    instance: str = ""
-    nonce: str = ""
-    agent: str = ""
-    next_public_key: str = ""
-    lease: int = 0
-    address: str = ""
-    left: Raw = _ABSENT
-    successions: Raw = _ABSENT
-    serial: Raw = _ABSENT
-    user_jwt: Raw = _ABSENT
-
-
-class _AnyOptional(_Wire, kw_only=True):
-    """The JSON members of a record whose optional members may have any type."""
-
-    endpoints: Raw = _ABSENT  # type: ignore[assignment]
-    instance: Raw = _ABSENT  # type: ignore[assignment]
-    nonce: Raw = _ABSENT  # type: ignore[assignment]
-    agent: Raw = _ABSENT  # type: ignore[assignment]
-    next_public_key: Raw = _ABSENT  # type: ignore[assignment]
-    lease: Raw = _ABSENT  # type: ignore[assignment]
-    address: Raw = _ABSENT  # type: ignore[assignment]
-
-
-_decode_strictly = msgspec.json.Decoder(_Wire).decode
-_decode_any_optional = msgspec.json.Decoder(_AnyOptional).decode
-_decode_text = msgspec.json.Decoder(str)
-_encode = msgspec.json.Encoder().encode
-_OPTIONAL: dict[str, msgspec.json.Decoder[Any]] = {
-    "endpoints": msgspec.json.Decoder(list[Raw]),
-    "instance": _decode_text,
-    "nonce": _decode_text,
-    "agent": _decode_text,
-    "next_public_key": _decode_text,
-    "lease": msgspec.json.Decoder(int),
-    "address": _decode_text,
-}
-"""Members that are absent for a reader if they have another type, such as `null`. 0.3.0 does not read them."""
-
-_LENIENT: dict[str, msgspec.json.Decoder[Any]] = {
-    "left": msgspec.json.Decoder(bool),
-    "successions": msgspec.json.Decoder(Annotated[tuple[str, ...], Meta(max_length=MAX_SUCCESSIONS)]),
-    "serial": msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=2**63 - 1)]),
-    "user_jwt": msgspec.json.Decoder(Annotated[str, Meta(max_length=MAX_JWT_BYTES)]),
-}
-"""Members that are ignored if they make no sense, as 0.3.0 ignores them."""
-
-
 def record_key(allowed_ip: str) -> str:
     """Return the KV key of the record with this `allowed_ip` text."""
     return PEER_KEYS + urlsafe_b64encode(allowed_ip.encode()).decode()
@@ -166,8 +103,8 @@ def subnet_of_key(key: str) -> str | None:
 
 def encode_record(record: PeerRecord) -> bytes:
     """Return the record's JSON; without the optional members, the same bytes that 0.3.0 writes."""
-    text = _encode(
-        _Wire(
+    text = encode_json(
+        Members(
             name=record.name,
             public_key=record.public_key.text,
             advertise_address=record.advertise_address,
@@ -180,7 +117,7 @@ def encode_record(record: PeerRecord) -> bytes:
             next_public_key=record.next_public_key.text if record.next_public_key else "",
             lease=record.lease,
             address=record.address,
-            **{name: Raw(_encode(value)) for name in _LENIENT if (value := getattr(record, name))},
+            **{name: Raw(encode_json(value)) for name in LENIENT if (value := getattr(record, name))},
         )
     ).decode()
     for character, escape in _GO_ESCAPES.items():
@@ -195,7 +132,7 @@ def decode_record(key: str, value: bytes) -> PeerRecord:
     if bracket_count(value) > MAX_BRACKETS:
         raise RecordError(f"its value is not a peer record: it has more than {MAX_BRACKETS} opening brackets")
     try:
-        wire = _decode(value)
+        wire = decode_members(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"its value is not a peer record: {error}") from None
     if allowed_ip_of_key(key) != wire.allowed_ip:
@@ -212,27 +149,7 @@ def bracket_count(value: bytes) -> int:
     return value.count(b"[") + value.count(b"{")
 
 
-def _decode(value: bytes) -> _Wire:
-    """Return the JSON members; an optional one of another type is absent. Raises what msgspec raises."""
-    try:
-        return _decode_strictly(value)
-    except msgspec.ValidationError:
-        found = _decode_any_optional(value)
-    members = {name: _read(decoder, getattr(found, name)) for name, decoder in _OPTIONAL.items()}
-    texts = [_read(_decode_text, item) for item in members["endpoints"] or ()]
-    members["endpoints"] = [text for text in texts if text]
-    required = {name: getattr(found, name) for name in found.__struct_fields__ if name not in _OPTIONAL}
-    return _Wire(**required, **{name: member for name, member in members.items() if member is not None})
-
-
-def _read(decoder: msgspec.json.Decoder[T], raw: Raw) -> T | None:
-    """Return a member; None if it is absent or has another type."""
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return decoder.decode(raw) if raw else None
-    return None
-
-
-def _to_record(wire: _Wire) -> PeerRecord:
+def _to_record(wire: Members) -> PeerRecord:
     try:
         subnet = Prefix.parse(wire.allowed_ip)
         return PeerRecord(
@@ -248,7 +165,7 @@ def _to_record(wire: _Wire) -> PeerRecord:
             next_public_key=_parse_next_key(wire.next_public_key),
             lease=wire.lease,
             address=_parse_address_in(subnet, wire.address),
-            **_read_lenient(wire),
+            **read_lenient(wire),
         )
     except ValueError as error:
         raise RecordError(str(error)) from None
@@ -266,12 +183,6 @@ def _parse_next_key(text: str) -> PublicKey | None:
     with suppress(ValueError):
         return PublicKey.parse(text)
     return None
-
-
-def _read_lenient(wire: _Wire) -> dict[str, Any]:
-    """Return the optional members that are ignored if they make no sense."""
-    found = {name: _read(decoder, getattr(wire, name)) for name, decoder in _LENIENT.items()}
-    return {name: member for name, member in found.items() if member is not None}
 
 
 def _parse_address_in(subnet: Prefix, text: str) -> str:

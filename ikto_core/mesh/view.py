@@ -157,6 +157,10 @@ class MeshView:
         """The subnets of the accepted records."""
         return frozenset(accepted.subnet for accepted in self._accepted.values())
 
+    def valid_record(self, key: str) -> AcceptedRecord | None:
+        """Return the valid record of a KV key, accepted or not; None if there is none, or it is this node's own."""
+        return self._contending.get(key)
+
     def take_new_own_records(self) -> list[AcceptedRecord]:
         """Return those of `own_records` that are new or changed since the last call."""
         new, self._new_own_records = self._new_own_records, set()

@@ -50,6 +50,8 @@ def _ownership_broken(state: State, spec: Spec, view: MachineView) -> Iterator[s
     found = records.get(view.record.key)
     if found is None or not equal_but_nonce(found, view.record):
         yield f"one owner: {spec.name} believes to own a subnet recorded for {found.name if found else 'no node'}"
+    if state.kv.era == 0 and not state.kv.go.reaches(view.record.public_key.text, view.record.allowed_ip):
+        yield f"nodes of 0.3.0 have every peer: they lack {spec.name}"
     if view.device != view.record.key:
         yield f"the device has the claimed address: {spec.name}'s device has another"
     for key, record in state.kv.all_records().items():

@@ -7,6 +7,7 @@ from ikto_core.mesh.records import PeerRecord, decode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import BucketInfo, Message, Page
 from ikto_core.values.keys import PublicKey
+from tests.go_node import GoNode
 
 
 class Get(NamedTuple):
@@ -32,17 +33,19 @@ class Kv:
     Implements BucketReader as of this state.
     """
 
-    __slots__ = ("_next", "before", "era", "latest", "revision")
+    __slots__ = ("_next", "before", "era", "go", "latest", "revision")
 
     def __init__(self, before: "Kv | None" = None, era: int = 0, written: Message | None = None) -> None:
         self.before = before  # the state before the last write; None: never written
         self.era = era  # how often the bucket was rolled back
         self.latest: dict[str, Message] = dict(before.latest) if before else {}  # by key, deletion markers included
         self.revision: int = before.revision if before else 0
+        self.go: GoNode = before.go if before else GoNode()  # what a node of 0.3.0 has that has seen every write
         self._next: dict[object, Kv] = {}
         if written:
             self.latest[written.key] = written
             self.revision = written.revision
+            self.go = self.go.after(written)
 
     def written(self, key: str, value: bytes | None) -> "Kv":
         """Return the state after an unconditional write; `value` None is a deletion."""
@@ -63,7 +66,7 @@ class Kv:
             state = state.before
         if self.era + 1 not in state._next:
             again = Kv(state.before, self.era + 1)
-            again.latest, again.revision = state.latest, state.revision
+            again.latest, again.revision, again.go = state.latest, state.revision, self.go
             state._next[self.era + 1] = again
         return state._next[self.era + 1]
 

@@ -14,6 +14,7 @@ from ikto_core.mesh.records import MAX_RECORD_BYTES, PeerRecord, decode_record, 
 from ikto_core.values.keys import PrivateKey
 from tests.agent_mesh import has_endpoints
 from tests.e2e.conftest import Mesh, eventually
+from tests.go_node import following_as_0_3_0
 
 pytestmark = pytest.mark.e2e
 
@@ -197,6 +198,27 @@ def test_ikto_0_3_0_and_its_records_share_the_bucket(mesh: Mesh) -> None:
         "allowed_ip": "fd10:1::/48",
         "wg_port": 51820,
     }
+
+
+def test_a_node_of_0_3_0_keeps_every_peer_while_its_own_are_replaced_and_move(mesh: Mesh) -> None:
+    """The documented way from 0.3.0: key and configuration stay. Then the node gets another address."""
+    node = mesh.agent(start=False)
+    old, members = "fd10:1::1/48", ("name", "public_key", "advertise_address", "allowed_ip", "wg_port")
+    record = json.loads(encode_record(record_of(node, old)))
+    mesh.write(record_key(old), json.dumps({member: record[member] for member in members}).encode())
+    with following_as_0_3_0(mesh.url, mesh.name) as go:
+        eventually(lambda: go.node.reaches(node.public_key.text, "fd10:1::/48"))
+        node.start()
+        eventually(lambda: mesh.read(old) is None and go.node.reaches(node.public_key.text, "fd10:1::/48"))
+        node.stop()
+        node.config["private_address"] = "fd10:9::"
+        node.start()
+        eventually(lambda: mesh.read("fd10:1::/48") is None and go.node.reaches(node.public_key.text, "fd10:9::/48"))
+        mesh.write(record_key("fd10:9::7/48"), encode_record(record_of(node, "fd10:9::7/48")))
+        mesh.write(record_key("fd10:9::7/48"), None)
+        revision = mesh.on_bucket(lambda bucket: bucket.info()).last_revision
+        eventually(lambda: go.revision > revision and go.node.reaches(node.public_key.text, "fd10:9::/48"))
+        assert go.node.peers == {node.public_key.text}
 
 
 def garbage(good: AgentProcess) -> list[tuple[str, bytes]]:
