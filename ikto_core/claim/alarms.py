@@ -33,4 +33,4 @@ class Alarms:
         now = self._clock()
         if now - self._logged_at.get(event, -inf) >= LOG_EVERY_S:
             self._logged_at[event] = now
-            log.error(event, alarms=self._stats.alarms, **members, hint=HINT)
+            log.error(event, alarms=self._stats.alarms, **({"hint": HINT} | members))

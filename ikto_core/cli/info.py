@@ -22,25 +22,18 @@ def info(socket: Path | None, *, as_json: bool) -> None:
 
 
 def _lines(view: InfoView) -> Iterator[str]:
-    yield "Node Information:"
-    own = _fields(view.own) if view.own else ["(no subnet is claimed yet)"]
-    yield from (f"  {field}" for field in own)
-    yield ""
-    yield f"Peers ({len(view.peers)}):"
+    yield "Local Node:"
+    yield from _fields(view.own) if view.own else ("(no subnet is claimed yet)", "")
+    yield "Peers:"
     for peer in view.peers:
-        first, *others = _fields(peer)
-        yield f"  - {first}"
-        yield from (f"    {field}" for field in others)
+        yield from _fields(peer)
 
 
-def _fields(record: RecordView) -> list[str]:
-    fields = {
-        "Name": record.name,
-        "Public Key": record.public_key,
-        "Advertise Address": record.advertise_address,
-        "Allowed IP": record.allowed_ip,
-        "WireGuard Port": str(record.wg_port),
-    }
-    if record.endpoints:
-        fields["Endpoints"] = ", ".join(record.endpoints)
-    return [f"{label}: {printable(text)}" for label, text in fields.items()]
+def _fields(record: RecordView) -> Iterator[str]:
+    """Yield a record as 0.3.0 prints it, with an empty line at the end."""
+    yield f"Name: {printable(record.name)}"
+    yield f"Public Key: {record.public_key}"
+    yield f"Advertise Address: {record.advertise_address}"
+    yield f"Allowed IP: {printable(record.allowed_ip)}"
+    yield f"WireGuard Port: {record.wg_port}"
+    yield ""

@@ -20,6 +20,9 @@ from ikto_core.values.addressing import Prefix, format_address
 SETTINGS_OF_0_3_0 = tuple(SETTINGS)[:11]
 """These are always written, in this order. Later settings are written only if they are given."""
 
+IFNAME_OF_0_3_0 = "wg-ikto"
+"""The device that is written: `wg0`, the default of the setting, is the name that everybody gives to one."""
+
 
 @click.command()
 @setting_options()
@@ -35,7 +38,7 @@ def init(output: Path | None, **settings: str | None) -> None:
 
     Environment variables are ignored. A new file gets mode 0600; an existing file is never overwritten.
     """
-    given = given_settings(settings)
+    given = {"wg_dev_name": IFNAME_OF_0_3_0, **given_settings(settings)}
     if "ipam" in given and given["ipam"] != STATIC:
         config = config_from_flags({"private_address": AUTO, **given})
     else:

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ikto_core.config.checking import Given, make_config
-from ikto_core.config.files import file_problems
+from ikto_core.config.checking import Given, Warn, ignore, make_config
+from ikto_core.config.files import file_problems, file_warnings
 from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.model import Config
 from ikto_core.config.sources import Source, environ_warnings, from_environ, from_file, from_flags, from_program
@@ -25,17 +25,21 @@ __all__ = [
     "config_schema",
     "environ_warnings",
     "file_problems",
+    "file_warnings",
     "load_config",
 ]
 
 
-def load_config(path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, str]) -> Config:
+def load_config(
+    path: Path | None, *, environ: Mapping[str, str], overrides: Mapping[str, str], warn: Warn = ignore
+) -> Config:
     """Return the checked configuration. Flags override the environment, which overrides the file.
 
     Args:
         path: The JSON file; None: no file.
         environ: Environment variables; those named `IKTO_<SETTING>` are read, unless they are empty.
         overrides: Text by setting's name, from the command line.
+        warn: Called with a line for each thing that is accepted because Ikto 0.3.0 accepts it.
 
     Raises:
         ConfigError: With every problem found: the setting, what is wrong, the source of the value, and what to give
@@ -44,7 +48,9 @@ def load_config(path: Path | None, *, environ: Mapping[str, str], overrides: Map
     """
     sources = (from_file(path) if path else Source(), from_environ(environ), from_flags(overrides))
     given = {setting: value for source in sources for setting, value in source.items()}
-    return make_config(given, problems=tuple(problem for source in sources for problem in source.problems))
+    for warning in (warning for source in sources for warning in source.warnings):
+        warn(warning)
+    return make_config(given, problems=tuple(problem for source in sources for problem in source.problems), warn=warn)
 
 
 def config_from_flags(overrides: Mapping[str, str]) -> Config:

@@ -1,12 +1,13 @@
 """Checking and converting the given settings: the result is a `Config`, or a ConfigError with every problem."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ikto_core.config.kinds import SETTINGS, Kind
+from ikto_core.config.leniency import usual_value
 from ikto_core.config.model import Config
-from ikto_core.config.rules import RULES, Fault
+from ikto_core.config.rules import RULES, WARNINGS, Fault
 from ikto_core.config.types import BetterValueError
 from ikto_core.errors import ConfigError
 
@@ -21,8 +22,17 @@ class Given(NamedTuple):
     is_text: bool = False
 
 
-def make_config(given: Mapping[str, Given], *, problems: tuple[str, ...] = ()) -> Config:
+Warn = Callable[[str], object]
+"""Is given a line for each thing that is accepted, and would be better written in another way."""
+
+
+def ignore(_line: str) -> None:
+    """Take a warning and do nothing."""
+
+
+def make_config(given: Mapping[str, Given], *, problems: tuple[str, ...] = (), warn: Warn = ignore) -> Config:
     """Return the configuration made of known settings. Raises ConfigError with `problems` and every other one found."""
+    given = {setting: _usual(setting, value, warn) for setting, value in given.items()}
     faults = [fault for setting in given for fault in _check_setting(setting, given[setting])]
     invalid = {fault.setting for fault in faults}
     values: dict[str, Any] = {
@@ -36,7 +46,19 @@ def make_config(given: Mapping[str, Given], *, problems: tuple[str, ...] = ()) -
     if problems:
         message = problems[0] if len(problems) == 1 else f"the configuration has {len(problems)} problems"
         raise ConfigError(message, problems=problems)
+    for fault in (fault for rule in WARNINGS for fault in rule.faults(config)):
+        warn(_describe(fault, given))
     return config
+
+
+def _usual(setting: str, given: Given, warn: Warn) -> Given:
+    """Return a setting's value in its usual form; warn if it has another."""
+    usual = usual_value(setting, given.value)
+    if usual == given.value:
+        return given
+    show = SETTINGS[setting].info.show
+    warn(f"{setting}: {show(given.value)} is read as {show(usual)} ({given.origin}); write that")
+    return given._replace(value=usual)
 
 
 def _in_order(faults: list[Fault]) -> list[Fault]:

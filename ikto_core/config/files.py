@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ikto_core.config.model import Config
 from ikto_core.disk.access import Fault, change_fault, secret_fault
-from ikto_core.disk.key_file import key_fault
+from ikto_core.disk.key_file import key_fault, key_warning
 
 Check = Callable[[Path, int, int], Fault | None]
 """Returns what is wrong with a file's mode and owner; None if nothing is."""
@@ -29,13 +29,21 @@ CHECKS: Mapping[str, Check] = {
 
 def file_problems(config: Config) -> tuple[str, ...]:
     """Return a line for each file whose mode or owner an agent would refuse. Files that are missing are left out."""
-    problems = []
-    for setting, check in CHECKS.items():
-        path = Path(getattr(config, setting))
-        try:
-            status = path.stat()
-        except OSError:  # it may be on another host; the agent reports it when it starts
-            continue
-        if getattr(config, setting) and (fault := check(path, status.st_mode & 0o7777, status.st_uid)):
-            problems.append(f"{setting}: {path}: {fault.wrong}; {fault.command}")
-    return tuple(problems)
+    return tuple(line for setting, check in CHECKS.items() if (line := _look(config, setting, check)))
+
+
+def file_warnings(config: Config) -> tuple[str, ...]:
+    """Return a line for a key file whose mode is accepted because 0.3.0 accepts it, and should be another."""
+    line = _look(config, "private_key_path", key_warning)
+    return (line,) if line else ()
+
+
+def _look(config: Config, setting: str, check: Check) -> str:
+    """Return the line about what is wrong with a setting's file; empty: nothing is, or it is missing."""
+    path = Path(getattr(config, setting))
+    try:
+        status = path.stat()
+    except OSError:  # it may be on another host; the agent reports it when it starts
+        return ""
+    fault = check(path, status.st_mode & 0o7777, status.st_uid) if getattr(config, setting) else None
+    return f"{setting}: {path}: {fault.wrong}; {fault.command}" if fault else ""

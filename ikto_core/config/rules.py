@@ -98,12 +98,22 @@ def _one_way_to_authenticate(config: Config) -> Iterator[Fault]:
         "nats_user": config.nats_user or config.nats_password,
         "nats_token": config.nats_token,
         "nats_nkey_seed": config.nats_nkey_seed,
-        "nats_url": any("@" in urlsplit(server).netloc for server in config.nats_servers),
+        "nats_url": _has_user(config) and not config.nats_creds,
     }
     first, *others = [setting for setting, given in credentials.items() if given] or [""]
     for setting in others:
         how = "has a user" if setting == "nats_url" else "is a second way to authenticate"
         yield Fault(setting, f"{how} beside {first}", "give only one of them")
+
+
+def _has_user(config: Config) -> bool:
+    return any("@" in urlsplit(server).netloc for server in config.nats_servers)
+
+
+def _user_beside_creds(config: Config) -> Iterator[Fault]:
+    """Yield that a user in the URL is used only where the server does not ask for a signature, as by 0.3.0."""
+    if config.nats_creds and _has_user(config):
+        yield Fault("nats_url", "has a user beside nats_creds, which a server with user JWTs ignores", "leave one out")
 
 
 def _domain_or_prefix(config: Config) -> Iterator[Fault]:
@@ -145,3 +155,6 @@ RULES = (
     _pair("nats_user", "nats_password"),
     _pair("nats_tls_cert", "nats_tls_key"),
 )
+
+WARNINGS = (Rule(frozenset({"nats_creds", "nats_url"}), _user_beside_creds),)
+"""What is accepted because 0.3.0 accepts it."""

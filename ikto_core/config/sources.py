@@ -1,13 +1,15 @@
 """The sources of settings: file, environment, command line, program. Each reports unknown names."""
 
 import json
+from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from ikto_core.config.checking import Given
 from ikto_core.config.kinds import SETTINGS
+from ikto_core.config.leniency import setting_named
 from ikto_core.config.types import shown
 from ikto_core.disk.access import change_fault, secret_fault
 from ikto_core.disk.atomic_file import FileContent, read_bounded
@@ -16,6 +18,9 @@ from ikto_core.errors import ConfigError
 MAX_FILE_BYTES = 1024 * 1024
 ENV_PREFIX = "IKTO_"
 _VARIABLES = {ENV_PREFIX + setting.upper(): setting for setting in SETTINGS}
+_MISTAKE = 0.8
+"""How alike a name must be to a setting's, from 0 to 1, to be a mistake. 0.3.0 ignores it, which does harm."""
+
 _MOST_NAMES_REPORTED = 20  # a file with 100,000 unknown settings is one mistake
 
 
@@ -23,20 +28,50 @@ class Source(dict[str, Given]):
     """The known settings that one source gives, and the problems of the source itself."""
 
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()  # about what has a meaning, and would be better written in another way
 
 
 def from_file(path: Path) -> Source:
-    """Return the settings in a JSON file. Raises ConfigError if it does not hold a JSON object."""
+    """Return the settings in a JSON file. Raises ConfigError if it does not hold a JSON object.
+
+    Names and values mean what they mean to 0.3.0: the case of a name does not matter, the last of several counts, and
+    `null` and unknown names count for nothing. But a name that is almost a setting's is a mistake.
+    """
     origin = f"in {path}"
     file = read_bounded(path, limit=MAX_FILE_BYTES, missing_hint=f"`ikto init -o {path}` writes one")
-    document = _object_of(file.content, path)
-    source = Source({name: Given(value, origin) for name, value in document.items() if name in SETTINGS})
+    members = _members_of(file.content, path)
+    named = [(name, setting_named(name), value) for name, value in members]
+    source = Source({setting: Given(value, origin) for _, setting, value in named if setting and value is not None})
+    unknown = list(dict.fromkeys(name for name, setting, _ in named if setting is None))
+    mistakes = [name for name in unknown if get_close_matches(name[:64].casefold(), SETTINGS, n=1, cutoff=_MISTAKE)]
     source.problems = (
-        *_access_problems(path, file, has_secret=any(map(_is_secret, document.items()))),
-        *_first(document.repeated, lambda name: f"{_clipped(name)}: is given more than once ({origin}); give it once"),
-        *_first([name for name in document if name not in SETTINGS], lambda name: _unknown(name, origin)),
+        *_access_problems(path, file, has_secret=any(_is_secret(setting, value) for _, setting, value in named)),
+        *_first(mistakes, lambda name: _unknown(name, origin)),
+    )
+    source.warnings = (
+        *(line for name, setting, value in named if setting for line in _oddities(name, setting, value, origin)),
+        *_first(_repeated(setting for _, setting, _ in named if setting), lambda name: _is_repeated(name, origin)),
+        *_first(
+            [name for name in unknown if name not in mistakes], lambda name: _unknown(name, f"{origin}, and is ignored")
+        ),
     )
     return source
+
+
+def _oddities(name: str, setting: str, value: object, origin: str) -> Iterator[str]:
+    """Yield what is odd about a member that names a setting."""
+    if name != setting:
+        yield f"{_clipped(name)}: is read as {setting} ({origin}); write {setting}"
+    if value is None:
+        yield f"{setting}: is null, which counts as not given ({origin}); leave it out"
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _is_repeated(name: str, origin: str) -> str:
+    return f"{name}: is given more than once, and the last one counts ({origin}); give it once"
 
 
 def from_environ(environ: Mapping[str, str]) -> Source:
@@ -98,7 +133,7 @@ def from_program(settings: Mapping[str, object]) -> Source:
 
 
 def _unknown(name: str, origin: str) -> str:
-    near = get_close_matches(name[:64].lower(), SETTINGS, n=1)
+    near = get_close_matches(name[:64].casefold(), SETTINGS, n=1)
     advice = f"did you mean {near[0]}?" if near else "`ikto config schema` lists the settings"
     return f"{_clipped(name)}: is not a known setting ({origin}); {advice}"
 
@@ -115,20 +150,9 @@ def _first(names: Sequence[str], describe: Callable[[str], str]) -> Iterator[str
         yield f"…and {len(names) - _MOST_NAMES_REPORTED} more of these"
 
 
-class _Object(dict[str, object]):
-    """A JSON object that records which of its names are repeated."""
-
-    def __init__(self, pairs: list[tuple[str, object]]) -> None:
-        super().__init__(pairs)
-        counts = Counter(name for name, _ in pairs) if len(pairs) > len(self) else {}
-        self.repeated = [name for name, count in counts.items() if count > 1]
-
-
-def _is_secret(item: tuple[str, object]) -> bool:
+def _is_secret(setting: str | None, value: object) -> bool:
     """Return whether a setting with this value holds a secret, which messages don't show."""
-    name, value = item
-    kind = SETTINGS.get(name)
-    return bool(value) and kind is not None and kind.info.show(value) != shown(value)
+    return bool(value) and setting is not None and SETTINGS[setting].info.show(value) != shown(value)
 
 
 def _access_problems(path: Path, file: FileContent, *, has_secret: bool) -> Iterator[str]:
@@ -138,7 +162,15 @@ def _access_problems(path: Path, file: FileContent, *, has_secret: bool) -> Iter
         yield f"{path}: {fault.wrong}{', and holds a secret' if has_secret else ''}; {fault.command}"
 
 
-def _object_of(content: bytes, path: Path) -> _Object:
+class _Object(dict[str, object]):
+    """A JSON object that remembers all its members in the order of the text, with those whose names are repeated."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
+def _members_of(content: bytes, path: Path) -> list[tuple[str, object]]:
     text = _text_of(content, path)
     try:
         document = json.loads(text, object_pairs_hook=_Object, parse_constant=_refuse_constant)
@@ -151,12 +183,14 @@ def _object_of(content: bytes, path: Path) -> _Object:
         raise ConfigError(f"{path}: has a number that is not valid JSON, or has thousands of digits") from None
     if not isinstance(document, _Object):
         raise ConfigError(f"{path}: is not a JSON object")
-    return document
+    return document.pairs
 
 
 def _text_of(content: bytes, path: Path) -> str:
     if not content.strip():
         raise ConfigError(f"{path}: is empty", hint="`ikto init` prints a configuration")
+    if content.startswith(BOM_UTF8):
+        raise ConfigError(f"{path}: begins with a byte order mark", hint="save it as UTF-8 without one")
     try:
         return content.decode()
     except UnicodeDecodeError as error:

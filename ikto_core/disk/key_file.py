@@ -1,10 +1,12 @@
 """Private key files: one line of base64, as `wg genkey` prints it. A rotation adds a file with the next key."""
 
+import binascii
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ikto_core.disk.access import Fault, secret_fault
+from ikto_core.disk.access import OTHERS_WRITE, Fault, secret_fault
 from ikto_core.disk.atomic_file import create_file, move_file, read_bounded, replace_file
 from ikto_core.errors import ConfigError
 from ikto_core.values.keys import PrivateKey
@@ -24,7 +26,7 @@ def load_private_key(path: Path) -> PrivateKey:
     if fault := key_fault(path, file.mode, file.owner):
         raise ConfigError(f"{path}: {fault.wrong}", hint=fault.command)
     try:
-        key = PrivateKey.parse(file.content.strip().decode("latin-1"))
+        key = PrivateKey(_decoded(file.content))
     except ValueError as error:
         raise ConfigError(
             f"{path}: holds no private key: {error}", hint="the file is one line, as `wg genkey` prints it"
@@ -34,9 +36,22 @@ def load_private_key(path: Path) -> PrivateKey:
     return key.clamped()
 
 
+def _decoded(content: bytes) -> bytes:
+    """Return the bytes of base64, as 0.3.0 reads it: line ends and unused bits do not matter. Raises ValueError."""
+    try:
+        return b64decode(content.strip().replace(b"\r", b"").replace(b"\n", b""), validate=True)
+    except binascii.Error:
+        raise ValueError("a WireGuard key is 44 characters of base64") from None
+
+
 def key_fault(path: Path, mode: int, owner: int) -> Fault | None:
-    """Return why a file is not safe for a private key; None if it is."""
-    return secret_fault(path, mode, owner, refused=0o077)
+    """Return why a file is not safe for a private key; None if it is. Others may read it, as for 0.3.0 and `wg`."""
+    return secret_fault(path, mode, owner, refused=OTHERS_WRITE)
+
+
+def key_warning(path: Path, mode: int, owner: int) -> Fault | None:
+    """Return why a private key's file should have another mode although it is used; None if it has the right one."""
+    return None if key_fault(path, mode, owner) else secret_fault(path, mode, owner, refused=0o077)
 
 
 def write_private_key(path: Path, key: PrivateKey) -> None:

@@ -40,6 +40,7 @@ def prepare_login(settings: NatsSettings, server: str, address: str = "") -> Log
     if settings.creds:
         creds = read_creds(settings.creds)
         options["user_credentials"], expires_s = RawCredentials(creds.text), creds.expires_s
+        options |= _of_url(url)  # used if the server does not ask for a signature, as by 0.3.0
     elif settings.nkey_seed:
         options["nkeys_seed_str"] = read_seed(settings.nkey_seed)
     else:
@@ -66,6 +67,10 @@ def _shared_secret(settings: NatsSettings, url: SplitResult) -> dict[str, str]:
         return {"token": settings.token}
     if settings.user:
         return {"user": settings.user, "password": settings.password}
+    return _of_url(url)
+
+
+def _of_url(url: SplitResult) -> dict[str, str]:
     if url.password is not None:
         return {"user": unquote(url.username or ""), "password": unquote(url.password)}
     return {"token": unquote(url.username)} if url.username else {}

@@ -1,4 +1,4 @@
-"""`ikto info` shows the agent's records in the text format of 0.3.0, or as JSON."""
+"""`ikto info` shows the agent's records in the very text of 0.3.0, or as JSON."""
 
 import asyncio
 import json
@@ -34,30 +34,31 @@ async def ikto(*arguments: object) -> int:
 
 
 @pytest.mark.usefixtures("node")
-async def test_the_text_has_the_format_of_0_3_0(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_text_is_that_of_0_3_0(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert await ikto("info", "-s", path) == 0
     assert (
         capsys.readouterr().out
         == f"""\
-Node Information:
-  Name: node-a
-  Public Key: {OWN_KEY.public().text}
-  Advertise Address: 192.0.2.1
-  Allowed IP: fd10:1::/48
-  WireGuard Port: 51820
+Local Node:
+Name: node-a
+Public Key: {OWN_KEY.public().text}
+Advertise Address: 192.0.2.1
+Allowed IP: fd10:1::/48
+WireGuard Port: 51820
 
-Peers (2):
-  - Name: peer-2
-    Public Key: {public_key_of(2).text}
-    Advertise Address: 192.0.2.2
-    Allowed IP: fd10:2::/48
-    WireGuard Port: 51820
-  - Name: peer-3
-    Public Key: {public_key_of(3).text}
-    Advertise Address: 192.0.2.3
-    Allowed IP: fd10:3::/48
-    WireGuard Port: 51820
-    Endpoints: [2001:db8::3]:7, 192.0.2.3:8
+Peers:
+Name: peer-2
+Public Key: {public_key_of(2).text}
+Advertise Address: 192.0.2.2
+Allowed IP: fd10:2::/48
+WireGuard Port: 51820
+
+Name: peer-3
+Public Key: {public_key_of(3).text}
+Advertise Address: 192.0.2.3
+Allowed IP: fd10:3::/48
+WireGuard Port: 51820
+
 """
     )
 
@@ -84,7 +85,7 @@ async def test_before_the_claim_no_record_is_shown(
     async with fresh_node(tmp_path) as node, serve(node.report, path):
         assert await ikto("info", "-s", path) == 0
         assert await ikto("info", "-s", path, "--json") == 0
-    text = "Node Information:\n  (no subnet is claimed yet)\n\nPeers (0):\n"
+    text = "Local Node:\n(no subnet is claimed yet)\n\nPeers:\n"
     assert capsys.readouterr().out == text + '{\n  "self": null,\n  "peers": []\n}\n'
 
 
@@ -93,7 +94,7 @@ async def test_a_name_cannot_control_the_terminal(node: Node, path: Path, capsys
     await node.converge()
     assert await ikto("info", "-s", path) == 0
     text = capsys.readouterr().out
-    assert r"  - Name: \x1b[2J\r\nNode Information:\x7f\u202e\x9b[bold]" in text.splitlines()
+    assert r"Name: \x1b[2J\r\nNode Information:\x7f\u202e\x9b[bold]" in text.splitlines()
     assert await ikto("info", "-s", path, "--json") == 0
     text = capsys.readouterr().out
     assert all(char == "\n" or char.isprintable() for char in text)

@@ -87,7 +87,7 @@ def test_valid_values_are_accepted_unchanged(tmp_path: Path, document: dict[str,
 def wrong_types() -> list[tuple[str, Any]]:
     texts = [(name, 5) for name, value in OF_0_3_0.items() if isinstance(value, str)]
     numbers = [(name, "5") for name in ("subnet_prefix", "wg_port", "persistent_keepalive", "fwmark", "mtu")]
-    anywhere = [(name, value) for name in SETTINGS for value in (None, {"a": [1]}, 1.5)]
+    anywhere = [(name, value) for name in SETTINGS for value in ({"a": [1]}, 1.5)]
     return [*texts, *numbers, *anywhere, ("wg_port", True), ("keep_foreign_peers", 1), ("endpoints", "192.0.2.1:1")]
 
 
@@ -98,14 +98,17 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     *(("advertise_address", text) for text in ("host.example", "0.0.0.0", "::", "ff02::1", "192.0.2.1:1")),  # noqa: S104
     *(("private_address", text) for text in ("", "fd10:1::/48", "fd11::", "10.0.0.1", "AUTO", "nonsense")),
     *(("subnet_prefix", number) for number in (-1, 15, 129, 10**30)),
-    *(("mesh_cidr", text) for text in ("", "fd10::", "fd10::1/16", "fd10::/129", "10.0.0.0/33", "fd10::/x")),
+    *(("mesh_cidr", text) for text in ("", "fd10::", "fd10::1/129", "10.0.0.0/33", "fd10::/x")),
     *(("netns", text) for text in (".", "..", "a/b", "a b", "blue\n", "../blue")),
     *(("wg_dev_name", text) for text in ("", ".", "..", "a b", "a/b", "a:b", "wg%d", "a" * 16, "ä" * 8, "wg0\n")),
     *(("wg_port", number) for number in (0, -1, 65536, 70000)),
     ("private_key_path", ""),
     ("private_key_path", "/etc/\0"),
-    *(("nats_url", text) for text in ("", "localhost:4222", "http://h", "nats://", "nats://h:0", "nats://h:99999")),
-    *(("nats_url", text) for text in ("nats://a,", "nats://a b", "nats://a,ws://b", "nats://[::1")),
+    *(
+        ("nats_url", text)
+        for text in ("http://h", "nats://", "nats://h:0", "nats://h:99999", "nats:/h", "nats:", "h:x")
+    ),
+    *(("nats_url", text) for text in ("nats://a b", "a/b", "nats://a,ws://b", "nats://[::1")),
     *(("nats_kv", text) for text in ("", "a.b", "a b", "ü", "ikto-mesh\n")),
     *(("backend", text) for text in ("", "Netlink", "net link")),
     ("ipam", "no_such"),
@@ -131,7 +134,6 @@ def test_an_invalid_value_is_one_problem_with_setting_file_and_advice(tmp_path: 
     ("document", "words"),
     [
         ({"wg_port": 70000}, "wg_port: 70000 is not a port (in {}); give 1 to 65535"),
-        ({"mesh_cidr": "fd10::1/16"}, 'mesh_cidr: "fd10::1/16" is not a network (in {}); give fd10::/16'),
         (
             {"private_address": "fd11::"},
             'private_address: "fd11::" is outside the mesh (in {}); give one inside fd10::/16',
@@ -149,9 +151,7 @@ def test_an_invalid_value_is_one_problem_with_setting_file_and_advice(tmp_path: 
             "subnet_prefix: 12 is shorter than the mesh's own prefix (in {}); give 16 to 128 for fd10::/16",
         ),
         ({"wg_prot": 1}, "wg_prot: is not a known setting (in {}); did you mean wg_port?"),
-        ({"WG_PORT": 1}, "WG_PORT: is not a known setting (in {}); did you mean wg_port?"),
-        ({"q": 1}, "q: is not a known setting (in {}); `ikto config schema` lists the settings"),
-        ({"a\nb\x7f": 1}, r'"a\nb\u007f": is not a known setting (in {}); `ikto config schema` lists the settings'),
+        ({"Record-Trust": 1}, '"Record-Trust": is not a known setting (in {}); did you mean record_trust?'),
         (
             {"advertise_address": "fd10::1"},
             'advertise_address: "fd10::1" is inside the mesh (in {}); give one that peers reach without it',
@@ -182,14 +182,14 @@ def test_the_text_of_problems(tmp_path: Path, document: dict[str, Any], words: s
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
-    document = {"wg_port": 0, "nats_kv": "a.b", "prefix": 1, "endpoints": ["x", "192.0.2.1:1", "y"]}
+    document = {"wg_port": 0, "nats_kv": "a.b", "persistent_keepalives": 1, "endpoints": ["x", "192.0.2.1:1", "y"]}
     problems = problems_of(tmp_path, document, IKTO_FWMARK="x", IKTO_MTUU="1400")
     names = [problem.partition(":")[0] for problem in problems]
-    assert names == ["prefix", "wg_port", "nats_kv", "fwmark", "endpoints", "endpoints"]
+    assert names == ["persistent_keepalives", "wg_port", "nats_kv", "fwmark", "endpoints", "endpoints"]
 
 
 def test_many_unknown_settings_are_reported_in_a_few_lines(tmp_path: Path) -> None:
-    problems = problems_of(tmp_path, {f"x{number}": 0 for number in range(1_000)})
+    problems = problems_of(tmp_path, {f"wg_port{number}": 0 for number in range(1_000)})
     assert problems[-1] == "…and 980 more of these"
     assert len(problems) == 21
 
@@ -269,7 +269,7 @@ CREDENTIALS = {
 @pytest.mark.parametrize("other", CREDENTIALS)
 def test_only_one_way_to_authenticate_can_be_given(tmp_path: Path, one: str, other: str) -> None:
     document = {"private_address": "auto", **CREDENTIALS[one], **CREDENTIALS[other]}
-    if one == other:
+    if one == other or {one, other} == {"nats_creds", "nats_url"}:  # the second as in 0.3.0
         assert load(tmp_path, document).private_address == "auto"
     else:
         (problem,) = problems_of(tmp_path, document)

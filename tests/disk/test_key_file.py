@@ -1,5 +1,6 @@
 """A private key file is accessible to its owner only, is never overwritten, and is never shown in an error."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.disk.key_file import load_private_key, write_private_key
+from ikto_core.disk.access import Fault
+from ikto_core.disk.key_file import key_warning, load_private_key, write_private_key
 from ikto_core.errors import ConfigError
 from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.values.keys import PrivateKey
@@ -48,13 +50,37 @@ def test_a_key_without_a_final_newline_or_with_a_carriage_return_loads(tmp_path:
         assert load_private_key(make_key_file(tmp_path, KEY.text.encode() + end)) == KEY.clamped()
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o602])
-def test_a_key_file_accessible_to_others_is_refused_with_the_chmod_command(tmp_path: Path, mode: int) -> None:
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_key_file_that_others_can_change_is_refused_with_the_chmod_command(tmp_path: Path, mode: int) -> None:
     path = make_key_file(tmp_path, KEY.text.encode(), mode)
     error = error_of(path)
-    what = "change" if mode & 0o022 else "read"
-    assert str(error) == f"{path}: has mode {mode:04o}, which lets other users {what} it"
+    assert str(error) == f"{path}: has mode {mode:04o}, which lets other users change it"
     assert error.hint == f"chmod 600 {path}"
+    assert key_warning(path, mode, os.geteuid()) is None, "it is said once"
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_key_file_that_others_can_read_loads_as_in_0_3_0_with_a_warning(tmp_path: Path, mode: int) -> None:
+    path = make_key_file(tmp_path, KEY.text.encode(), mode)
+    assert load_private_key(path) == KEY.clamped()
+    warning = Fault(f"has mode {mode:04o}, which lets other users read it", f"chmod 600 {path}")
+    assert key_warning(path, mode, os.geteuid()) == warning
+    assert key_warning(path, 0o600, os.geteuid()) is None
+
+
+UNCANONICAL = KEY.text.encode().replace(b"8=", b"9=")  # the same 32 bytes
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\n \t" + KEY.text.encode() + b"\v\f \n\n",
+        KEY.text.encode()[:20] + b"\r\n" + KEY.text.encode()[20:],
+        UNCANONICAL,
+    ],
+)
+def test_whitespace_around_a_key_and_forms_that_0_3_0_accepts_do_not_matter(tmp_path: Path, content: bytes) -> None:
+    assert load_private_key(make_key_file(tmp_path, content)) == KEY.clamped()
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o600, 0o700])
