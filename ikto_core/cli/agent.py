@@ -19,7 +19,7 @@ from ikto_core.agent.options import AgentOptions
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_settings, setting_options, socket_option
 from ikto_core.cli.printing import printable
-from ikto_core.config import SETTINGS, Config, environ_warnings, load_config
+from ikto_core.config import SETTINGS, Config, environ_warnings, file_warnings, load_config
 from ikto_core.disk.key_file import load_private_key
 from ikto_core.errors import ConfigError, IktoError
 from ikto_core.observers.runner import observer_runs
@@ -44,7 +44,9 @@ def agent(config_path: Path, socket: Path | None, log_level: str, log_json: bool
     Runs until SIGTERM or SIGINT. The device and this node's record are left in place.
     """
     log_to_stderr(log_level, as_json=log_json)
-    config = load_config(config_path, environ=os.environ, overrides=given_settings(settings))
+    config = load_config(config_path, environ=os.environ, overrides=given_settings(settings), warn=_warn)
+    for line in file_warnings(config):
+        _warn(line)
     for warning in environ_warnings(os.environ):
         log.warning("variable ignored", reason=printable(warning))
     private_key = load_private_key(Path(config.private_key_path))
@@ -68,6 +70,10 @@ def agent(config_path: Path, socket: Path | None, log_level: str, log_json: bool
 
     with suppress(asyncio.CancelledError):  # stopped by a signal
         asyncio.run(_until_stopped(run_agent(options, private_key), reread))
+
+
+def _warn(line: str) -> None:
+    log.warning("configuration accepted as by 0.3.0", reason=printable(line))
 
 
 def _warn_of_unusable(plugins: Plugins) -> None:

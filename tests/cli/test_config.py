@@ -1,5 +1,6 @@
 """`ikto config check` reports the same problems as an agent would."""
 
+import asyncio
 import json
 import socket
 from pathlib import Path
@@ -11,8 +12,11 @@ from ikto_core.cli.main import run
 from ikto_core.config import config_schema
 from ikto_core.lab.agent_process import write_private
 from ikto_core.mesh.records import record_key
+from ikto_core.values.keys import PrivateKey
 from tests.entitled import Account
 from tests.store.credentials import USER, Nkey, creds_file
+
+PRIVATE_KEY = PrivateKey(bytes(range(32))).text
 
 
 @pytest.fixture
@@ -188,3 +192,72 @@ def test_variables_that_are_ignored_are_named_and_are_no_problem(
     assert capsys.readouterr().err == "ikto: warning: IKTO_MTU: is empty (in the environment); it is ignored\n"
     assert run(["config", "check", "-c", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == ["IKTO_MTU: is empty (in the environment); it is ignored"]
+
+
+def with_key(tmp_path: Path, content: str = PRIVATE_KEY, mode: int = 0o600, **members: object) -> Path:
+    """Write a configuration that names a key file; return its path."""
+    key, path = tmp_path / "private.key", tmp_path / "ikto.json"
+    key.write_text(content)
+    key.chmod(mode)
+    write_private(path, json.dumps({"private_address": "auto", "private_key_path": str(key)} | members))
+    return path
+
+
+def code_of_agent(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Return the exit code of an agent that ends before it touches the host, and its output; 0: it would run."""
+    monkeypatch.setattr("ikto_core.cli.agent.run_agent", lambda *_: asyncio.sleep(0))
+    code = run(["agent", "-c", str(path)])
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, (0, ""), id="valid"),
+        pytest.param({"mode": 0o644}, (0, "has mode 0644, which lets other users read it"), id="readable key"),
+        pytest.param({"mode": 0o666}, (3, "has mode 0666, which lets other users change it"), id="writable key"),
+        pytest.param({"content": "junk"}, (3, "holds no private key"), id="junk"),
+        pytest.param({"content": f"\n {PRIVATE_KEY} \r\n\n"}, (0, ""), id="whitespace"),
+        pytest.param({"Name": "a", "comment": 1}, (0, "Name: is read as name"), id="names"),
+        pytest.param({"wg_port": None}, (0, "wg_port: is null"), id="null"),
+        pytest.param({"mesh_cidr": "fd10::5/16"}, (0, '"fd10::5/16" is read as "fd10::/16"'), id="host bits"),
+        pytest.param({"nats_url": "localhost"}, (0, '"localhost" is read as "nats://localhost"'), id="no scheme"),
+        pytest.param({"backend": "none-such"}, (7, "none-such"), id="backend"),
+        pytest.param({"ipam": "none-such"}, (7, "none-such"), id="ipam"),
+        pytest.param({"observers": ["none-such"]}, (7, "none-such"), id="observer"),
+    ],
+)
+def test_ok_is_said_exactly_when_an_agent_starts(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    expected: tuple[int, str],
+) -> None:
+    path, (code, reason) = with_key(tmp_path, **changes), expected
+    assert run(["config", "check", "-c", str(path)]) == code
+    captured = capsys.readouterr()
+    assert reason in captured.err
+    assert captured.err.count(reason) == 1 or not reason
+    assert (captured.out == f"{path}: ok\n") == (code == 0)
+    started, log = code_of_agent(path, capsys, monkeypatch)
+    assert started == code
+    assert reason in log
+    assert log.count(reason) == 1 or not reason
+    assert run(["config", "check", "--json", "-c", str(path)]) == code
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] == (code == 0)
+    assert reason in "".join(answer["problems"] + answer["warnings"])
+
+
+@pytest.mark.parametrize("setting", ["nats_creds", "nats_nkey_seed", "nats_tls_ca"])
+def test_a_file_that_can_not_log_in_is_a_problem_where_it_exists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str
+) -> None:
+    file = tmp_path / "file"
+    members: dict[str, Any] = {setting: str(file)}
+    write_private(file, "junk")
+    assert run(["config", "check", "-c", str(with_key(tmp_path, **members))]) == 3
+    assert capsys.readouterr().err.startswith(f"ikto: {setting}: {file}: holds no ")
+    file.unlink()
+    assert run(["config", "check", "-c", str(with_key(tmp_path, **members))]) == 0

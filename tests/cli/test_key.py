@@ -49,14 +49,14 @@ def test_show_prints_the_public_key(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == f"{PUBLIC}\n"
 
 
-def test_a_key_file_readable_by_others_is_one_line_with_a_hint(
+def test_a_key_file_that_others_can_change_is_one_line_with_a_hint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "private.key"
     path.write_text(PRIVATE)
-    path.chmod(0o644)
+    path.chmod(0o666)
     assert run(["key", "show", str(path)]) == 3
-    expected = f"ikto: {path}: has mode 0644, which lets other users read it (chmod 600 {path})\n"
+    expected = f"ikto: {path}: has mode 0666, which lets other users change it (chmod 600 {path})\n"
     assert capsys.readouterr().err == expected
 
 

@@ -54,6 +54,14 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 
 
 @pytest.fixture(scope="module")
+def passwords(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A server that has no nkeys, and so asks for no signature."""
+    config = f'authorization {{ user: node, password: "{PASSWORD}" }}'
+    with running_server(tmp_path_factory.mktemp("passwords"), config) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     with running_server(tmp_path_factory.mktemp("tokens"), f'authorization {{ token: "{TOKEN}" }}') as server:
         yield server
@@ -91,6 +99,15 @@ def by_creds(url: str, file: Path, right: bool) -> NatsSettings:
     return settings(url, nats_creds=str(file))
 
 
+def by_creds_beside_a_user(url: str, file: Path, right: bool) -> NatsSettings:
+    """As 0.3.0 does, which always has a creds file."""
+    return by_creds(url.replace("//", f"//stranger:{quote(WRONG, safe='')}@"), file, right)
+
+
+def by_password_beside_creds(url: str, file: Path, right: bool) -> NatsSettings:
+    return by_creds(by_password_in_url(url, file, right).servers[0], file, right)
+
+
 Way = Callable[[str, Path, bool], NatsSettings]
 WAYS: tuple[tuple[Way, str], ...] = (
     (by_password, "users"),
@@ -99,6 +116,8 @@ WAYS: tuple[tuple[Way, str], ...] = (
     (by_token, "tokens"),
     (by_token_in_url, "tokens"),
     (by_creds, "operated"),
+    (by_creds_beside_a_user, "operated"),
+    (by_password_beside_creds, "passwords"),
 )
 every_way = pytest.mark.parametrize(("way", "server"), WAYS, ids=[way.__name__ for way, _ in WAYS], indirect=["server"])
 
