@@ -3,8 +3,9 @@
 from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.model import Config
 from ikto_core.config.types import split_list
-from ikto_core.values.addressing import Prefix, parse_address
+from ikto_core.values.addressing import Prefix, format_address, parse_address
 
+_MAPPED = bytes(10) + b"\xff\xff"
 _DEFAULT_NATS_URL = Config().nats_url
 
 
@@ -36,6 +37,15 @@ def _without_host_bits(text: str) -> str:
         return text
 
 
+def _without_mapping(text: str) -> str:
+    """Return an IPv4 address in IPv6 form, such as ::ffff:10.1.2.3, as IPv4."""
+    try:
+        packed = parse_address(text)
+    except ValueError:
+        return text
+    return format_address(packed.removeprefix(_MAPPED)) if packed.startswith(_MAPPED) else text
+
+
 def _with_schemes(text: str) -> str:
     """Return NATS URLs as the Go client reads them: without empty ones, and each with a scheme."""
     urls = [_with_scheme(url) for url in split_list(text) if url]
@@ -47,4 +57,9 @@ def _with_scheme(url: str) -> str:
     return f"nats://{url}" if is_bare else url
 
 
-_USUAL = {"mesh_cidr": _without_host_bits, "nats_url": _with_schemes}
+_USUAL = {
+    "advertise_address": _without_mapping,
+    "private_address": _without_mapping,
+    "mesh_cidr": _without_host_bits,
+    "nats_url": _with_schemes,
+}

@@ -41,6 +41,12 @@ def loaded(tmp_path: Path, members: str, **environ: str) -> tuple[Config, list[s
             'mesh_cidr: "fd10::7/16" is read as "fd10::/16"; write that',
         ),
         (
+            '"advertise_address": "::ffff:192.0.2.1"',
+            "advertise_address",
+            "192.0.2.1",
+            'advertise_address: "::ffff:192.0.2.1" is read as "192.0.2.1"; write that',
+        ),
+        (
             '"nats_url": "h:4222"',
             "nats_url",
             "nats://h:4222",
