@@ -7,7 +7,7 @@ the owner of the key or the subnet writes: no deletion makes two nodes write, an
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ikto_core.mesh.proofs import owner_of
 from ikto_core.mesh.view import Entry, MeshView
@@ -56,9 +56,10 @@ class LostPeer:
         """
         if histories != self._histories:
             self._histories, self.revision, self._repaired = histories, 0, 0
+        names = [text.encode() for text in keys]
         for key, entry in changes.items():
             if entry.value is not None:
-                self._note_record(key, entry.value, keys)
+                self._note_record(key, entry.value, names)
             elif key in self._naming or (subnet and _had_part_of(subnet, key, view)):
                 self._naming.discard(key)
                 self.revision = max(self.revision, entry.revision)
@@ -75,8 +76,8 @@ class LostPeer:
             return 0.0
         return max(0.0, self._repaired_at[-1] + EVERY_S - self._clock())
 
-    def _note_record(self, key: str, value: bytes, keys: frozenset[str]) -> None:
-        if any(text.encode() in value for text in keys):
+    def _note_record(self, key: str, value: bytes, names: Sequence[bytes]) -> None:
+        if any(name in value for name in names):
             self._naming.add(key)
         elif key in self._naming and owner_of(value) is not None:
             self._naming.discard(key)  # 0.3.0 goes on with the record before a value that it can't read
