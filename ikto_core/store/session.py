@@ -132,7 +132,7 @@ class Session:
         except (NatsPyError, OSError, TimeoutError) as error:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
         if any(f'"{subject.lower()}"' in denial for denial in self._denials):
-            raise _denied("subscribe to", subject)
+            raise _denied("subscription to", subject)
         self._subscribed.add(subject.lower())
 
     def _log_dropped(self, subject: str, error: Exception) -> None:
@@ -209,7 +209,7 @@ class Session:
             self._denials.add(text)
         for waiting in self._waiting.values():
             if f'"{waiting.subject.lower()}"' in text:
-                waiting.end(_denied("publish to", waiting.subject))
+                waiting.end(_denied("publication to", waiting.subject))
         if any(f'"{subject}"' in text for subject in self._subscribed):
             await self._client.close()
 
@@ -232,4 +232,4 @@ class Session:
 def _denied(verb: str, subject: str) -> NatsDeniedError:
     """Return the error of a denial. It has the subject as it must be granted: nats-py gives it in lower case."""
     hint = "`ikto nats permissions` prints those that a node needs"
-    return NatsDeniedError(f'NATS does not permit this user to {verb} "{subject}"', hint=hint)
+    return NatsDeniedError(f'NATS denied this user the {verb} "{subject}"', hint=hint)
