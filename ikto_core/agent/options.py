@@ -6,6 +6,7 @@ from random import Random, SystemRandom
 
 import msgspec
 
+from ikto_core.agent.live_settings import LiveSettings
 from ikto_core.agent.report import Report
 from ikto_core.config import Config
 from ikto_core.device.backend import BackendPlugin
@@ -27,5 +28,6 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     service_manager: bool = False  # whether systemd is notified
     random: Random = SystemRandom()  # the only source of chance
     event_hub: EventHub = msgspec.field(default_factory=EventHub)
+    live: LiveSettings = msgspec.field(default_factory=LiveSettings)
     on_agent: Callable[[Report], None] = lambda _: None  # called at the start and after each rotation
     on_claim_change: Callable[[str], None] = lambda _: None  # called with the record's KV key; "": claim released

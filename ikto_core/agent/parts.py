@@ -46,7 +46,7 @@ class AgentParts:
     """What an agent runs, and the callbacks between these parts."""
 
     def __init__(self, options: AgentOptions, private_key: PrivateKey, backend: BoundedBackend) -> None:
-        config, random = options.config, options.random
+        config, random = options.live.config or options.config, options.random
         self._options = options
         self.node = local_node(config)
         self._limits = BrakeLimits(share=config.removal_limit / 100)
@@ -175,6 +175,14 @@ class AgentParts:
         if will_be_cut_off(mesh, session.peer, session.source, self.reconciler.private_address):
             what = inside_warning(session.server, session.peer, mesh)
             log.warning("NATS is inside the mesh", reason=what, hint=INSIDE_HINT)
+
+    async def follow_live_settings(self) -> None:
+        """Advertise what the configuration says now, at each change of it, until cancelled."""
+        while True:
+            config = await self._options.live.changed()
+            self.controller.set_endpoints(config.advertised_endpoints)
+            self.underlay.set_advertised(config.advertised)
+            await self.underlay.look()
 
     def _use_underlay(self, found: Underlay) -> None:
         """Advertise these addresses and set the MTU; endpoints may have a route now, or NATS none any more."""

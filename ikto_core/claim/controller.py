@@ -27,6 +27,7 @@ from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import RecordStore
+from ikto_core.values.addressing import Endpoint
 
 RECLAIM_JITTER_S = 1.0
 """After a bucket is wiped all nodes claim again: spread over this time."""
@@ -106,6 +107,11 @@ class ClaimController:
     def advertise(self, addresses: tuple[str, ...]) -> None:
         """Advertise these addresses (IP literals, best first), before `keep` and at any time; the record follows."""
         if self._own.advertise(addresses):
+            self.recheck.request()
+
+    def set_endpoints(self, endpoints: tuple[Endpoint, ...]) -> None:
+        """Advertise these endpoints, best first; empty: the advertised addresses. At any time; the record follows."""
+        if self._own.set_endpoints(endpoints):
             self.recheck.request()
 
     def restore_snapshot(self, snapshot: MeshSnapshot | None, now: float) -> MeshSnapshot | None:

@@ -15,6 +15,7 @@ from ikto_core.mesh.proofs import Proof, ProofIndex, owner_of
 from ikto_core.mesh.records import PeerRecord, record_key
 from ikto_core.mesh.view import AcceptedRecord, Entry, MeshView
 from ikto_core.store.follower import Follower
+from ikto_core.values.addressing import Endpoint
 
 
 class SelfRecord:
@@ -69,6 +70,11 @@ class SelfRecord:
             return False
         self.record, self._has_moved = moved, True
         return True
+
+    def set_endpoints(self, endpoints: tuple[Endpoint, ...]) -> bool:
+        """Name these endpoints, best first, instead of those configured before; return whether the record changed."""
+        self._node = msgspec.structs.replace(self._node, endpoints=endpoints)
+        return self.advertise(self._advertised)
 
     def take_urgency(self) -> bool:
         """Return whether the next write is urgent: this run's first one, or the first since the host has moved."""

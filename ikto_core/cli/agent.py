@@ -19,9 +19,10 @@ from ikto_core.agent.options import AgentOptions
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_settings, setting_options, socket_option
 from ikto_core.cli.printing import printable
-from ikto_core.config import SETTINGS, Config, environ_warnings, file_warnings, load_config
+from ikto_core.cli.reload import Reload
+from ikto_core.config import Config, environ_warnings, file_warnings, load_config
 from ikto_core.disk.key_file import load_private_key
-from ikto_core.errors import ConfigError, IktoError
+from ikto_core.errors import IktoError
 from ikto_core.observers.runner import observer_runs
 from ikto_core.plugins.facade import Plugins
 from ikto_core.plugins.loading import load_plugins
@@ -36,17 +37,22 @@ log = structlog.get_logger(__name__)
 @config_option
 @socket_option
 @setting_options("backend", "ipam", "state_dir")
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="Lowest level to log.")
+@click.option("--log-level", type=click.Choice(LEVELS), help="Lowest level to log.  [default: info]")
 @click.option("--log-json", is_flag=True, help="Log one JSON object per line.")
-def agent(config_path: Path, socket: Path | None, log_level: str, log_json: bool, **settings: str | None) -> None:
+def agent(config_path: Path, socket: Path | None, log_json: bool, **settings: str | None) -> None:
     """Claim a subnet, follow the bucket, and keep the WireGuard device in sync with it.
 
     Runs until SIGTERM or SIGINT. The device and this node's record are left in place.
     """
-    log_to_stderr(log_level, as_json=log_json)
-    config = load_config(config_path, environ=os.environ, overrides=given_settings(settings), warn=_warn)
+
+    def load(warn: Callable[[str], None] = lambda _: None) -> Config:
+        return load_config(config_path, environ=os.environ, overrides=given_settings(settings), warn=warn)
+
+    log_to_stderr(settings["log_level"] or "info", as_json=log_json)
+    config = load(_warn)
     for line in file_warnings(config):
         _warn(line)
+    log_to_stderr(config.log_level, as_json=log_json)
     for warning in environ_warnings(os.environ):
         log.warning("variable ignored", reason=printable(warning))
     private_key = load_private_key(Path(config.private_key_path))
@@ -63,13 +69,9 @@ def agent(config_path: Path, socket: Path | None, log_level: str, log_json: bool
         service_manager=True,
     )
 
-    def reread() -> None:
-        _report_changes(
-            config, lambda: load_config(config_path, environ=os.environ, overrides=given_settings(settings))
-        )
-
+    reload = Reload(config, load, options.live, lambda level: log_to_stderr(level, as_json=log_json))
     with suppress(asyncio.CancelledError):  # stopped by a signal
-        asyncio.run(_until_stopped(run_agent(options, private_key), reread))
+        asyncio.run(_until_stopped(run_agent(options, private_key), reload.run))
 
 
 def _warn(line: str) -> None:
@@ -81,17 +83,6 @@ def _warn_of_unusable(plugins: Plugins) -> None:
     for row in plugins.problems():
         fields = {name: printable(text) for name, text in msgspec.to_builtins(row).items()}
         log.warning("plugin unusable", **fields)
-
-
-def _report_changes(running: Config, load: Callable[[], Config]) -> None:
-    """Log which settings differ from those that the agent runs with: each of them needs a restart."""
-    try:
-        new = load()
-    except ConfigError as error:
-        log.error("configuration can't be used", problems=[printable(text) for text in error.problems or (str(error),)])
-        return
-    changed = [name for name in SETTINGS if getattr(new, name) != getattr(running, name)]
-    log.warning("configuration read again", restart_needed_for=changed)
 
 
 async def _until_stopped(running: Coroutine[None, None, None], reread: Callable[[], None]) -> None:

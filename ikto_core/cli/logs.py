@@ -3,11 +3,14 @@
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import TextIO, cast, get_args
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
+from ikto_core.config.types import LevelName
+
+LEVELS: tuple[str, ...] = get_args(LevelName)
+"""From the lowest on."""
 
 
 class SafeStream:

@@ -12,14 +12,17 @@ import msgspec
 from ikto_core.config.checking import Given, Warn, ignore, make_config
 from ikto_core.config.files import file_problems, file_warnings
 from ikto_core.config.kinds import SETTINGS
+from ikto_core.config.live import LIVE_SETTINGS, changed_settings, with_live_settings
 from ikto_core.config.model import Config
 from ikto_core.config.sources import Source, environ_warnings, from_environ, from_file, from_flags, from_program
 from ikto_core.config.types import AUTO
 
 __all__ = [
+    "LIVE_SETTINGS",
     "SETTINGS",
     "Config",
     "blocked_plugins",
+    "changed_settings",
     "config_from_flags",
     "config_of",
     "config_schema",
@@ -27,6 +30,7 @@ __all__ = [
     "file_problems",
     "file_warnings",
     "load_config",
+    "with_live_settings",
 ]
 
 

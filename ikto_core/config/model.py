@@ -101,6 +101,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         types.Lease,
         Meta(description='How long this node\'s record is kept without a renewal, such as "24h"; empty: forever.'),
     ] = ""
+    log_level: Annotated[types.LogLevel, Meta(description="Lowest level that `ikto agent` logs.")] = "info"
     nats_domain: Annotated[
         types.NatsDomain, Meta(description="JetStream domain of the bucket, if it is not that of the NATS server.")
     ] = ""

@@ -184,6 +184,8 @@ Lease = Annotated[
 ]
 Fwmark = Annotated[int, Meta(ge=0, le=2**32 - 1), Info("a firewall mark", f"0 (off) to {2**32 - 1}")]
 Mtu = Annotated[Annotated[int, Meta(ge=1280, le=65535)] | Literal["auto"], Info("an MTU", '1280 to 65535, or "auto"')]
+LevelName = Literal["debug", "info", "warning", "error"]
+LogLevel = Annotated[LevelName, Info("a level of the log", '"debug", "info", "warning" or "error"')]
 
 Network = Annotated[str, Info("a network", 'an address and a length such as "fd10::/16"', _check_network)]
 Networks = Annotated[tuple[Network, ...], Info("a list of networks", 'a list such as ["fd10::/32", "fd10:ff00::/24"]')]

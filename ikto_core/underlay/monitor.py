@@ -46,6 +46,10 @@ class UnderlayMonitor:
         self._links = LinkReader(fwmark)
         self._look_lock = asyncio.Lock()
 
+    def set_advertised(self, address: str | None) -> None:
+        """Advertise this address, or one that is found (None), from the next look on."""
+        self._advertised = address
+
     def reaches(self, endpoint: Endpoint) -> bool:
         """Return whether this host has a route to an endpoint; while it has no network at all, each may have one."""
         return not self.found.sources or has_route(endpoint, self._fwmark)
@@ -92,7 +96,8 @@ class UnderlayMonitor:
             links = await self._links.read(wanted)
         except ConfigError as error:
             self._note_failure(error)
-            return replace(self.found, sources=sources)
+            configured = (self._advertised,) if self._advertised else None
+            return replace(self.found, addresses=configured or self.found.addresses, sources=sources)
         addresses = self._addresses(routes, links)
         mtu = choose_mtu(routes, links, self._mesh, self._ifname, addresses)
         return Underlay(addresses, mtu or self.found.mtu, sources)

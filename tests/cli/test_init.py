@@ -52,6 +52,7 @@ VALUES = {
     "keep_foreign_peers": "true",
     "adopt_device": "true",
     "removal_limit": "100",
+    "log_level": "debug",
     "record_trust": "proved",
     "lease": "24h",
     "nats_api_prefix": "m.api",

@@ -4,6 +4,7 @@ import json
 import signal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -289,18 +290,43 @@ def test_an_agent_whose_log_can_not_be_written_goes_on(mesh: Mesh) -> None:
     assert agent.stop() == 0
 
 
-def test_signals_that_ask_for_nothing_end_no_agent_and_sighup_says_what_needs_a_restart(mesh: Mesh) -> None:
+def test_signals_that_ask_for_nothing_end_no_agent(mesh: Mesh) -> None:
     agent = mesh.agent()
     mesh.assert_formed()
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         agent.send(number)
-    path = agent.directory / "config.json"
-    path.write_text(json.dumps(agent.config | {"mtu": 1400, "wg_port": 7}))
-    agent.send(signal.SIGHUP)
-    eventually(lambda: "configuration read again" in agent.log_text())
-    assert "restart_needed_for=['wg_port', 'mtu']" in agent.log_text()
-    path.write_text("{}")
-    agent.send(signal.SIGHUP)
-    eventually(lambda: "configuration can't be used" in agent.log_text())
+    eventually(lambda: all(f"signal=SIGUSR{which}" in agent.log_text() for which in (1, 2)))
     mesh.assert_formed()
+    assert agent.stop() == 0
+
+
+def test_sighup_applies_what_can_change_and_names_what_needs_a_restart(mesh: Mesh) -> None:
+    agent, other = mesh.agent(), mesh.agent()
+    mesh.assert_formed()
+
+    def endpoints() -> tuple[str, ...]:
+        return other.admin.peers().peers[0].endpoints
+
+    def reload(text: str, event: str) -> str:
+        before = len(agent.log_text())
+        (agent.directory / "config.json").write_text(text)
+        agent.send(signal.SIGHUP)
+        eventually(lambda: event in agent.log_text()[before:])
+        return agent.log_text()[before:]
+
+    changes: dict[str, Any] = {"mtu": 1400, "wg_port": 7, "advertise_address": "192.0.2.77", "log_level": "debug"}
+    said = reload(json.dumps(agent.config | changes), "configuration read again")
+    assert "applied=['advertise_address', 'log_level']" in said
+    assert "restart_needed_for=['wg_port', 'mtu']" in said
+    eventually(lambda: endpoints() == ("192.0.2.77:51820",))
+    listed = ["198.51.100.1:7", "[2001:db8::1]:7"]
+    reload(json.dumps(agent.config | {"endpoints": listed}), "configuration read again")
+    eventually(lambda: endpoints() == tuple(listed))
+    agent.admin.rotate_key()
+    eventually(lambda: other.admin.peers().peers[0].public_key != str(agent.public_key))
+    assert endpoints() == tuple(listed), "they outlive a rotation"
+    for broken in ("{}", "{", json.dumps(agent.config | {"endpoints": ["fd10:1::1:7"], "log_level": "all"})):
+        said = reload(broken, "configuration can't be used, nothing changes")
+        assert said.count("[warning") == 1
+    assert endpoints() == tuple(listed)
     assert agent.stop() == 0
