@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from ikto_backends.wgtool.commands import applicable, check_patch, interface_commands, peer_commands, removal_commands
 from ikto_backends.wgtool.dump import parse_dump, parse_keys, parse_peers
 from ikto_backends.wgtool.link import KERNEL, USERSPACE, Link, check_ifname, link_batch, parse_event, parse_link
-from ikto_backends.wgtool.programs import Command, UnsupportedError, run, running_program
+from ikto_backends.wgtool.programs import OTHER_WG, Command, UnsupportedError, run, running_program
 from ikto_backends.wgtool.userspace import socket_of, start_userspace, wait_until_ended
 from ikto_core.plugins import (
     BackendError,
@@ -104,7 +104,7 @@ async def _dump(ifname: str, parse: Callable[[str], T]) -> T | None:
             return None
         raise
     except ValueError as error:
-        raise BackendError(f"{ifname}: can't parse the output of wg show: {error}") from None
+        raise BackendError(f"{ifname}: can't parse the output of wg show: {error}", hint=OTHER_WG) from None
 
 
 async def _check_exists(ifname: str, patch: DevicePatch) -> Link | None:

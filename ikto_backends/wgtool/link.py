@@ -11,6 +11,9 @@ from ikto_core.plugins import BackendError, DeviceEvent, DeviceEventKind, Device
 KERNEL = "wireguard"
 USERSPACE = "tun"
 
+OTHER_IP = 'Install iproute2 (on OpenWrt the package ip-full), or use "backend": "netlink", which runs no program.'
+"""What to do about an `ip` that can't do what is needed."""
+
 _EVENT_LINE = re.compile(r"(?P<gone>Deleted )?\d+: (?P<ifname>[^\s:@]+)(?P<link>@[^\s:]+:|:)? ")
 
 
@@ -59,7 +62,7 @@ def parse_link(text: str, ifname: str) -> Link | None:
             if entry.get("ifname") == ifname:  # `ip` also finds a link by its alternative names
                 return _link(msgspec.convert(entry, _Entry))
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise BackendError(f"{ifname}: can't parse the output of ip: {error}") from None
+        raise BackendError(f"{ifname}: can't parse the output of ip: {error}", hint=OTHER_IP) from None
     return None
 
 

@@ -11,6 +11,7 @@ from fcntl import F_SETPIPE_SZ, fcntl
 from itertools import islice
 from typing import NamedTuple
 
+from ikto_backends.wgtool.link import OTHER_IP
 from ikto_core.plugins import BackendError, NoSuchDeviceError
 
 TIMEOUT_S = 60.0  # ten thousand peers take about a second; a stopped userspace process never answers
@@ -39,20 +40,30 @@ class _KnownError(NamedTuple):
     hint: str = ""
 
 
+OTHER_WG = 'Install wireguard-tools 1.0 or later, or use "backend": "netlink", which runs no program.'
+
+_NO_IPV6 = _KnownError(
+    ("ipv6 is disabled",),
+    BackendError,
+    "IPv6 is disabled on this host or on this device",
+    "Enable it: sysctl net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0; in a container, the "
+    "runtime must (docker run --sysctl net.ipv6.conf.all.disable_ipv6=0). A kernel that was booted with ipv6.disable=1 "
+    "must be booted without.",
+)
 _KNOWN_ERRORS = (
     _KnownError(
-        ("busybox v", 'option "-j" is unknown', 'option "-batch" is unknown'),
+        ("busybox v", "no help available", 'option "-j', 'option "-batch" is unknown', 'option "-details" is unknown'),
         BackendError,
         "the program `ip` of this host has no JSON output: it is BusyBox's, or too old",
-        'Install iproute2 (on OpenWrt the package ip-full), or use "backend": "netlink", which runs no program.',
+        OTHER_IP,
     ),
     _KnownError(
-        ("ipv6 is disabled",),
+        ("invalid subcommand", "line unrecognized: `", "invalid argument: `"),
         BackendError,
-        "IPv6 is disabled on this host or on this device",
-        "Enable it: sysctl net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0; in a container, the "
-        "runtime must (docker run --sysctl net.ipv6.conf.all.disable_ipv6=0).",
+        "the program `wg` of this host lacks what is needed: it is too old, or another program",
+        OTHER_WG,
     ),
+    _NO_IPV6,
     _KnownError(
         ("unknown device type", "operation not supported", "protocol not supported"),
         UnsupportedError,
@@ -99,9 +110,14 @@ _KNOWN_ERRORS = (
 )
 
 
-def explain(program: str, ifname: str, output: str) -> BackendError:
-    """Return the error for the output of a program that failed, with a meaning and a hint where they are known."""
+def explain(program: str, ifname: str, output: str, *, gives_addresses: bool = False) -> BackendError:
+    """Return the error for the output of a program that failed, with a meaning and a hint where they are known.
+
+    `gives_addresses`: it was to give an existing device its addresses.
+    """
     text = output.strip()
+    if gives_addresses and "operation not supported" in text.lower():  # the kernel has no IPv6 at all
+        return _NO_IPV6.error(f"{ifname}: {_NO_IPV6.meaning} ({program}: {_last_line(text)})", hint=_NO_IPV6.hint)
     for known in _KNOWN_ERRORS:
         if any(phrase in text.lower() for phrase in known.phrases):
             return known.error(f"{ifname}: {known.meaning} ({program}: {_last_line(text)})", hint=known.hint)
@@ -136,7 +152,8 @@ async def run(command: Command, ifname: str) -> str:
     finally:
         await stop(process)
     if process.returncode:
-        raise explain(command.argv[0], ifname, err.decode(errors="replace"))
+        gives_addresses = command.argv[:2] == ("ip", "-batch")
+        raise explain(command.argv[0], ifname, err.decode(errors="replace"), gives_addresses=gives_addresses)
     return out.decode(errors="replace")
 
 

@@ -35,7 +35,12 @@ WG = "wg0"
             BackendError,
             "it is BusyBox's, or too old",
         ),
-        ('Option "-j" is unknown, try "ip -help".', BackendError, "has no JSON output"),
+        ('Option "-json" is unknown, try "ip -help".', BackendError, "has no JSON output"),
+        ('Option "-details" is unknown, try "ip -help".', BackendError, "has no JSON output"),
+        ("Invalid subcommand: `addconf'\nUsage: wg <cmd> [<args>]", BackendError, "`wg` of this host lacks"),
+        ("Line unrecognized: `PresharedKey=x'\nConfiguration parsing error", BackendError, "`wg` of this host lacks"),
+        ("Invalid argument: `remove'", BackendError, "`wg` of this host lacks"),
+        ("Unable to modify interface: Invalid argument", BackendError, "x failed: Unable to modify interface"),
         ("Error: IPv6 is disabled on this device.\nCommand failed -:2", BackendError, "IPv6 is disabled on this host"),
         ("Something new\nCommand failed -:3", BackendError, "x failed: Something new"),
         ("", BackendError, "x failed: no error message"),
@@ -115,6 +120,36 @@ async def test_an_incomplete_input_is_never_closed_before_the_program_is_killed(
         async with asyncio.timeout(60) as limit:
             await run(Command(program, pieces()), WG)
     assert input_was_open == [True]
+
+
+async def said(directory: Path, monkeypatch: pytest.MonkeyPatch, command: Command, *lines: str) -> BackendError:
+    """Return the error of a program that prints these lines and fails."""
+    (directory / command.argv[0]).write_text(
+        "#!/bin/sh\n" + "".join(f'echo "{line}" >&2\n' for line in lines) + "exit 2\n"
+    )
+    (directory / command.argv[0]).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/bin:/usr/bin")
+    with pytest.raises(BackendError) as caught:
+        await run(command, WG)
+    return caught.value
+
+
+async def test_a_kernel_without_any_ipv6_is_named_where_addresses_are_set_and_only_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ipv6.disable=1 the kernel says no more than "not supported", as it does of WireGuard."""
+    words = ("RTNETLINK answers: Operation not supported", "Command failed -:1")
+    error = await said(tmp_path, monkeypatch, Command(("ip", "-batch", "-"), ["address add"]), *words)
+    assert "IPv6 is disabled" in str(error)
+    assert "ipv6.disable=1" in error.hint
+    created = await said(tmp_path, monkeypatch, Command(("ip", "link", "add", "dev", WG)), *words)
+    assert isinstance(created, UnsupportedError)
+
+
+async def test_an_old_wg_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = await said(tmp_path, monkeypatch, Command(("wg", "addconf", WG)), "Invalid subcommand: 'addconf'")
+    assert "too old, or another program" in str(error)
+    assert "wireguard-tools" in error.hint
 
 
 @pytest.mark.skipif(shutil.which("busybox") is None, reason="BusyBox is not installed")

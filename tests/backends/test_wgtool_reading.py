@@ -149,8 +149,9 @@ USABLE = '[{"ifname":"wg0","flags":[],"mtu":1280,"addr_info":[]}]'
     ],
 )
 def test_invalid_output_of_ip_is_a_backend_error(text: str) -> None:
-    with pytest.raises(BackendError, match="can't parse the output of ip"):
+    with pytest.raises(BackendError, match="can't parse the output of ip") as caught:
         parse_link(text, WG)
+    assert "iproute2" in caught.value.hint
 
 
 @pytest.mark.parametrize(
