@@ -3,6 +3,8 @@
 from ikto_core.errors import NatsError
 from ikto_core.values.addressing import Prefix, parse_address
 
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96; RFC 4291, section 2.5.5.2
+
 INSIDE_HINT = "give nats_url an address outside the mesh, or mesh_cidr a network that nothing else uses"
 
 
@@ -12,6 +14,8 @@ def is_inside(mesh: Prefix, address: str) -> bool:
         packed = parse_address(address.partition("%")[0])
     except ValueError:
         return False
+    if packed.startswith(_IPV4_MAPPED) and len(packed) == 16:
+        packed = packed[len(_IPV4_MAPPED) :]
     return mesh.covers(Prefix.of(packed, len(packed) * 8))
 
 

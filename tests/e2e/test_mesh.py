@@ -1,6 +1,7 @@
 """Agents as processes form a mesh, keep it, and never share an address."""
 
 import json
+import os
 import signal
 from functools import partial
 from pathlib import Path
@@ -330,3 +331,23 @@ def test_sighup_applies_what_can_change_and_names_what_needs_a_restart(mesh: Mes
         assert said.count("[warning") == 1
     assert endpoints() == tuple(listed)
     assert agent.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="systemd's credentials belong to root")
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_key_that_systemd_loads_is_used(
+    mesh: Mesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, loaded: bool
+) -> None:
+    """It has mode 0440 and is root's (`LoadCredential=`); anywhere else such a file is refused."""
+    if loaded:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    agent = mesh.agent(start=False)
+    key = (agent.directory / "key").replace(tmp_path / "private.key")
+    key.chmod(0o440)
+    agent.config["private_key_path"] = str(key)
+    agent.start()
+    if loaded:
+        mesh.assert_formed()
+    else:
+        assert agent.wait() == 3
+        assert "has mode 0440, which lets other users read it" in agent.log_text()
