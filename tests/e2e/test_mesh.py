@@ -291,6 +291,14 @@ def test_an_agent_whose_log_can_not_be_written_goes_on(mesh: Mesh) -> None:
     assert agent.stop() == 0
 
 
+def test_agents_make_no_consumers(mesh: Mesh) -> None:
+    """Those of watchers pile up, and a stream has a limit of them."""
+    for _ in range(3):
+        mesh.agent()
+    mesh.assert_formed()
+    assert mesh.on_bucket(lambda bucket: bucket.stream_info()).state.consumer_count == 0
+
+
 def test_signals_that_ask_for_nothing_end_no_agent(mesh: Mesh) -> None:
     agent = mesh.agent()
     mesh.assert_formed()
