@@ -72,7 +72,7 @@ class Session:
         self._waiting: dict[str, Answers] = {}  # by the subject of the answers
         self._closed = asyncio.Event()
         self._end_reason = ""  # why this side ended the session; empty: it did not
-        self._subscribed: set[str] = set()  # subjects, in lower case
+        self._subscribed: dict[str, str] = {}  # subjects, by themselves in lower case
         self._denials: set[str] = set()  # the server's denial messages (nats-py converts them to lower case)
         self._dropped = RepeatFilter()
 
@@ -133,7 +133,7 @@ class Session:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
         if any(f'"{subject.lower()}"' in denial for denial in self._denials):
             raise _denied("subscription to", subject)
-        self._subscribed.add(subject.lower())
+        self._subscribed[subject.lower()] = subject
 
     def _log_dropped(self, subject: str, error: Exception) -> None:
         """Log that a message was dropped; any number of them make one line a minute for each type of error."""
@@ -210,7 +210,8 @@ class Session:
         for waiting in self._waiting.values():
             if f'"{waiting.subject.lower()}"' in text:
                 waiting.end(_denied("publication to", waiting.subject))
-        if any(f'"{subject}"' in text for subject in self._subscribed):
+        if revoked := next((subject for lower, subject in self._subscribed.items() if f'"{lower}"' in text), None):
+            self._end_reason = self._end_reason or str(_denied("subscription to", revoked))
             await self._client.close()
 
     async def on_closed(self) -> None:

@@ -41,7 +41,7 @@ def test_a_full_disk_at_the_server_removes_no_peer_and_ends_no_agent(disk: Path)
         first, second = mesh.agent(program=IMPATIENT), mesh.agent(program=IMPATIENT)
         mesh.assert_formed()
         filler = fill(disk)
-        with pytest.raises(NatsError):  # the last blocks have room for some
+        with pytest.raises(NatsError):  # noqa: PT012 - the last blocks have room for some
             for number in range(16):
                 mesh.write(f"junk.{number}", bytes(4000))
         for agent in (first, second):

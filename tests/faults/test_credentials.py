@@ -46,7 +46,7 @@ def test_revoked(directory: Path, stack: ExitStack, converging: Stopwatch, what:
     server.config = users(DENIALS[what])
     server.reload()
     revoked_at = time.monotonic()
-    eventually(lambda: "permissions violation" in (denied.admin.status().nats.failure or ""), timeout_s=30)
+    eventually(lambda: "NATS denied" in (denied.admin.status().nats.failure or ""), timeout_s=30)
     time.sleep(max(0, 10 - (time.monotonic() - revoked_at)))
     server.config = users()
     server.reload()

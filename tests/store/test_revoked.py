@@ -23,7 +23,7 @@ async def test_a_session_ends_when_a_subscription_permission_is_revoked(tmp_path
             await session.subscribe("Ikto.b.>", lambda _: None)
             server.config = REVOKED
             server.reload()
-            with pytest.raises(SessionClosedError, match=r'permissions violation for subscription to "ikto\.b\.>"'):
+            with pytest.raises(SessionClosedError, match=r'denied this user the subscription to "Ikto\.b\.>"'):
                 async with asyncio.timeout(60):
                     await session.closed()
         async with open_session(settings, Random()) as session:
