@@ -117,6 +117,7 @@ class Agent:
                 await parts.underlay.look()
                 await parts.restore_snapshot()
                 tasks.create_task(parts.underlay.watch())
+                tasks.create_task(parts.underlay.follow_peers())
                 tasks.create_task(parts.follow_live_settings())
                 tasks.create_task(parts.snapshot_writer.run(parts.snapshot))
                 tasks.create_task(parts.connection.run(self._follow))

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from ikto_core.errors import ConfigError, NatsError
 from ikto_core.underlay.events import underlay_events
-from ikto_core.underlay.paths import Link, Route, Underlay, choose_addresses, choose_mtu, outer_sources
-from ikto_core.underlay.routes import DEFAULT_ROUTES, LinkReader, Target, has_route, route_to, targets_of
+from ikto_core.underlay.paths import Address, Link, Route, Underlay, choose_addresses, choose_mtu, outer_sources
+from ikto_core.underlay.routes import DEFAULT_ROUTES, LinkReader, Target, route_to, source_to, targets_of
 from ikto_core.values.addressing import Endpoint, Prefix
 
 log = structlog.get_logger(__name__)
@@ -43,6 +43,8 @@ class UnderlayMonitor:
         self._server: tuple[Target, ...] = ()  # the addresses of the NATS server of the last session
         self._last_sources: dict[str, str] = {}  # the last source address of each route, by the route's name
         self._failure: ConfigError | None = None  # why the last look found no address
+        self._peer_sources: set[Address] = set()  # from which this host has sent to peers; a few
+        self._new_peer_source = asyncio.Event()  # one has come that the last look did not know
         self._links = LinkReader(fwmark)
         self._look_lock = asyncio.Lock()
 
@@ -52,7 +54,13 @@ class UnderlayMonitor:
 
     def reaches(self, endpoint: Endpoint) -> bool:
         """Return whether this host has a route to an endpoint; while it has no network at all, each may have one."""
-        return not self.found.sources or has_route(endpoint, self._fwmark)
+        if not self.found.sources:
+            return True
+        source = source_to(endpoint, self._fwmark)
+        if source and source not in self._peer_sources:
+            self._peer_sources.add(source)
+            self._new_peer_source.set()
+        return source is not None
 
     async def connected(self, server: str, *, keep_trying: bool) -> None:
         """Look at the path to the NATS server of a new session, given its URL; `found` has an address then.
@@ -77,6 +85,16 @@ class UnderlayMonitor:
             async for _ in events:
                 await self.look()
 
+    async def follow_peers(self) -> None:
+        """Look again whenever a peer is reached from another address than those before, until cancelled.
+
+        Its link may have a smaller MTU than those of the other routes.
+        """
+        while True:
+            await self._new_peer_source.wait()
+            self._new_peer_source.clear()
+            await self.look()
+
     async def look(self) -> None:
         """Look at the routes, and call `on_change` and `on_move` if they are different from before."""
         async with self._look_lock:
@@ -92,6 +110,7 @@ class UnderlayMonitor:
     async def _find(self, routes: Sequence[Route]) -> Underlay:
         sources = frozenset(outer_sources(routes, self._mesh).values())
         wanted = {route.source for route in routes if route.source} | set(map(ip_address, self.found.addresses))
+        wanted |= self._peer_sources
         try:
             links = await self._links.read(wanted)
         except ConfigError as error:
@@ -99,7 +118,8 @@ class UnderlayMonitor:
             configured = (self._advertised,) if self._advertised else None
             return replace(self.found, addresses=configured or self.found.addresses, sources=sources)
         addresses = self._addresses(routes, links)
-        mtu = choose_mtu(routes, links, self._mesh, self._ifname, addresses)
+        seen_by_peers = (*addresses, *map(str, self._peer_sources))
+        mtu = choose_mtu(routes, links, self._mesh, self._ifname, seen_by_peers)
         return Underlay(addresses, mtu or self.found.mtu, sources)
 
     def _addresses(self, routes: Sequence[Route], links: Collection[Link]) -> tuple[str, ...]:

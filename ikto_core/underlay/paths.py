@@ -90,9 +90,10 @@ def choose_mtu(
 ) -> int | None:
     """Return the smallest MTU of the paths to peers, minus OVERHEAD, at least MIN_MTU; None: there is no path.
 
-    The paths are the routes that leave this host outside the mesh, the links that have an `advertised` address, and
-    those that carry a default route, whatever their address. An address on a bridge is accepted here. The route to a
-    server on this host has the MTU of the loopback interface; the smaller MTU of the link is used then.
+    The paths are the routes that leave this host outside the mesh, the links that have an `advertised` address, one
+    that peers see, and those that carry a default route, whatever their address. An address on a bridge is accepted
+    here. The route to a server on this host has the MTU of the loopback interface; the smaller MTU of the link is used
+    then.
     """
     outer = [link for link in links if link.ifname != ifname]
     addresses = frozenset(map(ip_address, advertised))

@@ -90,14 +90,19 @@ def route_to(target: Target, fwmark: int = 0) -> Route:
 
 def has_route(endpoint: Endpoint, fwmark: int = 0) -> bool:
     """Return whether this host has a route to an endpoint, for packets with this firewall mark. Takes about 10 µs."""
+    return source_to(endpoint, fwmark) is not None
+
+
+def source_to(endpoint: Endpoint, fwmark: int = 0) -> Address | None:
+    """Return the address from which this host sends to an endpoint; None if it has no route. Else as `has_route`."""
     try:
         ((family, _, _, _, target),) = getaddrinfo(*endpoint, type=SOCK_DGRAM, flags=AI_NUMERICHOST)
         with socket(family, SOCK_DGRAM) as probe:
             _mark(probe, fwmark)
             probe.connect(target)
+            return ip_address(probe.getsockname()[0].partition("%")[0])
     except OSError:
-        return False
-    return True
+        return None
 
 
 def has_address(address: str) -> bool:

@@ -117,6 +117,36 @@ def test_on_a_real_host_it_follows_route_and_link(change: str, server: str, mtu:
     assert run_on_host(PROBE, f"{LAN}\n{change}", server) == mtu
 
 
+FOLLOW = """
+import asyncio, sys, structlog
+from ikto_core.underlay.monitor import UnderlayMonitor
+from ikto_core.values.addressing import Endpoint, Prefix
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+monitor = UnderlayMonitor(None, Prefix.parse("fd10::/16"), "wg0")
+
+async def main():
+    await monitor.connected(sys.argv[1], keep_trying=False)
+    print(monitor.found.mtu, end=" ")
+    changed = asyncio.Event()
+    monitor.on_change = lambda _: changed.set()
+    task = asyncio.create_task(monitor.follow_peers())
+    print(monitor.reaches(Endpoint("10.2.0.7", 1)), monitor.reaches(Endpoint("10.9.0.7", 1)), end=" ")
+    print(monitor.reaches(Endpoint("10.1.0.7", 1)), end=" ")
+    async with asyncio.timeout(60):
+        await changed.wait()
+    print(monitor.found.mtu)
+    task.cancel()
+
+asyncio.run(main())
+"""
+
+
+def test_without_a_default_route_the_link_of_each_peer_counts() -> None:
+    """As where NATS is in a network with jumbo frames, and peers are also in one without."""
+    only_near = f"{LAN}\nip route del default\nip -6 route del default\n{JUMBO.replace('9000', '9001')}"
+    assert run_on_host(FOLLOW, only_near, FAR) == "8921 True False True 1420"
+
+
 def test_has_route_knows_which_endpoints_are_routable() -> None:
     probe = """
 from ikto_core.values.addressing import Endpoint
