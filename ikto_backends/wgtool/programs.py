@@ -71,10 +71,17 @@ _KNOWN_ERRORS = (
         "Load the kernel module: modprobe wireguard. Or choose another name for the device (wg_dev_name).",
     ),
     _KnownError(
-        ("/dev/net/tun does not exist",),
+        ("/dev/net/tun does not exist", "failed to create tun device: no such"),  # ENODEV: the module is not there
         BackendError,
         "there is no /dev/net/tun",
         "Load the kernel module `tun`, or make it available in the container (docker run --device /dev/net/tun).",
+    ),
+    _KnownError(
+        ("failed to create tun device: operation not", "failed to create tun device: permission", "/dev/net/tun: "),
+        BackendError,
+        "no permission to use /dev/net/tun",
+        "Run as root, or with the capability CAP_NET_ADMIN and access to /dev/net/tun (docker run --cap-add NET_ADMIN "
+        "--device /dev/net/tun).",
     ),
     _KnownError(
         ("no such device", "cannot find device", "does not exist."),
