@@ -1,20 +1,16 @@
 """`ikto bucket`: create, show, sweep and upgrade the mesh's bucket."""
 
 import asyncio
-import os
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import SystemRandom
-from typing import TypeVar
 
 import click
 import msgspec
 
-from ikto_core.agent.from_config import nats_settings
+from ikto_core.cli.bucket_access import bucket_config, connection_options, with_bucket
 from ikto_core.cli.logs import log_to_stderr
-from ikto_core.cli.options import given_settings, json_option, setting_options
-from ikto_core.config import Config, load_config
+from ikto_core.cli.options import json_option, setting_options
 from ikto_core.errors import BucketMissingError, NatsDeniedError
 from ikto_core.lease.policy import WATCHED_SHARE, leased_records
 from ikto_core.lease.reaper import LeaseReaper
@@ -23,31 +19,9 @@ from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import change_replicas, create_bucket, create_renewals, upgrade_bucket
 from ikto_core.store.bucket_settings import Finding, Setting, findings, record_settings, renewal_settings
-from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.inbox import DEFAULT_INBOX
-
-T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., object])
 
 SWEEP_EVERY_S = 60.0
-
-NATS_SETTINGS = (
-    "nats_url",
-    "nats_kv",
-    "nats_domain",
-    "nats_api_prefix",
-    "nats_creds",
-    "nats_user",
-    "nats_password",
-    "nats_token",
-    "nats_nkey_seed",
-    "nats_tls_first",
-    "nats_tls_ca",
-    "nats_tls_cert",
-    "nats_tls_key",
-)
-"""The settings that say where the bucket is and how to log in."""
 
 
 @click.group()
@@ -59,17 +33,8 @@ def bucket() -> None:
     log_to_stderr("error", as_json=False)
 
 
-def _connection_options(command: Command) -> Command:
-    """Give a command `-c FILE` and the options in NATS_SETTINGS."""
-    path = click.Path(path_type=Path)
-    help_text = "Configuration file for the settings not given as options."
-    return click.option("-c", "--config", "config_path", metavar="FILE", type=path, help=help_text)(
-        setting_options(*NATS_SETTINGS)(command)
-    )
-
-
 @bucket.command(short_help="Create the bucket, with the mesh's settings.")
-@_connection_options
+@connection_options
 @setting_options("mesh_cidr", "subnet_prefix")
 @click.option(
     "--replicas", type=click.IntRange(1, 5), help="Replicas in a NATS cluster.  [default: 1, or as the bucket has]"
@@ -90,7 +55,7 @@ def create(
     The settings of a bucket that exists are corrected, as by `ikto bucket upgrade`, and with --replicas their number is
     changed. Where it is stored can't be changed. The mesh's settings in it stay.
     """
-    config = _config(config_path, settings)
+    config = bucket_config(config_path, settings)
     mesh = MeshSettings(str(config.mesh), config.subnet_prefix)
 
     async def create_all(found: Bucket) -> None:
@@ -104,19 +69,19 @@ def create(
                 click.echo(f"{each.name}: corrected: {changed}")
         await _upgrade_all(found)
 
-    _with_bucket(config, create_all)
+    with_bucket(config, create_all)
 
 
 _OUTCOME = {True: "created", False: "already exists"}
 
 
 @bucket.command()
-@_connection_options
+@connection_options
 @json_option
 def show(config_path: Path | None, as_json: bool, **settings: str | None) -> None:
     """Show the bucket, its mesh, and every setting of it that is not as it must be."""
-    config = _config(config_path, settings)
-    shown, wrong = _with_bucket(config, _describe)
+    config = bucket_config(config_path, settings)
+    shown, wrong = with_bucket(config, _describe)
     if as_json:
         named = [{"bucket": name, **msgspec.structs.asdict(finding)} for name, finding in wrong]
         click.echo(msgspec.json.encode(shown | {"findings": named}))
@@ -128,13 +93,13 @@ def show(config_path: Path | None, as_json: bool, **settings: str | None) -> Non
 
 
 @bucket.command()
-@_connection_options
+@connection_options
 @click.option(
     "--now", is_flag=True, help="Sweep once, by NATS timestamps alone. Only safe if NATS was up the whole time."
 )
 def sweep(config_path: Path | None, now: bool, **settings: str | None) -> None:
     """Remove records whose lease expired, until stopped. For meshes whose nodes may not remove other nodes' records."""
-    _with_bucket(_config(config_path, settings), lambda found: _sweep(found, once=now))
+    with_bucket(bucket_config(config_path, settings), lambda found: _sweep(found, once=now))
 
 
 async def _sweep(found: Bucket, *, once: bool) -> None:
@@ -152,14 +117,14 @@ async def _sweep(found: Bucket, *, once: bool) -> None:
 
 
 @bucket.command(short_help="Correct the settings of a bucket, such as one of Ikto 0.3.0.")
-@_connection_options
+@connection_options
 def upgrade(config_path: Path | None, **settings: str | None) -> None:
     """Correct the settings of the bucket, and of the one for leases: writes are pushed, and nothing is lost.
 
     Records and the mesh's settings stay. With a history longer than 1, earlier values of the keys are removed. Safe to
     repeat. Nodes of Ikto 0.3.0 are not affected.
     """
-    _with_bucket(_config(config_path, settings), _upgrade_all)
+    with_bucket(bucket_config(config_path, settings), _upgrade_all)
 
 
 async def _upgrade_all(found: Bucket) -> None:
@@ -189,22 +154,6 @@ async def _existing(found: Bucket) -> list[tuple[Bucket, tuple[Setting, ...]]]:
 
 def _described(finding: Finding) -> str:
     return f"{finding}: {finding.otherwise} ({finding.hint})"
-
-
-def _config(path: Path | None, settings: dict[str, str | None]) -> Config:
-    overrides = {"private_address": "auto"} | given_settings(settings)  # required, but not used here
-    return load_config(path, environ=os.environ, overrides=overrides)
-
-
-def _with_bucket(config: Config, use: Callable[[Bucket], Awaitable[T]]) -> T:
-    """Connect, and return the result of `use`."""
-
-    async def connected() -> T:
-        settings = msgspec.structs.replace(nats_settings(config, "bucket"), inbox=DEFAULT_INBOX)
-        async with open_session(settings, SystemRandom()) as session:
-            return await use(Bucket(session, config.nats_kv))
-
-    return asyncio.run(connected())
 
 
 async def _describe(found: Bucket) -> tuple[dict[str, object], list[tuple[str, Finding]]]:

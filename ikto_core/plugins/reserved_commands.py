@@ -5,6 +5,8 @@ COMMANDS = {
     "config": ("ikto_core.cli.config:config", "Check a configuration, or describe its settings."),
     "key": ("ikto_core.cli.key:key", "Make a private key, show its public key, or rotate an agent's key."),
     "bucket": ("ikto_core.cli.bucket:bucket", "Create, show, sweep or upgrade the mesh's bucket."),
+    "node": ("ikto_core.cli.node:node", "List the nodes of the mesh, show one, or take one out."),
+    "key-of": ("ikto_core.cli.key_of:key_of", "Print the KV key of a subnet, and the subject for permissions."),
     "nats": ("ikto_core.cli.nats:nats", "Print the configuration of the NATS server for the mesh."),
     "agent": ("ikto_core.cli.agent:agent", "Join the mesh: claim a subnet and keep the WireGuard device in sync."),
     "info": ("ikto_core.cli.info:info", "Show this node's record and its peers' records."),

@@ -1,0 +1,48 @@
+"""An operator names a node by its name, subnet, address or key; a name of several nodes is refused with their keys."""
+
+import pytest
+
+from ikto_core.errors import IktoError
+from ikto_core.roster.listing import NodeRecord
+from ikto_core.roster.selection import records_meant, require_one_node
+
+
+def node(allowed_ip: str, name: str, public_key: str) -> NodeRecord:
+    return NodeRecord(key=f"peers.{allowed_ip}", revision=1, allowed_ip=allowed_ip, name=name, public_key=public_key)
+
+
+ONE = node("10.0.0.16/28", "one", "K1")
+MOVED = node("10.0.0.32/28", "one", "K1")
+OTHER = node("fd10:7::/48", "other", "K2")
+TWIN = node("10.0.0.64/28", "other", "K3")
+ALL = [ONE, MOVED, OTHER, TWIN]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("one", [ONE, MOVED]),
+        ("K1", [ONE, MOVED]),
+        ("10.0.0.32/28", [MOVED]),
+        ("10.0.0.33/28", [MOVED]),
+        ("10.0.0.17", [ONE]),
+        ("fd10:0007:0::/48", [OTHER]),
+        ("fd10:7::1", [OTHER]),
+        ("peers.10.0.0.16/28", [ONE]),
+    ],
+)
+def test_what_is_meant(text: str, meant: list[NodeRecord]) -> None:
+    assert records_meant(ALL, text) == meant
+    require_one_node(meant, text)
+
+
+@pytest.mark.parametrize("text", ["nobody", "10.0.0.16/27", "10.1.0.1", "k1", "peers.x"])
+def test_what_nobody_has(text: str) -> None:
+    with pytest.raises(IktoError, match=r"no record in the bucket has the .*'") as raised:
+        records_meant(ALL, text)
+    assert raised.value.hint
+
+
+def test_a_name_of_several_nodes_is_refused_with_their_keys() -> None:
+    with pytest.raises(IktoError, match=r"'other' is 2 nodes, so nothing was done: K2 has fd10:7::/48; K3 has 10.0.0"):
+        require_one_node(records_meant(ALL, "other"), "other")
