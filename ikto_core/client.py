@@ -19,6 +19,8 @@ from ikto_core.admin.views import (
     ErrorView,
     InfoView,
     LeaseView,
+    LeaveStep,
+    LeaveView,
     NatsView,
     ObserverView,
     PeersView,
@@ -31,7 +33,7 @@ from ikto_core.admin.views import (
     StatusView,
     UnreachableView,
 )
-from ikto_core.errors import IktoError
+from ikto_core.errors import IktoError, NoAgentError
 from ikto_core.values.counters import (
     ConnectionCounters,
     FollowerCounters,
@@ -55,6 +57,8 @@ __all__ = [
     "InfoView",
     "LeaseCounters",
     "LeaseView",
+    "LeaveStep",
+    "LeaveView",
     "NatsView",
     "ObserverCounters",
     "ObserverView",
@@ -120,6 +124,24 @@ class AdminClient:
         """Start a rotation of the agent's key, make before break. The agent completes it on its own."""
         return self._ask("POST", "/v1/rotate-key", RotationView)
 
+    def leave(self, *, drain_s: float = 0.0, forget: bool = False) -> LeaveView:
+        """Ask the agent to leave the mesh and to end; ask `leaving` how far it is.
+
+        Args:
+            drain_s: How long peers get to end their sessions.
+            forget: Whether the agent forgets its claim.
+
+        """
+        return self._ask("POST", f"/v1/leave?drain_s={drain_s:g}&forget={int(forget)}", LeaveView)
+
+    def down(self) -> LeaveView:
+        """Ask the agent to remove its device and to end; it keeps its record and its claim."""
+        return self._ask("POST", "/v1/down", LeaveView)
+
+    def leaving(self) -> LeaveView:
+        """Return how far an agent is that was asked to end."""
+        return self._ask("GET", "/v1/leave", LeaveView)
+
     def _ask(self, method: str, target: str, view: type[View]) -> View:
         with _ikto_errors(self._paths, self._timeout_s):
             connected = self._connect()
@@ -154,7 +176,7 @@ def _ikto_errors(paths: Sequence[Path], timeout_s: float) -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         hint = f"ikto agent -c FILE -s {where}" if len(paths) == 1 else "ikto agent -c FILE, or give its socket with -s"
-        raise IktoError(f"no agent answers on {where}", hint=hint) from None
+        raise NoAgentError(f"no agent answers on {where}", hint=hint) from None
     except PermissionError as error:
         hint = "run as the agent's user, or as root"
         raise IktoError(f"{error.filename or where}: permission denied", hint=hint) from None

@@ -77,6 +77,16 @@ class ForeignDeviceError(BackendError):
     """The device has a private key that is none of this node's. Nothing was written, and nothing will be."""
 
 
+class NoAgentError(IktoError):
+    """No agent listens on the socket."""
+
+
+class LeftMeshError(IktoError):
+    """Not a failure: the agent ended because an operator had it leave the mesh, or take its device down."""
+
+    exit_code = 9
+
+
 class PluginError(IktoError):
     """A requested plugin is missing, broken, blocked or ambiguous."""
 

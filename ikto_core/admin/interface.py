@@ -2,7 +2,19 @@
 
 from typing import Protocol
 
-from ikto_core.admin.views import AgentState, InfoView, PeersView, RotationView, StatusView
+from ikto_core.admin.views import AgentState, InfoView, LeaveView, PeersView, RotationView, StatusView
+
+
+class DepartureInterface(Protocol):
+    """The end of an agent on an operator's word."""
+
+    def begin(self, *, withdraw: bool, drain_s: float = 0.0, forget: bool = False) -> LeaveView:
+        """Begin to leave the mesh, or only to take the device down; return how far it is. Raises IktoError."""
+        ...
+
+    def view(self) -> LeaveView:
+        """Return how far it is."""
+        ...
 
 
 class AgentInterface(Protocol):
@@ -11,6 +23,11 @@ class AgentInterface(Protocol):
     @property
     def state(self) -> AgentState:
         """How far the agent has come."""
+        ...
+
+    @property
+    def departure(self) -> DepartureInterface:
+        """How the agent ends when an operator asks."""
         ...
 
     @property

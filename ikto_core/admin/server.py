@@ -16,6 +16,7 @@ from ikto_core.admin.connections import accepting
 from ikto_core.admin.interface import AgentInterface
 from ikto_core.admin.listener import BoundPath, bound
 from ikto_core.admin.metrics import render
+from ikto_core.admin.requests import read_leave, require_owner
 from ikto_core.admin.views import ErrorView, ReleasedView
 from ikto_core.errors import IktoError, described
 
@@ -122,6 +123,9 @@ def _application(agent: AgentInterface) -> web.Application:
             web.post("/v1/peers/release", handlers.release),
             web.post("/v1/resync", handlers.resync),
             web.post("/v1/rotate-key", handlers.rotate_key),
+            web.get("/v1/leave", handlers.leaving),
+            web.post("/v1/leave", handlers.leave),
+            web.post("/v1/down", handlers.down),
             web.get("/healthz", handlers.healthz),
             web.get("/readyz", handlers.readyz),
             web.get("/metrics", handlers.metrics),
@@ -157,6 +161,20 @@ class _Handlers:
     async def rotate_key(self, _: web.Request) -> web.Response:
         """Start a rotation unless one is under way; 202, because peers get time to learn the next key."""
         return _json(self._agent.rotate_key(), status=202)
+
+    async def leaving(self, _: web.Request) -> web.Response:
+        return _json(self._agent.departure.view())
+
+    async def leave(self, request: web.Request) -> web.Response:
+        """Begin to leave the mesh, with `drain_s` and `forget` in the query; 202, because it takes a while."""
+        require_owner(request)
+        drain_s, forget = read_leave(request.query)
+        return _json(self._agent.departure.begin(withdraw=True, drain_s=drain_s, forget=forget), status=202)
+
+    async def down(self, request: web.Request) -> web.Response:
+        """Begin to remove the device and to end; 202, because it takes a while."""
+        require_owner(request)
+        return _json(self._agent.departure.begin(withdraw=False), status=202)
 
     async def healthz(self, _: web.Request) -> web.Response:
         """Answer 200: an answer shows that the agent's event loop is running."""

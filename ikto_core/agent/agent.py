@@ -104,6 +104,7 @@ class Agent:
             ForeignDeviceError: The device has a private key that is none of this node's.
             NatsError: NATS can't be used; only while nothing was ever claimed, later it is retried for ever.
             IktoError: The socket can't be used.
+            LeftMeshError: An operator had the agent leave the mesh, or take the device down.
 
         """
         parts = self._parts
@@ -123,6 +124,7 @@ class Agent:
                 tasks.create_task(parts.connection.run(self._follow))
                 tasks.create_task(parts.reconciler.run())
                 tasks.create_task(parts.prober.run())
+                tasks.create_task(parts.departure.run())
                 if parts.node.user:
                     tasks.create_task(parts.node.user.watch(parts.controller.recheck.request))
                 if parts.revoked_users:
@@ -170,6 +172,7 @@ class Agent:
                 tasks.create_task(controller.keep(bucket, self._on_claimed))
                 tasks.create_task(parts.rotation.run(bucket))
                 tasks.create_task(self._expire())
+                tasks.create_task(parts.departure.withdraw_lease(bucket))
                 if parts.leases.lease_s:
                     tasks.create_task(parts.leases.run(bucket, bucket.renewals()))
         finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 import structlog
 
+from ikto_core.agent.departure import Departure
 from ikto_core.agent.former_devices import former_devices
 from ikto_core.agent.from_config import local_node, nats_settings
 from ikto_core.agent.key_rotation import KeyRotation
@@ -74,6 +75,7 @@ class AgentParts:
         self.leases = LeaseRenewer(self.node.lease_s, lambda: self.controller.record, self.controller.follower, random)
         settings = nats_settings(config, self.node.name)
         self.connection = Connection(settings, random, keep_trying=lambda: self.controller.has_saved_claim)
+        self.departure = Departure(self.controller, self.reconciler, self.saved_claim, lambda: self.connection.failure)
         self.report = self._make_report(backend)
         self._connect()
 
@@ -116,6 +118,7 @@ class AgentParts:
             snapshot_writer=self.snapshot_writer,
             state=self._state_file,
             rotation=self.rotation,
+            departure=self.departure,
             leases=self.leases,
             observers=self._options.observers,
         )

@@ -29,6 +29,7 @@ from ikto_core.admin.views import (
     StatusView,
 )
 from ikto_core.agent.credentials_view import credentials_view
+from ikto_core.agent.departure import Departure
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
 from ikto_core.agent.systemd import ServiceState, status_text
@@ -67,10 +68,12 @@ class Report:
         snapshot_writer: SnapshotWriter,
         state: StateFile,
         rotation: KeyRotation,
+        departure: Departure,
         leases: LeaseRenewer,
         observers: Sequence[ObserverRun] = (),
     ) -> None:
         self._node = node
+        self.departure = departure
         self._backend_name = backend_name
         self._controller = controller
         self._desired_state = desired_state

@@ -125,6 +125,10 @@ class Claimant:
         log.info("withdrew earlier record", key=key)
         return True
 
+    def owns_text(self, public_key: str) -> bool:
+        """Return whether a text is one of this node's public keys."""
+        return self._identity().owns_text(public_key)
+
     def _serial_of(self, key: str, entry: Entry | None) -> int:
         """Return the serial of a record of this node's own; 0 for any other one."""
         proof = self._proof(key, entry)

@@ -12,6 +12,7 @@ from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.claim_state import ClaimState, refuse_clones, refuse_overlap
 from ikto_core.claim.claimant import Claimant, ClonedError
 from ikto_core.claim.desired_state import DesiredState
+from ikto_core.claim.leaving import Leaving, withdraw_all
 from ikto_core.claim.listening import Listening
 from ikto_core.claim.local_node import LocalNode
 from ikto_core.claim.policy import ClaimAction, Identity, draw_identity
@@ -23,7 +24,7 @@ from ikto_core.claim.signing import RecordSigner
 from ikto_core.claim.verifying import verify
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.errors import AddressInUseError, NatsError
-from ikto_core.mesh.records import PeerRecord
+from ikto_core.mesh.records import PeerRecord, record_key
 from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import RecordStore
@@ -54,6 +55,7 @@ class ClaimController:
         on_claim_change: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.recheck = Recheck()
+        self.leaving = Leaving(self.recheck.request)
         self.follower = Follower(self._bucket_changed, random, partial(verify, desired_state.proofs))
         self.mesh_settings = SettingsGuard(node.settings, node.bucket)
         self.next_key_announced = asyncio.Event()  # the record in the bucket announces the next key
@@ -114,6 +116,14 @@ class ClaimController:
         if self._own.set_endpoints(endpoints):
             self.recheck.request()
 
+    async def withdraw_records(self, store: RecordStore) -> list[str]:
+        """Withdraw this node's records while no agent runs; return their KV keys. Raises NatsError."""
+        address = self._saved_claim.address or self._node.address
+        claimed = {record_key(str(self._node.subnet_of(address)))} if address else self.view.own_records.keys()
+        keys = sorted(claimed | set(self._earlier_records()))
+        await withdraw_all(self._claimant, store, keys)
+        return keys
+
     def restore_snapshot(self, snapshot: MeshSnapshot | None, now: float) -> MeshSnapshot | None:
         """Show the mesh of an earlier run until the bucket has been read; return the snapshot if it is of this mesh.
 
@@ -147,10 +157,10 @@ class ClaimController:
         """
         await self.follower.synced.wait()
         with self._own.holding.session():
-            if self.record is None:
+            if self.record is None and not self.leaving.requested:
                 self.mesh_settings.require_agreement(unless=self.has_saved_claim)
                 self._resume()
-            if self.record is None:
+            if self.record is None and not self.leaving.requested:
                 self._show_bucket(None)
                 await self._desired_state.shown(retry=self.has_saved_claim)
                 await self._claim(store)
@@ -168,7 +178,15 @@ class ClaimController:
             self._show_bucket(address)
 
     async def _check(self, store: RecordStore) -> None:
-        """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs."""
+        """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs.
+
+        A node that leaves withdraws it instead.
+        """
+        if self.leaving.requested:
+            own_key = self.record.key if self.record else ""
+            if await self.leaving.carry_out(self._claimant, store, own_key, self._earlier_records()) and self.record:
+                self._release()
+            return
         pause_s = self._own.repair_pause_s(self.follower) + self._random.uniform(0, RECLAIM_JITTER_S)
         await asyncio.sleep(0 if self._own.take_urgency() else pause_s)
         refuse_clones(self._own.clone_records(self.view.own_records.values()))

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 from ikto_backends.fake import FakeHost
+from ikto_core.agent.departure import Departure
 from ikto_core.agent.from_config import local_node
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.report import Report
@@ -99,6 +100,7 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
         state, snapshot_writer = StateFile(state_dir), SnapshotWriter(SnapshotFile(state_dir))
         claim_controller = controller(config, OWN_KEY, reconciler, state, random, snapshot_writer.request_write)
         connection = Connection(NatsSettings(servers=(SERVER,)), random, keep_trying=lambda: True)
+        saved_claim = SavedClaim(node, OWN_KEY.public(), state)
         report = Report(
             node,
             backend_name="fake",
@@ -109,9 +111,8 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
             backend=backend,
             snapshot_writer=snapshot_writer,
             state=state,
-            rotation=KeyRotation(
-                state_dir / "key", claim_controller, reconciler, SavedClaim(node, OWN_KEY.public(), state)
-            ),
+            rotation=KeyRotation(state_dir / "key", claim_controller, reconciler, saved_claim),
+            departure=Departure(claim_controller, reconciler, saved_claim, lambda: connection.failure),
             leases=LeaseRenewer(0, lambda: claim_controller.record, claim_controller.follower, random),
         )
         yield Node(MemoryBucket(), host, claim_controller, reconciler, connection, snapshot_writer, report)

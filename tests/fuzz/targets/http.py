@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import msgspec
 
 from ikto_core.admin.server import serve
-from ikto_core.admin.views import AgentState, InfoView, PeersView, RotationView, StatusView
+from ikto_core.admin.views import AgentState, InfoView, LeaveStep, LeaveView, PeersView, RotationView, StatusView
 from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
 from tests.admin.node import converged_node, peer_record
@@ -25,6 +25,7 @@ MAX_TICKS, MAX_TASKS = 300, 40
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d (100|200|202|4\d\d|503) ")
 SERVER_WORDS = (
     *(b"GET ", b"POST ", b"HEAD ", b"/v1/status", b"/v1/info", b"/healthz", b"/v1/peers/release", b" HTTP/1.1\r\n"),
+    *(b"/v1/leave", b"/v1/down", b"?drain_s=", b"&forget="),
     *(b"Host: x\r\n", b"Connection: close\r\n", b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"),
     *(b"Expect: 100-continue\r\n", b"Upgrade: websocket\r\n", b"Content-Encoding: gzip\r\n", b"\r\n\r\n"),
     *(b"0\r\n\r\n", b"%00", b"//", b"?", b"/v1/peers"),
@@ -68,6 +69,18 @@ class _Agent:
 
     def rotate_key(self) -> RotationView:
         raise IktoError("no subnet is claimed yet")
+
+    @property
+    def departure(self) -> "_Departure":
+        return _Departure()
+
+
+class _Departure:
+    def begin(self, *, withdraw: bool, drain_s: float = 0.0, forget: bool = False) -> LeaveView:
+        return LeaveView(step=LeaveStep.WITHDRAWING if withdraw else LeaveStep.REMOVING, until=drain_s + forget)
+
+    def view(self) -> LeaveView:
+        return LeaveView(step=LeaveStep.NONE)
 
 
 async def _agent(directory: Path) -> _Agent:
@@ -127,6 +140,9 @@ _METHODS: dict[bytes, Callable[[AdminClient], object]] = {
     b"release": AdminClient.release,
     b"resync": AdminClient.resync,
     b"rotate_key": AdminClient.rotate_key,
+    b"leave": AdminClient.leave,
+    b"down": AdminClient.down,
+    b"leaving": AdminClient.leaving,
 }
 
 
