@@ -40,6 +40,20 @@ async def test_without_a_target_the_device_is_left_unchanged() -> None:
     assert reconciler.shown_revision is None
 
 
+async def test_a_deleted_device_is_not_made_again_before_another_target_is_set() -> None:
+    scene = Scene()
+    scene.put(*mesh(3))
+    await scene.reconcile()
+    await scene.reconciler.delete_device()
+    scene.reconciler.request_full_pass()
+    await scene.reconciler.reconcile()
+    assert scene.host.device(WG) is None
+    assert (scene.reconciler.shows_target, scene.reconciler.private_address) == (False, None)
+    scene.reconciler.set_target(BASE, scene.view.peers, 3)
+    await scene.reconcile()
+    assert scene.device.up
+
+
 async def test_one_peer_added_to_a_thousand_is_one_small_write_without_a_read() -> None:
     scene = await synced(*mesh(1000))
     scene.put(record(1001))
