@@ -25,6 +25,7 @@ from ikto_core.admin.views import (
     ObserverView,
     PeersView,
     PeerView,
+    ProgressView,
     QuarantinedView,
     RecordView,
     ReleasedView,
@@ -64,6 +65,7 @@ __all__ = [
     "ObserverView",
     "PeerView",
     "PeersView",
+    "ProgressView",
     "ProofCounters",
     "QuarantinedView",
     "ReconcileCounters",
@@ -103,6 +105,10 @@ class AdminClient:
     def info(self) -> InfoView:
         """Return the agent's own record and the records of its peers."""
         return self._ask("GET", "/v1/info", InfoView)
+
+    def progress(self) -> ProgressView:
+        """Return how far the agent is. It costs little, because the device is not read."""
+        return self._ask("GET", "/v1/progress", ProgressView)
 
     def status(self) -> StatusView:
         """Return the agent's status."""

@@ -19,6 +19,10 @@ class IktoError(Exception):
         self.hint = hint
 
 
+class NoAgentError(IktoError):
+    """No agent listens on the socket."""
+
+
 class ConfigError(IktoError):
     """The configuration, or a file that it names, can't be used. `problems` lists every problem found."""
 
@@ -75,10 +79,6 @@ class NoSuchDeviceError(BackendError):
 
 class ForeignDeviceError(BackendError):
     """The device has a private key that is none of this node's. Nothing was written, and nothing will be."""
-
-
-class NoAgentError(IktoError):
-    """No agent listens on the socket."""
 
 
 class LeftMeshError(IktoError):

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from ikto_core.admin.views import AgentState, InfoView, LeaveView, PeersView, RotationView, StatusView
+from ikto_core.admin.views import AgentState, InfoView, LeaveView, PeersView, ProgressView, RotationView, StatusView
 
 
 class DepartureInterface(Protocol):
@@ -37,6 +37,10 @@ class AgentInterface(Protocol):
 
     def info(self) -> InfoView:
         """Return this node's record and the peers' records."""
+        ...
+
+    def progress(self) -> ProgressView:
+        """Return how far the agent is, without reading the device."""
         ...
 
     async def status(self) -> StatusView:

@@ -118,6 +118,7 @@ def _application(agent: AgentInterface) -> web.Application:
     application.add_routes(
         [
             web.get("/v1/info", handlers.info),
+            web.get("/v1/progress", handlers.progress),
             web.get("/v1/status", handlers.status),
             web.get("/v1/peers", handlers.peers),
             web.post("/v1/peers/release", handlers.release),
@@ -142,6 +143,9 @@ class _Handlers:
 
     async def info(self, _: web.Request) -> web.Response:
         return _json(self._agent.info())
+
+    async def progress(self, _: web.Request) -> web.Response:
+        return _json(self._agent.progress())
 
     async def status(self, _: web.Request) -> web.Response:
         return _json(await self._agent.status())

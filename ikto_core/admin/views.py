@@ -214,6 +214,20 @@ class ReleasedView(msgspec.Struct, frozen=True, kw_only=True):
     released: int  # how many
 
 
+class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
+    """`GET /v1/progress`: how far the agent is. It can be asked often: the device is not read."""
+
+    state: AgentState
+    claimed: bool  # in this run the bucket has had the node's record; False also after it was lost
+    ready: bool  # the device shows the mesh, from the bucket or from the snapshot
+    allowed_ip: str | None  # the node's subnet; null: none yet
+    private_address: str | None  # the device's address; null: none yet
+    accepted: int  # the number of accepted peers
+    revision: int | None  # the bucket's revision that the device shows; null: none yet
+    bucket_revision: int  # the latest known revision of the bucket; 0: none
+    failure: str | None  # why the device or NATS can't be used, or the record not be written; null: no failure
+
+
 class LeaveStep(Enum):
     """How far an agent is that an operator has asked to end."""
 

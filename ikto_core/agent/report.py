@@ -24,6 +24,7 @@ from ikto_core.admin.views import (
     InfoView,
     NatsView,
     PeersView,
+    ProgressView,
     RotationView,
     SnapshotView,
     StatusView,
@@ -113,6 +114,21 @@ class Report:
         return InfoView(
             own=record_view(record) if record else None,
             peers=tuple(record_view(a.record) for a in sorted(accepted, key=lambda a: a.subnet)),
+        )
+
+    def progress(self) -> ProgressView:
+        """Return how far the agent is, without reading the device."""
+        subnet = self._desired_state.subnet
+        return ProgressView(
+            state=self.state,
+            claimed=self._controller.is_claimed,
+            ready=self.ready,
+            allowed_ip=str(subnet) if subnet else None,
+            private_address=self._reconciler.private_address,
+            accepted=len(self._desired_state.view.peers),
+            revision=self._reconciler.shown_revision,
+            bucket_revision=self._controller.follower.bucket_revision,
+            failure=self._reconciler.failure or self._nats().failure,
         )
 
     async def status(self) -> StatusView:

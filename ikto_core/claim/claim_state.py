@@ -20,6 +20,11 @@ class ClaimState:
         self._on_change = on_change
         self._key = ""  # empty: this run holds no claim
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this run holds a claim."""
+        return bool(self._key)
+
     def held(self, key: str) -> bool:
         """Note that the record is in the bucket; return whether the KV key is another than before."""
         moved = self._key != key

@@ -86,6 +86,11 @@ class ClaimController:
         return self._own.identity
 
     @property
+    def is_claimed(self) -> bool:
+        """Whether this run holds the claim: the bucket has had its record, and no other one took its place."""
+        return self._claim_state.is_held
+
+    @property
     def has_saved_claim(self) -> bool:
         """Whether an earlier run claimed the subnet that this one asks for first."""
         return self._saved_claim.address is not None

@@ -20,6 +20,7 @@ from ikto_core.admin.views import (
     UnreachableView,
 )
 from ikto_core.cli.formatting import age, json_text, size
+from ikto_core.cli.health import health_code
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.tables import Row, Section, hint_rows, line, listing, show
 from ikto_core.client import AdminClient
@@ -31,13 +32,17 @@ _COLOURS = {AgentState.READY: "green", AgentState.DEGRADED: "red"}
 @click.command()
 @socket_option
 @json_option
-def status(socket: Path | None, *, as_json: bool) -> None:
-    """Show the agent's state, its connection, its peers and its device."""
+def status(socket: Path | None, *, as_json: bool) -> int:
+    """Show the agent's state, its connection, its peers and its device.
+
+    The exit code is 0 if the node is healthy, 25 while it starts, 26 if something is wrong, and 1 if no agent answers.
+    """
     view = AdminClient(socket).status()
     if as_json:
         click.echo(json_text(view))
     else:
         show(sections(view, time.time()))
+    return health_code(view)
 
 
 def sections(view: StatusView, now: float) -> list[Section]:

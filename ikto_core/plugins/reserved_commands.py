@@ -9,6 +9,7 @@ COMMANDS = {
     "key-of": ("ikto_core.cli.key_of:key_of", "Print the KV key of a subnet, and the subject for permissions."),
     "nats": ("ikto_core.cli.nats:nats", "Print the configuration of the NATS server for the mesh."),
     "agent": ("ikto_core.cli.agent:agent", "Join the mesh: claim a subnet and keep the WireGuard device in sync."),
+    "wait": ("ikto_core.cli.wait:wait", "Wait until the node is in the mesh, knows a peer, or shows a revision."),
     "leave": ("ikto_core.cli.leave:leave", "Leave the mesh: withdraw the record, remove the device, end the agent."),
     "down": ("ikto_core.cli.leave:down", "Remove the device and end the agent; record and claim stay."),
     "info": ("ikto_core.cli.info:info", "Show this node's record and its peers' records."),

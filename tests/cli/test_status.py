@@ -28,6 +28,7 @@ from ikto_core.admin.views import (
     SnapshotView,
     StatusView,
 )
+from ikto_core.cli.health import health_code
 from ikto_core.cli.status import sections
 from ikto_core.cli.status import status as status_command
 from ikto_core.cli.tables import MOST_SHOWN
@@ -230,7 +231,7 @@ def on_a_terminal(view: StatusView) -> str:
             os.close(terminal)
             text = b"".join(iter(lambda: _read(controller), b""))
     os.close(controller)
-    assert process.returncode == 0
+    assert process.returncode == health_code(view)
     return text.decode().replace("\r\n", "\n")
 
 

@@ -12,7 +12,16 @@ from queue import SimpleQueue
 import msgspec
 
 from ikto_core.admin.server import serve
-from ikto_core.admin.views import AgentState, InfoView, LeaveStep, LeaveView, PeersView, RotationView, StatusView
+from ikto_core.admin.views import (
+    AgentState,
+    InfoView,
+    LeaveStep,
+    LeaveView,
+    PeersView,
+    ProgressView,
+    RotationView,
+    StatusView,
+)
 from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
 from tests.admin.node import converged_node, peer_record
@@ -49,8 +58,11 @@ class _Agent:
 
     state, ready = AgentState.READY, True
 
-    def __init__(self, info: InfoView, status: StatusView, peers: PeersView) -> None:
-        self._info, self._status, self._peers = info, status, peers
+    def __init__(self, info: InfoView, progress: ProgressView, status: StatusView, peers: PeersView) -> None:
+        self._info, self._progress, self._status, self._peers = info, progress, status, peers
+
+    def progress(self) -> ProgressView:
+        return self._progress
 
     def info(self) -> InfoView:
         return self._info
@@ -85,7 +97,7 @@ class _Departure:
 
 async def _agent(directory: Path) -> _Agent:
     async with converged_node(directory, peer_record(2)) as node:
-        return _Agent(node.report.info(), await node.report.status(), await node.report.peers())
+        return _Agent(node.report.info(), node.report.progress(), await node.report.status(), await node.report.peers())
 
 
 async def _answers(path: Path, data: bytes) -> bytes:
@@ -143,6 +155,7 @@ _METHODS: dict[bytes, Callable[[AdminClient], object]] = {
     b"leave": AdminClient.leave,
     b"down": AdminClient.down,
     b"leaving": AdminClient.leaving,
+    b"progress": AdminClient.progress,
 }
 
 
