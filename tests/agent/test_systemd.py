@@ -28,6 +28,7 @@ from ikto_core.errors import (
     BackendError,
     ConfigError,
     IktoError,
+    LeftMeshError,
     NatsError,
     NotEntitledError,
     PluginError,
@@ -196,9 +197,13 @@ def setting(name: str) -> list[str]:
 def test_the_unit_restarts_only_on_errors_that_a_restart_may_fix() -> None:
     [text] = setting("RestartPreventExitStatus")
     final = {int(code) for code in text.split()}
-    classes = (ConfigError, AddressInUseError, PluginError, NotEntitledError)
+    classes = (ConfigError, AddressInUseError, PluginError, NotEntitledError, LeftMeshError)
     assert final == {click.UsageError.exit_code, *(error.exit_code for error in classes)}
     assert final.isdisjoint({IktoError.exit_code, NatsError.exit_code, BackendError.exit_code})
+
+
+def test_an_agent_that_was_told_to_end_has_not_failed() -> None:
+    assert setting("SuccessExitStatus") == [str(LeftMeshError.exit_code)]
 
 
 def test_stopping_the_unit_stops_only_the_agent() -> None:

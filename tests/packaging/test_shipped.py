@@ -1,4 +1,4 @@
-"""The systemd unit and the networkd drop-in are packaged, documented and valid."""
+"""The systemd units and the networkd drop-in are packaged, documented and valid."""
 
 import subprocess
 import sys
@@ -6,14 +6,25 @@ import tarfile
 import zipfile
 from configparser import RawConfigParser
 from pathlib import Path
+from shutil import which
 
+import click
 import pytest
+
+from ikto_core.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 PACKAGING = ROOT / "packaging"
 DROP_IN = PACKAGING / "networkd-ikto.conf"
 NETWORKD = Path("/usr/lib/systemd/systemd-networkd")
-SHIPPED = ("ikto.service", "networkd-ikto.conf", "README.md")
+UNITS = (
+    "ikto.service",
+    "ikto@.service",
+    "ikto-online.target",
+    "ikto-wait-online.service",
+    "ikto-wait-online@.service",
+)
+SHIPPED = (*UNITS, "networkd-ikto.conf", "README.md")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +37,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_the_wheel_contains_unit_and_drop_in(built: Path) -> None:
+def test_the_wheel_contains_units_and_drop_in(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (data,) = {name.partition("/")[0] for name in archive.namelist() if ".data/" in name}
@@ -60,7 +71,64 @@ def test_networkd_supports_every_setting_in_the_drop_in() -> None:
             assert f"Network.{line.partition('=')[0]}\0".encode() in known, line
 
 
-@pytest.mark.parametrize("name", SHIPPED[:2])
+@pytest.mark.parametrize("name", SHIPPED[:-1])
 def test_the_documentation_says_where_to_install_each_file(name: str) -> None:
     assert f"| `{name}` | `/" in (PACKAGING / "README.md").read_text()
     assert "](../packaging)" in (ROOT / "docs/operations.md").read_text()
+
+
+def lines(name: str) -> list[str]:
+    """Return the lines of a unit that are no comments."""
+    return [line for line in (PACKAGING / name).read_text().splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["ikto.service", "ikto-wait-online.service"])
+def test_the_unit_of_one_of_several_meshes_differs_only_in_names(name: str) -> None:
+    pairs = zip(lines(name), lines(name.replace(".", "@.")), strict=True)
+    different = [(one, each) for one, each in pairs if one != each]
+    assert {one.partition("=")[0] for one, _ in different} <= {"Description", "ExecStart", "Requires", "After"}
+    for one, each in different:
+        if one.startswith("ExecStart="):
+            assert each == one.replace("/config.json", "/%i.json").replace("/ikto.sock", "/%i.sock")
+        elif one.startswith(("Requires=", "After=")):
+            assert each == one.replace("ikto.service", "ikto@%i.service")
+
+
+def test_the_wait_for_the_mesh_is_between_the_agent_and_the_target() -> None:
+    unit = lines("ikto-wait-online.service")
+    for line in (
+        "Requires=ikto.service",
+        "After=ikto.service",
+        "Before=ikto-online.target",
+        "WantedBy=ikto-online.target",
+    ):
+        assert line in unit
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_commands_in_units_exist(name: str) -> None:
+    for line in lines(name):
+        if line.startswith("ExecStart="):
+            program, command, *options = line.removeprefix("ExecStart=").split()
+            assert program == "/usr/bin/ikto"
+            found = cli.get_command(click.Context(cli), command)
+            assert found
+            known = {flag for option in found.params for flag in option.opts}
+            assert {option for option in options if option.startswith("-")} <= known
+
+
+def test_systemd_analyze_accepts_all_units_together(tmp_path: Path) -> None:
+    if not which("systemd-analyze"):
+        pytest.skip("needs systemd-analyze")
+    for name in UNITS:
+        text = (PACKAGING / name).read_text().replace("/usr/bin/ikto ", f"{which('true') or '/bin/true'} ")
+        (tmp_path / name).write_text(text)
+    units = [tmp_path / name.replace("@.", "@blue.") for name in UNITS]
+    run = subprocess.run(
+        ["systemd-analyze", "verify", *units],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:"},
+    )
+    assert (run.returncode, run.stdout + run.stderr) == (0, "")
