@@ -96,6 +96,7 @@ def peer_view(peer: MeshPeer, on_device: Mapping[PublicKey, PeerState] | None) -
         endpoint=str(state.endpoint) if state and state.endpoint else None,
         last_handshake=state.last_handshake if state else None,
         proved=is_proved(peer),
+        draining=peer.draining,
     )
 
 

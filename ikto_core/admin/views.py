@@ -198,6 +198,7 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None  # the one in use; null: not known
     last_handshake: float | None  # seconds since the epoch; null: never
     proved: bool = False  # the owner of the public key has signed all its records
+    draining: bool = False  # it is about to leave the mesh
 
 
 class PeersView(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,6 +128,7 @@ class Departure:
             why = f"NATS did not acknowledge within {ACKNOWLEDGED_WITHIN_S:g} s that the record is withdrawn"
             why += f": {reason}" if reason else ""
             hint = "try again when NATS answers; `ikto down` removes the device and keeps the record"
+        self._controller.drain(draining=False)
         leaving.cancel()
         log.error("did not leave the mesh", error=why, hint=hint)
         self._view = LeaveView(step=LeaveStep.FAILED, failure=why, hint=hint)
@@ -135,6 +136,7 @@ class Departure:
 
     async def _drain(self) -> None:
         if self._drain_s:
+            self._controller.drain(draining=True)
             await asyncio.sleep(self._drain_s)
 
     async def _remove_device(self) -> NoReturn:

@@ -121,6 +121,11 @@ class ClaimController:
         if self._own.set_endpoints(endpoints):
             self.recheck.request()
 
+    def drain(self, *, draining: bool) -> None:
+        """Say in this node's record whether it is about to leave."""
+        self._own.set_draining(draining)
+        self.recheck.request()
+
     async def withdraw_records(self, store: RecordStore) -> list[str]:
         """Withdraw this node's records while no agent runs; return their KV keys. Raises NatsError."""
         address = self._saved_claim.address or self._node.address

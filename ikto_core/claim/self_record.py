@@ -44,11 +44,13 @@ class SelfRecord:
         self._claimed_at = 0  # revision of that record
         self._since = History(), 0  # the history of the bucket, and the revision of this run's first record in it
         self._advertised: tuple[str, ...] = ()  # where peers reach this host, best first
-        self._has_moved = False  # the record has other addresses now, and was not written yet
+        self._has_moved = False  # the record has other addresses now, or begins to drain, and was not written yet
+        self._draining = False
 
     def at(self, private_address: str) -> PeerRecord:
         """Return this node's record for a private address, whether that is claimed or not."""
-        return self._node.record(self.identity, private_address, self._advertised)
+        record = self._node.record(self.identity, private_address, self._advertised)
+        return msgspec.structs.replace(record, draining=self._draining)
 
     def has_key(self, key: str) -> bool:
         """Return whether the record is the one under this KV key."""
@@ -75,6 +77,12 @@ class SelfRecord:
         """Name these endpoints, best first, instead of those configured before; return whether the record changed."""
         self._node = msgspec.structs.replace(self._node, endpoints=endpoints)
         return self.advertise(self._advertised)
+
+    def set_draining(self, draining: bool) -> None:
+        """Say in the record from now on whether this node is about to leave."""
+        self._draining = draining
+        self.record = self.record and msgspec.structs.replace(self.record, draining=draining)
+        self._has_moved = True
 
     def take_urgency(self) -> bool:
         """Return whether the next write is urgent: this run's first one, or the first since the host has moved."""

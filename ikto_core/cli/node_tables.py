@@ -87,7 +87,9 @@ def _state(record: NodeRecord) -> str:
         return f"quarantined: {record.quarantine}"
     if record.left:
         return "has left"
-    return "accepted" if record.accepted else "does not count"
+    if not record.accepted:
+        return "does not count"
+    return "accepted, draining" if record.draining else "accepted"
 
 
 def _seconds(time: str) -> float | None:

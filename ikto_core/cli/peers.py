@@ -55,6 +55,5 @@ def section(view: PeersView, now: float) -> Section:
 def _line(peer: PeerView, now: float) -> Row:
     handshake = age(peer.last_handshake, now) if peer.on_device else _NO_HANDSHAKE[peer.on_device]
     endpoint = peer.endpoint or next(iter(peer.endpoints), "none")
-    return line(
-        peer.name, ", ".join(peer.allowed_ips), endpoint, handshake, "yes" if peer.proved else "no", peer.public_key
-    )
+    name = peer.name + " (draining)" * peer.draining
+    return line(name, ", ".join(peer.allowed_ips), endpoint, handshake, "yes" if peer.proved else "no", peer.public_key)

@@ -72,7 +72,7 @@ class EndpointTracker:
             public_key=peer.public_key,
             allowed_ips=self.key_succession.allowed_ips(peer),
             endpoint=choice.endpoint if choice else None,
-            persistent_keepalive=0 if peer.predecessor else self._keepalive_s,
+            persistent_keepalive=0 if peer.predecessor or peer.draining else self._keepalive_s,
         )
 
     def remember(self, choices: Mapping[PublicKey, EndpointChoice]) -> None:

@@ -11,6 +11,7 @@ from ikto_core.device.backend import Backend, read_peers
 from ikto_core.device.first_contact import FirstContact
 from ikto_core.device.model import DevicePatch, PeerPatch, PeerState
 from ikto_core.errors import BackendError
+from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.keys import PublicKey
 
 
@@ -28,23 +29,35 @@ class Kicker:
         self._backend = backend
         self._ifname = ifname
         self._contacts = FirstContact(own_key)
+        self.draining: set[PublicKey] = set()  # peers that are about to leave: they are neither kicked nor contacted
 
     @property
     def next_check_at(self) -> float:
         """When `check` is due, by the monotonic clock; infinity: no peer is watched."""
         return self._contacts.look_at
 
+    def note_draining(self, peers: Iterable[MeshPeer]) -> None:
+        """Note which of these peers are about to leave, and which are not."""
+        for peer in peers:
+            if peer.draining:
+                self.draining.add(peer.public_key)
+                self._contacts.removed(peer.public_key)
+            else:
+                self.draining.discard(peer.public_key)
+
     def added(self, peers: Iterable[PublicKey]) -> None:
         """Watch peers that were just added to the device."""
-        self._contacts.added(peers, time.monotonic())
+        self._contacts.added((key for key in peers if key not in self.draining), time.monotonic())
 
     def removed(self, key: PublicKey) -> None:
         """Forget a peer that was removed."""
         self._contacts.removed(key)
+        self.draining.discard(key)
 
     def seen(self, shown: Mapping[PublicKey, PeerState]) -> None:
         """Watch the peers of a whole device that were sent an initiation and have no session."""
-        self._contacts.seen(shown, time.monotonic())
+        watched = {key: peer for key, peer in shown.items() if key not in self.draining} if self.draining else shown
+        self._contacts.seen(watched, time.monotonic())
 
     async def check(self) -> "Checked":
         """Read the watched peers that are due, and kick those without an answer.

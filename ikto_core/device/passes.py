@@ -77,13 +77,14 @@ class DevicePasses:
     def take_contacts(self) -> Set[PublicKey]:
         """Return the peers to send to, once: kicked ones, and those whose session the device does not have any more."""
         contacts, self._to_contact = self._to_contact, set()
-        return contacts
+        return contacts - self.kicker.draining
 
     async def full_pass(self, target: Target, changes_expected: Callable[[], bool]) -> None:
         """Read the device and write every difference: drift, unless changes are expected once the device was read."""
         self.stats.full_passes += 1
         state = await self._own_device.read_or_create()
         self._shown = dict(state.peers)
+        self.kicker.note_draining(target.peers.values())
         self._note_stalled(state.peers)
         self._saw({key: peer for key, peer in state.peers.items() if key in target.peers})
         self._was_lost |= state.peers.keys().isdisjoint(target.peers)
@@ -113,6 +114,7 @@ class DevicePasses:
         self.stats.quick_passes += 1
         wanted = {key for key in changed & target.peers.keys() if self._is_wanted(target.peers[key])}
         self._own_peers.update(wanted)
+        self.kicker.note_draining(target.peers[key] for key in wanted)
         stale = {key for key in wanted if key in self._shown and self._must_be_read(target.peers[key])}
         await self._refresh(stale)
         wanted &= target.peers.keys()  # which may have changed while some were read

@@ -36,6 +36,7 @@ class Members(msgspec.Struct, omit_defaults=True, kw_only=True):
     lease: int = 0
     address: str = ""
     left: Raw = _ABSENT
+    draining: Raw = _ABSENT
     successions: Raw = _ABSENT
     serial: Raw = _ABSENT
     user_jwt: Raw = _ABSENT
@@ -70,6 +71,7 @@ _OPTIONAL: dict[str, msgspec.json.Decoder[Any]] = {
 
 LENIENT: dict[str, msgspec.json.Decoder[Any]] = {
     "left": msgspec.json.Decoder(bool),
+    "draining": msgspec.json.Decoder(bool),
     "successions": msgspec.json.Decoder(Annotated[tuple[str, ...], Meta(max_length=MAX_SUCCESSIONS)]),
     "serial": msgspec.json.Decoder(Annotated[int, Meta(ge=1, le=2**63 - 1)]),
     "user_jwt": msgspec.json.Decoder(Annotated[str, Meta(max_length=MAX_JWT_BYTES)]),

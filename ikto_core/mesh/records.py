@@ -52,6 +52,7 @@ class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
     lease: int = 0  # seconds until the record expires unless its node renews it (lease/policy.py); 0: never
     address: str = ""  # of its device, inside allowed_ip, in RFC 5952 form; empty: not announced
     left: bool = False  # its node has given the subnet up; the record is no peer's
+    draining: bool = False  # its node is about to leave: peers start no session with it of their own accord
     successions: tuple[str, ...] = ()  # statements of former keys, oldest first (mesh/proofs.py)
     serial: int = 0  # grows with each write of this installation; 0: none, as without a proof
     user_jwt: str = ""  # of its node's NATS user (mesh/rights.py); empty: none

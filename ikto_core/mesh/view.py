@@ -65,6 +65,11 @@ class MeshPeer(msgspec.Struct, frozen=True):
         return self.records[0].record.name
 
     @property
+    def draining(self) -> bool:
+        """Whether the latest record says that the peer is about to leave."""
+        return self.records[0].record.draining
+
+    @property
     def predecessor(self) -> PublicKey | None:
         """The present key of a peer that announces this key as its next one; None: this is its present key."""
         present_key = self.records[0].record.public_key

@@ -17,6 +17,7 @@ class PeerFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     addresses: tuple[str, ...]  # its device's addresses, one in each subnet, the latest first
     endpoints: tuple[str, ...]  # HOST:PORT, candidates, best first
     revision: int  # the bucket's revision of its latest record
+    draining: bool = False  # it is about to leave the mesh: send new work elsewhere
 
 
 class Resync(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="resync"):
@@ -33,7 +34,7 @@ class PeerAccepted(msgspec.Struct, frozen=True, kw_only=True, tag_field="event",
 
 
 class PeerChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="changed"):
-    """A peer's name, subnets, addresses or endpoints changed. A new revision alone is not a change."""
+    """A peer's name, subnets, addresses or endpoints changed, or it drains. A new revision alone is not a change."""
 
     peer: PeerFacts
     before: PeerFacts  # as the observer last received it

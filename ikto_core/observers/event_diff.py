@@ -109,6 +109,7 @@ def peer_facts(peer: MeshPeer) -> PeerFacts:
         addresses=tuple(a.record.device_address for a in peer.records if a.record.public_key == peer.public_key),
         endpoints=tuple(str(endpoint) for endpoint in peer.endpoints),
         revision=peer.records[0].revision,
+        draining=peer.draining,
     )
 
 

@@ -36,6 +36,7 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     renewed_at: str = ""  # when the lease was last renewed, RFC 3339; empty: never, or unknown
     accepted: bool = False  # it makes a peer
     proved: bool = False  # the owner of its public key has signed it, with the right that record_trust requires
+    draining: bool = False  # its node is about to leave
     left: bool = False  # its node has given the subnet up, and has not deleted the record yet
     quarantine: str | None = None  # why it is not accepted; null: it is, or its node has left
 
@@ -120,6 +121,7 @@ def _record(
         endpoints=tuple(str(endpoint) for endpoint in record.candidates),
         program=record.agent,
         lease_s=record.lease,
+        draining=record.draining,
     )
     return _with_lease(found, leased, renewals, nats_time) if leased and renewals is not None else found
 

@@ -82,6 +82,20 @@ async def test_a_refusal_leaves_the_node_in_the_mesh_and_it_can_be_asked_again(t
             await running
 
 
+async def test_a_drain_is_announced_first_and_taken_back_if_the_node_stays(tmp_path: Path) -> None:
+    async with departing(tmp_path) as (node, departure, _):
+        node.bucket.faults.deny = frozenset([KEY])
+
+        def announced() -> bool:
+            record = node.controller.record
+            return bool(record and record.draining)
+
+        departure.begin(withdraw=True, drain_s=0.01)
+        await until(announced)
+        await until(lambda: departure.view().step is LeaveStep.FAILED)
+        assert not announced()
+
+
 async def test_without_nats_the_node_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(departure_module, "ACKNOWLEDGED_WITHIN_S", 0.0)
     async with departing(tmp_path) as (node, departure, _):

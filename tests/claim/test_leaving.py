@@ -138,3 +138,23 @@ async def test_a_record_that_is_written_again_and_again_is_given_up_for_now(tmp_
     await node.controller.follower.resync(bucket)
     with pytest.raises(NatsError, match="written again and again"):
         await node.controller.withdraw_records(bucket)
+
+
+async def test_a_drain_is_in_the_record_until_the_node_stays_or_starts_again(tmp_path: Path) -> None:
+    bucket = MemoryBucket()
+
+    def draining() -> bool:
+        return b'"draining":true' in bucket.live[OWN_KV_KEY]
+
+    async with Node(bucket, tmp_path).running() as node:
+        node.controller.drain(draining=True)
+        await until(draining)
+        node.controller.advertise(("192.0.2.9",))
+        await until(lambda: b"192.0.2.9" in bucket.live[OWN_KV_KEY])
+        assert draining()
+        node.controller.drain(draining=False)
+        await until(lambda: not draining())
+        node.controller.drain(draining=True)
+        await until(draining)
+    async with Node(bucket, tmp_path).running():
+        await until(lambda: not draining())

@@ -238,3 +238,25 @@ def test_two_leaves_at_once_are_one_and_down_does_not_mix_with_them(mesh: Mesh) 
         agent.admin.down()
     with pytest.raises(IktoError, match="a drain takes 0 to 3600 s"):
         agent.admin.leave(drain_s=-1)
+
+
+def drained(agent: AgentProcess) -> list[bool]:
+    return [peer.draining for peer in agent.admin.peers().peers]
+
+
+def test_peers_know_of_a_drain_and_the_node_leaves_after_it(mesh: Mesh) -> None:
+    leaver, peer = mesh.agent(), mesh.agent()
+    mesh.assert_formed()
+    leaver.admin.leave(drain_s=3600)
+    eventually(lambda: drained(peer) == [True])
+    assert leaver.running
+    assert "node-1 (draining)" in ask(peer, "peers").stdout
+    leaver.kill()
+    leaver.start()  # the drain ends with the run that began it
+    eventually(lambda: drained(peer) == [False])
+    mesh.assert_formed()
+    done = ask(leaver, "leave", "--drain", "100ms")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("draining: peers are told until ")
+    assert leaver.wait() == 9
+    eventually(lambda: drained(peer) == [])

@@ -212,3 +212,14 @@ def test_only_changed_peers_are_compared() -> None:
     event_diff.touch(touched, [], MeshContents(peers))
     assert len(event_diff.take(MeshContents(peers))) == 1
     assert peers.keys_read == [KEY]
+
+
+def test_observers_are_told_that_a_peer_is_about_to_leave() -> None:
+    view, diff = MeshView(RULES), EventDiff()
+    node = record("10.0.0.32/28")
+    view.update(entries_of(node))
+    diff.take(contents(view))
+    diff.touch(view.update(entries_of(replace(node, draining=True), since=2)), (), contents(view))
+    [event] = diff.take(contents(view))
+    assert isinstance(event, PeerChanged)
+    assert (event.before.draining, event.peer.draining) == (False, True)
