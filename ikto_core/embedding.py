@@ -62,7 +62,8 @@ async def running_agent(
     Raises:
         ConfigError: Key or state can't be read, or the configuration contradicts the mesh's settings.
         PluginError: A plugin that the configuration names is missing or broken.
-        IktoError: The agent can't go on; AddressInUseError, NatsError and BackendError among them.
+        IktoError: The agent can't go on; AddressInUseError, NatsError and BackendError among them, and LeftMeshError
+            if an operator has ended it.
 
     """
     progress = AgentProgress()

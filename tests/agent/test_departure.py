@@ -76,6 +76,8 @@ async def test_a_refusal_leaves_the_node_in_the_mesh_and_it_can_be_asked_again(t
         assert KEY in node.bucket.live
         assert node.host.device(WG)
         node.bucket.faults.deny = frozenset()
+        node.bucket.write(KEY, None)
+        await until(lambda: KEY in node.bucket.live)  # it guards its record again
         departure.begin(withdraw=True)
         await until(lambda: departure.view().step is LeaveStep.DONE)
         with pytest.raises(LeftMeshError):

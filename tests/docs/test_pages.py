@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ikto_core.cli import exit_codes
 from ikto_core.cli.main import COMMANDS
 from ikto_core.config import SETTINGS
 from ikto_core.errors import (
@@ -12,6 +13,7 @@ from ikto_core.errors import (
     BackendError,
     ConfigError,
     IktoError,
+    LeftMeshError,
     NatsError,
     NotEntitledError,
     PluginError,
@@ -64,7 +66,8 @@ def test_every_exit_code_is_listed() -> None:
         int(code) for code in re.findall(r"^\| (\d+) \|", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
     }
     classes = (IktoError, ConfigError, AddressInUseError, NatsError, BackendError, PluginError, NotEntitledError)
-    assert listed == {0, 2} | {error.exit_code for error in classes}
+    found = {code for name, code in vars(exit_codes).items() if name.isupper()}
+    assert listed == {0, 2, LeftMeshError.exit_code} | {error.exit_code for error in classes} | found
 
 
 def test_every_command_that_the_readme_uses_exists() -> None:

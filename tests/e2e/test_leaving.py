@@ -132,7 +132,7 @@ def test_leave_without_an_agent_does_the_same(mesh: Mesh, options: tuple[str, ..
     assert "no agent was running" in done.stdout
     assert mesh.read(subnet(leaver)) is None
     assert not has_device(leaver)
-    assert bool(state(leaver).claim) is not bool(options)
+    assert bool(state(leaver).claim) is state(leaver).released is not bool(options)
     eventually(lambda: not peers(peer))
     assert alone(leaver, "leave").returncode == 0  # it may be repeated
 

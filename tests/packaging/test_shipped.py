@@ -37,7 +37,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_the_wheel_contains_units_and_drop_in(built: Path) -> None:
+def test_the_wheel_contains_unit_and_drop_in(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (data,) = {name.partition("/")[0] for name in archive.namelist() if ".data/" in name}
