@@ -32,7 +32,8 @@ async def leave_without_agent(options: AgentOptions, private_key: PrivateKey, *,
     Raises:
         IktoError: An agent runs.
         NatsError: The bucket can't be read or written; nothing else was done.
-        BackendError: The device can't be removed; the records are withdrawn.
+        BackendError: The device can't be removed, or is another program's (ForeignDeviceError); the records are
+            withdrawn.
 
     """
     await _end(options, private_key, withdraw=True, forget=forget)
@@ -52,7 +53,7 @@ async def _end(options: AgentOptions, private_key: PrivateKey, *, withdraw: bool
             parts = AgentParts(options, private_key, backend)
             if withdraw:
                 await _withdraw(options, parts)
-            await backend.delete(config.wg_dev_name)
+            await parts.reconciler.delete_device()
             if forget:
                 parts.saved_claim.forget()
             elif withdraw:

@@ -149,10 +149,13 @@ class Reconciler:
                 await self._backend.apply(self.ifname, DevicePatch(private_key=private_key))
 
     async def delete_device(self) -> None:
-        """Delete the device, and do nothing more to it before another `set_target`. Raises BackendError."""
+        """Delete the device, and do nothing more to it before another `set_target`.
+
+        Raises BackendError; ForeignDeviceError if the device is not this node's.
+        """
         async with self._pass_lock:
             self._target, self.shows_target = None, False
-            await self._backend.delete(self.ifname)
+            await self.own_device.delete()
 
     def request_full_pass(self) -> None:
         """Have the next pass read the device and compare all of it: it may have been changed outside Ikto."""

@@ -12,6 +12,7 @@ import pytest
 
 from ikto_backends.fake import load_device, state_file
 from ikto_core.admin.views import AgentState
+from ikto_core.disk.key_file import write_private_key
 from ikto_core.disk.state_file import SavedState, StateFile
 from ikto_core.errors import IktoError
 from ikto_core.lab.agent_process import AgentProcess
@@ -19,6 +20,7 @@ from ikto_core.lab.nats_server import running_server
 from ikto_core.mesh.records import record_key
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_renewals
+from ikto_core.values.keys import PrivateKey
 from tests.e2e.conftest import IMPATIENT, Mesh, eventually
 from tests.e2e.dying_leave import STEPS
 from tests.faults.logins import ADMIN, AGENT, users
@@ -145,6 +147,19 @@ def test_down_without_an_agent_needs_no_nats(lonely_mesh: Mesh) -> None:
     assert alone(downed, "down").returncode == 0
     assert not has_device(downed)
     assert state(downed).claim
+
+
+def test_a_device_of_another_program_stays(mesh: Mesh) -> None:
+    agent = mesh.agent()
+    eventually(lambda: agent.admin.status().state is AgentState.READY)
+    agent.stop()
+    (agent.directory / "key").unlink()
+    write_private_key(agent.directory / "key", PrivateKey.generate())
+    (agent.directory / "state" / "state.json").unlink()
+    done = alone(agent, "down")
+    assert done.returncode == 6
+    assert "has a private key that is none of this node's" in done.stderr
+    assert has_device(agent)
 
 
 def test_without_an_agent_and_without_a_configuration_nothing_is_done(mesh: Mesh) -> None:
