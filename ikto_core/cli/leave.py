@@ -121,6 +121,9 @@ def _follow(client: AdminClient, view: LeaveView) -> None:
     while view.step is not LeaveStep.DONE:
         if view.step is LeaveStep.FAILED:
             raise NatsError(f"the node is still in the mesh: {view.failure}", hint=view.hint or "")
+        if view.step is LeaveStep.NONE:  # a new agent in the same process does not know of the request
+            message = "the agent has begun anew, as after a key rotation, and is still in the mesh"
+            raise IktoError(message, hint="repeat the command")
         if (text := _STEPS[view.step]) != shown:
             click.echo(text + (f" until {time.strftime('%H:%M:%S', time.localtime(view.until))}" if view.until else ""))
         shown = text
@@ -148,7 +151,6 @@ def _asked(client: AdminClient, shown: str) -> LeaveView:
 
 
 _STEPS = {
-    LeaveStep.NONE: "waiting",
     LeaveStep.DRAINING: "draining: peers are told",
     LeaveStep.WITHDRAWING: "withdrawing the record",
     LeaveStep.REMOVING: "removing the device",
