@@ -275,3 +275,19 @@ def test_peers_know_of_a_drain_and_the_node_leaves_after_it(mesh: Mesh) -> None:
     assert done.stdout.startswith("draining: peers are told until ")
     assert leaver.wait() == 9
     eventually(lambda: drained(peer) == [])
+
+
+def test_a_removed_node_is_back_while_its_agent_runs_and_gone_once_that_is_off(mesh: Mesh) -> None:
+    agent, peer = mesh.agent(), mesh.agent(removal_limit=100)
+    mesh.assert_formed()
+    remove = ("node", "remove", "node-1", "--yes", "--nats-url", mesh.url, "--nats-kv", mesh.name)
+    before = mesh.read(subnet(agent))
+    done = run_ikto(*remove)
+    assert done.returncode == 0
+    assert "An agent that still runs writes its record again" in done.stdout
+    eventually(lambda: mesh.read(subnet(agent)) not in (None, before))
+    agent.stop()
+    assert run_ikto(*remove).returncode == 0
+    assert mesh.read(subnet(agent)) is None
+    eventually(lambda: not peers(peer))
+    assert run_ikto(*remove).returncode == 1  # there is none any more
