@@ -57,7 +57,10 @@ def _exports_for(node: NodeAccess) -> Iterator[dict[str, Any]]:
         yield _export(Subjects(bucket).request(verb), "service") | kind
     for bucket, key in writes(node, BUCKET, leases=True):
         yield _export(Subjects(bucket).write(key), "service")
-    yield _export(Subjects(BUCKET).pushes, "stream")
+    subjects = Subjects(BUCKET)
+    yield _export(subjects.answer(node.key), "service")
+    for subject in (subjects.pushes, subjects.asked):
+        yield _export(subject, "stream")
 
 
 def _export(subject: str, kind: str) -> dict[str, Any]:

@@ -173,6 +173,8 @@ class Agent:
                 tasks.create_task(parts.rotation.run(bucket))
                 tasks.create_task(self._expire())
                 tasks.create_task(parts.departure.withdraw_lease(bucket))
+                if parts.responder:
+                    tasks.create_task(parts.responder.run(session))
                 if parts.leases.lease_s:
                     tasks.create_task(parts.leases.run(bucket, bucket.renewals()))
         finally:

@@ -9,6 +9,7 @@ import structlog
 from ikto_core.agent.departure import Departure
 from ikto_core.agent.former_devices import former_devices
 from ikto_core.agent.from_config import local_node, nats_settings
+from ikto_core.agent.health import NodeHealth
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.report import Report
@@ -27,6 +28,7 @@ from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
 from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError, ForeignDeviceError
+from ikto_core.fleet.responder import Responder
 from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.pins import HOLD_S
 from ikto_core.observers.event_diff import mesh_ready
@@ -77,7 +79,12 @@ class AgentParts:
         self.connection = Connection(settings, random, keep_trying=lambda: self.controller.has_saved_claim)
         self.departure = Departure(self.controller, self.reconciler, self.saved_claim, lambda: self.connection.failure)
         self.report = self._make_report(backend)
+        self.responder = self._make_responder(private_key) if config.mesh_answers else None
         self._connect()
+
+    def _make_responder(self, private_key: PrivateKey) -> Responder:
+        health = NodeHealth(self.report, self.controller, self.desired_state, self.reconciler)
+        return Responder(self.node.bucket, private_key, health, self._options.random)
 
     def _make_reconciler(self, backend: BoundedBackend, own_key: PublicKey) -> Reconciler:
         config = self._options.config

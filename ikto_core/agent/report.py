@@ -133,7 +133,7 @@ class Report:
 
     async def status(self) -> StatusView:
         """Return everything that the agent knows of itself; a device that can't be read is reported in it."""
-        device, unread = await self._read()
+        device, unread = await self.read_device()
         failure = self._failure or unread
         view, subnet = self._desired_state.view, self._desired_state.subnet
         return StatusView(
@@ -170,7 +170,7 @@ class Report:
 
     async def peers(self) -> PeersView:
         """Return every accepted peer, with its state on the device."""
-        device, unread = await self._read()
+        device, unread = await self.read_device()
         shown = None if unread else device.peers if device else {}
         accepted = sorted(self.accepted_peers().values(), key=lambda peer: min(peer.allowed_ips))
         return PeersView(
@@ -211,7 +211,7 @@ class Report:
         """Return the peers to be removed: those that the limit holds, and those whose deleted record counts on."""
         return self._reconciler.pending_removals | self._desired_state.held_peers()
 
-    async def _read(self) -> tuple[DeviceState | None, BackendError | None]:
+    async def read_device(self) -> tuple[DeviceState | None, BackendError | None]:
         """Return the device, and why it can't be read."""
         try:
             async with asyncio.timeout(READ_TIMEOUT_S):

@@ -26,6 +26,9 @@ node_arguments = click.argument("nodes", nargs=-1, metavar="[NAME=ADDRESS]...")
 nkey_option = click.option(
     "--nkey", "nkeys", multiple=True, metavar="NAME=KEY", help="The public key of a node's NATS user (U…); repeatable."
 )
+asker_option = click.option(
+    "--asker", default="", metavar="NAME", help="Also print a user who may only ask the nodes, for `ikto mesh`."
+)
 
 
 @click.group()
@@ -41,13 +44,16 @@ def nats() -> None:
 @config_option
 @node_arguments
 @nkey_option
+@asker_option
 @click.option("--nsc", "account", metavar="ACCOUNT", help="Print commands for nsc that add users with JWTs to ACCOUNT.")
-def permissions(config_path: Path, nodes: tuple[str, ...], nkeys: tuple[str, ...], account: str | None) -> None:
+def permissions(
+    config_path: Path, nodes: tuple[str, ...], nkeys: tuple[str, ...], asker: str, account: str | None
+) -> None:
     """Print users and their permissions, for a server on which all clients are in one account.
 
     Within one account these permissions are no boundary between nodes; `ikto nats accounts` prints one that is.
     """
-    config, mesh = _mesh(config_path, nodes, nkeys)
+    config, mesh = _mesh(config_path, nodes, nkeys, asker)
     if account:
         subjects = Subjects(mesh.bucket, api_prefix(config.nats_domain, config.nats_api_prefix))
         click.echo(nsc_commands(mesh, account, subjects), nl=False)
@@ -59,14 +65,15 @@ def permissions(config_path: Path, nodes: tuple[str, ...], nkeys: tuple[str, ...
 @config_option
 @node_arguments
 @nkey_option
-def accounts_command(config_path: Path, nodes: tuple[str, ...], nkeys: tuple[str, ...]) -> None:
+@asker_option
+def accounts_command(config_path: Path, nodes: tuple[str, ...], nkeys: tuple[str, ...], asker: str) -> None:
     """Print accounts for a server: one for the bucket, and one for each node, which reaches nothing but its record."""
-    config, mesh = _mesh(config_path, nodes, nkeys)
+    config, mesh = _mesh(config_path, nodes, nkeys, asker)
     prefix = api_prefix("", config.nats_api_prefix or DEFAULT_API_PREFIX)
     click.echo(accounts(mesh, prefix), nl=False)
 
 
-def _mesh(path: Path, nodes: Iterable[str], nkeys: Iterable[str]) -> tuple[Config, MeshAccess]:
+def _mesh(path: Path, nodes: Iterable[str], nkeys: Iterable[str], asker: str) -> tuple[Config, MeshAccess]:
     config = load_config(path, environ=os.environ, overrides={})
     given = _pairs(nodes, "NAME=ADDRESS") or {node_name(config): config.private_address}
     keys = _pairs(nkeys, "NAME=KEY")
@@ -81,7 +88,14 @@ def _mesh(path: Path, nodes: Iterable[str], nkeys: Iterable[str]) -> tuple[Confi
         for name, address in given.items()
     )
     rights = Authority.of(config.record_trust) is not None
-    return config, MeshAccess(bucket=config.nats_kv, nodes=tuple(found), leases=config.lease_s > 0, rights=rights)
+    return config, MeshAccess(
+        bucket=config.nats_kv,
+        nodes=tuple(found),
+        leases=config.lease_s > 0,
+        answers=config.mesh_answers,
+        asker=asker,
+        rights=rights,
+    )
 
 
 def _pairs(texts: Iterable[str], form: str) -> dict[str, str]:

@@ -102,6 +102,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(description='How long this node\'s record is kept without a renewal, such as "24h"; empty: forever.'),
     ] = ""
     log_level: Annotated[types.LogLevel, Meta(description="Lowest level that `ikto agent` logs.")] = "info"
+    mesh_answers: Annotated[
+        types.Flag, Meta(description="Answer `ikto mesh`: tell who may read the bucket how this node is.")
+    ] = True
     nats_domain: Annotated[
         types.NatsDomain, Meta(description="JetStream domain of the bucket, if it is not that of the NATS server.")
     ] = ""

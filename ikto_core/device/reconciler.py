@@ -65,6 +65,7 @@ class Reconciler:
             kicker=Kicker(backend, ifname, own_key),
             own_device=self.own_device,
         )
+        self.earlier_peers = self._passes.stalls.earlier  # as full passes read them
         self._target: Target | None = None  # None: do not touch the device
         self._revision: int | None = None
         self._changed: set[PublicKey] = set()

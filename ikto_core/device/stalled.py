@@ -35,18 +35,31 @@ class StallTracker:
         self._windows: Mapping[PublicKey, int] = {}  # how many in a row were one-way; only of peers that had one
         self._sample: Mapping[PublicKey, PeerState] = {}
         self._sampled_at = 0.0
+        self._previous: Mapping[PublicKey, PeerState] = {}
+        self._previous_at = 0.0
+
+    def earlier(self, now: float, least_s: float) -> tuple[Mapping[PublicKey, PeerState], float] | None:
+        """Return the latest sample of at least so many seconds ago, and its age in seconds; None: there is none.
+
+        `now`: as in `observe`. The last two samples are kept.
+        """
+        for sample, at in ((self._sample, self._sampled_at), (self._previous, self._previous_at)):
+            if sample and now - at >= least_s:
+                return sample, now - at
+        return None
 
     def observe(self, shown: Mapping[PublicKey, PeerState], now: float) -> frozenset[PublicKey]:
         """Take a sample unless the last one is too recent; return the peers that are stalled since this one.
 
         Args:
-            shown: All peers, as just read. Kept until the next sample.
+            shown: All peers, as just read. Kept until the sample after the next.
             now: The time, in seconds of a clock that never goes back.
 
         """
         elapsed_s = now - self._sampled_at
         if self._sample and elapsed_s < WINDOW_S:
             return NOBODY
+        self._previous, self._previous_at = self._sample, self._sampled_at
         before, self._sample, self._sampled_at = self._sample, shown, now
         one_way = (key for key, peer in shown.items() if key in before and is_one_way(before[key], peer, elapsed_s))
         self._windows = {key: self._windows.get(key, 0) + 1 for key in one_way}

@@ -63,12 +63,27 @@ def reads(bucket: str, *, leases: bool) -> tuple[tuple[str, str], ...]:
     return found + tuple((f"{bucket}{RENEWALS_SUFFIX}", verb) for verb in RENEWAL_READS) if leases else found
 
 
-def node_permissions(node: NodeAccess, subjects: Subjects, *, leases: bool) -> Permissions:
-    """Return the permissions that a node needs, and needs no more than."""
+def node_permissions(node: NodeAccess, subjects: Subjects, *, leases: bool, answers: bool = True) -> Permissions:
+    """Return the permissions that a node needs, and needs no more than.
+
+    `answers`: it answers questions about its health, and asks other nodes (`ikto mesh`) if they are in its account.
+    """
     bucket, prefix = subjects.bucket, subjects.api_prefix
     written = [Subjects(each, prefix).write(key) for each, key in writes(node, bucket, leases=leases)]
-    asked = [Subjects(each, prefix).request(verb) for each, verb in reads(bucket, leases=leases)]
-    return Permissions((*written, *asked), (f"{inbox_of_node(node.name)}.>", subjects.pushes))
+    requests = [Subjects(each, prefix).request(verb) for each, verb in reads(bucket, leases=leases)]
+    followed = (f"{inbox_of_node(node.name)}.>", subjects.pushes)
+    if not answers:
+        return Permissions((*written, *requests), followed)
+    written.append(subjects.answer(node.key))
+    if subjects.in_other_account:
+        return Permissions((*written, *requests), (*followed, subjects.asked))
+    return Permissions((*written, *requests, subjects.asked), (*followed, subjects.asked, subjects.answered))
+
+
+def asker_permissions(name: str, subjects: Subjects) -> Permissions:
+    """Return the permissions of a program that only asks the nodes, as `ikto mesh` on a host without an agent."""
+    requests = (subjects.request(verb) for verb in READS)
+    return Permissions((*requests, subjects.asked), (f"{inbox_of_node(name)}.>", subjects.answered))
 
 
 def refuse_ambiguous(nodes: Sequence[NodeAccess]) -> None:

@@ -10,6 +10,7 @@ from ikto_core.store.permissions import (
     ADMIN,
     NodeAccess,
     Permissions,
+    asker_permissions,
     node_permissions,
     reads,
     refuse_ambiguous,
@@ -43,14 +44,16 @@ class MeshAccess(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     nodes: tuple[NodeAccess, ...]
     leases: bool = False  # whether nodes renew leases
+    answers: bool = True  # whether nodes answer questions about their health, and ask others
+    asker: str = ""  # a user who may only read the bucket and ask; empty: none
     rights: bool = False  # whether records show rights: JWTs allow the subject of the record itself
 
 
 def one_account(mesh: MeshAccess) -> str:
     """Return the users of a server on which all clients are in one account."""
-    refuse_ambiguous(mesh.nodes)
+    _refuse_ambiguous(mesh)
     subjects = Subjects(mesh.bucket)
-    users = [_admin(), *(_node_user(node, mesh, subjects) for node in mesh.nodes)]
+    users = [_admin(), *_askers(mesh), *(_node_user(node, mesh, subjects) for node in mesh.nodes)]
     return _text(ONE_ACCOUNT, PASSWORDS, "authorization {", *_indented(_list("users", users)), "}")
 
 
@@ -64,7 +67,7 @@ def accounts(mesh: MeshAccess, api_prefix: str) -> str:
         api_prefix: The prefix under which nodes use the JetStream API of the bucket; ends with a dot.
 
     """
-    refuse_ambiguous(mesh.nodes)
+    _refuse_ambiguous(mesh)
     note = SEPARATE_ACCOUNTS.format(prefix=json.dumps(api_prefix.rstrip(".")))
     blocks = [line for node in mesh.nodes for line in _node_account(node, mesh, api_prefix)]
     return _text(note, PASSWORDS, "accounts {", *_indented([*_store_account(mesh), *blocks]), "}")
@@ -72,16 +75,23 @@ def accounts(mesh: MeshAccess, api_prefix: str) -> str:
 
 def nsc_commands(mesh: MeshAccess, account: str, subjects: Subjects) -> str:
     """Return the commands of NATS' program `nsc` that add the nodes as users with JWTs to an account."""
-    refuse_ambiguous(mesh.nodes)
-    return _text(ONE_ACCOUNT, *(_nsc_command(node, mesh, account, subjects) for node in mesh.nodes))
+    _refuse_ambiguous(mesh)
+    commands = [_nsc_command(node, mesh, account, subjects) for node in mesh.nodes]
+    if mesh.asker:
+        allowed = asker_permissions(mesh.asker, subjects)
+        commands.append(_nsc_user(NodeAccess(name=mesh.asker), account, allowed.publish, allowed.subscribe))
+    return _text(ONE_ACCOUNT, *commands)
 
 
 def _nsc_command(node: NodeAccess, mesh: MeshAccess, account: str, subjects: Subjects) -> str:
-    allowed = node_permissions(node, subjects, leases=mesh.leases)
-    given = {"account": account, "name": node.name} | ({"public-key": node.nkey} if node.nkey else {})
+    allowed = node_permissions(node, subjects, leases=mesh.leases, answers=mesh.answers)
     record = [Subjects(mesh.bucket).write(node.key)] if mesh.rights else []  # without a prefix of the API
-    publish = dict.fromkeys((*allowed.publish, *record))
-    given |= {"allow-pub": ",".join(publish), "allow-sub": ",".join(allowed.subscribe)}
+    return _nsc_user(node, account, (*allowed.publish, *record), allowed.subscribe)
+
+
+def _nsc_user(user: NodeAccess, account: str, publish: Sequence[str], subscribe: Sequence[str]) -> str:
+    given = {"account": account, "name": user.name} | ({"public-key": user.nkey} if user.nkey else {})
+    given |= {"allow-pub": ",".join(dict.fromkeys(publish)), "allow-sub": ",".join(subscribe)}
     return "nsc add user " + " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items())
 
 
@@ -96,8 +106,12 @@ def _store_account(mesh: MeshAccess) -> list[str]:
         exports.append(f"{{ service: {_quoted(Subjects(bucket).request(verb))}{kind}, accounts: {everybody} }}")
     for subject, names in _writers(mesh).items():
         exports.append(f"{{ service: {_quoted(subject)}, accounts: {json.dumps(names)} }}")
-    exports.append(f"{{ stream: {_quoted(Subjects(mesh.bucket).pushes)}, accounts: {everybody} }}")
-    lines = ["jetstream: enabled", *_list("users", [_admin()]), *_list("exports", [[export] for export in exports])]
+    exports += [f"{{ stream: {_quoted(subject)}, accounts: {everybody} }}" for subject in _followed(mesh)]
+    lines = [
+        "jetstream: enabled",
+        *_list("users", [_admin(), *_askers(mesh)]),
+        *_list("exports", [[export] for export in exports]),
+    ]
     return [f"{STORE_ACCOUNT}: {{", *_indented(lines), "}"]
 
 
@@ -106,24 +120,35 @@ def _account(node: NodeAccess) -> str:
 
 
 def _writers(mesh: MeshAccess) -> dict[str, list[str]]:
-    """Return by subject of a write, as the bucket's account knows it, the accounts that may make it."""
+    """Return by subject of a write or an answer, as the bucket's account knows it, the accounts that may make it."""
     found: dict[str, list[str]] = {}
     for node in mesh.nodes:
         for bucket, key in writes(node, mesh.bucket, leases=mesh.leases):
             found.setdefault(Subjects(bucket).write(key), []).append(_account(node))
+        if mesh.answers:
+            found.setdefault(Subjects(mesh.bucket).answer(node.key), []).append(_account(node))
     return found
+
+
+def _followed(mesh: MeshAccess) -> tuple[str, ...]:
+    """Return the subjects of the bucket's account that nodes in other accounts receive."""
+    subjects = Subjects(mesh.bucket)
+    return (subjects.pushes, subjects.asked) if mesh.answers else (subjects.pushes,)
 
 
 def _node_account(node: NodeAccess, mesh: MeshAccess, api_prefix: str) -> list[str]:
     used = [Subjects(bucket).request(verb) for bucket, verb in reads(mesh.bucket, leases=mesh.leases)]
     used += [Subjects(bucket).write(key) for bucket, key in writes(node, mesh.bucket, leases=mesh.leases)]
+    if mesh.answers:
+        used.append(Subjects(mesh.bucket).answer(node.key))
     imports = [
         f"{{ service: {{ account: {STORE_ACCOUNT}, subject: {_quoted(subject)} }}, "
         f"to: {_quoted(api_prefix + subject.removeprefix(JETSTREAM_API))} }}"
         for subject in used
     ]
-    pushes = _quoted(Subjects(mesh.bucket).pushes)
-    imports.append(f"{{ stream: {{ account: {STORE_ACCOUNT}, subject: {pushes} }} }}")
+    imports += [
+        f"{{ stream: {{ account: {STORE_ACCOUNT}, subject: {_quoted(subject)} }} }}" for subject in _followed(mesh)
+    ]
     user = _node_user(node, mesh, Subjects(mesh.bucket, api_prefix))
     lines = [*_list("users", [user]), *_list("imports", [[each] for each in imports])]
     return [f"{_account(node)}: {{", *_indented(lines), "}"]
@@ -136,8 +161,22 @@ def _admin() -> list[str]:
     return [f"{{ user: {_quoted(ADMIN)}, password: {ADMIN_PASSWORD} }}  # for `ikto bucket`"]
 
 
+def _askers(mesh: MeshAccess) -> list[list[str]]:
+    """Return the user who may only ask, if there is to be one."""
+    if not mesh.asker:
+        return []
+    allowed = asker_permissions(mesh.asker, Subjects(mesh.bucket))
+    lines = [_login(mesh.asker, ""), "permissions: {", *_indented(_permissions(allowed)), "}"]
+    return [["{  # for `ikto mesh`", *_indented(lines), "}"]]
+
+
+def _refuse_ambiguous(mesh: MeshAccess) -> None:
+    """Raise ConfigError if two users would share an account or a password."""
+    refuse_ambiguous([*mesh.nodes, *([NodeAccess(name=mesh.asker)] if mesh.asker else [])])
+
+
 def _node_user(node: NodeAccess, mesh: MeshAccess, subjects: Subjects) -> list[str]:
-    allowed = node_permissions(node, subjects, leases=mesh.leases)
+    allowed = node_permissions(node, subjects, leases=mesh.leases, answers=mesh.answers)
     lines = [_login(node.name, node.nkey), "permissions: {", *_indented(_permissions(allowed)), "}"]
     return ["{" + (ANY_SUBNET_NOTE if node.key.endswith(">") else ""), *_indented(lines), "}"]
 

@@ -12,10 +12,11 @@ import msgspec
 import structlog
 from nats.errors import Error as NatsPyError
 
-from ikto_core.errors import NatsDeniedError, NatsError, described
+from ikto_core.errors import NatsError, described
 from ikto_core.store.answers import ONE_ANSWER, REQUEST_TIMEOUT_S, AnswerLimit, Answers
 from ikto_core.store.cancelling import preserve_cancellation
 from ikto_core.store.client import Client, Listener
+from ikto_core.store.denials import DENIED, Denials, denied_error
 from ikto_core.store.inbox import DEFAULT_INBOX, random_token
 from ikto_core.store.received import Received, header_size
 from ikto_core.store.repeats import RepeatFilter
@@ -23,9 +24,6 @@ from ikto_core.store.subjects import JETSTREAM_API, no_responder_hint
 from ikto_core.values.addressing import Prefix
 
 NO_RESPONDERS = "503"
-DENIED = "permissions violation for "
-MAX_DENIALS = 100
-"""So many denials are remembered; an agent causes a handful."""
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +71,7 @@ class Session:
         self._closed = asyncio.Event()
         self._end_reason = ""  # why this side ended the session; empty: it did not
         self._subscribed: dict[str, str] = {}  # subjects, by themselves in lower case
-        self._denials: set[str] = set()  # the server's denial messages (nats-py converts them to lower case)
+        self._denials = Denials()
         self._dropped = RepeatFilter()
 
     @property
@@ -131,8 +129,7 @@ class Session:
                     await self._client.flush(timeout=int(REQUEST_TIMEOUT_S))
         except (NatsPyError, OSError, TimeoutError) as error:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
-        if any(f'"{subject.lower()}"' in denial for denial in self._denials):
-            raise _denied("subscription to", subject)
+        self._denials.refuse("subscription to", subject)
         self._subscribed[subject.lower()] = subject
 
     def _log_dropped(self, subject: str, error: Exception) -> None:
@@ -175,6 +172,15 @@ class Session:
             del self._waiting[reply]
         return answers
 
+    async def publish(self, subject: str, payload: bytes) -> None:
+        """Send a message that has no answer. Raises as `request`; a denial is raised by the next call."""
+        self.refuse_denied(subject)
+        await self._publish(subject, payload, "", None)
+
+    def refuse_denied(self, subject: str) -> None:
+        """Raise NatsDeniedError if the server has denied a message on this subject."""
+        self._denials.refuse("publication to", subject)
+
     async def _publish(self, subject: str, payload: bytes, reply: str, headers: Mapping[str, str] | None) -> None:
         if self._closed.is_set():
             raise self._closed_error()
@@ -205,13 +211,12 @@ class Session:
         log.debug("nats client error", error=text)
         if DENIED not in text:
             return
-        if len(self._denials) < MAX_DENIALS:
-            self._denials.add(text)
+        self._denials.add(text)
         for waiting in self._waiting.values():
             if f'"{waiting.subject.lower()}"' in text:
-                waiting.end(_denied("publication to", waiting.subject))
+                waiting.end(denied_error("publication to", waiting.subject))
         if revoked := next((subject for lower, subject in self._subscribed.items() if f'"{lower}"' in text), None):
-            self._end_reason = self._end_reason or str(_denied("subscription to", revoked))
+            self._end_reason = self._end_reason or str(denied_error("subscription to", revoked))
             await self._client.close()
 
     async def on_closed(self) -> None:
@@ -228,9 +233,3 @@ class Session:
     def _closed_error(self) -> SessionClosedError:
         reason = self._end_reason or str(self._client.last_error or "").removeprefix("nats: ").strip("'").lower()
         return SessionClosedError(f"the connection to NATS was closed{': ' if reason else ''}{reason}")
-
-
-def _denied(verb: str, subject: str) -> NatsDeniedError:
-    """Return the error of a denial. It has the subject as it must be granted: nats-py gives it in lower case."""
-    hint = "`ikto nats permissions` prints those that a node needs"
-    return NatsDeniedError(f'NATS denied this user the {verb} "{subject}"', hint=hint)

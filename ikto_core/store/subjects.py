@@ -1,4 +1,4 @@
-"""The subjects of a bucket: those that its stream stores and pushes, and those by which clients reach it. Pure."""
+"""The subjects of a bucket: what its stream stores and pushes, how clients reach it, where nodes are asked. Pure."""
 
 import msgspec
 
@@ -45,6 +45,33 @@ class Subjects(msgspec.Struct, frozen=True):
     def write(self, key: str) -> str:
         """Return the subject by which a client writes a key; with another API prefix, that prefix comes first."""
         return f"{'' if self.api_prefix == JETSTREAM_API else self.api_prefix}{self.stored_prefix}{key}"
+
+    @property
+    def asked(self) -> str:
+        """The subject on which nodes are asked for their health (fleet/). The bucket does not push to it.
+
+        Only a client in the bucket's account can ask: nats-server passes nothing on from a service import to a stream.
+        """
+        return f"ikto-ask.{self.bucket}"
+
+    @property
+    def answered(self) -> str:
+        """All subjects on which nodes answer."""
+        return f"ikto-answer.{self.bucket}.*"
+
+    def answer(self, key: str) -> str:
+        """Return the subject by which the node with the record under a KV key answers.
+
+        A permission for one of them lets a node answer as the owner of this record only. `peers.>`: any record.
+        """
+        record = key.rpartition(".")[2]
+        prefix = self.api_prefix if self.in_other_account else ""
+        return f"{prefix}{self.answered.removesuffix('*')}{'*' if record == '>' else record}"
+
+    @property
+    def in_other_account(self) -> bool:
+        """Whether the client imports the API from the bucket's account. A JetStream domain is in the client's own."""
+        return not self.api_prefix.startswith("$JS.")
 
 
 def api_prefix(domain: str, prefix: str) -> str:

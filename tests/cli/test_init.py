@@ -39,6 +39,7 @@ VALUES = {
     "private_key_path": "/k",
     "nats_url": "tls://h:1,tls://i:2",
     "nats_kv": "other",
+    "mesh_answers": "false",
     "backend": "fake",
     "ipam": "hash",
     "ipam_reserved": "10.0.0.0/16,10.255.0.0/16",

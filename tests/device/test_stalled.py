@@ -140,3 +140,15 @@ async def test_full_passes_feed_it_without_a_read_of_their_own(monkeypatch: pyte
         await scene.reconcile_fully()
     assert scene.reconciler.stalled == {KEY}
     assert scene.host.calls["read"] == STALLED_AFTER + 1
+
+
+def test_the_latest_sample_that_is_old_enough_can_be_had() -> None:
+    tracker = StallTracker()
+    assert tracker.earlier(1000.0, 0.0) is None
+    first, second = {KEY: FIRST}, {KEY: replace(FIRST, rx_bytes=9000)}
+    tracker.observe(first, 1000.0)
+    assert tracker.earlier(1020.0, 15.0) == (first, 20.0)
+    tracker.observe(second, 1060.0)
+    assert tracker.earlier(1070.0, 15.0) == (first, 70.0)
+    assert tracker.earlier(1080.0, 15.0) == (second, 20.0)
+    assert tracker.earlier(1010.0, 15.0) is None

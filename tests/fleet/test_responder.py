@@ -1,0 +1,85 @@
+"""A node answers a question once, after a jitter, only so often, and only if NATS lets it."""
+
+from random import Random
+
+import msgspec
+import pytest
+
+from ikto_core.fleet.answer import Request, UnreadableAnswerError
+from ikto_core.fleet.responder import ANSWER_EVERY_S, BURST, AnswerBudget, Responder, about_key
+from ikto_core.store.received import Received
+from tests.fleet.simulated import SimulatedNode
+from tests.samples import KEY
+
+
+def question(**members: str) -> Received:
+    return Received("ikto-ask.b", msgspec.json.encode(Request(nonce="a" * 32, **members)))
+
+
+def test_some_questions_are_answered_at_once_and_later_ones_at_a_rate() -> None:
+    budget = AnswerBudget()
+    assert [budget.take(1000.0) for _ in range(BURST + 2)] == [True] * BURST + [False] * 2
+    assert not budget.take(1000.0 + ANSWER_EVERY_S * 0.9)
+    assert budget.take(1000.0 + ANSWER_EVERY_S * 1.1)
+    assert not budget.take(1000.0 + ANSWER_EVERY_S * 1.2)
+    assert [budget.take(9999.0) for _ in range(BURST + 1)] == [True] * BURST + [False]
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_flood_of_questions_gets_few_answers_and_no_memory() -> None:
+    node, clock = SimulatedNode(1), Clock()
+    responder = Responder("b", node.private_key, node, Random(1), clock)
+    for _ in range(10_000):
+        responder.receive(question())
+    assert responder.refused == 10_000 - BURST
+    assert len(responder._due) == BURST
+
+
+def test_questions_to_others_cost_nothing() -> None:
+    node, clock = SimulatedNode(1), Clock()
+    responder = Responder("b", node.private_key, node, Random(1), clock)
+    for _ in range(100):
+        responder.receive(question(to=KEY.text))
+    assert (responder.refused, responder._due) == (0, [])
+    responder.receive(question(to=node.key.text))
+    assert len(responder._due) == 1
+
+
+def test_a_node_without_a_claim_answers_nothing() -> None:
+    node = SimulatedNode(1)
+    node.kv_key = None
+    responder = Responder("b", node.private_key, node, Random(1), Clock())
+    responder.receive(question())
+    assert responder._due == []
+
+
+def test_only_questions_to_all_nodes_wait_for_a_jitter() -> None:
+    node, clock = SimulatedNode(1, nodes=1000), Clock()
+    responder = Responder("b", node.private_key, node, Random(1), clock)
+    responder.receive(question())
+    assert clock.now < responder._due[0].at <= clock.now + 2
+    responder.receive(question(to=node.key.text))
+    assert responder._due[0].at == clock.now
+
+
+def test_what_is_no_question_is_refused_and_counts_for_nothing() -> None:
+    node = SimulatedNode(1)
+    responder = Responder("b", node.private_key, node, Random(1), Clock())
+    for _ in range(2 * BURST):
+        with pytest.raises(UnreadableAnswerError):
+            responder.receive(Received("ikto-ask.b", b"junk"))
+    responder.receive(question())
+    assert len(responder._due) == 1
+
+
+def test_a_question_about_what_is_no_key_is_about_none() -> None:
+    assert about_key(Request(nonce="a" * 32, about=KEY.text)) == KEY
+    assert about_key(Request(nonce="a" * 32)) is None
+    assert about_key(Request(nonce="a" * 32, about="A" * 43 + "=")) is None  # all zero
+    assert about_key(Request(nonce="a" * 32, about="A" * 42 + "B=")) is None  # not canonical
