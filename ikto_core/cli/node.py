@@ -142,7 +142,7 @@ async def _roster(found: Bucket, config: Config) -> list[NodeRecord]:
         renewals = await _table(found.renewals())
     except (BucketMissingError, NatsDeniedError):
         renewals = None
-    return roster(table, _trust(table.get(MESH_KEY), config), renewals, datetime.now(UTC).isoformat())
+    return roster(table, mesh_trust(table.get(MESH_KEY), config), renewals, datetime.now(UTC).isoformat())
 
 
 async def _table(found: Bucket) -> dict[str, Entry]:
@@ -151,7 +151,7 @@ async def _table(found: Bucket) -> dict[str, Entry]:
     return follower.table
 
 
-def _trust(mesh: Entry | None, config: Config) -> MeshTrust:
+def mesh_trust(mesh: Entry | None, config: Config) -> MeshTrust:
     """Return the rules of the mesh: its settings in the bucket, or else those of the configuration."""
     settings, authority = read_settings(mesh), Authority.of(config.record_trust)
     trust = MeshTrust(

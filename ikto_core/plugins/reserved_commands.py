@@ -15,6 +15,7 @@ COMMANDS = {
     "info": ("ikto_core.cli.info:info", "Show this node's record and its peers' records."),
     "status": ("ikto_core.cli.status:status", "Show the agent's status."),
     "peers": ("ikto_core.cli.peers:peers", "List the peers, and apply pending removals."),
+    "mesh": ("ikto_core.cli.mesh:mesh", "Ask every node how it is; show who hears whom."),
     "plugins": ("ikto_core.cli.plugins:plugins", "List installed plugins, and why some can't be used."),
     "demo": ("ikto_core.cli.demo:demo", "Form a mesh on this machine and show its progress."),
 }
