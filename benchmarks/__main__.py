@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from statistics import median
 
-from benchmarks import first_contact
+from benchmarks import first_contact, mesh_answers
 from benchmarks.machines import wireguard
 from benchmarks.notice import notice
 from benchmarks.report import Finding, write
@@ -37,8 +37,11 @@ def main() -> None:
     """Run all benchmarks, write RESULTS.md and print it."""
     with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory, running_server(Path(directory)) as server:
         findings = [*asyncio.run(_with_nats(server)), asyncio.run(_one_more_peer()), _help()]
+    findings += mesh_answers.measure()
     device_findings, notes = wireguard()
-    sys.stdout.write(write([*findings, *device_findings, *first_contact.measure()], [*notes, first_contact.NOTE]))
+    sys.stdout.write(
+        write([*findings, *device_findings, *first_contact.measure()], [*notes, mesh_answers.NOTE, first_contact.NOTE])
+    )
 
 
 async def _with_nats(server: NatsServer) -> list[Finding]:

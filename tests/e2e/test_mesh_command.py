@@ -16,6 +16,7 @@ from ikto_core.cli.main import run
 from ikto_core.cli.mesh import repeated
 from ikto_core.fleet.answer import read_request
 from ikto_core.fleet.overview import MeshOverview
+from ikto_core.lab.simulated_nodes import SimulatedNode
 from ikto_core.mesh.records import encode_record
 from ikto_core.store.connection import open_session
 from ikto_core.store.permissions import ADMIN
@@ -24,7 +25,6 @@ from ikto_core.store.session import NatsSettings
 from ikto_core.store.subjects import Subjects
 from tests.e2e.conftest import IMPATIENT, Mesh
 from tests.e2e.test_nats_layouts import NAMES, NODES, mesh_for, password
-from tests.fleet.simulated import SimulatedNode
 from tests.printed import LAYOUTS, printed, server_for
 from tests.samples import KEY, record
 

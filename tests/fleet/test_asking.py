@@ -11,13 +11,13 @@ from ikto_core.fleet.asking import TRIES_PER_NODE, Answers, Asker, roster_of
 from ikto_core.fleet.heard import Heard
 from ikto_core.fleet.responder import Responder
 from ikto_core.lab.nats_server import NatsServer
+from ikto_core.lab.simulated_nodes import SimulatedNode, answering, roster
 from ikto_core.mesh.records import record_key
 from ikto_core.mesh.view import MeshRules, MeshView
 from ikto_core.store.connection import open_session
 from ikto_core.store.received import Received
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.store.subjects import Subjects
-from tests.fleet.simulated import SimulatedNode, answering, roster
 from tests.samples import KEY, MESH, OTHER_KEY, OWN_KEY, entries_of, record
 
 

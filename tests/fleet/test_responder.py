@@ -7,8 +7,8 @@ import pytest
 
 from ikto_core.fleet.answer import Request, UnreadableAnswerError
 from ikto_core.fleet.responder import ANSWER_EVERY_S, BURST, AnswerBudget, Responder, about_key
+from ikto_core.lab.simulated_nodes import SimulatedNode
 from ikto_core.store.received import Received
-from tests.fleet.simulated import SimulatedNode
 from tests.samples import KEY
 
 

@@ -144,7 +144,7 @@ def check_view(data: bytes) -> None:
 
 
 TARGETS = (
-    Target("record", 12, (RecordError,), without_preparation(check_record), WORDS),
+    Target("record", 10, (RecordError,), without_preparation(check_record), WORDS),
     Target("proof", 5, (), without_preparation(check_proof), WORDS),
     Target("view", 8, (), without_preparation(check_view), (*WORDS, *_STEPS, b"!trust", b"!proved", b"\n=\n")),
 )

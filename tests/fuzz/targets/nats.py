@@ -235,7 +235,7 @@ def _following(_directory: Path) -> Iterator[Check]:
 
 
 TARGETS = (
-    Target("wire", 10, (), without_preparation(check_wire), WIRE_WORDS, ("store/corpus/server",)),
+    Target("wire", 7, (), without_preparation(check_wire), WIRE_WORDS, ("store/corpus/server",)),
     Target("header", 8, (UnreadableError,), without_preparation(check_header), HEADER_WORDS, ("store/corpus/headers",)),
     Target("api", 7, (UnreadableError,), without_preparation(check_api), API_WORDS),
     Target(

@@ -1,8 +1,10 @@
-"""Nodes that answer questions without an agent: the real responder, on a record and a health of the test's choice."""
+"""Nodes that answer questions without an agent: the agents' own responder, with a health of one's choice."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from random import Random
 
 from ikto_core.fleet.answer import NodeAnswer, Request, heard_peers
@@ -20,9 +22,11 @@ class SimulatedNode:
     """Node number N of a mesh: its subnet is fd10:N::/48."""
 
     def __init__(self, number: int, nodes: int = 1) -> None:
-        self.private_key = PrivateKey(number.to_bytes(32, "big")).clamped()
+        self.private_key = PrivateKey(sha256(str(number).encode()).digest()).clamped()
         self.key = self.private_key.public()
-        self.kv_key: str | None = record_key(f"fd10:{number:x}::/48")
+        self.number = number
+        self.allowed_ip = f"fd10:{number:x}::/48"
+        self.kv_key: str | None = record_key(self.allowed_ip)
         self.nodes = nodes
         self.revision = 7
         self.heard: dict[PublicKey, Heard] = {}
@@ -37,6 +41,7 @@ class SimulatedNode:
             public_key=self.key.text,
             version="0.4",
             state="ready",
+            time_s=time.time(),
             revision=self.revision,
             bucket_revision=self.revision,
             accepted=len(self.heard),
@@ -46,7 +51,7 @@ class SimulatedNode:
 
     def responder(self, bucket: str) -> Responder:
         """Return what answers for this node."""
-        return Responder(bucket, self.private_key, self, Random(str(self.kv_key)))
+        return Responder(bucket, self.private_key, self, Random(str(self.kv_key)))  # noqa: S311 - nothing depends on its secrecy
 
 
 def roster(nodes: Sequence[SimulatedNode]) -> Roster:
