@@ -24,6 +24,9 @@ BURST = 5
 ANSWER_EVERY_S = 2.0
 """Beyond BURST, one question in this time is answered, whoever asks. The others get no answer."""
 
+MAX_DUE = 2 * BURST
+"""So many questions wait for their answer; none is answered once NATS has denied an answer."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -97,7 +100,7 @@ class Responder:
         self._random = random
         self._clock = clock
         self._budget = AnswerBudget()
-        self._due: list[_Due] = []  # never more than the budget has allowed
+        self._due: list[_Due] = []  # at most MAX_DUE
         self._received = 0
         self._new = asyncio.Event()
         self._warned = False
@@ -131,7 +134,7 @@ class Responder:
         if request.to not in (None, self._own_key) or self._source.kv_key is None:
             return
         now = self._clock()
-        if not self._budget.take(now):
+        if len(self._due) >= MAX_DUE or not self._budget.take(now):
             self.refused += 1
             return
         pause_s = 0.0 if request.to else jitter_s(self._source.nodes, self._random.random())

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from ikto_core.fleet.answer import Request, UnreadableAnswerError
-from ikto_core.fleet.responder import ANSWER_EVERY_S, BURST, AnswerBudget, Responder, about_key
+from ikto_core.fleet.responder import ANSWER_EVERY_S, BURST, MAX_DUE, AnswerBudget, Responder, about_key
 from ikto_core.lab.simulated_nodes import SimulatedNode
 from ikto_core.store.received import Received
 from tests.samples import KEY
@@ -39,6 +39,15 @@ def test_a_flood_of_questions_gets_few_answers_and_no_memory() -> None:
         responder.receive(question())
     assert responder.refused == 10_000 - BURST
     assert len(responder._due) == BURST
+
+
+def test_questions_that_are_never_answered_take_no_memory() -> None:
+    node, clock = SimulatedNode(1), Clock()
+    responder = Responder("b", node.private_key, node, Random(1), clock)
+    for _ in range(100):
+        clock.now += 2 * ANSWER_EVERY_S
+        responder.receive(question())
+    assert len(responder._due) == MAX_DUE
 
 
 def test_questions_to_others_cost_nothing() -> None:

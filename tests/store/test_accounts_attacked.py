@@ -35,6 +35,7 @@ class Scene:
     def __init__(self, admin: Bucket, attacker: Bucket, victim: Bucket) -> None:
         self.admin, self.attacker = admin, attacker
         self.received: list[str] = []  # subjects of what reached the victim, other than real pushes
+        self.answered: list[str] = []  # subjects of what reached the operator as an answer of a node
         self._victim = victim
         self._before: StreamInfo | None = None
 
@@ -42,6 +43,8 @@ class Scene:
         session = self._victim._session
         for subject in (f"_INBOX_{VICTIM}.>", self._victim.push_subject):
             await session.subscribe(subject, lambda message: self.received.append(message.subject))
+        subject = self.admin.subjects.answered
+        await self.admin._session.subscribe(subject, lambda message: self.answered.append(message.subject))
         await self._victim.put(VICTIMS_KEY, VICTIMS_RECORD, expected=0)
         self._before = await self.admin.stream_info()
 
@@ -83,6 +86,7 @@ class Scene:
             "a consumer": now.state.consumer_count > 0,
             "the victim's inbox": bool({f"_INBOX_{VICTIM}.x", f"$KV.b.{VICTIMS_KEY}"} & set(self.received)),
             "the victim's pushes": "ikto.b.forged" in self.received,
+            "an answer in the victim's name": self.admin.subjects.answer(VICTIMS_KEY) in self.answered,
         }
         return {effect for effect, reached in found.items() if reached}
 
@@ -105,6 +109,7 @@ async def trace(scene: Scene) -> None:
 async def publish_directly(scene: Scene) -> None:
     subjects = scene.attacker.subjects
     written = [subjects.write(key) for key in (VICTIMS_KEY, MESH_KEY)]
+    written += [subjects.answer(VICTIMS_KEY), subjects.asked]
     asked = [subjects.request(verb) for verb in ("STREAM.PURGE", "STREAM.DELETE", "STREAM.UPDATE", "STREAM.MSG.DELETE")]
     local = [f"$KV.b.{VICTIMS_KEY}", "ikto.b.forged", f"_INBOX_{VICTIM}.x", "$JS.API.STREAM.DELETE.KV_b"]
     for subject in (*written, *asked, *local):
@@ -126,6 +131,10 @@ ATTACKS: dict[str, tuple[Attack, set[str]]] = {
     ),
     "an answer as a push": (lambda scene: scene.answer_to("ikto.b.forged", b"{}"), {"the victim's pushes"}),
     "an answer in an inbox": (lambda scene: scene.answer_to(f"_INBOX_{VICTIM}.x", b"{}"), {"the victim's inbox"}),
+    "an answer of the server in the victim's name": (  # which askers refuse: the victim has not signed it
+        lambda scene: scene.answer_to(scene.admin.subjects.answer(VICTIMS_KEY), b"{}"),
+        {"an answer in the victim's name"},
+    ),
     "a purge as an answer": (lambda scene: scene.answer_to("$JS.API.STREAM.PURGE.KV_b", b"{}"), set()),
     "a consumer as an answer": (
         lambda scene: scene.answer_to(
