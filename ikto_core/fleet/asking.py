@@ -6,8 +6,8 @@ peer. Any session will do: that of an agent, or one of a program on a host witho
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
@@ -79,9 +79,7 @@ class Asker:
         self._session = session
         self._subjects = Subjects(bucket, session.api_prefix)
         self._prefix = self._subjects.answered.removesuffix("*")
-        self._subscribed = False
         self._lock = asyncio.Lock()
-        self._question: _Question | None = None
 
     async def ask(
         self,
@@ -104,27 +102,38 @@ class Asker:
         Raises NatsDeniedError if NATS does not let this client ask, SessionClosedError if the connection is closed.
 
         """
-        async with self._lock:
-            self._refuse_other_account()
-            if not self._subscribed:
-                await self._session.subscribe(self._subjects.answered, self._receive)
-                self._subscribed = True
-            nonce = random_token()
-            request = Request(nonce=nonce, to=to.text if to else None, about=about.text if about else None)
-            question = _Question(nonce, self._subjects.bucket, roster if to is None else _only(roster, to))
-            wait_s = PATIENCE_S + (0 if to else jitter_s(len(roster), 1)) if timeout_s is None else timeout_s
-            self._question, began = question, time.monotonic()
-            try:
-                await self._session.publish(self._subjects.asked, msgspec.json.encode(request))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await question.complete.wait()
-            finally:
-                self._question = None
+        self._refuse_other_account()
+        asked = roster if to is None else _only(roster, to)
+        wait_s = PATIENCE_S + (0 if to else jitter_s(len(roster), 1)) if timeout_s is None else timeout_s
+        nonce = random_token()
+        question = _Question(nonce, self._subjects.bucket, asked)
+        request = Request(nonce=nonce, to=to.text if to else None, about=about.text if about else None)
+        began = time.monotonic()
+        async with self._lock, self._listening(question, one=to is not None):
+            await self._session.publish(self._subjects.asked, msgspec.json.encode(request))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await question.complete.wait()
             if not question.answers.by_node:
                 self._session.refuse_denied(self._subjects.asked)
-            question.answers.took_s = time.monotonic() - began
-            return question.answers
+        question.answers.took_s = time.monotonic() - began
+        return question.answers
+
+    @asynccontextmanager
+    async def _listening(self, question: "_Question", *, one: bool) -> AsyncIterator[None]:
+        """Subscribe to the answers for as long as the block lasts; `one`: to those of one node only."""
+
+        def receive(message: Received) -> None:
+            question.add(message.subject.removeprefix(self._prefix), message.data, time.time())
+
+        subjects = [self._subjects.answer(key) for key in question.kv_keys] if one else [self._subjects.answered]
+        try:
+            for subject in subjects:
+                await self._session.subscribe(subject, receive)
+            yield
+        finally:
+            for subject in subjects:
+                await self._session.unsubscribe(subject)
 
     def _refuse_other_account(self) -> None:
         if self._subjects.in_other_account:
@@ -132,10 +141,6 @@ class Asker:
                 "from an account of its own, a node can't ask the other nodes",
                 hint='log in to the bucket\'s account, with nats_api_prefix ""; `ikto nats --asker` prints a user',
             )
-
-    def _receive(self, message: Received) -> None:
-        if self._question:
-            self._question.add(message.subject.removeprefix(self._prefix), message.data, time.time())
 
 
 class _Question:
@@ -149,6 +154,11 @@ class _Question:
         self._nodes = {kv_key: key for key, kv_keys in roster.items() for kv_key in kv_keys}
         self._tries: dict[PublicKey, int] = {}
         self._end_if_complete()
+
+    @property
+    def kv_keys(self) -> Collection[str]:
+        """The KV keys of the records of the nodes that are asked."""
+        return self._nodes.keys()
 
     def add(self, record: str, data: bytes, now_s: float) -> None:
         """Read a message; `record` is the last word of its subject, as in the KV key of a record. Never raises."""

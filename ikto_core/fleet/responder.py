@@ -117,7 +117,7 @@ class Responder:
             self._warn_once(str(error))
 
     async def answer_received(self, session: Session) -> None:
-        """Answer what `receive` was given, when it is due, until cancelled. Raises NatsError if NATS does not take an answer."""
+        """Answer what `receive` was given, when it is due. Raises NatsError if NATS takes no answer."""
         subjects = Subjects(self._bucket, session.api_prefix)
         while True:
             await self._answer(session, subjects, await self._next_due())

@@ -64,6 +64,12 @@ class Client(NatsPyClient):
         self._listeners[subject] = listener
         await self.subscribe(subject)
 
+    async def ignore(self, subject: str) -> None:
+        """End the subscription of `listen`."""
+        self._listeners.pop(subject, None)
+        for subscription in [each for each in self._subs.values() if each.subject == subject]:
+            await subscription.unsubscribe()
+
     async def _select_next_server(self) -> None:
         """Connect to the only server, once: nats-py tries it twice."""
         self._current_server = self._server_pool[0]

@@ -7,6 +7,7 @@ writes"), and an expired credential or a dead read task ends it permanently (doc
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -131,6 +132,12 @@ class Session:
             raise SessionClosedError(f"could not subscribe to {subject}: {error}") from None
         self._denials.refuse("subscription to", subject)
         self._subscribed[subject.lower()] = subject
+
+    async def unsubscribe(self, subject: str) -> None:
+        """End a subscription; messages that are on their way are dropped. Does nothing if the connection is closed."""
+        self._subscribed.discard(subject.lower())
+        with preserve_cancellation(), suppress(NatsPyError, OSError):
+            await self._client.ignore(subject)
 
     def _log_dropped(self, subject: str, error: Exception) -> None:
         """Log that a message was dropped; any number of them make one line a minute for each type of error."""

@@ -66,6 +66,26 @@ async def test_a_node_that_is_not_there_is_missing_and_the_others_are_not_held_u
     assert len(answers.by_node) == 2
 
 
+async def test_the_session_receives_no_answers_between_questions(
+    session: Session, other_session: Session, name: str
+) -> None:
+    """An agent asks over the session by which it follows the bucket, and others ask all the time."""
+    nodes, received = [SimulatedNode(number) for number in range(1, 4)], list[str]()
+    subjects = Subjects(name)
+    async with answering(other_session, name, nodes):
+        asker = Asker(session, name)
+        await asker.ask(roster(nodes), to=nodes[0].key, timeout_s=60)
+        await asker.ask(roster(nodes), timeout_s=60)
+        assert not [each for each in session.client._subs.values() if each.subject.startswith("ikto-answer")]
+        assert not [subject for subject in session._subscribed if subject.startswith("ikto-answer")]
+        await session.subscribe(subjects.answer(nodes[1].kv_key or ""), lambda seen: received.append(seen.subject))
+        assert (await Asker(other_session, name).ask(roster(nodes), timeout_s=60)).by_node.keys() == {
+            node.key for node in nodes
+        }
+        await session.client.flush()
+    assert received == [subjects.answer(nodes[1].kv_key or "")]
+
+
 async def test_nobody_is_asked_and_the_answer_is_there(session: Session, name: str) -> None:
     answers = await Asker(session, name).ask({}, timeout_s=60)
     assert not answers.by_node
