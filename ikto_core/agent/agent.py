@@ -165,20 +165,25 @@ class Agent:
         controller.advertise(parts.underlay.found.addresses)
         await listen(session, bucket, controller.follower)
         try:
-            async with task_group() as tasks:
-                tasks.create_task(session.closed())
-                tasks.create_task(controller.follower.run(bucket))
-                tasks.create_task(self._note_followed())
-                tasks.create_task(controller.keep(bucket, self._on_claimed))
-                tasks.create_task(parts.rotation.run(bucket))
-                tasks.create_task(self._expire())
-                tasks.create_task(parts.departure.withdraw_lease(bucket))
-                if parts.responder:
-                    tasks.create_task(parts.responder.run(session))
-                if parts.leases.lease_s:
-                    tasks.create_task(parts.leases.run(bucket, bucket.renewals()))
+            with parts.questions.over(session):
+                await self._run_session(session, bucket)
         finally:
             parts.reconciler.set_bucket_followed(followed=False)
+
+    async def _run_session(self, session: Session, bucket: Bucket) -> None:
+        parts, controller = self._parts, self._parts.controller
+        async with task_group() as tasks:
+            tasks.create_task(session.closed())
+            tasks.create_task(controller.follower.run(bucket))
+            tasks.create_task(self._note_followed())
+            tasks.create_task(controller.keep(bucket, self._on_claimed))
+            tasks.create_task(parts.rotation.run(bucket))
+            tasks.create_task(self._expire())
+            tasks.create_task(parts.departure.withdraw_lease(bucket))
+            if parts.responder:
+                tasks.create_task(parts.responder.run(session))
+            if parts.leases.lease_s:
+                tasks.create_task(parts.leases.run(bucket, bucket.renewals()))
 
     async def _note_followed(self) -> None:
         await self._parts.controller.follower.synced.wait()

@@ -28,6 +28,7 @@ from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
 from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError, ForeignDeviceError
+from ikto_core.fleet.peer_word import PeerQuestions
 from ikto_core.fleet.responder import Responder
 from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.pins import HOLD_S
@@ -80,6 +81,7 @@ class AgentParts:
         self.departure = Departure(self.controller, self.reconciler, self.saved_claim, lambda: self.connection.failure)
         self.report = self._make_report(backend)
         self.responder = self._make_responder(private_key) if config.mesh_answers else None
+        self.questions = PeerQuestions(self.node.bucket, lambda: self.desired_state.view)
         self._connect()
 
     def _make_responder(self, private_key: PrivateKey) -> Responder:
