@@ -15,7 +15,6 @@ import msgspec
 from msgspec import Meta
 
 from ikto_core.fleet.heard import Heard
-from ikto_core.mesh.records import MAX_BRACKETS, bracket_count
 from ikto_core.values.keys import PrivateKey, PublicKey
 from ikto_core.values.signatures import framed, sign, verify
 
@@ -167,8 +166,6 @@ def _message(bucket: str, kv_key: str, raw: bytes) -> bytes:
 def _decoded(decode: Callable[[bytes], T], data: bytes, limit: int) -> T:
     if len(data) > limit:
         raise UnreadableAnswerError(f"it has {len(data)} bytes, more than {limit}")
-    if bracket_count(data) > MAX_BRACKETS:
-        raise UnreadableAnswerError(f"it has more than {MAX_BRACKETS} opening brackets")
     try:
         return decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

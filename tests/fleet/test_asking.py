@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from ikto_core.fleet.answer import MAX_ANSWER_BYTES, Request, read_request
+from ikto_core.fleet.answer import MAX_ANSWER_BYTES, NodeAnswer, Request, read_request
 from ikto_core.fleet.asking import TRIES_PER_NODE, Answers, Asker, roster_of
 from ikto_core.fleet.heard import Heard
 from ikto_core.fleet.responder import Responder
@@ -54,6 +54,21 @@ async def test_one_node_can_be_asked_about_a_peer(session: Session, other_sessio
         answers = await Asker(session, name).ask(roster(nodes), to=nodes[1].key, about=KEY, timeout_s=60)
     assert answers.asked == answers.by_node.keys() == {nodes[1].key}
     assert [[request.about for request in node.asked] for node in nodes] == [[], [KEY.text], []]
+
+
+async def test_who_asks_one_node_receives_no_answers_of_others(
+    session: Session, other_session: Session, name: str
+) -> None:
+    class Chatty(SimulatedNode):
+        async def answer(self, request: Request) -> NodeAnswer:
+            await other_session.publish(f"ikto-answer.{name}.other", b"another node's answer")
+            return await super().answer(request)
+
+    node = Chatty(1)
+    async with answering(other_session, name, [node]):
+        one = await Asker(session, name).ask(roster([node]), to=node.key, timeout_s=60)
+        every = await Asker(session, name).ask(roster([node]), timeout_s=60)
+    assert (one.foreign, every.foreign) == (0, 1)
 
 
 async def test_a_node_that_is_not_there_is_missing_and_the_others_are_not_held_up(
@@ -149,6 +164,7 @@ async def test_the_answer_to_an_earlier_question_is_refused(
     async def replay() -> None:
         nonce = read_request((await asked.get()).data).nonce.encode()
         await other_session.publish(Subjects(name).answer(node.kv_key or ""), old + nonce)
+        await other_session.publish(Subjects(name).answer(node.kv_key or ""), old[:-1] + b',"x":"%s"}' % nonce)
         await other_session.publish(Subjects(name).answer(node.kv_key or ""), old.replace(b"0" * 32, nonce))
         await other_session.publish(Subjects(name).answer(node.kv_key or ""), old)
 
@@ -156,7 +172,7 @@ async def test_the_answer_to_an_earlier_question_is_refused(
         tasks.create_task(replay())
         answers = await Asker(session, name).ask(roster([node]), timeout_s=1)
     assert not answers.by_node
-    assert answers.forged == {node.key: 2}
+    assert answers.forged == {node.key: 3}
     assert answers.foreign == 1
 
 

@@ -97,6 +97,7 @@ def test_what_is_said_twice_or_of_strangers_counts_once_or_not() -> None:
     text = B.text[:8]
     matrix = Matrix([A, B], {A: answer(A, HeardPeers(active=text + text + C.text[:8] + A.text[:8], stalled=text))})
     assert matrix.cell(0, 1) == (Link.STALLED, Heard.STALLED, None)
+    assert matrix.word(0, 0) is None
 
 
 def test_two_nodes_with_one_short_key_get_no_word_that_may_be_the_others() -> None:

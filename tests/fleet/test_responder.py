@@ -1,14 +1,23 @@
 """A node answers a question once, after a jitter, only so often, and only if NATS lets it."""
 
+import asyncio
+import json
+from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from ikto_core.fleet.answer import Request, UnreadableAnswerError
+from ikto_core.fleet.asking import Asker
 from ikto_core.fleet.responder import ANSWER_EVERY_S, BURST, MAX_DUE, AnswerBudget, Responder, about_key
-from ikto_core.lab.simulated_nodes import SimulatedNode
+from ikto_core.lab.nats_server import running_server
+from ikto_core.lab.simulated_nodes import SimulatedNode, roster
+from ikto_core.store.connection import open_session
 from ikto_core.store.received import Received
+from ikto_core.store.session import NatsSettings
+from tests.forked import END_WITH_TESTS
 from tests.samples import KEY
 
 
@@ -92,3 +101,30 @@ def test_a_question_about_what_is_no_key_is_about_none() -> None:
     assert about_key(Request(nonce="a" * 32)) is None
     assert about_key(Request(nonce="a" * 32, about="A" * 43 + "=")) is None  # all zero
     assert about_key(Request(nonce="a" * 32, about="A" * 42 + "B=")) is None  # not canonical
+
+
+@pytest.mark.parametrize(
+    ("denied", "named"), [("subscribe", '"ikto-ask.b"'), ("publish", '"ikto-answer.b.')], ids=["question", "answer"]
+)
+async def test_a_node_that_may_not_answer_warns_once_over_all_its_sessions(
+    tmp_path: Path, denied: str, named: str
+) -> None:
+    permissions = {denied: {"deny": ["ikto-ask.b" if denied == "subscribe" else "ikto-answer.>"]}}
+    users = [{"user": "node", "password": "p", "permissions": permissions}, {"user": "asker", "password": "p"}]
+    config = f"authorization: {json.dumps({'users': users})}"
+    node = SimulatedNode(1)
+    responder = node.responder("b")
+    with running_server(tmp_path, config, exec_prefix=END_WITH_TESTS) as server, capture_logs() as logged:
+        for _ in range(2):
+            async with (
+                open_session(NatsSettings(servers=(server.url,), user="node", password="p"), Random()) as session,
+                open_session(NatsSettings(servers=(server.url,), user="asker", password="p"), Random()) as other,
+                asyncio.TaskGroup() as tasks,
+            ):
+                running = tasks.create_task(responder.run(session))
+                asker = Asker(other, "b")
+                while not running.done():
+                    assert not (await asker.ask(roster([node]), timeout_s=0.2)).by_node
+    warnings = [line for line in logged if line["log_level"] == "warning"]
+    assert len(warnings) == 1
+    assert named in warnings[0]["error"]
