@@ -26,7 +26,7 @@ from ikto_core.store.subjects import Subjects
 from tests.e2e.conftest import IMPATIENT, Mesh
 from tests.e2e.test_nats_layouts import NAMES, NODES, mesh_for, password
 from tests.printed import LAYOUTS, printed, server_for
-from tests.samples import KEY, record
+from tests.samples import KEY, OTHER_KEY, record
 
 pytestmark = pytest.mark.e2e
 
@@ -48,7 +48,8 @@ def test_it_shows_every_node_that_answers_and_every_one_that_does_not(
 ) -> None:
     agents = [mesh.agent(), mesh.agent(), mesh.agent(mesh_answers=False)]
     first = mesh.assert_formed()[0]
-    mesh.write("peers.garbage", b"{")
+    outside = record("fd99:1::/48", OTHER_KEY)
+    mesh.write(outside.key, encode_record(outside))
     stranger = replace(record("fd10:99::/48", KEY), name="0.3.0's \x1b[2J")
     mesh.write(stranger.key, encode_record(stranger))
     overview = found(mesh, capsys)
