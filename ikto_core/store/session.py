@@ -135,7 +135,7 @@ class Session:
 
     async def unsubscribe(self, subject: str) -> None:
         """End a subscription; messages that are on their way are dropped. Does nothing if the connection is closed."""
-        self._subscribed.discard(subject.lower())
+        self._subscribed.pop(subject.lower(), None)
         with preserve_cancellation(), suppress(NatsPyError, OSError):
             await self._client.ignore(subject)
 
