@@ -1,14 +1,16 @@
 """Client for a running agent's admin socket. It imports no HTTP library, so that commands start fast."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from ikto_core.admin.exchange import STREAM_TIMEOUT_S, exchange, ikto_errors, lines
 from ikto_core.admin.socket_paths import searched_sockets
+from ikto_core.admin.timing_views import HistogramView, TimingsView
 from ikto_core.admin.trusted_socket import TrustedSocket, first_agent
 from ikto_core.admin.views import (
     AgentState,
@@ -16,7 +18,7 @@ from ikto_core.admin.views import (
     CredentialsView,
     DevicePeerView,
     DeviceView,
-    ErrorView,
+    EventView,
     InfoView,
     LeaseView,
     LeaveStep,
@@ -34,7 +36,7 @@ from ikto_core.admin.views import (
     StatusView,
     UnreachableView,
 )
-from ikto_core.errors import IktoError, NoAgentError
+from ikto_core.errors import IktoError
 from ikto_core.values.counters import (
     ConnectionCounters,
     FollowerCounters,
@@ -43,6 +45,7 @@ from ikto_core.values.counters import (
     ProofCounters,
     ReconcileCounters,
     RecordCounters,
+    ResyncCounters,
     SnapshotCounters,
 )
 
@@ -54,7 +57,9 @@ __all__ = [
     "CredentialsView",
     "DevicePeerView",
     "DeviceView",
+    "EventView",
     "FollowerCounters",
+    "HistogramView",
     "InfoView",
     "LeaseCounters",
     "LeaseView",
@@ -72,15 +77,19 @@ __all__ = [
     "RecordCounters",
     "RecordView",
     "ReleasedView",
+    "ResyncCounters",
     "RotationView",
     "SnapshotCounters",
     "SnapshotView",
     "StatusView",
+    "TimingsView",
     "UnreachableView",
 ]
 
 TIMEOUT_S = 5.0
-PART_BYTES = 65536
+RECONNECT_S = 3.0
+"""How long a client that follows events tries to reach an agent whose stream has ended; one that stops is gone then."""
+
 
 View = TypeVar("View")
 
@@ -148,53 +157,50 @@ class AdminClient:
         """Return how far an agent is that was asked to end."""
         return self._ask("GET", "/v1/leave", LeaveView)
 
+    def metrics(self) -> str:
+        """Return the metrics in Prometheus' text format."""
+        with self._asked(self._timeout_s) as connected:
+            return exchange(connected, "GET", "/metrics").decode()
+
+    def event_lines(self, *, after: int = 0, state: bool = False, follow: bool = False) -> Iterator[bytes]:
+        """Yield the agent's latest events, each a line of JSON: the members of `EventView` and of an event.
+
+        Args:
+            after: Only events with a higher number.
+            state: Yield the whole mesh first, as an observer gets it.
+            follow: Go on with the events to come, until an error: the agent has ended.
+
+        """
+        give_up_at = 0.0
+        while True:
+            target = f"/v1/events?after={after}&state={str(state).lower()}&follow={str(follow).lower()}"
+            try:
+                with self._asked(STREAM_TIMEOUT_S) as connected:
+                    for line in lines(connected, target):
+                        after = msgspec.json.decode(line, type=EventView).number
+                        yield line
+                        state, give_up_at = False, time.monotonic() + RECONNECT_S * follow
+            except IktoError:
+                if time.monotonic() >= give_up_at:
+                    raise
+                time.sleep(0.1)
+            else:
+                if not follow:
+                    return
+                give_up_at = time.monotonic() + RECONNECT_S
+
+    @contextmanager
+    def _asked(self, timeout_s: float) -> Iterator[TrustedSocket]:
+        with ikto_errors(self._paths, timeout_s):
+            connected = self._connect(timeout_s)
+        with closing(connected), ikto_errors((connected.path,), timeout_s):
+            yield connected
+
     def _ask(self, method: str, target: str, view: type[View]) -> View:
-        with _ikto_errors(self._paths, self._timeout_s):
-            connected = self._connect()
-        with closing(connected), _ikto_errors((connected.path,), self._timeout_s):
-            status, body = _exchange(connected, method, target)
-            if status < 400:
-                return msgspec.json.decode(body, type=view)
-            refusal = msgspec.json.decode(body, type=ErrorView)
-        hint = refusal.hint or "check that the agent and this program have the same version"
-        raise IktoError(f"the agent on {connected.path}: {refusal.error}", hint=hint)
+        with self._asked(self._timeout_s) as connected:
+            return msgspec.json.decode(exchange(connected, method, target), type=view)
 
-    def _connect(self) -> TrustedSocket:
+    def _connect(self, timeout_s: float) -> TrustedSocket:
         if self._is_given:
-            return TrustedSocket(self._paths[0], self._timeout_s)
-        return first_agent(self._paths, self._timeout_s)
-
-
-def _exchange(connected: TrustedSocket, method: str, target: str) -> tuple[int, bytes]:
-    connection = HTTPConnection("localhost")
-    connection.sock = connected
-    connection.request(method, target)
-    with connection.getresponse() as response:
-        parts = iter(lambda: response.read(PART_BYTES), b"")  # never as many at once as the answer says that it has
-        return response.status, b"".join(parts)
-
-
-@contextmanager
-def _ikto_errors(paths: Sequence[Path], timeout_s: float) -> Iterator[None]:
-    """Translate errors of the connection and of decoding into IktoError."""
-    where = " or ".join(map(str, paths))
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-        hint = f"ikto agent -c FILE -s {where}" if len(paths) == 1 else "ikto agent -c FILE, or give its socket with -s"
-        raise NoAgentError(f"no agent answers on {where}", hint=hint) from None
-    except PermissionError as error:
-        hint = "run as the agent's user, or as root"
-        raise IktoError(f"{error.filename or where}: permission denied", hint=hint) from None
-    except (TimeoutError, BlockingIOError):
-        message = f"the agent on {where} did not answer within {timeout_s:g} s"
-        raise IktoError(message, hint="see the agent's log") from None
-    except (HTTPException, ConnectionError, ValueError, OverflowError, RecursionError) as error:
-        # msgspec's errors are ValueErrors; a negative size of a chunk is one, too, or an OverflowError
-        reason = str(error).strip() or type(error).__name__
-        raise IktoError(
-            f"the answer on {where} is not from an agent of this version: {reason}",
-            hint="give the agent's socket with -s, or upgrade the older of agent and client",
-        ) from None
-    except OSError as error:
-        raise IktoError(f"{where}: {error.strerror or error}") from None
+            return TrustedSocket(self._paths[0], timeout_s)
+        return first_agent(self._paths, timeout_s)

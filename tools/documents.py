@@ -1,10 +1,13 @@
 """The documentation pages that are generated from the source, in whole or in part."""
 
+import json
 import re
 from pathlib import Path
 
+from tools.api_page import api_page
 from tools.excerpts import with_excerpts
 from tools.house import picture
+from tools.openapi import openapi
 from tools.reference.pages import public_list, reference
 from tools.reference.promise import promise
 from tools.reference.source import Library
@@ -27,6 +30,9 @@ def documents() -> dict[Path, str]:
     pages[docs / "reference.md"] = reference(library, definitions)
     pages[PROMISED / f"{version(library)}.txt"] = "".join(f"{line}\n" for line in promise(library, definitions))
     pages[docs / "architecture.svg"] = picture(ROOT)
+    description = openapi(Library(ROOT), version(library))
+    pages[docs / "openapi.json"] = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    pages[docs / "api.md"] = api_page(description)
     return pages
 
 

@@ -17,7 +17,7 @@ MAX_CONNECTION_S = 60.0
 
 @asynccontextmanager
 async def accepting(runner: web.AppRunner, listener: socket.socket) -> AsyncIterator[None]:
-    """Accept connections on a unix socket that listens, while the context lasts. The runner is set up."""
+    """Accept connections on a socket that listens, while the context lasts. The runner is set up."""
     make = runner.server
     assert make  # noqa: S101 - it is, once the runner is set up
     connections: dict[_Connection, None] = {}  # in the order of their beginning
@@ -29,7 +29,9 @@ async def accepting(runner: web.AppRunner, listener: socket.socket) -> AsyncIter
         connections[connection] = None
         return connection
 
-    server = await asyncio.get_running_loop().create_unix_server(accept, sock=listener)
+    loop = asyncio.get_running_loop()
+    create = loop.create_unix_server if listener.family is socket.AF_UNIX else loop.create_server
+    server = await create(accept, sock=listener)
     try:
         yield
     finally:

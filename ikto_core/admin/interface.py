@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from ikto_core.admin.views import AgentState, InfoView, LeaveView, PeersView, ProgressView, RotationView, StatusView
+from ikto_core.observers.journal import Journal
 
 
 class DepartureInterface(Protocol):
@@ -33,6 +34,16 @@ class AgentInterface(Protocol):
     @property
     def ready(self) -> bool:
         """Whether the device has shown the mesh since the start."""
+        ...
+
+    @property
+    def journal(self) -> Journal:
+        """The latest events."""
+        ...
+
+    @property
+    def metrics_peers(self) -> int:
+        """Up to how many peers the metrics have figures of each."""
         ...
 
     def info(self) -> InfoView:

@@ -5,10 +5,19 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ikto_core.admin.views import AgentState, CredentialsView, DeviceView, LeaseView, ObserverView, StatusView
+from ikto_core.admin.peer_metrics import peer_metrics
+from ikto_core.admin.timing_views import HistogramView, TimingsView
+from ikto_core.admin.views import (
+    AgentState,
+    CredentialsView,
+    DeviceView,
+    LeaseView,
+    ObserverView,
+    StatusView,
+)
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
 
 COUNTERS = {
@@ -42,25 +51,27 @@ COUNTERS = {
 """Help texts of the counters. A name is `ikto_<group>_<member>` of CountersView."""
 
 
-def render(status: StatusView, *, now: float | None = None) -> bytes:
+def render(status: StatusView, *, now: float | None = None, peers_limit: int = 0) -> bytes:
     """Return the status in Prometheus' text format.
 
     Args:
         status: The status to render.
         now: Seconds since the epoch; None: the current time.
+        peers_limit: Up to how many peers there are figures of each.
 
     """
     registry = CollectorRegistry()
-    registry.register(_StatusCollector(status, time.time() if now is None else now))
+    registry.register(_StatusCollector(status, time.time() if now is None else now, peers_limit))
     return generate_latest(registry)
 
 
 class _StatusCollector(Collector):
     """One status as metric families. An unknown value has no sample."""
 
-    def __init__(self, status: StatusView, now: float) -> None:
+    def __init__(self, status: StatusView, now: float, peers_limit: int) -> None:
         self._status = status
         self._now = now
+        self._peers_limit = peers_limit
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family."""
@@ -68,6 +79,9 @@ class _StatusCollector(Collector):
         yield from _gauges(self._status)
         if self._status.device:
             yield from _device(self._status.device, self._now)
+            yield from peer_metrics(self._status.device.peers, self._peers_limit)
+        if self._status.timings:
+            yield from _timings(self._status.timings)
         if self._status.lease:
             yield from _lease(self._status.lease)
         if self._status.credentials:
@@ -91,6 +105,7 @@ def _identity(status: StatusView) -> Iterator[Metric]:
 
 def _gauges(status: StatusView) -> Iterable[Metric]:
     gauge = GaugeMetricFamily
+    yield gauge("ikto_ready", "1 while the device shows the mesh, from the bucket or from the snapshot.", status.ready)
     yield gauge("ikto_nats_connected", "1 while the agent has a session with NATS.", status.nats.connected)
     yield gauge("ikto_peers", "Accepted peers.", status.accepted)
     yield gauge("ikto_unproved_peers", "Accepted peers of whom a record has no proof.", status.unproved)
@@ -120,6 +135,8 @@ def _device(device: DeviceView, now: float) -> Iterable[Metric]:
     alive = [p for p in device.peers if p.last_handshake is not None and now - p.last_handshake < HANDSHAKE_RECENT_S]
     yield GaugeMetricFamily("ikto_device_peers", "Peers on the device.", len(device.peers))
     yield GaugeMetricFamily("ikto_device_peers_alive", "Peers with a handshake in the last 180 s.", len(alive))
+    unreachable = sum(peer.unreachable is not None for peer in device.peers)
+    yield GaugeMetricFamily("ikto_unreachable_peers", "Peers that this node can't reach.", unreachable)
     stalled = sum(peer.stalled for peer in device.peers)
     yield GaugeMetricFamily("ikto_device_peers_stalled", "Peers from which handshakes arrive and no data.", stalled)
 
@@ -155,7 +172,32 @@ def _credentials(credentials: CredentialsView) -> Iterable[Metric]:
         yield GaugeMetricFamily("ikto_credentials_expiry_timestamp_seconds", help_text, credentials.expires_at)
 
 
+def _timings(timings: TimingsView) -> Iterable[Metric]:
+    lag_help = "How long the device has been behind the bucket; 0 while it is not."
+    yield GaugeMetricFamily("ikto_sync_lag_seconds", lag_help, timings.lag_s)
+    if timings.clock_offset_s is not None:
+        offset_help = "How far this host's clock is ahead of the NATS server's; negative: behind."
+        yield GaugeMetricFamily("ikto_clock_offset_seconds", offset_help, timings.clock_offset_s)
+    applied_help = "From a write's storage at the NATS server to this node's device, by the clocks of both."
+    yield _histogram("ikto_applied_seconds", applied_help, timings.applied)
+    contact_help = "From a new peer's addition to the device to its first session, of peers that had one within 60 s."
+    yield _histogram("ikto_first_contact_seconds", contact_help, timings.first_contact)
+
+
+def _histogram(name: str, help_text: str, view: HistogramView) -> Metric:
+    buckets = [(f"{bound:g}", count) for bound, count in zip(view.bounds_s, view.counts, strict=True)]
+    return HistogramMetricFamily(name, help_text, buckets=[*buckets, ("+Inf", view.count)], sum_value=view.sum_s)
+
+
+def _resyncs(causes: dict[str, int]) -> Metric:
+    resyncs = CounterMetricFamily("ikto_resyncs", "Complete reads of the bucket, by cause.", labels=("cause",))
+    for cause, number in causes.items():
+        resyncs.add_metric((cause,), number)
+    return resyncs
+
+
 def _counters(counters: dict[str, dict[str, int]]) -> Iterator[Metric]:
+    yield _resyncs(counters.pop("resync"))
     for group, members in counters.items():
         for member, value in members.items():
             name = f"ikto_{group}_{member}"

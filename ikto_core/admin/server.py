@@ -13,6 +13,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from ikto_core.admin.connections import accepting
+from ikto_core.admin.events import EventStreams
 from ikto_core.admin.interface import AgentInterface
 from ikto_core.admin.listener import BoundPath, bound
 from ikto_core.admin.metrics import render
@@ -115,12 +116,15 @@ class _OneLineLog:
 def _application(agent: AgentInterface) -> web.Application:
     handlers = _Handlers(agent)
     application = web.Application(middlewares=[_errors_as_json])
+    events = EventStreams(agent.journal)
+    application.on_shutdown.append(events.close)
     application.add_routes(
         [
             web.get("/v1/info", handlers.info),
             web.get("/v1/progress", handlers.progress),
             web.get("/v1/status", handlers.status),
             web.get("/v1/peers", handlers.peers),
+            web.get("/v1/events", events.serve, allow_head=False),
             web.post("/v1/peers/release", handlers.release),
             web.post("/v1/resync", handlers.resync),
             web.post("/v1/rotate-key", handlers.rotate_key),
@@ -188,9 +192,14 @@ class _Handlers:
         """Answer 200 if the device shows the mesh, otherwise 503; the body is the agent's state."""
         return web.Response(text=f"{self._agent.state.value}\n", status=200 if self._agent.ready else 503)
 
-    async def metrics(self, _: web.Request) -> web.Response:
-        text = render(await self._agent.status())
-        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    async def metrics(self, request: web.Request) -> web.Response:
+        return await metrics_answer(self._agent, request)
+
+
+async def metrics_answer(agent: AgentInterface, _: web.Request) -> web.Response:
+    """Answer with the metrics."""
+    text = render(await agent.status(), peers_limit=agent.metrics_peers)
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 @web.middleware

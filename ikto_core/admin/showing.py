@@ -53,9 +53,12 @@ def subnets_of_keys(keys: Iterable[str]) -> tuple[str, ...]:
 
 
 def device_view(
-    device: DeviceState, accepted: Mapping[PublicKey, MeshPeer], stalled: Set[PublicKey] = NOBODY
+    device: DeviceState,
+    accepted: Mapping[PublicKey, MeshPeer],
+    stalled: Set[PublicKey] = NOBODY,
+    unreachable: Mapping[PublicKey, str] | None = None,
 ) -> DeviceView:
-    """Return a device; its peers get their names from `accepted`, and some of them are `stalled`."""
+    """Return a device; its peers get their names from `accepted`. `unreachable` has the reason of each such peer."""
     addresses = sorted(device.addresses, key=lambda interface: (interface.version, int(interface.ip)))
     return DeviceView(
         listen_port=device.listen_port,
@@ -64,13 +67,17 @@ def device_view(
         addresses=tuple(str(interface) for interface in addresses),
         fwmark=device.fwmark,
         peers=tuple(
-            device_peer_view(device.peers[key], accepted.get(key), stalled=key in stalled)
+            device_peer_view(
+                device.peers[key], accepted.get(key), stalled=key in stalled, unreachable=(unreachable or {}).get(key)
+            )
             for key in sorted(device.peers)
         ),
     )
 
 
-def device_peer_view(peer: PeerState, accepted: MeshPeer | None, *, stalled: bool = False) -> DevicePeerView:
+def device_peer_view(
+    peer: PeerState, accepted: MeshPeer | None, *, stalled: bool = False, unreachable: str | None = None
+) -> DevicePeerView:
     """Return a peer on the device. `accepted` is None if the peer is not in the mesh."""
     return DevicePeerView(
         public_key=peer.public_key.text,
@@ -80,6 +87,7 @@ def device_peer_view(peer: PeerState, accepted: MeshPeer | None, *, stalled: boo
         last_handshake=peer.last_handshake,
         rx_bytes=peer.rx_bytes,
         tx_bytes=peer.tx_bytes,
+        unreachable=unreachable,
         stalled=stalled,
     )
 

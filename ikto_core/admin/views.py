@@ -8,6 +8,7 @@ from enum import Enum
 
 import msgspec
 
+from ikto_core.admin.timing_views import TimingsView
 from ikto_core.values.counters import (
     ConnectionCounters,
     FollowerCounters,
@@ -16,6 +17,7 @@ from ikto_core.values.counters import (
     ProofCounters,
     ReconcileCounters,
     RecordCounters,
+    ResyncCounters,
     SnapshotCounters,
 )
 
@@ -110,6 +112,7 @@ class DevicePeerView(msgspec.Struct, frozen=True, kw_only=True):
     last_handshake: float | None  # seconds since the epoch; null: never
     rx_bytes: int
     tx_bytes: int
+    unreachable: str | None = None  # why this node can't reach it; null: it can, or was not sent anything
     stalled: bool = False  # handshakes arrive from the peer and data does not, although data is sent to it
 
 
@@ -151,12 +154,14 @@ class CountersView(msgspec.Struct, frozen=True, kw_only=True):
     lease: LeaseCounters = msgspec.field(default_factory=LeaseCounters)
     proof: ProofCounters = msgspec.field(default_factory=ProofCounters)
     record: RecordCounters = msgspec.field(default_factory=RecordCounters)
+    resync: ResyncCounters = msgspec.field(default_factory=ResyncCounters)
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     """`GET /v1/status`: the agent's status."""
 
     state: AgentState
+    ready: bool = False  # the device shows the mesh; NATS may be unreachable
     version: str  # Ikto's version
     name: str
     public_key: str
@@ -183,6 +188,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     device_hint: str | None = None  # what to do about `device_failure`; null: no failure, or nothing is known
     device_stuck: bool = False  # a call of the backend has not returned in time, and still has not
     rotation: RotationView | None = None  # null: none is under way
+    timings: TimingsView | None = None  # null: from an agent of an earlier version
     observers: tuple[ObserverView, ...] = ()  # in the configuration's order
     counters: CountersView
 
@@ -247,6 +253,15 @@ class LeaveView(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None  # when the drain ends, in seconds since the epoch; null: there is none
     failure: str | None = None  # why the step failed; when done: why the device could not be removed; null: no failure
     hint: str | None = None  # what to do about `failure`; null: no failure, or nothing is known
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What each line of `GET /v1/events` has beside the members of its event."""
+
+    number: int  # ascending; give the last one as `after` to read on
+    time: str  # RFC 3339, UTC
+    replaces: str = ""  # of an accepted peer: the public key that it had until now; omitted: none
+    replaced_by: str = ""  # of a removed peer: the public key that it has from now on; omitted: none
 
 
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

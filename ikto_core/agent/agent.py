@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import structlog
 
-from ikto_core.admin.server import AdminServer, serve
+from ikto_core.admin.metrics_listener import serve_metrics
+from ikto_core.admin.server import AdminServer, metrics_answer, serve
 from ikto_core.agent import systemd
 from ikto_core.agent.locks import agent_locks
 from ikto_core.agent.options import AgentOptions
@@ -45,11 +47,14 @@ async def _run_agents(options: AgentOptions, private_key: PrivateKey) -> None:
     context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     start = asyncio.get_running_loop().create_task  # outside a TaskGroup, see bounded_backend
     async with open_bounded(options.backend, context, start) as backend, task_group() as tasks:
+        tasks.create_task(options.journal.run(options.event_hub))
         for observer in options.observers:
             tasks.create_task(run_observer(observer, options.event_hub))
+        is_first = True
         while True:
             with preserve_cancellation():  # up to Python 3.12 a TaskGroup that a rotation ends may lose a cancellation
-                agent = Agent(options, private_key, backend)
+                agent = Agent(options, private_key, backend, announce=is_first)
+                is_first = False
                 options.on_agent(agent.report)
                 await agent.run()
             private_key = load_private_key(options.key_path) if options.key_path else private_key
@@ -81,7 +86,10 @@ async def running(coroutine: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 class Agent:
     """One node of a mesh, for as long as it has one key."""
 
-    def __init__(self, options: AgentOptions, private_key: PrivateKey, backend: BoundedBackend) -> None:
+    def __init__(
+        self, options: AgentOptions, private_key: PrivateKey, backend: BoundedBackend, *, announce: bool = False
+    ) -> None:
+        self._announce = announce  # log a summary: it is the first agent of this process
         self._options = options
         self._backend = backend
         self._parts = AgentParts(options, private_key, backend)
@@ -112,11 +120,12 @@ class Agent:
         socket, fallback = self._options.socket, self._options.fallback_socket
         serving = serve(self.report, socket, fallback) if socket else nullcontext()
         try:
-            async with serving as server, asyncio.TaskGroup() as tasks:
+            async with serving as server, self._serve_metrics(), asyncio.TaskGroup() as tasks:
                 self._start_reporting(tasks, server)
                 parts.rotation.resume()
                 await parts.underlay.look()
                 await parts.restore_snapshot()
+                parts.log_start(is_first=self._announce)
                 tasks.create_task(parts.underlay.watch())
                 tasks.create_task(parts.underlay.follow_peers())
                 tasks.create_task(parts.follow_live_settings())
@@ -147,6 +156,9 @@ class Agent:
         if self._options.service_manager:
             until_ready = self._options.event_hub.until_ready
             tasks.create_task(systemd.notify_always(self.report.service_state, until_ready))
+
+    def _serve_metrics(self) -> AbstractAsyncContextManager[None]:
+        return serve_metrics(partial(metrics_answer, self.report), self._options.config.metrics_listen)
 
     async def _until_rotated(self) -> None:
         try:

@@ -12,6 +12,7 @@ from ikto_core.config import Config
 from ikto_core.device.backend import BackendPlugin
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.event_hub import EventHub
+from ikto_core.observers.journal import Journal
 from ikto_core.observers.runner import ObserverRun
 
 
@@ -29,5 +30,6 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     random: Random = SystemRandom()  # the only source of chance
     event_hub: EventHub = msgspec.field(default_factory=EventHub)
     live: LiveSettings = msgspec.field(default_factory=LiveSettings)
+    journal: Journal = msgspec.field(default_factory=Journal)
     on_agent: Callable[[Report], None] = lambda _: None  # called at the start and after each rotation
     on_claim_change: Callable[[str], None] = lambda _: None  # called with the record's KV key; "": claim released

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
+from ikto_core import __version__
 from ikto_core.agent.departure import Departure
 from ikto_core.agent.former_devices import former_devices
 from ikto_core.agent.from_config import local_node, nats_settings
@@ -33,6 +35,7 @@ from ikto_core.fleet.responder import Responder
 from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.pins import HOLD_S
 from ikto_core.observers.event_diff import mesh_ready
+from ikto_core.observers.health import Health, HealthDiff, Unreachable
 from ikto_core.store.connection import Connection
 from ikto_core.store.inside_mesh import INSIDE_HINT, inside_warning, will_be_cut_off
 from ikto_core.store.session import Session
@@ -42,6 +45,7 @@ from ikto_core.underlay.paths import Underlay
 from ikto_core.underlay.routes import has_address
 from ikto_core.values.keys import PrivateKey, PublicKey
 from ikto_core.values.removal_brake import BrakeLimits
+from ikto_core.values.text import printable
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +86,7 @@ class AgentParts:
         self.report = self._make_report(backend)
         self.responder = self._make_responder(private_key) if config.mesh_answers else None
         self.questions = PeerQuestions(self.node.bucket, lambda: self.desired_state.view)
+        self._health = HealthDiff()
         self._connect()
 
     def _make_responder(self, private_key: PrivateKey) -> Responder:
@@ -130,12 +135,15 @@ class AgentParts:
             departure=self.departure,
             leases=self.leases,
             observers=self._options.observers,
+            journal=self._options.journal,
+            metrics_peers=self._options.config.metrics_peers,
         )
 
     def _connect(self) -> None:
         self.underlay.on_change = self._use_underlay
         self.underlay.on_move = self.reconciler.renew_endpoints
         self.reconciler.on_pass = self._report_ready
+        self.reconciler.on_outcome = self._report_health
         self.reconciler.on_contact = self._probe
 
     def require_right(self) -> None:
@@ -171,6 +179,23 @@ class AgentParts:
         except BackendError as error:
             ifname = self.node.ifname
             log.warning("device not restored from the snapshot", ifname=ifname, error=str(error), hint=error.hint)
+
+    def log_start(self, *, is_first: bool) -> None:
+        """Log one line that says what was started, unless it is a later agent of this process."""
+        if not is_first:
+            return
+        config, address = self._options.config, self.saved_claim.address
+        log.info(
+            "agent started",
+            version=__version__,
+            name=printable(self.node.name),
+            mesh=config.mesh_cidr,
+            subnet=str(self.node.subnet_of(address) if address else config.subnet or "to be chosen"),
+            ifname=self.node.ifname,
+            backend=self._options.backend.name,
+            nats=", ".join(urlsplit(server).netloc.rpartition("@")[2] for server in config.nats_servers),
+            peers=len(self.desired_state.view.peers),
+        )
 
     def snapshot(self, now: float) -> MeshSnapshot | None:
         """Return the snapshot to save at `now` (seconds since the epoch); None: leave the saved one unchanged."""
@@ -209,6 +234,20 @@ class AgentParts:
         """Send to these peers, so that WireGuard makes sessions with them at once."""
         peers = self.desired_state.view.peers
         self.prober.request(peers[key].records[0].record.device_address for key in keys if key in peers)
+
+    def _report_health(self) -> None:
+        if (shown := self.reconciler.shown_revision) is not None and not self.reconciler.failure:
+            self.controller.follower.times.shown(shown, time.time())
+        reconciler, peers = self.reconciler, self.desired_state.view.peers
+        unreachable = {
+            key.text: Unreachable(peers[key].name, reason)
+            for key, reason in reconciler.unreachable.items()
+            if key in peers
+        }
+        pending = len(reconciler.pending_removals)
+        health = Health(reconciler.failure, reconciler.hint, pending, unreachable)
+        present = {key for key in self._health.unreachable if PublicKey.parse(key) in peers}
+        self._options.journal.add(self._health.take(health, present, time.monotonic()))
 
     def _report_ready(self, shown: DeviceSpec) -> None:
         revision = self.reconciler.shown_revision

@@ -21,19 +21,21 @@ from ikto_core.admin.showing import (
 from ikto_core.admin.views import (
     AgentState,
     CountersView,
+    DeviceView,
     InfoView,
     NatsView,
     PeersView,
     ProgressView,
     RotationView,
-    SnapshotView,
     StatusView,
 )
 from ikto_core.agent.credentials_view import credentials_view
 from ikto_core.agent.departure import Departure
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
+from ikto_core.agent.snapshot_view import snapshot_view
 from ikto_core.agent.systemd import ServiceState, status_text
+from ikto_core.agent.timings_view import timings_view
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.local_node import LocalNode
@@ -45,6 +47,7 @@ from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError
 from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.view import MeshPeer
+from ikto_core.observers.journal import Journal
 from ikto_core.observers.runner import ObserverRun
 from ikto_core.store.connection import Connection
 from ikto_core.values.keys import PublicKey
@@ -72,7 +75,11 @@ class Report:
         departure: Departure,
         leases: LeaseRenewer,
         observers: Sequence[ObserverRun] = (),
+        journal: Journal | None = None,
+        metrics_peers: int = 200,
     ) -> None:
+        self.journal = journal or Journal()
+        self.metrics_peers = metrics_peers
         self._node = node
         self.departure = departure
         self._backend_name = backend_name
@@ -138,6 +145,7 @@ class Report:
         view, subnet = self._desired_state.view, self._desired_state.subnet
         return StatusView(
             state=self._state(failure is not None),
+            ready=self.ready,
             version=__version__,
             name=self._node.name,
             public_key=view.rules.own_key.text,
@@ -146,7 +154,7 @@ class Report:
             ifname=self._node.ifname,
             backend=self._backend_name,
             nats=self._nats(),
-            snapshot=self._snapshot(),
+            snapshot=snapshot_view(self._snapshot_writer, self._state_file, in_use=self._desired_state.is_snapshot),
             lease=lease_view(self._leases),
             credentials=credentials_view(self._node.user, self._kv_key, time.time()),
             revision=self._reconciler.shown_revision,
@@ -159,11 +167,12 @@ class Report:
             frequent_records=subnets_of_keys(self._desired_state.change_limit.frequent),
             unreachable_endpoints=unreachable_views(self._reconciler.without_endpoint, view.peers, device),
             mesh_settings_conflict=self._controller.mesh_settings.conflict or None,
-            device=device_view(device, view.on_device, self._reconciler.stalled) if device else None,
+            device=self._device(device) if device else None,
             device_failure=str(failure) if failure else None,
             device_hint=(failure and failure.hint) or None,
             device_stuck=self._backend.stuck,
             rotation=rotation_view(self._rotation),
+            timings=timings_view(self._controller.follower, self._reconciler, time.time()),
             observers=observer_views(self._observers),
             counters=self._counters(),
         )
@@ -248,23 +257,21 @@ class Report:
         failed = connection if connection.failure else self._controller.recheck
         return NatsView(connected=bool(server), server=server, failure=failed.failure or None, hint=failed.hint or None)
 
-    def _snapshot(self) -> SnapshotView:
-        latest, failure = self._snapshot_writer.latest, self._state_file.failure or self._snapshot_writer.failure
-        return SnapshotView(
-            in_use=self._desired_state.is_snapshot,
-            revision=latest.revision if latest else None,
-            saved_at=latest.saved_at if latest else None,
-            failure=failure or None,
-        )
+    def _device(self, device: DeviceState) -> DeviceView:
+        reconciler = self._reconciler
+        return device_view(device, self._desired_state.view.on_device, reconciler.stalled, reconciler.unreachable)
 
     def _counters(self) -> CountersView:
         """Return copies: the counters go on."""
-        return CountersView(
-            follower=msgspec.structs.replace(self._controller.follower.stats),
-            reconcile=msgspec.structs.replace(self._reconciler.stats),
-            connection=msgspec.structs.replace(self._connection.stats),
-            snapshot=msgspec.structs.replace(self._snapshot_writer.stats),
-            lease=msgspec.structs.replace(self._leases.stats),
-            proof=msgspec.structs.replace(self._desired_state.proofs.stats),
-            record=msgspec.structs.replace(self._desired_state.change_limit.stats),
-        )
+        follower, state = self._controller.follower, self._desired_state
+        counters = {
+            "follower": follower.stats,
+            "reconcile": self._reconciler.stats,
+            "connection": self._connection.stats,
+            "snapshot": self._snapshot_writer.stats,
+            "lease": self._leases.stats,
+            "proof": state.proofs.stats,
+            "record": state.change_limit.stats,
+            "resync": follower.resyncs,
+        }
+        return msgspec.convert(msgspec.to_builtins(counters), CountersView)

@@ -7,6 +7,8 @@ from typing import TextIO, cast, get_args
 
 import structlog
 
+from ikto_core.cli.log_hints import with_hint
+from ikto_core.cli.log_repeats import RepeatFilter
 from ikto_core.config.types import LevelName
 
 LEVELS: tuple[str, ...] = get_args(LevelName)
@@ -41,6 +43,8 @@ def log_to_stderr(level: str, *, as_json: bool) -> None:
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            RepeatFilter(),
+            with_hint,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,

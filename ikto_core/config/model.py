@@ -97,6 +97,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         types.FilePath,
         Meta(description="File with the JWT of record_trust's account, for the users that it revokes; empty: none."),
     ] = ""
+    metrics_listen: Annotated[
+        types.LoopbackListen,
+        Meta(description='Where metrics are served over TCP, such as "127.0.0.1:9586"; empty: on the socket only.'),
+    ] = ""
+    metrics_peers: Annotated[
+        types.PeerLimit, Meta(description="Metrics have figures of each peer up to so many peers; 0: never.")
+    ] = 200
     lease: Annotated[
         types.Lease,
         Meta(description='How long this node\'s record is kept without a renewal, such as "24h"; empty: forever.'),

@@ -126,6 +126,11 @@ def _check_api_prefix(text: str) -> None:
         raise BetterValueError(text.rstrip("."))
 
 
+def _check_loopback(text: str) -> None:
+    if text and not ip_address(Endpoint.parse(text).host).is_loopback:
+        raise ValueError(text)
+
+
 def _check_nats_url(text: str) -> None:
     servers = [urlsplit(server) for server in split_list(text)]
     for server in servers:
@@ -231,6 +236,11 @@ ApiPrefix = Annotated[
     Meta(max_length=255, pattern=r"^([^\s.*>]+(\.[^\s.*>]+)*\.?)?\Z"),
     Info("a prefix of subjects", 'words with dots between them, such as "MESH.API"', _check_api_prefix),
 ]
+LoopbackListen = Annotated[
+    str,
+    Info("an address and a port of the loopback", '"127.0.0.1:9586" or "[::1]:9586", or "" for none', _check_loopback),
+]
+PeerLimit = Annotated[int, Meta(ge=0, le=100_000), Info("a number of peers", "0 (none) to 100000")]
 NatsUrl = Annotated[
     str,
     Info(

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from ikto_core.device.backend import Backend, read_peers
+from ikto_core.device.contact_times import ContactTimes
 from ikto_core.device.diff import diff, diff_peers, drift, has_lost_peers, patched, restoration, summary
 from ikto_core.device.endpoint_policy import EndpointChoice, Moment
 from ikto_core.device.endpoint_tracker import EndpointTracker
@@ -14,6 +15,7 @@ from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 from ikto_core.device.ownership import OwnDevice
 from ikto_core.device.sessions import SessionMemory
+from ikto_core.device.silence import SilenceTracker, reasons
 from ikto_core.device.stalled import StallTracker
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.counters import ReconcileCounters
@@ -58,6 +60,9 @@ class DevicePasses:
         self.endpoints = endpoints
         self.kicker = kicker
         self.stalls = StallTracker()
+        self.silence = SilenceTracker()
+        self.contact_times = ContactTimes()
+        self.unreachable: Mapping[PublicKey, str] = {}  # peers that can't be reached, as of the last full pass, and why
         self._backend = backend
         self._ifname = ifname
         self._brake = brake
@@ -85,13 +90,16 @@ class DevicePasses:
         state = await self._own_device.read_or_create()
         self._shown = dict(state.peers)
         self.kicker.note_draining(target.peers.values())
-        self._note_stalled(state.peers)
+        self.stalls.observe(state.peers, time.monotonic())
+        self.silence.observe(state.peers, Moment(time.monotonic(), time.time()))
         self._saw({key: peer for key, peer in state.peers.items() if key in target.peers})
         self._was_lost |= state.peers.keys().isdisjoint(target.peers)
         self.pause_ends_at = time.monotonic() + ENDPOINT_PAUSE_S_PER_PEER * len(self._shown)
         self._own_peers.update(target.peers)
         self.endpoints.keep_only(target.peers)
         choices = self._choose(peer for peer in target.peers.values() if self._is_wanted(peer))
+        without_endpoint = self.endpoints.without_endpoint
+        self.unreachable = dict(reasons(self.silence.silent, self.stalls.stalled, without_endpoint, state.peers))
         specs = {key: self.endpoints.spec(target.peers[key], choice) for key, choice in choices.items()}
         spec = msgspec.structs.replace(target.base, peers=specs, mtu=target.base.mtu or self.mtu)
         if target.restoring:
@@ -130,6 +138,7 @@ class DevicePasses:
         """Kick the new peers whose first handshake got no answer in time."""
         shown, kicked, to_contact = await self.kicker.check()
         self.sessions.saw(shown)
+        self.contact_times.saw(shown, time.time())
         for key, peer in kicked.items():
             self._shown[key] = peer
             self.endpoints.kicked(key)
@@ -162,6 +171,7 @@ class DevicePasses:
     def _saw(self, peers: Mapping[PublicKey, PeerState]) -> None:
         self.kicker.seen(peers)
         self.sessions.saw(peers)
+        self.contact_times.saw(peers, time.time())
 
     def _contact_lost(self) -> None:
         """Contact the peers that had a session before the device was lost, now that they are on the device again."""
@@ -186,7 +196,9 @@ class DevicePasses:
         """Write a patch, then record the peers that the device shows and the choices of their endpoints."""
         if patch:
             await self._backend.apply(self._ifname, patch)
-        self.kicker.added(peer.public_key for peer in patch.peers if peer.public_key not in self._shown)
+        new = [peer.public_key for peer in patch.peers if peer.public_key not in self._shown]
+        self.kicker.added(new)
+        self.contact_times.added(new, time.time())
         for peer_patch in patch.peers:
             key = peer_patch.public_key
             self._shown[key] = patched(self._shown.get(key), peer_patch)
@@ -209,10 +221,6 @@ class DevicePasses:
         New endpoint candidates need the last handshake; a peer whose removal was pending may have lost allowed IPs.
         """
         return peer.public_key in self._brake.pending or self.endpoints.has_new_candidates(peer)
-
-    def _note_stalled(self, shown: Mapping[PublicKey, PeerState]) -> None:
-        for key in sorted(self.stalls.observe(shown, time.monotonic())):
-            log.warning("peer stalled: handshakes arrive, data does not", ifname=self._ifname, public_key=key.text)
 
     async def _refresh(self, keys: Set[PublicKey]) -> None:
         """Read a few peers again."""
@@ -240,7 +248,4 @@ class DevicePasses:
         kept = frozenset(prefix for spec in specs for prefix in spec.allowed_ips) if surplus else frozenset()
         unlimited = (key for key in surplus if self._shown[key].allowed_ips or key in self._own_peers)
         replaced = frozenset(key for key in unlimited if self._shown[key].allowed_ips <= kept)
-        admitted = replaced | self._brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())
-        if self._brake.pending:
-            log.warning("removals pending", ifname=self._ifname, pending=len(self._brake.pending))
-        return admitted
+        return replaced | self._brake.admit(surplus - replaced, present=len(self._shown), now=time.monotonic())

@@ -54,6 +54,7 @@ class Reconciler:
         self.shows_target = False  # the device has shown the present target
         self.failure = self.hint = ""  # why the last pass failed and what to do about it; empty: it succeeded
         self.on_pass: Callable[[DeviceSpec], None] = lambda _: None  # called with the target after each pass
+        self.on_outcome: Callable[[], None] = lambda: None  # called after each pass, also one that failed
         self.on_contact: Callable[[Set[PublicKey]], None] = lambda _: None  # called with peers that need a new session
         self.own_device = OwnDevice(backend, ifname, owner or DeviceOwner())
         self._backend = backend
@@ -66,6 +67,8 @@ class Reconciler:
             own_device=self.own_device,
         )
         self.earlier_peers = self._passes.stalls.earlier  # as full passes read them
+        self.stats: ReconcileCounters = self._passes.stats
+        self.contact_times = self._passes.contact_times
         self._target: Target | None = None  # None: do not touch the device
         self._revision: int | None = None
         self._changed: set[PublicKey] = set()
@@ -87,11 +90,6 @@ class Reconciler:
         return next((str(address.ip) for address in self.addresses), None)
 
     @property
-    def stats(self) -> ReconcileCounters:
-        """What the passes did so far."""
-        return self._passes.stats
-
-    @property
     def mtu(self) -> int | None:
         """The MTU for a target that names none; None: the device keeps its own."""
         return self._passes.mtu
@@ -110,6 +108,11 @@ class Reconciler:
     def pending_removals(self) -> Set[PublicKey]:
         """Peers that are no longer in the bucket and that the brake still keeps on the device."""
         return self.brake.pending
+
+    @property
+    def unreachable(self) -> Mapping[PublicKey, str]:
+        """Peers that can't be reached, as of the last full pass, and why."""
+        return self._passes.unreachable
 
     @property
     def without_endpoint(self) -> Mapping[PublicKey, str]:
@@ -237,11 +240,13 @@ class Reconciler:
                 if isinstance(error, BackendError):
                     self.stats.failures += 1
                     self.failure, self.hint = str(error), error.hint
+                    self.on_outcome()
                 raise
             finally:
                 self._last_pass_at = time.monotonic()
             self.shown_revision, self.shows_target = revision, self._target is target
             self.failure = self.hint = ""
+            self.on_outcome()
             if revision is not None:
                 self.in_sync.set()
                 self.on_pass(target.base)

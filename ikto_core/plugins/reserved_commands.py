@@ -16,6 +16,8 @@ COMMANDS = {
     "status": ("ikto_core.cli.status:status", "Show the agent's status."),
     "peers": ("ikto_core.cli.peers:peers", "List the peers, and apply pending removals."),
     "mesh": ("ikto_core.cli.mesh:mesh", "Ask every node how it is; show who hears whom."),
+    "events": ("ikto_core.cli.events:events", "Show what happened in the mesh, and what happens."),
+    "bugreport": ("ikto_core.cli.bugreport:bugreport", "Collect what is needed to understand a node, without secrets."),
     "plugins": ("ikto_core.cli.plugins:plugins", "List installed plugins, and why some can't be used."),
     "demo": ("ikto_core.cli.demo:demo", "Form a mesh on this machine and show its progress."),
 }

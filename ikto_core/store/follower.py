@@ -17,8 +17,9 @@ import structlog
 from ikto_core.errors import NatsError
 from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import BucketInfo, BucketReader, Message
-from ikto_core.store.walk import StaleReadError, all_present, walk
-from ikto_core.values.counters import FollowerCounters
+from ikto_core.store.sync_times import SyncTimes
+from ikto_core.store.walk import StaleReadError, all_present, contradicts, is_unknown, walk
+from ikto_core.values.counters import FollowerCounters, ResyncCounters
 
 CHECK_EVERY_S = 20.0
 """How often the leader is asked whether the stream is still the same, ± 20 %."""
@@ -62,12 +63,14 @@ class Follower:
         self.synced = asyncio.Event()  # set while the table is complete, checked over the present session
         self.histories = 0  # how often the bucket turned out to have another history than the table
         self.stats = FollowerCounters()
+        self.resyncs = ResyncCounters()
+        self.times = SyncTimes()
         self._on_change = on_change
         self._prepare = prepare
         self._random = random
         self._wake = asyncio.Event()
         self._live = False  # whether pushes may be applied
-        self._walk_requested = False  # whether the next resync reads the whole bucket
+        self._walk_cause = ""  # why the next resync reads the whole bucket, a member of `resyncs`; empty: it need not
         self._audit_at = math.inf
         self._last_info: BucketInfo | None = None
         self._surplus = 0  # keys that the last walk of the whole bucket found, less those that the leader counted
@@ -83,13 +86,14 @@ class Follower:
         """Handle a republished message: apply it if it is the next revision, otherwise request a resync if needed."""
         self.stats.pushes += 1
         self.bucket_revision = max(self.bucket_revision, push.revision)
+        self.times.pushed(push.revision, push.time, time.time())
         if self._live and push.revision == self.revision + 1:
             self._apply([push])
         elif not self._live or push.revision > self.revision:
             self.stats.gaps += self._live
             self.wake()
-        elif self._is_unknown(push):  # an old revision that the known history does not contain
-            self._walk_requested = True
+        elif is_unknown(self.table, push):  # an old revision that the known history does not contain
+            self._walk_cause = "rewritten"
             self.wake()
 
     def wake(self) -> None:
@@ -98,7 +102,7 @@ class Follower:
 
     def request_resync(self) -> None:
         """Request that the whole bucket is read again soon."""
-        self._walk_requested = True
+        self._walk_cause = "requested"
         self.wake()
 
     def disconnected(self) -> None:
@@ -130,7 +134,8 @@ class Follower:
                 async with asyncio.timeout(self.check_interval_s()):
                     await self._wake.wait()
             self._wake.clear()
-            self._walk_requested |= time.monotonic() > self._audit_at
+            if time.monotonic() > self._audit_at:
+                self._walk_cause = self._walk_cause or "audit"
             try:
                 await self.resync(reader)
                 failures = 0
@@ -147,14 +152,21 @@ class Follower:
         """Ask the leader for the state of the bucket, fetch missing messages, and apply those that are confirmed."""
         info = await reader.info()
         self.bucket_revision = max(self.revision, info.last_revision)
-        if self._walk_requested or self._last_info is None or not info.continues(self._last_info):
-            await self._full_walk(reader, info)
+        self.times.known(info.last_revision, time.time())
+        if cause := self._cause(info):
+            await self._full_walk(reader, info, cause)
         else:
             await self._catch_up(reader, info)
         self._live = True
         self.synced.set()
 
-    async def _full_walk(self, reader: BucketReader, info: BucketInfo) -> None:
+    def _cause(self, info: BucketInfo) -> str:
+        """Return why the whole bucket is to be read; empty: it need not be."""
+        if self._last_info is None:
+            return "start"
+        return self._walk_cause or ("" if info.continues(self._last_info) else "replaced")
+
+    async def _full_walk(self, reader: BucketReader, info: BucketInfo, cause: str) -> None:
         """Read the whole bucket and replace the table, once the walk is known to be complete.
 
         The goal is asked for after the first pass. A message that a page lacks because a later write superseded it is
@@ -162,6 +174,7 @@ class Follower:
         """
         self._live = False
         self.stats.whole_walks += 1
+        setattr(self.resyncs, cause, getattr(self.resyncs, cause) + 1)
         found: dict[str, Message] = {}
         reached = await walk(reader, 1, found)
         goal = await reader.info()
@@ -169,8 +182,8 @@ class Follower:
             raise StaleReadError("the stream was replaced while it was read")
         reached = await self._walk_to(reader, goal, reached, found)
         gone_back = goal.last_revision < self.revision or not goal.continues(self._last_info or goal)
-        self.histories += gone_back or self._contradicts(found.values())
-        self._walk_requested = False
+        self.histories += gone_back or contradicts(self.table, self.revision, found.values())
+        self._walk_cause = ""
         self._audit_at = time.monotonic() + AUDIT_EVERY_S * self._random.uniform(0.8, 1.2)
         self._last_info = goal
         surplus = len(found) - goal.subjects if reached <= goal.last_revision else 0
@@ -186,10 +199,10 @@ class Follower:
         known = {key: entry.revision for key, entry in self.table.items() if entry.revision >= start}
         found: dict[str, Message] = {}
         reached = await walk(reader, start, found)
-        if self._contradicts(found.values()) or not all_present(known, found):
+        if contradicts(self.table, self.revision, found.values()) or not all_present(known, found):
             if anchor and reached < anchor.revision and await reader.first_from(anchor.revision) == anchor:
                 raise StaleReadError(f"a replica answered up to revision {reached} and lags behind the table")
-            await self._full_walk(reader, info)  # the messages do not continue the known history
+            await self._full_walk(reader, info, "rewritten")  # the messages do not continue the known history
             return
         reached = await self._walk_to(reader, info, reached, found)
         self._last_info = info
@@ -197,11 +210,9 @@ class Follower:
         self._apply(sorted(new, key=lambda message: message.revision))
         self.revision = max(self.revision, reached, info.last_revision)
         if self.revision == info.last_revision and len(self.table) - info.subjects != self._explained_surplus:
-            await self._full_walk(reader, info)  # a purge leaves no marker and no revision, only fewer subjects
-
-    def _contradicts(self, found: Iterable[Message]) -> bool:
-        """Return whether a message at or below the table's revision is unknown to the table."""
-        return any(message.revision <= self.revision and self._is_unknown(message) for message in found)
+            await self._full_walk(
+                reader, info, "purged"
+            )  # a purge leaves no marker and no revision, only fewer subjects
 
     async def _walk_to(self, reader: BucketReader, goal: BucketInfo, reached: int, found: dict[str, Message]) -> int:
         """Walk on to the goal's last revision. Raises StaleReadError if the leader has an unread message up to it."""
@@ -229,17 +240,11 @@ class Follower:
         before = self.table
         self.table = {key: message.entry for key, message in found.items()}
         self.revision = self.bucket_revision = revision
+        self.times.rewound(revision)
         self._anchor = max(found.values(), key=lambda message: message.revision, default=None)
         changes = {key: entry for key, entry in self.table.items() if before.get(key) != entry}
         changes |= {key: Entry(revision, None) for key in before.keys() - self.table.keys()}
         self._on_change(changes)
-
-    def _is_unknown(self, message: Message) -> bool:
-        """Return whether the table has no entry like this message and no later one of its key."""
-        known = self.table.get(message.key)
-        if known is None or known.revision < message.revision:
-            return True
-        return known.revision == message.revision and known != message.entry
 
 
 def longest_check_interval_s(keys: int) -> float:

@@ -1,8 +1,9 @@
 """Reads a bucket page by page, from any revision on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ikto_core.errors import NatsError
+from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import BucketReader, Message
 
 MAX_WALK_BYTES = 2**29
@@ -39,3 +40,16 @@ async def walk(reader: BucketReader, start: int, found: dict[str, Message]) -> i
 def all_present(known: Mapping[str, int], found: Mapping[str, Message]) -> bool:
     """Return whether every known message (revision by key) still exists or was superseded by a later one."""
     return all(key in found and found[key].revision >= revision for key, revision in known.items())
+
+
+def contradicts(table: Mapping[str, Entry], revision: int, found: Iterable[Message]) -> bool:
+    """Return whether a message at or below the table's revision is unknown to the table."""
+    return any(message.revision <= revision and is_unknown(table, message) for message in found)
+
+
+def is_unknown(table: Mapping[str, Entry], message: Message) -> bool:
+    """Return whether the table has no entry like this message and no later one of its key."""
+    known = table.get(message.key)
+    if known is None or known.revision < message.revision:
+        return True
+    return known.revision == message.revision and known != message.entry

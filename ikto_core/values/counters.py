@@ -56,6 +56,17 @@ class LeaseCounters(msgspec.Struct, kw_only=True):
     records_removed: int = 0  # peers' records that this node removed because their lease had expired
 
 
+class ResyncCounters(msgspec.Struct, kw_only=True):
+    """Reads of the whole bucket, by their cause."""
+
+    start: int = 0  # nothing was read before
+    requested: int = 0  # an operator asked for it
+    audit: int = 0  # every few hours, even if nothing looks wrong
+    replaced: int = 0  # the leader has another stream, or the same one at an earlier revision
+    rewritten: int = 0  # the bucket has another history than was read before
+    purged: int = 0  # the leader has other keys than were read, without a write that says so
+
+
 class RecordCounters(msgspec.Struct, kw_only=True):
     """Counters of changes in the bucket."""
 

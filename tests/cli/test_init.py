@@ -55,6 +55,8 @@ VALUES = {
     "removal_limit": "100",
     "log_level": "debug",
     "record_trust": "proved",
+    "metrics_listen": "[::1]:9586",
+    "metrics_peers": "0",
     "lease": "24h",
     "nats_api_prefix": "m.api",
     "nats_user": "u",

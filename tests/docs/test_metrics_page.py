@@ -7,9 +7,10 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from ikto_core.admin.metrics import render
-from ikto_core.admin.views import LeaseView, ObserverView
+from ikto_core.admin.views import CredentialsView, LeaseView, ObserverView
+from ikto_core.testing.devices import public_key_of
 from ikto_core.values.counters import ObserverCounters
-from tests.admin.node import converged_node
+from tests.admin.node import WG, converged_node, peer_record
 from tools.documents import ROOT
 
 ROW = re.compile(r"^\| (.*`ikto_\w+`.*) \| ((?:`\w+`(?:, )?)*) ?\|$", re.MULTILINE)
@@ -22,12 +23,24 @@ def listed() -> dict[str, set[str]]:
 
 
 async def test_every_metric_is_listed_with_its_labels(tmp_path: Path) -> None:
-    async with converged_node(tmp_path) as node:
+    async with converged_node(tmp_path, peer_record(2)) as node:
+        node.host.handshake(WG, public_key_of(2), 7.0)
         status = await node.report.status()
+    assert status.timings
     observer = ObserverView(name="hosts", failure=None, waiting=0, counters=ObserverCounters())
     lease = LeaseView(lease_s=600, renewed_at=1.0, failure="", refusal="")
     snapshot = replace(status.snapshot, saved_at=1.0)
-    text = render(replace(status, observers=(observer,), lease=lease, snapshot=snapshot)).decode()
+    text = render(
+        replace(
+            status,
+            observers=(observer,),
+            lease=lease,
+            snapshot=snapshot,
+            credentials=CredentialsView(expires_at=1.0, expires_soon=True, failure=None),
+            timings=replace(status.timings, clock_offset_s=0.5),
+        ),
+        peers_limit=1,
+    ).decode()
     found = {
         sample.name: set(sample.labels)
         for family in text_string_to_metric_families(text)

@@ -24,7 +24,7 @@ UNITS = (
     "ikto-wait-online.service",
     "ikto-wait-online@.service",
 )
-SHIPPED = (*UNITS, "networkd-ikto.conf", "README.md")
+SHIPPED = (*UNITS, "networkd-ikto.conf", "README.md", "alerts.yml", "grafana-dashboard.json")
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from ikto_core.admin.views import (
 )
 from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
+from ikto_core.observers.health import MeshKnown
+from ikto_core.observers.journal import Journal
 from tests.admin.node import converged_node, peer_record
 from tests.fuzz.target import Check, RefusedError, Target
 
@@ -56,10 +58,12 @@ CLIENT_WORDS = (
 class _Agent:
     """An agent that gives the same answers again and again."""
 
-    state, ready = AgentState.READY, True
+    state, ready, metrics_peers = AgentState.READY, True, 200
 
     def __init__(self, info: InfoView, progress: ProgressView, status: StatusView, peers: PeersView) -> None:
         self._info, self._progress, self._status, self._peers = info, progress, status, peers
+        self.journal = Journal()
+        self.journal.add([MeshKnown(peers=1, quarantined=0)])
 
     def progress(self) -> ProgressView:
         return self._progress
@@ -156,6 +160,7 @@ _METHODS: dict[bytes, Callable[[AdminClient], object]] = {
     b"down": AdminClient.down,
     b"leaving": AdminClient.leaving,
     b"progress": AdminClient.progress,
+    b"events": lambda client: [line.decode(errors="replace") for line in client.event_lines()],
 }
 
 

@@ -1,0 +1,266 @@
+"""The parts of a bug report: each returns a text, or raises, and no part needs another one."""
+
+import asyncio
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+from random import SystemRandom
+from typing import NamedTuple
+
+import msgspec
+
+from ikto_core import __version__
+from ikto_core.admin.showing import device_view
+from ikto_core.agent.from_config import nats_settings
+from ikto_core.cli.formatting import json_text
+from ikto_core.cli.secrets import hides
+from ikto_core.client import AdminClient
+from ikto_core.config import SETTINGS, Config, file_problems, load_config
+from ikto_core.device.backend import BackendContext
+from ikto_core.device.bounded_backend import open_bounded
+from ikto_core.device.model import DeviceState
+from ikto_core.errors import IktoError
+from ikto_core.plugins.loading import load_plugins
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.bucket_settings import findings, record_settings
+from ikto_core.store.connection import open_session
+from ikto_core.store.follower import Follower
+
+COMMAND_TIMEOUT_S, NATS_TIMEOUT_S, DEVICE_TIMEOUT_S = 10.0, 20.0, 15.0
+LOG_LINES = 5000
+MAX_PART_BYTES = 32 * 2**20
+
+OUR_PACKAGES = ("ikto", "nats-py", "nkeys", "msgspec", "aiohttp", "pyroute2", "pluggy", "structlog", "xeddsa", "PyNaCl")
+
+HOST_COMMANDS = (
+    ("uname", "-a"),
+    ("uptime",),
+    ("ip", "-details", "-statistics", "link"),
+    ("ip", "address"),
+    ("ip", "-4", "route", "show", "table", "all"),
+    ("ip", "-6", "route", "show", "table", "all"),
+    ("ip", "rule"),
+    ("ip", "-6", "rule"),
+    ("ss", "-lun"),
+    ("timedatectl",),
+    ("systemctl", "--no-pager", "status", "ikto"),
+)
+HOST_FILES = (
+    "/etc/os-release",
+    "/proc/version",
+    "/proc/meminfo",
+    "/proc/loadavg",
+    "/proc/self/limits",
+    "/proc/self/status",
+    "/proc/sys/net/ipv4/ip_forward",
+    "/proc/sys/net/ipv6/conf/all/disable_ipv6",
+    "/proc/sys/net/ipv6/conf/all/forwarding",
+    "/sys/module/wireguard/version",
+)
+
+
+class Request(NamedTuple):
+    """What a report is asked for."""
+
+    config_path: Path | None
+    socket: Path | None
+    unit: str  # of systemd, whose log is read
+    environ: Mapping[str, str]
+
+    def config(self) -> Config:
+        """Return the configuration. Raises ConfigError."""
+        return load_config(self.config_path, environ=self.environ, overrides={})
+
+
+class Found:
+    """What the parts have found that others need: secrets of the device."""
+
+    def __init__(self) -> None:
+        self.secrets: list[bytes] = []
+
+    def saw(self, device: DeviceState) -> None:
+        """Note the keys of a device."""
+        keys = [device.private_key, *(peer.preshared_key for peer in device.peers.values())]
+        self.secrets += [key.text.encode() for key in keys if key]
+
+
+def parts(request: Request, found: Found) -> dict[str, Callable[[], str | bytes]]:
+    """Return the parts by the name of their file."""
+    client = AdminClient(request.socket)
+    return {
+        "versions.json": versions,
+        "configuration.json": lambda: configuration(request),
+        "environment.json": lambda: environment(request.environ),
+        "status.json": lambda: json_text(client.status()),
+        "info.json": lambda: json_text(client.info()),
+        "peers.json": lambda: json_text(client.peers()),
+        "events.jsonl": lambda: b"".join(client.event_lines()),
+        "metrics.txt": client.metrics,
+        "log.txt": lambda: log_of(request.unit),
+        "host.txt": host,
+        "wireguard.txt": lambda: wireguard(request),
+        "device.json": lambda: device(request, found),
+        "bucket.json": lambda: bucket(request),
+        "state.txt": lambda: state(request),
+    }
+
+
+def versions() -> str:
+    """Return the versions of Ikto, of what it runs on, and of its plugins."""
+    installed = {each.metadata["Name"]: each.version for each in distributions() if each.metadata["Name"]}
+    plugins = [msgspec.to_builtins(status) for status in load_plugins().listing()]
+    found = {
+        "ikto": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: installed[name] for name in OUR_PACKAGES if name in installed},
+        "plugins": plugins,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    return json.dumps(found, indent=2)
+
+
+def configuration(request: Request) -> str:
+    """Return the settings without secrets, and what is wrong with the files that they name. Raises ConfigError."""
+    config = request.config()
+    shown = dict(config.__rich_repr__())
+    problems = file_problems(config)
+    return json.dumps({"settings": shown, "problems": problems}, indent=2, default=str)
+
+
+def environment(environ: Mapping[str, str]) -> str:
+    """Return the variables that Ikto reads, and the names of the others."""
+    ours = {name: "(hidden)" if hides(name) else value for name, value in environ.items() if name.startswith("IKTO_")}
+    known = {f"IKTO_{name.upper()}" for name in SETTINGS} | {"IKTO_SOCKET"}
+    shown = {name: value if name in known else "(hidden)" for name, value in ours.items()}
+    return json.dumps({"ikto": shown, "others": sorted(environ.keys() - ours.keys())}, indent=2)
+
+
+def log_of(unit: str) -> str:
+    """Return the end of a systemd unit's log."""
+    return run("journalctl", "--no-pager", "--unit", unit, "--lines", str(LOG_LINES), "--output", "short-iso-precise")
+
+
+def host() -> str:
+    """Return the facts of this host; a command that fails is one line."""
+    commands = "".join(f"$ {' '.join(command)}\n{_tried(*command)}\n" for command in HOST_COMMANDS)
+    files = "".join(f"$ cat {path}\n{_read(path)}\n" for path in HOST_FILES)
+    return commands + files
+
+
+def wireguard(request: Request) -> str:
+    """Return what `wg show` prints; it hides keys. Raises ConfigError."""
+    ifname = request.config().wg_dev_name
+    return run("wg", "show", ifname)
+
+
+def device(request: Request, found: Found) -> str:
+    """Return the device as the backend reads it in this process. Raises IktoError."""
+    config = request.config()
+    plugin = load_plugins(blocked=config.blocked_plugins).backend(config.backend)
+    context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
+
+    async def read() -> DeviceState | None:
+        start = asyncio.get_running_loop().create_task
+        async with _limited(DEVICE_TIMEOUT_S, "the backend"), open_bounded(plugin, context, start) as backend:
+            return await backend.read(config.wg_dev_name)
+
+    state = asyncio.run(read())
+    if state is None:
+        raise IktoError(f"there is no device {config.wg_dev_name}")
+    found.saw(state)
+    return json_text(device_view(state, {}))
+
+
+def bucket(request: Request) -> str:
+    """Return the bucket's records as they are, and what is wrong with its settings. Raises IktoError."""
+    config = request.config()
+
+    async def read() -> dict[str, object]:
+        async with (
+            _limited(NATS_TIMEOUT_S, "NATS"),
+            open_session(nats_settings(config, f"{config.name or platform.node()}"), SystemRandom()) as session,
+        ):
+            bucket = Bucket(session, config.nats_kv)
+            stream = await bucket.stream_info()
+            follower = Follower(lambda _: None, SystemRandom())
+            await follower.resync(bucket)
+            return {
+                "bucket": bucket.name,
+                "revision": follower.revision,
+                "created": stream.created,
+                "findings": [f"{each}" for each in findings(stream, record_settings(bucket.subjects))],
+                "records": {
+                    key: {"revision": entry.revision, "time": entry.time, "value": _text(entry.value)}
+                    for key, entry in sorted(follower.table.items())
+                },
+            }
+
+    return json.dumps(asyncio.run(read()), indent=2)
+
+
+@asynccontextmanager
+async def _limited(seconds: float, who: str) -> AsyncIterator[None]:
+    """Raise IktoError unless the block ends in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise IktoError(f"{who} did not answer within {seconds:g} s") from None
+
+
+def state(request: Request) -> str:
+    """Return the files of the state directory, and what the state file has. Raises ConfigError and OSError."""
+    directory = request.config().state_path()
+    rows = []
+    for path in sorted(directory.iterdir()):
+        status = path.lstat()
+        rows.append(f"{status.st_mode:o} {status.st_uid} {status.st_size:>10} {status.st_mtime:.0f} {path.name}")
+    return "\n".join([str(directory), *rows, "", _read(str(directory / "state.json"))])
+
+
+def run(*command: str) -> str:
+    """Return what a command prints. Raises IktoError if it is missing, fails, or takes too long."""
+    program = shutil.which(command[0])
+    if program is None:
+        raise IktoError(f"there is no program {command[0]}")
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed commands, without a shell
+            [program, *command[1:]],
+            capture_output=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise IktoError(f"{command[0]}: {error}") from None
+    output = (done.stdout + done.stderr)[-MAX_PART_BYTES:].decode(errors="replace")
+    if done.returncode and not done.stdout:
+        raise IktoError(f"{command[0]}: exit code {done.returncode}: {output.strip()[:300]}")
+    return output
+
+
+def _tried(*command: str) -> str:
+    try:
+        return run(*command)
+    except IktoError as error:
+        return f"({error})\n"
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")[:MAX_PART_BYTES]
+    except OSError as error:
+        return f"({error.strerror})\n"
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode(errors="backslashreplace")
