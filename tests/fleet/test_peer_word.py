@@ -1,7 +1,9 @@
 """An agent asks a peer about itself over its own session, and says why there is no answer."""
 
+import pytest
 from msgspec.structs import replace
 
+from ikto_core.fleet import asking
 from ikto_core.fleet.answer import NodeAnswer, PeerHealth, Request
 from ikto_core.fleet.heard import Heard
 from ikto_core.fleet.peer_word import PeerQuestions, PeerWord
@@ -32,7 +34,8 @@ def questions_about(peer: SimulatedNode, name: str) -> PeerQuestions:
     return PeerQuestions(name, lambda: view)
 
 
-async def test_a_peer_says_what_it_sees_of_this_node(session: Session) -> None:
+async def test_a_peer_says_what_it_sees_of_this_node(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "PATIENCE_S", 60.0)
     peer = Peer(1)
     questions = questions_about(peer, "word")
     async with answering(session, "word", [peer]):
