@@ -3,6 +3,7 @@
 from ikto_core.errors import NatsDeniedError
 
 DENIED = "permissions violation for "
+OF_PUBLICATION, OF_SUBSCRIPTION = f"{DENIED}publish to", f"{DENIED}subscription to"
 MAX_DENIALS = 100
 """So many denials are remembered; an agent causes a handful."""
 
@@ -20,7 +21,7 @@ class Denials:
 
     def refuse(self, what: str, subject: str) -> None:
         """Raise NatsDeniedError if this subject was denied; `what` is `publication to` or `subscription to`."""
-        kind = "for publish" if what.startswith("publication") else "for subscription"
+        kind = OF_PUBLICATION if what.startswith("publication") else OF_SUBSCRIPTION
         if any(f'"{subject.lower()}"' in text and kind in text for text in self._texts):
             raise denied_error(what, subject)
 

@@ -17,7 +17,7 @@ from ikto_core.errors import NatsError, described
 from ikto_core.store.answers import ONE_ANSWER, REQUEST_TIMEOUT_S, AnswerLimit, Answers
 from ikto_core.store.cancelling import preserve_cancellation
 from ikto_core.store.client import Client, Listener
-from ikto_core.store.denials import DENIED, Denials, denied_error
+from ikto_core.store.denials import DENIED, OF_SUBSCRIPTION, Denials, denied_error
 from ikto_core.store.inbox import DEFAULT_INBOX, random_token
 from ikto_core.store.received import Received, header_size
 from ikto_core.store.repeats import RepeatFilter
@@ -222,7 +222,8 @@ class Session:
         for waiting in self._waiting.values():
             if f'"{waiting.subject.lower()}"' in text:
                 waiting.end(denied_error("publication to", waiting.subject))
-        if revoked := next((subject for lower, subject in self._subscribed.items() if f'"{lower}"' in text), None):
+        revoked = next((subject for lower, subject in self._subscribed.items() if f'"{lower}"' in text), None)
+        if revoked and OF_SUBSCRIPTION in text:
             self._end_reason = self._end_reason or str(denied_error("subscription to", revoked))
             await self._client.close()
 

@@ -1,16 +1,19 @@
 """One question gets one answer of each node, within bounds, whatever anybody sends in between."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from ikto_core.errors import NatsDeniedError
 from ikto_core.fleet.answer import MAX_ANSWER_BYTES, NodeAnswer, Request, read_request
 from ikto_core.fleet.asking import TRIES_PER_NODE, Answers, Asker, roster_of
 from ikto_core.fleet.heard import Heard
 from ikto_core.fleet.responder import Responder
-from ikto_core.lab.nats_server import NatsServer
+from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.lab.simulated_nodes import SimulatedNode, answering, roster
 from ikto_core.mesh.records import record_key
 from ikto_core.mesh.view import MeshRules, MeshView
@@ -18,6 +21,7 @@ from ikto_core.store.connection import open_session
 from ikto_core.store.received import Received
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.store.subjects import Subjects
+from tests.forked import END_WITH_TESTS
 from tests.samples import KEY, MESH, OTHER_KEY, OWN_KEY, entries_of, record
 
 SILENCE_S = 4.0
@@ -102,6 +106,21 @@ async def test_the_session_receives_no_answers_between_questions(
         }
         await session.client.flush()
     assert received == [subjects.answer(nodes[1].kv_key or "")]
+
+
+async def test_a_node_that_may_be_asked_and_may_not_ask_keeps_its_session(tmp_path: Path) -> None:
+    """It subscribes to the subject on which it may not publish."""
+    users = [{"user": "node", "password": "p", "permissions": {"publish": {"deny": ["ikto-ask.b"]}}}]
+    with running_server(
+        tmp_path, f"authorization: {json.dumps({'users': users})}", exec_prefix=END_WITH_TESTS
+    ) as server:
+        async with open_session(NatsSettings(servers=(server.url,), user="node", password="p"), Random()) as session:
+            await session.subscribe(Subjects("b").asked, lambda _: None)
+            for _ in range(2):
+                with pytest.raises(NatsDeniedError, match=r'publication to "ikto-ask\.b"'):
+                    await Asker(session, "b").ask(roster([SimulatedNode(1)]), timeout_s=1)
+            await session.client.flush()
+            assert not session.client.is_closed
 
 
 async def test_nobody_is_asked_and_the_answer_is_there(session: Session, name: str) -> None:
