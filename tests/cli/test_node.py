@@ -196,7 +196,7 @@ def test_credentials_that_may_not_write_are_refused_and_nothing_is_lost(
             "node", "remove", "one", "-y"
         )
         assert code == 5
-        assert "does not permit this user to publish" in stderr
+        assert "denied this user the publication" in stderr
         assert "10.0.0.32/28" in admin.listed()
         code, _, stderr = admin._replace(login={"user": "node", "password": "wrong"}).run("node", "list")
         assert code == 5
