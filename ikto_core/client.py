@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -36,6 +37,7 @@ from ikto_core.admin.views import (
     StatusView,
     UnreachableView,
 )
+from ikto_core.admin.why_views import Cause, Diagnosis, Link, Mark, TunnelPath, Verdict
 from ikto_core.errors import IktoError
 from ikto_core.values.counters import (
     ConnectionCounters,
@@ -52,12 +54,14 @@ from ikto_core.values.counters import (
 __all__ = [
     "AdminClient",
     "AgentState",
+    "Cause",
     "ConnectionCounters",
     "CountersView",
     "CredentialsView",
     "DevicePeerView",
     "DeviceView",
     "EventView",
+    "Diagnosis",
     "FollowerCounters",
     "HistogramView",
     "InfoView",
@@ -65,6 +69,8 @@ __all__ = [
     "LeaseView",
     "LeaveStep",
     "LeaveView",
+    "Link",
+    "Mark",
     "NatsView",
     "ObserverCounters",
     "ObserverView",
@@ -83,13 +89,16 @@ __all__ = [
     "SnapshotView",
     "StatusView",
     "TimingsView",
+    "TunnelPath",
     "UnreachableView",
+    "Verdict",
 ]
 
 TIMEOUT_S = 5.0
 RECONNECT_S = 3.0
 """How long a client that follows events tries to reach an agent whose stream has ended; one that stops is gone then."""
-
+WHY_TIMEOUT_S = 60.0
+"""For `why`, which watches a tunnel for up to half a minute."""
 
 View = TypeVar("View")
 
@@ -126,6 +135,17 @@ class AdminClient:
     def peers(self) -> PeersView:
         """Return every accepted peer, with its state on the device."""
         return self._ask("GET", "/v1/peers", PeersView)
+
+    def why(self, target: str, *, probe: bool = True) -> Diagnosis:
+        """Return why a peer is reachable or not, link by link.
+
+        Args:
+            target: The peer's name, public key or the beginning of it, subnet, an address in it, or an endpoint.
+            probe: Whether the agent sends packets; `timeout_s` should be WHY_TIMEOUT_S then.
+
+        """
+        query = urlencode({"target": target} | ({} if probe else {"probe": "no"}))
+        return self._ask("GET", f"/v1/why?{query}", Diagnosis)
 
     def release(self) -> ReleasedView:
         """Ask the agent to apply its pending removals and key changes. Returns before they are applied."""

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from ikto_core.admin.views import AgentState, InfoView, LeaveView, PeersView, ProgressView, RotationView, StatusView
 from ikto_core.observers.journal import Journal
+from ikto_core.admin.why_views import Diagnosis
 
 
 class DepartureInterface(Protocol):
@@ -60,6 +61,10 @@ class AgentInterface(Protocol):
 
     async def peers(self) -> PeersView:
         """Return every accepted peer, with its state on the device."""
+        ...
+
+    async def why(self, target: str, *, probe: bool = True) -> Diagnosis:
+        """Return why a peer is reachable or not. With `probe`, packets are sent; takes up to half a minute."""
         ...
 
     def release_removals(self) -> int:

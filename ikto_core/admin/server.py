@@ -30,6 +30,9 @@ KEEP_PATH_EVERY_S = 2.0
 LINGERING_S = 0.0
 """How long the rest of a body may take after the answer. aiohttp waits even for a client that is gone."""
 
+LONGEST_TARGET = 300
+"""Characters of what `why` is asked for."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = structlog.get_logger(__name__)
@@ -125,6 +128,7 @@ def _application(agent: AgentInterface) -> web.Application:
             web.get("/v1/status", handlers.status),
             web.get("/v1/peers", handlers.peers),
             web.get("/v1/events", events.serve, allow_head=False),
+            web.get("/v1/why", handlers.why),
             web.post("/v1/peers/release", handlers.release),
             web.post("/v1/resync", handlers.resync),
             web.post("/v1/rotate-key", handlers.rotate_key),
@@ -156,6 +160,15 @@ class _Handlers:
 
     async def peers(self, _: web.Request) -> web.Response:
         return _json(await self._agent.peers())
+
+    async def why(self, request: web.Request) -> web.Response:
+        """Answer `?target=TEXT`; with `&probe=no` without sending packets."""
+        target = request.query.get("target", "")
+        if not target or len(target) > LONGEST_TARGET:
+            raise web.HTTPBadRequest(
+                reason=f"target: a name, key, subnet or address of 1 to {LONGEST_TARGET} characters"
+            )
+        return _json(await self._agent.why(target, probe=request.query.get("probe") != "no"))
 
     async def release(self, _: web.Request) -> web.Response:
         """Request it; 202, because the removals are applied later."""

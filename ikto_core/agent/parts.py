@@ -12,6 +12,7 @@ from ikto_core.agent.departure import Departure
 from ikto_core.agent.former_devices import former_devices
 from ikto_core.agent.from_config import local_node, nats_settings
 from ikto_core.agent.health import NodeHealth
+from ikto_core.agent.inquiry import Inquiry
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.report import Report
@@ -134,9 +135,23 @@ class AgentParts:
             rotation=self.rotation,
             departure=self.departure,
             leases=self.leases,
+            inquiry=self._make_inquiry(backend),
             observers=self._options.observers,
             journal=self._options.journal,
             metrics_peers=self._options.config.metrics_peers,
+        )
+
+    def _make_inquiry(self, backend: BoundedBackend) -> Inquiry:
+        return Inquiry(
+            self.node,
+            controller=self.controller,
+            saved_claim=self.saved_claim,
+            desired_state=self.desired_state,
+            reconciler=self.reconciler,
+            connection=self.connection,
+            backend=backend,
+            snapshot_writer=self.snapshot_writer,
+            netns=self._options.config.netns,
         )
 
     def _connect(self) -> None:

@@ -1,6 +1,5 @@
 """The agent's own state as the views of its admin interface. Reads the device; does no other I/O."""
 
-import asyncio
 import time
 from collections.abc import Mapping, Sequence, Set
 
@@ -29,8 +28,11 @@ from ikto_core.admin.views import (
     RotationView,
     StatusView,
 )
+from ikto_core.admin.why_views import Diagnosis
 from ikto_core.agent.credentials_view import credentials_view
 from ikto_core.agent.departure import Departure
+from ikto_core.agent.device_reading import read_device
+from ikto_core.agent.inquiry import Inquiry
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
 from ikto_core.agent.snapshot_view import snapshot_view
@@ -39,7 +41,7 @@ from ikto_core.agent.timings_view import timings_view
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.local_node import LocalNode
-from ikto_core.device.bounded_backend import STUCK_HINT, BoundedBackend
+from ikto_core.device.bounded_backend import BoundedBackend
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.snapshot_writer import SnapshotWriter
@@ -51,9 +53,6 @@ from ikto_core.observers.journal import Journal
 from ikto_core.observers.runner import ObserverRun
 from ikto_core.store.connection import Connection
 from ikto_core.values.keys import PublicKey
-
-READ_TIMEOUT_S = 3.0
-"""A backend that takes longer is reported as failed, so that the client still gets an answer (5 s, see client.py)."""
 
 
 class Report:
@@ -74,6 +73,7 @@ class Report:
         rotation: KeyRotation,
         departure: Departure,
         leases: LeaseRenewer,
+        inquiry: Inquiry,
         observers: Sequence[ObserverRun] = (),
         journal: Journal | None = None,
         metrics_peers: int = 200,
@@ -92,6 +92,8 @@ class Report:
         self._state_file = state
         self._rotation = rotation
         self._leases = leases
+        self._inquiry = inquiry
+        inquiry.agent_state = lambda: self.state.value
         self._observers = observers
 
     @property
@@ -188,6 +190,10 @@ class Report:
             device_hint=(unread and unread.hint) or None,
         )
 
+    async def why(self, target: str, *, probe: bool = True) -> Diagnosis:
+        """Return why a peer, named by anything that `target.find` knows, is reachable or not."""
+        return await self._inquiry.why(target, probe=probe)
+
     def accepted_peers(self) -> Mapping[PublicKey, MeshPeer]:
         """Return the peers that the accepted records make, at this moment."""
         return dict(self._desired_state.view.peers)
@@ -222,14 +228,7 @@ class Report:
 
     async def read_device(self) -> tuple[DeviceState | None, BackendError | None]:
         """Return the device, and why it can't be read."""
-        try:
-            async with asyncio.timeout(READ_TIMEOUT_S):
-                return await self._backend.read(self._node.ifname), None
-        except BackendError as error:
-            return None, error
-        except TimeoutError:
-            text = f"the backend did not read {self._node.ifname} within {READ_TIMEOUT_S:g} s"
-            return None, BackendError(text, hint=STUCK_HINT)
+        return await read_device(self._backend, self._node.ifname)
 
     def _state(self, device_failed: bool) -> AgentState:
         if device_failed:

@@ -19,6 +19,7 @@ class Recheck:
 
     def __init__(self) -> None:
         self.failure = self.hint = ""  # why the last check failed, and what to do about it; empty: it did not fail
+        self.error: NatsError | None = None  # the failure as it was raised
         self._requested = asyncio.Event()
 
     @property
@@ -41,9 +42,9 @@ class Recheck:
             self._requested.clear()
             try:
                 await check()
-                self.failure, self.hint, retry_s = "", "", FIRST_RETRY_S
+                self.failure, self.hint, self.error, retry_s = "", "", None, FIRST_RETRY_S
             except NatsError as error:
-                self.failure, self.hint = str(error), error.hint
+                self.failure, self.hint, self.error = str(error), error.hint, error
                 log.warning("own record not confirmed", error=str(error), hint=error.hint, next_try_in_s=retry_s)
                 self._requested.set()
                 await asyncio.sleep(retry_s)

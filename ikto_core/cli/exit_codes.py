@@ -1,5 +1,11 @@
 """Exit codes that are no error's: what a command found. docs/operations.md lists all codes."""
 
+NOT_REACHABLE = 22
+"""`ikto why` and `ikto ping`: the peer is not reachable."""
+
+NOT_KNOWN = 23
+"""`ikto why` and `ikto ping`: whether the peer is reachable could not be determined."""
+
 TIMED_OUT = 24
 """`ikto wait`: what was waited for has not happened in time."""
 

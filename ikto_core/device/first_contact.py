@@ -127,6 +127,10 @@ class FirstContact:
         self._rest_until = now + self._pause_s(took_s, now)
         return kicked
 
+    def kicks_of(self, key: PublicKey) -> int:
+        """Return how often a peer was kicked; 0 if it is not watched."""
+        return self._contacts[key].kicks if key in self._contacts else 0
+
     def must_probe(self, key: PublicKey) -> bool:
         """Return whether the agent is to send to a kicked peer, so that a handshake starts at once."""
         return key in self._contacts and self._contacts[key].kicks <= MAX_PROBES

@@ -45,6 +45,10 @@ class Kicker:
             else:
                 self.draining.discard(peer.public_key)
 
+    def kicks_of(self, key: PublicKey) -> int:
+        """Return how often a watched peer was kicked."""
+        return self._contacts.kicks_of(key)
+
     def added(self, peers: Iterable[PublicKey]) -> None:
         """Watch peers that were just added to the device."""
         self._contacts.added((key for key in peers if key not in self.draining), time.monotonic())

@@ -109,6 +109,10 @@ class Reconciler:
         """Peers that are no longer in the bucket and that the brake still keeps on the device."""
         return self.brake.pending
 
+    def kicks_of(self, key: PublicKey) -> int:
+        """Return how often the first handshake with a peer was started over; 0 once there is a session."""
+        return self._passes.kicker.kicks_of(key)
+
     @property
     def unreachable(self) -> Mapping[PublicKey, str]:
         """Peers that can't be reached, as of the last full pass, and why."""

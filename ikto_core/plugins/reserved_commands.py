@@ -15,6 +15,8 @@ COMMANDS = {
     "info": ("ikto_core.cli.info:info", "Show this node's record and its peers' records."),
     "status": ("ikto_core.cli.status:status", "Show the agent's status."),
     "peers": ("ikto_core.cli.peers:peers", "List the peers, and apply pending removals."),
+    "why": ("ikto_core.cli.why:why", "Explain why a peer is reachable or not."),
+    "ping": ("ikto_core.cli.ping:ping", "Ping a peer over the tunnel and beside it."),
     "mesh": ("ikto_core.cli.mesh:mesh", "Ask every node how it is; show who hears whom."),
     "events": ("ikto_core.cli.events:events", "Show what happened in the mesh, and what happens."),
     "bugreport": ("ikto_core.cli.bugreport:bugreport", "Collect what is needed to understand a node, without secrets."),

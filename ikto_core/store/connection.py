@@ -100,6 +100,7 @@ class Connection:
     def __init__(self, settings: NatsSettings, random: Random, *, keep_trying: Callable[[], bool]) -> None:
         self.server = ""  # URL of the connected server; empty: not connected
         self.failure = self.hint = ""  # why the last attempt or session ended, and what to do; empty: no failure
+        self.error: NatsError | LoginFileError | None = None  # the same as it was raised
         self.stats = ConnectionCounters()
         self._settings = settings
         self._random = random
@@ -113,7 +114,7 @@ class Connection:
         """Report that the session works: from now on failures are retried, beginning with the shortest pause."""
         self._was_healthy = True
         self._backoff.reset()
-        self.failure = self.hint = ""
+        self.failure, self.hint, self.error = "", "", None
 
     def end_session_without(self, has_address: Callable[[str], bool]) -> None:
         """Dial anew if this host no longer has the address of the connection: its packets arrive nowhere.
@@ -140,7 +141,7 @@ class Connection:
             except (NatsError, LoginFileError) as error:  # the file may be in the middle of being replaced
                 if not (self._was_healthy or self._keep_trying()):
                     raise
-                self.failure, self.hint = str(error), error.hint
+                self.failure, self.hint, self.error = str(error), error.hint, error
             finally:
                 self.server, self._session = "", None
             if self._stopped:

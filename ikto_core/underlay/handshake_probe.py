@@ -1,12 +1,11 @@
 """Handshake probes: a packet to a peer without a session makes WireGuard start a handshake."""
 
 import asyncio
-import ctypes
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_NONBLOCK, socket
+
+from ikto_core.underlay.namespaces import call_within
 
 DISCARD_PORT = 9
 """The discard service (RFC 863): a host that listens there drops what it receives."""
@@ -15,9 +14,6 @@ PROBES_PER_S = 100
 """How many probes a `Prober` sends at most: a handshake costs each side about 0.2 ms of a processor."""
 
 PROBES_AT_ONCE = 10
-
-NAMESPACES = Path("/run/netns")
-_CLONE_NEWNET = 0x40000000  # linux/sched.h
 
 
 class Prober:
@@ -64,18 +60,8 @@ def probe_handshakes(source: str, addresses: Iterable[str], netns: str = "") -> 
         netns: The device's network namespace, by name or path; empty: that of this process.
 
     """
-    if not netns:
-        _send(source, addresses)
-        return
-    with ThreadPoolExecutor(max_workers=1) as thread:  # setns(2) moves only the calling thread, which ends here
-        thread.submit(_send_within, netns, source, list(addresses)).exception()
-
-
-def _send_within(netns: str, source: str, addresses: Iterable[str]) -> None:
-    with (NAMESPACES / netns).open() as namespace:
-        if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"can't enter the namespace {netns}")
-    _send(source, addresses)
+    with suppress(OSError):  # there is no such namespace
+        call_within(netns, lambda: _send(source, list(addresses)))
 
 
 def _send(source: str, addresses: Iterable[str]) -> None:

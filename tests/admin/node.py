@@ -10,6 +10,7 @@ from random import Random
 from ikto_backends.fake import FakeHost
 from ikto_core.agent.departure import Departure
 from ikto_core.agent.from_config import local_node
+from ikto_core.agent.inquiry import Inquiry
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.report import Report
 from ikto_core.claim.controller import ClaimController
@@ -113,6 +114,16 @@ async def fresh_node(state_dir: Path, *, private_address: str = "fd10:1::1") -> 
             state=state,
             rotation=KeyRotation(state_dir / "key", claim_controller, reconciler, saved_claim),
             departure=Departure(claim_controller, reconciler, saved_claim, lambda: connection.failure),
+            inquiry=Inquiry(
+                node,
+                controller=claim_controller,
+                saved_claim=saved_claim,
+                desired_state=claim_controller._desired_state,
+                reconciler=reconciler,
+                connection=connection,
+                backend=backend,
+                snapshot_writer=snapshot_writer,
+            ),
             leases=LeaseRenewer(0, lambda: claim_controller.record, claim_controller.follower, random),
         )
         yield Node(MemoryBucket(), host, claim_controller, reconciler, connection, snapshot_writer, report)

@@ -18,7 +18,7 @@ from ikto_core.admin import connections as connections_module
 from ikto_core.admin import server as server_module
 from ikto_core.admin.server import serve
 from ikto_core.admin.views import AgentState
-from ikto_core.agent import report as report_module
+from ikto_core.agent import device_reading
 from ikto_core.client import AdminClient
 from ikto_core.disk.key_file import load_private_key, next_key_file
 from ikto_core.errors import IktoError
@@ -236,7 +236,7 @@ async def test_an_unfinished_request_does_not_keep_the_agent_from_stopping(tmp_p
 async def test_a_request_that_hangs_does_not_keep_the_agent_from_stopping(
     tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_module, "READ_TIMEOUT_S", 3600)
+    monkeypatch.setattr(device_reading, "READ_TIMEOUT_S", 3600)
     monkeypatch.setattr(server_module, "SHUTDOWN_TIMEOUT_S", 0.1)
     async with converged_node(tmp_path) as node:
         node.host.delay = timedelta(hours=1)

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.admin.views import AgentState, DevicePeerView
-from ikto_core.agent import report as report_module
+from ikto_core.agent import device_reading
 from ikto_core.device import bounded_backend, reconciler, stalled
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
@@ -242,7 +242,7 @@ async def test_a_device_that_cannot_be_read_is_in_the_status(tmp_path: Path) -> 
 
 
 async def test_a_backend_that_hangs_is_in_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_module, "READ_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(device_reading, "READ_TIMEOUT_S", 0.01)
     async with converged_node(tmp_path) as node:
         node.host.delay = timedelta(hours=1)
         status = await node.report.status()

@@ -15,12 +15,16 @@ __all__ = ["IMPATIENT", "SLOWNESS", "Mesh", "eventually"]
 
 
 @contextmanager
-def mesh_on(server: NatsServer) -> Iterator[Mesh]:
-    """A mesh in a directory with a short name: a unix socket's path has 107 bytes at most."""
+def mesh_on(server: NatsServer, **login: str) -> Iterator[Mesh]:
+    """A mesh in a directory with a short name: a unix socket's path has 107 bytes at most.
+
+    `login`: members of the configuration that the test's own connections log in with.
+    """
     directory = Path(tempfile.mkdtemp(prefix="ikto-"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory)
         made = Mesh(server, directory, stack)
+        made.login = dict(login)
         made.create_bucket()
         yield made
 

@@ -22,6 +22,7 @@ from ikto_core.admin.views import (
     RotationView,
     StatusView,
 )
+from ikto_core.admin.why_views import Diagnosis
 from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
 from ikto_core.observers.health import MeshKnown
@@ -76,6 +77,9 @@ class _Agent:
 
     async def peers(self) -> PeersView:
         return self._peers
+
+    async def why(self, target: str, *, probe: bool = True) -> Diagnosis:
+        raise IktoError(f"{target}: not asked, {probe}")
 
     def release_removals(self) -> int:
         return 0

@@ -1,0 +1,47 @@
+"""`ikto why` prints a line for each link and one sentence, to whatever can show it."""
+
+import io
+
+import pytest
+from msgspec.structs import replace
+
+from ikto_core.cli.exit_codes import NOT_KNOWN, NOT_REACHABLE
+from ikto_core.cli.main import run
+from ikto_core.cli.why import exit_code, lines
+from ikto_core.diagnosis.chain import LINKS, diagnose
+from ikto_core.diagnosis.facts import Knock
+from tests.diagnosis.samples import GOOD, LOST, SILENT, USED, spoilt
+
+
+def output(encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+
+
+BROKEN = diagnose(spoilt(candidates=(replace(USED, knock=Knock.REFUSED, echo=LOST),), tunnel=SILENT))
+
+
+@pytest.mark.parametrize(("encoding", "good", "bad"), [("utf-8", "✓", "✗"), ("ascii", "+", "x"), ("latin-1", "+", "x")])
+def test_each_link_has_a_mark_that_the_output_can_show(encoding: str, good: str, bad: str) -> None:
+    shown = list(lines(BROKEN, output(encoding)))
+    marks = {line.split()[1]: line[0] for line in shown if line[:1] in {good, bad, "?"}}
+    assert len(marks) == len(LINKS)
+    assert (marks["record"], marks["underlay"], marks["other"]) == (good, bad, "?")
+    assert shown[-1] == BROKEN.verdict.sentence
+    assert shown[-2] == ""
+
+
+def test_foreign_text_is_escaped() -> None:
+    hostile = diagnose(spoilt(record__name="\x1b[31mred"))
+    assert "\x1b" not in "\n".join(lines(hostile, output("utf-8")))
+
+
+@pytest.mark.parametrize(("reachable", "code"), [(True, 0), (False, NOT_REACHABLE), (None, NOT_KNOWN)])
+def test_the_exit_code_says_whether_the_peer_is_reachable(reachable: bool | None, code: int) -> None:
+    assert exit_code(replace(diagnose(GOOD).verdict, reachable=reachable)) == code
+
+
+def test_without_agent_and_configuration_it_says_so_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["why", "node-b", "-s", "/nonexistent/socket"]) == NOT_KNOWN
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.endswith("no agent answers on /nonexistent/socket")
+    assert "no agent runs on this node" in others[-1]
