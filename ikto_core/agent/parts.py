@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +16,7 @@ from ikto_core.agent.health import NodeHealth
 from ikto_core.agent.inquiry import Inquiry
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.options import AgentOptions
+from ikto_core.agent.other_side import ask_other_side
 from ikto_core.agent.report import Report
 from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.controller import ClaimController
@@ -84,9 +86,9 @@ class AgentParts:
         settings = nats_settings(config, self.node.name)
         self.connection = Connection(settings, random, keep_trying=lambda: self.controller.has_saved_claim)
         self.departure = Departure(self.controller, self.reconciler, self.saved_claim, lambda: self.connection.failure)
+        self.questions = PeerQuestions(self.node.bucket, lambda: self.desired_state.view)
         self.report = self._make_report(backend)
         self.responder = self._make_responder(private_key) if config.mesh_answers else None
-        self.questions = PeerQuestions(self.node.bucket, lambda: self.desired_state.view)
         self._health = HealthDiff()
         self._connect()
 
@@ -151,6 +153,7 @@ class AgentParts:
             connection=self.connection,
             backend=backend,
             snapshot_writer=self.snapshot_writer,
+            ask_other_side=partial(ask_other_side, self.questions),
             netns=self._options.config.netns,
         )
 

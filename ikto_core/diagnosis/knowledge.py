@@ -55,7 +55,8 @@ def _peer(
 ) -> RecordFacts:
     latest = peer.records[0]
     refused = [view.quarantined[one.key] for one in peer.records if one.key in view.quarantined]
-    note = "; ".join(f"revision {one.revision} of it does not count: {one.reason}" for one in refused)
+    notes = [f"revision {one.revision} of it does not count: {one.reason}" for one in refused]
+    notes += ["its node is about to leave: it drains"] if peer.draining else []
     shared = len({one.record.name for one in peer.records}) > 1
     status = RecordStatus.SHARED_KEY if shared else RecordStatus.ACCEPTED
     stored = table.get(latest.key)
@@ -71,7 +72,7 @@ def _peer(
         agent=latest.record.agent,
         proved=all(one.proved for one in peer.records) if checked else None,
         reason=", ".join(f"{one.record.name!r} ({one.subnet})" for one in peer.records) if shared else "",
-        note=note,
+        note="; ".join(notes),
     )
 
 
