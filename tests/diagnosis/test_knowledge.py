@@ -31,6 +31,13 @@ def test_an_accepted_peer_has_the_revision_age_and_program_of_its_record() -> No
     assert facts.proved is False
 
 
+def test_a_node_that_drains_is_about_to_leave() -> None:
+    table = entries_of(replace(PEER, draining=True))
+    (one,) = peers(view_of(table), table, frozenset(), checked=True)
+    assert one.facts.status is RecordStatus.ACCEPTED
+    assert one.facts.note == "its node is about to leave: it drains"
+
+
 def test_a_later_value_that_does_not_count_hides_the_time() -> None:
     table = entries_of(PEER)
     view = view_of(table)
