@@ -47,7 +47,8 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator
         for each in parameters:
             schema = each["schema"]
             values = " or ".join(f"`{value}`" for value in schema.get("enum", ())) or schema["type"]
-            yield f"| `{each['name']}` | {values}; default `{schema['default']}` | {each['description']} |"
+            default = f"; default `{schema['default']}`" if "default" in schema else ""
+            yield f"| `{each['name']}` | {values}{default} | {each['description']} |"
         yield ""
     yield from ("| status | body | |", "|---|---|---|")
     for status, response in operation["responses"].items():

@@ -22,6 +22,7 @@ from ikto_core.admin.views import (
     RotationView,
     StatusView,
 )
+from ikto_core.admin.why_views import Diagnosis
 from ikto_core.observers.contract import MeshEvent
 from ikto_core.observers.health import HealthEvent
 from tools.reference.source import Definition, Library, members
@@ -94,6 +95,24 @@ ROUTES = (
                 "`true`: go on with the events to come. The stream ends after 45 s: ask again with the last `number`.",
             ),
             Parameter("state", _FLAG, "`true`: begin with the whole mesh, as an observer gets it; `after` is ignored."),
+        ),
+    ),
+    Route(
+        "GET",
+        "/v1/why",
+        "Why a peer can be reached, or not",
+        {
+            200: Answer("As `ikto why`.", Diagnosis),
+            400: Answer("`target` is missing, or too long.", ErrorView),
+            409: Answer("No record and no peer is meant, or several are.", ErrorView),
+        },
+        (
+            Parameter(
+                "target",
+                {"type": "string"},
+                "The peer's name, public key or the beginning of it, subnet, an address in it, or an endpoint.",
+            ),
+            Parameter("probe", {"type": "string", "enum": ["yes", "no"], "default": "yes"}, "`no`: nothing is sent."),
         ),
     ),
     Route(

@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from ikto_core.admin.views import AgentState, InfoView, LeaveView, PeersView, ProgressView, RotationView, StatusView
-from ikto_core.observers.journal import Journal
 from ikto_core.admin.why_views import Diagnosis
+from ikto_core.observers.journal import Journal
 
 
 class DepartureInterface(Protocol):

@@ -15,7 +15,13 @@ from tests.raw_http import Answer, request
 
 ROOT = Path(__file__).parents[2]
 DESCRIPTION: dict[str, Any] = json.loads((ROOT / "docs/openapi.json").read_text())
-EVENTS = {"after": ("0", "1"), "follow": ("false",), "state": ("false", "true")}
+EVENTS = {
+    "after": ("0", "1"),
+    "follow": ("false",),
+    "state": ("false", "true"),
+    "target": ("node-2&probe=no", "nobody&probe=no"),
+    "probe": ("no",),
+}
 """The parameters' values to try: a stream that is followed is tried in tests/admin/test_events.py."""
 
 ENDING = {("POST", "/v1/leave"), ("POST", "/v1/down")}
