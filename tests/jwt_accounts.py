@@ -1,4 +1,4 @@
-"""The accounts that `ikto nats accounts` prints, as JWTs: what the commands of nsc in docs/operations.md make."""
+"""The accounts that `ikto nats accounts` prints, as JWTs: what the commands of nsc in docs/nats-users.md make."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

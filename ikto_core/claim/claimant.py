@@ -19,7 +19,7 @@ ATTEMPTS = 8
 
 _NOT_WITHDRAWN = (
     "if this node had that subnet: grant it the right to publish on that subject and restart it, or have an operator"
-    " delete the record (docs/operations.md, Changing the address of a node); peers keep both subnets until then"
+    " delete the record (docs/node-life.md, Another subnet); peers keep both subnets until then"
 )
 
 log = structlog.get_logger(__name__)
@@ -159,7 +159,7 @@ def _refuse(record: PeerRecord, decision: ClaimDecision) -> NoReturn:
     if decision.holder.startswith(f"{record.name!r} ("):
         hint = (
             "that is this node's name: if its private key was lost or replaced, put the former one back into the file "
-            "of private_key_path; if it is gone for good, release the record (docs/operations.md, Replacing a machine; "
+            "of private_key_path; if it is gone for good, release the record (docs/node-life.md, A lost key; "
             f"it is {record.key}); if another node has that name, {hint}"
         )
     raise AddressInUseError(f"{record.allowed_ip} is in use by {decision.holder}", hint=hint)

@@ -36,7 +36,7 @@ trust_option = setting_options("record_trust", "nats_account_jwt")
 
 REMINDER = (
     "An agent that still runs writes its record again: revoke the NATS user of this node first "
-    '(docs/operations.md, "Taking a node out").'
+    '(docs/node-life.md, "Take a node out").'
 )
 HELD = (
     "Nodes keep a signed record for ten minutes after it was removed; `ikto peers release` on a node ends that there."

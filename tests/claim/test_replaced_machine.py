@@ -1,4 +1,4 @@
-"""Another machine takes a node's place, as docs/operations.md says, on a peer that has pinned the node's record."""
+"""Another machine takes a node's place, as docs/node-life.md says, on a peer that has pinned the node's record."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

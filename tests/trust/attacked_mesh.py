@@ -19,7 +19,7 @@ HEADER_BLOCKS = {
 
 
 def permitted(bucket: str, name: str) -> str:
-    """Return a user as docs/operations.md permits a node."""
+    """Return a user as docs/nats-users.md permits a node."""
     publish = [f"$KV.{bucket}.{record_key(NODES[name])}", f"$JS.API.STREAM.MSG.GET.KV_{bucket}"]
     publish += [
         f"$JS.API.STREAM.INFO.KV_{bucket}",
