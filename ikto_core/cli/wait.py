@@ -31,6 +31,20 @@ PROBE_EVERY_S = 1.0
     "--revision", type=click.IntRange(0), metavar="R", help="Until the device shows revision R of the bucket."
 )
 @click.option(
+    "--mesh-revision",
+    type=click.IntRange(0),
+    metavar="R",
+    help="Until every node shows revision R, by its own word (`ikto mesh`).",
+)
+@click.option(
+    "-c",
+    "--config",
+    "config_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="For --mesh-revision: how to reach NATS.",
+)
+@click.option(
     "--timeout",
     callback=seconds_given,
     default="30s",
@@ -47,6 +61,8 @@ def wait(
     which: str | None,
     reachable: bool,
     revision: int | None,
+    mesh_revision: int | None,
+    config_path: Path | None,
     timeout: float,
 ) -> int:
     """Wait until all of the given is true of this node, also if its agent does not run yet.
@@ -63,9 +79,12 @@ def wait(
         raise click.UsageError("--reachable is about a peer: give --peer, too")
     if revision is not None:
         wanted.append(conditions.revision(revision))
-    if not wanted:
-        raise click.UsageError("nothing to wait for: give --claimed, --ready, --peers, --peer or --revision")
-    lacking = _wait(socket, wanted, timeout, to_probe=which if reachable else None)
+    if not wanted and mesh_revision is None:
+        raise click.UsageError("nothing to wait for: give --claimed, --ready, --peers, --peer or a revision")
+    ends_at = time.monotonic() + timeout
+    lacking = _wait(socket, wanted, timeout, to_probe=which if reachable else None) if wanted else ""
+    if mesh_revision is not None and not lacking:
+        lacking = _wait_for_mesh(config_path, mesh_revision, max(0.0, ends_at - time.monotonic()))
     if lacking:
         click.echo(printable(f"ikto: not within {timeout:g} s: {lacking}"), err=True)
     return TIMED_OUT if lacking else 0
@@ -87,6 +106,16 @@ def _wait(socket: Path | None, wanted: Sequence[Condition], timeout_s: float, *,
         if not lacking or (left_s := ends_at - time.monotonic()) <= 0:
             return lacking
         time.sleep(min(LOOK_EVERY_S, left_s))
+
+
+def _wait_for_mesh(config_path: Path | None, revision: int, timeout_s: float) -> str:
+    """Return as `_wait`, for all nodes of the mesh."""
+    from ikto_core.cli.bucket_access import bucket_config  # noqa: PLC0415 - start-up time
+    from ikto_core.cli.logs import log_to_stderr  # noqa: PLC0415 - as above
+    from ikto_core.cli.mesh_revision import lacking_in_mesh  # noqa: PLC0415 - as above
+
+    log_to_stderr("error", as_json=False)
+    return lacking_in_mesh(bucket_config(config_path, {}), revision, timeout_s)
 
 
 def _probe(seen: Seen, which: str) -> None:

@@ -121,3 +121,18 @@ def test_status_tells_the_health_by_its_exit_code(lonely_mesh: Mesh) -> None:
     assert wait(agent, "--ready", "--timeout", "0") == (0, "")  # tunnels do not need NATS
     lonely_mesh.server.start()
     eventually(lambda: code() == 0)
+
+
+def test_the_whole_mesh_is_waited_for_by_the_word_of_each_node(mesh: Mesh) -> None:
+    here, other = mesh.agent(), mesh.agent()
+    mesh.assert_formed()
+    config = ("-c", str(here.directory / "config.json"))
+    latest = mesh.write("other", b"x")
+    assert wait(here, "--ready", "--mesh-revision", str(latest), *config, "--timeout", "60s") == (0, "")
+    code, stderr = wait(here, "--mesh-revision", str(latest + 9), *config, "--timeout", "0")
+    assert code == 24
+    assert f"nodes show revision {latest + 9}: " in stderr
+    other.stop()
+    code, stderr = wait(here, "--mesh-revision", "1", *config, "--timeout", "0")
+    assert code == 24
+    assert "'node-2' does not answer" in stderr
