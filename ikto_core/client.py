@@ -15,10 +15,12 @@ from ikto_core.admin.timing_views import HistogramView, TimingsView
 from ikto_core.admin.trusted_socket import TrustedSocket, first_agent
 from ikto_core.admin.views import (
     AgentState,
+    ChangeView,
     CountersView,
     CredentialsView,
     DevicePeerView,
     DeviceView,
+    DiffView,
     EventView,
     InfoView,
     LeaseView,
@@ -55,12 +57,14 @@ __all__ = [
     "AdminClient",
     "AgentState",
     "Cause",
+    "ChangeView",
     "ConnectionCounters",
     "CountersView",
     "CredentialsView",
     "DevicePeerView",
     "DeviceView",
     "Diagnosis",
+    "DiffView",
     "EventView",
     "FollowerCounters",
     "HistogramView",
@@ -146,6 +150,14 @@ class AdminClient:
         """
         query = urlencode({"target": target} | ({} if probe else {"probe": "no"}))
         return self._ask("GET", f"/v1/why?{query}", Diagnosis)
+
+    def config(self) -> dict[str, object]:
+        """Return the settings of the agent's configuration by name; secrets are shown as `(hidden)`."""
+        return self._ask("GET", "/v1/config", dict[str, object])
+
+    def diff(self) -> DiffView:
+        """Return what the agent would do to its device now."""
+        return self._ask("GET", "/v1/diff", DiffView)
 
     def release(self) -> ReleasedView:
         """Ask the agent to apply its pending removals and key changes. Returns before they are applied."""

@@ -1,12 +1,14 @@
-"""The documentation pages that are generated from the source, in whole or in part."""
+"""What is generated from the source, in whole or in part: pages of the docs, manual pages, scripts for shells."""
 
 import json
 import re
 from pathlib import Path
 
+from ikto_core.cli.completion import SCRIPTS
 from tools.api_page import api_page
 from tools.excerpts import with_excerpts
 from tools.house import picture
+from tools.man import pages as man_pages
 from tools.openapi import openapi
 from tools.reference.pages import public_list, reference
 from tools.reference.promise import promise
@@ -33,7 +35,15 @@ def documents() -> dict[Path, str]:
     description = openapi(Library(ROOT), version(library))
     pages[docs / "openapi.json"] = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
     pages[docs / "api.md"] = api_page(description)
-    return pages
+    return pages | _for_packages()
+
+
+def _for_packages() -> dict[Path, str]:
+    """Return what packages install of the program's own texts: manual pages, and scripts for shells."""
+    packaging = ROOT / "packaging"
+    names = {"bash": "ikto.bash", "zsh": "_ikto", "fish": "ikto.fish"}
+    scripts = {packaging / "completion" / names[shell]: script for shell, script in SCRIPTS.items()}
+    return scripts | {packaging / "man" / name: text for name, text in man_pages().items()}
 
 
 def version(library: Library) -> str:

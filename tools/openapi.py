@@ -12,6 +12,7 @@ import msgspec
 
 from ikto_core.admin.events import CONTENT_TYPE as LINES
 from ikto_core.admin.views import (
+    DiffView,
     ErrorView,
     EventView,
     InfoView,
@@ -74,6 +75,8 @@ ROUTES = (
         {200: Answer("It can be asked often.", ProgressView)},
     ),
     Route("GET", "/v1/status", "All that the agent knows of itself", {200: Answer("As `ikto status`.", StatusView)}),
+    Route("GET", "/v1/diff", "What would be done to the device now", {200: Answer("As `ikto diff`.", DiffView)}),
+    Route("GET", "/v1/config", "The settings, with secrets hidden", {200: Answer("By name.", dict[str, Any])}),
     Route("GET", "/v1/peers", "The accepted peers", {200: Answer("As `ikto peers`.", PeersView)}),
     Route(
         "GET",

@@ -1,8 +1,18 @@
 """The interface of an agent that the admin socket serves."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from ikto_core.admin.views import AgentState, InfoView, LeaveView, PeersView, ProgressView, RotationView, StatusView
+from ikto_core.admin.views import (
+    AgentState,
+    DiffView,
+    InfoView,
+    LeaveView,
+    PeersView,
+    ProgressView,
+    RotationView,
+    StatusView,
+)
 from ikto_core.admin.why_views import Diagnosis
 from ikto_core.observers.journal import Journal
 
@@ -65,6 +75,14 @@ class AgentInterface(Protocol):
 
     async def why(self, target: str, *, probe: bool = True) -> Diagnosis:
         """Return why a peer is reachable or not. With `probe`, packets are sent; takes up to half a minute."""
+        ...
+
+    def settings(self) -> Mapping[str, object]:
+        """Return the configuration's settings by name, as JSON values; secrets are shown as `(hidden)`."""
+        ...
+
+    async def diff(self) -> DiffView:
+        """Return what would be done to the device now. Reads the device."""
         ...
 
     def release_removals(self) -> int:

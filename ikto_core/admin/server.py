@@ -129,6 +129,8 @@ def _application(agent: AgentInterface) -> web.Application:
             web.get("/v1/peers", handlers.peers),
             web.get("/v1/events", events.serve, allow_head=False),
             web.get("/v1/why", handlers.why),
+            web.get("/v1/config", handlers.config),
+            web.get("/v1/diff", handlers.diff),
             web.post("/v1/peers/release", handlers.release),
             web.post("/v1/resync", handlers.resync),
             web.post("/v1/rotate-key", handlers.rotate_key),
@@ -169,6 +171,12 @@ class _Handlers:
                 reason=f"target: a name, key, subnet or address of 1 to {LONGEST_TARGET} characters"
             )
         return _json(await self._agent.why(target, probe=request.query.get("probe") != "no"))
+
+    async def config(self, _: web.Request) -> web.Response:
+        return _json(self._agent.settings())
+
+    async def diff(self, _: web.Request) -> web.Response:
+        return _json(await self._agent.diff())
 
     async def release(self, _: web.Request) -> web.Response:
         """Request it; 202, because the removals are applied later."""

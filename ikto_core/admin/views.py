@@ -264,6 +264,28 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replaced_by: str = ""  # of a removed peer: the public key that it has from now on; omitted: none
 
 
+class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation on the device. Secrets are shown as `(hidden)`."""
+
+    action: str  # create-device, delete-device, set-device, add-peer, change-peer or remove-peer
+    ifname: str  # the device
+    public_key: str | None = None  # of the peer; null: the operation is on the device itself
+    name: str | None = None  # of the peer, from its latest record; null as for `public_key`, or it has no record
+    before: dict[str, str] = {}  # what the device has now, for each of `after`; a value that is missing is not there
+    after: dict[str, str] = {}  # what is written, by name
+
+
+class DiffView(msgspec.Struct, frozen=True, kw_only=True):
+    """`GET /v1/diff`: what would be done to the device now."""
+
+    ifname: str
+    backend: str  # the backend's name
+    source: str  # of the desired state: agent (a running one), bucket or snapshot
+    revision: int | None  # of the bucket, whose mesh the device is to show; null: none yet
+    changes: tuple[ChangeView, ...]  # in the order in which they are made; empty: the device is as it should be
+    pending_removals: tuple[str, ...] = ()  # public keys of peers that are removed later, because of `removal_limit`
+
+
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of every answer with an HTTP status of 400 or more."""
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
@@ -54,17 +55,22 @@ log = structlog.get_logger(__name__)
 
 
 class AgentParts:
-    """What an agent runs, and the callbacks between these parts."""
+    """What an agent runs, and the callbacks between these parts.
 
-    def __init__(self, options: AgentOptions, private_key: PrivateKey, backend: BoundedBackend) -> None:
+    `state_dir`: where its state is kept instead of in the configured directory.
+    """
+
+    def __init__(
+        self, options: AgentOptions, private_key: PrivateKey, backend: BoundedBackend, state_dir: Path | None = None
+    ) -> None:
         config, random = options.live.config or options.config, options.random
         self._options = options
         self.node = local_node(config)
         self._limits = BrakeLimits(share=config.removal_limit / 100)
         self.underlay = UnderlayMonitor(config.advertised, config.mesh, config.wg_dev_name, fwmark=config.fwmark)
         self.prober = Prober(lambda: self.reconciler.private_address, config.netns)
-        self.snapshot_writer = SnapshotWriter(SnapshotFile(config.state_path()))
-        self._state_file = StateFile(config.state_path())
+        self.snapshot_writer = SnapshotWriter(SnapshotFile(state_dir or config.state_path()))
+        self._state_file = StateFile(state_dir or config.state_path())
         self.saved_claim = SavedClaim(self.node, private_key.public(), self._state_file)
         self.reconciler = self._make_reconciler(backend, private_key.public())
         self.desired_state = DesiredState(
@@ -141,6 +147,7 @@ class AgentParts:
             observers=self._options.observers,
             journal=self._options.journal,
             metrics_peers=self._options.config.metrics_peers,
+            settings=self._shown_settings,
         )
 
     def _make_inquiry(self, backend: BoundedBackend) -> Inquiry:
@@ -156,6 +163,10 @@ class AgentParts:
             ask_other_side=partial(ask_other_side, self.questions),
             netns=self._options.config.netns,
         )
+
+    def _shown_settings(self) -> dict[str, object]:
+        """Return the settings that the agent runs with now, without secrets."""
+        return (self._options.live.config or self._options.config).shown()
 
     def _connect(self) -> None:
         self.underlay.on_change = self._use_underlay

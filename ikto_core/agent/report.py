@@ -1,7 +1,8 @@
 """The agent's own state as the views of its admin interface. Reads the device; does no other I/O."""
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -17,10 +18,12 @@ from ikto_core.admin.showing import (
     subnets_of_keys,
     unreachable_views,
 )
+from ikto_core.admin.showing_changes import diff_view
 from ikto_core.admin.views import (
     AgentState,
     CountersView,
     DeviceView,
+    DiffView,
     InfoView,
     NatsView,
     PeersView,
@@ -31,7 +34,7 @@ from ikto_core.admin.views import (
 from ikto_core.admin.why_views import Diagnosis
 from ikto_core.agent.credentials_view import credentials_view
 from ikto_core.agent.departure import Departure
-from ikto_core.agent.device_reading import read_device
+from ikto_core.agent.device_reading import READ_TIMEOUT_S, read_device
 from ikto_core.agent.inquiry import Inquiry
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
@@ -77,6 +80,7 @@ class Report:
         observers: Sequence[ObserverRun] = (),
         journal: Journal | None = None,
         metrics_peers: int = 200,
+        settings: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self.journal = journal or Journal()
         self.metrics_peers = metrics_peers
@@ -95,6 +99,7 @@ class Report:
         self._inquiry = inquiry
         inquiry.agent_state = lambda: self.state.value
         self._observers = observers
+        self._settings = settings
 
     @property
     def state(self) -> AgentState:
@@ -193,6 +198,19 @@ class Report:
     async def why(self, target: str, *, probe: bool = True) -> Diagnosis:
         """Return why a peer, named by anything that `target.find` knows, is reachable or not."""
         return await self._inquiry.why(target, probe=probe)
+
+    def settings(self) -> Mapping[str, object]:
+        """Return the configuration's settings by name, without secrets."""
+        return self._settings()
+
+    async def diff(self) -> DiffView:
+        """Return what would be done to the device now. Raises BackendError."""
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                preview = await self._reconciler.preview()
+        except TimeoutError:
+            raise BackendError(f"{self._node.ifname} is busy: see its state in `ikto status`") from None
+        return diff_view(preview, self._node.ifname, self._backend_name, "agent", self._desired_state.view.on_device)
 
     def accepted_peers(self) -> Mapping[PublicKey, MeshPeer]:
         """Return the peers that the accepted records make, at this moment."""

@@ -37,6 +37,8 @@ WITHDRAWN_AT_ONCE = 16
 """So many earlier records are withdrawn before this node looks after its own record again: anybody can write records
 that name its key, and to withdraw one takes three requests."""
 
+IN_USE_HINT = "`ikto doctor` says by whom"
+
 log = structlog.get_logger(__name__)
 
 
@@ -178,6 +180,24 @@ class ClaimController:
                 self.recheck.request()
             on_claimed()
             await self.recheck.run(lambda: self._check(store))
+
+    def preview(self) -> None:
+        """Set the desired state that `keep` would set, as if the first free subnet were claimed; write nothing.
+
+        The bucket must have been read. Raises AddressInUseError and ConfigError as `keep`.
+        """
+        self.mesh_settings.require_agreement(unless=self.has_saved_claim)
+        self._resume()
+        if self.record is not None:
+            return
+        self._show_bucket(None)
+        refusal: AddressInUseError | None = None
+        for address in self._candidates.addresses(self.view):
+            if self._own.resume(self._own.at(address), self.follower, self.view):
+                self._show_bucket(address)
+                return
+            refusal = refusal or AddressInUseError(f"{self._own.at(address).allowed_ip} is in use", hint=IN_USE_HINT)
+        raise self._candidates.none_left(self.view, refusal)
 
     def _resume(self) -> None:
         """Use the subnet of an earlier run if the bucket shows no other node there; the record is written later."""

@@ -16,6 +16,7 @@ from ikto_core.admin.socket_paths import DEFAULT_SOCKET, fallback_socket
 from ikto_core.agent.agent import run_agent
 from ikto_core.agent.from_config import observer_context
 from ikto_core.agent.options import AgentOptions
+from ikto_core.cli.examples import examples
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_settings, setting_options, socket_option
 from ikto_core.cli.printing import printable
@@ -33,7 +34,13 @@ STOP_LIMIT_S = 15.0
 log = structlog.get_logger(__name__)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "ikto agent",
+        "ikto agent -c node-a.json -s /run/ikto/node-a.sock --log-json",
+        "ikto agent --backend fake --log-level debug",
+    )
+)
 @config_option
 @socket_option
 @setting_options("backend", "ipam", "state_dir")

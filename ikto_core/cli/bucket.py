@@ -9,6 +9,8 @@ import click
 import msgspec
 
 from ikto_core.cli.bucket_access import bucket_config, connection_options, with_bucket
+from ikto_core.cli.examples import examples
+from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import json_option, setting_options
 from ikto_core.errors import BucketMissingError, NatsDeniedError
@@ -24,7 +26,10 @@ from ikto_core.store.follower import Follower
 SWEEP_EVERY_S = 60.0
 
 
-@click.group()
+@click.group(
+    cls=SuggestingGroup,
+    epilog=examples("ikto bucket create -c admin.json --replicas 3", "ikto bucket show -c admin.json"),
+)
 def bucket() -> None:
     """Create, show, sweep or upgrade the mesh's bucket.
 
@@ -33,7 +38,13 @@ def bucket() -> None:
     log_to_stderr("error", as_json=False)
 
 
-@bucket.command(short_help="Create the bucket, with the mesh's settings.")
+@bucket.command(
+    short_help="Create the bucket, with the mesh's settings.",
+    epilog=examples(
+        "ikto bucket create -c /etc/ikto/config.json --replicas 3",
+        "ikto bucket create --nats-url nats://127.0.0.1:4222 --mesh-cidr fd10::/16 --leases",
+    ),
+)
 @connection_options
 @setting_options("mesh_cidr", "subnet_prefix")
 @click.option(
@@ -75,7 +86,12 @@ def create(
 _OUTCOME = {True: "created", False: "already exists"}
 
 
-@bucket.command()
+@bucket.command(
+    epilog=examples(
+        "ikto bucket show -c /etc/ikto/config.json",
+        "ikto bucket show --nats-kv ikto-mesh --json",
+    )
+)
 @connection_options
 @json_option
 def show(config_path: Path | None, as_json: bool, **settings: str | None) -> None:
@@ -92,7 +108,12 @@ def show(config_path: Path | None, as_json: bool, **settings: str | None) -> Non
         click.echo(f"{name}: {_described(finding)}")
 
 
-@bucket.command()
+@bucket.command(
+    epilog=examples(
+        "ikto bucket sweep -c /etc/ikto/config.json",
+        "ikto bucket sweep -c /etc/ikto/config.json --now",
+    )
+)
 @connection_options
 @click.option(
     "--now", is_flag=True, help="Sweep once, by NATS timestamps alone. Only safe if NATS was up the whole time."
@@ -116,7 +137,12 @@ async def _sweep(found: Bucket, *, once: bool) -> None:
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
-@bucket.command(short_help="Correct the settings of a bucket, such as one of Ikto 0.3.0.")
+@bucket.command(
+    short_help="Correct the settings of a bucket, such as one of Ikto 0.3.0.",
+    epilog=examples(
+        "ikto bucket upgrade -c /etc/ikto/config.json",
+    ),
+)
 @connection_options
 def upgrade(config_path: Path | None, **settings: str | None) -> None:
     """Correct the settings of the bucket, and of the one for leases: writes are pushed, and nothing is lost.

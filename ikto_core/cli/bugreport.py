@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from ikto_core.cli.examples import examples
 from ikto_core.cli.options import socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.cli.report_parts import Found, Request, parts
@@ -28,7 +29,7 @@ the log of this host: look through it before you give it to others.
 """
 
 
-@click.command()
+@click.command(epilog=examples("ikto bugreport"))
 @click.option(
     "-c",
     "--config",

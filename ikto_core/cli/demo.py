@@ -10,6 +10,7 @@ import click
 from rich.live import Live
 
 from ikto_core.admin.views import StatusView
+from ikto_core.cli.examples import examples
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.demo.answers import FirstAnswers, first_answers
 from ikto_core.demo.capabilities import BACKENDS, Capabilities, choose, probe_machine
@@ -24,7 +25,12 @@ from ikto_core.lab.hosted import HostedMesh, converged
 POLL_EVERY_S = 0.05
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "ikto demo",
+        "ikto demo --nodes 5 --keep",
+    )
+)
 @click.option("--nodes", type=click.IntRange(1, 100), default=3, show_default=True, help="Number of agents.")
 @click.option("--timeout", type=click.IntRange(1), default=60, show_default=True, help="Seconds to wait for the mesh.")
 @click.option("--backend", type=click.Choice(BACKENDS), help="Default: the first of these that works on this machine.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from ikto_core.cli.examples import examples
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.client import AdminClient, EventView
@@ -19,7 +20,7 @@ _SHOWN_FIRST = ("name", "record", "subnets")
 """The details that say what an event is about; they are shown without their name."""
 
 
-@click.command()
+@click.command(epilog=examples("ikto events", "ikto events --follow"))
 @click.option("-f", "--follow", is_flag=True, help="Go on with the events to come.")
 @click.option("--state", is_flag=True, help="Begin with the present mesh, as an observer gets it.")
 @socket_option

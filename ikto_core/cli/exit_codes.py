@@ -1,5 +1,11 @@
 """Exit codes that are no error's: what a command found. docs/operations.md lists all codes."""
 
+DIFFERS = 20
+"""`ikto diff` and `ikto plan`: there is something to change."""
+
+FAILED_CHECK = 21
+"""`ikto doctor`: a check found an error. Warnings alone are 0."""
+
 NOT_REACHABLE = 22
 """`ikto why` and `ikto ping`: the peer is not reachable."""
 

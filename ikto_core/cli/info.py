@@ -6,13 +6,19 @@ from pathlib import Path
 import click
 
 from ikto_core.admin.views import InfoView, RecordView
+from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.client import AdminClient
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "ikto info",
+        "ikto info --json",
+    )
+)
 @socket_option
 @json_option
 def info(socket: Path | None, *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from random import Random, SystemRandom
 import click
 import msgspec
 
+from ikto_core.cli.examples import examples
 from ikto_core.cli.options import given_settings, setting_options
 from ikto_core.config import SETTINGS, Config, config_from_flags
 from ikto_core.config.rules import STATIC
@@ -24,7 +25,13 @@ IFNAME_OF_0_3_0 = "wg-ikto"
 """The device that is written: `wg0`, the default of the setting, is the name that everybody gives to one."""
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "ikto init -o /etc/ikto/config.json",
+        "ikto init --nats-url tls://nats.example.net:4222 --private-address auto",
+        "ikto init --ipam hash --subnet-prefix 64 > config.json",
+    )
+)
 @setting_options()
 @click.option(
     "-o",

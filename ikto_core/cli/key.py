@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from ikto_core.admin.views import StatusView
+from ikto_core.cli.examples import examples
+from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.options import socket_option
 from ikto_core.client import AdminClient
 from ikto_core.disk.key_file import load_private_key, write_private_key
@@ -19,12 +21,16 @@ SILENT_S = 30.0
 path_argument = click.argument("path", type=click.Path(path_type=Path))
 
 
-@click.group()
+@click.group(cls=SuggestingGroup, epilog=examples("ikto key generate /etc/ikto/private.key", "ikto key rotate"))
 def key() -> None:
     """Generate a private key, show its public key, or rotate the key of a running agent."""
 
 
-@key.command()
+@key.command(
+    epilog=examples(
+        "ikto key generate /etc/ikto/private.key",
+    )
+)
 @path_argument
 def generate(path: Path) -> None:
     """Write a new private key to PATH, which must not exist, and print its public key."""
@@ -33,14 +39,22 @@ def generate(path: Path) -> None:
     click.echo(private_key.public().text)
 
 
-@key.command()
+@key.command(
+    epilog=examples(
+        "ikto key show /etc/ikto/private.key",
+    )
+)
 @path_argument
 def show(path: Path) -> None:
     """Print the public key of the private key in PATH."""
     click.echo(load_private_key(path).public().text)
 
 
-@key.command()
+@key.command(
+    epilog=examples(
+        "ikto key rotate",
+    )
+)
 @socket_option
 @click.option("--no-wait", is_flag=True, help="Return at once; the agent completes the rotation by itself.")
 def rotate(socket: Path | None, *, no_wait: bool) -> None:

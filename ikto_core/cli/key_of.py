@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.options import given_settings, json_option, setting_options
 from ikto_core.config import Config, load_config
@@ -14,7 +15,7 @@ from ikto_core.store.subjects import Subjects, api_prefix
 from ikto_core.values.addressing import Prefix, parse_address
 
 
-@click.command("key-of")
+@click.command("key-of", epilog=examples("ikto key-of fd10:1::/48"))
 @click.option(
     "-c", "--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help="A node's configuration."
 )

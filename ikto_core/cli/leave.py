@@ -11,6 +11,7 @@ import click
 
 from ikto_core.admin.views import LeaveStep, LeaveView
 from ikto_core.cli.durations import seconds_given
+from ikto_core.cli.examples import examples
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import socket_option
 from ikto_core.client import AdminClient
@@ -36,7 +37,7 @@ optional_config = click.option(
 )
 
 
-@click.command()
+@click.command(epilog=examples("ikto leave", "ikto leave --drain 30s --forget"))
 @optional_config
 @socket_option
 @click.option(
@@ -62,7 +63,7 @@ def leave(config_path: Path | None, socket: Path | None, *, drain: float, forget
     click.echo("left the mesh: the record is withdrawn and the device removed; no agent was running")
 
 
-@click.command()
+@click.command(epilog=examples("ikto down"))
 @optional_config
 @socket_option
 def down(config_path: Path | None, socket: Path | None) -> None:

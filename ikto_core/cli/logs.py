@@ -1,6 +1,7 @@
 """Set-up of logging: to stderr, as text or JSON."""
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import TextIO, cast, get_args
@@ -13,6 +14,8 @@ from ikto_core.config.types import LevelName
 
 LEVELS: tuple[str, ...] = get_args(LevelName)
 """From the lowest on."""
+
+NOTHING = "critical"  # no event of ours has this level
 
 
 class SafeStream:
@@ -36,9 +39,9 @@ class SafeStream:
 
 
 def log_to_stderr(level: str, *, as_json: bool) -> None:
-    """Write the log of this process to stderr, from `level` (one of LEVELS) on."""
+    """Write the log of this process to stderr, from `level` (one of LEVELS, or NOTHING) on."""
     stream = SafeStream(sys.stderr)
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    on_terminal = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=on_terminal)
     structlog.configure(
         processors=[

@@ -3,6 +3,7 @@
 Nothing here may import what only some commands need: `ikto --help` must start fast.
 """
 
+import json
 import os
 import sys
 import traceback
@@ -11,15 +12,23 @@ from contextlib import suppress
 from errno import EIO, ENOSPC, EPIPE
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from ikto_core import __version__
+from ikto_core.cli.examples import examples
+from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.plugin_commands import PluginCommands
 from ikto_core.cli.printing import printable
 from ikto_core.errors import ConfigError, IktoError, PluginError, first_cause
 from ikto_core.plugins.reserved_commands import COMMANDS as COMMANDS  # noqa: PLC0414 - tests and tools import it from here
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMPLETE_VARIABLE = "_IKTO_COMPLETE"
+"""Set by the scripts that complete commands in a shell."""
 
 
 class Run:
@@ -27,6 +36,7 @@ class Run:
 
     def __init__(self) -> None:
         self.debug = False
+        self.as_json = False
         self.plugin_commands = PluginCommands()
         self.plugin_command = ""  # the plugin's command that runs, and its distribution; empty: a built-in command
 
@@ -39,7 +49,7 @@ class Run:
         )
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command only to run it. Plugins can add commands, but not replace built-in ones."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -57,6 +67,14 @@ class LazyGroup(click.Group):
             run.plugin_command = f"`ikto {cmd_name}` of {run.plugin_commands.provider(cmd_name)}"
         return plugin_command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list["CompletionItem"]:
+        """Return the commands and options that begin with a text, without importing the commands."""
+        from ikto_core.cli.completion import top_level  # noqa: PLC0415 - start-up time
+
+        names = {name: summary for name, (_, summary) in COMMANDS.items()}
+        names |= dict(ctx.ensure_object(Run).plugin_commands.rows())
+        return [*top_level(names, incomplete), *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the built-in commands without importing them, then those of plugins with their distributions."""
         with formatter.section("Commands"):
@@ -66,13 +84,26 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(name, printable(summary)) for name, summary in rows])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "ikto doctor --pre",
+        "ikto agent",
+        "ikto status",
+    ),
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.pass_obj
-def cli(run: Run, debug: bool) -> None:
-    """Build a WireGuard mesh, coordinated by NATS JetStream."""
-    run.debug = debug
+@click.pass_context
+def cli(context: click.Context, debug: bool) -> None:
+    """Build a WireGuard mesh, coordinated by NATS JetStream.
+
+    With --json, an error is JSON on standard error, too. With NO_COLOR in the environment there are no colours.
+    """
+    context.ensure_object(Run).debug = debug
+    if os.environ.get("NO_COLOR"):  # https://no-color.org
+        context.color = False
 
 
 @cli.result_callback()
@@ -119,18 +150,25 @@ def _output_error(error: OSError) -> IktoError:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Errors are printed on stderr."""
+    if COMPLETE_VARIABLE in os.environ:
+        import_module("ikto_core.cli.completion").answer_scripts()
     this_run = Run()
+    this_run.as_json = wants_json(arguments)
     try:
         code = cli.main(list(arguments), prog_name="ikto", standalone_mode=False, obj=this_run)
     except click.ClickException as error:
-        error.show()
+        if this_run.as_json:
+            _echo_json(error.format_message(), exit_code=error.exit_code)
+        else:
+            error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:  # noqa: BLE001 - the one place that reports unexpected errors
         if this_run.debug:
             click.echo(_traceback(error), err=True)
-        return _print_error(this_run.with_provider(_explained(first_cause(error))))
+        cause = this_run.with_provider(_explained(first_cause(error)))
+        return _print_error(cause, as_json=this_run.as_json)
     return code if isinstance(code, int) else 0
 
 
@@ -141,12 +179,30 @@ def _explained(error: BaseException) -> BaseException:
     return error
 
 
-def _print_error(error: BaseException) -> int:
-    """Print an error on stderr, one line per problem, and return its exit code."""
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Return whether `--json` is among the options of a command line."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in options
+
+
+def _print_error(error: BaseException, *, as_json: bool = False) -> int:
+    """Print an error on stderr, one line per problem or one JSON object, and return its exit code."""
+    code = error.exit_code if isinstance(error, IktoError) else 1
     with suppress(OSError):  # standard error can't be written either: the exit code says it
-        for line in _error_lines(error):
-            click.echo(printable(f"ikto: {line}"), err=True)
-    return error.exit_code if isinstance(error, IktoError) else 1
+        if as_json:
+            hint, problems = getattr(error, "hint", ""), getattr(error, "problems", ())
+            text = str(error) if isinstance(error, IktoError) else _error_lines(error)[0]
+            _echo_json(text, hint=hint, problems=problems, exit_code=code)
+        else:
+            for line in _error_lines(error):
+                click.echo(printable(f"ikto: {line}"), err=True)
+    return code
+
+
+def _echo_json(text: str, *, exit_code: int, hint: str = "", problems: Sequence[str] = ()) -> None:
+    """Print an error as a JSON object on stderr: ASCII, so that it can't control a terminal."""
+    answer = {"error": text, "hint": hint, "problems": list(problems), "exit_code": exit_code}
+    click.echo(json.dumps({name: value for name, value in answer.items() if value not in ("", [])}), err=True)
 
 
 def _error_lines(error: BaseException) -> Sequence[str]:

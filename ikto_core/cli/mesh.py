@@ -11,6 +11,7 @@ import click
 
 from ikto_core.agent.from_config import nats_settings, node_name
 from ikto_core.cli.bucket_access import bucket_config, connection_options
+from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.mesh_page import page
@@ -40,7 +41,10 @@ CLEAR_SCREEN = "\x1b[H\x1b[2J"
 Show = Callable[[MeshOverview, Matrix], None]
 
 
-@click.command(short_help="Ask every node how it is; show who hears whom.")
+@click.command(
+    short_help="Ask every node how it is; show who hears whom.",
+    epilog=examples("ikto mesh -c /etc/ikto/config.json", "ikto mesh --json", "ikto mesh --html mesh.html"),
+)
 @connection_options
 @setting_options("name", "record_trust", "nats_account_jwt")
 @json_option

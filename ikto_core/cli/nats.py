@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from ikto_core.agent.from_config import node_name
+from ikto_core.cli.examples import examples
+from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.options import config_option
 from ikto_core.config import Config, load_config
 from ikto_core.config.types import AUTO
@@ -31,7 +33,10 @@ asker_option = click.option(
 )
 
 
-@click.group()
+@click.group(
+    cls=SuggestingGroup,
+    epilog=examples("ikto nats accounts node-a=fd10:1:: node-b=fd10:2::", "ikto nats permissions node-a=auto"),
+)
 def nats() -> None:
     """Print the configuration of the NATS server for the mesh.
 
@@ -40,7 +45,13 @@ def nats() -> None:
     """
 
 
-@nats.command(short_help="Users with permissions, all in one account.")
+@nats.command(
+    short_help="Users with permissions, all in one account.",
+    epilog=examples(
+        "ikto nats permissions node-a=fd10:1:: node-b=fd10:2::",
+        "ikto nats permissions --nsc MESH node-a=auto | sh",
+    ),
+)
 @config_option
 @node_arguments
 @nkey_option
@@ -61,7 +72,13 @@ def permissions(
         click.echo(one_account(mesh), nl=False)
 
 
-@nats.command("accounts", short_help="Accounts that separate the bucket and the nodes.")
+@nats.command(
+    "accounts",
+    short_help="Accounts that separate the bucket and the nodes.",
+    epilog=examples(
+        "ikto nats accounts node-a=fd10:1:: node-b=fd10:2::",
+    ),
+)
 @config_option
 @node_arguments
 @nkey_option

@@ -12,7 +12,9 @@ import msgspec
 
 from ikto_core.claim.revoked_users import RevokedUsers
 from ikto_core.cli.bucket_access import bucket_config, connection_options, with_bucket
+from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import json_text
+from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.node_tables import described, node_table
 from ikto_core.cli.options import json_option, setting_options
@@ -43,7 +45,7 @@ HELD = (
 )
 
 
-@click.group()
+@click.group(cls=SuggestingGroup, epilog=examples("ikto node list", "ikto node remove node-a"))
 def node() -> None:
     """List the nodes of the mesh, show one, or take one out. Needs no agent: NATS credentials are enough.
 
@@ -52,7 +54,7 @@ def node() -> None:
     log_to_stderr("error", as_json=False)
 
 
-@node.command("list")
+@node.command("list", epilog=examples("ikto node list", "ikto node list -o wide", "ikto node list --json"))
 @connection_options
 @trust_option
 @json_option
@@ -68,7 +70,7 @@ def list_command(config_path: Path | None, output: str, *, as_json: bool, **sett
         show_sections([node_table(records, time.time(), wide=output == "wide")])
 
 
-@node.command()
+@node.command(epilog=examples("ikto node show node-a", "ikto node show fd10:1::/48 --json"))
 @connection_options
 @trust_option
 @json_option
@@ -82,7 +84,7 @@ def show(config_path: Path | None, which: str, *, as_json: bool, **settings: str
         show_sections([described(record, time.time()) for record in records])
 
 
-@node.command()
+@node.command(epilog=examples("ikto node remove node-a", "ikto node remove node-a --yes"))
 @connection_options
 @trust_option
 @json_option

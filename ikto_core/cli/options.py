@@ -22,11 +22,14 @@ _FLAGS_OF_0_3_0 = {
 
 _DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Config)}
 
+DEFAULT_CONFIG = Path("/etc/ikto/config.json")
+
 config_option = click.option(
     "-c",
     "--config",
     "config_path",
-    required=True,
+    default=DEFAULT_CONFIG,
+    show_default=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="The configuration file.",

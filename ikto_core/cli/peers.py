@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 
 from ikto_core.admin.views import PeersView, PeerView
+from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import age, json_text
+from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.tables import Row, Section, hint_rows, line, show
 from ikto_core.client import AdminClient
@@ -15,7 +17,14 @@ _HEADER = ("peer", "allowed IPs", "endpoint", "handshake", "proved", "public key
 _NO_HANDSHAKE = {None: "the device can't be read", False: "not on the device"}
 
 
-@click.group(invoke_without_command=True)
+@click.group(
+    cls=SuggestingGroup,
+    invoke_without_command=True,
+    epilog=examples(
+        "ikto peers",
+        "ikto peers --json | jq '.peers[].name'",
+    ),
+)
 @socket_option
 @json_option
 @click.pass_context
@@ -31,7 +40,11 @@ def peers(context: click.Context, socket: Path | None, *, as_json: bool) -> None
         show([*_failure(view), section(view, time.time())])
 
 
-@peers.command()
+@peers.command(
+    epilog=examples(
+        "ikto peers release",
+    )
+)
 @socket_option
 @json_option
 def release(socket: Path | None, *, as_json: bool) -> None:

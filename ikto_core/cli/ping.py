@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from ikto_core.admin.why_views import Cause, Diagnosis, TunnelPath, Verdict
+from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import NOT_REACHABLE
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.options import json_option, socket_option
@@ -48,7 +49,7 @@ class PingsView(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
-@click.command()
+@click.command(epilog=examples("ikto ping node-b"))
 @click.argument("target", metavar="PEER")
 @socket_option
 @optional_config

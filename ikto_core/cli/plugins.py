@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from ikto_core.cli.examples import examples
 from ikto_core.cli.printing import printable
 from ikto_core.config import blocked_plugins
 from ikto_core.plugins.facade import PluginStatus
@@ -18,7 +19,12 @@ _COLUMNS = PluginStatus.__struct_fields__
 _COLOURS = {"ok": "green", "failed": "red", "conflict": "red", "blocked": "yellow"}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "ikto plugins",
+        "ikto plugins -c /etc/ikto/config.json --json",
+    )
+)
 @click.option(
     "-c",
     "--config",

@@ -19,6 +19,7 @@ from ikto_core.admin.views import (
     StatusView,
     UnreachableView,
 )
+from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import age, json_text, size
 from ikto_core.cli.health import health_code
 from ikto_core.cli.options import json_option, socket_option
@@ -29,7 +30,12 @@ from ikto_core.values.counters import LeaseCounters
 _COLOURS = {AgentState.READY: "green", AgentState.DEGRADED: "red"}
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "ikto status",
+        "ikto status --json | jq .state",
+    )
+)
 @socket_option
 @json_option
 def status(socket: Path | None, *, as_json: bool) -> int:

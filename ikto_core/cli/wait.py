@@ -10,6 +10,7 @@ import click
 from ikto_core.cli import conditions
 from ikto_core.cli.conditions import Condition, Seen
 from ikto_core.cli.durations import seconds_given
+from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import TIMED_OUT
 from ikto_core.cli.options import socket_option
 from ikto_core.cli.printing import printable
@@ -20,7 +21,7 @@ LOOK_EVERY_S = 0.2
 PROBE_EVERY_S = 1.0
 
 
-@click.command()
+@click.command(epilog=examples("ikto wait --ready --timeout 60", "ikto wait --peer node-b --reachable"))
 @socket_option
 @click.option("--claimed", is_flag=True, help="Until the bucket has the node's record.")
 @click.option("--ready", is_flag=True, help="Until the device shows the mesh, from the bucket or from the snapshot.")

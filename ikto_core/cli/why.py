@@ -8,6 +8,7 @@ from typing import TextIO
 import click
 
 from ikto_core.admin.why_views import Diagnosis, Link, Verdict
+from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import NOT_KNOWN, NOT_REACHABLE
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.logs import log_to_stderr
@@ -29,7 +30,7 @@ optional_config = click.option(
 )
 
 
-@click.command()
+@click.command(epilog=examples("ikto why node-b", "ikto why fd10:2::1 --json"))
 @click.argument("target", metavar="PEER|ADDRESS")
 @socket_option
 @optional_config

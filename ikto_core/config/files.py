@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from stat import S_ISDIR
 
 from ikto_core.config.model import Config
 from ikto_core.disk.access import Fault, change_fault, secret_fault
@@ -28,7 +29,7 @@ CHECKS: Mapping[str, Check] = {
 
 
 def file_problems(config: Config) -> tuple[str, ...]:
-    """Return a line for each file whose mode or owner an agent would refuse. Files that are missing are left out."""
+    """Return a line for each file whose mode or owner an agent would refuse. Only files that exist are looked at."""
     return tuple(line for setting, check in CHECKS.items() if (line := _look(config, setting, check)))
 
 
@@ -39,11 +40,13 @@ def file_warnings(config: Config) -> tuple[str, ...]:
 
 
 def _look(config: Config, setting: str, check: Check) -> str:
-    """Return the line about what is wrong with a setting's file; empty: nothing is, or it is missing."""
+    """Return the line about what is wrong with a setting's file; empty: nothing is, or there is no such file."""
     path = Path(getattr(config, setting))
     try:
         status = path.stat()
     except OSError:  # it may be on another host; the agent reports it when it starts
+        return ""
+    if S_ISDIR(status.st_mode):  # no file at all; the advice for one would be harmful
         return ""
     fault = check(path, status.st_mode & 0o7777, status.st_uid) if getattr(config, setting) else None
     return f"{setting}: {path}: {fault.wrong}; {fault.command}" if fault else ""

@@ -198,6 +198,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return Path("/var/lib/ikto") / device
         return _state_home(environ) / "ikto" / device
 
+    def shown(self) -> dict[str, object]:
+        """Return the settings by name as JSON values, with secrets hidden."""
+        plain = msgspec.to_builtins(self)
+        return {name: _unquoted(_safe(show, plain[name])) for name, show in _SHOWS.items()}
+
     def __rich_repr__(self) -> list[tuple[str, object]]:
         """Return the settings for rich, with secrets hidden; `repr` shows the same."""
         return [(name, _safe(show, getattr(self, name))) for name, show in _SHOWS.items()]
@@ -215,6 +220,11 @@ _SHOWS = {
 
 def _safe(show: Callable[[object], str], value: object) -> object:
     return value if not value or show(value) == types.shown(value) else show(value)
+
+
+def _unquoted(value: object) -> object:
+    """Return a URL that is shown without its password as it would be without one: not as JSON."""
+    return value.strip('"') if isinstance(value, str) else value
 
 
 def _state_home(environ: Mapping[str, str]) -> Path:

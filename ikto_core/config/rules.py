@@ -13,6 +13,8 @@ from ikto_core.values.addressing import Prefix, parse_address
 STATIC = "static"
 """The IPAM strategy that never proposes a subnet: private_address must be given."""
 
+LOOPBACK = "lo"
+
 
 class Fault(NamedTuple):
     """What is wrong with a setting, and what to give instead."""
@@ -65,6 +67,17 @@ def _reserved_is_in_mesh(config: Config) -> Iterator[Fault]:
     for network in config.ipam_reserved:
         if not config.mesh.overlaps(Prefix.parse(network)):
             yield Fault("ipam_reserved", f"{shown(network)} is outside the mesh", f"give networks inside {config.mesh}")
+
+
+def _mesh_has_an_outside(config: Config) -> Iterator[Fault]:
+    if config.mesh.length == 0:
+        wrong = f"{shown(config.mesh_cidr)} contains every address, also those at which peers are reached"
+        yield Fault("mesh_cidr", wrong, 'give a private network such as "fd10::/16" or "10.0.0.0/8"')
+
+
+def _device_is_not_loopback(config: Config) -> Iterator[Fault]:
+    if config.wg_dev_name == LOOPBACK:
+        yield Fault("wg_dev_name", f"{shown(LOOPBACK)} is the loopback device", 'give another name, such as "wg0"')
 
 
 def _subnet_fits_mesh(config: Config) -> Iterator[Fault]:
@@ -146,7 +159,9 @@ RULES = (
     Rule(frozenset({"mesh_cidr", "private_address"}), _private_address_is_in_mesh),
     Rule(frozenset({"mesh_cidr", "private_address"}), _private_address_is_not_broadcast),
     Rule(frozenset({"private_address", "ipam"}), _static_has_an_address),
+    Rule(frozenset({"mesh_cidr"}), _mesh_has_an_outside),
     Rule(frozenset({"mesh_cidr", "subnet_prefix"}), _subnet_fits_mesh),
+    Rule(frozenset({"wg_dev_name"}), _device_is_not_loopback),
     Rule(frozenset({"mesh_cidr", "ipam_reserved"}), _reserved_is_in_mesh),
     Rule(frozenset({"mesh_cidr", "advertise_address", "endpoints"}), _advertised_is_outside_mesh),
     Rule(_CREDENTIALS, _one_way_to_authenticate),

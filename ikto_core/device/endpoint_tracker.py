@@ -50,6 +50,13 @@ class EndpointTracker:
         """When to check the endpoints again, by `Moment.monotonic`; infinity: no peer needs a check."""
         return min(self._check_at.values(), default=inf)
 
+    def copy(self) -> "EndpointTracker":
+        """Return a tracker that remembers the same, and can be asked without consequences for this one."""
+        twin = EndpointTracker(persistent_keepalive=self._keepalive_s, has_route=self._has_route, mesh=self._mesh)
+        twin.key_succession = self.key_succession.copy()
+        twin._histories, twin._check_at = dict(self._histories), dict(self._check_at)
+        return twin
+
     def has_new_candidates(self, peer: MeshPeer) -> bool:
         """Whether the endpoint candidates of a peer have changed since it was last checked."""
         history = self._histories.get(peer.public_key)

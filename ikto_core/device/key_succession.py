@@ -22,6 +22,12 @@ class KeySuccession:
         self.changed = False  # the last checks found a peer that had switched from one of its keys to the other
         self._in_use: set[PublicKey] = set()
 
+    def copy(self) -> "KeySuccession":
+        """Return one that remembers the same, and can be asked without consequences for this one."""
+        twin = KeySuccession()
+        twin._in_use = set(self._in_use)
+        return twin
+
     def choose(
         self,
         peer: MeshPeer,

@@ -50,6 +50,12 @@ class OwnDevice:
         self._owner = owner
         self._is_own = False  # the device was this node's, or free, when this run first read it
 
+    def on(self, backend: Backend) -> "OwnDevice":
+        """Return this device as driven by another backend, one that writes nothing; its use is not noted."""
+        twin = OwnDevice(backend, self._ifname, msgspec.structs.replace(self._owner, on_use=lambda: None))
+        twin._is_own = self._is_own
+        return twin
+
     async def read_or_create(self) -> DeviceState:
         """Return the state of the device, which is created first if it is absent.
 

@@ -14,6 +14,7 @@ from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 from ikto_core.device.ownership import OwnDevice
+from ikto_core.device.preview import Preview, RecordingBackend
 from ikto_core.device.sessions import SessionMemory
 from ikto_core.device.silence import SilenceTracker, reasons
 from ikto_core.device.stalled import StallTracker
@@ -74,6 +75,30 @@ class DevicePasses:
         self._own_peers: set[PublicKey] = set()  # peers that Ikto has put on the device
         self.endpoints_to_renew: Set[PublicKey] = frozenset()  # of these peers, at the next pass
         self.hold_next_keys = True  # put announced next keys on the device: the bucket is not followed
+
+    async def preview(self, target: Target, revision: int | None) -> Preview:
+        """Return what a full pass would do now, and do nothing; `revision`: of the target."""
+        recorder = RecordingBackend(self._backend, self._ifname)
+        brake = self._brake.copy()
+        twin = DevicePasses(
+            recorder,
+            self._ifname,
+            endpoints=self.endpoints.copy(),
+            brake=brake,
+            kicker=Kicker(recorder, self._ifname),
+            own_device=self._own_device.on(recorder),
+        )
+        twin.mtu, twin.hold_next_keys, twin._lost_peers = self.mtu, self.hold_next_keys, self._lost_peers
+        twin._own_peers = set(self._own_peers)
+        await twin.full_pass(target, lambda: True)
+        return Preview(
+            state=recorder.state,
+            deleted=tuple(recorder.deleted),
+            created=recorder.created,
+            patch=recorder.patch,
+            pending_removals=frozenset(brake.pending),
+            revision=revision,
+        )
 
     def begin_restoring(self) -> None:
         """Note that the target is a new one."""

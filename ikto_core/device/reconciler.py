@@ -17,6 +17,7 @@ from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, Interface
 from ikto_core.device.ownership import DeviceOwner, OwnDevice
 from ikto_core.device.passes import DevicePasses, Target
+from ikto_core.device.preview import Preview
 from ikto_core.errors import BackendError, ForeignDeviceError
 from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.counters import ReconcileCounters
@@ -256,6 +257,11 @@ class Reconciler:
                 self.on_pass(target.base)
             if contacts := self._passes.take_contacts():
                 self.on_contact(contacts)
+
+    async def preview(self) -> Preview:
+        """Return what a full pass would do now, and do nothing; nothing without a target. Raises BackendError."""
+        async with self._pass_lock:
+            return await self._passes.preview(self._target, self._revision) if self._target else Preview()
 
     async def _pass(self, target: Target) -> None:
         changed, self._changed = self._changed, set()

@@ -10,7 +10,8 @@ from ikto_core.device.backend import BackendPlugin
 from ikto_core.errors import PluginError
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin
-from ikto_core.plugins.kinds import BACKENDS, COMMANDS, IPAM, OBSERVERS, CommandPlugin, Kind, T
+from ikto_core.plugins.check_contract import CheckPlugin
+from ikto_core.plugins.kinds import BACKENDS, CHECKS, COMMANDS, IPAM, OBSERVERS, CommandPlugin, Kind, T
 from ikto_core.plugins.sources import Source
 
 ANY_KIND = "plugin"
@@ -20,7 +21,7 @@ ANY_KIND = "plugin"
 class PluginStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The status of one offer of a plugin, or of a plugin whose hooks could not be called."""
 
-    kind: str  # "backend", "ipam", "observer" or "command"; "plugin": none of its hooks was called
+    kind: str  # "backend", "ipam", "observer", "check" or "command"; "plugin": none of its hooks was called
     name: str  # the offer's name; if it is not known, the entry point's
     distribution: str
     version: str
@@ -105,6 +106,7 @@ class Plugins:
         self.backends: Offers[BackendPlugin] = Offers(BACKENDS)
         self.strategies: Offers[IpamPlugin] = Offers(IPAM)
         self.observers: Offers[ObserverPlugin] = Offers(OBSERVERS)
+        self.checks: Offers[CheckPlugin] = Offers(CHECKS)
         self.commands: Offers[CommandPlugin] = Offers(COMMANDS)
         self.faults: list[Fault] = []
 
@@ -132,7 +134,7 @@ class Plugins:
     def listing(self) -> tuple[PluginStatus, ...]:
         """Return the status of each offer and each fault, sorted by kind and name."""
         rows = [_status(fault.kind, fault.name, fault.source, fault.status, fault.reason) for fault in self.faults]
-        for offers in (self.backends, self.strategies, self.observers, self.commands):
+        for offers in (self.backends, self.strategies, self.observers, self.checks, self.commands):
             rows += offers.statuses()
         return tuple(sorted(rows, key=lambda row: (row.kind, row.name, row.distribution)))
 

@@ -8,6 +8,7 @@ import pluggy
 from ikto_core.device.backend import BackendPlugin
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin
+from ikto_core.plugins.check_contract import CheckPlugin
 from ikto_core.plugins.sources import PROJECT
 
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -29,6 +30,12 @@ def ikto_register_ipam_strategies() -> Iterable[IpamPlugin]:
 @hookspec
 def ikto_register_observers() -> Iterable[ObserverPlugin]:
     """Return the observers that this plugin provides. One runs only if the setting `observers` names it."""
+    return ()
+
+
+@hookspec
+def ikto_register_checks() -> Iterable[CheckPlugin]:
+    """Return the checks that this plugin adds to `ikto doctor`."""
     return ()
 
 

@@ -1,4 +1,4 @@
-"""The kinds of plugin records (backend, IPAM strategy, observer, command), and their validation."""
+"""The kinds of plugin records (backend, IPAM strategy, observer, check, command), and their validation."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +12,7 @@ from ikto_core.device.backend import BackendPlugin
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin
 from ikto_core.plugins import hookspecs
+from ikto_core.plugins.check_contract import CheckPlugin
 from ikto_core.plugins.guarding import guarded_make, guarded_open
 from ikto_core.plugins.reserved_commands import COMMANDS as BUILTIN_COMMANDS
 
@@ -29,7 +30,7 @@ class CommandPlugin(msgspec.Struct, frozen=True, kw_only=True):
     command: click.Command
 
 
-T = TypeVar("T", BackendPlugin, IpamPlugin, ObserverPlugin, CommandPlugin)
+T = TypeVar("T", BackendPlugin, IpamPlugin, ObserverPlugin, CheckPlugin, CommandPlugin)
 
 
 class Kind(NamedTuple, Generic[T]):
@@ -45,6 +46,7 @@ class Kind(NamedTuple, Generic[T]):
 BACKENDS = Kind("backend", hookspecs.ikto_register_backends.__name__, BackendPlugin, "open", guarded_open)
 IPAM = Kind("ipam", hookspecs.ikto_register_ipam_strategies.__name__, IpamPlugin, "make", guarded_make)
 OBSERVERS = Kind("observer", hookspecs.ikto_register_observers.__name__, ObserverPlugin, "open", guarded_open)
+CHECKS = Kind("check", hookspecs.ikto_register_checks.__name__, CheckPlugin, "run")
 COMMANDS = Kind("command", hookspecs.ikto_register_commands.__name__, CommandPlugin, "command")
 
 

@@ -66,6 +66,7 @@ class _Loader:
             self._collect(self.plugins.backends, plugin, source)
             self._collect(self.plugins.strategies, plugin, source)
             self._collect(self.plugins.observers, plugin, source)
+            self._collect(self.plugins.checks, plugin, source)
             self._collect_commands(plugin, source)
 
     @contextmanager

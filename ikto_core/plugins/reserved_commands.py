@@ -20,7 +20,11 @@ COMMANDS = {
     "mesh": ("ikto_core.cli.mesh:mesh", "Ask every node how it is; show who hears whom."),
     "events": ("ikto_core.cli.events:events", "Show what happened in the mesh, and what happens."),
     "bugreport": ("ikto_core.cli.bugreport:bugreport", "Collect what is needed to understand a node, without secrets."),
+    "diff": ("ikto_core.cli.diff:diff", "Show what the agent would do to the device now."),
+    "plan": ("ikto_core.cli.plan:plan", "Show what another configuration would change."),
+    "doctor": ("ikto_core.cli.doctor:doctor", "Find out what is wrong, and what to do about it."),
     "plugins": ("ikto_core.cli.plugins:plugins", "List installed plugins, and why some can't be used."),
+    "completion": ("ikto_core.cli.completion:completion", "Print the script that completes commands in a shell."),
     "demo": ("ikto_core.cli.demo:demo", "Form a mesh on this machine and show its progress."),
 }
 """By command name: the import path, `module:attribute`, and the help line."""

@@ -34,6 +34,13 @@ class Brake(Generic[K]):
         """Peers that are no longer in the bucket but still on the device."""
         return self._pending_since.keys()
 
+    def copy(self) -> "Brake[K]":
+        """Return a brake in the same state, which can be asked without consequences for this one."""
+        twin = Brake[K](self._limits)
+        twin._passed_at, twin._pending_since = dict(self._passed_at), dict(self._pending_since)
+        twin._admitted = self._admitted
+        return twin
+
     def admit(self, surplus: Set[K], *, present: int, now: float) -> frozenset[K]:
         """Return which of the `surplus` peers may be removed now; the others are pending.
 

@@ -20,6 +20,7 @@ from ikto_core.admin.server import serve
 from ikto_core.admin.views import AgentState
 from ikto_core.agent import device_reading
 from ikto_core.client import AdminClient
+from ikto_core.device.model import DevicePatch
 from ikto_core.disk.key_file import load_private_key, next_key_file
 from ikto_core.errors import IktoError
 from ikto_core.testing.devices import public_key_of
@@ -81,6 +82,18 @@ async def test_the_client_gets_every_view_complete(node: Node, path: Path) -> No
     assert await asyncio.to_thread(client.info) == node.report.info()
     assert await asyncio.to_thread(client.status) == await node.report.status()
     assert await asyncio.to_thread(client.peers) == await node.report.peers()
+    assert await asyncio.to_thread(client.diff) == await node.report.diff()
+
+
+async def test_drift_is_in_the_diff_until_it_is_repaired(node: Node, path: Path) -> None:
+    client = AdminClient(path)
+    assert (await asyncio.to_thread(client.diff)).changes == ()
+    node.host.tamper("wg0", DevicePatch(remove_peers=frozenset({public_key_of(2)})))
+    (change,) = (await asyncio.to_thread(client.diff)).changes
+    assert (change.action, change.name, change.public_key) == ("add-peer", "peer-2", public_key_of(2).text)
+    node.reconciler.request_full_pass()
+    await node.converge()
+    assert (await asyncio.to_thread(client.diff)).changes == ()
 
 
 async def test_status_is_json_with_the_documented_members(node: Node, path: Path) -> None:

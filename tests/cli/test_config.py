@@ -10,6 +10,7 @@ import pytest
 
 from ikto_core.cli.main import run
 from ikto_core.config import config_schema
+from ikto_core.disk.key_file import write_private_key
 from ikto_core.lab.agent_process import write_private
 from ikto_core.mesh.records import record_key
 from ikto_core.values.keys import PrivateKey
@@ -21,8 +22,16 @@ PRIVATE_KEY = PrivateKey(bytes(range(32))).text
 
 @pytest.fixture
 def valid(tmp_path: Path) -> Path:
-    path = tmp_path / "ikto.json"
-    path.write_text('{"private_address": "auto"}')
+    return config_file(tmp_path)
+
+
+def config_file(directory: Path, name: str = "ikto.json", **members: object) -> Path:
+    """A configuration that an agent accepts on any host, but for `members`."""
+    key, path = directory / "key", directory / name
+    if not key.exists():
+        write_private_key(key, PrivateKey.generate())
+    base = {"private_address": "auto", "backend": "fake", "private_key_path": str(key)}
+    write_private(path, json.dumps(base | members))
     return path
 
 
@@ -41,6 +50,14 @@ def test_a_valid_file_is_ok(valid: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_valid_file_is_ok_in_json(valid: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "check", "--json", "--config", str(valid)]) == 0
     assert json.loads(capsys.readouterr().out) == {"ok": True, "problems": [], "warnings": []}
+
+
+@pytest.mark.parametrize("command", [("agent",), ("config", "check"), ("doctor",)])
+def test_without_c_the_configuration_is_that_of_the_package(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, "--help"]) == 0
+    assert "[default: /etc/ikto/config.json]" in " ".join(capsys.readouterr().out.split())
 
 
 def test_every_problem_is_one_line(invalid: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,8 +118,8 @@ def test_a_nats_server_inside_the_mesh_is_a_warning(
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    mesh = {"private_address": "10.9.0.1", "mesh_cidr": "10.0.0.0/8", "subnet_prefix": 24}
-    write_private(path := tmp_path / "ikto.json", json.dumps(mesh | {"nats_url": server}))
+    mesh: dict[str, Any] = {"private_address": "10.9.0.1", "mesh_cidr": "10.0.0.0/8", "subnet_prefix": 24}
+    path = config_file(tmp_path, **(mesh | {"nats_url": server}))
     assert run(["config", "check", "-c", str(path)]) == 0
     captured = capsys.readouterr()
     assert captured.out == f"{path}: ok\n"
@@ -116,19 +133,17 @@ def test_a_nats_server_inside_the_mesh_is_a_warning(
 
 
 def test_a_file_name_cannot_control_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "\x1b[31m"
-    path.write_text('{"private_address": "auto"}')
+    path = config_file(tmp_path, "\x1b[31m")
     assert run(["config", "check", "-c", str(path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/\\x1b[31m: ok\n"
 
 
 def entitled_config(tmp_path: Path, allow: str, **members: str) -> Path:
     """A configuration whose record_trust needs a right, with a creds file that allows one subject."""
-    account, user, creds, path = Account(), Nkey(USER), tmp_path / "node.creds", tmp_path / "ikto.json"
+    account, user, creds = Account(), Nkey(USER), tmp_path / "node.creds"
     write_private(creds, creds_file(account.jwt(user, [allow]), user.seed))
     trust = {"private_address": "fd10:1::1", "record_trust": account.record_trust, "nats_creds": str(creds)}
-    write_private(path, json.dumps(trust | members))
-    return path
+    return config_file(tmp_path, **(trust | members))
 
 
 def test_credentials_with_the_right_that_record_trust_requires_are_ok(tmp_path: Path) -> None:
@@ -159,8 +174,74 @@ def test_credentials_without_that_right_have_an_exit_code_of_their_own(
     assert reason in problem
 
 
-def test_credentials_on_another_host_are_left_out(tmp_path: Path) -> None:
-    assert run(["config", "check", "-c", str(entitled_config(tmp_path, "x", nats_creds="/nowhere"))]) == 0
+def test_files_and_plugins_of_another_host_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = entitled_config(tmp_path, "x", nats_creds="/nowhere", private_key_path="/nowhere/key", backend="acme")
+    assert run(["config", "check", "-c", str(path), "--other-host"]) == 0
+    assert capsys.readouterr().out == f"{path}: ok\n"
+    assert run(["config", "check", "-c", str(path)]) == 3
+
+
+REFUSED = [
+    pytest.param({"backend": "acme"}, 7, "there is no backend 'acme'", id="backend"),
+    pytest.param({"ipam": "acme"}, 7, "there is no ipam 'acme'", id="strategy"),
+    pytest.param({"observers": ["hosts", "acme=1"]}, 7, "there is no observer 'acme'", id="observer"),
+    pytest.param({"blocked_plugins": ["fake"]}, 7, "backend 'fake' of", id="blocked backend"),
+    pytest.param({"backend": "wgtool", "netns": "blue"}, 6, "wgtool does not support devices in another", id="netns"),
+    pytest.param({"backend": "netlink", "netns": "/nowhere"}, 6, "there is no network namespace", id="no netns"),
+    pytest.param({"private_key_path": "/nowhere"}, 3, "private_key_path: /nowhere: there is no such file", id="no key"),
+    pytest.param({"private_key_path": "/"}, 3, "private_key_path: /: is a directory", id="key is a directory"),
+    pytest.param({"mesh_cidr": "::/0"}, 3, 'mesh_cidr: "::/0" contains every address', id="mesh ::/0"),
+    pytest.param({"mesh_cidr": "0.0.0.0/0", "subnet_prefix": 24}, 3, "contains every address", id="mesh 0.0.0.0/0"),
+    pytest.param({"wg_dev_name": "lo"}, 3, 'wg_dev_name: "lo" is the loopback device', id="lo"),
+    pytest.param({"nats_creds": "/nowhere"}, 3, "nats_creds: /nowhere: there is no such file", id="no creds"),
+    pytest.param({"nats_nkey_seed": "/etc/hostname"}, 3, "nats_nkey_seed: /etc/hostname", id="no seed"),
+    pytest.param({"nats_tls_ca": "/etc/hostname"}, 3, "nats_tls_ca: /etc/hostname: holds no certificate", id="no CA"),
+    pytest.param(
+        {"record_trust": Account().record_trust, "nats_account_jwt": "/nowhere", "nats_creds": "/nowhere"},
+        3,
+        "nats_account_jwt: /nowhere: there is no such file",
+        id="no account JWT",
+    ),
+]
+
+
+@pytest.mark.parametrize(("members", "code", "said"), REFUSED)
+def test_what_an_agent_refuses_is_a_problem_with_its_exit_code(
+    tmp_path: Path, members: dict[str, object], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = config_file(tmp_path, "ikto.json", **members)
+    assert run(["config", "check", "-c", str(path)]) == code
+    assert said in capsys.readouterr().err
+    assert run(["config", "check", "--json", "-c", str(path)]) == code
+    answer = json.loads(capsys.readouterr().out)
+    assert not answer["ok"]
+    assert any(said in problem for problem in answer["problems"])
+
+
+@pytest.mark.parametrize(("members", "code", "said"), REFUSED)
+def test_an_agent_ends_with_the_exit_code_that_config_check_says(
+    tmp_path: Path, members: dict[str, object], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Port 1 has no NATS server: an agent that got so far would end with code 5."""
+    refused = {"nats_url": "nats://127.0.0.1:1", "state_dir": str(tmp_path)} | members
+    path = config_file(tmp_path, "ikto.json", **refused)
+    assert run(["agent", "-c", str(path), "-s", str(tmp_path / "s")]) == code
+    assert said.removeprefix("private_key_path: ") in capsys.readouterr().err
+
+
+def test_a_key_that_others_can_change_is_one_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = config_file(tmp_path)
+    (tmp_path / "key").chmod(0o666)
+    assert run(["config", "check", "-c", str(path)]) == 3
+    (problem,) = capsys.readouterr().err.splitlines()
+    assert "has mode 0666, which lets other users change it; chmod 600" in problem
+
+
+def test_a_key_file_without_a_key_is_a_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = config_file(tmp_path)
+    write_private(tmp_path / "key", "no key")
+    assert run(["config", "check", "-c", str(path)]) == 3
+    assert "holds no private key" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -185,8 +266,7 @@ def test_the_schema_is_printed_as_json(capsys: pytest.CaptureFixture[str]) -> No
 def test_variables_that_are_ignored_are_named_and_are_no_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "ikto.json"
-    write_private(path, json.dumps({"private_address": "auto"}))
+    path = config_file(tmp_path)
     monkeypatch.setenv("IKTO_MTU", "")
     assert run(["config", "check", "-c", str(path)]) == 0
     assert capsys.readouterr().err == "ikto: warning: IKTO_MTU: is empty (in the environment); it is ignored\n"
@@ -251,7 +331,7 @@ def test_ok_is_said_exactly_when_an_agent_starts(
 
 
 @pytest.mark.parametrize("setting", ["nats_creds", "nats_nkey_seed", "nats_tls_ca"])
-def test_a_file_that_can_not_log_in_is_a_problem_where_it_exists(
+def test_a_file_that_can_not_log_in_is_a_problem_and_so_is_a_missing_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str
 ) -> None:
     file = tmp_path / "file"
@@ -260,4 +340,6 @@ def test_a_file_that_can_not_log_in_is_a_problem_where_it_exists(
     assert run(["config", "check", "-c", str(with_key(tmp_path, **members))]) == 3
     assert capsys.readouterr().err.startswith(f"ikto: {setting}: {file}: holds no ")
     file.unlink()
-    assert run(["config", "check", "-c", str(with_key(tmp_path, **members))]) == 0
+    assert run(["config", "check", "-c", str(with_key(tmp_path, **members)), "--other-host"]) == 0
+    assert run(["config", "check", "-c", str(with_key(tmp_path, **members))]) == 3
+    assert capsys.readouterr().err.endswith(f"ikto: {setting}: {file}: there is no such file\n")

@@ -2,16 +2,21 @@
 
 import json
 import os
+import pty
+import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
 import pytest
 
 from ikto_core import __version__, errors
-from ikto_core.cli.main import COMMANDS, cli, run
+from ikto_core.cli.examples import TITLE
+from ikto_core.cli.main import COMMANDS, Run, cli, run, wants_json
 
 HEAVY = {
     "python_wireguard",
@@ -58,6 +63,8 @@ def test_help_lists_every_command_and_imports_none() -> None:
     imported = set(done.stderr.split())
     assert not imported & HEAVY
     assert {name for name in imported if name.startswith("ikto_core.cli.")} == {
+        "ikto_core.cli.examples",
+        "ikto_core.cli.groups",
         "ikto_core.cli.plugin_commands",
         "ikto_core.cli.main",
         "ikto_core.cli.printing",
@@ -77,7 +84,8 @@ def test_version_is_the_version_of_the_package(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["--nonsense"], ["init", "--nonsense"], ["config", "check"], ["key", "show"], ["key"]]
+    "arguments",
+    [["nonsense"], ["--nonsense"], ["init", "--nonsense"], ["config", "check", "x"], ["key", "show"], ["key"]],
 )
 def test_an_invalid_command_line_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
@@ -214,7 +222,117 @@ def test_what_the_terminal_can_not_encode_is_escaped(tmp_path: Path) -> None:
     path.touch(mode=0o600)
     path.write_text('{"private_address": "auto"}')
     environ = os.environ | {"PYTHONIOENCODING": "latin-1:strict"}
-    command = [*PROGRAM, "config", "check", "-c", str(path)]
+    command = [*PROGRAM, "config", "check", "--other-host", "-c", str(path)]
     done = subprocess.run(command, env=environ, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.endswith(b"\\u0142.json: ok\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["statu"], "status"),
+        (["docter", "--pre"], "doctor"),
+        (["bucket", "crate"], "create"),
+        (["peers", "relaese"], "release"),
+        (["config", "chek"], "check"),
+        (["key", "rotte"], "rotate"),
+        (["nats", "acounts"], "accounts"),
+    ],
+)
+def test_a_misspelt_command_is_answered_with_the_one_that_was_meant(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+
+
+def test_nothing_is_suggested_for_what_is_like_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["xyzzy"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
+def test_with_json_an_error_is_json_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "-s", str(tmp_path / "s"), "--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    answer = json.loads(captured.err)
+    assert answer["error"] == f"no agent answers on {tmp_path}/s"
+    assert answer["hint"].startswith("ikto agent -c FILE")
+    assert answer["exit_code"] == 1
+
+
+def test_with_json_every_problem_of_a_configuration_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.json"
+    path.write_text('{"wg_port": 0, "nats_kv": "", "private_address": "auto"}')
+    assert run(["diff", "-c", str(path), "--no-agent", "--json"]) == 3
+    answer = json.loads(capsys.readouterr().err)
+    assert (answer["exit_code"], len(answer["problems"])) == (3, 2)
+
+
+def test_with_json_a_wrong_command_line_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--json", "--nonsense"]) == 2
+    answer = json.loads(capsys.readouterr().err)
+    assert "No such option" in answer["error"]
+    assert answer["exit_code"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [(["a", "--json"], True), (["a"], False), (["a", "--", "--json"], False)]
+)
+def test_only_the_option_counts(arguments: list[str], expected: bool) -> None:
+    assert wants_json(arguments) is expected
+
+
+@pytest.mark.parametrize(("value", "colours"), [("", True), ("1", False)])
+def test_no_color_switches_colours_off(value: str, colours: bool, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ikto_core", "doctor", "-c", str(tmp_path / "nowhere")]
+    master, slave = pty.openpty()
+    with os.fdopen(master, "rb", buffering=0) as terminal:
+        process = subprocess.Popen(command, stdout=slave, stderr=slave, env=os.environ | {"NO_COLOR": value})
+        os.close(slave)
+        shown = b""
+        with suppress(OSError):  # the other end is closed
+            while part := terminal.read(4096):
+                shown += part
+        assert process.wait(60) == 21
+    assert (b"\x1b[" in shown) is colours
+    assert b"configuration" in shown
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    """The built-in commands with a text of help of their own, by their whole names."""
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli, obj=Run()), name)
+        assert command
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {child}", found) for child, found in command.commands.items())
+
+
+EVERY_COMMAND = dict(every_command())
+
+
+def test_the_help_of_a_group_has_examples_of_its_commands() -> None:
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli, obj=Run()), name)
+        assert command
+        _, _, lines = (command.epilog or "").partition(f"{TITLE}\n")
+        assert lines.strip().startswith(f"ikto {name}"), name
+        for line in lines.strip().splitlines():
+            words = line.split()
+            assert not isinstance(command, click.Group) or len(words) == 2 or words[2] in (*command.commands, "--json")
+
+
+@pytest.mark.parametrize("name", EVERY_COMMAND)
+def test_every_help_text_has_examples_that_the_command_accepts(name: str) -> None:
+    _, title, lines = (EVERY_COMMAND[name].epilog or "").partition(f"{TITLE}\n")
+    assert title
+    for line in lines.strip().splitlines():
+        ikto, *words = shlex.split(re.split(r"[|>]", line)[0], comments=True)
+        assert ikto == "ikto"
+        assert words[: len(name.split())] == name.split()
+        EVERY_COMMAND[name].make_context(name, words[len(name.split()) :])  # a UsageError if it is not accepted

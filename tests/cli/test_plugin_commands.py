@@ -40,7 +40,15 @@ def test_help_lists_plugin_commands_in_a_separate_section_with_their_distributio
 ) -> None:
     assert run(["--help"]) == 0
     builtin, added = capsys.readouterr().out.split("Plugin commands:\n")
-    assert added.split() == ["top", "Show", "who", r"talks\x1b", "most.", "[acme-ikto", "1.5]"]
+    assert added.partition("Examples:")[0].split() == [
+        "top",
+        "Show",
+        "who",
+        r"talks\x1b",
+        "most.",
+        "[acme-ikto",
+        "1.5]",
+    ]
     assert all(f"  {name} " in builtin for name in COMMANDS)
 
 

@@ -45,11 +45,23 @@ def test_the_wheel_contains_unit_and_drop_in(built: Path) -> None:
             assert archive.read(f"{data}/data/share/ikto/{name}") == (PACKAGING / name).read_bytes()
 
 
+def test_the_wheel_contains_manual_pages_and_scripts_for_shells(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.partition("/data/")[2] for name in archive.namelist()}
+    assert {f"share/man/man1/{path.name}" for path in (PACKAGING / "man").iterdir()} <= names
+    assert {
+        "share/bash-completion/completions/ikto",
+        "share/zsh/site-functions/_ikto",
+        "share/fish/vendor_completions.d/ikto.fish",
+    } <= names
+
+
 def test_the_source_distribution_contains_all_of_packaging(built: Path) -> None:
     (source,) = built.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {f"packaging/{path.name}" for path in PACKAGING.iterdir()} <= names
+    assert {str(path.relative_to(ROOT)) for path in PACKAGING.rglob("*") if path.is_file()} <= names
 
 
 def test_the_drop_in_stops_networkd_from_managing_foreign_routes_and_rules() -> None:

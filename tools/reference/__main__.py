@@ -1,8 +1,9 @@
-"""`python -m tools.reference`: write the generated documentation pages and the current version's promise."""
+"""`python -m tools.reference`: write what is generated: pages, the version's promise, manual pages, scripts."""
 
 from tools.documents import documents
 
 for path, text in documents().items():
+    path.parent.mkdir(exist_ok=True)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
         print(f"updated {path}")  # noqa: T201 - a command

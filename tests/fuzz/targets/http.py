@@ -4,7 +4,7 @@ import asyncio
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -14,6 +14,7 @@ import msgspec
 from ikto_core.admin.server import serve
 from ikto_core.admin.views import (
     AgentState,
+    DiffView,
     InfoView,
     LeaveStep,
     LeaveView,
@@ -80,6 +81,12 @@ class _Agent:
 
     async def why(self, target: str, *, probe: bool = True) -> Diagnosis:
         raise IktoError(f"{target}: not asked, {probe}")
+
+    def settings(self) -> Mapping[str, object]:
+        return {"wg_dev_name": "wg0"}
+
+    async def diff(self) -> DiffView:
+        return DiffView(ifname="wg0", backend="fake", source="agent", revision=1, changes=())
 
     def release_removals(self) -> int:
         return 0
