@@ -82,7 +82,7 @@ class Departure:
                 raise IktoError("the agent is ending already, in another way", hint="wait until it has ended")
             return self._view
         self._withdraw, self._drain_s, self._forget = withdraw, drain_s, forget
-        self._move(LeaveStep.DRAINING if withdraw and drain_s else LeaveStep.WITHDRAWING)
+        self._move(_first_step(withdraw=withdraw, drain_s=drain_s))
         self._begun.set()
         return self._view
 
@@ -159,5 +159,12 @@ class Departure:
 
     def _move(self, step: LeaveStep) -> None:
         until = time.time() + self._drain_s if step is LeaveStep.DRAINING else None
+        if step is not self._view.step:
+            log.info("ending as asked", step=step.value)
         self._view = LeaveView(step=step, until=until)
-        log.info("ending as asked", step=step.value)
+
+
+def _first_step(*, withdraw: bool, drain_s: float) -> LeaveStep:
+    if not withdraw:
+        return LeaveStep.REMOVING
+    return LeaveStep.DRAINING if drain_s else LeaveStep.WITHDRAWING

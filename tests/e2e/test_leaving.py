@@ -114,6 +114,7 @@ def test_down_removes_the_device_and_keeps_record_and_claim(mesh: Mesh) -> None:
     mesh.assert_formed()
     record = mesh.read(subnet(downed))
     done = ask(downed, "down")
+    assert "withdrawing" not in done.stdout
     assert (done.returncode, done.stderr) == (0, "")
     assert downed.wait() == 9
     assert not has_device(downed)
