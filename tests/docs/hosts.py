@@ -96,8 +96,7 @@ class Host:
         (self.directory / "opt/ikto/bin/ikto").symlink_to(Path(sys.executable).with_name("ikto"))
         if self.directory.name == "admin":
             (self.directory / "usr/bin/ikto").symlink_to(Path(sys.executable).with_name("ikto"))
-        for path in (ROOT / "packaging").iterdir():
-            shutil.copy(path, self.directory / "opt/ikto/share/ikto")
+        shutil.copytree(ROOT / "packaging", self.directory / "opt/ikto/share/ikto", dirs_exist_ok=True)
 
     def run(self, text: str, before: int) -> Done:
         """Run a command to its end. `before`: the exit code of the one before, for `$?`."""
