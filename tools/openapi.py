@@ -213,6 +213,8 @@ def _operation(route: Route) -> dict[str, Any]:
 def _response(answer: Answer) -> dict[str, Any]:
     name = answer.type if isinstance(answer.type, str) else getattr(answer.type, "__name__", "")
     schema = {"$ref": _REF.format(name=name)} if name else {"type": "string"}
+    if name == "dict":  # of a JSON object without a schema of its own
+        schema = {"type": "object"}
     return {"description": answer.description, "content": {answer.content_type: {"schema": schema}}}
 
 
