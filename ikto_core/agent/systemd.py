@@ -3,14 +3,13 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from socket import AF_UNIX, SOCK_DGRAM, socket
 
 import msgspec
 
-_SEND_TIMEOUT_S = 1.0
-"""A service manager that hangs must not block the agent."""
+_READY, _STATUS = "READY=1", "STATUS="
 
 LOOK_EVERY_S = 2.0
 """How often the status is compared with the one that was sent. A look costs some microseconds."""
@@ -28,8 +27,8 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     status: str  # for people
 
 
-def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
-    """Send `state` to the service manager, if one listens. Never raises.
+def notify(state: str, environ: Mapping[str, str] = os.environ) -> bool:
+    """Send `state` to the service manager, if there is one; return whether it was taken. Never raises.
 
     Args:
         state: `READY=1`, `STOPPING=1`, `WATCHDOG=1`, `STATUS=…`, or several of them, one a line.
@@ -38,10 +37,12 @@ def notify(state: str, environ: Mapping[str, str] = os.environ) -> None:
     """
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
-        return
+        return True
     with suppress(OSError), socket(AF_UNIX, SOCK_DGRAM) as sender:
-        sender.settimeout(_SEND_TIMEOUT_S)
+        sender.setblocking(False)  # a service manager that hangs must not block the agent
         sender.sendto(state.encode(errors="replace"), address.replace("@", "\0", 1) if address[0] == "@" else address)
+        return True
+    return False
 
 
 def watchdog_interval_s(environ: Mapping[str, str] = os.environ) -> float | None:
@@ -60,31 +61,40 @@ def status_text(state: str, peers: int, failure: str, hint: str) -> str:
 
 
 class Notifications:
-    """Decides what to send; times are seconds of a clock that never goes back."""
+    """Decides what to send; times are seconds of a clock that never goes back.
+
+    What the service manager did not take (it is slow, or is being reloaded) is due again.
+    """
 
     def __init__(self, started_at: float) -> None:
         self._sent_ready = False
         self._ready_by = started_at + START_LIMIT_S
-        self._status = ""
+        self._status = ""  # the one that was sent last
 
     def due(self, state: ServiceState, now: float, *, ready: bool, watchdog: bool) -> list[str]:
         """Return the assignments to send now: the status if it changed, `READY=1` once, `WATCHDOG=1` on progress."""
-        lines = [f"STATUS={state.status}"] if state.status != self._status else []
-        self._status = state.status
+        lines = [_STATUS + state.status] if state.status != self._status else []
         if not self._sent_ready and (ready or (state.retries and now >= self._ready_by)):
-            self._sent_ready = True
-            lines.append("READY=1")
+            lines.append(_READY)
         if watchdog and state.progressing:
             lines.append("WATCHDOG=1")
         return lines
+
+    def sent(self, lines: Sequence[str]) -> None:
+        """Note that the service manager has taken these assignments."""
+        self._sent_ready |= _READY in lines
+        for line in lines:
+            if line.startswith(_STATUS):
+                self._status = line.removeprefix(_STATUS)
 
 
 async def notify_always(look: Callable[[], ServiceState], until_ready: Callable[[], Awaitable[object]]) -> None:
     """Tell the service manager how the agent is, until cancelled. `until_ready` returns once the mesh is shown."""
     notifications, interval_s, ready = Notifications(time.monotonic()), watchdog_interval_s(), False
     while True:
-        if due := notifications.due(look(), time.monotonic(), ready=ready, watchdog=interval_s is not None):
-            notify("\n".join(due))
+        due = notifications.due(look(), time.monotonic(), ready=ready, watchdog=interval_s is not None)
+        if due and notify("\n".join(due)):
+            notifications.sent(due)
         with suppress(TimeoutError):
             async with asyncio.timeout(min(LOOK_EVERY_S, interval_s or LOOK_EVERY_S)):
                 await (asyncio.Event().wait() if ready else until_ready())

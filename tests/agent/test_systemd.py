@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from shutil import which
 from socket import AF_UNIX, SOCK_DGRAM, socket
@@ -76,15 +77,20 @@ def test_without_a_listening_manager_nothing_is_raised(address: str | None) -> N
     notify("READY=1", {} if address is None else {"NOTIFY_SOCKET": address})
 
 
-def test_a_manager_that_does_not_read_does_not_block_the_agent(manager: socket, tmp_path: Path) -> None:
-    path = str(tmp_path / "notify")
-    manager.bind(path)
+def fill(path: str) -> None:
+    """Send so much that the manager's socket takes no more."""
     with socket(AF_UNIX, SOCK_DGRAM) as filler:
         filler.setblocking(False)
         with suppress(BlockingIOError):
             while True:
                 filler.sendto(b"WATCHDOG=1", path)
-    notify("WATCHDOG=1", {"NOTIFY_SOCKET": path})
+
+
+def test_a_manager_that_does_not_read_does_not_block_the_agent(manager: socket, tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    manager.bind(path)
+    fill(path)
+    assert not notify("WATCHDOG=1", {"NOTIFY_SOCKET": path})
 
 
 def test_the_watchdog_is_notified_twice_as_often_as_required() -> None:
@@ -116,7 +122,10 @@ STARTING = ServiceState(retries=True, progressing=True, status="connecting; 0 pe
 def due(
     notifications: Notifications, state: ServiceState, now: float, *, ready: bool = False, watchdog: bool = False
 ) -> list[str]:
-    return notifications.due(state, now, ready=ready, watchdog=watchdog)
+    """Return what is due, and have the service manager take it."""
+    lines = notifications.due(state, now, ready=ready, watchdog=watchdog)
+    notifications.sent(lines)
+    return lines
 
 
 def test_a_status_is_sent_when_it_changes_and_ready_once() -> None:
@@ -182,6 +191,22 @@ async def test_the_manager_is_told_at_once_when_the_mesh_is_shown(
         for _ in range(100):
             await asyncio.sleep(0)
         assert len(looks) == 2, "it looks when the mesh is shown, and then as seldom as before"
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_what_a_slow_manager_did_not_take_is_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(systemd, "LOOK_EVERY_S", 0.01)
+    with fake_manager(tmp_path) as (manager, environ):
+        monkeypatch.setenv("NOTIFY_SOCKET", environ["NOTIFY_SOCKET"])
+        fill(environ["NOTIFY_SOCKET"])
+        looks = count(1)
+        ready = asyncio.Event()
+        ready.set()
+        task = asyncio.ensure_future(notify_always(lambda: (next(looks), STARTING)[1], ready.wait))
+        await until(lambda: next(looks) > 10)
+        await until(lambda: manager.values("READY") == ["1"])
+        assert manager.values("STATUS") == [STARTING.status]
         task.cancel()
         await asyncio.wait([task])
 
