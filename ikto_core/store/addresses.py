@@ -18,19 +18,20 @@ class Target(NamedTuple):
 
     server: str  # URL
     address: str = ""  # empty: the URL has an address, or what dials looks it up
-    is_last: bool = True  # of the server's addresses
+    is_last: bool = True  # nothing is left to dial if this one fails
 
 
-async def targets(server: str) -> list[Target]:
+async def targets(server: str, *, is_last: bool = True) -> list[Target]:
     """Look up the host of a NATS URL and return its addresses, families interleaved.
 
-    A WebSocket has one target: aiohttp dials all addresses itself. Raises OSError if the host has no address.
+    A WebSocket has one target: aiohttp dials all addresses itself. `is_last`: no other server is dialled after this
+    one. Raises OSError if the host has no address.
     """
     url = urlsplit(server)
     if url.scheme.startswith("ws") or _is_address(url.hostname or ""):
-        return [Target(server)]
+        return [Target(server, is_last=is_last)]
     addresses = await addresses_of(server)
-    return [Target(server, address, address == addresses[-1]) for address in addresses]
+    return [Target(server, address, is_last and address == addresses[-1]) for address in addresses]
 
 
 async def addresses_of(server: str) -> list[str]:

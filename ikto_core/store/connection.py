@@ -40,9 +40,10 @@ async def open_session(settings: NatsSettings, random: Random) -> AsyncIterator[
 
 async def _dial_any(stack: AsyncExitStack, settings: NatsSettings, random: Random) -> Session:
     failures: list[NatsError] = []
-    for server in random.sample(settings.servers, len(settings.servers)):
+    servers = random.sample(settings.servers, len(settings.servers))
+    for number, server in enumerate(servers, 1):
         try:
-            found = await targets(server)
+            found = await targets(server, is_last=number == len(servers))
         except (OSError, UnicodeError) as error:  # UnicodeError: not a host name
             failures.append(unreachable(without_user(server), error))
             continue

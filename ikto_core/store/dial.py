@@ -17,7 +17,7 @@ DIAL_TIMEOUT_S = 10.0
 """Time limit for one address: TCP, TLS and login. nats-py may hang on an untrusted certificate; this ends it."""
 
 TCP_TIMEOUT_S = 3.0
-"""Time limit for the TCP connection to an address, if the server has others: a lost SYN is repeated after 1 s."""
+"""Time limit for the TCP connection to an address, if others are left to dial: a lost SYN is repeated after 1 s."""
 
 CLOSE_TIMEOUT_S = 2.0
 PING_INTERVAL_S = 10

@@ -111,6 +111,18 @@ async def test_the_last_address_has_the_whole_time_of_a_dial(resolve: Resolver, 
     ]
 
 
+async def test_a_server_that_is_silent_does_not_use_up_the_time_of_the_next(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of a whole dial is for the last server of all."""
+    monkeypatch.setattr(dial_module, "DIAL_TIMEOUT_S", 2 * LIMIT_S)
+    with black_hole("127.0.0.2", server.port):
+        servers = (f"nats://127.0.0.2:{server.port}", server.url)
+        random = Random(next(seed for seed in range(9) if Random(seed).sample(servers, 2)[0] != server.url))
+        async with asyncio.timeout(LIMIT_S), open_session(NatsSettings(servers=servers), random) as session:
+            assert session.server == server.url
+
+
 async def test_the_error_names_every_address_and_why(resolve: Resolver, server: NatsServer) -> None:
     resolve("127.0.0.2", "::1")
     with black_hole("127.0.0.2", server.port):
