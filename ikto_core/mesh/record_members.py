@@ -80,10 +80,13 @@ LENIENT: dict[str, msgspec.json.Decoder[Any]] = {
 
 
 def decode_members(value: bytes) -> Members:
-    """Return the JSON members; an optional one of another type is absent. Raises what msgspec raises."""
+    """Return the JSON members; an optional one of another type, or that is not UTF-8, is absent.
+
+    Raises what msgspec raises, and UnicodeDecodeError.
+    """
     try:
         return _decode_strictly(value)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeDecodeError):
         found = _decode_any_optional(value)
     members = {name: _read(decoder, getattr(found, name)) for name, decoder in _OPTIONAL.items()}
     texts = [_read(_decode_text, item) for item in members["endpoints"] or ()]

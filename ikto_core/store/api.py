@@ -61,6 +61,7 @@ class StreamConfig(msgspec.Struct, frozen=True):
     persist_mode: str = ""
     retention: str = "limits"
     discard: str = "old"
+    discard_new_per_subject: bool = False
     no_ack: bool = False
     sealed: bool = False
     deny_delete: bool = False

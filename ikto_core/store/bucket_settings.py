@@ -76,6 +76,7 @@ def _common_settings(subjects: Subjects) -> tuple[Setting, ...]:
         Setting("allow_rollup_hdrs", False, "one write with the header Nats-Rollup removes all records"),
         Setting("deny_purge", True, "a purge removes records without a trace"),
         Setting("deny_delete", True, "a record can be deleted without a trace"),
+        Setting("discard_new_per_subject", False, "no record can be written a second time"),
         Setting("max_msgs_per_subject", 1, "replaced records are kept, and agents read them too"),
         Setting("max_msgs", -1, full),
         Setting("max_bytes", -1, full),

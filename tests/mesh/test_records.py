@@ -161,10 +161,11 @@ def test_a_record_has_at_least_one_candidate(record: PeerRecord, listed: list[En
 
 OPTIONAL = ("endpoints", "instance", "nonce", "agent", "next_public_key", "lease", "address")
 OTHER_TYPES = (b"null", b"true", b"1.5", b'"x"', b"7", b"[]", b'[["x"]]', b"{}", b'{"a":null}', b"1e999")
+NOT_UTF_8 = (b'"\xff"', b'["\xff"]')
 
 
 @pytest.mark.parametrize("name", [*OPTIONAL, "left", "successions", "serial", "user_jwt"])
-@pytest.mark.parametrize("text", OTHER_TYPES)
+@pytest.mark.parametrize("text", [*OTHER_TYPES, *NOT_UTF_8])
 def test_an_optional_member_of_another_type_is_absent(name: str, text: bytes) -> None:
     """A program that writes `null` for what it does not have is read as one that leaves it out (golang 37711)."""
     plain = decode_record(KEY, value())

@@ -37,6 +37,7 @@ WRONG: dict[str, Any] = {
     "max_age": 10**9,
     "max_msg_size": -1,
     "discard": "old",
+    "discard_new_per_subject": True,
     "retention": "interest",
     "no_ack": True,
     "allow_direct": False,
@@ -129,6 +130,18 @@ async def test_upgrade_corrects_the_rest_when_nats_refuses_one_change(session: S
     assert {finding.setting for finding in done.left} >= {"discard", "allow_msg_schedules", "storage"}
     assert {finding.setting for finding in done.corrected} >= {"max_age", "max_msg_size", "deny_delete", "republish"}
     assert done.refusal
+
+
+async def test_upgrade_allows_that_a_record_is_written_a_second_time(bucket: Bucket) -> None:
+    revision = await bucket.put("peers.a", b"one", expected=0)
+    config = (await bucket.call("STREAM.INFO", {}))["config"]
+    await bucket.call("STREAM.UPDATE", config | {"discard_new_per_subject": True})
+    with pytest.raises(NatsError, match="maximum messages per subject exceeded") as raised:
+        await bucket.put("peers.a", b"two", expected=revision)
+    assert "`ikto bucket upgrade`" in raised.value.hint
+    done = await upgrade_bucket(bucket, record_settings(bucket.subjects))
+    assert [finding.setting for finding in done.corrected] == ["discard_new_per_subject"]
+    assert await bucket.put("peers.a", b"two", expected=revision) > revision
 
 
 async def test_a_session_logs_once_what_is_wrong_with_the_bucket(session: Session, bucket: Bucket) -> None:
