@@ -118,8 +118,9 @@ def main() -> None:
 
     Exit code 1 if standard output can't be written. A name that the terminal can't encode is escaped.
     """
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # None if it is closed
+        if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     code = run(sys.argv[1:])
     try:
@@ -128,6 +129,17 @@ def main() -> None:
         code = _print_error(_output_error(error))
     _discard_unwritable()
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Open closed standard streams on /dev/null, or the next file or socket would be what programs write to."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it has this number, the lowest that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - a descriptor, open to the end
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _discard_unwritable() -> None:

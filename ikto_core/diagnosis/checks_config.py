@@ -9,6 +9,7 @@ from functools import partial
 from ikto_core.claim.revoked_users import RevokedUsers
 from ikto_core.config import file_problems, file_warnings
 from ikto_core.diagnosis.checks import PAGE, Category, Check, failure, warning
+from ikto_core.diagnosis.checks_host import present_part
 from ikto_core.diagnosis.subject import Subject
 from ikto_core.errors import ConfigError, IktoError
 from ikto_core.plugins.check_contract import Finding
@@ -26,7 +27,7 @@ async def refusals(subject: Subject) -> Sequence[IktoError]:
         *map(ConfigError, file_problems(subject.config)),
         *_key(subject),
         *_plugins(subject),
-        *_raised(subject.config.state_path),
+        *_state_dir(subject),
         *await _backend(subject),
         *_right(subject),
         *_revocations(subject),
@@ -48,6 +49,14 @@ def _plugins(subject: Subject) -> Iterable[IktoError]:
     yield from _raised(lambda: plugins.ipam(config.ipam))
     for text in config.observers:
         yield from _raised(partial(plugins.observer, text.partition("=")[0]))
+
+
+def _state_dir(subject: Subject) -> Iterable[IktoError]:
+    """Return why there can be no state directory."""
+    if found := _raised(subject.config.state_path):
+        return found
+    present = present_part(subject.config.state_path())
+    return [] if present.is_dir() else [ConfigError(f"state_dir: {present} is not a directory", hint="set another one")]
 
 
 async def _backend(subject: Subject) -> Iterable[IktoError]:

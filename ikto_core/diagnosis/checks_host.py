@@ -141,13 +141,18 @@ async def _state_dir(subject: Subject) -> Iterable[Finding]:
 
 def state_dir_finding(path: Path) -> Finding:
     """Return whether the state directory can be written, or made. Root may write anywhere but on a read-only disk."""
-    present = next(each for each in (path, *path.parents) if _is_there(each))
+    present = present_part(path)
     if not present.is_dir():
         return error(f"{present} is not a directory, so there is no place for the state", "remove it, or set state_dir")
     if not os.access(present, os.W_OK | os.X_OK, effective_ids=True):
         text = f"{path} can't be written: after a reboot without NATS the node would have no peers and no address"
         return error(text, "let the agent's user write there, or set state_dir; check that the disk is not read-only")
     return ok(f"{path} can be written")
+
+
+def present_part(path: Path) -> Path:
+    """Return the path, or the nearest directory or file above it that this process sees."""
+    return next(each for each in (path, *path.parents) if _is_there(each))
 
 
 def _is_there(path: Path) -> bool:

@@ -182,6 +182,7 @@ def test_files_and_plugins_of_another_host_are_left_out(tmp_path: Path, capsys: 
 
 
 REFUSED = [
+    pytest.param({"state_dir": "/dev/null/x"}, 3, "state_dir: /dev/null", id="state directory below a file"),
     pytest.param({"backend": "acme"}, 7, "there is no backend 'acme'", id="backend"),
     pytest.param({"ipam": "acme"}, 7, "there is no ipam 'acme'", id="strategy"),
     pytest.param({"observers": ["hosts", "acme=1"]}, 7, "there is no observer 'acme'", id="observer"),

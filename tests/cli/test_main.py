@@ -211,6 +211,18 @@ def test_a_closed_pipe_at_standard_output_is_no_traceback() -> None:
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_error(closed: str) -> None:
+    """No file that is opened later takes its number: programs that an observer runs would write into that."""
+    program = "import os, ikto_core.cli.main as cli; cli.run = lambda _: os.dup(0) < 3; cli.main()"
+    arguments = {"a table": [*PROGRAM, "plugins"], "the numbers": [sys.executable, "-c", program]}
+    for what, command in arguments.items():
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *command], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, ""), what
+
+
 def test_a_full_disk_at_standard_error_keeps_the_exit_code() -> None:
     with Path("/dev/full").open("w") as full:
         command = [*PROGRAM, "config", "check", "-c", "/nowhere"]
