@@ -3,10 +3,11 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from signal import SIG_DFL, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals, getsignal
+from signal import SIG_DFL, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals, getsignal, signal
 
 import click
 import msgspec
@@ -55,6 +56,7 @@ def agent(config_path: Path, socket: Path | None, log_json: bool, **settings: st
     def load(warn: Callable[[str], None] = lambda _: None) -> Config:
         return load_config(config_path, environ=os.environ, overrides=given_settings(settings), warn=warn)
 
+    early = click.get_current_context().with_resource(_early_signals())
     log_to_stderr(settings["log_level"] or "info", as_json=log_json)
     config = load(_warn)
     for line in file_warnings(config):
@@ -78,7 +80,7 @@ def agent(config_path: Path, socket: Path | None, log_json: bool, **settings: st
 
     reload = Reload(config, load, options.live, lambda level: log_to_stderr(level, as_json=log_json))
     with suppress(asyncio.CancelledError):  # stopped by a signal
-        asyncio.run(_until_stopped(run_agent(options, private_key), reload.run))
+        asyncio.run(_until_stopped(run_agent(options, private_key), reload.run, early))
 
 
 def _warn(line: str) -> None:
@@ -92,8 +94,32 @@ def _warn_of_unusable(plugins: Plugins) -> None:
         log.warning("plugin unusable", **fields)
 
 
-async def _until_stopped(running: Coroutine[None, None, None], reread: Callable[[], None]) -> None:
+@contextmanager
+def _early_signals() -> Iterator[dict[Signals, bool]]:
+    """Note the signals that must not end an agent that still starts; yield those, and whether each has come."""
+    came: dict[Signals, bool] = {}
+
+    def note(number: int, _frame: object) -> None:
+        came[Signals(number)] = True
+
+    before = {number: getsignal(number) for number in (SIGHUP, SIGUSR1, SIGUSR2)}
+    for number, handler in before.items():
+        if number is SIGHUP or handler == SIG_DFL:  # a program around this command may have a handler of its own
+            came[number] = False
+            signal(number, note)
+    try:
+        yield came
+    finally:
+        for number in came:
+            signal(number, before[number] or SIG_DFL)
+
+
+async def _until_stopped(
+    running: Coroutine[None, None, None], reread: Callable[[], None], early: dict[Signals, bool]
+) -> None:
     """Await `running`; SIGTERM and SIGINT cancel it, SIGHUP calls `reread`, SIGUSR1 and SIGUSR2 are only logged.
+
+    `early`: as of `_early_signals`. What has come before takes effect now.
 
     The process ends STOP_LIMIT_S later at the latest, even if a thread of the backend is blocked in the kernel: without
     that, asyncio and the interpreter would wait for the thread.
@@ -107,10 +133,11 @@ async def _until_stopped(running: Coroutine[None, None, None], reread: Callable[
 
     for number in (SIGTERM, SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(SIGHUP, reread)
-    for number in (SIGUSR1, SIGUSR2):
-        if getsignal(number) == SIG_DFL:  # a program around this command may have a handler of its own
-            loop.add_signal_handler(number, _ignore, number)
+    for number in tuple(early):
+        act = reread if number is SIGHUP else partial(_ignore, number)
+        loop.add_signal_handler(number, act)
+        if early[number]:
+            act()
     try:
         await running
     except IktoError as error:

@@ -1,5 +1,9 @@
 """SIGHUP applies the live settings of a configuration that can be used, and says what needs a restart."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -8,6 +12,8 @@ from ikto_core.cli.logs import LEVELS
 from ikto_core.cli.reload import Reload
 from ikto_core.config import Config, config_of
 from ikto_core.errors import ConfigError
+from ikto_core.lab.agent_process import write_private
+from ikto_core.values.keys import PrivateKey
 
 RUNNING = {"private_address": "fd10:1::", "advertise_address": "192.0.2.1", "endpoints": ["192.0.2.1:7"]}
 
@@ -84,3 +90,29 @@ def test_a_file_that_is_gone_changes_nothing() -> None:
         Reload(config_of(**RUNNING), gone, live, pytest.fail).run()
     assert [line["problems"] for line in logs] == [["ikto.json: there is no such file"]]
     assert live.config is None
+
+
+AT_START = """
+import asyncio, signal
+import ikto_core.cli.agent as command
+from ikto_core.cli.main import main
+
+def load_private_key(path, load=command.load_private_key):
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.raise_signal(number)
+    return load(path)
+
+command.load_private_key = load_private_key
+command.run_agent = lambda *_: asyncio.sleep(0)
+main()
+"""
+
+
+def test_a_signal_that_comes_while_an_agent_starts_does_not_end_it(tmp_path: Path) -> None:
+    write_private(tmp_path / "key", PrivateKey.generate().text)
+    write_private(path := tmp_path / "c.json", f'{{"private_address": "auto", "private_key_path": "{tmp_path}/key"}}')
+    command = [sys.executable, "-c", AT_START, "agent", "-c", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("configuration read again") == 1
+    assert done.stderr.count("signal has no meaning") == 2
