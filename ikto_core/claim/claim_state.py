@@ -1,8 +1,7 @@
-"""Whether this run holds a claim, and the errors that end it. No I/O."""
+"""Whether this run holds a claim, and an error that ends it. No I/O."""
 
 from collections.abc import Callable
 
-from ikto_core.claim.claimant import ClonedError
 from ikto_core.errors import AddressInUseError
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import MeshView
@@ -37,12 +36,6 @@ class ClaimState:
         """Note that this node holds no claim any more."""
         self._key = ""
         self._on_change("")
-
-
-def refuse_clones(keys: list[str]) -> None:
-    """Raise ClonedError if a copy of this machine has claimed another subnet, under such a key, after this node."""
-    for key in keys:
-        raise ClonedError(f"a copy of this machine runs with this node's private key (its record: {key})")
 
 
 def refuse_overlap(view: MeshView, record: PeerRecord) -> None:

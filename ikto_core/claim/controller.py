@@ -9,12 +9,13 @@ import structlog
 
 from ikto_core.claim.address_candidates import AddressCandidates
 from ikto_core.claim.alarms import Alarms
-from ikto_core.claim.claim_state import ClaimState, refuse_clones, refuse_overlap
+from ikto_core.claim.claim_state import ClaimState, refuse_overlap
 from ikto_core.claim.claimant import Claimant, ClonedError
 from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.leaving import Leaving, withdraw_all
 from ikto_core.claim.listening import Listening
 from ikto_core.claim.local_node import LocalNode
+from ikto_core.claim.other_records import OtherRecords
 from ikto_core.claim.policy import ClaimAction, Identity, draw_identity
 from ikto_core.claim.recheck import Recheck
 from ikto_core.claim.saved_claim import SavedClaim
@@ -30,12 +31,7 @@ from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import RecordStore
 from ikto_core.values.addressing import Endpoint
 
-RECLAIM_JITTER_S = 1.0
-"""After a bucket is wiped all nodes claim again: spread over this time."""
-
-WITHDRAWN_AT_ONCE = 16
-"""So many earlier records are withdrawn before this node looks after its own record again: anybody can write records
-that name its key, and to withdraw one takes three requests."""
+RECLAIM_JITTER_S = 1.0  # after a bucket is wiped all nodes claim again: spread over this time
 
 IN_USE_HINT = "`ikto doctor` says by whom"
 
@@ -56,14 +52,15 @@ class ClaimController:
         random: Random,
         on_claim_change: Callable[[str], None] = lambda _: None,
     ) -> None:
+        proofs = desired_state.proofs
         self.recheck = Recheck()
         self.leaving = Leaving(self.recheck.request)
-        self.follower = Follower(self._bucket_changed, random, partial(verify, desired_state.proofs))
+        self.follower = Follower(self._bucket_changed, random, partial(verify, proofs))
         self.mesh_settings = SettingsGuard(node.settings, node.bucket)
         self.next_key_announced = asyncio.Event()  # the record in the bucket announces the next key
         self.signer = signer
         identity = draw_identity(signer.public_key, saved_claim.instances, random, other_keys=saved_claim.other_keys)
-        self._own = SelfRecord(node, saved_claim, identity, desired_state.proofs, desired_state.clock)
+        self._own = SelfRecord(node, saved_claim, identity, proofs, desired_state.clock)
         self._node = node
         self._desired_state = desired_state
         self._saved_claim = saved_claim
@@ -71,10 +68,9 @@ class ClaimController:
         self._random = random
         self._listening = Listening()
         self._claim_state = ClaimState(on_claim_change)
-        self._alarms = Alarms(desired_state.proofs.stats, desired_state.clock)
-        self._claimant = Claimant(
-            lambda: self.identity, signer.draw_nonce, signer.value, desired_state.proofs, self._alarms
-        )
+        self._alarms = Alarms(proofs.stats, desired_state.clock)
+        self._claimant = Claimant(lambda: self.identity, signer.draw_nonce, signer.value, proofs, self._alarms)
+        self._others = OtherRecords(self._own, self._claimant, self.follower, lambda: self.view)
         desired_state.set_own_keys(saved_claim.other_keys)
 
     @property
@@ -132,20 +128,16 @@ class ClaimController:
         """Withdraw this node's records while no agent runs; return their KV keys. Raises NatsError."""
         address = self._saved_claim.address or self._node.address
         claimed = {record_key(str(self._node.subnet_of(address)))} if address else self.view.own_records.keys()
-        keys = sorted(claimed | set(self._earlier_records()))
+        keys = sorted(claimed | set(self._others.earlier()))
         await withdraw_all(self._claimant, store, keys)
         return keys
 
     def restore_snapshot(self, snapshot: MeshSnapshot | None, now: float) -> MeshSnapshot | None:
         """Show the mesh of an earlier run until the bucket has been read; return the snapshot if it is of this mesh.
 
-        `now`: seconds since the epoch.
-
-        Nothing is shown without a saved claim that is valid under this configuration.
+        `now`: seconds since the epoch. Nothing is shown without a saved claim that is valid under this configuration.
         """
-        if snapshot and (differences := self._saved_claim.differences(snapshot.claim)):
-            log.warning("snapshot of another mesh ignored", reason="; ".join(differences))
-            snapshot = None
+        snapshot = snapshot if snapshot and self._saved_claim.matches(snapshot) else None
         if self._saved_claim.address and not self._saved_claim.is_released:
             self._desired_state.from_snapshot(snapshot, self._saved_claim.address)
             if snapshot:
@@ -214,12 +206,12 @@ class ClaimController:
         """
         if self.leaving.requested:
             own_key = self.record.key if self.record else ""
-            if await self.leaving.carry_out(self._claimant, store, own_key, self._earlier_records()) and self.record:
+            if await self.leaving.carry_out(self._claimant, store, own_key, self._others.earlier()) and self.record:
                 self._release()
             return
         pause_s = self._own.repair_pause_s(self.follower) + self._random.uniform(0, RECLAIM_JITTER_S)
         await asyncio.sleep(0 if self._own.take_urgency() else pause_s)
-        refuse_clones(self._own.clone_records(self.view.own_records.values()))
+        self._others.refuse_clones()
         await self._claim(store)
 
     async def _claim(self, store: RecordStore) -> None:
@@ -246,10 +238,9 @@ class ClaimController:
         refuse_overlap(self.view, record)
         self._own.save_instance(self.view)
         had_owner = self._own.had_owner(record, self.follower)
+        context = partial(self._own.context, record, bucket=self.follower)
         try:
-            revision = await self._claimant.claim(
-                store, record, lambda entry: self._own.context(record, entry, self.follower)
-            )
+            revision = await self._claimant.claim(store, record, context)
         except NatsError:
             self.follower.wake()  # it may show what the leader has
             raise
@@ -273,13 +264,8 @@ class ClaimController:
         self._check_self_record()  # a write that the follower has not seen yet may have been lost again already
         if self.recheck.is_requested:
             self.follower.wake()
-        await self._withdraw_earlier_records(store)
-
-    async def _withdraw_earlier_records(self, store: RecordStore) -> None:
-        for key in self._earlier_records()[:WITHDRAWN_AT_ONCE]:
-            await self._claimant.withdraw(store, key)
-        if self._earlier_records() or self._own.clone_records(self.view.own_records.values()):
-            self.recheck.request()  # until the followed bucket shows none: it may lose the deletion before
+        if await self._others.withdraw(store):
+            self.recheck.request()
 
     def _release(self) -> None:
         """Stop using the address at once, before another one is claimed: it belongs to another node now."""
@@ -305,15 +291,9 @@ class ClaimController:
         if self.record is None:
             return ClaimAction.KEEP
         action = self._own.decide(self.record, self.follower)
-        new = self.view.take_new_own_records()
-        others = self._own.earlier_records(new, self.follower) or self._own.clone_records(new)
-        if action is not ClaimAction.KEEP or others:
+        if self._others.has_new() or action is not ClaimAction.KEEP:
             self.recheck.request()
         return action
-
-    def _earlier_records(self) -> list[str]:
-        earlier = self._own.earlier_records(self.view.own_records.values(), self.follower)
-        return [key for key in earlier if key not in self._claimant.denied]
 
     def _show_bucket(self, address: str | None) -> None:
         self._desired_state.from_bucket(self.follower.table, self.follower.revision, address)

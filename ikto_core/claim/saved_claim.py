@@ -3,11 +3,15 @@
 from collections.abc import Set
 
 import msgspec
+import structlog
 
 from ikto_core.claim.local_node import LocalNode
+from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import Claim, SavedDevice, StateFile
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
+
+log = structlog.get_logger(__name__)
 
 
 class SavedClaim:
@@ -69,6 +73,12 @@ class SavedClaim:
         other = self._under_present_key(other)
         differences = (self.claim or self._expected(other)).differences(other)
         return differences or ([] if self.claim else ["the state file has no claim"])
+
+    def matches(self, snapshot: MeshSnapshot) -> bool:
+        """Return whether a snapshot is of the valid claim; why it is not is logged."""
+        if differences := self.differences(snapshot.claim):
+            log.warning("snapshot of another mesh ignored", reason="; ".join(differences))
+        return not differences
 
     def add_instance(self, instance: str, taken_over: Set[str] = frozenset()) -> None:
         """Save this run's instance id, after those whose records it takes over: the next run must know them all."""

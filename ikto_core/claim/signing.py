@@ -8,8 +8,9 @@ import msgspec
 
 from ikto_core.claim.node_user import NodeUser
 from ikto_core.claim.saved_claim import SavedClaim
-from ikto_core.mesh.proofs import signed_value, succession
+from ikto_core.mesh.proofs import signed_value
 from ikto_core.mesh.records import PeerRecord
+from ikto_core.mesh.successions import succession
 from ikto_core.values.keys import PrivateKey, PublicKey
 from ikto_core.values.signatures import NONCE_BYTES
 

@@ -17,8 +17,9 @@ from math import inf
 
 import msgspec
 
-from ikto_core.mesh.proofs import Proof, ProofIndex, ProofResult, succeeds
+from ikto_core.mesh.proofs import Proof, ProofIndex, ProofResult
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
+from ikto_core.mesh.successions import succeeds
 from ikto_core.mesh.unproved import FEW, UnprovedRecords
 from ikto_core.mesh.view import Entry, MeshRules, QuarantinedRecord, Ruling
 from ikto_core.values.addressing import Prefix

@@ -1,8 +1,7 @@
 """Proofs: signatures by which a record shows that the owner of its public key wrote it.
 
 A proof is the last member of a record's value, `,"proof":"BASE64"}`. It signs the bucket's name, the KV key and all
-bytes of the value before it (decision 18). Ikto 0.3.0 ignores it. A succession is the signature of a former key over
-the key that follows it, for nodes that have missed the announcement of that key.
+bytes of the value before it (decision 18). Ikto 0.3.0 ignores it.
 """
 
 import binascii
@@ -27,7 +26,6 @@ from ikto_core.values.keys import PrivateKey, PublicKey
 from ikto_core.values.signatures import SIGNATURE_BYTES, framed, sign, verify
 
 RECORD_DOMAIN = b"ikto record v1"
-SUCCESSION_DOMAIN = b"ikto succession v1"
 
 _BEGIN, _END = b',"proof":"', b'"}'
 _TEXT_BYTES = 88  # base64 of SIGNATURE_BYTES
@@ -76,13 +74,18 @@ def owner_of(value: bytes) -> tuple[str, str] | None:
         return owner.public_key, ""
 
 
+def signed_message(domain: bytes, bucket: str, key: str, content: bytes) -> bytes:
+    """Return the bytes that are signed for some content under a KV key."""
+    return framed(domain, bucket.encode(), key.encode(), content)
+
+
 def signed_value(record: PeerRecord, key: PrivateKey, bucket: str, nonce: bytes, user_signature: bytes = b"") -> bytes:
     """Return a record's value with a proof by its private key; `nonce` as in `sign`.
 
     `user_signature`: the user's signature of `right_message`; empty: the record has none.
     """
     body = encode_record(record).removesuffix(b"}") + right_member(user_signature)
-    signature = sign(key, _message(RECORD_DOMAIN, bucket, record.key, body), nonce)
+    signature = sign(key, signed_message(RECORD_DOMAIN, bucket, record.key, body), nonce)
     return body + _BEGIN + b64encode(signature) + _END
 
 
@@ -117,7 +120,7 @@ def judge(
         return ProofResult()  # quarantined for that reason
     if not record.serial:
         return ProofResult(fault="its proof is wrong: it has no serial")
-    message = _message(RECORD_DOMAIN, bucket, key, value[:-_TAIL_BYTES])
+    message = signed_message(RECORD_DOMAIN, bucket, key, value[:-_TAIL_BYTES])
     if not (verified or verify(record.public_key, message, _signature(value) or b"")):
         return ProofResult(fault="its proof is wrong: the owner of its public key has not signed this value")
     right = None
@@ -135,33 +138,6 @@ def judge(
             successions=record.successions,
             right=right,
         )
-    )
-
-
-def succession(key: PrivateKey, next_key: PublicKey, bucket: str, kv_key: str, nonce: bytes) -> str:
-    """Return the statement that a key names the one that follows it under a KV key; `nonce` as in `sign`."""
-    signature = sign(key, _message(SUCCESSION_DOMAIN, bucket, kv_key, bytes(next_key)), nonce)
-    return b64encode(bytes(key.public()) + signature).decode()
-
-
-def succeeds(proof: Proof, earlier: Proof, bucket: str, kv_key: str) -> bool:
-    """Return whether the owner of an earlier record has named the key of a later one.
-
-    It has if it announced the key, or if the later record has a chain of statements from the one key to the other.
-    """
-    if proof.public_key in (earlier.public_key, earlier.next_public_key):
-        return True
-    statements = [_parse_succession(text) for text in proof.successions]
-    keys = [key for key, _ in statements]
-    if earlier.public_key not in keys:
-        return False
-    start = keys.index(earlier.public_key)
-    followers = [*keys[start + 1 :], proof.public_key]
-    return all(
-        key is not None
-        and follower is not None
-        and verify(key, _message(SUCCESSION_DOMAIN, bucket, kv_key, bytes(follower)), signature)
-        for (key, signature), follower in zip(statements[start:], followers, strict=True)
     )
 
 
@@ -229,10 +205,6 @@ class ProofIndex:
         self._known.pop(key, None)
 
 
-def _message(domain: bytes, bucket: str, key: str, content: bytes) -> bytes:
-    return framed(domain, bucket.encode(), key.encode(), content)
-
-
 def _signature(value: bytes) -> bytes | None:
     """Return the signature at the end of a value with a proof; None if it is not base64 of one."""
     text = value[-_TEXT_BYTES - len(_END) : -len(_END)]
@@ -249,12 +221,3 @@ def _owner_key(value: bytes) -> PublicKey | None:
         return PublicKey.parse(owner[0]) if owner else None
     except ValueError:
         return None
-
-
-def _parse_succession(text: str) -> tuple[PublicKey | None, bytes]:
-    """Return the key that made a statement, and its signature; None if it is not a statement."""
-    try:
-        raw = b64decode(text, validate=True)
-        return PublicKey(raw[:32]), raw[32:]
-    except (binascii.Error, ValueError):
-        return None, b""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from ikto_core.claim import controller, recheck
 from ikto_core.claim.claimant import Claimant
 from ikto_core.claim.holding import LONGEST_ABSENCE_S
+from ikto_core.claim.other_records import WITHDRAWN_AT_ONCE
 from ikto_core.errors import AddressInUseError
 from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
 from ikto_core.mesh.pins import HOLD_S
@@ -192,7 +193,7 @@ async def test_a_node_that_withdraws_forged_records_looks_after_its_own_record_m
     """What this installation wrote earlier is withdrawn, and anybody can copy the id of such a run from a record."""
     async with Node(bucket, tmp_path).running() as node:
         await until(lambda: not node.controller._own.starting)
-        withdrawn, forged = [], 3 * controller.WITHDRAWN_AT_ONCE
+        withdrawn, forged = [], 3 * WITHDRAWN_AT_ONCE
         withdraw = Claimant.withdraw
 
         async def counted(claimant: Claimant, store: RecordStore, key: str) -> bool:

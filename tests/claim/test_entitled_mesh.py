@@ -38,8 +38,8 @@ def bucket() -> MemoryBucket:
 
 def node(bucket: MemoryBucket, state_dir: Path, creds: Path, **config: Any) -> Node:
     found = Node(bucket, state_dir, **{"record_trust": ACCOUNT.record_trust, "nats_creds": str(creds)} | config)
-    assert found.controller._node.user
-    found.controller._node.user.reload()
+    assert found.controller._own._node.user
+    found.controller._own._node.user.reload()
     return found
 
 
@@ -50,10 +50,10 @@ def written(bucket: MemoryBucket) -> str:
 async def test_a_node_writes_its_record_again_when_its_jwt_was_renewed(bucket: MemoryBucket, tmp_path: Path) -> None:
     path = write(tmp_path / "creds", ACCOUNT.jwt(USER_KEY, ALLOWED, 2e9))
     async with node(bucket, tmp_path, path).running() as own:
-        assert own.controller._node.user
+        assert own.controller._own._node.user
         renewed = ACCOUNT.jwt(USER_KEY, ALLOWED, 3e9)
         write(path, renewed)
-        assert own.controller._node.user.reload()
+        assert own.controller._own._node.user.reload()
         own.controller.recheck.request()
         await until(lambda: written(bucket) == renewed)
     async with node(bucket, tmp_path, path).running(wait_for_record=False) as again:
@@ -65,10 +65,10 @@ async def test_a_node_whose_new_jwt_has_no_right_keeps_the_record_that_it_has(
     bucket: MemoryBucket, tmp_path: Path, creds: Path
 ) -> None:
     async with node(bucket, tmp_path, creds).running() as own:
-        assert own.controller._node.user
+        assert own.controller._own._node.user
         before = bucket.live[OWN_KV_KEY]
         write(creds, ACCOUNT.jwt(USER_KEY, ["x"]))
-        own.controller._node.user.reload()
+        own.controller._own._node.user.reload()
         own.controller.recheck.request()
         await until(lambda: own.controller.recheck.failure)
         assert "does not allow to publish" in own.controller.recheck.failure

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.claim.signing import RecordSigner
 from ikto_core.disk.state_file import StateFile
-from ikto_core.mesh.proofs import Proof, judge, succeeds
+from ikto_core.mesh.proofs import Proof, judge
+from ikto_core.mesh.successions import succeeds
 from tests.claim.test_saved_claim import NODE
 from tests.samples import KEYS, OWN_KEY, PRIVATE_KEYS, record
 

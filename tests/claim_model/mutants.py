@@ -13,6 +13,7 @@ from ikto_core.claim import claimant, policy, self_record
 from ikto_core.claim.claimant import Claimant
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.holding import Holding
+from ikto_core.claim.other_records import OtherRecords
 from ikto_core.claim.self_record import SelfRecord
 from ikto_core.disk.state_file import SavedState
 from tests.claim_model.scenarios import (
@@ -156,8 +157,8 @@ MUTANTS = (
     ),
     Mutant(
         name="an earlier record is not withdrawn",
-        owner=ClaimController,
-        function="_withdraw_earlier_records",
+        owner=OtherRecords,
+        function="withdraw",
         text="await self._claimant.withdraw(store, key)",
         replacement="None",
         scenario=MOVING,

@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.mesh.pins import HOLD_S, Pins
-from ikto_core.mesh.proofs import ProofIndex, succession
+from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import PeerRecord, encode_record, record_key
+from ikto_core.mesh.successions import succession
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.values.keys import PublicKey
 from tests.samples import KEY, KEYS, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, PRIVATE_KEYS, THIRD_KEY, record, signed

@@ -15,10 +15,9 @@ from ikto_core.mesh.proofs import (
     judge,
     owner_of,
     signed_value,
-    succeeds,
-    succession,
 )
 from ikto_core.mesh.records import PeerRecord, decode_record, encode_record
+from ikto_core.mesh.successions import succeeds, succession
 from ikto_core.testing.strategies import peer_records
 from ikto_core.values.keys import PrivateKey
 from tests.samples import KEY, KEYS, OTHER_KEY, PRIVATE_KEYS, record, signed

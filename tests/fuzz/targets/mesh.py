@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from ikto_core.mesh.pins import Pins
-from ikto_core.mesh.proofs import Proof, ProofIndex, ProofResult, has_proof, judge, owner_of, succeeds
+from ikto_core.mesh.proofs import Proof, ProofIndex, ProofResult, has_proof, judge, owner_of
 from ikto_core.mesh.records import (
     MAX_ENDPOINTS,
     PEER_KEYS,
@@ -16,6 +16,7 @@ from ikto_core.mesh.records import (
     subnet_of_key,
 )
 from ikto_core.mesh.settings import read_settings
+from ikto_core.mesh.successions import succeeds
 from ikto_core.mesh.view import Entry, MeshRules, MeshView, Ruling
 from ikto_core.values.addressing import Prefix
 from tests.fuzz.target import RefusedError, Target, without_preparation
