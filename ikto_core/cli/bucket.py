@@ -13,7 +13,7 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import json_option, setting_options
-from ikto_core.errors import BucketMissingError, NatsDeniedError
+from ikto_core.errors import BucketMissingError, NatsDeniedError, NatsError
 from ikto_core.lease.policy import WATCHED_SHARE, leased_records
 from ikto_core.lease.reaper import LeaseReaper
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
@@ -64,7 +64,8 @@ def create(
     """Create the bucket and store the mesh's settings in it. Safe to repeat, for example to add --leases later.
 
     The settings of a bucket that exists are corrected, as by `ikto bucket upgrade`, and with --replicas their number is
-    changed. Where it is stored can't be changed. The mesh's settings in it stay.
+    changed. Where it is stored can't be changed. The mesh's settings in it stay. If NATS refuses to correct a setting,
+    the command fails.
     """
     config = bucket_config(config_path, settings)
     mesh = MeshSettings(str(config.mesh), config.subnet_prefix)
@@ -78,7 +79,10 @@ def create(
         for each, _ in await _existing(found):
             if replicas and (changed := await change_replicas(each, replicas)):
                 click.echo(f"{each.name}: corrected: {changed}")
-        await _upgrade_all(found)
+        left = [(name, finding) for name, finding in await _upgrade_all(found) if finding.setting != "storage"]
+        if left:
+            what = "; ".join(f"bucket {name!r}: {finding}" for name, finding in left)
+            raise NatsError(what, hint=left[0][1].hint)
 
     with_bucket(config, create_all)
 
@@ -153,8 +157,9 @@ def upgrade(config_path: Path | None, **settings: str | None) -> None:
     with_bucket(bucket_config(config_path, settings), _upgrade_all)
 
 
-async def _upgrade_all(found: Bucket) -> None:
-    """Upgrade both buckets, and print what was corrected and what is left."""
+async def _upgrade_all(found: Bucket) -> list[tuple[str, Finding]]:
+    """Upgrade both buckets, and print what was corrected; print and return what is left, by the bucket's name."""
+    all_left: list[tuple[str, Finding]] = []
     for each, settings in await _existing(found):
         done = await upgrade_bucket(each, settings)
         for corrected in done.corrected:
@@ -165,6 +170,8 @@ async def _upgrade_all(found: Bucket) -> None:
             click.echo(f"{each.name}: {done.refusal}")
         if not done.corrected and not done.left:
             click.echo(f"{each.name}: all settings are as they must be")
+        all_left += [(each.name, left) for left in done.left]
+    return all_left
 
 
 async def _existing(found: Bucket) -> list[tuple[Bucket, tuple[Setting, ...]]]:

@@ -55,6 +55,22 @@ def test_create_says_what_differs_where_nats_refuses_to_change_it(ikto: Ikto) ->
     assert ikto(*arguments, "--replicas", "1")[0] == 0
 
 
+async def make_a_queue(server: NatsServer) -> None:
+    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+        bucket = Bucket(session, "cli-queue")
+        stream = {"name": bucket.stream, "subjects": [bucket.write_subject], "retention": "workqueue"}
+        await bucket.call("STREAM.CREATE", stream | {"allow_direct": True})
+
+
+def test_create_fails_if_nats_refuses_to_correct_an_existing_bucket(ikto: Ikto, shared_server: NatsServer) -> None:
+    asyncio.run(make_a_queue(shared_server))
+    code, stdout, stderr = ikto("bucket", "create", "--nats-kv", "cli-queue")
+    assert code == 5
+    assert 'cli-queue: corrected: discard is "old", not "new"\n' in stdout
+    assert "update can not change retention policy" in stdout
+    assert stderr.startswith('ikto: bucket \'cli-queue\': retention is "workqueue", not "limits"')
+
+
 def test_create_gives_an_existing_bucket_the_replicas_that_are_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
