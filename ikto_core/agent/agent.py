@@ -15,6 +15,7 @@ from ikto_core.agent.locks import agent_locks
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.parts import AgentParts
 from ikto_core.agent.report import Report
+from ikto_core.agent.starting import log_start, require_right, restore_device
 from ikto_core.agent.task_group import task_group
 from ikto_core.device.backend import BackendContext
 from ikto_core.device.bounded_backend import BoundedBackend, open_bounded
@@ -115,40 +116,56 @@ class Agent:
             LeftMeshError: An operator had the agent leave the mesh, or take the device down.
 
         """
-        parts = self._parts
-        parts.require_right()
-        socket, fallback = self._options.socket, self._options.fallback_socket
-        serving = serve(self.report, socket, fallback) if socket else nullcontext()
+        require_right(self._parts)
         try:
-            async with serving as server, self._serve_metrics(), asyncio.TaskGroup() as tasks:
+            async with self._serve_admin() as server, self._serve_metrics(), asyncio.TaskGroup() as tasks:
                 self._start_reporting(tasks, server)
-                parts.rotation.resume()
-                await parts.underlay.look()
-                await parts.restore_snapshot()
-                parts.log_start(is_first=self._announce)
-                tasks.create_task(parts.underlay.watch())
-                tasks.create_task(parts.underlay.follow_peers())
-                tasks.create_task(parts.follow_live_settings())
-                tasks.create_task(parts.snapshot_writer.run(parts.snapshot))
-                tasks.create_task(parts.connection.run(self._follow))
-                tasks.create_task(parts.reconciler.run())
-                tasks.create_task(parts.prober.run())
-                tasks.create_task(parts.departure.run())
-                if parts.node.user:
-                    tasks.create_task(parts.node.user.watch(parts.controller.recheck.request))
-                if parts.revoked_users:
-                    tasks.create_task(parts.revoked_users.watch())
-                tasks.create_task(watch_device(self._backend, self._ifname, parts.reconciler.request_full_pass))
+                await self._restore()
+                self._start_parts(tasks)
                 await self._until_rotated()
         except BaseExceptionGroup as group:
-            if parts.rotation.done.is_set():
+            if self._parts.rotation.done.is_set():
                 return
             cause = first_cause(group)
-            if isinstance(cause, AddressInUseError) and parts.controller.has_saved_claim:
-                await self._release_address()
-            elif parts.reconciler.own_device.created and not parts.controller.has_saved_claim:
-                await self._delete_device()  # nothing was claimed: no peer knows this device
+            await self._give_up_device(cause)
             raise cause from group
+
+    async def _restore(self) -> None:
+        """Show the mesh as it was known last, before NATS is asked."""
+        self._parts.rotation.resume()
+        await self._parts.underlay.look()
+        await restore_device(self._parts)
+        if self._announce:
+            log_start(self._options, self._parts)
+
+    def _start_parts(self, tasks: asyncio.TaskGroup) -> None:
+        """Start what runs with and without NATS."""
+        parts = self._parts
+        tasks.create_task(parts.underlay.watch())
+        tasks.create_task(parts.underlay.follow_peers())
+        tasks.create_task(parts.follow_live_settings())
+        tasks.create_task(parts.snapshot_writer.run(parts.snapshot))
+        tasks.create_task(parts.connection.run(self._follow))
+        tasks.create_task(parts.reconciler.run())
+        tasks.create_task(parts.prober.run())
+        tasks.create_task(parts.departure.run())
+        if parts.node.user:
+            tasks.create_task(parts.node.user.watch(parts.controller.recheck.request))
+        if parts.revoked_users:
+            tasks.create_task(parts.revoked_users.watch())
+        tasks.create_task(watch_device(self._backend, self._ifname, parts.reconciler.request_full_pass))
+
+    async def _give_up_device(self, cause: BaseException) -> None:
+        """Delete the device if the agent ends because it must not have it, or before a peer knows it."""
+        parts = self._parts
+        if isinstance(cause, AddressInUseError) and parts.controller.has_saved_claim:
+            await self._release_address()
+        elif parts.reconciler.own_device.created and not parts.controller.has_saved_claim:
+            await self._delete_device()  # nothing was claimed: no peer knows this device
+
+    def _serve_admin(self) -> AbstractAsyncContextManager[AdminServer | None]:
+        socket, fallback = self._options.socket, self._options.fallback_socket
+        return serve(self.report, socket, fallback) if socket else nullcontext()
 
     def _start_reporting(self, tasks: asyncio.TaskGroup, server: AdminServer | None) -> None:
         if server:

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from ikto_core.admin.showing_changes import diff_view
 from ikto_core.admin.views import DiffView
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.parts import AgentParts
+from ikto_core.agent.starting import require_right, restore_snapshot
 from ikto_core.device.backend import BackendContext
 from ikto_core.device.bounded_backend import open_bounded
 from ikto_core.errors import IktoError, NatsError
@@ -55,11 +55,9 @@ def _copied_state(directory: Path) -> Iterator[Path]:
 
 
 async def _preview(parts: AgentParts, options: AgentOptions, nats: NatsSettings) -> DiffView:
-    parts.require_right()
+    require_right(parts)
     await parts.underlay.look()
-    snapshot = parts.controller.restore_snapshot(parts.snapshot_writer.load(), time.time())
-    if snapshot and snapshot.mtu and not parts.underlay.found.mtu:
-        parts.reconciler.set_mtu(snapshot.mtu)
+    restore_snapshot(parts)
     source = await _read_bucket(parts, nats)
     preview = await parts.reconciler.preview()
     accepted = parts.desired_state.view.on_device
