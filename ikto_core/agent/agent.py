@@ -172,7 +172,7 @@ class Agent:
             tasks.create_task(server.keep_path())
         if self._options.service_manager:
             until_ready = self._options.event_hub.until_ready
-            tasks.create_task(systemd.notify_always(self.report.service_state, until_ready))
+            tasks.create_task(systemd.notify_always(self.report.condition.service_state, until_ready))
 
     def _serve_metrics(self) -> AbstractAsyncContextManager[None]:
         return serve_metrics(partial(metrics_answer, self.report), self._options.config.metrics_listen)

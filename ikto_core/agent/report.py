@@ -4,8 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 
-import msgspec
-
 from ikto_core import __version__
 from ikto_core.admin.showing import (
     device_view,
@@ -25,13 +23,14 @@ from ikto_core.admin.views import (
     DeviceView,
     DiffView,
     InfoView,
-    NatsView,
     PeersView,
     ProgressView,
     RotationView,
     StatusView,
 )
 from ikto_core.admin.why_views import Diagnosis
+from ikto_core.agent.condition import Condition
+from ikto_core.agent.counters_view import counters_view
 from ikto_core.agent.credentials_view import credentials_view
 from ikto_core.agent.departure import Departure
 from ikto_core.agent.device_reading import READ_TIMEOUT_S, read_device
@@ -39,7 +38,6 @@ from ikto_core.agent.inquiry import Inquiry
 from ikto_core.agent.key_rotation import KeyRotation
 from ikto_core.agent.rotation_view import rotation_view
 from ikto_core.agent.snapshot_view import snapshot_view
-from ikto_core.agent.systemd import ServiceState, status_text
 from ikto_core.agent.timings_view import timings_view
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
@@ -82,6 +80,7 @@ class Report:
         metrics_peers: int = 200,
         settings: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
+        self.condition = Condition(controller, desired_state, reconciler, connection, backend)
         self.journal = journal or Journal()
         self.metrics_peers = metrics_peers
         self._node = node
@@ -103,23 +102,13 @@ class Report:
 
     @property
     def state(self) -> AgentState:
-        """How far the agent has come."""
-        return self._state(self._failure is not None)
+        """How far the agent has come, as of the last pass on the device."""
+        return self.condition.state(device_failed=self.condition.failure is not None)
 
     @property
     def ready(self) -> bool:
-        """Whether the device shows the mesh. NATS may be unreachable: tunnels do not depend on it."""
-        return self._shows_mesh() and not self._reconciler.failure
-
-    def service_state(self) -> ServiceState:
-        """Return what the service manager is told."""
-        device, nats, peers = self._failure, self._nats(), len(self._desired_state.view.peers)
-        failure, hint = (str(device), device.hint) if device else (nats.failure or "", nats.hint or "")
-        return ServiceState(
-            retries=self._controller.has_saved_claim,
-            progressing=not (self._backend.stuck or self._reconciler.overdue),
-            status=status_text(self.state.value, peers, failure, hint),
-        )
+        """Whether the device shows the mesh."""
+        return self.condition.ready
 
     def info(self) -> InfoView:
         """Return this node's record and every accepted one of the peers."""
@@ -132,26 +121,15 @@ class Report:
 
     def progress(self) -> ProgressView:
         """Return how far the agent is, without reading the device."""
-        subnet = self._desired_state.subnet
-        return ProgressView(
-            state=self.state,
-            claimed=self._controller.is_claimed,
-            ready=self.ready,
-            allowed_ip=str(subnet) if subnet else None,
-            private_address=self._reconciler.private_address,
-            accepted=len(self._desired_state.view.peers),
-            revision=self._reconciler.shown_revision,
-            bucket_revision=self._controller.follower.bucket_revision,
-            failure=self._reconciler.failure or self._nats().failure,
-        )
+        return self.condition.progress()
 
     async def status(self) -> StatusView:
         """Return everything that the agent knows of itself; a device that can't be read is reported in it."""
         device, unread = await self.read_device()
-        failure = self._failure or unread
+        failure = self.condition.failure or unread
         view, subnet = self._desired_state.view, self._desired_state.subnet
         return StatusView(
-            state=self._state(failure is not None),
+            state=self.condition.state(device_failed=failure is not None),
             ready=self.ready,
             version=__version__,
             name=self._node.name,
@@ -160,7 +138,7 @@ class Report:
             allowed_ip=str(subnet) if subnet else None,
             ifname=self._node.ifname,
             backend=self._backend_name,
-            nats=self._nats(),
+            nats=self.condition.nats(),
             snapshot=snapshot_view(self._snapshot_writer, self._state_file, in_use=self._desired_state.is_snapshot),
             lease=lease_view(self._leases),
             credentials=credentials_view(self._node.user, self._kv_key, time.time()),
@@ -248,47 +226,16 @@ class Report:
         """Return the device, and why it can't be read."""
         return await read_device(self._backend, self._node.ifname)
 
-    def _state(self, device_failed: bool) -> AgentState:
-        if device_failed:
-            return AgentState.DEGRADED
-        if self._shows_mesh():
-            cut_off = not self._connection.server or self._desired_state.is_snapshot
-            return AgentState.DEGRADED if cut_off else AgentState.READY
-        if self._controller.record:
-            return AgentState.APPLYING
-        bucket_read = self._connection.server and self._controller.follower.synced.is_set()
-        return AgentState.CLAIMING if bucket_read else AgentState.CONNECTING
-
-    def _shows_mesh(self) -> bool:
-        """Return whether the device has shown the mesh, with an address of this node's subnet."""
-        return self._reconciler.shows_target and bool(self._reconciler.addresses)
-
-    @property
-    def _failure(self) -> BackendError | None:
-        """Why the last pass of the reconciler failed; None: it did not."""
-        failure = self._reconciler.failure
-        return BackendError(failure, hint=self._reconciler.hint) if failure else None
-
-    def _nats(self) -> NatsView:
-        server, connection = self._connection.server or None, self._connection
-        failed = connection if connection.failure else self._controller.recheck
-        return NatsView(connected=bool(server), server=server, failure=failed.failure or None, hint=failed.hint or None)
-
     def _device(self, device: DeviceState) -> DeviceView:
         reconciler = self._reconciler
         return device_view(device, self._desired_state.view.on_device, reconciler.stalled, reconciler.unreachable)
 
     def _counters(self) -> CountersView:
-        """Return copies: the counters go on."""
-        follower, state = self._controller.follower, self._desired_state
-        counters = {
-            "follower": follower.stats,
-            "reconcile": self._reconciler.stats,
-            "connection": self._connection.stats,
-            "snapshot": self._snapshot_writer.stats,
-            "lease": self._leases.stats,
-            "proof": state.proofs.stats,
-            "record": state.change_limit.stats,
-            "resync": follower.resyncs,
-        }
-        return msgspec.convert(msgspec.to_builtins(counters), CountersView)
+        return counters_view(
+            self._controller.follower,
+            self._desired_state,
+            self._reconciler,
+            connection=self._connection,
+            snapshot_writer=self._snapshot_writer,
+            leases=self._leases,
+        )

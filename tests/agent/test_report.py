@@ -96,7 +96,7 @@ async def test_a_device_that_cannot_be_written_makes_the_agent_degraded(tmp_path
                 await asyncio.sleep(0)
             status = await node.report.status()
             running.cancel()
-            service = node.report.service_state()
+            service = node.report.condition.service_state()
         assert (status.state, status.device_failure) == (AgentState.DEGRADED, "no buffer space")
         assert (status.device_hint, status.device_stuck) == ("add some", False)
         assert (service.status, service.progressing) == ("degraded: no buffer space (add some); 1 peer", True)
@@ -117,15 +117,15 @@ async def test_a_device_that_fails_before_it_ever_showed_the_mesh_makes_the_agen
 
 async def test_the_service_manager_is_told_state_peers_and_why_nats_fails(tmp_path: Path) -> None:
     async with fresh_node(tmp_path) as node:
-        assert not node.report.service_state().retries, "a first start may fail"
+        assert not node.report.condition.service_state().retries, "a first start may fail"
         node.put(peer_record(2))
         await node.see()
         await node.claim()
         await node.converge()
-        assert node.report.service_state().status == "ready; 1 peer"
-        assert node.report.service_state().retries
+        assert node.report.condition.service_state().status == "ready; 1 peer"
+        assert node.report.condition.service_state().retries
         node.connection.server, node.connection.failure, node.connection.hint = "", "no answer", "start it"
-        assert node.report.service_state().status == "degraded: no answer (start it); 1 peer"
+        assert node.report.condition.service_state().status == "degraded: no answer (start it); 1 peer"
 
 
 async def test_there_is_no_progress_while_a_call_is_stuck_or_without_passes(
@@ -133,11 +133,11 @@ async def test_there_is_no_progress_while_a_call_is_stuck_or_without_passes(
 ) -> None:
     async with converged_node(tmp_path) as node:
         monkeypatch.setattr(reconciler, "PASS_OVERDUE_S", -1.0)
-        assert not node.report.service_state().progressing
+        assert not node.report.condition.service_state().progressing
         monkeypatch.undo()
         monkeypatch.setattr(bounded_backend, "DEFAULT_LIMITS", bounded_backend.CallLimits(call_s=0.01))
     async with converged_node(tmp_path) as node:
-        assert node.report.service_state().progressing
+        assert node.report.condition.service_state().progressing
         node.host.delay = timedelta(hours=1)
         status = await node.report.status()
         assert (status.state, status.device_stuck) == (AgentState.DEGRADED, True)
@@ -145,7 +145,7 @@ async def test_there_is_no_progress_while_a_call_is_stuck_or_without_passes(
         assert status.device_hint
         peers = await node.report.peers()
         assert (peers.device_failure, peers.device_hint) == (status.device_failure, status.device_hint)
-        assert not node.report.service_state().progressing
+        assert not node.report.condition.service_state().progressing
 
 
 async def test_stalled_peers_are_marked_in_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
