@@ -25,7 +25,7 @@ from ikto_core.disk.key_file import ensure_next_key, next_key_file, promote_next
 from ikto_core.errors import BackendError, ConfigError, IktoError, NatsError
 from ikto_core.mesh.records import PeerRecord
 from ikto_core.mesh.view import Entry
-from ikto_core.store.follower import longest_check_interval_s
+from ikto_core.store.check_pace import longest_check_interval_s
 from ikto_core.store.interfaces import RecordStore
 from ikto_core.values.keys import PrivateKey, PublicKey
 

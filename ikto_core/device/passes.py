@@ -8,14 +8,15 @@ import structlog
 
 from ikto_core.device.backend import Backend, read_peers
 from ikto_core.device.contact_times import ContactTimes
+from ikto_core.device.contacts import Contacts
 from ikto_core.device.diff import diff, diff_peers, drift, has_lost_peers, patched, restoration, summary
 from ikto_core.device.endpoint_policy import EndpointChoice, Moment
+from ikto_core.device.endpoint_renewal import EndpointRenewal
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
-from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
+from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerSpec, PeerState
 from ikto_core.device.ownership import OwnDevice
 from ikto_core.device.preview import Preview, RecordingBackend
-from ikto_core.device.sessions import SessionMemory
 from ikto_core.device.silence import SilenceTracker, reasons
 from ikto_core.device.stalled import StallTracker
 from ikto_core.mesh.view import MeshPeer
@@ -55,7 +56,8 @@ class DevicePasses:
         own_device: OwnDevice,
     ) -> None:
         self.stats = ReconcileCounters()
-        self.sessions = SessionMemory()
+        self.contacts = Contacts()
+        self.renewal = EndpointRenewal(backend, ifname)
         self.mtu: int | None = None  # for a target without an MTU; None: leave the MTU of the device
         self.pause_ends_at = 0.0  # before this time endpoints are not checked, by the monotonic clock
         self.endpoints = endpoints
@@ -69,11 +71,8 @@ class DevicePasses:
         self._brake = brake
         self._own_device = own_device
         self._lost_peers = False  # while restoring: the device had no peers in the mesh
-        self._was_lost = False  # the device had none of the peers, and they were not all written since
-        self._to_contact: set[PublicKey] = set()
         self._shown: dict[PublicKey, PeerState] = {}  # the peers on the device, as last read and written
         self._own_peers: set[PublicKey] = set()  # peers that Ikto has put on the device
-        self.endpoints_to_renew: Set[PublicKey] = frozenset()  # of these peers, at the next pass
         self.hold_next_keys = True  # put announced next keys on the device: the bucket is not followed
 
     async def preview(self, target: Target, revision: int | None) -> Preview:
@@ -106,8 +105,7 @@ class DevicePasses:
 
     def take_contacts(self) -> Set[PublicKey]:
         """Return the peers to send to, once: kicked ones, and those whose session the device does not have any more."""
-        contacts, self._to_contact = self._to_contact, set()
-        return contacts - self.kicker.draining
+        return self.contacts.take(unless=self.kicker.draining)
 
     async def full_pass(self, target: Target, changes_expected: Callable[[], bool]) -> None:
         """Read the device and write every difference: drift, unless changes are expected once the device was read."""
@@ -118,7 +116,7 @@ class DevicePasses:
         self.stalls.observe(state.peers, time.monotonic())
         self.silence.observe(state.peers, Moment(time.monotonic(), time.time()))
         self._saw({key: peer for key, peer in state.peers.items() if key in target.peers})
-        self._was_lost |= state.peers.keys().isdisjoint(target.peers)
+        self.contacts.read_device(state.peers.keys(), target.peers.keys())
         self.pause_ends_at = time.monotonic() + ENDPOINT_PAUSE_S_PER_PEER * len(self._shown)
         self._own_peers.update(target.peers)
         self.endpoints.keep_only(target.peers)
@@ -129,7 +127,7 @@ class DevicePasses:
         spec = msgspec.structs.replace(target.base, peers=specs, mtu=target.base.mtu or self.mtu)
         if target.restoring:
             await self._restore(spec, state, choices)
-            self._contact_lost()
+            self.contacts.wrote_device(time.time())
             return
         pending = frozenset(self._brake.pending)
         patch = diff(spec, state, own_peers=self._own_peers)
@@ -138,9 +136,9 @@ class DevicePasses:
         if not expected and (repairs := drift(patch, pending)):
             self.stats.drift_repaired += 1
             log.warning("drift: changed outside Ikto", ifname=self._ifname, repairing=summary(repairs))
-        self._contact_successors(specs.values(), patch.remove_peers)
+        self.contacts.replaced(patch.remove_peers, specs.values(), self._shown, time.time())
         await self._apply(patch, choices)
-        self._contact_lost()
+        self.contacts.wrote_device(time.time())
 
     async def quick_pass(self, target: Target, changed: Set[PublicKey]) -> None:
         """Write the changed peers without reading the others."""
@@ -156,60 +154,30 @@ class DevicePasses:
         gone = changed & self._own_peers | self._brake.pending
         surplus = {key for key in gone if key in self._shown and key not in target.peers}
         patch = DevicePatch(peers=diff_peers(specs, self._shown), remove_peers=self._limit_removals(surplus, specs))
-        self._contact_successors(specs, patch.remove_peers)
+        self.contacts.replaced(patch.remove_peers, specs, self._shown, time.time())
         await self._apply(patch, choices)
 
     async def kick(self) -> None:
         """Kick the new peers whose first handshake got no answer in time."""
         shown, kicked, to_contact = await self.kicker.check()
-        self.sessions.saw(shown)
+        self.contacts.sessions.saw(shown)
         self.contact_times.saw(shown, time.time())
         for key, peer in kicked.items():
             self._shown[key] = peer
             self.endpoints.kicked(key)
         if kicked:
             self.stats.kicks += len(kicked)
-            self._to_contact |= to_contact
+            self.contacts.add(to_contact)
             log.info("first handshakes restarted: no answer", ifname=self._ifname, peers=len(kicked))
 
     async def renew_endpoints(self) -> None:
-        """Write the endpoints of `endpoints_to_renew` again as the device has them, and contact these peers.
-
-        wireguard-go sends to an endpoint from the address at which it was last reached, also if the host has lost it,
-        until the endpoint is written or no answer came for 15 s (expiredNewHandshake in its timers.go).
-        """
-        keys, self.endpoints_to_renew = self.endpoints_to_renew, frozenset()
-        try:
-            self._to_contact |= await self._rewrite_endpoints(keys) if keys else frozenset()
-        except BaseException:
-            self.endpoints_to_renew |= keys
-            raise
-
-    async def _rewrite_endpoints(self, keys: Set[PublicKey]) -> Set[PublicKey]:
-        """Write the endpoints of these peers as they are; return the peers that there are."""
-        shown = await read_peers(self._backend, self._ifname, keys)
-        patches = [PeerPatch(public_key=key, endpoint=peer.endpoint) for key, peer in shown.items() if peer.endpoint]
-        if patches:
-            await self._backend.apply(self._ifname, DevicePatch(peers=tuple(patches)))
-        return shown.keys()
+        """Write the endpoints whose `renewal` was requested, and contact their peers from this host's new address."""
+        self.contacts.add(await self.renewal.write())
 
     def _saw(self, peers: Mapping[PublicKey, PeerState]) -> None:
         self.kicker.seen(peers)
-        self.sessions.saw(peers)
+        self.contacts.sessions.saw(peers)
         self.contact_times.saw(peers, time.time())
-
-    def _contact_lost(self) -> None:
-        """Contact the peers that had a session before the device was lost, now that they are on the device again."""
-        if self._was_lost:
-            self._to_contact |= self.sessions.recent(time.time())
-            self._was_lost = False
-
-    def _contact_successors(self, specs: Iterable[PeerSpec], removed: Set[PublicKey]) -> None:
-        """Contact the new keys of peers that had a session with the old key, which ends with it."""
-        recent = removed & self.sessions.recent(time.time()) if removed else ()
-        moved = {prefix for key in recent for prefix in self._shown[key].allowed_ips}
-        if moved:
-            self._to_contact |= {spec.public_key for spec in specs if not moved.isdisjoint(spec.allowed_ips)}
 
     async def _restore(self, spec: DeviceSpec, state: DeviceState, choices: Mapping[PublicKey, EndpointChoice]) -> None:
         """Write what the device has lost; if it still has peers in the mesh, they stay unchanged."""
@@ -251,7 +219,7 @@ class DevicePasses:
         """Read a few peers again."""
         if keys:
             found = await read_peers(self._backend, self._ifname, keys)
-            self.sessions.saw(found)
+            self.contacts.sessions.saw(found)
             for key in keys - found.keys():
                 del self._shown[key]
             self._shown.update(found)

@@ -1,4 +1,4 @@
-"""Keeps the WireGuard device in sync with the mesh: decides when a pass is due, and which one.
+"""Keeps the WireGuard device in sync with the mesh, by one pass after another.
 
 A full pass reads the device and writes every difference. A quick pass writes a few changed peers.
 """
@@ -6,7 +6,6 @@ A full pass reads the device and writes every difference. A quick pass writes a 
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Set
-from contextlib import suppress
 
 import msgspec
 import structlog
@@ -16,6 +15,7 @@ from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, Interface
 from ikto_core.device.ownership import DeviceOwner, OwnDevice
+from ikto_core.device.pass_schedule import PassSchedule
 from ikto_core.device.passes import DevicePasses, Target
 from ikto_core.device.preview import Preview
 from ikto_core.errors import BackendError, ForeignDeviceError
@@ -23,9 +23,6 @@ from ikto_core.mesh.view import MeshPeer
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PrivateKey, PublicKey
 from ikto_core.values.removal_brake import Brake, BrakeLimits
-
-FULL_PASS_EVERY_S = 60.0
-"""Interval of the full passes that nothing else requests, which repair and report drift."""
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 30.0
 
@@ -72,12 +69,8 @@ class Reconciler:
         self.contact_times = self._passes.contact_times
         self._target: Target | None = None  # None: do not touch the device
         self._revision: int | None = None
-        self._changed: set[PublicKey] = set()
-        self._full_pass_due = True  # the device must be read before anything is written
-        self._changes_expected = True  # what the next full pass has to write is not drift
-        self._wake = asyncio.Event()
+        self._schedule = PassSchedule()
         self._pass_lock = asyncio.Lock()
-        self._next_full_pass_at = 0.0  # by the event loop's clock
         self._last_pass_at = time.monotonic()  # when a pass last began or ended
 
     @property
@@ -132,22 +125,20 @@ class Reconciler:
         With `restoring`, passes write only what the device has lost: see `diff.restoration`.
         """
         self._target, self._revision = Target(base, peers, restoring), revision
-        self.shows_target, self._changes_expected = False, True
+        self.shows_target = False
         self._passes.begin_restoring()
-        self.request_full_pass()
+        self._schedule.request_full_pass(changes_expected=True)
 
     def set_mtu(self, mtu: int) -> None:
         """Set the MTU of the device, unless the target names one."""
         if mtu != self._passes.mtu:
             self._passes.mtu = mtu
-            self._changes_expected = True
-            self.request_full_pass()
+            self._schedule.request_full_pass(changes_expected=True)
 
     def mark_changed(self, peers: Iterable[PublicKey], revision: int) -> None:
         """Report that these peers are new, changed or gone as of this revision of the bucket."""
-        self._changed.update(peers)
         self._revision = revision
-        self._wake.set()
+        self._schedule.mark_changed(peers)
 
     async def set_private_key(self, private_key: PrivateKey) -> None:
         """Write another private key to the device at once and make it part of the target. Raises BackendError."""
@@ -168,28 +159,26 @@ class Reconciler:
 
     def request_full_pass(self) -> None:
         """Have the next pass read the device and compare all of it: it may have been changed outside Ikto."""
-        self._full_pass_due = True
-        self._wake.set()
+        self._schedule.request_full_pass()
 
     def recent_sessions(self) -> Set[PublicKey]:
         """Return the peers that had a session lately, on this device or on one before it."""
-        return self._passes.sessions.recent(time.time())
+        return self._passes.contacts.sessions.recent(time.time())
 
     def renew_endpoints(self) -> None:
         """Contact the peers with a recent session from this host's new address, with their endpoints written again."""
-        self._passes.endpoints_to_renew |= self.recent_sessions()
-        self._wake.set()
+        self._passes.renewal.request(self.recent_sessions())
+        self._schedule.wake()
 
     def restore_sessions(self, peers: Iterable[PublicKey]) -> None:
         """Record that these peers had a session lately: they had one when an earlier run ended."""
-        self._passes.sessions.restore(peers, time.time())
+        self._passes.contacts.sessions.restore(peers, time.time())
 
     def set_bucket_followed(self, *, followed: bool) -> None:
         """Set whether changes of the bucket are seen at once; if not, peers' next keys are put on the device."""
         self._passes.hold_next_keys = not followed
         if self._target and not followed:
-            self._changed.update(key for key, peer in self._target.peers.items() if peer.predecessor)
-            self._wake.set()
+            self._schedule.mark_changed(key for key, peer in self._target.peers.items() if peer.predecessor)
 
     def release_removals(self) -> int:
         """Apply all pending removals at the next pass; return how many there are."""
@@ -201,7 +190,7 @@ class Reconciler:
         """Reconcile whenever something is to do, and every FULL_PASS_EVERY_S. Raises ForeignDeviceError, no other."""
         retry_s = FIRST_RETRY_S
         while True:
-            await self._wait_until_due()
+            await self._schedule.wait(check_at=self._check_at, watch_at=self._passes.kicker.next_check_at)
             try:
                 await self.reconcile()
                 retry_s = FIRST_RETRY_S
@@ -212,20 +201,9 @@ class Reconciler:
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LONGEST_RETRY_S)
 
-    async def _wait_until_due(self) -> None:
-        """Wait for something to do; a full pass is due every FULL_PASS_EVERY_S, even if other passes never stop."""
-        with suppress(TimeoutError):  # the event loop's clock is time.monotonic
-            async with asyncio.timeout_at(min(self._next_check_at, self._passes.kicker.next_check_at)):
-                await self._wake.wait()
-        self._wake.clear()
-        if (now := time.monotonic()) >= self._next_check_at:
-            self._next_full_pass_at = now + FULL_PASS_EVERY_S
-            self._full_pass_due = True
-
-    @property
-    def _next_check_at(self) -> float:
-        """When the whole device is due to be read."""
-        return min(self._next_full_pass_at, max(self._passes.endpoints.next_check_at, self._passes.pause_ends_at))
+    def _check_at(self) -> float:
+        """Return when the endpoints are due to be checked."""
+        return max(self._passes.endpoints.next_check_at, self._passes.pause_ends_at)
 
     async def reconcile(self) -> None:
         """Make one pass; after it the device shows the target as it was when the pass began.
@@ -240,8 +218,7 @@ class Reconciler:
             try:
                 await self._pass(target)
             except BaseException as error:  # a cancelled pass, too, may have written a part
-                self._changes_expected = True
-                self.request_full_pass()
+                self._schedule.request_full_pass(changes_expected=True)
                 if isinstance(error, BackendError):
                     self.stats.failures += 1
                     self.failure, self.hint = str(error), error.hint
@@ -264,12 +241,10 @@ class Reconciler:
             return await self._passes.preview(self._target, self._revision) if self._target else Preview()
 
     async def _pass(self, target: Target) -> None:
-        changed, self._changed = self._changed, set()
-        full, self._full_pass_due = self._full_pass_due, False
-        expected, self._changes_expected = self._changes_expected or bool(changed), False
-        if full:
-            await self._passes.full_pass(target, lambda: expected or self._changes_expected or bool(self._changed))
-        elif changed:
-            await self._passes.quick_pass(target, changed)
+        due = self._schedule.take()
+        if due.full:
+            await self._passes.full_pass(target, lambda: due.expected or self._schedule.changes_expected)
+        elif due.changed:
+            await self._passes.quick_pass(target, due.changed)
         await self._passes.renew_endpoints()
         await self._passes.kick()

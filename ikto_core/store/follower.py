@@ -16,16 +16,11 @@ import structlog
 
 from ikto_core.errors import NatsError
 from ikto_core.mesh.view import Entry
+from ikto_core.store.check_pace import check_interval_s, wake_delay_s
 from ikto_core.store.interfaces import BucketInfo, BucketReader, Message
 from ikto_core.store.sync_times import SyncTimes
 from ikto_core.store.walk import StaleReadError, all_present, contradicts, is_unknown, walk
 from ikto_core.values.counters import FollowerCounters, ResyncCounters
-
-CHECK_EVERY_S = 20.0
-"""How often the leader is asked whether the stream is still the same, ± 20 %."""
-
-LEADER_CHECKS_PER_S = 50.0
-"""Limit of the checks of all agents of a mesh together; in a larger mesh each agent checks less often."""
 
 OVERLAP = 100
 """After a reconnect, this many known revisions are read again, to detect that they were rewritten meanwhile."""
@@ -33,7 +28,6 @@ OVERLAP = 100
 AUDIT_EVERY_S = 6 * 3600.0
 """How often the whole bucket is read even if nothing looks wrong: no undetected difference lasts longer."""
 
-WAKE_DELAY_S = 0.3
 RETRY_S = 0.25
 RETRIES = 3
 """Consecutive failures after which `run` ends, so that a new session is dialled."""
@@ -113,11 +107,7 @@ class Follower:
 
     def wake_delay_s(self) -> float:
         """Return the delay from a write's notification to the check at the leader, in seconds, with jitter."""
-        return (WAKE_DELAY_S + len(self.table) / LEADER_CHECKS_PER_S) * self._random.uniform(0.5, 1)
-
-    def check_interval_s(self) -> float:
-        """Return the pause before the next check at the leader, in seconds, with jitter."""
-        return longest_check_interval_s(len(self.table)) * self._random.uniform(2 / 3, 1)
+        return wake_delay_s(len(self.table), self._random)
 
     async def run(self, reader: BucketReader) -> None:
         """Follow until cancelled. Raises NatsError after RETRIES consecutive failures of `reader`; the table stays."""
@@ -131,7 +121,7 @@ class Follower:
         failures = 0
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self.check_interval_s()):
+                async with asyncio.timeout(check_interval_s(len(self.table), self._random)):
                     await self._wake.wait()
             self._wake.clear()
             if time.monotonic() > self._audit_at:
@@ -245,8 +235,3 @@ class Follower:
         changes = {key: entry for key, entry in self.table.items() if before.get(key) != entry}
         changes |= {key: Entry(revision, None) for key in before.keys() - self.table.keys()}
         self._on_change(changes)
-
-
-def longest_check_interval_s(keys: int) -> float:
-    """Return the longest pause between two checks of an agent, in seconds, in a bucket with so many keys."""
-    return 1.2 * max(CHECK_EVERY_S, keys / LEADER_CHECKS_PER_S)

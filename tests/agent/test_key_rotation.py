@@ -24,8 +24,7 @@ from ikto_core.disk.key_file import (
 from ikto_core.errors import ConfigError, IktoError, NatsError
 from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
 from ikto_core.mesh.records import decode_record
-from ikto_core.mesh.view import Entry
-from ikto_core.store.follower import CHECK_EVERY_S, Follower
+from ikto_core.store.check_pace import CHECK_EVERY_S, check_interval_s
 from ikto_core.values.keys import PrivateKey
 from tests.nodes import OWN_KEY, OWN_KV_KEY, OWN_PRIVATE_KEY, SUBNET, Node, put, until
 from tests.samples import KEY, OTHER_KEY, record
@@ -101,9 +100,7 @@ def test_a_key_directory_that_cannot_be_written_raises_config_error(tmp_path: Pa
 
 @given(st.integers(0, 3000), st.randoms(use_true_random=False))
 def test_the_wait_is_longer_than_any_followers_check_interval(keys: int, random: Random) -> None:
-    follower = Follower(lambda _: None, random)
-    follower.table = dict.fromkeys(map(str, range(keys)), Entry(1, None))
-    assert learning_s(keys) > follower.check_interval_s() + 1
+    assert learning_s(keys) > check_interval_s(keys, random) + 1
     assert learning_s(keys) > 1.2 * CHECK_EVERY_S
 
 

@@ -139,7 +139,7 @@ async def test_the_pause_between_endpoint_checks_grows_with_the_number_of_peers(
 ) -> None:
     monkeypatch.setattr(passes, "time", Clock())
     scene = Scene()
-    scene.reconciler._next_full_pass_at = inf
+    scene.reconciler._schedule.next_full_pass_at = inf
     scene.put(*mesh(10_000))
     await scene.reconcile()
     await scene.reconcile_fully()

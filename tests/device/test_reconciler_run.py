@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from ikto_core.device import pass_schedule
 from ikto_core.device import reconciler as reconcile
 from ikto_core.device.model import DevicePatch
 from ikto_core.testing.devices import create
@@ -48,7 +49,7 @@ async def test_a_target_a_change_and_a_requested_full_pass_wake_the_loop() -> No
 
 
 async def test_a_periodic_full_pass_finds_drift(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "FULL_PASS_EVERY_S", 0.02)
+    monkeypatch.setattr(pass_schedule, "FULL_PASS_EVERY_S", 0.02)
     scene = Scene()
     scene.put(*mesh(2))
     async with running(scene):
@@ -58,7 +59,7 @@ async def test_a_periodic_full_pass_finds_drift(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_constant_updates_do_not_delay_the_full_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconcile, "FULL_PASS_EVERY_S", 0.05)
+    monkeypatch.setattr(pass_schedule, "FULL_PASS_EVERY_S", 0.05)
     scene = Scene()
     async with running(scene):
         await scene.reconciler.in_sync.wait()

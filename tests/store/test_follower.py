@@ -9,7 +9,6 @@ import pytest
 
 from ikto_core.errors import NatsError
 from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
-from ikto_core.mesh.view import Entry
 from ikto_core.store import follower as follower_module
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import Message, Page
@@ -145,13 +144,3 @@ async def test_a_walk_has_no_time_limit_while_its_pages_arrive(monkeypatch: pyte
         running.cancel()
     assert shown(follower) == bucket.live
     assert follower.stats.failures == 0
-
-
-def test_a_large_mesh_asks_the_leader_less_often() -> None:
-    """All agents together make about LEADER_CHECKS_PER_S checks a second at most."""
-    follower = Follower(lambda _: None, Random(0))
-    bucket = MemoryBucket(page_size=10_000)
-    asyncio.run(follower.resync(bucket))
-    assert 16 <= follower.check_interval_s() <= 24
-    follower.table = dict.fromkeys(map(str, range(10_000)), Entry(1, b""))
-    assert 160 <= follower.check_interval_s() <= 240
