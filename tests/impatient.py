@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ikto_core.agent import key_rotation
 from ikto_core.cli.main import main
-from ikto_core.config import types
+from ikto_core.config import value_checks
 from ikto_core.disk import snapshot_writer
 from ikto_core.store import connection
 
@@ -20,7 +20,7 @@ def shorten_waits(longest_s: float) -> None:
     connection.FIRST_BACKOFF_S = connection.LONGEST_BACKOFF_S = longest_s
     snapshot_writer.SAVE_EVERY_S = longest_s
     key_rotation.learning_s = lambda keys: longest_s  # noqa: ARG005 - the parameter has a name in the declared type
-    types.SHORTEST_LEASE_S = 1
+    value_checks.SHORTEST_LEASE_S = 1
 
 
 def write_task_count(*_: object) -> None:

@@ -11,7 +11,7 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.options import given_settings, setting_options
 from ikto_core.config import SETTINGS, Config, config_from_flags
 from ikto_core.config.rules import STATIC
-from ikto_core.config.types import AUTO
+from ikto_core.config.value_checks import AUTO
 from ikto_core.disk.atomic_file import create_file
 from ikto_core.errors import ConfigError
 from ikto_core.ipam.space import Space

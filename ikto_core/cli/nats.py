@@ -12,7 +12,7 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.options import config_option
 from ikto_core.config import Config, load_config
-from ikto_core.config.types import AUTO
+from ikto_core.config.value_checks import AUTO
 from ikto_core.errors import ConfigError
 from ikto_core.mesh.records import record_key
 from ikto_core.mesh.rights import Authority

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ikto_core.config.types import split_list
+from ikto_core.config.value_checks import split_list
 from ikto_core.disk.key_file import next_key_file
 
 SETTINGS = ("nats_password", "nats_token")

@@ -15,7 +15,7 @@ from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.live import LIVE_SETTINGS, changed_settings, with_live_settings
 from ikto_core.config.model import Config
 from ikto_core.config.sources import Source, environ_warnings, from_environ, from_file, from_flags, from_program
-from ikto_core.config.types import AUTO
+from ikto_core.config.value_checks import AUTO
 
 __all__ = [
     "LIVE_SETTINGS",

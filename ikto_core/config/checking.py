@@ -8,7 +8,7 @@ from ikto_core.config.kinds import SETTINGS, Kind
 from ikto_core.config.leniency import usual_value
 from ikto_core.config.model import Config
 from ikto_core.config.rules import RULES, WARNINGS, Fault
-from ikto_core.config.types import BetterValueError
+from ikto_core.config.value_checks import BetterValueError
 from ikto_core.errors import ConfigError
 
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and lone surrogates

@@ -6,7 +6,8 @@ from typing import NamedTuple, Self, get_args, get_origin
 import msgspec
 
 from ikto_core.config.model import Config
-from ikto_core.config.types import Info, split_list
+from ikto_core.config.types import Info
+from ikto_core.config.value_checks import split_list
 
 
 class Kind(NamedTuple):

@@ -2,7 +2,7 @@
 
 from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.model import Config
-from ikto_core.config.types import split_list
+from ikto_core.config.value_checks import split_list
 from ikto_core.values.addressing import Prefix, format_address, parse_address
 
 _MAPPED = bytes(10) + b"\xff\xff"

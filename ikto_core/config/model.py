@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from ikto_core.config import types
+from ikto_core.config.showing import shown
+from ikto_core.config.value_checks import AUTO, seconds_of, split_list
 from ikto_core.device.model import Interface
 from ikto_core.errors import ConfigError
 from ikto_core.values.addressing import Endpoint, Prefix, format_address, parse_address
@@ -147,21 +149,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def subnet(self) -> Prefix | None:
         """The configured subnet of this node; None: the IPAM strategy proposes one."""
-        if self.private_address == types.AUTO:
+        if self.private_address == AUTO:
             return None
         return Prefix.of(parse_address(self.private_address), self.subnet_prefix)
 
     @property
     def interface(self) -> Interface | None:
         """The device's address with the mesh's prefix length; None: it depends on the subnet that is claimed."""
-        if self.private_address == types.AUTO:
+        if self.private_address == AUTO:
             return None
         return ip_interface(f"{self.private_address}/{self.mesh.length}")
 
     @property
     def advertised(self) -> str | None:
         """The address to advertise, in RFC 5952 form; None: detected at run time."""
-        if self.advertise_address in ("", types.AUTO):
+        if self.advertise_address in ("", AUTO):
             return None
         return format_address(parse_address(self.advertise_address))
 
@@ -178,12 +180,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def lease_s(self) -> int:
         """How long this node's record is kept without a renewal, in seconds; 0: forever."""
-        return types.seconds_of(self.lease) if self.lease else 0
+        return seconds_of(self.lease) if self.lease else 0
 
     @property
     def nats_servers(self) -> list[str]:
         """The URLs of the NATS servers. They may contain passwords: don't log them."""
-        return types.split_list(self.nats_url)
+        return split_list(self.nats_url)
 
     def state_path(self, *, environ: Mapping[str, str] = os.environ, uid: int | None = None) -> Path:
         """Return the directory for state kept between runs. Raises ConfigError if there is no home directory for it.
@@ -219,7 +221,7 @@ _SHOWS = {
 
 
 def _safe(show: Callable[[object], str], value: object) -> object:
-    return value if not value or show(value) == types.shown(value) else show(value)
+    return value if not value or show(value) == shown(value) else show(value)
 
 
 def _unquoted(value: object) -> object:

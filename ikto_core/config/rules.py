@@ -6,7 +6,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ikto_core.config.model import Config
-from ikto_core.config.types import AUTO, shown
+from ikto_core.config.showing import shown
+from ikto_core.config.value_checks import AUTO
 from ikto_core.mesh.rights import TRUST_PREFIX
 from ikto_core.values.addressing import Prefix, parse_address
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ikto_core.config.checking import Given
 from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.leniency import setting_named
-from ikto_core.config.types import shown
+from ikto_core.config.showing import shown
 from ikto_core.disk.access import change_fault, secret_fault
 from ikto_core.disk.atomic_file import FileContent, read_bounded
 from ikto_core.errors import ConfigError

@@ -1,55 +1,26 @@
 """The types of settings: what msgspec checks, further checks, and the words for error messages."""
 
-import json
-import re
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from ikto_core.config.showing import hidden, redacted, shown
+from ikto_core.config.value_checks import (
+    check_advertised,
+    check_api_prefix,
+    check_endpoint,
+    check_ifname,
+    check_lease,
+    check_loopback,
+    check_nats_url,
+    check_netns,
+    check_network,
+    check_no_repeats,
+    check_own_address,
+    check_record_trust,
+)
 from ikto_core.mesh.records import MAX_ENDPOINTS
-from ikto_core.mesh.rights import Authority
-from ikto_core.values.addressing import Endpoint, Prefix, parse_address
-
-AUTO = "auto"
-SHORTEST_LEASE_S, LONGEST_LEASE_S = 600, 30 * 86400
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_NO_PORT = re.compile(r"(://[^:\[,]*:)(?!\d{0,5}\s*(?:[,/]|$))[^,]*")
-NATS_SCHEMES = ("nats", "tls", "ws", "wss")
-
-
-class BetterValueError(ValueError):
-    """The value is wrong, but shows what was meant. The error's text is the value to give instead."""
-
-
-def shown(value: object) -> str:
-    """Return a value for a message: as JSON, on one line, at most 64 characters."""
-    if isinstance(value, dict | list):  # not written out: it may be nested very deeply
-        return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
-    text = json.dumps(value).replace("\x7f", r"\u007f")  # the only control character that json leaves unescaped
-    return text if len(text) <= 64 else f"{text[:60]}…"
-
-
-def hidden(_value: object) -> str:
-    """Return a placeholder for a secret."""
-    return "(hidden)"
-
-
-def redacted(value: object) -> str:
-    """Return one or more URLs for a message, without users and passwords.
-
-    The part before the last `@` is hidden. Without one, what follows a colon and is no port may be a password, too.
-    """
-    if isinstance(value, str) and "@" in value:
-        return shown("(hidden)@" + value.rpartition("@")[2])
-    return shown(_NO_PORT.sub(r"\1(hidden)", value) if isinstance(value, str) else value)
-
-
-def split_list(text: str) -> list[str]:
-    """Return the items of a comma-separated list; an empty text is an empty list."""
-    return [item.strip() for item in text.split(",")] if text.strip() else []
 
 
 def _accept(_value: object) -> None:
@@ -63,81 +34,6 @@ class Info(NamedTuple):
     right: str  # completes "give …"
     check: Callable[[Any], None] = _accept  # raises ValueError, or BetterValueError with the right value
     show: Callable[[object], str] = shown  # prints a value without its secrets
-
-
-def _check_network(text: str) -> None:
-    prefix = Prefix.parse(text)
-    if parse_address(text.partition("/")[0]) != prefix.address:
-        raise BetterValueError(str(prefix))
-
-
-def _check_own_address(text: str) -> None:
-    if text not in ("", AUTO):
-        parse_address(text)
-
-
-def _check_reachable(text: str) -> None:
-    address = ip_address(text)
-    if address.is_unspecified or address.is_multicast:
-        raise ValueError(text)
-
-
-def _check_advertised(text: str) -> None:
-    _check_own_address(text)
-    if text not in ("", AUTO):
-        _check_reachable(text)
-
-
-def _check_endpoint(text: str) -> None:
-    _check_reachable(Endpoint.parse(text).host)
-
-
-def seconds_of(text: str) -> int:
-    """Return the seconds of a duration such as `24h`. Raises ValueError if it is not one."""
-    return int(text[:-1]) * _SECONDS[text[-1]]
-
-
-def _check_lease(text: str) -> None:
-    if text and not SHORTEST_LEASE_S <= seconds_of(text) <= LONGEST_LEASE_S:
-        raise ValueError(text)
-
-
-def _check_record_trust(text: str) -> None:
-    Authority.of(text)
-
-
-def _check_no_repeats(texts: tuple[str, ...]) -> None:
-    if len(set(texts)) < len(texts):
-        raise ValueError(texts)
-
-
-def _check_ifname(text: str) -> None:
-    if text in (".", "..") or len(text.encode()) > 15:
-        raise ValueError(text)
-
-
-def _check_netns(text: str) -> None:
-    if text in (".", "..") or ("/" in text and not text.startswith("/")):
-        raise ValueError(text)
-
-
-def _check_api_prefix(text: str) -> None:
-    if text.endswith("."):
-        raise BetterValueError(text.rstrip("."))
-
-
-def _check_loopback(text: str) -> None:
-    if text and not ip_address(Endpoint.parse(text).host).is_loopback:
-        raise ValueError(text)
-
-
-def _check_nats_url(text: str) -> None:
-    servers = [urlsplit(server) for server in split_list(text)]
-    for server in servers:
-        if server.scheme not in NATS_SCHEMES or not server.hostname or server.port == 0 or " " in server.netloc:
-            raise ValueError(text)
-    if len({server.scheme.startswith("ws") for server in servers}) != 1:  # nats-py refuses to mix them
-        raise ValueError(text)
 
 
 Flag = Annotated[bool, Info("true or false", "true or false")]
@@ -164,7 +60,7 @@ ObserverText = Annotated[
 ]
 ObserverTexts = Annotated[
     tuple[ObserverText, ...],
-    Info("a list of observers, none twice", 'a list such as ["hosts", "exec=/usr/local/bin/hook"]', _check_no_repeats),
+    Info("a list of observers, none twice", 'a list such as ["hosts", "exec=/usr/local/bin/hook"]', check_no_repeats),
 ]
 
 Port = Annotated[int, Meta(ge=1, le=65535), Info("a port", "1 to 65535")]
@@ -179,29 +75,29 @@ RecordTrust = Annotated[
     Info(
         "a way to trust records",
         '"any", "proved", or "account:" and the public key of a NATS account, then those of its signing keys',
-        _check_record_trust,
+        check_record_trust,
     ),
 ]
 Lease = Annotated[
     str,
     Meta(pattern=r"^([0-9]{1,7}[smhd])?\Z"),
-    Info("a lease", '10m to 30d, such as "90m", "24h" or "7d"; "" for none', _check_lease),
+    Info("a lease", '10m to 30d, such as "90m", "24h" or "7d"; "" for none', check_lease),
 ]
 Fwmark = Annotated[int, Meta(ge=0, le=2**32 - 1), Info("a firewall mark", f"0 (off) to {2**32 - 1}")]
 Mtu = Annotated[Annotated[int, Meta(ge=1280, le=65535)] | Literal["auto"], Info("an MTU", '1280 to 65535, or "auto"')]
 LevelName = Literal["debug", "info", "warning", "error"]
 LogLevel = Annotated[LevelName, Info("a level of the log", '"debug", "info", "warning" or "error"')]
 
-Network = Annotated[str, Info("a network", 'an address and a length such as "fd10::/16"', _check_network)]
+Network = Annotated[str, Info("a network", 'an address and a length such as "fd10::/16"', check_network)]
 Networks = Annotated[tuple[Network, ...], Info("a list of networks", 'a list such as ["fd10::/32", "fd10:ff00::/24"]')]
-MeshAddress = Annotated[str, Info("an IP address", 'an address inside the mesh, or "auto"', _check_own_address)]
+MeshAddress = Annotated[str, Info("an IP address", 'an address inside the mesh, or "auto"', check_own_address)]
 PublicAddress = Annotated[
-    str, Info("an IP address that peers can reach", 'one such as "203.0.113.10", or "auto"', _check_advertised)
+    str, Info("an IP address that peers can reach", 'one such as "203.0.113.10", or "auto"', check_advertised)
 ]
 EndpointText = Annotated[
     str,
     Info(
-        "an endpoint that peers can reach", 'one such as "203.0.113.10:51820" or "[2001:db8::1]:51820"', _check_endpoint
+        "an endpoint that peers can reach", 'one such as "203.0.113.10:51820" or "[2001:db8::1]:51820"', check_endpoint
     ),
 ]
 EndpointTexts = Annotated[
@@ -214,7 +110,7 @@ EndpointTexts = Annotated[
 Ifname = Annotated[
     str,
     Meta(pattern=r"^[^\s/:%]{1,15}$"),
-    Info("a name for a network device", '1 to 15 bytes without space, "/", ":" and "%", such as "wg0"', _check_ifname),
+    Info("a name for a network device", '1 to 15 bytes without space, "/", ":" and "%", such as "wg0"', check_ifname),
 ]
 Netns = Annotated[
     str,
@@ -222,7 +118,7 @@ Netns = Annotated[
     Info(
         "a network namespace",
         'a name that `ip netns` lists, an absolute path, or "" for the agent\'s own',
-        _check_netns,
+        check_netns,
     ),
 ]
 BucketName = Annotated[
@@ -234,11 +130,11 @@ NatsDomain = Annotated[
 ApiPrefix = Annotated[
     str,
     Meta(max_length=255, pattern=r"^([^\s.*>]+(\.[^\s.*>]+)*\.?)?\Z"),
-    Info("a prefix of subjects", 'words with dots between them, such as "MESH.API"', _check_api_prefix),
+    Info("a prefix of subjects", 'words with dots between them, such as "MESH.API"', check_api_prefix),
 ]
 LoopbackListen = Annotated[
     str,
-    Info("an address and a port of the loopback", '"127.0.0.1:9586" or "[::1]:9586", or "" for none', _check_loopback),
+    Info("an address and a port of the loopback", '"127.0.0.1:9586" or "[::1]:9586", or "" for none', check_loopback),
 ]
 PeerLimit = Annotated[int, Meta(ge=0, le=100_000), Info("a number of peers", "0 (none) to 100000")]
 NatsUrl = Annotated[
@@ -246,7 +142,7 @@ NatsUrl = Annotated[
     Info(
         "one or more NATS URLs",
         "nats://, tls://, ws:// or wss:// and a host, separated by commas (ws and wss can't be mixed with the others)",
-        _check_nats_url,
+        check_nats_url,
         redacted,
     ),
 ]
