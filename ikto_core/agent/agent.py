@@ -11,13 +11,13 @@ import structlog
 from ikto_core.admin.metrics_listener import serve_metrics
 from ikto_core.admin.server import AdminServer, metrics_answer, serve
 from ikto_core.agent import systemd
+from ikto_core.agent.from_config import backend_context
 from ikto_core.agent.locks import agent_locks
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.parts import AgentParts
 from ikto_core.agent.report import Report
 from ikto_core.agent.starting import log_start, require_right, restore_device
 from ikto_core.agent.task_group import task_group
-from ikto_core.device.backend import BackendContext
 from ikto_core.device.bounded_backend import BoundedBackend, open_bounded
 from ikto_core.device.watch import watch_device
 from ikto_core.disk.key_file import load_private_key
@@ -45,9 +45,8 @@ async def run_agent(options: AgentOptions, private_key: PrivateKey) -> None:
 
 async def _run_agents(options: AgentOptions, private_key: PrivateKey) -> None:
     config = options.config
-    context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     start = asyncio.get_running_loop().create_task  # outside a TaskGroup, see bounded_backend
-    async with open_bounded(options.backend, context, start) as backend, task_group() as tasks:
+    async with open_bounded(options.backend, backend_context(config), start) as backend, task_group() as tasks:
         tasks.create_task(options.journal.run(options.event_hub))
         for observer in options.observers:
             tasks.create_task(run_observer(observer, options.event_hub))

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from ikto_core.claim.local_node import LocalNode
 from ikto_core.claim.node_user import NodeUser
 from ikto_core.config import Config
+from ikto_core.device.backend import BackendContext
 from ikto_core.mesh.rights import Authority
 from ikto_core.observers.contract import ObserverContext
 from ikto_core.store.inbox import inbox_of_node
@@ -16,6 +17,11 @@ from ikto_core.underlay.routes import host_name
 def node_name(config: Config) -> str:
     """Return this node's name: the configured one, else the host's."""
     return config.name or host_name()
+
+
+def backend_context(config: Config) -> BackendContext:
+    """Return what the backend is opened with. Raises ConfigError if there is no state directory."""
+    return BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
 
 
 def local_node(config: Config) -> LocalNode:

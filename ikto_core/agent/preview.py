@@ -10,10 +10,10 @@ from random import SystemRandom
 
 from ikto_core.admin.showing_changes import diff_view
 from ikto_core.admin.views import DiffView
+from ikto_core.agent.from_config import backend_context
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.parts import AgentParts
 from ikto_core.agent.starting import require_right, restore_snapshot
-from ikto_core.device.backend import BackendContext
 from ikto_core.device.bounded_backend import open_bounded
 from ikto_core.errors import IktoError, NatsError
 from ikto_core.store.bucket import Bucket
@@ -32,10 +32,9 @@ async def preview_start(options: AgentOptions, nats: NatsSettings, private_key: 
     agent: ConfigError, AddressInUseError, NatsError, and BackendError if the device can't be read.
     """
     config = options.config
-    context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     start = asyncio.get_running_loop().create_task  # outside a TaskGroup, see bounded_backend
     with _copied_state(config.state_path()) as copy:
-        async with open_bounded(options.backend, context, start) as backend:
+        async with open_bounded(options.backend, backend_context(config), start) as backend:
             return await _preview(AgentParts(options, private_key, backend, copy), options, nats)
 
 

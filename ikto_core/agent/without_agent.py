@@ -7,11 +7,10 @@ import asyncio
 
 import structlog
 
-from ikto_core.agent.from_config import nats_settings
+from ikto_core.agent.from_config import backend_context, nats_settings
 from ikto_core.agent.locks import agent_locks
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.parts import AgentParts
-from ikto_core.device.backend import BackendContext
 from ikto_core.device.bounded_backend import open_bounded
 from ikto_core.roster.removal import remove_lease
 from ikto_core.store.bucket import Bucket
@@ -46,10 +45,9 @@ async def down_without_agent(options: AgentOptions, private_key: PrivateKey) -> 
 
 async def _end(options: AgentOptions, private_key: PrivateKey, *, withdraw: bool, forget: bool) -> None:
     config = options.config
-    context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
     start = asyncio.get_running_loop().create_task  # outside a TaskGroup, see bounded_backend
     with agent_locks(config, options.backend):
-        async with open_bounded(options.backend, context, start) as backend:
+        async with open_bounded(options.backend, backend_context(config), start) as backend:
             parts = AgentParts(options, private_key, backend)
             if withdraw:
                 await _withdraw(options, parts)

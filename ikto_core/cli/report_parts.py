@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import platform
-import shutil
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,12 +15,12 @@ import msgspec
 
 from ikto_core import __version__
 from ikto_core.admin.showing import device_view
-from ikto_core.agent.from_config import nats_settings
+from ikto_core.agent.from_config import backend_context, nats_settings, node_name
 from ikto_core.cli.formatting import json_text
+from ikto_core.cli.report_host import host, log_of, read, run
 from ikto_core.cli.secrets import hides
 from ikto_core.client import AdminClient
 from ikto_core.config import SETTINGS, Config, file_problems, load_config
-from ikto_core.device.backend import BackendContext
 from ikto_core.device.bounded_backend import open_bounded
 from ikto_core.device.model import DeviceState
 from ikto_core.errors import IktoError
@@ -33,37 +30,8 @@ from ikto_core.store.bucket_settings import findings, record_settings
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
 
-COMMAND_TIMEOUT_S, NATS_TIMEOUT_S, DEVICE_TIMEOUT_S = 10.0, 20.0, 15.0
-LOG_LINES = 5000
-MAX_PART_BYTES = 32 * 2**20
-
+NATS_TIMEOUT_S, DEVICE_TIMEOUT_S = 20.0, 15.0
 OUR_PACKAGES = ("ikto", "nats-py", "nkeys", "msgspec", "aiohttp", "pyroute2", "pluggy", "structlog", "xeddsa", "PyNaCl")
-
-HOST_COMMANDS = (
-    ("uname", "-a"),
-    ("uptime",),
-    ("ip", "-details", "-statistics", "link"),
-    ("ip", "address"),
-    ("ip", "-4", "route", "show", "table", "all"),
-    ("ip", "-6", "route", "show", "table", "all"),
-    ("ip", "rule"),
-    ("ip", "-6", "rule"),
-    ("ss", "-lun"),
-    ("timedatectl",),
-    ("systemctl", "--no-pager", "status", "ikto"),
-)
-HOST_FILES = (
-    "/etc/os-release",
-    "/proc/version",
-    "/proc/meminfo",
-    "/proc/loadavg",
-    "/proc/self/limits",
-    "/proc/self/status",
-    "/proc/sys/net/ipv4/ip_forward",
-    "/proc/sys/net/ipv6/conf/all/disable_ipv6",
-    "/proc/sys/net/ipv6/conf/all/forwarding",
-    "/sys/module/wireguard/version",
-)
 
 
 class Request(NamedTuple):
@@ -143,18 +111,6 @@ def environment(environ: Mapping[str, str]) -> str:
     return json.dumps({"ikto": shown, "others": sorted(environ.keys() - ours.keys())}, indent=2)
 
 
-def log_of(unit: str) -> str:
-    """Return the end of a systemd unit's log."""
-    return run("journalctl", "--no-pager", "--unit", unit, "--lines", str(LOG_LINES), "--output", "short-iso-precise")
-
-
-def host() -> str:
-    """Return the facts of this host; a command that fails is one line."""
-    commands = "".join(f"$ {' '.join(command)}\n{_tried(*command)}\n" for command in HOST_COMMANDS)
-    files = "".join(f"$ cat {path}\n{_read(path)}\n" for path in HOST_FILES)
-    return commands + files
-
-
 def wireguard(request: Request) -> str:
     """Return what `wg show` prints; it hides keys. Raises ConfigError."""
     ifname = request.config().wg_dev_name
@@ -165,14 +121,16 @@ def device(request: Request, found: Found) -> str:
     """Return the device as the backend reads it in this process. Raises IktoError."""
     config = request.config()
     plugin = load_plugins(blocked=config.blocked_plugins).backend(config.backend)
-    context = BackendContext(ifname=config.wg_dev_name, state_dir=config.state_path(), netns=config.netns or None)
 
-    async def read() -> DeviceState | None:
+    async def read_device() -> DeviceState | None:
         start = asyncio.get_running_loop().create_task
-        async with _limited(DEVICE_TIMEOUT_S, "the backend"), open_bounded(plugin, context, start) as backend:
+        async with (
+            _limited(DEVICE_TIMEOUT_S, "the backend"),
+            open_bounded(plugin, backend_context(config), start) as backend,
+        ):
             return await backend.read(config.wg_dev_name)
 
-    state = asyncio.run(read())
+    state = asyncio.run(read_device())
     if state is None:
         raise IktoError(f"there is no device {config.wg_dev_name}")
     found.saw(state)
@@ -183,10 +141,10 @@ def bucket(request: Request) -> str:
     """Return the bucket's records as they are, and what is wrong with its settings. Raises IktoError."""
     config = request.config()
 
-    async def read() -> dict[str, object]:
+    async def read_bucket() -> dict[str, object]:
         async with (
             _limited(NATS_TIMEOUT_S, "NATS"),
-            open_session(nats_settings(config, f"{config.name or platform.node()}"), SystemRandom()) as session,
+            open_session(nats_settings(config, node_name(config)), SystemRandom()) as session,
         ):
             bucket = Bucket(session, config.nats_kv)
             stream = await bucket.stream_info()
@@ -203,7 +161,7 @@ def bucket(request: Request) -> str:
                 },
             }
 
-    return json.dumps(asyncio.run(read()), indent=2)
+    return json.dumps(asyncio.run(read_bucket()), indent=2)
 
 
 @asynccontextmanager
@@ -223,43 +181,7 @@ def state(request: Request) -> str:
     for path in sorted(directory.iterdir()):
         status = path.lstat()
         rows.append(f"{status.st_mode:o} {status.st_uid} {status.st_size:>10} {status.st_mtime:.0f} {path.name}")
-    return "\n".join([str(directory), *rows, "", _read(str(directory / "state.json"))])
-
-
-def run(*command: str) -> str:
-    """Return what a command prints. Raises IktoError if it is missing, fails, or takes too long."""
-    program = shutil.which(command[0])
-    if program is None:
-        raise IktoError(f"there is no program {command[0]}")
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed commands, without a shell
-            [program, *command[1:]],
-            capture_output=True,
-            timeout=COMMAND_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise IktoError(f"{command[0]}: {error}") from None
-    output = (done.stdout + done.stderr)[-MAX_PART_BYTES:].decode(errors="replace")
-    if done.returncode and not done.stdout:
-        raise IktoError(f"{command[0]}: exit code {done.returncode}: {output.strip()[:300]}")
-    return output
-
-
-def _tried(*command: str) -> str:
-    try:
-        return run(*command)
-    except IktoError as error:
-        return f"({error})\n"
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text(errors="replace")[:MAX_PART_BYTES]
-    except OSError as error:
-        return f"({error.strerror})\n"
+    return "\n".join([str(directory), *rows, "", read(str(directory / "state.json"))])
 
 
 def _text(value: bytes | None) -> str | None:

@@ -11,13 +11,12 @@ import msgspec
 from msgspec.structs import replace
 
 from ikto_core.admin.why_views import Diagnosis
-from ikto_core.agent.from_config import local_node, nats_settings
+from ikto_core.agent.from_config import backend_context, local_node, nats_settings
 from ikto_core.agent.inquiry import fault_of
 from ikto_core.agent.inspecting import inspected, looked_at
 from ikto_core.claim.local_node import LocalNode
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.config import Config, load_config
-from ikto_core.device.backend import BackendContext
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.diagnosis.chain import diagnose
 from ikto_core.diagnosis.device_facts import candidates, device_facts, tunnel_path
@@ -152,9 +151,7 @@ class _Look:
         return find(target, known, self._node.mesh)
 
     async def _with_device(self, facts: Facts, key: PublicKey | None, peer: MeshPeer | None, *, probe: bool) -> Facts:
-        context = BackendContext(
-            ifname=self._node.ifname, state_dir=self._config.state_path(), netns=self._config.netns or None
-        )
+        context = backend_context(self._config)
         try:
             plugin = load_plugins(blocked=self._config.blocked_plugins).backend(self._config.backend)
             async with plugin.open(context) as backend:
