@@ -4,6 +4,7 @@ The locks of an agent are held meanwhile, so that none starts.
 """
 
 import asyncio
+from pathlib import Path
 
 import structlog
 
@@ -11,13 +12,26 @@ from ikto_core.agent.from_config import backend_context, nats_settings
 from ikto_core.agent.locks import agent_locks
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.parts import AgentParts
+from ikto_core.config import Config
 from ikto_core.device.bounded_backend import open_bounded
+from ikto_core.plugins.loading import load_plugins
 from ikto_core.roster.removal import remove_lease
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
 from ikto_core.values.keys import PrivateKey
 
 log = structlog.get_logger(__name__)
+
+
+def options_of(config: Config) -> AgentOptions:
+    """Return the options of an agent that serves nothing and has no observers. Raises PluginError."""
+    plugins = load_plugins(blocked=config.blocked_plugins)
+    return AgentOptions(
+        config=config,
+        backend=plugins.backend(config.backend),
+        ipam=plugins.ipam(config.ipam),
+        key_path=Path(config.private_key_path),
+    )
 
 
 async def leave_without_agent(options: AgentOptions, private_key: PrivateKey, *, forget: bool) -> None:

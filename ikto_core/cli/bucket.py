@@ -21,7 +21,7 @@ from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import change_replicas, create_bucket, create_renewals, upgrade_bucket
 from ikto_core.store.bucket_settings import Finding, Setting, findings, record_settings, renewal_settings
-from ikto_core.store.follower import Follower
+from ikto_core.store.follower import Follower, read_once
 
 SWEEP_EVERY_S = 60.0
 
@@ -197,10 +197,9 @@ async def _describe(found: Bucket) -> tuple[dict[str, object], list[tuple[str, F
         for each, settings in await _existing(found)
         for finding in findings(await each.stream_info(), settings)
     ]
-    follower = Follower(lambda _: None, SystemRandom())
-    await follower.resync(found)
-    settings = read_settings(follower.table.get(MESH_KEY))
-    records = [key for key, entry in follower.table.items() if key.startswith(PEER_KEYS) and entry.value is not None]
+    bucket = await read_once(found)
+    settings = read_settings(bucket.table.get(MESH_KEY))
+    records = [key for key, entry in bucket.table.items() if key.startswith(PEER_KEYS) and entry.value is not None]
     shown: dict[str, object] = {
         "bucket": found.name,
         "mesh_cidr": settings.mesh_cidr if settings else None,

@@ -7,11 +7,10 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TypeVar
 
-import click
 import msgspec
 
 from ikto_core.agent.from_config import nats_settings
-from ikto_core.cli.options import given_settings, setting_options
+from ikto_core.cli.options import given_settings, optional_config, setting_options
 from ikto_core.config import Config, load_config
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
@@ -40,11 +39,8 @@ NATS_SETTINGS = (
 
 def connection_options(command: Command) -> Command:
     """Give a command `-c FILE` and the options in NATS_SETTINGS."""
-    path = click.Path(path_type=Path)
-    help_text = "Configuration file for the settings not given as options."
-    return click.option("-c", "--config", "config_path", metavar="FILE", type=path, help=help_text)(
-        setting_options(*NATS_SETTINGS)(command)
-    )
+    with_settings = setting_options(*NATS_SETTINGS)(command)
+    return optional_config("Configuration file for the settings not given as options.")(with_settings)
 
 
 def bucket_config(path: Path | None, settings: dict[str, str | None]) -> Config:

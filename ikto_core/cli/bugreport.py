@@ -11,14 +11,12 @@ from pathlib import Path
 import click
 
 from ikto_core.cli.examples import examples
-from ikto_core.cli.options import socket_option
+from ikto_core.cli.options import DEFAULT_CONFIG, optional_config, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.cli.report_parts import Found, Request, parts
 from ikto_core.cli.secrets import raw_settings, secrets_of
 from ikto_core.errors import IktoError, described
 from ikto_core.values.redaction import Redactor
-
-DEFAULT_CONFIG = Path("/etc/ikto/config.json")
 
 README = """\
 A bug report of Ikto, made by `ikto bugreport`.
@@ -30,14 +28,7 @@ the log of this host: look through it before you give it to others.
 
 
 @click.command(epilog=examples("ikto bugreport"))
-@click.option(
-    "-c",
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help=f"The configuration file.  [default: {DEFAULT_CONFIG} if it exists]",
-)
+@optional_config(f"The configuration file.  [default: {DEFAULT_CONFIG} if it exists]")
 @socket_option
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="The file to write, a .tar.gz.")
 @click.option("--unit", default="ikto", show_default=True, help="The systemd unit whose log is read.")

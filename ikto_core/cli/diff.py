@@ -8,8 +8,8 @@ import click
 
 from ikto_core.admin.views import ChangeView, DiffView
 from ikto_core.agent.from_config import nats_settings, node_name
-from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.preview import preview_start
+from ikto_core.agent.without_agent import options_of
 from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import DIFFERS
 from ikto_core.cli.formatting import json_text
@@ -20,7 +20,6 @@ from ikto_core.client import AdminClient
 from ikto_core.config import Config, load_config
 from ikto_core.disk.key_file import load_private_key
 from ikto_core.errors import NoAgentError
-from ikto_core.plugins.loading import load_plugins
 
 MARKS = {"create": "+", "add": "+", "delete": "-", "remove": "-"}
 
@@ -69,13 +68,7 @@ def from_agent(socket: Path | None) -> DiffView | None:
 
 async def without_agent(config: Config) -> DiffView:
     """Return what an agent with this configuration would do if it were started now. Raises as `preview_start`."""
-    plugins = load_plugins(blocked=config.blocked_plugins)
-    options = AgentOptions(
-        config=config,
-        backend=plugins.backend(config.backend),
-        ipam=plugins.ipam(config.ipam),
-        key_path=Path(config.private_key_path),
-    )
+    options = options_of(config)
     key = load_private_key(Path(config.private_key_path))
     return await preview_start(options, nats_settings(config, node_name(config)), key)
 

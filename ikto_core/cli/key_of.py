@@ -7,7 +7,7 @@ import click
 
 from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import json_text
-from ikto_core.cli.options import given_settings, json_option, setting_options
+from ikto_core.cli.options import given_settings, json_option, optional_config, setting_options
 from ikto_core.config import Config, load_config
 from ikto_core.errors import ConfigError
 from ikto_core.mesh.records import record_key
@@ -16,9 +16,7 @@ from ikto_core.values.addressing import Prefix, parse_address
 
 
 @click.command("key-of", epilog=examples("ikto key-of fd10:1::/48"))
-@click.option(
-    "-c", "--config", "config_path", metavar="FILE", type=click.Path(path_type=Path), help="A node's configuration."
-)
+@optional_config("A node's configuration.")
 @setting_options("nats_kv", "nats_domain", "nats_api_prefix", "mesh_cidr", "subnet_prefix")
 @json_option
 @click.argument("subnet")

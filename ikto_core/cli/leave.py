@@ -13,7 +13,7 @@ from ikto_core.admin.views import LeaveStep, LeaveView
 from ikto_core.cli.durations import seconds_given
 from ikto_core.cli.examples import examples
 from ikto_core.cli.logs import log_to_stderr
-from ikto_core.cli.options import socket_option
+from ikto_core.cli.options import optional_config, socket_option
 from ikto_core.client import AdminClient
 from ikto_core.config import Config, load_config
 from ikto_core.disk.key_file import load_private_key
@@ -27,18 +27,11 @@ SILENT_S = 30.0
 ENDS_WITHIN_S = 20.0
 """How long an agent may take to end after it has said that all is done."""
 
-optional_config = click.option(
-    "-c",
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The node's configuration; needed where no agent runs.",
-)
+config_of_node = optional_config("The node's configuration; needed where no agent runs.")
 
 
 @click.command(epilog=examples("ikto leave", "ikto leave --drain 30s --forget"))
-@optional_config
+@config_of_node
 @socket_option
 @click.option(
     "--drain", callback=seconds_given, default="0s", metavar="TIME", help="First give peers this long, such as 30s."
@@ -64,7 +57,7 @@ def leave(config_path: Path | None, socket: Path | None, *, drain: float, forget
 
 
 @click.command(epilog=examples("ikto down"))
-@optional_config
+@config_of_node
 @socket_option
 def down(config_path: Path | None, socket: Path | None) -> None:
     """Remove the device and end the agent, as `wg-quick down` does; record and claim stay, and so does the address.
@@ -167,14 +160,11 @@ def _pauses(limit_s: float) -> Iterator[None]:
 
 def _alone(config: Config, *, withdraw: bool, forget: bool) -> None:
     """Do what an agent would, from the configuration."""
-    from ikto_core.agent.options import AgentOptions  # noqa: PLC0415 - start-up time: most often an agent runs
-    from ikto_core.agent.without_agent import down_without_agent, leave_without_agent  # noqa: PLC0415 - as above
-    from ikto_core.plugins.loading import load_plugins  # noqa: PLC0415 - as above
+    from ikto_core.agent import without_agent  # noqa: PLC0415 - start-up time: most often an agent runs
 
     private_key: PrivateKey = load_private_key(Path(config.private_key_path))
-    plugins = load_plugins(blocked=config.blocked_plugins)
-    options = AgentOptions(config=config, backend=plugins.backend(config.backend), ipam=plugins.ipam(config.ipam))
+    options = without_agent.options_of(config)
     if withdraw:
-        asyncio.run(leave_without_agent(options, private_key, forget=forget))
+        asyncio.run(without_agent.leave_without_agent(options, private_key, forget=forget))
     else:
-        asyncio.run(down_without_agent(options, private_key))
+        asyncio.run(without_agent.down_without_agent(options, private_key))

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from random import SystemRandom
 
 import click
 import msgspec
@@ -30,7 +29,7 @@ from ikto_core.roster.listing import MeshTrust, NodeRecord, roster
 from ikto_core.roster.removal import remove_lease, remove_record
 from ikto_core.roster.selection import records_meant, require_one_node
 from ikto_core.store.bucket import Bucket
-from ikto_core.store.follower import Follower
+from ikto_core.store.follower import read_once
 from ikto_core.values.addressing import Prefix
 
 which_argument = click.argument("which", metavar="NAME|SUBNET|KEY")
@@ -139,18 +138,12 @@ def _read(config: Config) -> list[NodeRecord]:
 
 
 async def _roster(found: Bucket, config: Config) -> list[NodeRecord]:
-    table = await _table(found)
+    table = (await read_once(found)).table
     try:
-        renewals = await _table(found.renewals())
+        renewals = (await read_once(found.renewals())).table
     except (BucketMissingError, NatsDeniedError):
         renewals = None
     return roster(table, mesh_trust(table.get(MESH_KEY), config), renewals, datetime.now(UTC).isoformat())
-
-
-async def _table(found: Bucket) -> dict[str, Entry]:
-    follower = Follower(lambda _: None, SystemRandom())
-    await follower.resync(found)
-    return follower.table
 
 
 def mesh_trust(mesh: Entry | None, config: Config) -> MeshTrust:

@@ -36,6 +36,12 @@ config_option = click.option(
 )
 
 
+def optional_config(help_text: str) -> Callable[[Command], Command]:
+    """Return the option `-c FILE` of a command that can do without a configuration."""
+    path = click.Path(path_type=Path)
+    return click.option("-c", "--config", "config_path", metavar="FILE", type=path, help=help_text)
+
+
 def _socket_of_environment(_context: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
     """Return the path that is given, else the variable's. With click's `envvar` it would precede a default_map."""
     from_environment = os.environ.get(SOCKET_VARIABLE)

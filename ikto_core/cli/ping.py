@@ -15,7 +15,7 @@ from ikto_core.cli.exit_codes import NOT_REACHABLE
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.printing import printable
-from ikto_core.cli.why import ask, exit_code, optional_config
+from ikto_core.cli.why import ask, config_of_node, exit_code
 from ikto_core.underlay.echo import Echo, Way, echo, largest_answered
 from ikto_core.underlay.inspection import SMALLEST_MTU
 from ikto_core.underlay.namespaces import call_within
@@ -52,7 +52,7 @@ class PingsView(msgspec.Struct, frozen=True, kw_only=True):
 @click.command(epilog=examples("ikto ping node-b"))
 @click.argument("target", metavar="PEER")
 @socket_option
-@optional_config
+@config_of_node
 @click.option("--count", type=click.IntRange(1, MOST_PINGS), default=5, show_default=True, help="Pings to send.")
 @json_option
 def ping(target: str, socket: Path | None, config_path: Path | None, *, count: int, as_json: bool) -> int:

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from ikto_core.cli.examples import examples
+from ikto_core.cli.options import optional_config
 from ikto_core.cli.printing import printable
 from ikto_core.config import blocked_plugins
 from ikto_core.plugins.facade import PluginStatus
@@ -25,14 +26,7 @@ _COLOURS = {"ok": "green", "failed": "red", "conflict": "red", "blocked": "yello
         "ikto plugins -c /etc/ikto/config.json --json",
     )
 )
-@click.option(
-    "-c",
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Configuration file; the plugins in its `blocked_plugins` are listed as blocked.",
-)
+@optional_config("Configuration file; the plugins in its `blocked_plugins` are listed as blocked.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of objects.")
 def plugins(config_path: Path | None, *, as_json: bool) -> None:
     """List the plugins: kind, name, distribution, version, status and reason.

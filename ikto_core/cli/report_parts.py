@@ -28,7 +28,7 @@ from ikto_core.plugins.loading import load_plugins
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_settings import findings, record_settings
 from ikto_core.store.connection import open_session
-from ikto_core.store.follower import Follower
+from ikto_core.store.follower import read_once
 
 NATS_TIMEOUT_S, DEVICE_TIMEOUT_S = 20.0, 15.0
 OUR_PACKAGES = ("ikto", "nats-py", "nkeys", "msgspec", "aiohttp", "pyroute2", "pluggy", "structlog", "xeddsa", "PyNaCl")
@@ -148,8 +148,7 @@ def bucket(request: Request) -> str:
         ):
             bucket = Bucket(session, config.nats_kv)
             stream = await bucket.stream_info()
-            follower = Follower(lambda _: None, SystemRandom())
-            await follower.resync(bucket)
+            follower = await read_once(bucket)
             return {
                 "bucket": bucket.name,
                 "revision": follower.revision,

@@ -12,7 +12,7 @@ from ikto_core.cli.conditions import Condition, Seen
 from ikto_core.cli.durations import seconds_given
 from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import TIMED_OUT
-from ikto_core.cli.options import socket_option
+from ikto_core.cli.options import optional_config, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
@@ -37,14 +37,7 @@ PROBE_EVERY_S = 1.0
     metavar="R",
     help="Until every node shows revision R, by its own word (`ikto mesh`).",
 )
-@click.option(
-    "-c",
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="For --mesh-revision: how to reach NATS.",
-)
+@optional_config("For --mesh-revision: how to reach NATS.")
 @click.option(
     "--timeout",
     callback=seconds_given,

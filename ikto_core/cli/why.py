@@ -13,27 +13,20 @@ from ikto_core.cli.exit_codes import NOT_KNOWN, NOT_REACHABLE
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.marks import COLOURS, mark_text
-from ikto_core.cli.options import json_option, socket_option
+from ikto_core.cli.options import json_option, optional_config, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.client import WHY_TIMEOUT_S, AdminClient
 from ikto_core.errors import NoAgentError
 
 NAME_WIDTH = 10  # of the longest name of a link
 
-optional_config = click.option(
-    "-c",
-    "--config",
-    "config_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The node's configuration, to look at bucket, snapshot and device if no agent runs.",
-)
+config_of_node = optional_config("The node's configuration, to look at bucket, snapshot and device if no agent runs.")
 
 
 @click.command(epilog=examples("ikto why node-b", "ikto why fd10:2::1 --json"))
 @click.argument("target", metavar="PEER|ADDRESS")
 @socket_option
-@optional_config
+@config_of_node
 @click.option("--no-probe", is_flag=True, help="Send no packets, and answer at once.")
 @json_option
 def why(target: str, socket: Path | None, config_path: Path | None, *, no_probe: bool, as_json: bool) -> int:

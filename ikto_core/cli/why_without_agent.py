@@ -41,7 +41,7 @@ from ikto_core.mesh.view import Entry, MeshPeer, MeshView
 from ikto_core.plugins.loading import load_plugins
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
-from ikto_core.store.follower import Follower
+from ikto_core.store.follower import read_once
 from ikto_core.store.inbox import DEFAULT_INBOX
 from ikto_core.underlay.daemon_thread import DaemonThread
 from ikto_core.underlay.inspection import Plan
@@ -102,10 +102,9 @@ class _Look:
     async def _read_mesh(self) -> NatsFacts:
         """Read the bucket, or else the snapshot."""
         settings = msgspec.structs.replace(nats_settings(self._config, "why"), inbox=DEFAULT_INBOX)
-        follower = Follower(lambda _: None, SystemRandom())
         try:
             async with asyncio.timeout(NATS_LIMIT_S), open_session(settings, SystemRandom()) as session:
-                await follower.resync(Bucket(session, self._node.bucket))
+                follower = await read_once(Bucket(session, self._node.bucket))
                 self._table = follower.table
                 return NatsFacts(detail=f"connected to {session.server}", revision=follower.revision)
         except (NatsError, TimeoutError) as error:

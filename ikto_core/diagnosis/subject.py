@@ -19,7 +19,7 @@ from ikto_core.plugins.check_contract import CheckContext
 from ikto_core.plugins.facade import Plugins
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
-from ikto_core.store.follower import Follower
+from ikto_core.store.follower import read_once
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.values.keys import PrivateKey
 
@@ -155,6 +155,4 @@ class Subject:
             raise NatsError(f"no NATS server answered within {DIAL_LIMIT_S:g} s", hint="check nats_url") from None
 
     async def _walk(self) -> Mapping[str, Entry]:
-        follower = Follower(lambda _: None, SystemRandom())
-        await follower.resync(await self.bucket())
-        return follower.table
+        return (await read_once(await self.bucket())).table

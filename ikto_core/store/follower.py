@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from random import Random
+from random import Random, SystemRandom
 
 import structlog
 
@@ -235,3 +235,10 @@ class Follower:
         changes = {key: entry for key, entry in self.table.items() if before.get(key) != entry}
         changes |= {key: Entry(revision, None) for key in before.keys() - self.table.keys()}
         self._on_change(changes)
+
+
+async def read_once(reader: BucketReader) -> Follower:
+    """Return a follower whose table is the whole bucket as of now. Raises NatsError."""
+    follower = Follower(lambda _: None, SystemRandom())
+    await follower.resync(reader)
+    return follower
