@@ -142,7 +142,7 @@ def _terms(terms: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     """Return a text for roff: nothing in it is a request or an escape, and a hyphen can be copied."""
-    plain = text.replace("\\", "\\e").replace("-", "\\-").replace("√", "v").replace("‼", "!!").replace("×", "x")
+    plain = text.replace("\\", "\\e").replace("-", "\\-").replace("✓", "ok").replace("‼", "!!").replace("✗", "xx")
     return re.sub(r"^(?=[.'])", r"\\&", plain).replace("→", "\\->").replace("…", "...")
 
 

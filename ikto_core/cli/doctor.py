@@ -14,6 +14,7 @@ from ikto_core.cli.checked_node import checked_node
 from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import FAILED_CHECK
 from ikto_core.cli.logs import NOTHING, log_to_stderr
+from ikto_core.cli.marks import mark_text
 from ikto_core.cli.options import config_option, json_option, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.client import AdminClient
@@ -23,10 +24,6 @@ from ikto_core.diagnosis.checks import Category, Result, failure, run_checks, wo
 from ikto_core.diagnosis.checks_config import CONFIGURATION, PAGE_OF_CONFIGURATION
 from ikto_core.errors import ConfigError, IktoError
 from ikto_core.plugins.check_contract import Level
-
-MARKS = {Level.OK: "√", Level.SKIPPED: "-", Level.WARNING: "‼", Level.ERROR: "×"}
-ASCII_MARKS = {Level.OK: "ok", Level.SKIPPED: "-", Level.WARNING: "!!", Level.ERROR: "xx"}
-COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}
 
 DOCS = "docs/"
 """Where pages are, in the repository and in the documentation."""
@@ -46,8 +43,8 @@ DOCS = "docs/"
 def doctor(config_path: Path, socket: Path | None, pre: bool, as_json: bool) -> int:
     """Check this node: host, device, network, NATS, bucket, claim, peers and plugins.
 
-    √ is well, ‼ is worth a look, × does not work, - could not be looked at. Each finding says what to do, and where to
-    read more. Nothing is changed. The exit code is 21 if there is a ×, else 0.
+    ✓ is well, ‼ is worth a look, ✗ does not work, - could not be looked at. Each finding says what to do, and where to
+    read more. Nothing is changed. The exit code is 21 if there is a ✗, else 0.
     """
     log_to_stderr(NOTHING, as_json=False)
     results = asyncio.run(_report(_results(config_path, socket, pre=pre), _nothing if as_json else _Printer().show))
@@ -99,28 +96,17 @@ class _Printer:
 
     def __init__(self) -> None:
         self._category: Category | None = None
-        self._marks = MARKS if _can_print("".join(MARKS.values())) else ASCII_MARKS
 
     def show(self, result: Result) -> None:
         if result.category is not self._category:
             click.secho(("\n" if self._category else "") + result.category.value, bold=True)
             self._category = result.category
         finding = result.finding
-        mark = click.style(self._marks[finding.level], fg=COLOURS.get(finding.level))
-        click.echo(f"  {mark} {printable(f'{result.check}: {finding.text}')}")
+        click.echo(f"  {mark_text(finding.level, sys.stdout)} {printable(f'{result.check}: {finding.text}')}")
         if finding.level in (Level.WARNING, Level.ERROR):
             for label, text in (("fix", finding.fix), ("see", _page(finding.page))):
                 if text:
                     click.echo(f"      {label}: {printable(text)}")
-
-
-def _can_print(text: str) -> bool:
-    """Return whether stdout has an encoding for this text."""
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def _page(page: str) -> str:

@@ -1,18 +1,41 @@
 """Marks before lines: ✓ and ✗, or letters where the output can't show them."""
 
-from typing import TextIO
+from typing import NamedTuple, TextIO
+
+import click
 
 from ikto_core.admin.why_views import Mark
-
-_UNICODE = {Mark.OK: "✓", Mark.FAULT: "✗", Mark.UNKNOWN: "?"}
-_ASCII = {Mark.OK: "+", Mark.FAULT: "x", Mark.UNKNOWN: "?"}
-COLOURS = {Mark.OK: "green", Mark.FAULT: "red", Mark.UNKNOWN: "yellow"}
+from ikto_core.plugins.check_contract import Level
 
 
-def mark_text(mark: Mark, output: TextIO) -> str:
-    """Return the mark as one character that an output can show."""
+class _Shown(NamedTuple):
+    text: str
+    ascii: str  # two characters, so that lines are aligned
+    colour: str | None = None
+
+
+_OK, _FAULT = _Shown("✓", "ok", "green"), _Shown("✗", "xx", "red")
+_SHOWN: dict[Mark | Level, _Shown] = {
+    Mark.OK: _OK,
+    Mark.FAULT: _FAULT,
+    Mark.UNKNOWN: _Shown("?", "? ", "yellow"),
+    Level.OK: _OK,
+    Level.WARNING: _Shown("‼", "!!", "yellow"),
+    Level.ERROR: _FAULT,
+    Level.SKIPPED: _Shown("-", "- "),
+}
+
+
+def mark_text(mark: Mark | Level, output: TextIO) -> str:
+    """Return the mark as an output can show it: coloured on a terminal, in letters where it has no others."""
+    shown = _SHOWN[mark]
+    text = shown.text if _can_show_all(output) else shown.ascii
+    return click.style(text, fg=shown.colour) if output.isatty() else text
+
+
+def _can_show_all(output: TextIO) -> bool:
     try:
-        "✓✗".encode(output.encoding or "ascii")
+        "".join(shown.text for shown in _SHOWN.values()).encode(output.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return _ASCII[mark]
-    return _UNICODE[mark]
+        return False
+    return True

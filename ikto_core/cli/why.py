@@ -12,7 +12,7 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import NOT_KNOWN, NOT_REACHABLE
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.logs import log_to_stderr
-from ikto_core.cli.marks import COLOURS, mark_text
+from ikto_core.cli.marks import mark_text
 from ikto_core.cli.options import json_option, optional_config, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.client import WHY_TIMEOUT_S, AdminClient
@@ -75,6 +75,4 @@ def lines(found: Diagnosis, output: TextIO) -> Iterator[str]:
 
 
 def _line(link: Link, output: TextIO) -> str:
-    mark = mark_text(link.mark, output)
-    shown = click.style(mark, fg=COLOURS[link.mark]) if output.isatty() else mark
-    return f"{shown} {link.name:{NAME_WIDTH}}  {printable(link.text)}"
+    return f"{mark_text(link.mark, output)} {link.name:{NAME_WIDTH}}  {printable(link.text)}"
