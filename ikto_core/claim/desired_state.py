@@ -11,6 +11,7 @@ import structlog
 
 from ikto_core.claim.local_node import LocalNode
 from ikto_core.claim.saved_pins import pins_to_save, restore_pins
+from ikto_core.claim.waiting_log import WaitingLog
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.disk.state_file import Claim
@@ -19,7 +20,6 @@ from ikto_core.mesh.change_limit import ChangeLimit
 from ikto_core.mesh.key_changes import KeyChanges
 from ikto_core.mesh.pins import HOLD_S, Pins
 from ikto_core.mesh.proofs import ProofIndex
-from ikto_core.mesh.records import subnet_of_key
 from ikto_core.mesh.view import Entry, MeshView, Ruling
 from ikto_core.observers.event_hub import EventHub
 from ikto_core.store.follower import Follower
@@ -77,7 +77,7 @@ class DesiredState:
         self._wall_clock = wall_clock
         self._revision = 0  # of the bucket, as shown
         self._histories = 0
-        self._logged: dict[str, int] = {}  # the last logged number for each log line
+        self._waiting_log = WaitingLog(self.key_changes, self.change_limit)
         self._due_earlier = asyncio.Event()  # `expire` is due earlier than it was
         self._followed_until: float | None = None  # when `expire_regularly` has ended last
 
@@ -110,7 +110,7 @@ class DesiredState:
         self._build_view(self.key_changes.replace(rulings, now), address)
         self._event_hub.set_view(self.view)
         self._set_target(address, revision)
-        self._log_limits()
+        self._waiting_log.report()
         self._on_change()
 
     async def shown(self, *, retry: bool) -> None:
@@ -138,7 +138,7 @@ class DesiredState:
         else:
             rulings = self.pins.update(self.change_limit.admit(changes, now), now)
         self._apply(self.key_changes.update(rulings, now))
-        self._log_limits(only_first=True)
+        self._waiting_log.report(only_first=True)
         if self.change_limit.next_due_at < due_at:
             self._due_earlier.set()
 
@@ -171,7 +171,7 @@ class DesiredState:
             rulings |= self.pins.end_rights(now)
             self._apply(self.key_changes.update(rulings, now) | self.key_changes.expire(now))
             self.change_limit.forget_calm(now)
-            self._log_limits()
+            self._waiting_log.report()
 
     def revoke(self, revocations: Mapping[str, float]) -> None:
         """End the rights that the account has revoked, as `ProofIndex.revocations`.
@@ -188,7 +188,7 @@ class DesiredState:
         now, released = self.clock(), len(self.pins.deleted()) + len(self.key_changes.waiting)
         rulings = self.key_changes.update(self.pins.release(now), now)
         self._apply(rulings | self.key_changes.release(now))
-        self._log_limits()
+        self._waiting_log.report()
         return released
 
     def held_peers(self) -> frozenset[PublicKey]:
@@ -222,17 +222,6 @@ class DesiredState:
             return pin.proof.public_key
         result = self.proofs.result(key, ruling.entry.value)
         return result.proof.public_key if result.proof else result.public_key
-
-    def _log_limits(self, *, only_first: bool = False) -> None:
-        self._log("changes of public keys pending", self.key_changes.waiting.keys(), only_first=only_first)
-        self._log("records change too often", self.change_limit.frequent, only_first=only_first)
-
-    def _log(self, event: str, keys: Set[str], *, only_first: bool) -> None:
-        """Log how many records a limit concerns if that is another number than before; `only_first`: if it was 0."""
-        before = self._logged.get(event, 0)
-        if len(keys) != before and not (only_first and before):
-            log.warning(event, records=len(keys), first=subnet_of_key(min(keys)) if keys else None)
-            self._logged[event] = len(keys)
 
     def _apply(self, rulings: Mapping[str, Ruling]) -> None:
         touched = self.view.update(rulings)

@@ -34,7 +34,7 @@ PASSED_ON = {
         "own record was overwritten",
         "record in this node's name without its proof",
     },
-    "desired_state.py": {"changes of public keys pending", "records change too often"},
+    "waiting_log.py": {"changes of public keys pending", "records change too often"},
     "journal.py": set(EVENTS),
 }
 """The events of modules that log what they are given."""
