@@ -10,7 +10,7 @@ from ikto_core.claim.alarms import Alarms
 from ikto_core.claim.policy import ClaimAction, ClaimContext, ClaimDecision, Identity, decide_claim
 from ikto_core.errors import AddressInUseError, NatsDeniedError, NatsError, RevisionConflictError, WriteUnknownError
 from ikto_core.mesh.proofs import Proof, ProofIndex
-from ikto_core.mesh.records import PeerRecord, RecordError, decode_record
+from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, readable_record
 from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import RecordStore
 
@@ -139,10 +139,8 @@ class Claimant:
 
 
 def _nonce(key: str, entry: Entry) -> str | None:
-    try:
-        return decode_record(key, entry.value or b"").nonce
-    except RecordError:
-        return None
+    record = readable_record(key, entry.value)
+    return record.nonce if record else None
 
 
 def _refuse(record: PeerRecord, decision: ClaimDecision) -> NoReturn:

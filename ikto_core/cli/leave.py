@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,17 +42,11 @@ def leave(config_path: Path | None, socket: Path | None, *, drain: float, forget
 
     The agent ends, and systemd does not start it again (exit code 9). Where none runs, -c FILE says what to withdraw.
     """
-    client, config = _agent_of(config_path, socket)
-    if client:
-        try:
-            view = client.leave(drain_s=drain, forget=forget)
-        except NoAgentError:
-            config = _required(config, socket)
-        else:
-            _follow(client, view)
-            click.echo("left the mesh: the record is withdrawn, the device removed, the agent ended")
-            return
-    _alone(_required(config, socket), withdraw=True, forget=forget)
+    config = _end_agent(config_path, socket, lambda agent: agent.leave(drain_s=drain, forget=forget))
+    if config is None:
+        click.echo("left the mesh: the record is withdrawn, the device removed, the agent ended")
+        return
+    _alone(config, withdraw=True, forget=forget)
     click.echo("left the mesh: the record is withdrawn and the device removed; no agent was running")
 
 
@@ -65,18 +59,30 @@ def down(config_path: Path | None, socket: Path | None) -> None:
     systemd does not start the agent again (exit code 9); `systemctl start ikto` brings the node back. Where no agent
     runs, -c FILE says which device to remove.
     """
+    config = _end_agent(config_path, socket, AdminClient.down)
+    if config is None:
+        click.echo("the device is removed and the agent ended; record and claim stay")
+        return
+    _alone(config, withdraw=False, forget=False)
+    click.echo("the device is removed; record and claim stay, and no agent was running")
+
+
+def _end_agent(
+    config_path: Path | None, socket: Path | None, request: Callable[[AdminClient], LeaveView]
+) -> Config | None:
+    """Ask the agent to end and wait until it has; if none runs, return the configuration of the node.
+
+    Raises IktoError if the agent does not end, or if none runs and no configuration is given.
+    """
     client, config = _agent_of(config_path, socket)
     if client:
         try:
-            view = client.down()
+            view = request(client)
         except NoAgentError:
-            config = _required(config, socket)
-        else:
-            _follow(client, view)
-            click.echo("the device is removed and the agent ended; record and claim stay")
-            return
-    _alone(_required(config, socket), withdraw=False, forget=False)
-    click.echo("the device is removed; record and claim stay, and no agent was running")
+            return _required(config, socket)
+        _follow(client, view)
+        return None
+    return _required(config, socket)
 
 
 def _agent_of(config_path: Path | None, socket: Path | None) -> tuple[AdminClient | None, Config | None]:

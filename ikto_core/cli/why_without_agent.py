@@ -36,7 +36,7 @@ from ikto_core.disk.key_file import load_private_key
 from ikto_core.disk.mesh_snapshot import SnapshotFile
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError, IktoError, NatsError, PluginError
-from ikto_core.mesh.records import RecordError, decode_record, record_key
+from ikto_core.mesh.records import readable_record, record_key
 from ikto_core.mesh.view import Entry, MeshPeer, MeshView
 from ikto_core.plugins.loading import load_plugins
 from ikto_core.store.bucket import Bucket
@@ -133,10 +133,7 @@ class _Look:
     def _holder(self, kv_key: str) -> str | None:
         """Return the name in the record under a KV key if it is another node's; None: it is not."""
         entry = self._table.get(kv_key)
-        try:
-            record = decode_record(kv_key, entry.value) if entry and entry.value else None
-        except RecordError:
-            return None
+        record = readable_record(kv_key, entry.value) if entry else None
         own = {self._own_key, *self._saved.other_keys}
         return record.name or record.public_key.text if record and record.public_key not in own else None
 

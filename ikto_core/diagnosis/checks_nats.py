@@ -8,6 +8,7 @@ from random import SystemRandom
 
 import msgspec
 
+from ikto_core.claim.node_user import WARN_BEFORE_S
 from ikto_core.diagnosis.checks import Category, Check, error, ok, skipped, warning
 from ikto_core.diagnosis.subject import Subject
 from ikto_core.errors import BucketMissingError, IktoError, NatsDeniedError, NatsError
@@ -17,7 +18,6 @@ from ikto_core.store.connection import open_session
 from ikto_core.store.login_files import LoginFileError, read_creds
 
 SERVER_LIMIT_S = 5.0
-SOON_S = 7 * 86400.0
 CLOCK_OFF_S, CLOCK_WRONG_S = 5.0, 3600.0
 
 RENEW_FIX = "replace nats_creds by a renewed file; the agent uses it within a minute"
@@ -85,7 +85,7 @@ def expiry_finding(expires_s: float, now: float) -> Finding:
     when = f"{datetime.fromtimestamp(expires_s, UTC):%F %T} UTC"
     if expires_s <= now:
         return error(f"the credentials expired at {when}", RENEW_FIX)
-    if expires_s < now + SOON_S:
+    if expires_s < now + WARN_BEFORE_S:
         return warning(f"the credentials expire at {when}", RENEW_FIX)
     return ok(f"the credentials expire at {when}")
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ikto_core.diagnosis.facts import RecordFacts, RecordStatus
 from ikto_core.diagnosis.target import Known
-from ikto_core.mesh.records import PEER_KEYS, PeerRecord, RecordError, decode_record, subnet_of_key
+from ikto_core.mesh.records import PEER_KEYS, PeerRecord, readable_record, subnet_of_key
 from ikto_core.mesh.view import Entry, MeshPeer, MeshView
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
@@ -94,7 +94,7 @@ def others(view: MeshView, table: Mapping[str, Entry], own_key: str | None) -> I
 
 
 def _other(view: MeshView, key: str, entry: Entry) -> Known:
-    record = _decoded(key, entry)
+    record = None if entry.unreadable else readable_record(key, entry.value)
     allowed_ip = subnet_of_key(key)
     status, reason = _status(view, key, entry, record)
     facts = RecordFacts(
@@ -121,12 +121,6 @@ def _status(view: MeshView, key: str, entry: Entry, record: PeerRecord | None) -
     if record and record.left:
         return RecordStatus.LEFT, ""
     return RecordStatus.QUARANTINED, "it is not decided yet: it may have changed too often lately"
-
-
-def _decoded(key: str, entry: Entry) -> PeerRecord | None:
-    with suppress(RecordError):
-        return decode_record(key, entry.value) if entry.value and not entry.unreadable else None
-    return None
 
 
 def _written_at(entry: Entry) -> float | None:

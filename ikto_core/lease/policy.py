@@ -18,7 +18,7 @@ from enum import Enum
 
 import msgspec
 
-from ikto_core.mesh.records import PEER_KEYS, RecordError, decode_record
+from ikto_core.mesh.records import PEER_KEYS, readable_record
 from ikto_core.mesh.view import Entry
 
 WATCHERS = 3
@@ -56,11 +56,8 @@ def leased_records(table: Mapping[str, Entry]) -> list[LeasedRecord]:
 def _leased(key: str, entry: Entry) -> LeasedRecord | None:
     if entry.value is None or not key.startswith(PEER_KEYS) or _LEASE_FIELD not in entry.value:
         return None
-    try:
-        record = decode_record(key, entry.value)
-    except RecordError:
-        return None
-    if record.lease <= 0 or not record.instance:
+    record = readable_record(key, entry.value)
+    if record is None or record.lease <= 0 or not record.instance:
         return None
     return LeasedRecord(key, entry.revision, record.instance, record.lease)
 

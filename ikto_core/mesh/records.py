@@ -126,6 +126,14 @@ def encode_record(record: PeerRecord) -> bytes:
     return text.encode()
 
 
+def readable_record(key: str, value: bytes | None) -> PeerRecord | None:
+    """Return the record stored under `key`; None: there is none, or it can't be decoded."""
+    try:
+        return decode_record(key, value) if value else None
+    except RecordError:
+        return None
+
+
 def decode_record(key: str, value: bytes) -> PeerRecord:
     """Decode the record stored under `key`; RecordError gives the reason if it is invalid."""
     if len(value) > MAX_RECORD_BYTES:

@@ -10,7 +10,7 @@ import msgspec
 from ikto_core.lease.policy import LeasedRecord, Watch, leased_records
 from ikto_core.mesh.pins import Pins
 from ikto_core.mesh.proofs import ProofIndex, owner_of
-from ikto_core.mesh.records import PEER_KEYS, PeerRecord, RecordError, decode_record, subnet_of_key
+from ikto_core.mesh.records import PEER_KEYS, readable_record, subnet_of_key
 from ikto_core.mesh.rights import Authority
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.values.addressing import Prefix
@@ -111,7 +111,7 @@ def _record(
         left=bool(proof and proof.left),
         quarantine=quarantined.reason if quarantined else None,
     )
-    record = _decoded(key, value)
+    record = readable_record(key, value)
     if record is None:
         return found
     found = msgspec.structs.replace(
@@ -124,13 +124,6 @@ def _record(
         draining=record.draining,
     )
     return _with_lease(found, leased, renewals, nats_time) if leased and renewals is not None else found
-
-
-def _decoded(key: str, value: bytes) -> PeerRecord | None:
-    try:
-        return decode_record(key, value)
-    except RecordError:
-        return None
 
 
 def _with_lease(found: NodeRecord, leased: LeasedRecord, renewals: Mapping[str, Entry], nats_time: str) -> NodeRecord:
