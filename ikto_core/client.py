@@ -9,35 +9,33 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from ikto_core.admin.device_views import ChangeView, DevicePeerView, DeviceView, DiffView
 from ikto_core.admin.exchange import STREAM_TIMEOUT_S, exchange, ikto_errors, lines
+from ikto_core.admin.leave_views import LeaveStep, LeaveView
+from ikto_core.admin.mesh_views import (
+    InfoView,
+    PeersView,
+    PeerView,
+    QuarantinedView,
+    RecordView,
+    ReleasedView,
+    UnreachableView,
+)
 from ikto_core.admin.socket_paths import searched_sockets
 from ikto_core.admin.timing_views import HistogramView, TimingsView
 from ikto_core.admin.trusted_socket import TrustedSocket, first_agent
 from ikto_core.admin.views import (
     AgentState,
-    ChangeView,
     CountersView,
     CredentialsView,
-    DevicePeerView,
-    DeviceView,
-    DiffView,
     EventView,
-    InfoView,
     LeaseView,
-    LeaveStep,
-    LeaveView,
     NatsView,
     ObserverView,
-    PeersView,
-    PeerView,
     ProgressView,
-    QuarantinedView,
-    RecordView,
-    ReleasedView,
     RotationView,
     SnapshotView,
     StatusView,
-    UnreachableView,
 )
 from ikto_core.admin.why_views import Cause, Diagnosis, Link, Mark, TunnelPath, Verdict
 from ikto_core.errors import IktoError

@@ -10,19 +10,11 @@ from typing import Any, NamedTuple, Union, get_args
 
 import msgspec
 
+from ikto_core.admin.device_views import DiffView
 from ikto_core.admin.events import CONTENT_TYPE as LINES
-from ikto_core.admin.views import (
-    DiffView,
-    ErrorView,
-    EventView,
-    InfoView,
-    LeaveView,
-    PeersView,
-    ProgressView,
-    ReleasedView,
-    RotationView,
-    StatusView,
-)
+from ikto_core.admin.leave_views import LeaveView
+from ikto_core.admin.mesh_views import InfoView, PeersView, ReleasedView
+from ikto_core.admin.views import ErrorView, EventView, ProgressView, RotationView, StatusView
 from ikto_core.admin.why_views import Diagnosis
 from ikto_core.observers.contract import MeshEvent
 from ikto_core.observers.health import HealthEvent

@@ -3,16 +3,10 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from ikto_core.admin.views import (
-    AgentState,
-    DiffView,
-    InfoView,
-    LeaveView,
-    PeersView,
-    ProgressView,
-    RotationView,
-    StatusView,
-)
+from ikto_core.admin.device_views import DiffView
+from ikto_core.admin.leave_views import LeaveView
+from ikto_core.admin.mesh_views import InfoView, PeersView
+from ikto_core.admin.views import AgentState, ProgressView, RotationView, StatusView
 from ikto_core.admin.why_views import Diagnosis
 from ikto_core.observers.journal import Journal
 

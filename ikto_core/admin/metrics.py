@@ -8,16 +8,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ikto_core.admin.device_views import DeviceView
 from ikto_core.admin.peer_metrics import peer_metrics
 from ikto_core.admin.timing_views import HistogramView, TimingsView
-from ikto_core.admin.views import (
-    AgentState,
-    CredentialsView,
-    DeviceView,
-    LeaseView,
-    ObserverView,
-    StatusView,
-)
+from ikto_core.admin.views import AgentState, CredentialsView, LeaseView, ObserverView, StatusView
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
 
 COUNTERS = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from ikto_core.admin.views import DevicePeerView
+from ikto_core.admin.device_views import DevicePeerView
 from ikto_core.values.text import clipped, printable
 
 LABELS = ("peer", "public_key")

@@ -16,9 +16,10 @@ from ikto_core.admin.connections import accepting
 from ikto_core.admin.events import EventStreams
 from ikto_core.admin.interface import AgentInterface
 from ikto_core.admin.listener import BoundPath, bound
+from ikto_core.admin.mesh_views import ReleasedView
 from ikto_core.admin.metrics import render
 from ikto_core.admin.requests import read_leave, require_owner
-from ikto_core.admin.views import ErrorView, ReleasedView
+from ikto_core.admin.views import ErrorView
 from ikto_core.errors import IktoError, described
 
 SHUTDOWN_TIMEOUT_S = 2.0

@@ -4,16 +4,9 @@ from collections.abc import Iterable, Mapping, Set
 
 import msgspec
 
-from ikto_core.admin.views import (
-    DevicePeerView,
-    DeviceView,
-    LeaseView,
-    ObserverView,
-    PeerView,
-    QuarantinedView,
-    RecordView,
-    UnreachableView,
-)
+from ikto_core.admin.device_views import DevicePeerView, DeviceView
+from ikto_core.admin.mesh_views import PeerView, QuarantinedView, RecordView, UnreachableView
+from ikto_core.admin.views import LeaseView, ObserverView
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.lease.renewer import LeaseRenewer
 from ikto_core.mesh.records import PeerRecord, subnet_of_key

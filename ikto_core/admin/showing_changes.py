@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from ikto_core.admin.views import ChangeView, DiffView
+from ikto_core.admin.device_views import ChangeView, DiffView
 from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, DeviceState, PeerPatch, PeerState
 from ikto_core.device.preview import Preview
 from ikto_core.mesh.view import MeshPeer

@@ -1,4 +1,4 @@
-"""The public JSON of the admin interface: one record type per answer.
+"""The public JSON of the admin interface: one record type per answer. Those that are not here are in *_views.py.
 
 `null` always means that a value does not exist, or not yet. Names and reasons may contain untrusted text. Keys are
 base64 as `wg` prints it, subnets ADDRESS/LENGTH, endpoints HOST:PORT. There are no private and no preshared keys.
@@ -8,6 +8,8 @@ from enum import Enum
 
 import msgspec
 
+from ikto_core.admin.device_views import DeviceView
+from ikto_core.admin.mesh_views import QuarantinedView, UnreachableView
 from ikto_core.admin.timing_views import TimingsView
 from ikto_core.values.counters import (
     ConnectionCounters,
@@ -30,24 +32,6 @@ class AgentState(Enum):
     APPLYING = "applying"  # the subnet is claimed; the device does not show the bucket yet
     READY = "ready"  # the device shows the bucket
     DEGRADED = "degraded"  # the device can't be used now, or it shows the mesh and NATS can't be used
-
-
-class RecordView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One record as in the bucket, with the record's own member names."""
-
-    name: str
-    public_key: str
-    advertise_address: str  # an IP literal
-    allowed_ip: str  # as written, ADDRESS/LENGTH
-    wg_port: int
-    endpoints: tuple[str, ...] = ()  # best first; omitted when empty: use advertise_address and wg_port
-
-
-class InfoView(msgspec.Struct, frozen=True, kw_only=True):
-    """`GET /v1/info`: the node's own record and the peers' records."""
-
-    own: RecordView | None = msgspec.field(name="self")  # null: nothing is claimed yet
-    peers: tuple[RecordView, ...]  # one per accepted record, by ascending subnet
 
 
 class NatsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,48 +67,6 @@ class CredentialsView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None  # seconds since the epoch; null: never
     expires_soon: bool  # within a week, or it has expired
     failure: str | None  # why other nodes would refuse the node's record (`record_trust`); null: no failure
-
-
-class QuarantinedView(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that is not accepted."""
-
-    key: str  # in the bucket
-    allowed_ip: str | None  # the subnet that the key encodes; null: it encodes none
-    revision: int
-    reason: str
-
-
-class UnreachableView(msgspec.Struct, frozen=True, kw_only=True):
-    """A peer without an endpoint: this node can't send to it before the peer sends first."""
-
-    public_key: str
-    name: str  # from its latest record
-    reason: str  # why no endpoint of its records is usable, for each of them
-
-
-class DevicePeerView(msgspec.Struct, frozen=True, kw_only=True):
-    """A peer on the device, whether Ikto added it or not."""
-
-    public_key: str
-    name: str | None = None  # from its latest record; null: the bucket has no record of it
-    endpoint: str | None  # null: not known yet
-    allowed_ips: tuple[str, ...]  # ascending
-    last_handshake: float | None  # seconds since the epoch; null: never
-    rx_bytes: int
-    tx_bytes: int
-    unreachable: str | None = None  # why this node can't reach it; null: it can, or was not sent anything
-    stalled: bool = False  # handshakes arrive from the peer and data does not, although data is sent to it
-
-
-class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
-    """The WireGuard device as the backend reads it."""
-
-    listen_port: int  # 0: not chosen yet
-    mtu: int  # bytes
-    up: bool
-    addresses: tuple[str, ...]  # ADDRESS/LENGTH, ascending
-    fwmark: int  # 0: off
-    peers: tuple[DevicePeerView, ...]  # by public key
 
 
 class RotationView(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,34 +135,6 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     counters: CountersView
 
 
-class PeerView(msgspec.Struct, frozen=True, kw_only=True):
-    """An accepted peer, with its state on the device."""
-
-    public_key: str
-    name: str  # from its latest record
-    allowed_ips: tuple[str, ...]  # of all its records, ascending
-    endpoints: tuple[str, ...]  # candidates, best first
-    on_device: bool | None  # null: the device can't be read
-    endpoint: str | None  # the one in use; null: not known
-    last_handshake: float | None  # seconds since the epoch; null: never
-    proved: bool = False  # the owner of the public key has signed all its records
-    draining: bool = False  # it is about to leave the mesh
-
-
-class PeersView(msgspec.Struct, frozen=True, kw_only=True):
-    """`GET /v1/peers`: the accepted peers and their state on the device."""
-
-    peers: tuple[PeerView, ...]  # by ascending subnet
-    device_failure: str | None  # why the device can't be read; null: no failure
-    device_hint: str | None = None  # what to do about `device_failure`; null: no failure, or nothing is known
-
-
-class ReleasedView(msgspec.Struct, frozen=True, kw_only=True):
-    """`POST /v1/peers/release`: the pending removals and key changes are being applied."""
-
-    released: int  # how many
-
-
 class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
     """`GET /v1/progress`: how far the agent is. It can be asked often: the device is not read."""
 
@@ -235,26 +149,6 @@ class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None  # why the device or NATS can't be used, or the record not be written; null: no failure
 
 
-class LeaveStep(Enum):
-    """How far an agent is that an operator has asked to end."""
-
-    NONE = "none"  # nobody has asked
-    DRAINING = "draining"  # peers are told, and get time
-    WITHDRAWING = "withdrawing"  # the record is being withdrawn
-    REMOVING = "removing"  # the record is withdrawn, or was to stay; the device is being removed
-    DONE = "done"  # the agent ends now
-    FAILED = "failed"  # the agent goes on as before
-
-
-class LeaveView(msgspec.Struct, frozen=True, kw_only=True):
-    """`GET /v1/leave`, `POST /v1/leave` and `POST /v1/down`: how far the agent is with ending."""
-
-    step: LeaveStep
-    until: float | None = None  # when the drain ends, in seconds since the epoch; null: there is none
-    failure: str | None = None  # why the step failed; when done: why the device could not be removed; null: no failure
-    hint: str | None = None  # what to do about `failure`; null: no failure, or nothing is known
-
-
 class EventView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What each line of `GET /v1/events` has beside the members of its event."""
 
@@ -262,28 +156,6 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     time: str  # RFC 3339, UTC
     replaces: str = ""  # of an accepted peer: the public key that it had until now; omitted: none
     replaced_by: str = ""  # of a removed peer: the public key that it has from now on; omitted: none
-
-
-class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation on the device. Secrets are shown as `(hidden)`."""
-
-    action: str  # create-device, delete-device, set-device, add-peer, change-peer or remove-peer
-    ifname: str  # the device
-    public_key: str | None = None  # of the peer; null: the operation is on the device itself
-    name: str | None = None  # of the peer, from its latest record; null as for `public_key`, or it has no record
-    before: dict[str, str] = {}  # what the device has now, for each of `after`; a value that is missing is not there
-    after: dict[str, str] = {}  # what is written, by name
-
-
-class DiffView(msgspec.Struct, frozen=True, kw_only=True):
-    """`GET /v1/diff`: what would be done to the device now."""
-
-    ifname: str
-    backend: str  # the backend's name
-    source: str  # of the desired state: agent (a running one), bucket or snapshot
-    revision: int | None  # of the bucket, whose mesh the device is to show; null: none yet
-    changes: tuple[ChangeView, ...]  # in the order in which they are made; empty: the device is as it should be
-    pending_removals: tuple[str, ...] = ()  # public keys of peers that are removed later, because of `removal_limit`
 
 
 class ErrorView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import structlog
 
-from ikto_core.admin.views import LeaveStep, LeaveView
+from ikto_core.admin.leave_views import LeaveStep, LeaveView
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.device.reconciler import Reconciler

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import SystemRandom
 
+from ikto_core.admin.device_views import DiffView
 from ikto_core.admin.showing_changes import diff_view
-from ikto_core.admin.views import DiffView
 from ikto_core.agent.from_config import backend_context
 from ikto_core.agent.options import AgentOptions
 from ikto_core.agent.parts import AgentParts

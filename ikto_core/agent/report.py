@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 
 from ikto_core import __version__
+from ikto_core.admin.device_views import DeviceView, DiffView
+from ikto_core.admin.mesh_views import InfoView, PeersView
 from ikto_core.admin.showing import (
     device_view,
     is_proved,
@@ -17,17 +19,7 @@ from ikto_core.admin.showing import (
     unreachable_views,
 )
 from ikto_core.admin.showing_changes import diff_view
-from ikto_core.admin.views import (
-    AgentState,
-    CountersView,
-    DeviceView,
-    DiffView,
-    InfoView,
-    PeersView,
-    ProgressView,
-    RotationView,
-    StatusView,
-)
+from ikto_core.admin.views import AgentState, CountersView, ProgressView, RotationView, StatusView
 from ikto_core.admin.why_views import Diagnosis
 from ikto_core.agent.condition import Condition
 from ikto_core.agent.counters_view import counters_view

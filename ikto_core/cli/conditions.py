@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ikto_core.admin.views import InfoView, PeersView, PeerView, ProgressView, RecordView
+from ikto_core.admin.mesh_views import InfoView, PeersView, PeerView, RecordView
+from ikto_core.admin.views import ProgressView
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
 from ikto_core.values.addressing import Prefix, parse_address
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ikto_core.admin.views import ChangeView, DiffView
+from ikto_core.admin.device_views import ChangeView, DiffView
 from ikto_core.agent.from_config import nats_settings, node_name
 from ikto_core.agent.preview import preview_start
 from ikto_core.agent.without_agent import options_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ikto_core.admin.views import InfoView, RecordView
+from ikto_core.admin.mesh_views import InfoView, RecordView
 from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.options import json_option, socket_option

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ikto_core.admin.views import LeaveStep, LeaveView
+from ikto_core.admin.leave_views import LeaveStep, LeaveView
 from ikto_core.cli.durations import seconds_given
 from ikto_core.cli.examples import examples
 from ikto_core.cli.logs import log_to_stderr

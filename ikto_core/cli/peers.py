@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ikto_core.admin.views import PeersView, PeerView
+from ikto_core.admin.mesh_views import PeersView, PeerView
 from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import age, json_text
 from ikto_core.cli.groups import SuggestingGroup

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 import msgspec
 
-from ikto_core.admin.views import ChangeView, DiffView
+from ikto_core.admin.device_views import ChangeView, DiffView
 from ikto_core.cli.checked_node import checked_node
 from ikto_core.cli.diff import sections as diff_sections
 from ikto_core.cli.diff import without_agent

@@ -6,18 +6,16 @@ from pathlib import Path
 
 import click
 
+from ikto_core.admin.device_views import DevicePeerView, DeviceView
+from ikto_core.admin.mesh_views import QuarantinedView, UnreachableView
 from ikto_core.admin.views import (
     AgentState,
     CredentialsView,
-    DevicePeerView,
-    DeviceView,
     LeaseView,
     NatsView,
     ObserverView,
-    QuarantinedView,
     SnapshotView,
     StatusView,
-    UnreachableView,
 )
 from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import age, json_text, size

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from ikto_core.admin.views import DevicePeerView, QuarantinedView, StatusView, UnreachableView
+from ikto_core.admin.device_views import DevicePeerView
+from ikto_core.admin.mesh_views import QuarantinedView, UnreachableView
+from ikto_core.admin.views import StatusView
 from ikto_core.diagnosis.checks import Category, Check, skipped, warning
 from ikto_core.diagnosis.subject import Subject
 from ikto_core.plugins.check_contract import Finding

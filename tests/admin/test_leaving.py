@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from ikto_core.admin import requests
+from ikto_core.admin.leave_views import LeaveStep
 from ikto_core.admin.server import serve
-from ikto_core.admin.views import LeaveStep
 from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
 from tests.admin.node import Node, converged_node, peer_record

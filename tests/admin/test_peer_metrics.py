@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from ikto_core.admin.device_views import DevicePeerView
 from ikto_core.admin.metrics import render
 from ikto_core.admin.timing_views import HistogramView
-from ikto_core.admin.views import DevicePeerView, StatusView
+from ikto_core.admin.views import StatusView
 from tests.admin.node import converged_node, peer_record
 
 PEER = DevicePeerView(

@@ -5,8 +5,8 @@ from ipaddress import ip_interface
 
 import msgspec
 
+from ikto_core.admin.device_views import ChangeView
 from ikto_core.admin.showing_changes import diff_view
-from ikto_core.admin.views import ChangeView
 from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, DeviceState, PeerPatch, PeerState
 from ikto_core.device.preview import Preview
 from ikto_core.testing.devices import private_key_of, public_key_of

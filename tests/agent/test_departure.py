@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ikto_core.admin.views import LeaveStep
+from ikto_core.admin.leave_views import LeaveStep
 from ikto_core.agent import departure as departure_module
 from ikto_core.agent.departure import Departure
 from ikto_core.errors import BackendError, IktoError, LeftMeshError

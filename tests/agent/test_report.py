@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.admin.views import AgentState, DevicePeerView
+from ikto_core.admin.device_views import DevicePeerView
+from ikto_core.admin.views import AgentState
 from ikto_core.agent import device_reading
 from ikto_core.device import bounded_backend, reconciler, stalled
 from ikto_core.device.model import DevicePatch, PeerPatch

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ikto_core.admin.views import AgentState, InfoView, PeersView, PeerView, ProgressView, RecordView
+from ikto_core.admin.mesh_views import InfoView, PeersView, PeerView, RecordView
+from ikto_core.admin.views import AgentState, ProgressView
 from ikto_core.cli import conditions
 from ikto_core.cli.conditions import Condition, Seen, missing
 

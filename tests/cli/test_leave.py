@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from ikto_core.admin.views import LeaveStep, LeaveView
+from ikto_core.admin.leave_views import LeaveStep, LeaveView
 from ikto_core.cli import leave as leave_module
 from ikto_core.cli.leave import _follow
 from ikto_core.client import AdminClient

@@ -18,16 +18,9 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from ikto_core.admin.views import (
-    AgentState,
-    CountersView,
-    DevicePeerView,
-    DeviceView,
-    NatsView,
-    QuarantinedView,
-    SnapshotView,
-    StatusView,
-)
+from ikto_core.admin.device_views import DevicePeerView, DeviceView
+from ikto_core.admin.mesh_views import QuarantinedView
+from ikto_core.admin.views import AgentState, CountersView, NatsView, SnapshotView, StatusView
 from ikto_core.cli.health import health_code
 from ikto_core.cli.status import sections
 from ikto_core.cli.status import status as status_command

@@ -2,15 +2,8 @@
 
 from msgspec.structs import replace
 
-from ikto_core.admin.views import (
-    AgentState,
-    CredentialsView,
-    LeaseView,
-    NatsView,
-    ObserverView,
-    SnapshotView,
-    UnreachableView,
-)
+from ikto_core.admin.mesh_views import UnreachableView
+from ikto_core.admin.views import AgentState, CredentialsView, LeaseView, NatsView, ObserverView, SnapshotView
 from ikto_core.cli.tables import LONGEST_CELL
 from ikto_core.device.bounded_backend import STUCK_HINT
 from ikto_core.values.counters import LeaseCounters, ObserverCounters

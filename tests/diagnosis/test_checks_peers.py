@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ikto_core.admin.views import UnreachableView
+from ikto_core.admin.mesh_views import UnreachableView
 from ikto_core.diagnosis.checks_peers import MOST_NAMED, pending_findings, reachable_findings, record_findings
 from ikto_core.testing.devices import public_key_of
 from tests.cli.test_status import DEGRADED, DEVICE, NOW, STATUS, peer

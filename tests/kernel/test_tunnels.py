@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from ikto_core.admin.views import DeviceView
+from ikto_core.admin.device_views import DeviceView
 from ikto_core.device.pass_schedule import FULL_PASS_EVERY_S
 from tests.e2e.conftest import eventually
 from tests.kernel.showconf import Section, showconf

@@ -11,18 +11,11 @@ from queue import SimpleQueue
 
 import msgspec
 
+from ikto_core.admin.device_views import DiffView
+from ikto_core.admin.leave_views import LeaveStep, LeaveView
+from ikto_core.admin.mesh_views import InfoView, PeersView
 from ikto_core.admin.server import serve
-from ikto_core.admin.views import (
-    AgentState,
-    DiffView,
-    InfoView,
-    LeaveStep,
-    LeaveView,
-    PeersView,
-    ProgressView,
-    RotationView,
-    StatusView,
-)
+from ikto_core.admin.views import AgentState, ProgressView, RotationView, StatusView
 from ikto_core.admin.why_views import Diagnosis
 from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
