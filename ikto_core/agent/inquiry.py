@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ikto_core import __version__
 from ikto_core.admin.why_views import Diagnosis
 from ikto_core.agent.device_reading import read_device
-from ikto_core.agent.inspecting import inspected, looked_at, sent_again
+from ikto_core.agent.inspecting import inspected, plan_of, sent_again
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
 from ikto_core.claim.local_node import LocalNode
@@ -119,11 +119,11 @@ class Inquiry:
         )
         in_use = facts.device.peer.endpoint if facts.device.peer else None
         facts = replace(facts, candidates=candidates(peer.endpoints if peer else (), in_use, self._node.mesh))
+        source, fwmark = self._reconciler.private_address, self._node.fwmark
         if probe and key and facts.is_peer and facts.device.peer:
-            plan = self._plan(facts)
+            plan = plan_of(facts, netns=self._netns, fwmark=fwmark, source=source)
             facts = await inspected(facts, plan, self._thread, lambda: self._read_peer(key))
             facts = replace(facts, other_side=await self._other_side(key, facts, plan))
-        source, fwmark = self._reconciler.private_address, self._node.fwmark
         return diagnose(facts, tunnel_path(facts, netns=self._netns, fwmark=fwmark, source=source))
 
     def _find(self, target: str, device: DeviceState | None) -> RecordFacts:
@@ -137,17 +137,6 @@ class Inquiry:
             *removed_peers({key: on_device[key].allowed_ips for key in pending}),
         ]
         return find(target, known, self._node.mesh)
-
-    def _plan(self, facts: Facts) -> Plan:
-        return Plan(
-            endpoints=looked_at(facts),
-            ifname=self._node.ifname,
-            netns=self._netns,
-            fwmark=self._node.fwmark,
-            source=self._reconciler.private_address,
-            address=facts.record.address,
-            mtu=facts.device.mtu,
-        )
 
     async def _read_peer(self, key: PublicKey) -> PeerState | None:
         device, _ = await read_device(self._backend, self._node.ifname)

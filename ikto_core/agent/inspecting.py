@@ -39,6 +39,19 @@ def looked_at(facts: Facts) -> tuple[Endpoint, ...]:
     return tuple(Endpoint.parse(one.endpoint) for one in usable)[:MOST_ENDPOINTS]
 
 
+def plan_of(facts: Facts, *, netns: str, fwmark: int, source: str | None) -> Plan:
+    """Return what to look at on the way to a peer; `source`: this node's address in the mesh, if it has one."""
+    return Plan(
+        endpoints=looked_at(facts),
+        ifname=facts.device.ifname,
+        netns=netns,
+        fwmark=fwmark,
+        source=source,
+        address=facts.record.address,
+        mtu=facts.device.mtu,
+    )
+
+
 async def inspected(facts: Facts, plan: Plan, thread: DaemonThread, read: ReadPeer) -> Facts:
     """Return the facts with what packets to the peer have met; takes up to half a minute if they meet nothing.
 
