@@ -1,10 +1,6 @@
 """What a table of the bucket and the view of it say about every node that a target may mean. Pure."""
 
 from collections.abc import Iterator, Mapping, Set
-from contextlib import suppress
-from datetime import datetime
-
-import msgspec
 
 from ikto_core.diagnosis.facts import RecordFacts, RecordStatus
 from ikto_core.diagnosis.target import Known
@@ -12,6 +8,7 @@ from ikto_core.mesh.records import PEER_KEYS, PeerRecord, readable_record, subne
 from ikto_core.mesh.view import Entry, MeshPeer, MeshView
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.nats_time import nats_time_s
 
 
 def own_node(record: PeerRecord | None, name: str, public_key: PublicKey) -> Known:
@@ -68,7 +65,7 @@ def _peer(
         allowed_ips=tuple(map(str, sorted(peer.allowed_ips))),
         address=latest.record.device_address,
         revision=latest.revision,
-        written_at=_written_at(stored) if stored and current else None,
+        written_at=nats_time_s(stored.time) if stored and current else None,
         agent=latest.record.agent,
         proved=all(one.proved for one in peer.records) if checked else None,
         reason=", ".join(f"{one.record.name!r} ({one.subnet})" for one in peer.records) if shared else "",
@@ -103,7 +100,7 @@ def _other(view: MeshView, key: str, entry: Entry) -> Known:
         public_key=record.public_key.text if record else "",
         allowed_ips=(allowed_ip,) if allowed_ip else (),
         revision=entry.revision,
-        written_at=_written_at(entry),
+        written_at=nats_time_s(entry.time),
         agent=record.agent if record else "",
         reason=reason,
     )
@@ -121,10 +118,3 @@ def _status(view: MeshView, key: str, entry: Entry, record: PeerRecord | None) -
     if record and record.left:
         return RecordStatus.LEFT, ""
     return RecordStatus.QUARANTINED, "it is not decided yet: it may have changed too often lately"
-
-
-def _written_at(entry: Entry) -> float | None:
-    """Return when the server stored an entry, in seconds since the epoch; None: unknown."""
-    with suppress(msgspec.MsgspecError):
-        return msgspec.convert(entry.time, datetime).timestamp()
-    return None

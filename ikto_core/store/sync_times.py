@@ -1,10 +1,9 @@
 """How far the device is behind the bucket, and how long changes take to get there. Pure."""
 
 from collections import deque
-from collections.abc import Iterator
-from datetime import datetime
 
 from ikto_core.values.histogram import Histogram
+from ikto_core.values.nats_time import nats_time_s
 
 APPLIED_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -44,7 +43,7 @@ class SyncTimes:
     def pushed(self, revision: int, stored: str, now: float) -> None:
         """Note a change as NATS pushed it; `stored` is when the server stored it, in RFC 3339."""
         self.known(revision, now)
-        for stored_at in _seconds(stored):
+        if (stored_at := nats_time_s(stored)) is not None:
             self._waiting.append((revision, stored_at))
             self._delays_s.append(now - stored_at)
 
@@ -60,11 +59,3 @@ class SyncTimes:
             self.applied.observe(now - self._waiting.popleft()[1])
         if revision >= self._known:
             self._known, self._behind_since = revision, None
-
-
-def _seconds(text: str) -> Iterator[float]:
-    """Yield the time that a text has; nothing if it has none."""
-    try:
-        yield datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return
