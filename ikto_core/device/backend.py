@@ -57,6 +57,18 @@ class Backend(Protocol):
         one has ended. So wait for an answer that may never come with a limit of your own.
     C17. `read_peers`, where a backend has it (see PeerReader), shows these peers as `read` does. It leaves out absent
         peers, and returns nothing for an absent device.
+    C18. What a patch does not name stays as it is on the device, also if another program wrote it since the last
+        `read`, during the call or while the backend was closed.
+    C19. The device is the only memory: another backend, also in another process, finds the same devices and can change
+        them. What is known of a device is not kept in a module or a backend.
+    C20. `last_handshake` is in seconds since the epoch. `rx_bytes` counts bytes received from the peer, and `tx_bytes`
+        bytes sent to it.
+    C21. Calls leave nothing behind, also failed and cancelled ones: no file descriptors, threads, tasks or child
+        processes. Once the backend has closed, nothing of it runs or writes any more.
+    C22. Private and preshared keys are in no error, log or output, in no argument or environment of a program, and in
+        no file that other users can read.
+    C23. `open` yields a backend. Its methods are async, but for `events`, which returns an async iterator at once; what
+        they return has the types given here.
     """
 
     async def read(self, ifname: str) -> DeviceState | None:

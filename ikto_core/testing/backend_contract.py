@@ -15,11 +15,16 @@ The tests are async: set `asyncio_mode = "auto"` for pytest-asyncio. Each one te
 
 from ikto_core.testing.contract_calls import CallClauses
 from ikto_core.testing.contract_devices import DeviceClauses
+from ikto_core.testing.contract_loop import LoopClauses
 from ikto_core.testing.contract_peers import PeerClauses
 from ikto_core.testing.contract_reading import ReadingClauses
+from ikto_core.testing.contract_secrets import SecretClauses
+from ikto_core.testing.contract_sharing import SharingClauses
 
 
-class BackendContract(DeviceClauses, PeerClauses, ReadingClauses, CallClauses):
+class BackendContract(
+    DeviceClauses, PeerClauses, ReadingClauses, SharingClauses, SecretClauses, CallClauses, LoopClauses
+):
     """Tests of the backend contract. Override the fixture `plugin`; the device `ifname` is created and deleted freely.
 
     Also override `establish`, `unprivileged` and `other_kind`, which only a backend's author can provide; otherwise

@@ -1,7 +1,8 @@
 """Tests of C8 to C11 and C16: failed, cancelled and overlapping calls, and changes by other programs."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,14 @@ from ikto_core.testing.devices import (
     read_device,
     spec_of,
 )
+from ikto_core.values.addressing import Prefix
+
+MOST_EVENTS, QUIET_S = 100, 0.3
+"""More events in this time than reads and writes of a device can have caused."""
+
+
+OVERLAPPING_READS = 4
+Seen = dict[int, frozenset[Prefix]]
 
 
 class CallClauses(ContractBase):
@@ -105,6 +114,23 @@ class CallClauses(ContractBase):
                 await event_arrives(backend.events(), delete, DeviceEvent(ifname, DeviceEventKind.GONE), or_end=False)
 
     @clause("C9")
+    async def test_a_device_that_nobody_changes_has_no_stream_of_events(self, backend: Backend, ifname: str) -> None:
+        """Each event makes Ikto read the whole device."""
+        await self._device_with_peers(backend, ifname, 1)
+        count = 0
+
+        async def listen() -> None:
+            nonlocal count
+            async for event in backend.events():
+                count += event.ifname == ifname
+                if count > MOST_EVENTS:
+                    raise AssertionError(f"`events` reported {count} changes of a device that nobody changed")
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(QUIET_S):
+                await listen()
+
+    @clause("C9")
     async def test_changes_by_another_program_are_read(self, backend: Backend, another: Backend, ifname: str) -> None:
         """A read shows the device and its peers as they are now, with or without an event, not a cached state."""
         before = await self._device_with_peers(backend, ifname, 2)
@@ -159,13 +185,13 @@ class CallClauses(ContractBase):
         for patch in (
             DevicePatch(peers=tuple(map(create, added))),
             DevicePatch(remove_peers=frozenset(map(public_key_of, added))),
+            DevicePatch(peers=(create(101),)),
         ):
-            async with asyncio.TaskGroup() as group:
-                writing = group.create_task(backend.apply(ifname, patch))
-                while not writing.done():
-                    seen = await allowed_ips_by_number(backend, ifname)
-                    check_equal({number: seen.get(number) for number in kept}, kept)
-                    check_equal([number for number in seen if not seen[number] <= every.get(number, frozenset())], [])
+            async for seen in _reads_during(
+                backend.apply(ifname, patch), partial(allowed_ips_by_number, backend, ifname)
+            ):
+                check_equal({number: seen.get(number) for number in kept}, kept)
+                check_equal([number for number in seen if not seen[number] <= every.get(number, frozenset())], [])
 
     @clause("C16")
     async def test_a_cancelled_call_ends(self, backend: Backend, ifname: str) -> None:
@@ -190,6 +216,25 @@ class CallClauses(ContractBase):
         error = await expect_error(backend.apply(ifname, patch), BackendError)
         if not error.hint:
             raise AssertionError(f"the error has no hint: {error}")
+
+
+async def _reads_during(write: Awaitable[None], read: Callable[[], Coroutine[Any, Any, Seen]]) -> AsyncIterator[Seen]:
+    """Yield what reads show while a write runs. They overlap, so that one is under way at each step of the write."""
+    reading = [asyncio.ensure_future(read())]  # a step ahead of the write
+    writing = asyncio.ensure_future(write)
+    try:
+        while not writing.done():
+            reading.append(asyncio.ensure_future(read()))
+            await asyncio.sleep(0)
+            if len(reading) >= OVERLAPPING_READS:
+                yield await reading.pop(0)
+        for task in reading:
+            yield await task
+        await writing
+    finally:
+        for pending in (writing, *reading):
+            pending.cancel()
+        await asyncio.wait([writing, *reading])
 
 
 async def _read(backend: Backend, ifname: str) -> None:

@@ -22,6 +22,9 @@ from ikto_core.testing.devices import (
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey
 
+EARLIEST_S, LATEST_S = 1_500_000_000, 5_000_000_000
+"""The years 2017 to 2128, in seconds since the epoch."""
+
 
 class PeerClauses(ContractBase):
     """Clauses about the peers of a device."""
@@ -78,7 +81,9 @@ class PeerClauses(ContractBase):
             await backend.apply(ifname, patch)
             after = await session_of(backend, ifname, session.public_key)
             if after.last_handshake != session.last_handshake:
-                raise AssertionError(f"the session was dropped by {patch}")
+                raise AssertionError("the session was dropped by a write that does not remove the peer")
+            if after.endpoint != session.endpoint:
+                raise AssertionError(f"a write set the endpoint {session.endpoint} of the session to {after.endpoint}")
 
     @clause("C6")
     async def test_a_prefix_given_to_a_peer_is_removed_from_its_owner(self, backend: Backend, ifname: str) -> None:
@@ -146,6 +151,18 @@ class PeerClauses(ContractBase):
             after = await session_of(backend, ifname, before.public_key)
             if after.rx_bytes < before.rx_bytes or after.tx_bytes < before.tx_bytes:
                 raise AssertionError(f"the counters decreased from {before} to {after}")
+
+    @clause("C20")
+    async def test_a_handshake_has_a_time_in_seconds_and_counted_bytes(self, backend: Backend, ifname: str) -> None:
+        """The peer initiates it: the device receives 148 bytes or more, and sends an answer of 92."""
+        peer = await self._peer_with_session(backend, ifname)
+        if not EARLIEST_S < (peer.last_handshake or 0.0) < LATEST_S:
+            raise AssertionError(f"last_handshake is {peer.last_handshake}: not seconds since 1970 of these years")
+        if not (peer.rx_bytes >= 148 and 92 <= peer.tx_bytes < 8 * 92 and peer.tx_bytes < peer.rx_bytes):
+            raise AssertionError(
+                f"rx_bytes is {peer.rx_bytes}, tx_bytes {peer.tx_bytes} after a handshake that the peer initiated: "
+                "expected at least 148 received, and fewer sent, in bytes"
+            )
 
     @clause("C14")
     async def test_a_link_local_endpoint_keeps_its_scope(self, backend: Backend, ifname: str) -> None:

@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from ikto_core.device.backend import Backend, DeviceEvent
 from ikto_core.device.diff import diff
 from ikto_core.device.model import DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
+from ikto_core.testing.differences import differences
 from ikto_core.testing.strategies import device_specs, peer_maps, prefixes, public_keys
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
@@ -111,7 +112,7 @@ def _expected_peer(spec: PeerSpec, before: PeerState | None) -> PeerState:
 def check_equal(found: object, wanted: object) -> None:
     """Raise AssertionError unless the values are equal."""
     if found != wanted:
-        raise AssertionError(f"found {found}, expected {wanted}")
+        raise AssertionError(differences(found, wanted))
 
 
 async def expect_error(call: Awaitable[None], error: type[E]) -> E:
@@ -219,9 +220,7 @@ async def apply_spec(backend: Backend, ifname: str, spec: DeviceSpec) -> DeviceS
     before = await read_device(backend, ifname)
     await backend.apply(ifname, diff(spec, before))
     after = await read_device(backend, ifname)
-    for field, wanted in asdict(expected_state(spec, before)).items():
-        if getattr(after, field) != wanted:
-            raise AssertionError(f"{field} is {getattr(after, field)}, expected {wanted}")
+    check_equal(after, expected_state(spec, before))
     return after
 
 

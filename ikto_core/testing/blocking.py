@@ -1,0 +1,123 @@
+"""Finds calls that may block the event loop's thread, by looking at what is called and not at how long it takes."""
+
+import asyncio
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from ikto_core.testing.loop_watch import LoopBlockedError, place_of
+
+_SOCKET_CALLS = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "connect", "_accept", "sendall", "sendto",
+                 "sendmsg", "send"}  # fmt: skip
+_LIBRARY = (asyncio.__file__, threading.__file__, subprocess.__file__, futures.__file__, queue.__file__)
+_BUILTINS: Mapping[object, str] = {
+    time.sleep: "time.sleep", os.system: "os.system", socket.gethostbyname: "socket.gethostbyname",
+    os.wait: "os.wait",
+}  # fmt: skip
+
+
+def _not_done(frame: FrameType) -> bool:
+    return not frame.f_locals["self"].done()
+
+
+def _not_set(frame: FrameType) -> bool:
+    return not frame.f_locals["self"].is_set()
+
+
+def _alive(frame: FrameType) -> bool:
+    thread: threading.Thread = frame.f_locals["self"]
+    return thread.is_alive()
+
+
+def _empty(frame: FrameType) -> bool:
+    waits: bool = frame.f_locals.get("block", True) and frame.f_locals["self"].empty()
+    return waits
+
+
+def _always(_: FrameType) -> bool:
+    return True
+
+
+_FUNCTIONS: Mapping[CodeType, tuple[str, Callable[[FrameType], bool]]] = {
+    futures.Future.result.__code__: ("Future.result of concurrent.futures", _not_done),
+    futures.Future.exception.__code__: ("Future.exception of concurrent.futures", _not_done),
+    futures.wait.__code__: ("concurrent.futures.wait", _always),
+    threading.Event.wait.__code__: ("threading.Event.wait", _not_set),
+    threading.Thread.join.__code__: ("threading.Thread.join", _alive),
+    queue.Queue.get.__code__: ("queue.Queue.get", _empty),
+    subprocess.Popen.wait.__code__: ("subprocess.Popen.wait", _always),
+    subprocess.Popen.communicate.__code__: ("subprocess.run or Popen.communicate", _always),
+    socket.getaddrinfo.__code__: ("socket.getaddrinfo", _always),
+    HTTPConnection.connect.__code__: ("an HTTP request", _always),
+}
+
+
+class BlockingCalls:
+    """The calls that were found, as text: what is called, and where."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def look(self, frame: FrameType, event: str, argument: Any) -> None:  # noqa: ANN401 - a profile function's
+        """Raise LoopBlockedError at a call that may block. This is a profile function."""
+        what = ""
+        if event == "c_call":
+            what = _blocking_builtin(argument)
+        elif event == "call" and (known := _FUNCTIONS.get(frame.f_code)) and not _is_library(frame.f_back):
+            name, waits = known
+            what = name if waits(frame) else ""
+        if what and not _is_library(frame):
+            self._report(what, frame)
+        elif what and event == "call":
+            self._report(what, frame.f_back or frame)
+
+    def _report(self, what: str, frame: FrameType) -> None:
+        text = f"it calls {what} in {place_of(frame)}"
+        self.found.append(text)
+        raise LoopBlockedError(text)
+
+
+@contextmanager
+def blocking_calls() -> Iterator[BlockingCalls]:
+    """Yield what may have blocked this thread while the block ran, tasks of the loop included."""
+    calls = BlockingCalls()
+    before = sys.getprofile()
+    sys.setprofile(calls.look)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(before)
+
+
+def _blocking_builtin(called: object) -> str:
+    try:
+        if called in _BUILTINS:
+            return _BUILTINS[called]
+    except TypeError:  # not hashable
+        return ""
+    owner = getattr(called, "__self__", None)
+    name = getattr(called, "__name__", "")
+    if isinstance(owner, socket.socket) and name in _SOCKET_CALLS and owner.fileno() >= 0 and owner.gettimeout() != 0:
+        return f"{name} of a blocking socket"
+    if isinstance(owner, queue.SimpleQueue) and name == "get" and owner.empty():
+        return "queue.SimpleQueue.get"
+    return ""
+
+
+def _is_library(frame: FrameType | None) -> bool:
+    """Whether this code belongs to asyncio, or to a library whose own waits are seen where it is called."""
+    if frame is None:
+        return False
+    path = Path(frame.f_code.co_filename)
+    return str(path) in _LIBRARY or path.parent.name in {"asyncio", "concurrent", "futures"}
