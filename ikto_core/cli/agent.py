@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from signal import SIG_DFL, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals, getsignal, signal
+from threading import Timer
 
 import click
 import msgspec
@@ -133,6 +134,7 @@ async def _until_stopped(
 
     for number in (SIGTERM, SIGINT):
         loop.add_signal_handler(number, stop)
+        signal(number, _end_even_if_blocked)  # besides: the loop is told by a file descriptor
     for number in tuple(early):
         act = reread if number is SIGHUP else partial(_ignore, number)
         loop.add_signal_handler(number, act)
@@ -143,6 +145,13 @@ async def _until_stopped(
     except IktoError as error:
         loop.call_later(STOP_LIMIT_S, _exit, error.exit_code, error)
         raise
+
+
+def _end_even_if_blocked(_number: int, _frame: object) -> None:
+    """End the process a little after STOP_LIMIT_S if it is still there: a plugin may block the event loop itself."""
+    timer = Timer(STOP_LIMIT_S * 1.1, _exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _ignore(number: Signals) -> None:

@@ -1,12 +1,14 @@
 """Wrappers around plugin callables that convert unexpected exceptions into PluginError, naming the provider."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from ikto_core.errors import IktoError, PluginError, described
+from ikto_core.device.backend import Backend, BackendContext
+from ikto_core.errors import PluginError
+from ikto_core.plugins.faults import AUTHOR_HINT, as_plugin_error
+from ikto_core.plugins.guarded_backend import guarded_backend
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,7 +19,7 @@ def guarded_make(make: Callable[P, R], provider: str) -> Callable[P, R]:
 
     @wraps(make)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _as_plugin_error(provider):
+        with as_plugin_error(provider):
             return make(*args, **kwargs)
 
     return guarded
@@ -26,24 +28,36 @@ def guarded_make(make: Callable[P, R], provider: str) -> Callable[P, R]:
 def guarded_open(
     open_: Callable[P, AbstractAsyncContextManager[R]], provider: str
 ) -> Callable[P, AbstractAsyncContextManager[R]]:
-    """Return `open_`, wrapped to raise PluginError if its context can't be entered. The block's errors pass through."""
+    """Return `open_`, wrapped to raise PluginError if its context can't be entered or left, or yields None.
+
+    An error of the block passes through.
+    """
 
     @asynccontextmanager
+    @wraps(open_)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
         async with AsyncExitStack() as stack:
-            with _as_plugin_error(provider):
+            with as_plugin_error(provider):
                 opened = await stack.enter_async_context(open_(*args, **kwargs))
+            if opened is None:
+                raise PluginError(f"{provider} failed: `open` yielded None", hint=AUTHOR_HINT)
             yield opened
+            with as_plugin_error(provider, "open"):  # not reached if the block raised: its error passes through
+                await stack.aclose()
 
     return guarded
 
 
-@contextmanager
-def _as_plugin_error(provider: str) -> Iterator[None]:
-    try:
-        yield
-    except (IktoError, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # SystemExit, too: it would end the agent without an explanation
-        hint = "this is a bug in the plugin: report it to its author"
-        raise PluginError(f"{provider} failed: {described(error)}", hint=hint) from error
+def guarded_open_backend(
+    open_: Callable[[BackendContext], AbstractAsyncContextManager[Backend]], provider: str
+) -> Callable[[BackendContext], AbstractAsyncContextManager[Backend]]:
+    """Return the same for a backend, whose methods are wrapped, too."""
+    open_guarded = guarded_open(open_, provider)
+
+    @asynccontextmanager
+    @wraps(open_)
+    async def guarded(context: BackendContext) -> AsyncIterator[Backend]:
+        async with open_guarded(context) as backend:
+            yield guarded_backend(backend, provider)
+
+    return guarded

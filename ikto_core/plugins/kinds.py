@@ -13,7 +13,7 @@ from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin
 from ikto_core.plugins import hookspecs
 from ikto_core.plugins.check_contract import CheckPlugin
-from ikto_core.plugins.guarding import guarded_make, guarded_open
+from ikto_core.plugins.guarding import guarded_make, guarded_open, guarded_open_backend
 from ikto_core.plugins.reserved_commands import COMMANDS as BUILTIN_COMMANDS
 
 MAX_OFFERS = 100
@@ -43,7 +43,7 @@ class Kind(NamedTuple, Generic[T]):
     guard: Callable[[Callable[..., Any], str], Callable[..., Any]] = lambda factory, _: factory  # adds the provider
 
 
-BACKENDS = Kind("backend", hookspecs.ikto_register_backends.__name__, BackendPlugin, "open", guarded_open)
+BACKENDS = Kind("backend", hookspecs.ikto_register_backends.__name__, BackendPlugin, "open", guarded_open_backend)
 IPAM = Kind("ipam", hookspecs.ikto_register_ipam_strategies.__name__, IpamPlugin, "make", guarded_make)
 OBSERVERS = Kind("observer", hookspecs.ikto_register_observers.__name__, ObserverPlugin, "open", guarded_open)
 CHECKS = Kind("check", hookspecs.ikto_register_checks.__name__, CheckPlugin, "run")

@@ -1,9 +1,8 @@
 """Plugin loader: loads each entry point in isolation, so that a broken plugin does not affect the others."""
 
 import inspect
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 
@@ -16,6 +15,7 @@ from ikto_core.plugins import hookspecs
 from ikto_core.plugins.facade import ANY_KIND, Fault, Offer, Offers, Plugins
 from ikto_core.plugins.kinds import COMMANDS, NotUsableError, T, checked_records, command_record
 from ikto_core.plugins.sources import PROJECT, Source, UnreadableMetadata, installed_entry_points
+from ikto_core.plugins.stdout import stdout_to_stderr
 
 
 def load_plugins(entry_points: Iterable[EntryPoint] | None = None, *, blocked: Collection[str] = ()) -> Plugins:
@@ -73,7 +73,7 @@ class _Loader:
     def _isolated(self, step: str, kind: str, source: Source, name: str = "") -> Iterator[None]:
         """Record any exception of the block as a fault of this plugin, and send its standard output to stderr."""
         try:
-            with redirect_stdout(sys.stderr):
+            with stdout_to_stderr():
                 yield
         except NotUsableError as error:
             reason = str(error)

@@ -1,5 +1,6 @@
 """Plugins are isolated from each other and from Ikto, and can be blocked."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,21 @@ def test_what_a_plugin_prints_goes_to_stderr(site: Site, capsys: pytest.CaptureF
     site.install("acme-ikto", "print('import')\n@hookimpl\ndef ikto_register_backends(): print('hook'); return ()")
     load_plugins()
     assert capsys.readouterr() == ("", "import\nhook\n")
+
+
+@pytest.mark.parametrize(
+    "write", ["os.write(1, b'noise')", "import subprocess; subprocess.run(['echo', 'noise'])", "print('noise')"]
+)
+def test_what_a_plugin_writes_by_number_goes_to_stderr_too(
+    site: Site, write: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """So that `ikto plugins --json` prints JSON alone."""
+    site.install("acme-ikto", f"import os\n{write}\n@hookimpl\ndef ikto_register_backends(): return ()")
+    load_plugins()
+    os.write(1, b"{}")
+    out, err = capfd.readouterr()
+    assert out == "{}"
+    assert err.strip() == "noise"
 
 
 def test_ctrl_c_is_not_reported_as_a_fault_of_a_plugin(site: Site) -> None:
