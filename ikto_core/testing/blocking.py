@@ -20,7 +20,7 @@ from ikto_core.testing.loop_watch import LoopBlockedError, place_of
 
 _SOCKET_CALLS = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "connect", "_accept", "sendall", "sendto",
                  "sendmsg", "send"}  # fmt: skip
-_LIBRARY = (asyncio.__file__, threading.__file__, subprocess.__file__, futures.__file__, queue.__file__)
+_LIBRARY = (asyncio.__file__, threading.__file__, futures.__file__, queue.__file__)
 _BUILTINS: Mapping[object, str] = {
     time.sleep: "time.sleep", os.system: "os.system", socket.gethostbyname: "socket.gethostbyname",
     os.wait: "os.wait",

@@ -30,6 +30,7 @@ from ikto_core.testing.devices import (
     read_device,
     spec_of,
 )
+from ikto_core.testing.retrieved import retrieved
 from ikto_core.values.addressing import Prefix
 
 MOST_EVENTS, QUIET_S = 100, 0.3
@@ -220,11 +221,11 @@ class CallClauses(ContractBase):
 
 async def _reads_during(write: Awaitable[None], read: Callable[[], Coroutine[Any, Any, Seen]]) -> AsyncIterator[Seen]:
     """Yield what reads show while a write runs. They overlap, so that one is under way at each step of the write."""
-    reading = [asyncio.ensure_future(read())]  # a step ahead of the write
-    writing = asyncio.ensure_future(write)
+    reading = [retrieved(asyncio.ensure_future(read()))]  # a step ahead of the write
+    writing = retrieved(asyncio.ensure_future(write))
     try:
         while not writing.done():
-            reading.append(asyncio.ensure_future(read()))
+            reading.append(retrieved(asyncio.ensure_future(read())))
             await asyncio.sleep(0)
             if len(reading) >= OVERLAPPING_READS:
                 yield await reading.pop(0)

@@ -17,6 +17,7 @@ from ikto_core.testing.clauses import clause
 from ikto_core.testing.contract_base import ContractBase
 from ikto_core.testing.devices import check_equal, create, new_device, private_key_of, public_key_of, read_device
 from ikto_core.testing.loop_watch import LoopBlockedError
+from ikto_core.testing.retrieved import retrieved
 from ikto_core.testing.verdict import ClauseError
 
 Calls = Mapping[str, Callable[[], Awaitable[object]]]
@@ -146,7 +147,7 @@ async def _failing(call: Awaitable[None]) -> None:
 
 async def _cancelled(call: Awaitable[object], delay_s: float = 0.0) -> None:
     """Begin a call, cancel it after a moment, and wait until it has ended."""
-    task = asyncio.ensure_future(call)
+    task = retrieved(asyncio.ensure_future(call))
     await asyncio.sleep(0)
     if delay_s:
         await asyncio.wait({task}, timeout=delay_s)

@@ -14,7 +14,9 @@ from ikto_core.device.backend import Backend, DeviceEvent
 from ikto_core.device.diff import diff
 from ikto_core.device.model import DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 from ikto_core.testing.differences import differences
+from ikto_core.testing.retrieved import retrieved
 from ikto_core.testing.strategies import device_specs, peer_maps, prefixes, public_keys
+from ikto_core.testing.verdict import ClauseError
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
 
@@ -139,7 +141,7 @@ async def completes_or_is_cancelled(delay_s: float, call: Coroutine[Any, Any, ob
 
     Raises AssertionError if it has not ended `patience_s` after the cancellation, and any error of its own.
     """
-    task = asyncio.ensure_future(call)
+    task = retrieved(asyncio.ensure_future(call))
     await asyncio.sleep(0)  # it has begun, and with a delay of 0 done little else
     if delay_s:
         await asyncio.wait([task], timeout=delay_s)
@@ -148,7 +150,7 @@ async def completes_or_is_cancelled(delay_s: float, call: Coroutine[Any, Any, ob
     await asyncio.wait([task], timeout=patience_s)
     if not task.done():
         task.cancel()
-        raise AssertionError(f"a call has not ended {patience_s:g} s after it was cancelled")
+        raise ClauseError("C16", f"a call has not ended {patience_s:g} s after it was cancelled", hangs=True)
     if not task.cancelled():
         task.result()
     return completed

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Set
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ from ikto_core.device.model import DevicePatch, DeviceState, PeerState
 from ikto_core.testing.daemon_executor import exit_despite_threads, use_daemon_threads
 from ikto_core.testing.loop_watch import LoopBlockedError
 from ikto_core.testing.result_types import check_device, check_event, check_method, check_peer
+from ikto_core.testing.retrieved import retrieved
 from ikto_core.testing.verdict import ClauseError
 from ikto_core.values.keys import PublicKey
 
@@ -27,13 +28,16 @@ METHODS = ("read", "create", "apply", "delete", "events")
 MOST_UNREAD_EVENTS = 10_000
 
 
+_abandoned: list["asyncio.Task[Any]"] = []
+
+
 async def bounded(what: str, call: Callable[[], Awaitable[T]], limit_s: float) -> T:
     """Return what the call returns, or raise what it raises. Raises ClauseError if it does not end.
 
     It may take `limit_s`, and as long again to end once it is cancelled.
     """
     use_daemon_threads()
-    task = asyncio.ensure_future(_plain(what, call))
+    task = retrieved(asyncio.ensure_future(_plain(what, call)))
     try:
         await asyncio.wait({task}, timeout=limit_s)
     except asyncio.CancelledError:
@@ -62,13 +66,9 @@ async def _end(task: "asyncio.Task[T]", text: str, limit_s: float) -> None:
 
 
 def abandon(task: "asyncio.Task[T]") -> None:
-    """Close the coroutine of a task that can't be cancelled, so that the loop does not wait for it at its end."""
+    """Leave a task behind that can't be cancelled, so that the loop does not wait for it at its end."""
     exit_despite_threads()
-    coroutine = task.get_coro()
-    if inspect.iscoroutine(coroutine):
-        with suppress(RuntimeError):  # it ignores even that
-            coroutine.close()
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    _abandoned.append(task)  # never collected: closing its coroutine would fail as cancelling it did
     task.cancel()
     asyncio.tasks._unregister_task(task)  # noqa: SLF001 - documented for "Extending asyncio"
 
@@ -147,7 +147,7 @@ async def _pumped(events: AsyncIterator[DeviceEvent], limit_s: float) -> AsyncGe
     queue: asyncio.Queue[DeviceEvent | None] = asyncio.Queue()
 
     use_daemon_threads()
-    task = asyncio.ensure_future(_pump(events, queue))
+    task = retrieved(asyncio.ensure_future(_pump(events, queue)))
     try:
         while (event := await queue.get()) is not None:
             yield event
@@ -156,8 +156,6 @@ async def _pumped(events: AsyncIterator[DeviceEvent], limit_s: float) -> AsyncGe
         if not task.done():
             text = f"your `events` has not ended {limit_s:g} s after it was cancelled: it swallows the cancellation"
             await _end(task, text, limit_s)
-        if not task.cancelled():
-            task.exception()  # retrieved
 
 
 def guarded_backend(backend: Backend, limit_s: float) -> GuardedBackend:
@@ -201,7 +199,7 @@ async def _opened(plugin: BackendPlugin, limit_s: float, context: BackendContext
     use_daemon_threads()
     ready: asyncio.Future[Backend] = asyncio.get_running_loop().create_future()
     closing = asyncio.Event()
-    task = asyncio.ensure_future(_plain("open", partial(_hold, plugin, context, ready, closing)))
+    task = retrieved(asyncio.ensure_future(_plain("open", partial(_hold, plugin, context, ready, closing))))
     try:
         await asyncio.wait(
             cast("set[asyncio.Future[object]]", {task, ready}), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED

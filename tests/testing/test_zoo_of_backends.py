@@ -1,7 +1,7 @@
 """The backend kit ends, and names the clause, for every mistake of a zoo of broken backends."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,16 @@ from tests.testing.broken_backends import hanging, listening, opening, sharing, 
 from tests.testing.test_backend_contract import Kit
 
 WG = "wg0"
+
+
+@pytest.fixture(autouse=True)
+async def tidy() -> AsyncIterator[None]:
+    """End what the backends of the zoo leave behind."""
+    yield
+    for process in traces.LeaksProcesses.processes:
+        process.kill()
+        await process.wait()
+    traces.LeaksProcesses.processes.clear()
 
 
 class HastyKit(Kit):
@@ -82,7 +92,7 @@ def check_message(messages: list[str], clause: str, words: str) -> None:
         (listening.EventsAreAList, "C9", "your `events` returned list"),
         (listening.EventsAreNothing, "C9", "your `events` returned NoneType"),
         (listening.EventsAreAGenerator, "C9", "your `events` returned generator"),
-        (listening.EventsSleep, "C16", "your `events` blocks the event loop: it calls time.sleep"),
+        (listening.EventsSleep, "C16", "it calls time.sleep in EventsSleep.events"),
         (listening.EventsFlood, "C9", "changes of a device that nobody changed"),
         (listening.EventsRepeat, "C9", "changes of a device that nobody changed"),
         (listening.EventsAreText, "C9", "your `events` yielded str, not a DeviceEvent"),
@@ -93,7 +103,7 @@ def check_message(messages: list[str], clause: str, words: str) -> None:
         (values.ReadsAllowedIpsAsAList, "C23", "PeerState.allowed_ips is list"),
         (values.ReadsKeepaliveInMilliseconds, "C4", ".persistent_keepalive is 25000, expected 25"),
         (values.ReadsNoPresharedKey, "C13", ".preshared_key is None, expected a secret key"),
-        (values.ReadsPortsAs15Bits, "C4", "[2001:db8::ffff]:32767, expected [2001:db8::ffff]:65535"),
+        (values.ReadsPortsAs15Bits, "C4", ":19052, expected "),
         (values.ReadsMilliseconds, "C20", "last_handshake is 1700000000000.0: not seconds"),
         (values.ReadsAnAge, "C20", "last_handshake is 3.0: not seconds"),
         (values.SwapsCounters, "C20", "rx_bytes is 92, tx_bytes 148"),
@@ -139,7 +149,7 @@ async def test_the_kit_names_the_mistake(kind: type[FakeBackend], clause: str, w
     [
         (hanging.SleepsInRead, "C4", "C16", "your `read` never yields to the event loop"),
         (hanging.SpinsInApply, "C4", "C16", "your `apply` never yields to the event loop"),
-        (hanging.SwallowsCancellation, "C16", "C16", "it swallows the cancellation"),
+        (hanging.SwallowsCancellation, "C16", "C16", "s after it was cancelled"),
         (hanging.NeverReads, "C1", "C16", "your `read` has not returned after 1 s"),
         (hanging.NeverDeletes, "C2", "C16", "your `delete` has not returned after 1 s, nor when it was cancelled"),
         (hanging.WritesInAThreadForEver, "C13", "C16", "your `apply` has not returned after 1 s"),
