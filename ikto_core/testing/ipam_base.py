@@ -74,17 +74,29 @@ def first_candidates(strategy: IpamStrategy, request: IpamRequest, count: int, *
     """
     lines = LINES_PER_REQUEST + LINES_PER_TAKEN * len(request.taken) + LINES_PER_CANDIDATE * count
     found: list[Prefix] = []
-    with line_limit(lines * patience), suppress(IktoError):
+    package = type(strategy).__module__.partition(".")[0]
+    with line_limit(lines * patience, package), suppress(IktoError):
         found.extend(islice(strategy.candidates(request), count))
     return found
 
 
-def refusal_of(strategy: IpamStrategy, name: str) -> IktoError | None:
-    """Return the error for a node name in an empty mesh; None if the strategy serves it. The error must have a hint."""
+MESHES = (("fd10::/16", 48), ("10.0.0.0/8", 24))
+"""Empty meshes in which every name is served, or refused with an error."""
+
+
+def refusal_of(strategy: IpamStrategy, name: str, mesh: str = "fd10::/16", length: int = 48) -> IktoError | None:
+    """Return the error for a node name in an empty mesh; None if the strategy serves it.
+
+    Raises AssertionError if the error has no hint, and if there is neither a candidate nor an error.
+    """
+    package = type(strategy).__module__.partition(".")[0]
     try:
-        list(islice(strategy.candidates(ask("fd10::/16", 48, name=name)), 1))
+        with line_limit(10 * (LINES_PER_REQUEST + LINES_PER_CANDIDATE), package):
+            found = list(islice(strategy.candidates(ask(mesh, length, name=name)), 1))
     except IktoError as error:
         if not str(error) or not error.hint:
             raise AssertionError(f"the error for {name!r} has no message or no hint: {error}") from error
         return error
+    if not found:
+        raise AssertionError(f"{name!r} gets no candidate in the empty mesh {mesh}, and no error says why")
     return None

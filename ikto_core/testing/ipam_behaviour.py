@@ -7,13 +7,17 @@ import pytest
 from msgspec.structs import replace
 
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest
-from ikto_core.testing.ipam_base import IpamBase, first_candidates, refusal_of
+from ikto_core.testing.ipam_base import MESHES, IpamBase, first_candidates, refusal_of
 from ikto_core.testing.ipam_clauses import ipam_clause
-from ikto_core.testing.ipam_other_process import candidates_in_new_process, candidates_of
-from ikto_core.testing.ipam_requests import HUGE, ask, cover_without, every_subnet, middle, nine_tenths
+from ikto_core.testing.ipam_other_process import candidates_in_new_process, candidates_of, is_picklable
+from ikto_core.testing.ipam_requests import HUGE, ask, cover_without, every_subnet, middle, nine_tenths, scattered
 from ikto_core.values.addressing import Prefix
 
 ODD_NAMES = ("", " ", "näme", "\0", "-1", "r-1-u-1", "1" * 255, "x" * 255)
+
+
+MEMORY = 2 << 30
+"""Bytes of address space for the process that looks at huge meshes."""
 
 
 class NoRandomness(Random):
@@ -46,16 +50,20 @@ class BehaviourClauses(IpamBase):
 
     @ipam_clause("I7")
     def test_another_process_has_the_same_candidates(self, plugin: IpamPlugin) -> None:
-        """Where `hash()` of text and bytes differs: a restarted agent must ask for the same subnet again."""
-        taken = every_subnet(Prefix.parse("fd10:8000::/28"), 34)
+        """Where `hash()` and the order of sets differ: a restarted agent must ask for the same subnet again."""
+        near = every_subnet(Prefix.parse("fd10:8000::/28"), 34)
+        sets = (near, scattered(Prefix.parse("fd10::/16"), 48), scattered(Prefix.parse("fd10::/16"), 40))
 
         def requests() -> list[IpamRequest]:  # new ones for each process: drawing changes the state of `random`
-            return [ask("fd10::/16", 48, taken, name=name) for name in self.names]
+            return [ask("fd10::/16", 48, taken, name=name) for name in self.names for taken in sets]
 
-        here, there = candidates_of(plugin.make, requests(), 20), candidates_in_new_process(plugin, requests(), 20)
-        for name, before, after in zip(self.names, here, there, strict=True):
-            if after != before:
-                raise AssertionError(f"{name!r} got {list(map(str, before[:3]))}, then {list(map(str, after[:3]))}")
+        here = candidates_of(plugin.make, requests(), 20)
+        for seed in ("1", "2", "3"):
+            there = candidates_in_new_process(plugin, requests(), 20, hash_seed=seed)
+            for request, before, after in zip(requests(), here, there, strict=True):
+                if after != before:
+                    first, then = list(map(str, before[:3])), list(map(str, after[:3]))
+                    raise AssertionError(f"{request.name!r} got {first}, and in another process {then}")
 
     @ipam_clause("I8")
     def test_a_deterministic_strategy_draws_nothing(self, plugin: IpamPlugin) -> None:
@@ -72,7 +80,10 @@ class BehaviourClauses(IpamBase):
 
     @ipam_clause("I9")
     def test_a_huge_mesh_is_not_listed(self, plugin: IpamPlugin) -> None:
-        """The first candidates are found in a bounded number of steps."""
+        """The first candidates are found in a bounded number of steps, and in 2 GiB of memory."""
+        requests = [ask(mesh, length, name=name) for mesh, length in HUGE for name in self.names]
+        if is_picklable(plugin):  # code in C runs no lines: a list of them all would take all memory
+            candidates_in_new_process(plugin, requests, 5, memory=MEMORY)
         for mesh, length in HUGE:
             for name in self.names:
                 first_candidates(plugin.make(), ask(mesh, length, name=name), 50)
@@ -104,7 +115,15 @@ class BehaviourClauses(IpamBase):
     def test_an_unusual_name_is_served_or_refused_with_a_hint(self, plugin: IpamPlugin) -> None:
         """A node's name can be any text, also empty."""
         for name in (*ODD_NAMES, *self.unservable):
-            refusal_of(plugin.make(), name)
+            for mesh, length in MESHES:
+                refusal_of(plugin.make(), name, mesh, length)
+
+    @ipam_clause("I11")
+    def test_the_names_of_the_kit_are_served(self, plugin: IpamPlugin) -> None:
+        """A strategy that refuses them would pass the other tests without proposing anything."""
+        for name in self.names:
+            if error := refusal_of(plugin.make(), name):
+                raise AssertionError(f"the strategy refuses {name!r}, one of `names`: {error}")
 
     @ipam_clause("I11")
     def test_an_unservable_name_is_an_error(self, plugin: IpamPlugin) -> None:

@@ -5,10 +5,16 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import ParamSpec
 
+from ikto_core.errors import described
 from ikto_core.ipam.contract import IpamStrategy
 from ikto_core.testing.clauses import clauses_in
+from ikto_core.testing.ipam_advice import IPAM_ADVICE
+from ikto_core.testing.loop_watch import LoopBlockedError, limited_time
 
 P = ParamSpec("P")
+
+LIMIT_S = 240.0
+"""How long a test may take. Work is limited by counting; this is for code that waits for ever."""
 
 IPAM_CLAUSES: Mapping[str, str] = clauses_in(inspect.getdoc(IpamStrategy) or "", "I")
 """The text of each clause, from the docstring of `IpamStrategy`."""
@@ -21,9 +27,11 @@ def ipam_clause(name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
         @wraps(test)
         def named(*args: P.args, **kwargs: P.kwargs) -> None:
             try:
-                test(*args, **kwargs)
-            except Exception as error:
-                raise AssertionError(f"{name}: {IPAM_CLAUSES[name]} But {type(error).__name__}: {error}") from error
+                with limited_time(LIMIT_S):
+                    test(*args, **kwargs)
+            except (Exception, LoopBlockedError) as error:
+                text = f"{described(error)}. What to do: {IPAM_ADVICE[name]}"
+                raise AssertionError(f"{name}: {IPAM_CLAUSES[name]} But {text}") from error
 
         named.__dict__["clause"] = name
         return named

@@ -15,12 +15,18 @@ from ikto_core.errors import IktoError
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest, IpamStrategy
 from ikto_core.values.addressing import Prefix
 
+LIMIT_S = 120.0
+
 _PROGRAM = """
 import pickle, sys
-path, sent = pickle.load(sys.stdin.buffer)
+path, memory, sent = pickle.load(sys.stdin.buffer)
 sys.path[:] = path
+if memory:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 from ikto_core.testing.ipam_other_process import candidates_of
-sys.stdout.buffer.write(pickle.dumps(candidates_of(*pickle.loads(sent))))
+found = candidates_of(*pickle.loads(sent))
+sys.stdout.buffer.write(b"\\n" + pickle.dumps(found).hex().encode())
 """
 
 
@@ -36,19 +42,36 @@ def _first(strategy: IpamStrategy, request: IpamRequest, count: int) -> list[Pre
         return []
 
 
-def candidates_in_new_process(plugin: IpamPlugin, requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
-    """Return `candidates_of` from a new process; skip the test with a message if the strategy can't be pickled."""
+def is_picklable(plugin: IpamPlugin) -> bool:
+    """Whether the strategy can be made in another process."""
+    try:
+        pickle.dumps(unwrap(plugin.make))
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
+
+
+def candidates_in_new_process(
+    plugin: IpamPlugin, requests: Sequence[IpamRequest], count: int, *, hash_seed: str = "1", memory: int = 0
+) -> list[list[Prefix]]:
+    """Return `candidates_of` from a new process; skip the test with a message if the strategy can't be pickled.
+
+    Raises AssertionError if it fails there, takes longer than LIMIT_S, or more than `memory` bytes (0: no limit).
+    """
     try:
         sent = pickle.dumps((unwrap(plugin.make), list(requests), count))  # an installed plugin's `make` is wrapped
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         pytest.skip(f"I7: `make` can't be pickled, so it can't run in another process: {error}")
-    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
     path = [str(Path(entry or ".").resolve()) for entry in sys.path]
-    ran = subprocess.run(  # noqa: S603 - this Python with a fixed program
-        [sys.executable, "-c", _PROGRAM], input=pickle.dumps((path, sent)), capture_output=True,
-        check=False, timeout=60, env={**os.environ, "PYTHONHASHSEED": seed},
-    )  # fmt: skip
+    try:
+        ran = subprocess.run(  # noqa: S603 - this Python with a fixed program
+            [sys.executable, "-c", _PROGRAM], input=pickle.dumps((path, memory, sent)), capture_output=True,
+            check=False, timeout=LIMIT_S, env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"not finished in another process after {LIMIT_S:g} s") from None
     if ran.returncode:
-        raise AssertionError(f"in another process: {ran.stderr.decode(errors='replace')[-500:]}")
-    found: list[list[Prefix]] = pickle.loads(ran.stdout)  # noqa: S301 - written by the program above
+        said = ran.stderr.decode(errors="replace").strip().splitlines()
+        raise AssertionError(f"in another process: {said[-1][:300] if said else f'exit status {ran.returncode}'}")
+    found: list[list[Prefix]] = pickle.loads(bytes.fromhex(ran.stdout.split()[-1].decode()))  # noqa: S301 - written above
     return found

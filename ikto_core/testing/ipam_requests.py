@@ -81,6 +81,14 @@ def nine_tenths(mesh: Prefix, *, at_the_end: bool = False) -> list[Prefix]:
     return pieces[-230:] if at_the_end else pieces[:230]
 
 
+def scattered(mesh: Prefix, length: int, count: int = 60) -> list[Prefix]:
+    """Return subnets that are spread over a mesh, in no order: a set of them has another order in each process."""
+    first, numbers = int.from_bytes(mesh.address, "big"), 1 << length - mesh.length
+    places = [place * 7_919_993 % (numbers - 1) + 1 for place in range(1, count + 1)]
+    size = len(mesh.address)
+    return [Prefix((first + (number << mesh.bits - length)).to_bytes(size, "big"), length) for number in places]
+
+
 def cover_without(mesh: Prefix, spared: Prefix) -> frozenset[Prefix]:
     """Return the fewest prefixes that cover the mesh except `spared`."""
     taken = set()

@@ -35,6 +35,7 @@ class _Watch:
         self._every_s = min(1.0, limit_s / 10)
         self._turns = 0
         self.blocked = False
+        self.texts: list[str] = []  # of each interruption
         self.ended = threading.Event()
         self._watched = threading.get_ident()
         self._turn: asyncio.TimerHandle | None = None
@@ -79,7 +80,9 @@ class _Watch:
         if self.blocked and not _is_idle(frame):
             self.blocked = False
             text = f"it did not yield for {self._limit_s:g} s, so it blocks or loops for ever"
-            raise LoopBlockedError(f"{text}, in {place_of(frame)}")
+            self.texts.append(f"{text}, in {place_of(frame)}")
+            self._limit_s /= 10  # if that is swallowed, the next time comes sooner
+            raise LoopBlockedError(self.texts[0])
 
     def _end_the_process(self) -> None:
         for call in on_last_resort:
@@ -101,10 +104,38 @@ def watched_loop(limit_s: float) -> Iterator[None]:
     watch.begin()
     try:
         yield
+    except Exception as error:
+        if watch.texts:  # the code took the interruption for an error of its own
+            raise LoopBlockedError(watch.texts[0]) from error
+        raise
     finally:
         watch.end()
         if in_main:
             signal.signal(signal.SIGURG, before)
+    if watch.texts:
+        raise LoopBlockedError(watch.texts[0])
+
+
+@contextmanager
+def limited_time(limit_s: float) -> Iterator[None]:
+    """Raise LoopBlockedError in code of the block, outside any event loop, that has not ended after `limit_s`."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_kill"):
+        yield
+        return
+
+    def interrupt(_number: int, frame: FrameType | None) -> None:
+        raise LoopBlockedError(f"it has not ended after {limit_s:g} s, in {place_of(frame)}")
+
+    before = signal.signal(signal.SIGURG, interrupt)
+    main = threading.get_ident()
+    timer = threading.Timer(limit_s, lambda: signal.pthread_kill(main, signal.SIGURG))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGURG, before)
 
 
 def place_of(frame: FrameType | None) -> str:
