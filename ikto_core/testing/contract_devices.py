@@ -25,6 +25,7 @@ from ikto_core.testing.devices import (
     spec_of,
     spec_pairs,
 )
+from ikto_core.testing.shrinking import with_bounded_shrinking
 from ikto_core.values.addressing import Prefix
 
 
@@ -114,10 +115,14 @@ class DeviceClauses(ContractBase):
         """Both have the same keys and prefixes, so that many prefixes move between peers."""
         loop = asyncio.get_running_loop()  # Hypothesis is synchronous: it runs in a thread, the backend in this loop
 
+        @with_bounded_shrinking
+        def check(specs: tuple[DeviceSpec, DeviceSpec]) -> None:
+            asyncio.run_coroutine_threadsafe(apply_specs(backend, ifname, *specs), loop).result()
+
         @settings(self.examples, deadline=None)
         @given(specs=spec_pairs(self.listen_ports))
         def example(specs: tuple[DeviceSpec, DeviceSpec]) -> None:
-            asyncio.run_coroutine_threadsafe(apply_specs(backend, ifname, *specs), loop).result()
+            check(specs)
 
         await asyncio.to_thread(example)
 

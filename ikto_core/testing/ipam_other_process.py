@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from inspect import unwrap
 from itertools import islice
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 
 from ikto_core.errors import IktoError
 from ikto_core.ipam.contract import IpamPlugin, IpamRequest, IpamStrategy
+from ikto_core.testing.ipam_work_limit import line_limit
 from ikto_core.values.addressing import Prefix
 
 LIMIT_S = 120.0
+MANY_LINES = 1_000_000
 
 _PROGRAM = """
 import pickle, sys
@@ -30,16 +33,21 @@ sys.stdout.buffer.write(b"\\n" + pickle.dumps(found).hex().encode())
 """
 
 
-def candidates_of(make: Callable[[], IpamStrategy], requests: Sequence[IpamRequest], count: int) -> list[list[Prefix]]:
-    """Return the first candidates of each request; an empty list for a request that is refused."""
-    return [_first(make(), request, count) for request in requests]
+def candidates_of(
+    make: Callable[[], IpamStrategy], requests: Sequence[IpamRequest], count: int, lines: int = MANY_LINES
+) -> list[list[Prefix]]:
+    """Return the first candidates of each request; an empty list for a request that is refused.
+
+    Raises TooMuchWorkError if one of them takes more than so many lines of Python.
+    """
+    return [_first(make(), request, count, lines) for request in requests]
 
 
-def _first(strategy: IpamStrategy, request: IpamRequest, count: int) -> list[Prefix]:
-    try:
-        return list(islice(strategy.candidates(request), count))
-    except IktoError:
-        return []
+def _first(strategy: IpamStrategy, request: IpamRequest, count: int, lines: int) -> list[Prefix]:
+    found: list[Prefix] = []
+    with line_limit(lines, type(strategy).__module__.partition(".")[0]), suppress(IktoError):
+        found.extend(islice(strategy.candidates(request), count))
+    return found
 
 
 def is_picklable(plugin: IpamPlugin) -> bool:

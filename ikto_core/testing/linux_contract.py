@@ -28,7 +28,8 @@ from ikto_core.lab.network import run
 from ikto_core.lab.own_network import own_network, why_no_network
 from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.testing.backend_contract import BackendContract
-from ikto_core.testing.devices import private_key_of
+from ikto_core.testing.clauses import clause
+from ikto_core.testing.devices import check_equal, private_key_of, public_key_of, read_device, session_of
 from ikto_core.values.keys import PrivateKey, PublicKey
 
 PEER_IFNAME = f"ikto-far{os.getpid()}"  # unique: the names of userspace devices are shared by all network namespaces
@@ -68,11 +69,48 @@ class LinuxContract(BackendContract):
         """Return a context in which the process has no root rights."""
         return as_nobody()
 
+    @clause("C19")
+    async def test_wg_shows_the_device_as_the_backend_does(self, backend: Backend, ifname: str) -> None:
+        """Its keys, port and peers; and the backend shows a peer that `wg` has added."""
+        state = await self._device_with_peers(backend, ifname, 3)
+        device, *peers = _dump(ifname)
+        shown = {"private_key": device[0], "listen_port": device[2], "peers": sorted(peer[0] for peer in peers)}
+        keys = sorted(key.text for key in state.peers)
+        check_equal(
+            shown, {"private_key": private_key_of(1).text, "listen_port": str(state.listen_port), "peers": keys}
+        )
+        run("wg", "set", ifname, "peer", public_key_of(9).text, "persistent-keepalive", "21")
+        found = (await read_device(backend, ifname)).peers.get(public_key_of(9))
+        check_equal(found and found.persistent_keepalive, 21)
+
+    @clause("C20")
+    async def test_handshakes_and_counters_are_those_of_wg(self, backend: Backend, ifname: str) -> None:
+        """Read between two looks with `wg`: the values don't go backwards."""
+        key = (await self._peer_with_session(backend, ifname)).public_key
+        before = _traffic(ifname, key)
+        peer = await session_of(backend, ifname, key)
+        after = _traffic(ifname, key)
+        read = (int(peer.last_handshake or 0), peer.rx_bytes, peer.tx_bytes)
+        for name, low, value, high in zip(("last_handshake", "rx_bytes", "tx_bytes"), before, read, after, strict=True):
+            if not low <= value <= high:
+                raise AssertionError(f"{name} is {value}, while wg shows {low} before and {high} after")
+
     async def establish(self, backend: Backend, ifname: str, peer: PrivateKey) -> None:
         """Let the peer initiate a handshake with the device, and return once a read shows it."""
         initiate_from(peer, self.listen_ports[0])
         while not await _has_handshake(backend, ifname, peer.public()):  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0.05)
+
+
+def _dump(ifname: str) -> list[list[str]]:
+    """Return the lines of `wg show IFNAME dump`: the device, and each peer."""
+    return [line.split("\t") for line in run("wg", "show", ifname, "dump").splitlines()]
+
+
+def _traffic(ifname: str, peer: PublicKey) -> tuple[int, int, int]:
+    """Return the time of the last handshake, and the bytes received and sent, as `wg` shows them."""
+    [line] = [line for line in _dump(ifname)[1:] if line[0] == peer.text]
+    return int(line[4]), int(line[5]), int(line[6])
 
 
 async def _has_handshake(backend: Backend, ifname: str, peer: PublicKey) -> bool:
