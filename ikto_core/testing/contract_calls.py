@@ -46,8 +46,13 @@ class CallClauses(ContractBase):
 
     @clause("C8")
     async def test_an_invalid_name_is_a_backend_error(self, backend: Backend, ifname: str) -> None:
-        """The name of a Linux interface has at most 15 bytes."""
-        await expect_error(backend.create(ifname.ljust(16, "x")), BackendError)
+        """The name of a Linux interface has at most 15 bytes. There may be no such device, or an error."""
+        name = ifname.ljust(16, "x")
+        await expect_error(backend.create(name), BackendError)
+        await expect_error(backend.apply(name, DevicePatch(mtu=1300)), BackendError)
+        for call in (backend.delete(name), _read(backend, name)):
+            with suppress(BackendError):
+                await call
 
     @clause("C8")
     async def test_a_device_can_be_repaired_after_a_failed_patch(self, backend: Backend, ifname: str) -> None:

@@ -50,6 +50,10 @@ class LoopClauses(ContractBase):
         state = await self._device_with_peers(backend, ifname, 3)
         await backend.apply(ifname, DevicePatch())
         check_equal(await read_device(backend, ifname), state)
+        shown = await backend.read(ifname)
+        before = dict(shown.peers) if shown else {}
+        await backend.apply(ifname, DevicePatch(peers=(create(4),), remove_peers=frozenset({public_key_of(1)})))
+        check_equal(dict(shown.peers) if shown else {}, before)  # a state that was read does not change afterwards
         await _close(backend.events())
         await read_peers(backend, ifname, set(state.peers))
 

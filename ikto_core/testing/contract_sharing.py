@@ -16,6 +16,7 @@ from ikto_core.testing.devices import (
     check_equal,
     create,
     expected_state,
+    new_device,
     public_key_of,
     read_device,
     spec_of,
@@ -89,6 +90,19 @@ class SharingClauses(ContractBase):
                 tasks.create_task(another.apply(ifname, DevicePatch(peers=(foreign,))))
         wanted = _keys(1, *range(10, 20), *range(60, 70))
         check_equal(frozenset((await read_device(backend, ifname)).peers), wanted)
+
+    @clause("C19")
+    async def test_two_devices_have_nothing_in_common(self, backend: Backend, ifname: str, other_ifname: str) -> None:
+        """Writes to one of them, and its end, leave the other as it is."""
+        first = await self._device_with_peers(backend, ifname, 2)
+        await new_device(backend, other_ifname)
+        patch = DevicePatch(fwmark=8, mtu=1310, peers=(create(5),), remove_peers=frozenset({public_key_of(1)}))
+        await backend.apply(other_ifname, patch)
+        check_equal(await read_device(backend, ifname), first)
+        second = await read_device(backend, other_ifname)
+        check_equal({"mtu": second.mtu, "peers": set(second.peers)}, {"mtu": 1310, "peers": set(_keys(5))})
+        await backend.delete(ifname)
+        check_equal(await read_device(backend, other_ifname), second)
 
     @clause("C19")
     async def test_two_backends_show_the_same_device(

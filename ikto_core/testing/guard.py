@@ -25,7 +25,7 @@ from ikto_core.values.keys import PublicKey
 T = TypeVar("T")
 
 METHODS = ("read", "create", "apply", "delete", "events")
-MOST_UNREAD_EVENTS = 10_000
+MOST_UNREAD_EVENTS, PER_PEER_S = 10_000, 0.01  # a write may take so much longer for each peer, as in the agent
 
 
 _abandoned: list["asyncio.Task[Any]"] = []
@@ -105,7 +105,8 @@ class GuardedBackend:
 
     async def apply(self, ifname: str, patch: DevicePatch) -> None:
         """Write the values that the patch names."""
-        await bounded("apply", partial(self.backend.apply, ifname, patch), self.limit_s)
+        limit_s = self.limit_s + PER_PEER_S * (len(patch.peers) + len(patch.remove_peers))
+        await bounded("apply", partial(self.backend.apply, ifname, patch), limit_s)
 
     async def delete(self, ifname: str) -> None:
         """Delete the device."""

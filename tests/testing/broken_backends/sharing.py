@@ -41,6 +41,22 @@ class RemovesUnknownPeers(FakeBackend):
             self.host.apply(ifname, DevicePatch(remove_peers=frozenset(state.peers.keys() - self.known)))
 
 
+class IgnoresTheName(FakeBackend):
+    """Has one device, whatever its name."""
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        return await super().read("wg0")
+
+    async def create(self, ifname: str) -> None:
+        await super().create("wg0")
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        await super().apply("wg0", patch)
+
+    async def delete(self, ifname: str) -> None:
+        await super().delete("wg0")
+
+
 class WritesBackWhatItRemembers(FakeBackend):
     """Writes all peers at each change, as they were when it last wrote or read them."""
 

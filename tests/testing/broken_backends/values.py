@@ -1,6 +1,7 @@
 """Backends that write or read a value wrongly."""
 
 from ipaddress import ip_interface
+from typing import ClassVar
 
 from msgspec import structs
 from msgspec.structs import replace
@@ -8,12 +9,37 @@ from msgspec.structs import replace
 from ikto_backends.fake import FakeBackend
 from ikto_core.device.model import DevicePatch, DeviceState, PeerState
 from ikto_core.values.addressing import Endpoint
+from ikto_core.values.keys import PublicKey
 
 
 class ReadsADict(FakeBackend):
     async def read(self, ifname: str) -> DeviceState | None:
         state = await super().read(ifname)
         return state and structs.asdict(state)  # type: ignore[return-value]  # the intended mistake
+
+
+class SharesItsPeers(FakeBackend):
+    """Returns the same mapping at each read, and changes it later."""
+
+    peers: ClassVar[dict[PublicKey, PeerState]] = {}
+
+    async def read(self, ifname: str) -> DeviceState | None:
+        state = await super().read(ifname)
+        self.peers.clear()
+        self.peers.update(state.peers if state else {})
+        return state and replace(state, peers=self.peers)
+
+    async def apply(self, ifname: str, patch: DevicePatch) -> None:
+        await super().apply(ifname, patch)
+        for key in patch.remove_peers:
+            self.peers.pop(key, None)
+
+
+class FailsForNamesThatAreTooLong(FakeBackend):
+    async def read(self, ifname: str) -> DeviceState | None:
+        if len(ifname) > 15:
+            raise KeyError(ifname)
+        return await super().read(ifname)
 
 
 class ReadsAddressesAsText(FakeBackend):
