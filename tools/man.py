@@ -140,9 +140,22 @@ def _terms(terms: Sequence[tuple[str, str]]) -> Iterator[str]:
         yield from (".TP", f"\\fB{_escaped(term)}\\fR", _escaped(text))
 
 
+_ROFF = str.maketrans(
+    {"\\": "\\e", "-": "\\-", "→": "\\->", "…": "...", "√": "ok", "✓": "ok", "‼": "!!", "×": "xx", "✗": "xx"}
+)
+
+
 def _escaped(text: str) -> str:
     """Return a text for roff: nothing in it is a request or an escape, and a hyphen can be copied."""
-    plain = text.replace("\\", "\\e").replace("-", "\\-").replace("✓", "ok").replace("‼", "!!").replace("✗", "xx")
+    plain = (
+        text.replace("\\", "\\e")
+        .replace("-", "\\-")
+        .replace("√", "ok")
+        .replace("✓", "ok")
+        .replace("‼", "!!")
+        .replace("×", "xx")
+        .replace("✗", "xx")
+    )
     return re.sub(r"^(?=[.'])", r"\\&", plain).replace("→", "\\->").replace("…", "...")
 
 

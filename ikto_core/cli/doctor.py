@@ -43,8 +43,8 @@ DOCS = "docs/"
 def doctor(config_path: Path, socket: Path | None, pre: bool, as_json: bool) -> int:
     """Check this node: host, device, network, NATS, bucket, claim, peers and plugins.
 
-    ✓ is well, ‼ is worth a look, ✗ does not work, - could not be looked at. Each finding says what to do, and where to
-    read more. Nothing is changed. The exit code is 21 if there is a ✗, else 0.
+    √ is well, ‼ is worth a look, × does not work, - could not be looked at. Each finding says what to do, and where to
+    read more. Nothing is changed. The exit code is 21 if there is a ×, else 0.
     """
     log_to_stderr(NOTHING, as_json=False)
     results = asyncio.run(_report(_results(config_path, socket, pre=pre), _nothing if as_json else _Printer().show))

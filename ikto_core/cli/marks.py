@@ -1,4 +1,4 @@
-"""Marks before lines: ✓ and ✗, or letters where the output can't show them."""
+"""Marks before lines: ✓ and ✗ in a chain, √ ‼ and × in a list of checks, letters where the output can't show them."""
 
 from typing import NamedTuple, TextIO
 
@@ -14,14 +14,13 @@ class _Shown(NamedTuple):
     colour: str | None = None
 
 
-_OK, _FAULT = _Shown("✓", "ok", "green"), _Shown("✗", "xx", "red")
 _SHOWN: dict[Mark | Level, _Shown] = {
-    Mark.OK: _OK,
-    Mark.FAULT: _FAULT,
+    Mark.OK: _Shown("✓", "ok", "green"),
+    Mark.FAULT: _Shown("✗", "xx", "red"),
     Mark.UNKNOWN: _Shown("?", "? ", "yellow"),
-    Level.OK: _OK,
+    Level.OK: _Shown("√", "ok", "green"),
     Level.WARNING: _Shown("‼", "!!", "yellow"),
-    Level.ERROR: _FAULT,
+    Level.ERROR: _Shown("×", "xx", "red"),
     Level.SKIPPED: _Shown("-", "- "),
 }
 

@@ -68,7 +68,7 @@ def test_a_robbed_subnet_is_an_error_with_a_fix_and_a_page(mesh: Mesh, doctor: D
     code, text = doctor("-c", agent.directory / "config.json", "-s", agent.socket)
     assert code == 21
     lines = text.splitlines()
-    expected = f"  ✗ subnet: fd10:1::/48 is in use by 'node-1' with the public key {OTHER}"
+    expected = f"  × subnet: fd10:1::/48 is in use by 'node-1' with the public key {OTHER}"
     at = lines.index(expected)
     assert lines[at + 1].startswith("      fix: ")
     assert lines[at + 2] == "      see: docs/doctor.md#subnet"
@@ -131,7 +131,7 @@ class Terminal(io.TextIOWrapper):
         return self.buffer.getvalue().decode(self.encoding)
 
 
-@pytest.mark.parametrize(("encoding", "mark"), [("ascii", "xx"), ("latin-1", "xx"), ("utf-8", "✗")])
+@pytest.mark.parametrize(("encoding", "mark"), [("ascii", "xx"), ("latin-1", "xx"), ("utf-8", "×")])
 def test_marks_are_ascii_where_the_terminal_has_no_others(
     tmp_path: Path, encoding: str, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +154,7 @@ def ikto_register_checks():
     path = config_file(tmp_path, nats_url=DEAD)
     code_, text = doctor("-c", path, "--pre")
     assert code_ == 21
-    assert "✗ acme-ikto/loud: \\x1b[31mred" in text
+    assert "× acme-ikto/loud: \\x1b[31mred" in text
     assert text.isprintable() or set("\x1b\x07\x9b").isdisjoint(text)
 
 
@@ -172,5 +172,5 @@ def test_a_stopped_server_is_named(lonely_mesh: Mesh, doctor: Doctor) -> None:
     eventually(lambda: not agent.admin.status().nats.connected)
     code, text = doctor("-c", agent.directory / "config.json", "-s", agent.socket)
     assert code == 21
-    assert f"✗ servers: {lonely_mesh.server.url} can't be reached" in text
-    assert "✗ agent: the agent is degraded: " in text
+    assert f"× servers: {lonely_mesh.server.url} can't be reached" in text
+    assert "× agent: the agent is degraded: " in text
