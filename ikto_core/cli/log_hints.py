@@ -22,6 +22,7 @@ HINTS: Mapping[str, str] = {
     "changes of public keys pending": "`ikto peers release` applies them, if these nodes really have new keys",
     "configuration can't be used, nothing changes": "correct the configuration file",
     "configuration accepted as by 0.3.0": "write it as the reason says: 0.3.0 alone accepted it so",
+    "device events all the time": "report it to the backend's author: the device is read at most once a second",
     "device events failed": "nothing to do: the device is compared every 60 s",
     "device has another name now, deleting the former one": "nothing to do",
     "device not deleted": "delete it by hand: ip link delete",

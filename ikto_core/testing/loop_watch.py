@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from ikto_core.testing.verdict import ClauseError
+
 LAST_RESORT = 3
 """How often blocked code may swallow the interruption before the process ends."""
 
@@ -105,7 +107,8 @@ def watched_loop(limit_s: float) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if watch.texts:  # the code took the interruption for an error of its own
+        said = isinstance(error, (ClauseError, BaseExceptionGroup))
+        if watch.texts and not said:  # the code took the interruption for an error of its own
             raise LoopBlockedError(watch.texts[0]) from error
         raise
     finally:

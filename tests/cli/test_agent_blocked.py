@@ -11,7 +11,7 @@ agent.STOP_LIMIT_S = 0.2
 async def run():
     print("blocked", flush=True)
     {block}
-asyncio.run(agent._until_stopped(run(), print))
+asyncio.run(agent._until_stopped(run(), print, {{}}))
 """
 
 
