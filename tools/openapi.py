@@ -99,7 +99,6 @@ ROUTES = (
         {
             200: Answer("As `ikto why`.", Diagnosis),
             400: Answer("`target` is missing, or too long.", ErrorView),
-            409: Answer("No record and no peer is meant, or several are.", ErrorView),
         },
         (
             Parameter(

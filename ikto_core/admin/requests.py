@@ -1,7 +1,7 @@
 """What the admin server reads of a request: its parameters, and who sent it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from aiohttp import web
@@ -9,6 +9,19 @@ from aiohttp import web
 from ikto_core.admin.trusted_socket import peer_user
 from ikto_core.disk.access import user_name
 from ikto_core.errors import IktoError
+
+READING = ("GET", "HEAD")
+"""The methods that change nothing."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def changes_for_owner(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what changes something to all but root and the agent's user: the socket may be open to readers."""
+    if request.method not in READING and request.match_info.http_exception is None:
+        require_owner(request)
+    return await handler(request)
 
 
 def require_owner(request: web.Request) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -18,7 +18,7 @@ from ikto_core.admin.interface import AgentInterface
 from ikto_core.admin.listener import BoundPath, bound
 from ikto_core.admin.mesh_views import ReleasedView
 from ikto_core.admin.metrics import render
-from ikto_core.admin.requests import read_leave, require_owner
+from ikto_core.admin.requests import Handler, changes_for_owner, read_leave
 from ikto_core.admin.views import ErrorView
 from ikto_core.errors import IktoError, described
 
@@ -33,8 +33,6 @@ LINGERING_S = 0.0
 
 LONGEST_TARGET = 300
 """Characters of what `why` is asked for."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = structlog.get_logger(__name__)
 
@@ -119,7 +117,7 @@ class _OneLineLog:
 
 def _application(agent: AgentInterface) -> web.Application:
     handlers = _Handlers(agent)
-    application = web.Application(middlewares=[_errors_as_json])
+    application = web.Application(middlewares=[_errors_as_json, changes_for_owner])
     events = EventStreams(agent.journal)
     application.on_shutdown.append(events.close)
     application.add_routes(
@@ -167,7 +165,7 @@ class _Handlers:
     async def why(self, request: web.Request) -> web.Response:
         """Answer `?target=TEXT`; with `&probe=no` without sending packets."""
         target = request.query.get("target", "")
-        if not target or len(target) > LONGEST_TARGET:
+        if not target.strip() or len(target) > LONGEST_TARGET:
             raise web.HTTPBadRequest(
                 reason=f"target: a name, key, subnet or address of 1 to {LONGEST_TARGET} characters"
             )
@@ -197,13 +195,11 @@ class _Handlers:
 
     async def leave(self, request: web.Request) -> web.Response:
         """Begin to leave the mesh, with `drain_s` and `forget` in the query; 202, because it takes a while."""
-        require_owner(request)
         drain_s, forget = read_leave(request.query)
         return _json(self._agent.departure.begin(withdraw=True, drain_s=drain_s, forget=forget), status=202)
 
-    async def down(self, request: web.Request) -> web.Response:
+    async def down(self, _: web.Request) -> web.Response:
         """Begin to remove the device and to end; 202, because it takes a while."""
-        require_owner(request)
         return _json(self._agent.departure.begin(withdraw=False), status=202)
 
     async def healthz(self, _: web.Request) -> web.Response:

@@ -35,14 +35,15 @@ async def test_a_client_is_told_how_far_the_agent_is(path: Path) -> None:
 
 
 @pytest.mark.usefixtures("node")
-@pytest.mark.parametrize("target", ["/v1/leave", "/v1/down"])
-async def test_another_user_may_read_and_not_end_the_agent(
+@pytest.mark.parametrize("target", ["/v1/leave", "/v1/down", "/v1/peers/release", "/v1/resync", "/v1/rotate-key"])
+async def test_another_user_may_read_and_change_nothing(
     path: Path, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "peer_user", lambda _: (1, STRANGER))
     answer = await ask(path, target, "POST")
     assert answer.status == 409
     assert f"{target} is not for" in msgspec.json.decode(answer.body)["error"]
+    assert (await ask(path, "/metrics")).status == 200
     assert msgspec.json.decode((await ask(path, "/v1/leave")).body)["step"] == "none"
 
 
