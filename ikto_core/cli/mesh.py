@@ -20,6 +20,7 @@ from ikto_core.cli.node import mesh_trust
 from ikto_core.cli.options import json_option, setting_options
 from ikto_core.cli.tables import show
 from ikto_core.config import Config
+from ikto_core.disk.atomic_file import replace_file
 from ikto_core.errors import ConfigError
 from ikto_core.fleet.asking import Asker
 from ikto_core.fleet.matrix import Matrix
@@ -36,6 +37,9 @@ from ikto_core.values.keys import PublicKey
 SHORTEST_INTERVAL_S = 5.0
 """An agent answers a question in two seconds, whoever asks: a faster watch would take the answers of others."""
 
+PAGE_MODE = 0o666
+"""Less the umask: a web server of another user may serve the page."""
+
 CLEAR_SCREEN = "\x1b[H\x1b[2J"
 
 Show = Callable[[MeshOverview, Matrix], None]
@@ -48,7 +52,9 @@ Show = Callable[[MeshOverview, Matrix], None]
 @connection_options
 @setting_options("name", "record_trust", "nats_account_jwt")
 @json_option
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page, too.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False, readable=False), metavar="FILE", help="Write a page, too."
+)
 @click.option("--watch", is_flag=True, help="Ask again and again, until stopped.")
 @click.option(
     "--interval",
@@ -71,7 +77,7 @@ def mesh(
 
     def show_all(found: MeshOverview, matrix: Matrix) -> None:
         if html:
-            _write_page(html, page(found, matrix))
+            write_page(html, page(found, matrix))
         if as_json:
             click.echo(json_text(found))
         else:
@@ -81,12 +87,10 @@ def mesh(
     asyncio.run(_ask(bucket_config(config_path, settings), show_all, interval if watch else None))
 
 
-def _write_page(path: Path, text: str) -> None:
+def write_page(path: Path, text: str) -> None:
     """Replace a page as a whole: a browser that loads it again sees the old or the new one."""
-    temporary = path.with_name(f".{path.name}.new")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, text.encode(errors="backslashreplace"), mode=PAGE_MODE)
     except OSError as error:
         message = f"{path}: can't be written: {error.strerror}"
         raise ConfigError(message, hint="name a file in a directory of yours") from None

@@ -71,14 +71,16 @@ def create_file(path: Path, content: bytes) -> None:
         raise ConfigError(f"{path}: can't be written: {error.strerror}") from None
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file with one of mode 0600 and sync it to disk; after a power cut it is the old or the new, complete.
+def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Replace a file and sync it to disk; after a power cut it is the old or the new one, complete.
 
-    Raises OSError; the old file is unchanged then. Two concurrent writers of one file are not supported.
+    A symlink at `path` is replaced and never followed, nor one at the name of the new file while it is written. `mode`
+    is that of the new file, less the umask. Raises OSError; the old file is unchanged then. Two concurrent writers of
+    one file are not supported.
     """
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)  # left by a write that was killed
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         _write_and_sync(descriptor, content)
         temporary.replace(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ikto_core.cli.mesh import write_page
 from ikto_core.cli.mesh_page import page
 from ikto_core.fleet.heard import Heard
 from ikto_core.fleet.matrix import Matrix
@@ -137,3 +138,15 @@ def test_the_data_has_every_pair_of_words() -> None:
 
 def test_a_page_of_a_thousand_nodes_has_a_size_that_can_be_sent() -> None:
     assert len(page(*hostile_mesh(1000)).encode()) < 2**21
+
+
+def test_a_page_is_written_through_no_symlink(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    path = tmp_path / "mesh.html"
+    for name in (".mesh.html.new", "mesh.html"):
+        (tmp_path / name).symlink_to(precious)
+    write_page(path, "page")
+    assert precious.read_text() == "precious"
+    assert not path.is_symlink()
+    assert path.read_text() == "page"

@@ -77,6 +77,7 @@ def test_it_shows_every_node_that_answers_and_every_one_that_does_not(
     assert f"{mesh.name}: 4 nodes, " in text
     assert "\x1b" not in text
     assert "0.3.0's" in page.read_text()
+    assert page.stat().st_mode & 0o777 == 0o644, "by the umask: a web server may serve it"
     agents[1].stop()
     answered(mesh, capsys, [True, False, False, False])
 
