@@ -11,9 +11,13 @@ from ikto_core.errors import NatsDeniedError, NatsError
 from ikto_core.fleet.overview import MeshOverview, NodeRow
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
+from ikto_core.values.text import clipped
 
 MOST_NAMED = 5
 """So many of the nodes that are behind are named."""
+
+NAME_SHOWN = 40
+"""Characters of a name: it is another node's word, and may be of any length."""
 
 SHORTEST_PAUSE_S = 2.0
 """Agents do not answer sooner than this after an answer."""
@@ -43,7 +47,7 @@ def behind(nodes: tuple[NodeRow, ...], revision: int) -> str:
     late = [node for node in nodes if node.revision is None or node.revision < revision]
     if not late:
         return ""
-    named = ", ".join(f"{node.name!r} {_state(node)}" for node in late[:MOST_NAMED])
+    named = ", ".join(f"{clipped(node.name, NAME_SHOWN)!r} {_state(node)}" for node in late[:MOST_NAMED])
     more = f", and {len(late) - MOST_NAMED} more" if len(late) > MOST_NAMED else ""
     return f"{len(nodes) - len(late)} of {len(nodes)} nodes show revision {revision}: {named}{more}"
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from ikto_core.admin.why_views import Cause, Diagnosis, Link, Mark, TunnelPath, Verdict
 from ikto_core.diagnosis.device_links import device_link, endpoint_link, underlay_link
 from ikto_core.diagnosis.facts import Facts, RecordStatus
-from ikto_core.diagnosis.mesh_links import agent_link, claim_link, nats_link, record_link
+from ikto_core.diagnosis.mesh_links import NAME_SHOWN, agent_link, claim_link, nats_link, record_link
 from ikto_core.diagnosis.tunnel_links import data_link, handshake_link, other_side_link
+from ikto_core.values.text import clipped
 
 LINKS = (
     agent_link,
@@ -24,7 +25,14 @@ LINKS = (
 
 _RANKS = {cause: rank for rank, cause in enumerate(Cause)}
 HARMLESS = frozenset(
-    {Cause.NO_AGENT, Cause.NATS_DENIED, Cause.BUCKET_MISSING, Cause.NATS_UNREACHABLE, Cause.MTU_BLACK_HOLE}
+    {
+        Cause.AMBIGUOUS,
+        Cause.NO_AGENT,
+        Cause.NATS_DENIED,
+        Cause.BUCKET_MISSING,
+        Cause.NATS_UNREACHABLE,
+        Cause.MTU_BLACK_HOLE,
+    }
 )
 """Causes that do not end a tunnel: without a packet that passed, nobody knows whether the peer is reachable."""
 
@@ -47,7 +55,10 @@ def diagnose(facts: Facts, path: TunnelPath | None = None) -> Diagnosis:
 
 def verdict(facts: Facts, links: Sequence[Link]) -> Verdict:
     """Return the verdict: the earliest cause, by the order of `Cause`, among the faulty links."""
-    who, faults = facts.record.name or facts.target, sorted(_faults(links), key=lambda link: _RANKS[_cause(link)])
+    who, faults = (
+        clipped(facts.record.name or facts.target, NAME_SHOWN),
+        sorted(_faults(links), key=lambda link: _RANKS[_cause(link)]),
+    )
     passes = _passes(facts, links)
     if not faults:
         return _faultless(who, facts, links, passes=passes)

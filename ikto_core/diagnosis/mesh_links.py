@@ -3,6 +3,7 @@
 from ikto_core.admin.why_views import Cause, Link, Mark
 from ikto_core.diagnosis.facts import ClaimStatus, Facts, NatsFault, RecordStatus
 from ikto_core.values.ages import age
+from ikto_core.values.text import clipped
 
 _NATS: dict[NatsFault, tuple[Cause, str, str]] = {
     NatsFault.DENIED: (
@@ -21,6 +22,9 @@ _NATS: dict[NatsFault, tuple[Cause, str, str]] = {
         "start the server, or correct nats_url and the way to it",
     ),
 }
+
+NAME_SHOWN = 80
+"""Characters of a name: it is another node's word, and may be of any length."""
 
 
 def agent_link(facts: Facts) -> Link:
@@ -102,7 +106,7 @@ def _accepted(facts: Facts) -> str:
 
 def _found(facts: Facts) -> str:
     record = facts.record
-    parts = [f"{record.name!r}" if record.name else "", ", ".join(record.allowed_ips)]
+    parts = [f"{clipped(record.name, NAME_SHOWN)!r}" if record.name else "", ", ".join(record.allowed_ips)]
     if record.revision is not None:
         written = "" if record.written_at is None else f", written {age(record.written_at, facts.now)}"
         parts.append(f"revision {record.revision}{written}{f' by {record.agent}' if record.agent else ''}")

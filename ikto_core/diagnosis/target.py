@@ -7,9 +7,17 @@ import msgspec
 
 from ikto_core.diagnosis.facts import RecordFacts, RecordStatus
 from ikto_core.values.addressing import Endpoint, Prefix, normalise_host, parse_address
+from ikto_core.values.text import clipped
 
 SHORTEST_KEY = 4
 """Characters of the beginning of a public key that name a node, if no other key begins so."""
+
+
+MOST_NAMED = 5
+"""So many of the nodes that a target may mean are named."""
+
+NAME_SHOWN = 40
+"""Characters of a name: it is another node's word, and may be of any length."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +63,9 @@ def _one(how: str, matches: Sequence[Known]) -> RecordFacts:
     first, *others = (one.facts for one in matches)
     strangers = [one for one in others if one.public_key != first.public_key and _counts(one)]
     if strangers and _counts(first):
-        reason = ", ".join(_label(one) for one in (first, *strangers))
+        named = ", ".join(_label(one) for one in (first, *strangers[: MOST_NAMED - 1]))
+        more = len(strangers) + 1 - MOST_NAMED
+        reason = f"{named} and {more} more" if more > 0 else named
         return RecordFacts(status=RecordStatus.AMBIGUOUS, matched=how, reason=reason)
     notes = [f"also {_label(one)}: {one.status.value}, {one.reason}" for one in others if not _counts(one)]
     note = "; ".join(filter(None, (first.note, *notes)))
@@ -72,7 +82,7 @@ def _counts(one: RecordFacts) -> bool:
 
 
 def _label(one: RecordFacts) -> str:
-    return f"{one.name!r} ({one.public_key[:8]}…, {', '.join(one.allowed_ips)})"
+    return f"{clipped(one.name, NAME_SHOWN)!r} ({one.public_key[:8]}…, {', '.join(one.allowed_ips)})"
 
 
 def _prefix(text: str) -> Prefix | None:

@@ -24,3 +24,7 @@ def test_only_the_first_ones_are_named() -> None:
     said = behind(tuple(row(f"n{number}", 1) for number in range(8)), 2)
     assert said.startswith("0 of 8 nodes show revision 2: 'n0' shows 1, ")
     assert said.endswith("'n4' shows 1, and 3 more")
+
+
+def test_an_endless_name_is_cut() -> None:
+    assert len(behind((row("x" * 10_000, 1),), 2)) < 200

@@ -52,7 +52,10 @@ VERDICTS: list[tuple[dict[str, Any], bool | None, Cause, str]] = [
     ({"tunnel": IDLE, "device__peer": replace(NEVER, tx_bytes=0)}, None, Cause.UNCERTAIN, "no packet has passed"),
     # the record
     ({"record__status": RecordStatus.SELF}, True, Cause.SELF, "node-b is this node itself"),
-    ({"record__status": RecordStatus.AMBIGUOUS, "record__reason": "'a', 'b'"}, False, Cause.AMBIGUOUS, "'a', 'b'"),
+    (
+        {"record__status": RecordStatus.AMBIGUOUS, "record__reason": "'a', 'b'", **ABSENT_PEER},
+        *(None, Cause.AMBIGUOUS, "may be reachable, but several peers match: 'a', 'b'"),
+    ),
     (
         {"record__status": RecordStatus.QUARANTINED, "record__reason": "it overlaps", **ABSENT_PEER},
         *(False, Cause.QUARANTINED, "fd10:2::/48 is quarantined: it overlaps"),

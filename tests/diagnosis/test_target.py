@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from ikto_core.diagnosis.facts import RecordFacts, RecordStatus
 from ikto_core.diagnosis.target import Known, find
@@ -75,3 +76,11 @@ def test_several_nodes_are_named_and_none_is_chosen(target: str) -> None:
 )
 def test_not_found(target: str, nodes: Sequence[Known], status: RecordStatus) -> None:
     assert find(target, nodes, MESH).status is status
+
+
+def test_of_many_nodes_with_endless_names_a_few_are_named_and_their_names_are_cut() -> None:
+    twins = [Known(facts=replace(A.facts, name="x" * 10_000, public_key=f"{number:04}KEY")) for number in range(100)]
+    found = find("x" * 10_000, twins, MESH)
+    assert found.status is RecordStatus.AMBIGUOUS
+    assert found.reason.endswith(" and 95 more")
+    assert len(found.reason) < 600

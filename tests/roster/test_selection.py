@@ -16,6 +16,8 @@ MOVED = node("10.0.0.32/28", "one", "K1")
 OTHER = node("fd10:7::/48", "other", "K2")
 TWIN = node("10.0.0.64/28", "other", "K3")
 ALL = [ONE, MOVED, OTHER, TWIN]
+KEYED = node("10.0.1.0/28", "keyed", "abcdefgh1234=")
+NAMED_SO = node("10.0.1.16/28", "abcdefgh", "K5")
 
 
 @pytest.mark.parametrize(
@@ -46,3 +48,20 @@ def test_what_nobody_has(text: str) -> None:
 def test_a_name_of_several_nodes_is_refused_with_their_keys() -> None:
     with pytest.raises(IktoError, match=r"'other' is 2 nodes, so nothing was done: K2 has fd10:7::/48; K3 has 10.0.0"):
         require_one_node(records_meant(ALL, "other"), "other")
+
+
+@pytest.mark.parametrize("text", ["abcdefgh…", "abcdefgh", "abcd"])
+def test_the_beginning_of_a_key_will_do_as_the_table_shows_it(text: str) -> None:
+    assert records_meant([*ALL, KEYED], text) == [KEYED]
+
+
+def test_a_name_comes_before_the_beginning_of_a_key_and_three_letters_are_none() -> None:
+    assert records_meant([KEYED, NAMED_SO], "abcdefgh") == [NAMED_SO]
+    with pytest.raises(IktoError, match="no record"):
+        records_meant([KEYED], "abc")
+
+
+def test_of_many_nodes_a_few_are_named() -> None:
+    twins = [node(f"10.0.{number}.0/28", "one", f"K{number}") for number in range(100)]
+    with pytest.raises(IktoError, match=r"is 100 nodes, .*K4 has 10\.0\.4\.0/28; and 95 more$"):
+        require_one_node(twins, "one")
