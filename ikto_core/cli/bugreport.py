@@ -15,7 +15,8 @@ from ikto_core.cli.options import DEFAULT_CONFIG, optional_config, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.cli.report_parts import Found, Request, parts
 from ikto_core.cli.secrets import raw_settings, secrets_of
-from ikto_core.errors import IktoError, described
+from ikto_core.disk.atomic_file import create_file
+from ikto_core.errors import ConfigError, IktoError, described
 from ikto_core.values.redaction import Redactor
 
 README = """\
@@ -27,10 +28,16 @@ the log of this host: look through it before you give it to others.
 """
 
 
-@click.command(epilog=examples("ikto bugreport"))
+@click.command(epilog=examples("ikto bugreport", "ikto bugreport -c config.json -o report.tar.gz"))
 @optional_config(f"The configuration file.  [default: {DEFAULT_CONFIG} if it exists]")
 @socket_option
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="The file to write, a .tar.gz.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, readable=False),
+    help="The file to write, a .tar.gz.",
+)
 @click.option("--unit", default="ikto", show_default=True, help="The systemd unit whose log is read.")
 def bugreport(config_path: Path | None, socket: Path | None, output: Path | None, unit: str) -> int:
     """Collect what is needed to understand this node in one file, without secrets.
@@ -38,19 +45,17 @@ def bugreport(config_path: Path | None, socket: Path | None, output: Path | None
     It has the configuration, the agent's status, peers, events and metrics, the log, versions, facts of the host, the
     bucket's records and the device. The agent need not run. The file says what could not be had, and why. Only its
     owner can read it; look through it before you give it to others.
-
-    \b
-    ikto bugreport                   of the node with /etc/ikto/config.json
-    ikto bugreport -c config.json    of another one
-    """  # noqa: D301 - \b is click's mark: do not wrap
+    """
     config_path = config_path or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     path = output or Path(time.strftime("ikto-bugreport-%Y%m%dT%H%M%SZ.tar.gz", time.gmtime()))
+    if path.exists():  # before the work
+        raise ConfigError(f"{path}: already exists and is not overwritten", hint="give another file with -o")
     request = Request(config_path, socket, unit, os.environ)
     found, failures = Found(), dict[str, str]()
     texts = _collected(parts(request, found), failures)
     redactor = Redactor([*secrets_of(raw_settings(config_path), os.environ), *found.secrets])
     texts["README.txt"] = (README + _listed(failures)).encode()
-    _write(path, {name: redactor.redact(text) for name, text in texts.items()})
+    create_file(path, _packed({name: redactor.redact(text) for name, text in texts.items()}))
     click.echo(printable(f"{path}: written; look through it before you give it to others"))
     return 0
 
@@ -81,15 +86,10 @@ def _listed(failures: Mapping[str, str]) -> str:
     return "\n".join(["", "What could not be had:", *lines, ""])
 
 
-def _write(path: Path, texts: Mapping[str, bytes]) -> None:
-    """Write the archive, readable for its owner only. Raises IktoError if that is not possible."""
-    now = int(time.time())
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise IktoError(f"{path}: {error.strerror}", hint="give another file with -o") from None
+def _packed(texts: Mapping[str, bytes]) -> bytes:
+    """Return the archive, a .tar.gz."""
+    now, file = int(time.time()), io.BytesIO()
     with (
-        os.fdopen(descriptor, "wb") as file,
         gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w") as archive,
     ):
@@ -97,3 +97,4 @@ def _write(path: Path, texts: Mapping[str, bytes]) -> None:
             member = tarfile.TarInfo(f"ikto-bugreport/{name}")
             member.size, member.mode, member.mtime = len(text), 0o600, now
             archive.addfile(member, io.BytesIO(text))
+    return file.getvalue()

@@ -20,7 +20,7 @@ _SHOWN_FIRST = ("name", "record", "subnets")
 """The details that say what an event is about; they are shown without their name."""
 
 
-@click.command(epilog=examples("ikto events", "ikto events --follow"))
+@click.command(epilog=examples("ikto events", "ikto events --follow", "ikto events --state --json --follow"))
 @click.option("-f", "--follow", is_flag=True, help="Go on with the events to come.")
 @click.option("--state", is_flag=True, help="Begin with the present mesh, as an observer gets it.")
 @socket_option
@@ -29,12 +29,7 @@ def events(socket: Path | None, *, follow: bool, state: bool, as_json: bool) -> 
     """Show the latest events of this node: peers that join, leave, move, and what fails.
 
     The agent keeps the last thousand. With --json each line is an event as observers get it, with its number and time.
-
-    \b
-    ikto events                                what happened lately
-    ikto events --follow                       what happens now, too
-    ikto events --state --json --follow        the mesh, then every change, for a program
-    """  # noqa: D301 - \b is click's mark: do not wrap
+    """
     try:
         for line in AdminClient(socket).event_lines(state=state, follow=follow):
             if text := json.dumps(msgspec.json.decode(line)) if as_json else readable(line):

@@ -37,7 +37,7 @@ IFNAME_OF_0_3_0 = "wg-ikto"
     "-o",
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="Write to a new file instead of standard output.",
 )
 def init(output: Path | None, **settings: str | None) -> None:

@@ -18,7 +18,7 @@ ASK_EVERY_S = 0.5
 SILENT_S = 30.0
 """After this long without an answer the agent has ended. A restart with the new key takes less."""
 
-path_argument = click.argument("path", type=click.Path(path_type=Path))
+path_argument = click.argument("path", type=click.Path(path_type=Path, readable=False))
 
 
 @click.group(cls=SuggestingGroup, epilog=examples("ikto key generate /etc/ikto/private.key", "ikto key rotate"))

@@ -107,7 +107,7 @@ def remove(config_path: Path | None, which: str, *, as_json: bool, yes: bool, **
         return 1
     leases = with_bucket(config, lambda found: _remove(found, records))
     if as_json:
-        click.echo(msgspec.json.encode({"removed": records, "lease_failures": leases, "reminder": REMINDER}))
+        click.echo(json_text({"removed": records, "lease_failures": leases, "reminder": REMINDER}))
         return 0
     click.echo(f"removed: {_named(records)}")
     for failure in leases:

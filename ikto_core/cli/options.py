@@ -31,14 +31,14 @@ config_option = click.option(
     default=DEFAULT_CONFIG,
     show_default=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The configuration file.",
 )
 
 
 def optional_config(help_text: str) -> Callable[[Command], Command]:
     """Return the option `-c FILE` of a command that can do without a configuration."""
-    path = click.Path(path_type=Path)
+    path = click.Path(path_type=Path, readable=False)
     return click.option("-c", "--config", "config_path", metavar="FILE", type=path, help=help_text)
 
 
@@ -52,7 +52,7 @@ socket_option = click.option(
     "-s",
     "--socket",
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     callback=_socket_of_environment,
     help=f"The agent's unix socket.  [default: ${SOCKET_VARIABLE}; else {SYSTEM_RUNTIME_DIR}/ikto.sock if an agent "
     f"listens there, or {DEFAULT_SOCKET}]",

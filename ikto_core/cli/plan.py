@@ -53,14 +53,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     "path",
     metavar="FILE",
     required=True,
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The new configuration.",
 )
 @click.option(
     "--from",
     "former",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help=f"The present configuration.  [default: the running agent's; without one {DEFAULT_CONFIG}]",
 )
 @socket_option

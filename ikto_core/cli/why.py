@@ -37,12 +37,7 @@ def why(target: str, socket: Path | None, config_path: Path | None, *, no_probe:
     to half a minute if the peer does not answer.
 
     Exit code 0: reachable, 22: not reachable, 23: it could not be determined.
-
-    \b
-    Examples:
-      ikto why node-b
-      ikto why fd10:2::7 --json
-    """  # noqa: D301 - click knows \b
+    """
     found = ask(target, socket, config_path, probe=not no_probe)
     click.echo(json_text(found) if as_json else "\n".join(lines(found, sys.stdout)))
     return exit_code(found.verdict)

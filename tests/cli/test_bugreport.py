@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import errno
 import gzip
 import io
 import json
+import os
 import stat
 import tarfile
 import tempfile
@@ -205,6 +207,21 @@ def test_a_configuration_that_is_wrong_is_reported_and_searched(node: Node, tmp_
 def test_it_overwrites_nothing(node: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "report.tar.gz"
     path.write_text("mine")
-    assert run(["bugreport", "-c", str(node.config), "-s", str(tmp_path / "none"), "-o", str(path)]) == 1
+    assert run(["bugreport", "-c", str(node.config), "-s", str(tmp_path / "none"), "-o", str(path)]) == 3
     assert path.read_text() == "mine"
-    assert f"{path}: File exists (give another file with -o)" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert f"{path}: already exists and is not overwritten (give another file with -o)" in errors
+    assert "versions.json" not in errors, "that is found before the work"
+
+
+def test_a_report_that_cannot_be_written_leaves_no_part_of_it(
+    node: Node, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "report.tar.gz"
+    monkeypatch.setattr(os, "fsync", full)
+    assert run(["bugreport", "-c", str(node.config), "-s", str(tmp_path / "none"), "-o", str(path)]) == 3
+    assert f"{path}: can't be written: No space left on device" in capsys.readouterr().err
+    assert not path.exists()

@@ -348,3 +348,28 @@ def test_every_help_text_has_examples_that_the_command_accepts(name: str) -> Non
         assert ikto == "ikto"
         assert words[: len(name.split())] == name.split()
         EVERY_COMMAND[name].make_context(name, words[len(name.split()) :])  # a UsageError if it is not accepted
+
+
+@pytest.mark.parametrize("arguments", [["plugins"], ["why", "x", "-s", "/nowhere/s"], ["config", "schema"]])
+def test_a_closed_standard_output_is_no_internal_error(arguments: list[str]) -> None:
+    command = f"exec {shlex.join([*PROGRAM, *arguments])} >&-"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False)
+    assert "internal error" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["status", "-s"], ["config", "check", "-c"]])
+def test_a_file_of_another_user_is_named_as_the_cause_and_not_the_command_line(
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "of-root"
+    path.touch()
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    assert run([*arguments, str(path)]) != 2
+    assert "is not readable" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", EVERY_COMMAND)
+def test_the_text_of_a_help_repeats_no_examples(name: str) -> None:
+    text = EVERY_COMMAND[name].help or ""
+    assert not re.search(rf"^ *({TITLE}|ikto )", text, re.MULTILINE)

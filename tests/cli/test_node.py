@@ -222,3 +222,11 @@ def test_key_of_with_an_api_prefix_prints_the_subject_of_the_node(capsys: pytest
 def test_key_of_refuses_what_is_no_subnet_of_the_mesh(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["key-of", text]) == 3
     assert capsys.readouterr().err.startswith("ikto: ")
+
+
+def test_the_json_of_a_removal_can_not_control_a_terminal(cli: Cli) -> None:
+    cli.write({FAR.key: encode_record(replace(FAR, name="far\x9b2J\u202e"))})
+    code, shown, _ = cli.run("node", "remove", "10.0.9.0/28", "--yes", "--json")
+    assert code == 0
+    assert shown.isascii()
+    assert json.loads(shown)["removed"][0]["name"] == "far\x9b2J\u202e"
