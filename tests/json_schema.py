@@ -1,5 +1,6 @@
 """Checks a value against a JSON Schema, strictly: a keyword that is not handled here is an error."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "null": (type(None),),
 }
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 IGNORED = {"title", "description", "default", "discriminator"}
 
 
@@ -43,6 +45,12 @@ def _type(value: object, rule: str, *rest: Any) -> Iterator[str]:
     right = isinstance(value, TYPES[rule]) and (rule == "boolean" or not isinstance(value, bool))
     if not right:
         yield f"{rest[-1]}: {value!r} is no {rule}"
+
+
+def _format(value: object, rule: str, *rest: Any) -> Iterator[str]:
+    assert rule == "date-time", rule
+    if isinstance(value, str) and not TIME.fullmatch(value):
+        yield f"{rest[-1]}: {value!r} is no time of RFC 3339 in UTC"
 
 
 def _enum(value: object, rule: list[object], *rest: Any) -> Iterator[str]:
@@ -77,6 +85,7 @@ CHECKS: Mapping[str, Any] = {
     "$ref": _reference,
     "anyOf": _any_of,
     "type": _type,
+    "format": _format,
     "enum": _enum,
     "properties": _properties,
     "required": _required,

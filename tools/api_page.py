@@ -17,6 +17,8 @@ answer with it. [Compatibility](compatibility.md#json-and-metrics) says how the 
 events that you do not know.
 
 - `null` means that a value does not exist, or not yet.
+- A time is a string as in RFC 3339, in UTC, such as `"2026-01-31T23:59:59.25Z"`. A duration is a number of seconds; its
+  name ends in `_s`.
 - Names and reasons are written by others. They may be any text; nothing is escaped.
 - There are no private and no preshared keys, no passwords and no tokens in any answer.
 - An error has a status of 400 or more, and a body with `error` and, if there is one, `hint`: 404 for a path that does
@@ -84,4 +86,6 @@ def _type(schema: Mapping[str, Any]) -> str:
         return f"list of {_type(schema['items'])}" if "items" in schema else "list"
     if "enum" in schema:
         return " or ".join(f"`{value}`" for value in schema["enum"])
+    if schema.get("format") == "date-time":
+        return "time"
     return str(schema.get("type", "any"))

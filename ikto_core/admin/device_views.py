@@ -1,5 +1,7 @@
 """The public JSON of the device, and of what is to be changed on it. The rules of views.py hold here, too."""
 
+from datetime import datetime
+
 import msgspec
 
 
@@ -10,7 +12,7 @@ class DevicePeerView(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None  # from its latest record; null: the bucket has no record of it
     endpoint: str | None  # null: not known yet
     allowed_ips: tuple[str, ...]  # ascending
-    last_handshake: float | None  # seconds since the epoch; null: never
+    last_handshake: datetime | None  # null: never
     rx_bytes: int
     tx_bytes: int
     unreachable: str | None = None  # why this node can't reach it; null: it can, or was not sent anything

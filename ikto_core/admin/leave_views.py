@@ -1,5 +1,6 @@
 """The public JSON of an agent that an operator has asked to end. The rules of views.py hold here, too."""
 
+from datetime import datetime
 from enum import Enum
 
 import msgspec
@@ -20,6 +21,6 @@ class LeaveView(msgspec.Struct, frozen=True, kw_only=True):
     """`GET /v1/leave`, `POST /v1/leave` and `POST /v1/down`: how far the agent is with ending."""
 
     step: LeaveStep
-    until: float | None = None  # when the drain ends, in seconds since the epoch; null: there is none
+    until: datetime | None = None  # when the drain ends; null: there is none
     failure: str | None = None  # why the step failed; when done: why the device could not be removed; null: no failure
     hint: str | None = None  # what to do about `failure`; null: no failure, or nothing is known

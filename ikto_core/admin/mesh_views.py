@@ -1,5 +1,7 @@
 """The public JSON of the records and the peers of the mesh. The rules of views.py hold here, too."""
 
+from datetime import datetime
+
 import msgspec
 
 
@@ -47,7 +49,7 @@ class PeerView(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[str, ...]  # candidates, best first
     on_device: bool | None  # null: the device can't be read
     endpoint: str | None  # the one in use; null: not known
-    last_handshake: float | None  # seconds since the epoch; null: never
+    last_handshake: datetime | None  # null: never
     proved: bool = False  # the owner of the public key has signed all its records
     draining: bool = False  # it is about to leave the mesh
 

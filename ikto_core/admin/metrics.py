@@ -117,7 +117,7 @@ def _gauges(status: StatusView) -> Iterable[Metric]:
     yield gauge("ikto_snapshot_failed", "1 while the snapshot can't be written.", status.snapshot.failure is not None)
     if status.snapshot.saved_at is not None:
         help_text = "Time at which the snapshot was taken, in seconds since the epoch."
-        yield gauge("ikto_snapshot_saved_timestamp_seconds", help_text, status.snapshot.saved_at)
+        yield gauge("ikto_snapshot_saved_timestamp_seconds", help_text, status.snapshot.saved_at.timestamp())
     conflict_help = "1 while the mesh settings in the bucket differ from this node's."
     yield gauge("ikto_mesh_settings_conflict", conflict_help, status.mesh_settings_conflict is not None)
     failed = status.device_failure is not None
@@ -126,7 +126,8 @@ def _gauges(status: StatusView) -> Iterable[Metric]:
 
 
 def _device(device: DeviceView, now: float) -> Iterable[Metric]:
-    alive = [p for p in device.peers if p.last_handshake is not None and now - p.last_handshake < HANDSHAKE_RECENT_S]
+    handshakes = [peer.last_handshake for peer in device.peers if peer.last_handshake is not None]
+    alive = [each for each in handshakes if now - each.timestamp() < HANDSHAKE_RECENT_S]
     yield GaugeMetricFamily("ikto_device_peers", "Peers on the device.", len(device.peers))
     yield GaugeMetricFamily("ikto_device_peers_alive", "Peers with a handshake in the last 180 s.", len(alive))
     unreachable = sum(peer.unreachable is not None for peer in device.peers)
@@ -153,7 +154,7 @@ def _lease(lease: LeaseView) -> Iterable[Metric]:
     yield gauge("ikto_lease_failed", "1 while the own record's lease can't be renewed.", lease.failure != "")
     if lease.renewed_at is not None:
         help_text = "Time of the lease's last renewal, in seconds since the epoch."
-        yield gauge("ikto_lease_renewed_timestamp_seconds", help_text, lease.renewed_at)
+        yield gauge("ikto_lease_renewed_timestamp_seconds", help_text, lease.renewed_at.timestamp())
 
 
 def _credentials(credentials: CredentialsView) -> Iterable[Metric]:
@@ -163,7 +164,8 @@ def _credentials(credentials: CredentialsView) -> Iterable[Metric]:
     yield GaugeMetricFamily("ikto_credentials_failed", failed_help, credentials.failure is not None)
     if credentials.expires_at is not None:
         help_text = "Time at which the node's user JWT expires, in seconds since the epoch."
-        yield GaugeMetricFamily("ikto_credentials_expiry_timestamp_seconds", help_text, credentials.expires_at)
+        expires_s = credentials.expires_at.timestamp()
+        yield GaugeMetricFamily("ikto_credentials_expiry_timestamp_seconds", help_text, expires_s)
 
 
 def _timings(timings: TimingsView) -> Iterable[Metric]:

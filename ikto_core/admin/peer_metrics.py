@@ -35,5 +35,5 @@ def _figures(peers: Sequence[DevicePeerView]) -> Iterator[Metric]:
         sent.add_metric(labels, peer.tx_bytes)
         unreachable.add_metric(labels, peer.unreachable is not None)
         if peer.last_handshake is not None:
-            handshake.add_metric(labels, peer.last_handshake)
+            handshake.add_metric(labels, peer.last_handshake.timestamp())
     yield from (received, sent, handshake, unreachable)

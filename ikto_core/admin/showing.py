@@ -14,6 +14,7 @@ from ikto_core.mesh.view import MeshPeer, QuarantinedRecord
 from ikto_core.observers.runner import ObserverRun
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.times import utc
 
 NOBODY: frozenset[PublicKey] = frozenset()
 
@@ -77,7 +78,7 @@ def device_peer_view(
         name=accepted.name if accepted else None,
         endpoint=str(peer.endpoint) if peer.endpoint else None,
         allowed_ips=_ascending(peer.allowed_ips),
-        last_handshake=peer.last_handshake,
+        last_handshake=utc(peer.last_handshake),
         rx_bytes=peer.rx_bytes,
         tx_bytes=peer.tx_bytes,
         unreachable=unreachable,
@@ -95,7 +96,7 @@ def peer_view(peer: MeshPeer, on_device: Mapping[PublicKey, PeerState] | None) -
         endpoints=tuple(str(endpoint) for endpoint in peer.endpoints),
         on_device=None if on_device is None else state is not None,
         endpoint=str(state.endpoint) if state and state.endpoint else None,
-        last_handshake=state.last_handshake if state else None,
+        last_handshake=utc(state.last_handshake) if state else None,
         proved=is_proved(peer),
         draining=peer.draining,
     )
@@ -125,7 +126,7 @@ def lease_view(leases: LeaseRenewer) -> LeaseView | None:
     if not leases.lease_s:
         return None
     return LeaseView(
-        lease_s=leases.lease_s, renewed_at=leases.renewed_at, failure=leases.failure, refusal=leases.refusal
+        lease_s=leases.lease_s, renewed_at=utc(leases.renewed_at), failure=leases.failure, refusal=leases.refusal
     )
 
 

@@ -1,9 +1,11 @@
 """The public JSON of the admin interface: one record type per answer. Those that are not here are in *_views.py.
 
 `null` always means that a value does not exist, or not yet. Names and reasons may contain untrusted text. Keys are
-base64 as `wg` prints it, subnets ADDRESS/LENGTH, endpoints HOST:PORT. There are no private and no preshared keys.
+base64 as `wg` prints it, subnets ADDRESS/LENGTH, endpoints HOST:PORT. Times are RFC 3339 in UTC; durations are numbers
+of seconds, and their names end in `_s`. There are no private and no preshared keys.
 """
 
+from datetime import datetime
 from enum import Enum
 
 import msgspec
@@ -48,7 +50,7 @@ class SnapshotView(msgspec.Struct, frozen=True, kw_only=True):
 
     in_use: bool  # the device shows the snapshot, because the bucket has not been read since the start
     revision: int | None  # the bucket's revision in the snapshot; null: there is no usable snapshot
-    saved_at: float | None  # when the snapshot was taken, in seconds since the epoch; null as for `revision`
+    saved_at: datetime | None  # when the snapshot was taken; null as for `revision`
     failure: str | None  # why the snapshot can't be written; null: no failure
 
 
@@ -56,7 +58,7 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
     """The lease of the node's own record."""
 
     lease_s: int  # seconds that the record lives after its last renewal
-    renewed_at: float | None = None  # seconds since the epoch; null: not yet in this run
+    renewed_at: datetime | None = None  # null: not yet in this run
     failure: str  # why the lease can't be renewed; empty: no failure
     refusal: str  # why expired records of other nodes can't be removed; empty: no refusal known
 
@@ -64,7 +66,7 @@ class LeaseView(msgspec.Struct, frozen=True, kw_only=True):
 class CredentialsView(msgspec.Struct, frozen=True, kw_only=True):
     """The node's user JWT, from its creds file."""
 
-    expires_at: float | None  # seconds since the epoch; null: never
+    expires_at: datetime | None  # null: never
     expires_soon: bool  # within a week, or it has expired
     failure: str | None  # why other nodes would refuse the node's record (`record_trust`); null: no failure
 
@@ -73,7 +75,7 @@ class RotationView(msgspec.Struct, frozen=True, kw_only=True):
     """A key rotation under way. It is complete when the status has this key as `public_key`."""
 
     next_public_key: str
-    due_at: float | None  # when the node switches keys, in seconds since the epoch; null: the key is not announced yet
+    due_at: datetime | None  # when the node switches keys; null: the key is not announced yet
 
 
 class ObserverView(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """The answer to `why`: the links of the chain from the bucket to a peer, and one verdict."""
 
+from datetime import datetime
 from enum import Enum
 
 import msgspec
@@ -80,7 +81,7 @@ class TunnelPath(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None = None  # the peer's address in the mesh; null: unknown
     mtu: int | None = None  # of the device, in bytes; null: unknown
     endpoint: str | None = None  # the one in use, else the first that may be; null: none
-    last_handshake: float | None = None  # seconds since the epoch; null: never, or unknown
+    last_handshake: datetime | None = None  # null: never, or unknown
     stalled: bool = False  # as in the status
 
 

@@ -2,6 +2,7 @@
 
 from ikto_core.admin.views import CredentialsView
 from ikto_core.claim.node_user import NodeUser
+from ikto_core.values.times import utc
 
 
 def credentials_view(user: NodeUser | None, kv_key: str | None, now: float) -> CredentialsView | None:
@@ -13,7 +14,7 @@ def credentials_view(user: NodeUser | None, kv_key: str | None, now: float) -> C
         return None
     problem = user.problem(kv_key)
     return CredentialsView(
-        expires_at=user.expires_s or None,
+        expires_at=utc(user.expires_s or None),
         expires_soon=user.expires_soon(now),
         failure=str(problem) if problem else None,
     )

@@ -24,6 +24,7 @@ from ikto_core.device.reconciler import Reconciler
 from ikto_core.errors import BackendError, IktoError, LeftMeshError
 from ikto_core.roster.removal import remove_lease
 from ikto_core.store.bucket import Bucket
+from ikto_core.values.times import utc
 
 ACKNOWLEDGED_WITHIN_S = 20.0
 """How long NATS may take to acknowledge that the record is withdrawn. Then the agent stays."""
@@ -158,7 +159,7 @@ class Departure:
         raise LeftMeshError("took the device down, as `ikto down` asked", hint="a start of the agent brings it back")
 
     def _move(self, step: LeaveStep) -> None:
-        until = time.time() + self._drain_s if step is LeaveStep.DRAINING else None
+        until = utc(time.time() + self._drain_s) if step is LeaveStep.DRAINING else None
         if step is not self._view.step:
             log.info("ending as asked", step=step.value)
         self._view = LeaveView(step=step, until=until)

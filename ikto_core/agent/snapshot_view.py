@@ -3,6 +3,7 @@
 from ikto_core.admin.views import SnapshotView
 from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
+from ikto_core.values.times import utc
 
 
 def snapshot_view(writer: SnapshotWriter, state_file: StateFile, *, in_use: bool) -> SnapshotView:
@@ -11,6 +12,6 @@ def snapshot_view(writer: SnapshotWriter, state_file: StateFile, *, in_use: bool
     return SnapshotView(
         in_use=in_use,
         revision=latest.revision if latest else None,
-        saved_at=latest.saved_at if latest else None,
+        saved_at=utc(latest.saved_at) if latest else None,
         failure=failure or None,
     )

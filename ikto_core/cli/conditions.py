@@ -104,4 +104,4 @@ def _is_meant(record: RecordView, which: str) -> bool:
 
 
 def _is_alive(view: PeerView, now: float) -> bool:
-    return view.last_handshake is not None and now - view.last_handshake < HANDSHAKE_RECENT_S
+    return view.last_handshake is not None and now - view.last_handshake.timestamp() < HANDSHAKE_RECENT_S

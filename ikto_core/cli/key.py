@@ -89,6 +89,6 @@ def progress(status: StatusView, now: float) -> str:
         return "waiting for NATS, which announces the next key to peers"
     if status.rotation is None or status.rotation.due_at is None:
         return "waiting for this node's record to be written with the next key"
-    if now > status.rotation.due_at:
+    if now > status.rotation.due_at.timestamp():
         return "switching to the next key"
-    return f"announced to peers; in use from {time.strftime('%H:%M:%S', time.localtime(status.rotation.due_at))}"
+    return f"announced to peers; in use from {status.rotation.due_at.astimezone():%H:%M:%S}"

@@ -125,7 +125,7 @@ def _follow(client: AdminClient, view: LeaveView) -> None:
             message = "the agent has begun anew, as after a key rotation, and is still in the mesh"
             raise IktoError(message, hint="repeat the command")
         if (text := _STEPS[view.step]) != shown:
-            click.echo(text + (f" until {time.strftime('%H:%M:%S', time.localtime(view.until))}" if view.until else ""))
+            click.echo(text + (f" until {view.until.astimezone():%H:%M:%S}" if view.until else ""))
         shown = text
         time.sleep(ASK_EVERY_S)
         view = _asked(client, shown)

@@ -40,7 +40,7 @@ function say(row, column) {
 // -- facts and tables ---------------------------------------------------------------------------------------------
 
 function showFacts() {
-  const answered = count - mesh.missing, when = new Date(mesh.asked_at * 1000).toISOString().replace(/\.\d+Z/, "Z");
+  const answered = count - mesh.missing, when = new Date(mesh.asked_at).toISOString().replace(/\.\d+Z/, "Z");
   document.title = `${mesh.bucket}: ${answered} of ${count} nodes`;
   byId("title").textContent = `Mesh ${mesh.bucket}`;
   for (const fact of [`${count} nodes, ${answered} answered`, `revision ${mesh.revision}`, `asked at ${when}`,

@@ -12,6 +12,7 @@ from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.tables import Row, Section, hint_rows, line, show
 from ikto_core.client import AdminClient
+from ikto_core.values.times import epoch_s
 
 _HEADER = ("peer", "allowed IPs", "endpoint", "handshake", "proved", "public key")
 _NO_HANDSHAKE = {None: "the device can't be read", False: "not on the device"}
@@ -66,7 +67,7 @@ def section(view: PeersView, now: float) -> Section:
 
 
 def _line(peer: PeerView, now: float) -> Row:
-    handshake = age(peer.last_handshake, now) if peer.on_device else _NO_HANDSHAKE[peer.on_device]
+    handshake = age(epoch_s(peer.last_handshake), now) if peer.on_device else _NO_HANDSHAKE[peer.on_device]
     endpoint = peer.endpoint or next(iter(peer.endpoints), "none")
     name = peer.name + " (draining)" * peer.draining
     return line(name, ", ".join(peer.allowed_ips), endpoint, handshake, "yes" if peer.proved else "no", peer.public_key)

@@ -29,6 +29,7 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_settings import findings, record_settings
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import read_once
+from ikto_core.values.times import utc
 
 NATS_TIMEOUT_S, DEVICE_TIMEOUT_S = 20.0, 15.0
 OUR_PACKAGES = ("ikto", "nats-py", "nkeys", "msgspec", "aiohttp", "pyroute2", "pluggy", "structlog", "xeddsa", "PyNaCl")
@@ -179,7 +180,8 @@ def state(request: Request) -> str:
     rows = []
     for path in sorted(directory.iterdir()):
         status = path.lstat()
-        rows.append(f"{status.st_mode:o} {status.st_uid} {status.st_size:>10} {status.st_mtime:.0f} {path.name}")
+        written = f"{utc(status.st_mtime):%Y-%m-%dT%H:%M:%SZ}"
+        rows.append(f"{status.st_mode:o} {status.st_uid} {status.st_size:>10} {written} {path.name}")
     return "\n".join([str(directory), *rows, "", read(str(directory / "state.json"))])
 
 

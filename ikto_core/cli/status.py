@@ -24,6 +24,7 @@ from ikto_core.cli.options import json_option, socket_option
 from ikto_core.cli.tables import Row, Section, hint_rows, line, listing, show
 from ikto_core.client import AdminClient
 from ikto_core.values.counters import LeaseCounters
+from ikto_core.values.times import epoch_s
 
 _COLOURS = {AgentState.READY: "green", AgentState.DEGRADED: "red"}
 
@@ -101,7 +102,7 @@ def _nats(nats: NatsView) -> str:
 
 
 def _credentials(credentials: CredentialsView, now: float) -> str:
-    expires_s = (credentials.expires_at or now) - now
+    expires_s = (epoch_s(credentials.expires_at) or now) - now
     when = f"the JWT expires in {expires_s / 86400:.1f} days" if expires_s > 0 else "the JWT has expired"
     return "; ".join(filter(None, (credentials.failure, when if credentials.expires_soon else "")))
 
@@ -110,16 +111,18 @@ def _snapshot(snapshot: SnapshotView, now: float) -> str:
     if snapshot.saved_at is None:
         parts = ["none"]
     elif snapshot.in_use:
-        parts = [f"in use until NATS answers: revision {snapshot.revision}, saved {age(snapshot.saved_at, now)}"]
+        parts = [
+            f"in use until NATS answers: revision {snapshot.revision}, saved {age(epoch_s(snapshot.saved_at), now)}"
+        ]
     else:
-        parts = [f"revision {snapshot.revision}, saved {age(snapshot.saved_at, now)}"]
+        parts = [f"revision {snapshot.revision}, saved {age(epoch_s(snapshot.saved_at), now)}"]
     return ", ".join(parts + ([f"can't be written: {snapshot.failure}"] if snapshot.failure else []))
 
 
 def _lease(lease: LeaseView, counters: LeaseCounters, now: float) -> str:
     failed = f", renewal failed: {lease.failure}" if lease.failure else ""
     refused = f"; can't remove expired records: {lease.refusal}" if lease.refusal else ""
-    renewed = f", renewed {age(lease.renewed_at, now)}" if lease.renewed_at is not None else ""
+    renewed = f", renewed {age(epoch_s(lease.renewed_at), now)}" if lease.renewed_at is not None else ""
     removed = f"; removed {counters.records_removed} expired records" if counters.records_removed else ""
     return f"{lease.lease_s} s{renewed}{failed}{removed}{refused}"
 
@@ -163,7 +166,7 @@ def _device_peer(peer: DevicePeerView, now: float) -> Row:
         f"{peer.public_key[:KEY_SHOWN]}…",
         ", ".join(peer.allowed_ips),
         peer.endpoint or "none",
-        age(peer.last_handshake, now) + ", stalled" * peer.stalled,
+        age(epoch_s(peer.last_handshake), now) + ", stalled" * peer.stalled,
         size(peer.rx_bytes),
         size(peer.tx_bytes),
     )

@@ -8,6 +8,7 @@ from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.diagnosis.facts import CandidateFacts, DeviceFacts, Facts, PeerOnDevice
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.times import utc
 
 
 def device_facts(
@@ -94,6 +95,6 @@ def tunnel_path(facts: Facts, *, netns: str, fwmark: int, source: str | None) ->
         address=facts.record.address,
         mtu=facts.device.mtu,
         endpoint=used.endpoint if used else None,
-        last_handshake=peer.last_handshake if peer else None,
+        last_handshake=utc(peer.last_handshake) if peer else None,
         stalled=peer.stalled if peer else False,
     )

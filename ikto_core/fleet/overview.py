@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -10,6 +11,7 @@ from ikto_core.fleet.asking import Answers
 from ikto_core.fleet.heard import Heard
 from ikto_core.fleet.matrix import TROUBLED, Cell, Link, Matrix
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.times import utc
 
 MOST_LINKS = 5000
 """So many tunnels are listed; the counts are of all of them."""
@@ -58,7 +60,7 @@ class MeshOverview(msgspec.Struct, frozen=True, kw_only=True):
 
     bucket: str
     revision: int  # the bucket's when it was read
-    asked_at: float  # seconds since the epoch
+    asked_at: datetime
     took_s: float  # from the question to the last answer, or to the end of the wait
     answer_bytes: int
     nodes: tuple[NodeRow, ...]  # by ascending subnet
@@ -85,7 +87,7 @@ def overview(
     shown = MeshOverview(
         bucket=bucket,
         revision=revision,
-        asked_at=asked_at,
+        asked_at=utc(asked_at),
         took_s=round(answers.took_s, 3),
         answer_bytes=answers.size,
         nodes=tuple(_row(node, answers, revision) for node in nodes),

@@ -88,7 +88,7 @@ def test_the_checker_finds_faults() -> None:
     schema = DESCRIPTION["components"]["schemas"]["PeerView"]
     right = {
         "public_key": "K", "name": "b", "allowed_ips": [], "endpoints": ["x"], "on_device": None, "endpoint": None,
-        "last_handshake": 1, "proved": True, "draining": False,
+        "last_handshake": "2026-01-31T23:59:59Z", "proved": True, "draining": False,
     }  # fmt: skip
     assert list(faults(right, schema, DESCRIPTION)) == []
     for wrong in ({"name": 1}, {"endpoints": [1]}, {"proved": 1}, {"on_device": "x"}, {"more": 1}):

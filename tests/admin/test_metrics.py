@@ -12,6 +12,7 @@ from ikto_core.admin.views import AgentState, CredentialsView, LeaseView, Observ
 from ikto_core.mesh.records import PEER_KEYS
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.counters import LeaseCounters, ObserverCounters
+from ikto_core.values.times import utc
 from tests.admin.node import WG, converged_node, peer_record
 
 NOW = 1_700_000_000.0
@@ -91,7 +92,7 @@ def test_lease_metrics_exist_only_with_a_lease(status: StatusView) -> None:
     first = samples(replace(status, lease=LeaseView(lease_s=600, failure="no answer", refusal="")))
     assert (first["ikto_lease_seconds"], first["ikto_lease_failed"]) == (600, 1)
     assert "ikto_lease_renewed_timestamp_seconds" not in first
-    renewed = LeaseView(lease_s=600, renewed_at=NOW - 7, failure="", refusal="")
+    renewed = LeaseView(lease_s=600, renewed_at=utc(NOW - 7), failure="", refusal="")
     counters = replace(status.counters, lease=LeaseCounters(renewals=3, failures=2, records_removed=1))
     found = samples(replace(status, lease=renewed, counters=counters))
     assert (found["ikto_lease_failed"], found["ikto_lease_renewed_timestamp_seconds"]) == (0, NOW - 7)
@@ -103,7 +104,7 @@ def test_metrics_of_the_credentials_exist_only_with_a_creds_file(status: StatusV
     endless = samples(replace(status, credentials=CredentialsView(expires_at=None, expires_soon=False, failure="x")))
     assert (endless["ikto_credentials_expire_soon"], endless["ikto_credentials_failed"]) == (0, 1)
     assert "ikto_credentials_expiry_timestamp_seconds" not in endless
-    ending = samples(replace(status, credentials=CredentialsView(expires_at=NOW, expires_soon=True, failure=None)))
+    ending = samples(replace(status, credentials=CredentialsView(expires_at=utc(NOW), expires_soon=True, failure=None)))
     assert (ending["ikto_credentials_expire_soon"], ending["ikto_credentials_failed"]) == (1, 0)
     assert ending["ikto_credentials_expiry_timestamp_seconds"] == NOW
 

@@ -10,10 +10,11 @@ from ikto_core.admin.device_views import DevicePeerView
 from ikto_core.admin.metrics import render
 from ikto_core.admin.timing_views import HistogramView
 from ikto_core.admin.views import StatusView
+from ikto_core.values.times import utc
 from tests.admin.node import converged_node, peer_record
 
 PEER = DevicePeerView(
-    public_key="KEY", name="node-b", endpoint=None, allowed_ips=(), last_handshake=7.5, rx_bytes=10, tx_bytes=20
+    public_key="KEY", name="node-b", endpoint=None, allowed_ips=(), last_handshake=utc(7.5), rx_bytes=10, tx_bytes=20
 )
 
 

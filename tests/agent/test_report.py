@@ -20,6 +20,7 @@ from ikto_core.store.connection import Connection
 from ikto_core.store.session import NatsSettings
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint
+from ikto_core.values.times import utc
 from tests.admin.node import NODE, OWN_KEY, OWN_SUBNET, SERVER, WG, converged_node, fresh_node, peer_record
 
 
@@ -180,7 +181,7 @@ async def test_status_shows_identity_revisions_and_the_device_without_its_keys(t
         name="peer-2",
         endpoint="192.0.2.2:51820",
         allowed_ips=("fd10:2::/48",),
-        last_handshake=1_700_000_000.5,
+        last_handshake=utc(1_700_000_000.5),
         rx_bytes=10,
         tx_bytes=20,
     )
@@ -262,7 +263,7 @@ async def test_peers_have_the_advertised_endpoints_and_the_devices_one(tmp_path:
         first, second = (await node.report.peers()).peers
     assert (first.name, first.allowed_ips) == ("peer-2", ("fd10:2::/48", "fd10:1111::/48"))
     assert first.endpoints == ("192.0.2.77:51820", "192.0.2.2:51820")
-    assert (first.on_device, first.endpoint, first.last_handshake) == (True, "198.51.100.1:9", 5.0)
+    assert (first.on_device, first.endpoint, first.last_handshake) == (True, "198.51.100.1:9", utc(5))
     assert (second.name, second.on_device, second.endpoint, second.last_handshake) == ("peer-3", False, None, None)
 
 

@@ -9,6 +9,7 @@ from ikto_core.admin.mesh_views import InfoView, PeersView, PeerView, RecordView
 from ikto_core.admin.views import AgentState, ProgressView
 from ikto_core.cli import conditions
 from ikto_core.cli.conditions import Condition, Seen, missing
+from ikto_core.values.times import utc
 
 NOW = 1_700_000_000.0
 PROGRESS = ProgressView(
@@ -32,7 +33,7 @@ PEER = PeerView(
     endpoints=(),
     on_device=True,
     endpoint=None,
-    last_handshake=NOW - 10,
+    last_handshake=utc(NOW - 10),
 )
 
 
@@ -76,7 +77,7 @@ def test_what_is_missing_is_said_with_its_reason(condition: Condition, changed: 
 
 @pytest.mark.parametrize("last", [None, NOW - 200])
 def test_a_peer_without_a_recent_handshake_is_not_reachable(last: float | None) -> None:
-    told = conditions.reachable("node-b")(seen(replace(PEER, last_handshake=last)))
+    told = conditions.reachable("node-b")(seen(replace(PEER, last_handshake=utc(last))))
     assert told == "peer 'node-b' has not answered a handshake in the last 180 s"
 
 

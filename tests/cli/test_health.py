@@ -8,13 +8,14 @@ from msgspec.structs import replace
 from ikto_core.admin.views import AgentState, CredentialsView, LeaseView, NatsView, SnapshotView
 from ikto_core.cli.exit_codes import DEGRADED, STARTING
 from ikto_core.cli.health import health_code
+from ikto_core.values.times import utc
 from tests.cli.test_status import STATUS
 
 HEALTHY = replace(
     STATUS,
     state=AgentState.READY,
     nats=NatsView(connected=True, server="nats://a", failure=None),
-    snapshot=SnapshotView(in_use=False, revision=1, saved_at=1.0, failure=None),
+    snapshot=SnapshotView(in_use=False, revision=1, saved_at=utc(1), failure=None),
     lease=None,
     credentials=None,
     mesh_settings_conflict=None,
@@ -40,7 +41,7 @@ def test_a_node_that_starts_is_not_healthy_yet(state: AgentState) -> None:
     [
         {"state": AgentState.DEGRADED},
         {"nats": NatsView(connected=True, server="nats://a", failure="denied")},
-        {"snapshot": SnapshotView(in_use=False, revision=1, saved_at=1.0, failure="disk full")},
+        {"snapshot": SnapshotView(in_use=False, revision=1, saved_at=utc(1), failure="disk full")},
         {"lease": LeaseView(lease_s=600, failure="denied", refusal="")},
         {"credentials": CredentialsView(expires_at=None, expires_soon=False, failure="revoked")},
         {"mesh_settings_conflict": "other mesh"},

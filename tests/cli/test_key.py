@@ -9,6 +9,7 @@ from ikto_core.admin.views import NatsView, RotationView
 from ikto_core.cli.key import progress
 from ikto_core.cli.main import run
 from ikto_core.disk.key_file import load_private_key
+from ikto_core.values.times import utc
 from tests.cli.test_status import NOW, STATUS, plain
 
 # RFC 7748 section 6.1: Alice's keys.
@@ -61,7 +62,7 @@ def test_a_key_file_that_others_can_change_is_one_line_with_a_hint(
 
 
 def test_rotate_says_what_it_waits_for() -> None:
-    announced = replace(STATUS, rotation=RotationView(next_public_key=PUBLIC, due_at=NOW + 9))
+    announced = replace(STATUS, rotation=RotationView(next_public_key=PUBLIC, due_at=utc(NOW + 9)))
     assert "announced to peers; in use from " in progress(announced, NOW)
     assert progress(announced, NOW) == progress(announced, NOW + 5), "the line must not change while nothing happens"
     assert progress(announced, NOW + 10) == "switching to the next key"

@@ -10,11 +10,12 @@ from ikto_core.cli import leave as leave_module
 from ikto_core.cli.leave import _follow
 from ikto_core.client import AdminClient
 from ikto_core.errors import BackendError, IktoError, NatsError, NoAgentError
+from ikto_core.values.times import utc
 
 WITHDRAWING, REMOVING, DONE = (
     LeaveView(step=step) for step in (LeaveStep.WITHDRAWING, LeaveStep.REMOVING, LeaveStep.DONE)
 )
-DRAINING = LeaveView(step=LeaveStep.DRAINING, until=1_700_000_000.0)
+DRAINING = LeaveView(step=LeaveStep.DRAINING, until=utc(1_700_000_000))
 GONE = NoAgentError("no agent answers")
 
 

@@ -27,6 +27,7 @@ from ikto_core.cli.status import status as status_command
 from ikto_core.cli.tables import MOST_SHOWN
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.counters import ConnectionCounters, FollowerCounters, ReconcileCounters, SnapshotCounters
+from ikto_core.values.times import utc
 
 NOW = 1_700_000_000.0
 
@@ -37,7 +38,7 @@ def peer(number: int, last_handshake: float | None = None) -> DevicePeerView:
         name=f"node-{number}" if last_handshake else None,
         endpoint=f"192.0.2.{number}:51820" if last_handshake else None,
         allowed_ips=(f"fd10:{number:x}::/48",),
-        last_handshake=last_handshake,
+        last_handshake=utc(last_handshake),
         rx_bytes=1536,
         tx_bytes=0,
     )
@@ -61,7 +62,7 @@ STATUS = StatusView(
     ifname="wg0",
     backend="fake",
     nats=NatsView(connected=True, server="nats://127.0.0.1:4222", failure=None),
-    snapshot=SnapshotView(in_use=False, revision=41, saved_at=NOW - 60, failure=None),
+    snapshot=SnapshotView(in_use=False, revision=41, saved_at=utc(NOW - 60), failure=None),
     revision=41,
     bucket_revision=41,
     accepted=2,

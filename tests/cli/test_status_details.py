@@ -7,15 +7,16 @@ from ikto_core.admin.views import AgentState, CredentialsView, LeaseView, NatsVi
 from ikto_core.cli.tables import LONGEST_CELL
 from ikto_core.device.bounded_backend import STUCK_HINT
 from ikto_core.values.counters import LeaseCounters, ObserverCounters
+from ikto_core.values.times import utc
 from tests.cli.test_status import NOW, STATUS, plain
 
 
 def test_a_snapshot_in_use_is_shown_with_its_age() -> None:
-    in_use = SnapshotView(in_use=True, revision=40, saved_at=NOW - 7200, failure=None)
+    in_use = SnapshotView(in_use=True, revision=40, saved_at=utc(NOW - 7200), failure=None)
     text = plain(replace(STATUS, snapshot=in_use, revision=40, bucket_revision=0))
     assert "revision    device at 40; bucket not read yet\n" in text
     assert "snapshot    in use until NATS answers: revision 40, saved 2 h ago\n" in text
-    failing = SnapshotView(in_use=False, revision=40, saved_at=NOW - 7200, failure="No space left on device")
+    failing = SnapshotView(in_use=False, revision=40, saved_at=utc(NOW - 7200), failure="No space left on device")
     assert "snapshot    revision 40, saved 2 h ago, can't be written: No space left on device\n" in plain(
         replace(STATUS, snapshot=failing)
     )
@@ -36,7 +37,7 @@ def test_before_the_claim_no_address_is_shown() -> None:
 def test_a_lease_is_shown_with_its_last_renewal_and_failures() -> None:
     assert "lease" not in plain(STATUS)
     assert "lease       600 s\n" in plain(replace(STATUS, lease=LeaseView(lease_s=600, failure="", refusal="")))
-    renewed = LeaseView(lease_s=600, renewed_at=NOW - 150, failure="", refusal="")
+    renewed = LeaseView(lease_s=600, renewed_at=utc(NOW - 150), failure="", refusal="")
     counters = replace(STATUS.counters, lease=LeaseCounters(renewals=9, records_removed=2))
     text = plain(replace(STATUS, lease=renewed, counters=counters))
     assert "lease       600 s, renewed 2 min ago; removed 2 expired records\n" in text
@@ -45,11 +46,11 @@ def test_a_lease_is_shown_with_its_last_renewal_and_failures() -> None:
 
 
 def test_credentials_are_shown_when_something_is_to_be_done_about_them() -> None:
-    fine = CredentialsView(expires_at=NOW + 90 * 86400, expires_soon=False, failure=None)
+    fine = CredentialsView(expires_at=utc(NOW + 90 * 86400), expires_soon=False, failure=None)
     assert "NATS user" not in plain(replace(STATUS, credentials=fine))
-    soon = replace(fine, expires_at=NOW + 1.5 * 86400, expires_soon=True)
+    soon = replace(fine, expires_at=utc(NOW + 1.5 * 86400), expires_soon=True)
     assert "NATS user   the JWT expires in 1.5 days\n" in plain(replace(STATUS, credentials=soon))
-    late = replace(soon, expires_at=NOW - 60, failure="no right")
+    late = replace(soon, expires_at=utc(NOW - 60), failure="no right")
     assert "NATS user   no right; the JWT has expired\n" in plain(replace(STATUS, credentials=late))
     useless = CredentialsView(expires_at=None, expires_soon=False, failure="no right")
     assert "NATS user   no right\n" in plain(replace(STATUS, credentials=useless))

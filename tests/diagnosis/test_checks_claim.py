@@ -13,6 +13,7 @@ from ikto_core.mesh.records import PeerRecord, encode_record, record_key
 from ikto_core.plugins.check_contract import Level
 from ikto_core.store.bucket import Bucket
 from ikto_core.testing.devices import private_key_of, public_key_of
+from ikto_core.values.times import utc
 from tests.cli.test_status import NOW, STATUS
 from tests.diagnosis.checking import levels, node_to_check, only_finding, write_state
 
@@ -109,12 +110,12 @@ REPORTED: list[tuple[dict[str, Any], str, str]] = [
     ({"lease": LeaseView(lease_s=600, failure="no answer", refusal="")}, "error", "the lease can't be renewed"),
     ({"lease": LeaseView(lease_s=600, failure="", refusal="denied")}, "ok", "expired records of others"),
     (
-        {"snapshot": SnapshotView(in_use=False, revision=1, saved_at=NOW, failure="disk full")},
+        {"snapshot": SnapshotView(in_use=False, revision=1, saved_at=utc(NOW), failure="disk full")},
         "error",
         "the snapshot can't be written: disk full",
     ),
     (
-        {"snapshot": SnapshotView(in_use=True, revision=1, saved_at=NOW, failure=None)},
+        {"snapshot": SnapshotView(in_use=True, revision=1, saved_at=utc(NOW), failure=None)},
         "warning",
         "the device shows the snapshot of an earlier run",
     ),

@@ -10,6 +10,7 @@ from ikto_core.admin.metrics import render
 from ikto_core.admin.views import CredentialsView, LeaseView, ObserverView
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.counters import ObserverCounters
+from ikto_core.values.times import utc
 from tests.admin.node import WG, converged_node, peer_record
 from tools.documents import ROOT
 
@@ -28,15 +29,15 @@ async def test_every_metric_is_listed_with_its_labels(tmp_path: Path) -> None:
         status = await node.report.status()
     assert status.timings
     observer = ObserverView(name="hosts", failure=None, waiting=0, counters=ObserverCounters())
-    lease = LeaseView(lease_s=600, renewed_at=1.0, failure="", refusal="")
-    snapshot = replace(status.snapshot, saved_at=1.0)
+    lease = LeaseView(lease_s=600, renewed_at=utc(1), failure="", refusal="")
+    snapshot = replace(status.snapshot, saved_at=utc(1))
     text = render(
         replace(
             status,
             observers=(observer,),
             lease=lease,
             snapshot=snapshot,
-            credentials=CredentialsView(expires_at=1.0, expires_soon=True, failure=None),
+            credentials=CredentialsView(expires_at=utc(1), expires_soon=True, failure=None),
             timings=replace(status.timings, clock_offset_s=0.5),
         ),
         peers_limit=1,

@@ -15,6 +15,7 @@ from ikto_core.lab.hosted import HostedMesh, HostedNode, hosted_mesh
 from ikto_core.lab.network import Host, network
 from ikto_core.mesh.records import record_key
 from ikto_core.store.bucket import Bucket
+from ikto_core.values.times import epoch_s
 from tests.e2e.conftest import eventually
 from tests.netns.nat import behind
 
@@ -49,7 +50,7 @@ class Node(HostedNode):
     def handshakes(self) -> dict[str, float | None]:
         device = self.agent.admin.status().device
         assert device
-        return {peer.public_key: peer.last_handshake for peer in device.peers}
+        return {peer.public_key: epoch_s(peer.last_handshake) for peer in device.peers}
 
     def look_again(self) -> None:
         """Have the agent compare its whole device: once a second pass has begun, the first one is over."""

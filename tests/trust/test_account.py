@@ -20,6 +20,7 @@ from ikto_core.mesh.records import PeerRecord, decode_record, record_key
 from ikto_core.mesh.rights import GRACE_S
 from ikto_core.store.permissions import NodeAccess, node_permissions
 from ikto_core.store.subjects import Subjects
+from ikto_core.values.times import utc
 from ikto_core.values.user_jwt import parse_user_jwt
 from tests.agent_mesh import Mesh, eventually
 from tests.entitled import BUCKET, Account, entitled
@@ -154,7 +155,7 @@ def test_a_renewed_jwt_reaches_the_bucket(mesh: EntitledMesh) -> None:
     mesh.assert_formed()
     credentials = agent.admin.status().credentials
     assert credentials
-    assert (credentials.expires_at, credentials.expires_soon, credentials.failure) == (int(soon), True, None)
+    assert (credentials.expires_at, credentials.expires_soon, credentials.failure) == (utc(int(soon)), True, None)
     assert "NATS credentials expire soon" in agent.log_text()
     agent.stop()
     before = mesh.read("fd10:1::/48")

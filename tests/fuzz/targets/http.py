@@ -21,6 +21,7 @@ from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
 from ikto_core.observers.health import MeshKnown
 from ikto_core.observers.journal import Journal
+from ikto_core.values.times import utc
 from tests.admin.node import converged_node, peer_record
 from tests.fuzz.target import Check, RefusedError, Target
 
@@ -97,7 +98,7 @@ class _Agent:
 
 class _Departure:
     def begin(self, *, withdraw: bool, drain_s: float = 0.0, forget: bool = False) -> LeaveView:
-        return LeaveView(step=LeaveStep.WITHDRAWING if withdraw else LeaveStep.REMOVING, until=drain_s + forget)
+        return LeaveView(step=LeaveStep.WITHDRAWING if withdraw else LeaveStep.REMOVING, until=utc(drain_s + forget))
 
     def view(self) -> LeaveView:
         return LeaveView(step=LeaveStep.NONE)
