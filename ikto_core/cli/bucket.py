@@ -13,6 +13,8 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import json_option, setting_options
+from ikto_core.cli.printing import printable
+from ikto_core.cli.tables import fitted
 from ikto_core.errors import BucketMissingError, NatsDeniedError, NatsError
 from ikto_core.lease.policy import WATCHED_SHARE, leased_records
 from ikto_core.lease.reaper import LeaseReaper
@@ -109,7 +111,7 @@ def show(config_path: Path | None, as_json: bool, **settings: str | None) -> Non
     for title, value in shown.items():
         click.echo(f"{title.replace('_', ' ')}: {value}")
     for name, finding in wrong:
-        click.echo(f"{name}: {_described(finding)}")
+        click.echo(fitted(printable(f"{name}: {_described(finding)}"), indent=2))
 
 
 @bucket.command(

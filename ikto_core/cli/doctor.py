@@ -17,6 +17,7 @@ from ikto_core.cli.logs import NOTHING, log_to_stderr
 from ikto_core.cli.marks import mark_text
 from ikto_core.cli.options import config_option, json_option, socket_option
 from ikto_core.cli.printing import printable
+from ikto_core.cli.tables import fitted
 from ikto_core.client import AdminClient
 from ikto_core.config import load_config
 from ikto_core.diagnosis.all_checks import all_checks
@@ -102,11 +103,13 @@ class _Printer:
             click.secho(("\n" if self._category else "") + result.category.value, bold=True)
             self._category = result.category
         finding = result.finding
-        click.echo(f"  {mark_text(finding.level, sys.stdout)} {printable(f'{result.check}: {finding.text}')}")
+        mark = mark_text(finding.level, sys.stdout)
+        indent = len("  ") + len(click.unstyle(mark)) + len(" ")
+        click.echo(f"  {mark} {fitted(printable(f'{result.check}: {finding.text}'), indent)}")
         if finding.level in (Level.WARNING, Level.ERROR):
             for label, text in (("fix", finding.fix), ("see", _page(finding.page))):
                 if text:
-                    click.echo(f"      {label}: {printable(text)}")
+                    click.echo(f"      {label}: {fitted(printable(text), len('      fix: '))}")
 
 
 def _page(page: str) -> str:

@@ -81,7 +81,7 @@ def mesh(
         if as_json:
             click.echo(json_text(found))
         else:
-            click.echo(CLEAR_SCREEN * (watch and sys.stdout.isatty()), nl=False)
+            click.echo(CLEAR_SCREEN * (watch and sys.stdout.isatty()), nl=False, color=True)
             show(sections(found, matrix))
 
     asyncio.run(_ask(bucket_config(config_path, settings), show_all, interval if watch else None))

@@ -7,6 +7,7 @@ from ikto_core.cli.tables import Row, Section, line, listing
 from ikto_core.fleet.heard import Heard
 from ikto_core.fleet.matrix import Cell, Link, Matrix
 from ikto_core.fleet.overview import LinkRow, MeshOverview, NodeRow
+from ikto_core.values.columns import clipped_to
 
 MOST_NODES = 40
 """A larger mesh is shown without its matrix, and only with the nodes that are in trouble."""
@@ -14,8 +15,8 @@ MOST_NODES = 40
 CLOCK_TOLERANCE_S = 2.0
 """A smaller offset may be the way of the answer."""
 
-NAME_SHOWN = 24
-"""Characters of a name beside the matrix, and in the list of tunnels."""
+NAME_SHOWN = 20
+"""Columns of a name beside the matrix, and in the list of tunnels."""
 
 _MARKS = {
     Link.ACTIVE: "A",
@@ -31,20 +32,22 @@ LEGEND = (
     "> one-way: the node of the row receives, < one-way: the node of the column receives",
 )
 _RECEIVES = {Heard.ACTIVE: 2, Heard.HALF_OPEN: 1}
-_HEADER = ("node", "subnet", "state", "version", "revision", "quarantined", "clock", "hears")
+_HEADER = ("name", "subnet", "state", "version", "revision", "quarantined", "clock", "hears")
+_OPTIONAL = (("version",), ("clock",), ("quarantined",))
 
 
 def sections(found: MeshOverview, matrix: Matrix) -> list[Section]:
     """Return the sections to show."""
     shown = [Section("", list(_summary(found)))]
     if len(found.nodes) <= MOST_NODES:
-        shown.append(Section(f"Nodes ({len(found.nodes)}):", [_node(node) for node in found.nodes], _HEADER))
+        rows = [_node(node) for node in found.nodes]
+        shown.append(Section(f"Nodes ({len(found.nodes)}):", rows, _HEADER, _OPTIONAL))
         if len(found.nodes) > 1:
             shown.append(Section("Who hears whom:", list(_grid(found.nodes, matrix))))
             shown.append(Section("", [line(text) for text in LEGEND]))
     else:
         troubled = [node for node in found.nodes if in_trouble(node)]
-        shown.append(listing("Nodes in trouble", troubled, _node, _HEADER))
+        shown.append(listing("Nodes in trouble", troubled, _node, _HEADER)._replace(optional=_OPTIONAL))
     shown.append(listing("Tunnels in trouble", found.troubled, lambda link: _link(link, found.nodes)))
     return [section for section in shown if section.rows]
 
@@ -121,7 +124,7 @@ def _grid(nodes: Sequence[NodeRow], matrix: Matrix) -> Iterator[Row]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= NAME_SHOWN else name[: NAME_SHOWN - 1] + "…"
+    return clipped_to(name, NAME_SHOWN)
 
 
 def mark(cell: Cell) -> str:
@@ -133,10 +136,10 @@ def mark(cell: Cell) -> str:
 
 
 def _link(link: LinkRow, nodes: Sequence[NodeRow]) -> Row:
-    first, second = (_short(nodes[number].name) for number in link.nodes)
-    words = (_says(name, word) for name, word in zip((first, second), link.words, strict=True))
-    return line(link.link.value.replace("_", "-"), f"{first} and {second}", *words, "asymmetric" * link.asymmetric)
+    said = zip((_short(nodes[number].name) for number in link.nodes), map(_word, link.words), strict=True)
+    note = ["asymmetric"] if link.asymmetric else []
+    return line(link.link.value.replace("_", "-"), *(part for each in said for part in each), *note)
 
 
-def _says(name: str, word: Heard | None) -> str:
-    return f"{name}: {word.value.replace('_', '-') if word else 'no word'}"
+def _word(word: Heard | None) -> str:
+    return word.value.replace("_", "-") if word else "no word"

@@ -15,8 +15,8 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.logs import log_to_stderr
-from ikto_core.cli.node_tables import described, node_table
-from ikto_core.cli.options import json_option, setting_options
+from ikto_core.cli.node_tables import described, node_tables
+from ikto_core.cli.options import json_option, output_option, setting_options
 from ikto_core.cli.printing import printable
 from ikto_core.cli.tables import show as show_sections
 from ikto_core.config import Config
@@ -57,16 +57,14 @@ def node() -> None:
 @connection_options
 @trust_option
 @json_option
-@click.option(
-    "-o", "--output", type=click.Choice(("table", "wide", "json")), default="table", show_default=True, help="Format."
-)
+@output_option
 def list_command(config_path: Path | None, output: str, *, as_json: bool, **settings: str | None) -> None:
     """List the records of the bucket: one line for each, by subnet."""
     records = _read(bucket_config(config_path, settings))
     if as_json or output == "json":
         click.echo(json_text(records))
     else:
-        show_sections([node_table(records, time.time(), wide=output == "wide")])
+        show_sections(node_tables(records, time.time(), wide=output == "wide"), wide=output == "wide")
 
 
 @node.command(epilog=examples("ikto node show node-a", "ikto node show fd10:1::/48 --json"))

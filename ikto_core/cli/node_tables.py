@@ -1,23 +1,23 @@
 """Records of a bucket as text: a table of all, or everything about one. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from ikto_core.cli.formatting import age
-from ikto_core.cli.tables import Row, Section, line
+from ikto_core.cli.tables import Row, Section, line, short_keys
 from ikto_core.roster.listing import NodeRecord
 
-KEY_SHOWN = 8
-"""Characters of a public key in the table, enough to tell nodes apart."""
-
-_HEADER = ("node", "subnet", "key", "written", "state")
-_WIDE = ("node", "subnet", "public key", "endpoints", "program", "written", "lease", "proof", "state")
+_HEADER = ("name", "subnet", "key", "state", "written")
+_WIDE = ("name", "subnet", "key", "endpoints", "program", "proof", "state", "lease", "written")
 
 
-def node_table(records: Sequence[NodeRecord], now: float, *, wide: bool) -> Section:
-    """Return the table of all records; `now` is in seconds since the epoch."""
-    rows = [_wide_row(record, now) if wide else _row(record, now) for record in records]
-    return Section(f"Records ({len(records)}):", rows, _WIDE if wide else _HEADER)
+def node_tables(records: Sequence[NodeRecord], now: float, *, wide: bool) -> list[Section]:
+    """Return the table of all records, and why some are quarantined; `now` is in seconds since the epoch."""
+    keys = short_keys((record.public_key for record in records if record.public_key), wide=wide)
+    rows = [_wide_row(record, now) if wide else _row(record, keys, now) for record in records]
+    refused = [line(_subnet(record), record.quarantine or "") for record in records if record.quarantine]
+    table = Section(f"Records ({len(records)}):", rows, _WIDE if wide else _HEADER)
+    return [table, Section(f"Quarantined records ({len(refused)}):", refused)] if refused else [table]
 
 
 def described(record: NodeRecord, now: float) -> Section:
@@ -26,22 +26,22 @@ def described(record: NodeRecord, now: float) -> Section:
     return Section(f"{record.allowed_ip or 'No subnet'}:", rows)
 
 
-def _row(record: NodeRecord, now: float) -> Row:
-    key = f"{record.public_key[:KEY_SHOWN]}…" if record.public_key else "?"
-    return line(_name(record), record.allowed_ip or record.key, key, _written(record, now), _state(record))
+def _row(record: NodeRecord, keys: Mapping[str, str], now: float) -> Row:
+    key = keys[record.public_key] if record.public_key else "?"
+    return line(_name(record), _subnet(record), key, _state(record), _written(record, now))
 
 
 def _wide_row(record: NodeRecord, now: float) -> Row:
     return line(
         _name(record),
-        record.allowed_ip or record.key,
+        _subnet(record),
         record.public_key or "?",
         ", ".join(record.endpoints) or "none",
         _program(record),
-        _written(record, now),
-        _lease(record, now),
         _proof(record),
         _state(record),
+        _lease(record, now),
+        _written(record, now),
     )
 
 
@@ -54,7 +54,7 @@ def _facts(record: NodeRecord, now: float) -> Iterator[tuple[str, str]]:
     yield "written", f"{_written(record, now)}, at revision {record.revision}"
     yield "lease", _lease(record, now)
     yield "proof", _proof(record)
-    yield "state", _state(record)
+    yield "state", f"quarantined: {record.quarantine}" if record.quarantine else _state(record)
 
 
 def _name(record: NodeRecord) -> str:
@@ -82,14 +82,19 @@ def _proof(record: NodeRecord) -> str:
     return "signed" if record.proved else "none"
 
 
+def _subnet(record: NodeRecord) -> str:
+    return record.allowed_ip or record.key
+
+
 def _state(record: NodeRecord) -> str:
+    """Return the state in a word or two; why a record is quarantined is shown elsewhere."""
     if record.quarantine:
-        return f"quarantined: {record.quarantine}"
+        return "quarantined"
     if record.left:
         return "has left"
     if not record.accepted:
-        return "does not count"
-    return "accepted, draining" if record.draining else "accepted"
+        return "not counted"
+    return "draining" if record.draining else "accepted"
 
 
 def _seconds(time: str) -> float | None:

@@ -58,6 +58,14 @@ socket_option = click.option(
     f"listens there, or {DEFAULT_SOCKET}]",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(("table", "wide", "json")),
+    default="table",
+    show_default=True,
+    help="Format. wide: whole keys and every column, whatever the width of the terminal.",
+)
 
 
 def setting_options(*names: str) -> Callable[[Command], Command]:

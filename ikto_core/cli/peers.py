@@ -9,12 +9,12 @@ from ikto_core.admin.mesh_views import PeersView, PeerView
 from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import age, json_text
 from ikto_core.cli.groups import SuggestingGroup
-from ikto_core.cli.options import json_option, socket_option
-from ikto_core.cli.tables import Row, Section, hint_rows, line, show
+from ikto_core.cli.options import json_option, output_option, socket_option
+from ikto_core.cli.tables import Row, Section, hint_rows, line, short_keys, show
 from ikto_core.client import AdminClient
 from ikto_core.values.times import epoch_s
 
-_HEADER = ("peer", "allowed IPs", "endpoint", "handshake", "proved", "public key")
+_HEADER = ("name", "subnet", "key", "endpoint", "proved", "handshake")
 _NO_HANDSHAKE = {None: "the device can't be read", False: "not on the device"}
 
 
@@ -23,22 +23,24 @@ _NO_HANDSHAKE = {None: "the device can't be read", False: "not on the device"}
     invoke_without_command=True,
     epilog=examples(
         "ikto peers",
+        "ikto peers -o wide",
         "ikto peers --json | jq '.peers[].name'",
     ),
 )
 @socket_option
 @json_option
+@output_option
 @click.pass_context
-def peers(context: click.Context, socket: Path | None, *, as_json: bool) -> None:
+def peers(context: click.Context, socket: Path | None, *, as_json: bool, output: str) -> None:
     """List the accepted peers with endpoint and last handshake."""
     if context.invoked_subcommand:
         context.default_map = {context.invoked_subcommand: {"socket": socket}}
         return
     view = AdminClient(socket).peers()
-    if as_json:
+    if as_json or output == "json":
         click.echo(json_text(view))
     else:
-        show([*_failure(view), section(view, time.time())])
+        show([*_failure(view), section(view, time.time(), wide=output == "wide")], wide=output == "wide")
 
 
 @peers.command(
@@ -61,13 +63,15 @@ def _failure(view: PeersView) -> list[Section]:
     return [Section("", [line("failure", view.device_failure, style="red"), *hint_rows(view.device_hint)])]
 
 
-def section(view: PeersView, now: float) -> Section:
+def section(view: PeersView, now: float, *, wide: bool = False) -> Section:
     """Return the section to show; `now` is in seconds since the epoch."""
-    return Section(f"Peers ({len(view.peers)}):", [_line(peer, now) for peer in view.peers], _HEADER)
+    keys = short_keys((peer.public_key for peer in view.peers), wide=wide)
+    rows = [_line(peer, keys[peer.public_key], now) for peer in view.peers]
+    return Section(f"Peers ({len(view.peers)}):", rows, _HEADER, optional=(("endpoint",),))
 
 
-def _line(peer: PeerView, now: float) -> Row:
+def _line(peer: PeerView, key: str, now: float) -> Row:
     handshake = age(epoch_s(peer.last_handshake), now) if peer.on_device else _NO_HANDSHAKE[peer.on_device]
     endpoint = peer.endpoint or next(iter(peer.endpoints), "none")
-    name = peer.name + " (draining)" * peer.draining
-    return line(name, ", ".join(peer.allowed_ips), endpoint, handshake, "yes" if peer.proved else "no", peer.public_key)
+    proved = "yes" if peer.proved else "no"
+    return line(peer.name, ", ".join(peer.allowed_ips), key, endpoint, proved, handshake + ", draining" * peer.draining)

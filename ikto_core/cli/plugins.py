@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import msgspec
 
 from ikto_core.cli.examples import examples
 from ikto_core.cli.options import optional_config
-from ikto_core.cli.printing import printable
+from ikto_core.cli.tables import Row, Section, line, show
 from ikto_core.config import blocked_plugins
 from ikto_core.plugins.facade import PluginStatus
 from ikto_core.plugins.loading import load_plugins
 
-_COLUMNS = PluginStatus.__struct_fields__
+_COLUMNS = ("name", "kind", "distribution", "version", "status", "reason")
 _COLOURS = {"ok": "green", "failed": "red", "conflict": "red", "blocked": "yellow"}
 
 
@@ -38,11 +37,7 @@ def plugins(config_path: Path | None, *, as_json: bool) -> None:
     if as_json:
         click.echo(_json(statuses))
         return
-    rows = [{column: printable(getattr(status, column)) for column in _COLUMNS} for status in statuses]
-    if sys.stdout.isatty():
-        _print_table(rows)
-    else:
-        click.echo(_aligned(rows))
+    show([Section("", [_row(status) for status in statuses], _COLUMNS, optional=(("version",), ("distribution",)))])
 
 
 def _json(statuses: Sequence[PluginStatus]) -> str:
@@ -50,20 +45,6 @@ def _json(statuses: Sequence[PluginStatus]) -> str:
     return json.dumps([msgspec.to_builtins(status) for status in statuses], indent=2)
 
 
-def _aligned(rows: Sequence[dict[str, str]]) -> str:
-    lines = [[column.upper() for column in _COLUMNS], *(list(row.values()) for row in rows)]
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
-
-
-def _print_table(rows: Sequence[dict[str, str]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - start-up time: only a terminal needs it
-    from rich.table import Table  # noqa: PLC0415 - as above
-    from rich.text import Text  # noqa: PLC0415 - as above
-
-    table = Table(*_COLUMNS, box=None, header_style="bold")
-    for row in rows:  # Text: rich must not read markup in foreign text
-        table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row.values()))
-    Console().print(table)
+def _row(status: PluginStatus) -> Row:
+    row = line(*(getattr(status, column) for column in _COLUMNS), style=_COLOURS.get(status.status, ""))
+    return row._replace(styled=_COLUMNS.index("status"))

@@ -1,7 +1,7 @@
 """`ikto status`: the agent's state, connection, peers and device."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -20,8 +20,8 @@ from ikto_core.admin.views import (
 from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import age, json_text, size
 from ikto_core.cli.health import health_code
-from ikto_core.cli.options import json_option, socket_option
-from ikto_core.cli.tables import Row, Section, hint_rows, line, listing, show
+from ikto_core.cli.options import json_option, output_option, socket_option
+from ikto_core.cli.tables import Row, Section, hint_rows, line, listing, short_keys, show
 from ikto_core.client import AdminClient
 from ikto_core.values.counters import LeaseCounters
 from ikto_core.values.times import epoch_s
@@ -32,39 +32,42 @@ _COLOURS = {AgentState.READY: "green", AgentState.DEGRADED: "red"}
 @click.command(
     epilog=examples(
         "ikto status",
+        "ikto status -o wide",
         "ikto status --json | jq .state",
     )
 )
 @socket_option
 @json_option
-def status(socket: Path | None, *, as_json: bool) -> int:
+@output_option
+def status(socket: Path | None, *, as_json: bool, output: str) -> int:
     """Show the agent's state, its connection, its peers and its device.
 
     The exit code is 0 if the node is healthy, 25 while it starts, 26 if something is wrong, and 1 if no agent answers.
     """
     view = AdminClient(socket).status()
-    if as_json:
+    if as_json or output == "json":
         click.echo(json_text(view))
     else:
-        show(sections(view, time.time()))
+        show(sections(view, time.time(), wide=output == "wide"), wide=output == "wide")
     return health_code(view)
 
 
-def sections(view: StatusView, now: float) -> list[Section]:
+def sections(view: StatusView, now: float, *, wide: bool = False) -> list[Section]:
     """Return the sections to show; `now` is in seconds since the epoch."""
+    on_device = view.device.peers if view.device else ()
+    every_key = [peer.public_key for peer in on_device] + [peer.public_key for peer in view.unreachable_endpoints]
+    keys = short_keys(every_key, wide=wide)
     found = [
         Section("", list(_facts(view, now))),
         listing("Quarantined records", view.quarantined, _quarantined),
         listing("Pending removals; `ikto peers release` applies them now", view.pending_removals, line),
         listing("Pending key changes; `ikto peers release` applies them now", view.pending_key_changes, line),
         listing("Records that change too often; the latest change may wait", view.frequent_records, line),
-        listing("Peers without a usable endpoint", view.unreachable_endpoints, _unreachable),
+        listing("Peers without a usable endpoint", view.unreachable_endpoints, lambda peer: _unreachable(peer, keys)),
         listing("Failed observers", [observer for observer in view.observers if observer.failure], _observer),
     ]
-    if view.device:
-        found.append(
-            listing("Peers on the device", view.device.peers, lambda peer: _device_peer(peer, now), _PEER_HEADER)
-        )
+    table = listing("Peers on the device", on_device, lambda peer: _device_peer(peer, keys, now), _PEER_HEADER)
+    found.append(table._replace(optional=(("endpoint",), ("received", "sent"))))
     return [section for section in found if section.rows]
 
 
@@ -154,17 +157,14 @@ def _device(device: DeviceView | None) -> str:
     return ", ".join([*parts, *device.addresses])
 
 
-KEY_SHOWN = 8
-"""Characters of a public key in the table, enough to tell peers apart; --json has the whole key."""
-
-_PEER_HEADER = ("peer", "public key", "allowed IPs", "endpoint", "handshake", "received", "sent")
+_PEER_HEADER = ("name", "subnet", "key", "endpoint", "handshake", "received", "sent")
 
 
-def _device_peer(peer: DevicePeerView, now: float) -> Row:
+def _device_peer(peer: DevicePeerView, keys: Mapping[str, str], now: float) -> Row:
     return line(
         peer.name or "unknown",
-        f"{peer.public_key[:KEY_SHOWN]}…",
         ", ".join(peer.allowed_ips),
+        keys[peer.public_key],
         peer.endpoint or "none",
         age(epoch_s(peer.last_handshake), now) + ", stalled" * peer.stalled,
         size(peer.rx_bytes),
@@ -176,8 +176,8 @@ def _quarantined(record: QuarantinedView) -> Row:
     return line(record.allowed_ip or record.key, f"revision {record.revision}", record.reason)
 
 
-def _unreachable(peer: UnreachableView) -> Row:
-    return line(peer.name, f"{peer.public_key[:KEY_SHOWN]}…", peer.reason)
+def _unreachable(peer: UnreachableView, keys: Mapping[str, str]) -> Row:
+    return line(peer.name, keys[peer.public_key], peer.reason)
 
 
 def _observer(observer: ObserverView) -> Row:

@@ -29,7 +29,7 @@ def test_a_small_mesh_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None
     assert ["node-1", "fd10:1::/48", "ready", "0.4.0", "9", "0", "ok", "1", "unanswered,", "2", "active"] in rows
     assert ["1", "node-1", "<", "A", "A"] in rows
     assert ["2", "node-2", ">", "A", "A"] in rows
-    listed = ["one-way", "node-1", "and", "node-2", "node-1:", "unanswered", "node-2:", "active", "asymmetric"]
+    listed = ["one-way", "node-1", "unanswered", "node-2", "active", "asymmetric"]
     assert listed in rows
 
 

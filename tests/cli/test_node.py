@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -79,14 +80,16 @@ def cli(shared_server: NatsServer, capsys: pytest.CaptureFixture[str], request: 
 
 def test_list_has_a_line_for_each_record(cli: Cli) -> None:
     code, shown, _ = cli.run("node", "list")
-    title, header, one, two, far = shown.splitlines()
+    title, header, one, two, far, _, quarantined, reason = shown.splitlines()
     assert code == 0
     assert title == "Records (3):"
-    assert header.split() == ["node", "subnet", "key", "written", "state"]
-    assert one.split()[:3] == ["one", "10.0.0.32/28", f"{KEY.text[:8]}…"]
-    assert one.endswith("ago  accepted")
+    assert header.split() == ["NAME", "SUBNET", "KEY", "STATE", "WRITTEN"]
+    assert one.split()[:3] == ["one", "10.0.0.32/28", KEY.text[:8]]
+    assert re.search(r"  accepted     \d+ s ago$", one)
     assert two.split()[0] == "two\\x1b[31m"
-    assert "quarantined: 10.0.9.0/28 is outside the mesh 10.0.0.0/24" in far
+    assert far.split()[3] == "quarantined"
+    assert quarantined == "Quarantined records (1):"
+    assert reason == "  10.0.9.0/28  10.0.9.0/28 is outside the mesh 10.0.0.0/24"
     assert max(map(len, (header, one, two))) <= 80
 
 

@@ -49,19 +49,27 @@ async def test_the_table_has_every_peer(node: Node, path: Path, capsys: pytest.C
     assert await ikto("peers", "-s", path) == 0
     title, header, *peers = capsys.readouterr().out.splitlines()
     assert title == "Peers (10):"
-    assert header.split() == ["peer", "allowed", "IPs", "endpoint", "handshake", "proved", "public", "key"]
+    assert header.split() == ["NAME", "SUBNET", "KEY", "ENDPOINT", "PROVED", "HANDSHAKE"]
     assert peers[0].split() == [
         "peer-2",
         "fd10:2::/48",
+        public_key_of(2).text[:-1],  # these keys differ in the last byte only
         "192.0.2.2:51820",
+        "no",
         "3",
         "h",
         "ago",
-        "no",
-        public_key_of(2).text,
     ]
-    assert peers[1].split() == ["peer-3", "fd10:3::/48", "192.0.2.3:51820", "never", "no", public_key_of(3).text]
+    assert peers[1].split() == ["peer-3", "fd10:3::/48", public_key_of(3).text[:-1], "192.0.2.3:51820", "no", "never"]
     assert len(peers) == 10
+
+
+@pytest.mark.usefixtures("node")
+async def test_wide_has_whole_keys_and_o_json_is_json(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await ikto("peers", "-s", path, "-o", "wide") == 0
+    assert public_key_of(2).text in capsys.readouterr().out.split()
+    assert await ikto("peers", "-s", path, "-o", "json") == 0
+    assert json.loads(capsys.readouterr().out)["peers"]
 
 
 async def test_peers_missing_on_the_device_are_marked(

@@ -51,10 +51,10 @@ def test_json_is_a_list_of_objects() -> None:
 
 def test_a_pipe_gets_aligned_columns() -> None:
     header, *lines = run().splitlines()
-    assert header.split() == ["KIND", "NAME", "DISTRIBUTION", "VERSION", "STATUS", "REASON"]
+    assert header.split() == ["NAME", "KIND", "DISTRIBUTION", "VERSION", "STATUS", "REASON"]
     column = header.index("STATUS")
     assert {line[column:].split()[0] for line in lines} == {"ok"}
-    assert ["backend", "fake", "ikto", __version__, "ok"] in [line.split() for line in lines]
+    assert ["fake", "backend", "ikto", __version__, "ok"] in [line.split() for line in lines]
 
 
 @pytest.mark.usefixtures("broken")

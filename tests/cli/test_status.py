@@ -28,13 +28,14 @@ from ikto_core.cli.tables import MOST_SHOWN
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.counters import ConnectionCounters, FollowerCounters, ReconcileCounters, SnapshotCounters
 from ikto_core.values.times import utc
+from tests.samples import KEYS
 
 NOW = 1_700_000_000.0
 
 
 def peer(number: int, last_handshake: float | None = None) -> DevicePeerView:
     return DevicePeerView(
-        public_key=public_key_of(number).text,
+        public_key=KEYS[number].text,
         name=f"node-{number}" if last_handshake else None,
         endpoint=f"192.0.2.{number}:51820" if last_handshake else None,
         allowed_ips=(f"fd10:{number:x}::/48",),
@@ -139,9 +140,9 @@ peers       2 accepted, 2 on the device, 0 pending removals
 device      wg0 (fake): up, port 51820, MTU 1420, fd10:1::1/16
 
 Peers on the device (2):
-  peer     public key  allowed IPs  endpoint         handshake  received  sent
-  node-2   AAAAAAAA…   fd10:2::/48  192.0.2.2:51820  12 s ago   1.5 KiB   0 B
-  unknown  AAAAAAAA…   fd10:3::/48  none             never      1.5 KiB   0 B
+  NAME     SUBNET       KEY       ENDPOINT         HANDSHAKE  RECEIVED  SENT
+  node-2   fd10:2::/48  {KEYS[2].text[:8]}  192.0.2.2:51820  12 s ago   1.5 KiB   0 B
+  unknown  fd10:3::/48  {KEYS[3].text[:8]}  none             never      1.5 KiB   0 B
 """
     )
 
