@@ -8,7 +8,7 @@ from random import SystemRandom
 import click
 import msgspec
 
-from ikto_core.cli.bucket_access import bucket_config, connection_options, with_bucket
+from ikto_core.cli.bucket_access import bucket_config, connection_options, reading_bucket, with_bucket
 from ikto_core.cli.examples import examples
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.logs import log_to_stderr
@@ -103,7 +103,7 @@ _OUTCOME = {True: "created", False: "already exists"}
 def show(config_path: Path | None, as_json: bool, **settings: str | None) -> None:
     """Show the bucket, its mesh, and every setting of it that is not as it must be."""
     config = bucket_config(config_path, settings)
-    shown, wrong = with_bucket(config, _describe)
+    shown, wrong = reading_bucket(config, _describe)
     if as_json:
         named = [{"bucket": name, **msgspec.structs.asdict(finding)} for name, finding in wrong]
         click.echo(msgspec.json.encode(shown | {"findings": named}))

@@ -11,6 +11,7 @@ import msgspec
 
 from ikto_core.agent.from_config import nats_settings
 from ikto_core.cli.options import given_settings, optional_config, setting_options
+from ikto_core.cli.progress import progress
 from ikto_core.config import Config, load_config
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
@@ -47,6 +48,12 @@ def bucket_config(path: Path | None, settings: dict[str, str | None]) -> Config:
     """Return the configuration of a command that needs no private address."""
     overrides = {"private_address": "auto"} | given_settings(settings)  # required, but not used here
     return load_config(path, environ=os.environ, overrides=overrides)
+
+
+def reading_bucket(config: Config, use: Callable[[Bucket], Awaitable[T]]) -> T:
+    """Connect, and return the result of `use`, which prints nothing; a terminal shows that it goes on."""
+    with progress(f"reading the bucket {config.nats_kv}"):
+        return with_bucket(config, use)
 
 
 def with_bucket(config: Config, use: Callable[[Bucket], Awaitable[T]]) -> T:

@@ -13,6 +13,7 @@ import click
 from ikto_core.cli.examples import examples
 from ikto_core.cli.options import DEFAULT_CONFIG, optional_config, socket_option
 from ikto_core.cli.printing import printable
+from ikto_core.cli.progress import progress
 from ikto_core.cli.report_parts import Found, Request, parts
 from ikto_core.cli.secrets import raw_settings, secrets_of
 from ikto_core.disk.atomic_file import create_file
@@ -65,7 +66,8 @@ def _collected(every: Mapping[str, Callable[[], str | bytes]], failures: dict[st
     texts = {}
     for name, part in every.items():
         try:
-            text = part()
+            with progress(name):
+                text = part()
             texts[name] = text.encode(errors="backslashreplace") if isinstance(text, str) else text
         except Exception as error:  # noqa: BLE001 - a part that fails, whatever it is, costs no other part
             failures[name] = _reason(error)

@@ -15,6 +15,7 @@ from ikto_core.cli.exit_codes import DIFFERS
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.logs import NOTHING, log_to_stderr
 from ikto_core.cli.options import config_option, json_option, socket_option
+from ikto_core.cli.progress import progress
 from ikto_core.cli.tables import Row, Section, line, show
 from ikto_core.client import AdminClient
 from ikto_core.config import Config, load_config
@@ -48,9 +49,10 @@ def diff(config_path: Path, socket: Path | None, no_agent: bool, as_json: bool) 
     code is 0 if there is nothing to do, 20 if there is something.
     """
     log_to_stderr(NOTHING, as_json=False)
-    view = None if no_agent else from_agent(socket)
-    if view is None:
-        view = asyncio.run(without_agent(load_config(config_path, environ=os.environ, overrides={})))
+    with progress("comparing the device with the mesh"):
+        view = None if no_agent else from_agent(socket)
+        if view is None:
+            view = asyncio.run(without_agent(load_config(config_path, environ=os.environ, overrides={})))
     if as_json:
         click.echo(json_text(view))
     else:

@@ -17,6 +17,7 @@ from ikto_core.cli.logs import NOTHING, log_to_stderr
 from ikto_core.cli.marks import mark_text
 from ikto_core.cli.options import config_option, json_option, socket_option
 from ikto_core.cli.printing import printable
+from ikto_core.cli.progress import Progress, progress
 from ikto_core.cli.tables import fitted
 from ikto_core.client import AdminClient
 from ikto_core.config import load_config
@@ -48,7 +49,9 @@ def doctor(config_path: Path, socket: Path | None, pre: bool, as_json: bool) -> 
     read more. Nothing is changed. The exit code is 21 if there is a ×, else 0.
     """
     log_to_stderr(NOTHING, as_json=False)
-    results = asyncio.run(_report(_results(config_path, socket, pre=pre), _nothing if as_json else _Printer().show))
+    with progress("checking this node") as shown:
+        show = _nothing if as_json else _Printer(shown).show
+        results = asyncio.run(_report(_results(config_path, socket, pre=pre), show))
     if as_json:
         click.echo(json.dumps(_document(results), indent=2))
     else:
@@ -95,10 +98,12 @@ def _nothing(_: Result) -> None:
 class _Printer:
     """Prints results as they come, under the heading of their category."""
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Progress) -> None:
+        self._progress = shown
         self._category: Category | None = None
 
     def show(self, result: Result) -> None:
+        self._progress.clear()
         if result.category is not self._category:
             click.secho(("\n" if self._category else "") + result.category.value, bold=True)
             self._category = result.category

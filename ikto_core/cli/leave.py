@@ -14,6 +14,7 @@ from ikto_core.cli.durations import seconds_given
 from ikto_core.cli.examples import examples
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import optional_config, socket_option
+from ikto_core.cli.progress import Progress, progress
 from ikto_core.client import AdminClient
 from ikto_core.config import Config, load_config
 from ikto_core.disk.key_file import load_private_key
@@ -117,6 +118,14 @@ def _required(config: Config | None, socket: Path | None) -> Config:
 
 def _follow(client: AdminClient, view: LeaveView) -> None:
     """Print the steps until the agent has ended. Raises IktoError if it did not leave."""
+    with progress("ending the agent") as line:
+        view = _followed(client, view, line)
+    if view.failure:
+        raise BackendError(f"the device was not removed: {view.failure}", hint=view.hint or "")
+
+
+def _followed(client: AdminClient, view: LeaveView, line: Progress) -> LeaveView:
+    """Return the last word of an agent that has ended."""
     shown = ""
     while view.step is not LeaveStep.DONE:
         if view.step is LeaveStep.FAILED:
@@ -125,6 +134,7 @@ def _follow(client: AdminClient, view: LeaveView) -> None:
             message = "the agent has begun anew, as after a key rotation, and is still in the mesh"
             raise IktoError(message, hint="repeat the command")
         if (text := _STEPS[view.step]) != shown:
+            line.clear()
             click.echo(text + (f" until {view.until.astimezone():%H:%M:%S}" if view.until else ""))
         shown = text
         time.sleep(ASK_EVERY_S)
@@ -132,8 +142,7 @@ def _follow(client: AdminClient, view: LeaveView) -> None:
     with suppress(IktoError):  # it closes its socket
         for _ in _pauses(ENDS_WITHIN_S):
             client.leaving()
-    if view.failure:
-        raise BackendError(f"the device was not removed: {view.failure}", hint=view.hint or "")
+    return view
 
 
 def _asked(client: AdminClient, shown: str) -> LeaveView:

@@ -18,6 +18,7 @@ from ikto_core.cli.mesh_page import page
 from ikto_core.cli.mesh_text import sections
 from ikto_core.cli.node import mesh_trust
 from ikto_core.cli.options import json_option, setting_options
+from ikto_core.cli.progress import progress
 from ikto_core.cli.tables import show
 from ikto_core.config import Config
 from ikto_core.disk.atomic_file import replace_file
@@ -125,10 +126,12 @@ class Look:
 
     async def once(self, show_all: Show) -> None:
         """Read the bucket, ask the nodes, and show what came of it."""
-        await self._follower.resync(self._bucket)
-        table, asked_at = self._follower.table, time.time()
-        nodes = known_nodes(roster(table, mesh_trust(table.get(MESH_KEY), self._config), None, ""))
-        answers = await self._asker.ask({node.public_key: node.kv_keys for node in nodes})
+        with progress("reading the bucket") as shown:
+            await self._follower.resync(self._bucket)
+            table, asked_at = self._follower.table, time.time()
+            nodes = known_nodes(roster(table, mesh_trust(table.get(MESH_KEY), self._config), None, ""))
+            shown.say(f"asking {len(nodes)} nodes")
+            answers = await self._asker.ask({node.public_key: node.kv_keys for node in nodes})
         revision = self._follower.revision
         show_all(*overview(nodes, answers, bucket=self._bucket.name, revision=revision, asked_at=asked_at))
 

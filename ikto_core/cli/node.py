@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from ikto_core.claim.revoked_users import RevokedUsers
-from ikto_core.cli.bucket_access import bucket_config, connection_options, with_bucket
+from ikto_core.cli.bucket_access import bucket_config, connection_options, reading_bucket, with_bucket
 from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.groups import SuggestingGroup
@@ -132,7 +132,7 @@ async def _remove(found: Bucket, records: Sequence[NodeRecord]) -> list[str]:
 
 def _read(config: Config) -> list[NodeRecord]:
     """Return the records of the bucket."""
-    return sorted(with_bucket(config, lambda found: _roster(found, config)), key=_by_subnet)
+    return sorted(reading_bucket(config, lambda found: _roster(found, config)), key=_by_subnet)
 
 
 async def _roster(found: Bucket, config: Config) -> list[NodeRecord]:

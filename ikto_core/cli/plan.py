@@ -18,6 +18,7 @@ from ikto_core.cli.exit_codes import DIFFERS
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.logs import NOTHING, log_to_stderr
 from ikto_core.cli.options import DEFAULT_CONFIG, json_option, socket_option
+from ikto_core.cli.progress import progress
 from ikto_core.cli.tables import Section, line, show
 from ikto_core.client import AdminClient
 from ikto_core.config import LIVE_SETTINGS, Config, load_config
@@ -74,8 +75,9 @@ def plan(path: Path, former: Path | None, socket: Path | None, as_json: bool) ->
     """
     log_to_stderr(NOTHING, as_json=False)
     config = load_config(path, environ=os.environ, overrides={})
-    present = _present(former, socket)
-    refused, view = asyncio.run(_tried(config))
+    with progress("trying the configuration"):
+        present = _present(former, socket)
+        refused, view = asyncio.run(_tried(config))
     found = _plan(present, config, refused, view)
     if as_json:
         click.echo(json_text(found))

@@ -14,6 +14,7 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import TIMED_OUT
 from ikto_core.cli.options import optional_config, socket_option
 from ikto_core.cli.printing import printable
+from ikto_core.cli.progress import Progress, progress
 from ikto_core.client import AdminClient
 from ikto_core.errors import IktoError
 
@@ -76,15 +77,20 @@ def wait(
     if not wanted and mesh_revision is None:
         raise click.UsageError("nothing to wait for: give --claimed, --ready, --peers, --peer or a revision")
     ends_at = time.monotonic() + timeout
-    lacking = _wait(socket, wanted, timeout, to_probe=which if reachable else None) if wanted else ""
-    if mesh_revision is not None and not lacking:
-        lacking = _wait_for_mesh(config_path, mesh_revision, max(0.0, ends_at - time.monotonic()))
+    with progress("waiting") as shown:
+        to_probe = which if reachable else None
+        lacking = _wait(socket, wanted, timeout, to_probe=to_probe, shown=shown) if wanted else ""
+        if mesh_revision is not None and not lacking:
+            shown.say(f"waiting: not every node is known to show revision {mesh_revision}")
+            lacking = _wait_for_mesh(config_path, mesh_revision, max(0.0, ends_at - time.monotonic()))
     if lacking:
         click.echo(printable(f"ikto: not within {timeout:g} s: {lacking}"), err=True)
     return TIMED_OUT if lacking else 0
 
 
-def _wait(socket: Path | None, wanted: Sequence[Condition], timeout_s: float, *, to_probe: str | None) -> str:
+def _wait(
+    socket: Path | None, wanted: Sequence[Condition], timeout_s: float, *, to_probe: str | None, shown: Progress
+) -> str:
     """Return what is still missing when the time is over; empty: nothing was, at some moment."""
     ends_at, probe_at = time.monotonic() + timeout_s, 0.0
     while True:
@@ -99,6 +105,7 @@ def _wait(socket: Path | None, wanted: Sequence[Condition], timeout_s: float, *,
             lacking = str(error)
         if not lacking or (left_s := ends_at - time.monotonic()) <= 0:
             return lacking
+        shown.say(f"waiting: {lacking}")
         time.sleep(min(LOOK_EVERY_S, left_s))
 
 

@@ -15,6 +15,7 @@ from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.marks import mark_text
 from ikto_core.cli.options import json_option, optional_config, socket_option
 from ikto_core.cli.printing import printable
+from ikto_core.cli.progress import progress
 from ikto_core.client import WHY_TIMEOUT_S, AdminClient
 from ikto_core.errors import NoAgentError
 
@@ -45,13 +46,14 @@ def why(target: str, socket: Path | None, config_path: Path | None, *, no_probe:
 
 def ask(target: str, socket: Path | None, config_path: Path | None, *, probe: bool) -> Diagnosis:
     """Return the agent's diagnosis; if none runs, that of what can be seen without one. Raises IktoError."""
-    try:
-        return AdminClient(socket, timeout_s=WHY_TIMEOUT_S).why(target, probe=probe)
-    except NoAgentError as error:
-        log_to_stderr("error", as_json=False)
-        from ikto_core.cli.why_without_agent import why_without_agent  # noqa: PLC0415 - start-up time: rarely needed
+    with progress(f"looking at {target}"):
+        try:
+            return AdminClient(socket, timeout_s=WHY_TIMEOUT_S).why(target, probe=probe)
+        except NoAgentError as error:
+            log_to_stderr("error", as_json=False)
+            from ikto_core.cli.why_without_agent import why_without_agent  # noqa: PLC0415 - start-up time: rarely needed
 
-        return why_without_agent(target, error, config_path, probe=probe)
+            return why_without_agent(target, error, config_path, probe=probe)
 
 
 def exit_code(verdict: Verdict) -> int:

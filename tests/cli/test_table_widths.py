@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
-from ikto_core.admin.views import PeersView, PeerView
+from ikto_core.admin.mesh_views import PeersView, PeerView
 from ikto_core.cli import mesh_text, node_tables, peers, status
 from ikto_core.cli.plugins import plugins
 from ikto_core.cli.tables import Row, Section, line, rendered, short_keys, show
