@@ -27,11 +27,20 @@ class Site:
         self.monkeypatch = monkeypatch
         monkeypatch.syspath_prepend(str(path))
 
-    def install(self, distribution: str, code: str, *, entry: str | None = None, target: str | None = None) -> None:
+    def install(
+        self,
+        distribution: str,
+        code: str,
+        *,
+        entry: str | None = None,
+        target: str | None = None,
+        group: str = "ikto",
+    ) -> None:
         """Install version 1.5 of a distribution with one entry point. Its module is not imported yet."""
         module = distribution.replace("-", "_") + "_module"
-        (self.path / f"{module}.py").write_text(HEADER + dedent(code))
-        self.describe(distribution, f"[ikto]\n{entry or distribution} = {target or module}\n")
+        mark = f"open({str(self.path / distribution)!r} + '.attempted', 'w').close()\n"
+        (self.path / f"{module}.py").write_text(mark + HEADER + dedent(code))
+        self.describe(distribution, f"[{group}]\n{entry or distribution} = {target or module}\n")
         self.monkeypatch.delitem(sys.modules, module, raising=False)
 
     def describe(self, distribution: str, entry_points: str, *, metadata: bytes | None = b"") -> None:
@@ -42,6 +51,10 @@ class Site:
             default = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n"
             (info / "METADATA").write_bytes(metadata or default.encode())
         (info / "entry_points.txt").write_text(entry_points)
+
+    def attempted(self, distribution: str) -> bool:
+        """Whether an import of the module has begun, in any process, be it that it failed."""
+        return (self.path / f"{distribution}.attempted").exists()
 
     def imported(self, distribution: str) -> bool:
         """Whether the module of a distribution has been imported since it was installed."""

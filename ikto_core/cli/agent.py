@@ -67,7 +67,6 @@ def agent(config_path: Path, socket: Path | None, log_json: bool, **settings: st
         log.warning("variable ignored", reason=printable(warning))
     private_key = load_private_key(Path(config.private_key_path))
     plugins = load_plugins(blocked=config.blocked_plugins)
-    _warn_of_unusable(plugins)
     options = AgentOptions(
         config=config,
         backend=plugins.backend(config.backend),
@@ -78,6 +77,7 @@ def agent(config_path: Path, socket: Path | None, log_json: bool, **settings: st
         fallback_socket=None if socket else fallback_socket(),
         service_manager=True,
     )
+    _warn_of_unusable(plugins)
 
     reload = Reload(config, load, options.live, lambda level: log_to_stderr(level, as_json=log_json))
     with suppress(asyncio.CancelledError):  # stopped by a signal
@@ -89,8 +89,8 @@ def _warn(line: str) -> None:
 
 
 def _warn_of_unusable(plugins: Plugins) -> None:
-    """Log each unusable plugin once, whether or not the configuration names it."""
-    for row in plugins.problems():
+    """Log what is unusable among the plugins that were imported, and each name that more than one of them claims."""
+    for row in plugins.problems(imported_only=True):
         fields = {name: printable(text) for name, text in msgspec.to_builtins(row).items()}
         log.warning("plugin unusable", **fields)
 

@@ -76,12 +76,17 @@ class LazyGroup(SuggestingGroup):
         return [*top_level(names, incomplete), *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the built-in commands without importing them, then those of plugins with their distributions."""
+        """List the built-in commands, then those of plugins with their distributions. Nothing is imported for it."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
-        if rows := ctx.ensure_object(Run).plugin_commands.rows():
+        commands = ctx.ensure_object(Run).plugin_commands
+        rows, unlisted = commands.rows(), commands.unlisted()
+        if rows or unlisted:
             with formatter.section("Plugin commands"):
-                formatter.write_dl([(name, printable(summary)) for name, summary in rows])
+                if rows:
+                    formatter.write_dl([(name, printable(summary)) for name, summary in rows])
+                if unlisted:
+                    formatter.write_text(printable(f"`ikto plugins` lists those of {', '.join(unlisted)}, if any."))
 
 
 @click.group(

@@ -7,19 +7,37 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from ikto_core.plugins.facade import Plugins
 
 
 class PluginCommands:
-    """The commands of plugins from other distributions. The plugins are loaded on first use."""
+    """The commands of plugins from other distributions. A plugin is imported when its command is asked for."""
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the usable commands, sorted by name, each with its line of help, which ends with its distribution."""
-        offers = sorted(self._plugins.commands.usable(), key=lambda offer: offer.record.name) if self._plugins else []
-        return [
-            (record.name, f"{record.summary} [{source.distribution} {source.version}]".lstrip())
-            for record, source in offers
-        ]
+        """Return the commands known by their entry points, sorted, each with the summary and name of its distribution.
+
+        No plugin is imported for it. A command that another plugin claims, too, is left out.
+        """
+        from ikto_core.plugins import names, sources  # noqa: PLC0415 - start-up time
+
+        entries = sources.of_group(self._entry_points, sources.COMMAND_GROUP, self._blocked)
+        claims = {entry: names.Claim(entry.name, sources.Source.of(entry), is_named=True) for entry in entries}
+        every = [*claims.values(), *names.reserved_claims()]
+        return sorted(
+            (claim.name, f"{sources.summary_of(entry)} [{claim.source.distribution} {claim.source.version}]".lstrip())
+            for entry, claim in claims.items()
+            if names.is_plugin_name(claim.name)
+            and names.winners(each for each in every if each.name == claim.name) == [claim]
+        )
+
+    def unlisted(self) -> list[str]:
+        """Return the distributions whose commands, if they have any, are known only after an import."""
+        from ikto_core.plugins import sources  # noqa: PLC0415 - start-up time
+
+        entries = sources.of_group(self._entry_points, sources.PROJECT, self._blocked)
+        return sorted({sources.Source.of(entry).distribution for entry in entries})
 
     def command(self, name: str) -> click.Command | None:
         """Return a command; None if no plugin offers that name. Raises PluginError if it is broken or blocked."""
@@ -28,18 +46,28 @@ class PluginCommands:
         return self._plugins.command(name).command
 
     def provider(self, name: str) -> str:
-        """Return the distribution and version that provide a command."""
-        offers = self._plugins.commands.named(name) if self._plugins else []
-        return " and ".join(f"{offer.source.distribution} {offer.source.version}" for offer in offers)
+        """Return the distribution and version that provide a command that can be used."""
+        source = self._plugins.commands.offer(name).source if self._plugins else None
+        return f"{source.distribution} {source.version}" if source else ""
+
+    @cached_property
+    def _entry_points(self) -> "list[EntryPoint]":
+        from ikto_core.plugins.sources import third_party_entry_points  # noqa: PLC0415 - start-up time
+
+        return third_party_entry_points()
+
+    @cached_property
+    def _blocked(self) -> tuple[str, ...]:
+        if not self._entry_points:
+            return ()
+        from ikto_core.config import blocked_plugins  # noqa: PLC0415 - start-up time
+
+        return blocked_plugins(None, environ=os.environ)
 
     @cached_property
     def _plugins(self) -> "Plugins | None":
-        from ikto_core.plugins.sources import third_party_entry_points  # noqa: PLC0415 - start-up time
-
-        others = third_party_entry_points()
-        if not others:
+        if not self._entry_points:
             return None
-        from ikto_core.config import blocked_plugins  # noqa: PLC0415 - start-up time
-        from ikto_core.plugins.loading import load_plugins  # noqa: PLC0415 - as above
+        from ikto_core.plugins.loading import load_plugins  # noqa: PLC0415 - start-up time
 
-        return load_plugins(others, blocked=blocked_plugins(None, environ=os.environ))
+        return load_plugins(self._entry_points, blocked=self._blocked)

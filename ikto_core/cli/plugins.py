@@ -12,8 +12,8 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.options import optional_config
 from ikto_core.cli.tables import Row, Section, line, show
 from ikto_core.config import blocked_plugins
-from ikto_core.plugins.facade import PluginStatus
 from ikto_core.plugins.loading import load_plugins
+from ikto_core.plugins.offers import PluginStatus
 
 _COLUMNS = ("name", "kind", "distribution", "version", "status", "reason")
 _COLOURS = {"ok": "green", "failed": "red", "conflict": "red", "blocked": "yellow"}

@@ -18,6 +18,7 @@ from ikto_core.diagnosis.host_facts import (
     text_of,
 )
 from ikto_core.diagnosis.subject import Subject
+from ikto_core.errors import PluginError
 from ikto_core.plugins.check_contract import Finding
 
 NO_HOST_DEVICE = "the backend drives no device of this host"
@@ -34,8 +35,10 @@ PROGRAMS = {"wg": "wireguard-tools", "ip": "iproute2"}
 
 def uses_host(subject: Subject) -> bool:
     """Return whether the configured backend drives devices of this host; True if there is no such backend."""
-    named = subject.plugins.backends.named(subject.config.backend)
-    return not named or named[0].record.host_devices
+    try:
+        return subject.plugins.backend(subject.config.backend).host_devices
+    except PluginError:
+        return True
 
 
 async def _agent(subject: Subject) -> Iterable[Finding]:

@@ -11,7 +11,7 @@ from ikto_core.diagnosis.checks import Category, Check, error, ok, skipped, warn
 from ikto_core.diagnosis.subject import Subject
 from ikto_core.errors import IktoError, described
 from ikto_core.plugins.check_contract import CheckContext, CheckPlugin, Finding, Level
-from ikto_core.plugins.facade import Offer
+from ikto_core.plugins.offers import Offer
 from ikto_core.underlay.daemon_thread import DaemonThread
 
 PLUGIN_LIMIT_S = 10.0

@@ -66,13 +66,11 @@ if TYPE_CHECKING:
         Finding,
         Level,
     )
-    from ikto_core.plugins.facade import (
-        Plugins,
-        PluginStatus,
-    )
+    from ikto_core.plugins.facade import Plugins
     from ikto_core.plugins.hookspecs import hookimpl
     from ikto_core.plugins.kinds import CommandPlugin
     from ikto_core.plugins.loading import load_plugins
+    from ikto_core.plugins.offers import PluginStatus
     from ikto_core.values.addressing import (
         Endpoint,
         Prefix,
@@ -192,7 +190,7 @@ _DEFINED_IN = {
     "PeerRemoved": "ikto_core.observers.contract",
     "PeerState": "ikto_core.device.model",
     "PluginError": "ikto_core.errors",
-    "PluginStatus": "ikto_core.plugins.facade",
+    "PluginStatus": "ikto_core.plugins.offers",
     "Plugins": "ikto_core.plugins.facade",
     "Prefix": "ikto_core.values.addressing",
     "PresharedKey": "ikto_core.values.keys",

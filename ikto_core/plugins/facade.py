@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import Generic, Literal, NamedTuple
-
-import msgspec
+from importlib.metadata import EntryPoint
+from typing import TYPE_CHECKING, Generic, NamedTuple
 
 from ikto_core.device.backend import BackendPlugin
 from ikto_core.errors import PluginError
@@ -12,147 +11,173 @@ from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin
 from ikto_core.plugins.check_contract import CheckPlugin
 from ikto_core.plugins.kinds import BACKENDS, CHECKS, COMMANDS, IPAM, OBSERVERS, CommandPlugin, Kind, T
+from ikto_core.plugins.names import Claim, conflict, reserved_claims, why_lost, winners
+from ikto_core.plugins.offers import ANY_KIND, Fault, Offer, PluginStatus, status_of
 from ikto_core.plugins.sources import Source
 
-ANY_KIND = "plugin"
-"""The kind of a plugin that failed, or is blocked, before any of its hooks was called."""
+if TYPE_CHECKING:
+    from ikto_core.plugins.loading import Loader
 
 
-class PluginStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The status of one offer of a plugin, or of a plugin whose hooks could not be called."""
+class _Known(NamedTuple, Generic[T]):
+    """A claim on a name, and what stands behind it; None: a name that no plugin may have."""
 
-    kind: str  # "backend", "ipam", "observer", "check" or "command"; "plugin": none of its hooks was called
-    name: str  # the offer's name; if it is not known, the entry point's
-    distribution: str
-    version: str
-    status: Literal["ok", "failed", "conflict", "blocked"]
-    reason: str = ""  # why it is not "ok", on one line; third-party text: escape it before printing
+    claim: Claim
+    behind: EntryPoint | Offer[T] | None
 
 
-class Offer(NamedTuple, Generic[T]):
-    """A valid plugin record and the distribution that provides it."""
-
-    record: T
-    source: Source
+def _of_name(known: Sequence[_Known[T]], name: str) -> list[_Known[T]]:
+    return [each for each in known if each.claim.name == name]
 
 
-class Fault(NamedTuple):
-    """An offer, or a whole plugin, that can't be used, with the reason."""
+class Offers(Generic[T]):
+    """The plugins of one kind. Those with entry points of their own are known without importing anything."""
 
-    kind: str
-    name: str
-    source: Source
-    status: Literal["failed", "blocked"]
-    reason: str
-
-    def __str__(self) -> str:
-        what = "broken" if self.status == "failed" else "blocked"
-        return f"{self.name!r} of {self.source} is {what}: {self.reason}"
-
-
-class Offers(list[Offer[T]], Generic[T]):
-    """All valid offers of one kind."""
-
-    def __init__(self, kind: Kind[T]) -> None:
-        super().__init__()
+    def __init__(self, kind: Kind[T], loader: "Loader") -> None:
         self.kind: Kind[T] = kind
+        self._loader = loader
+        self._loaded: dict[EntryPoint, Offer[T] | Fault] = {}
+        self._named: list[_Known[T]] = [
+            _Known(Claim(entry_point.name, Source.of(entry_point), is_named=True), entry_point)
+            for entry_point in loader.named(kind)
+        ]
+        if kind.name == COMMANDS.name:
+            self._named += [_Known(claim, None) for claim in reserved_claims()]
 
-    def named(self, name: str) -> list[Offer[T]]:
-        """Return the offers with this name; more than one is a conflict."""
-        return [offer for offer in self if offer.record.name == name]
+    def pick(self, name: str) -> T:
+        """Return the record with this name. Raises PluginError if it is unknown, broken, blocked or in conflict."""
+        return self.offer(name).record
+
+    def offer(self, name: str) -> Offer[T]:
+        """Return the record with this name, and who provides it. Raises PluginError as `pick` does.
+
+        Imports only the plugin whose entry point has the name. If there is none: all plugins of the group `ikto`.
+        """
+        known = _of_name(self._named, name) or _of_name(self._all(), name)
+        if not known:
+            raise self._missing(name)
+        won = winners(each.claim for each in known)
+        if len(won) > 1:
+            hint = "uninstall all but one of these distributions, or add the others to `blocked_plugins`"
+            raise PluginError(f"{self.kind.name} {name!r}: {conflict(won)}", hint=hint)
+        found = self._load(next(each for each in known if each.claim == won[0]))
+        if isinstance(found, Fault):
+            raise found.as_error()
+        return found
 
     def usable(self) -> Iterator[Offer[T]]:
-        """Yield the offers without a conflict."""
-        return (offer for offer in self if len(self.named(offer.record.name)) == 1)
+        """Yield the offers that can be used, which are imported."""
+        for name in dict.fromkeys(each.claim.name for each in self._all() if each.behind is not None):
+            try:
+                yield self.offer(name)
+            except PluginError:
+                continue
 
-    def statuses(self) -> Iterator[PluginStatus]:
-        """Yield the status of each offer."""
-        for record, source in self:
-            named = self.named(record.name)
-            if len(named) == 1:
-                yield _status(self.kind.name, record.name, source, "ok")
-            else:
-                yield _status(self.kind.name, record.name, source, "conflict", _conflict(named))
+    def knows(self, name: str) -> bool:
+        """Whether a plugin has this name, or might if it were not broken or blocked. Imports as `offer` does."""
+        if _of_name(self._named, name) or self._faults(name):
+            return True
+        return bool(_of_name(self._all(), name) or self._faults(name))
 
-    def pick(self, name: str, faults: Sequence[Fault]) -> T:
-        """Return the record with this name. Raises PluginError if it is unknown, broken, blocked or in conflict."""
-        named = self.named(name)
-        if len(named) == 1:
-            return named[0].record
-        if named:
-            hint = "uninstall all but one of these distributions, or add the others to `blocked_plugins`"
-            raise PluginError(f"{self.kind.name} {name!r}: {_conflict(named)}", hint=hint)
-        relevant = [fault for fault in faults if fault.kind in {self.kind.name, ANY_KIND}]
-        for fault in relevant:
-            if fault.name == name:
-                raise PluginError(f"{self.kind.name} {fault}", hint=_hint(fault))
-        raise self._unknown(name, relevant)
+    def statuses(self, *, imported_only: bool = False) -> Iterator[PluginStatus]:
+        """Yield the status of each offer; of those not yet imported only a conflict, if `imported_only` is set."""
+        every = self._named if imported_only and not self._loader.has_read_unnamed else self._all()
+        for each in every:
+            if each.behind is None:
+                continue
+            claim = each.claim
+            won = winners(known.claim for known in _of_name(every, claim.name))
+            if reason := why_lost(self.kind.name, claim, won):
+                yield status_of(self.kind.name, claim.name, claim.source, "conflict", reason)
+            elif not imported_only or isinstance(each.behind, Offer) or each.behind in self._loaded:
+                found = self._load(each)
+                if isinstance(found, Fault):
+                    yield found.row()
+                else:
+                    yield status_of(self.kind.name, claim.name, claim.source, "ok")
 
-    def _unknown(self, name: str, faults: Sequence[Fault]) -> PluginError:
-        names = sorted({offer.record.name for offer in self})
+    def _all(self) -> list[_Known[T]]:
+        """Return what is known after importing the group `ikto`, too; not what a distribution offers in both ways."""
+        named = {(each.claim.name, each.claim.source.distribution) for each in self._named}
+        unnamed: Sequence[Offer[T]] = self._loader.unnamed[self.kind.name]
+        return self._named + [
+            _Known(Claim(offer.record.name, offer.source, is_named=False), offer)
+            for offer in unnamed
+            if (offer.record.name, offer.source.distribution) not in named
+        ]
+
+    def _load(self, known: _Known[T]) -> Offer[T] | Fault:
+        if known.behind is None:
+            reason = f"it is the name of a built-in {self.kind.name}"
+            return Fault(self.kind.name, known.claim.name, known.claim.source, "failed", reason)
+        if isinstance(known.behind, Offer):
+            return known.behind
+        if known.behind not in self._loaded:
+            self._loaded[known.behind] = self._loader.load(self.kind, known.behind)
+        return self._loaded[known.behind]
+
+    def _faults(self, name: str = "") -> list[Fault]:
+        """Return the faults that may be the reason why a plugin of this kind is missing."""
+        faults = [fault for fault in self._loader.faults if fault.kind in {self.kind.name, ANY_KIND}]
+        return [fault for fault in faults if not name or fault.name == name]
+
+    def _missing(self, name: str) -> PluginError:
+        if faults := self._faults(name):
+            return faults[0]._replace(kind=self.kind.name).as_error()
+        names = sorted({each.claim.name for each in self._all() if each.behind is not None})
         nearest = get_close_matches(name, names, n=1)
         hints = [f"did you mean {nearest[0]!r}?"] if nearest else []
-        if faults:
-            others = ", ".join(sorted({repr(fault.name) for fault in faults}))
+        if others := ", ".join(sorted({repr(fault.name) for fault in self._faults()})):
             hints.append(f"run `ikto plugins` to see why {others} can't be used")
         available = ", ".join(names) or "none"
         return PluginError(f"there is no {self.kind.name} {name!r}; available: {available}", hint="; ".join(hints))
 
 
 class Plugins:
-    """The offers of all loaded plugins, and the faults of those that can't be used."""
+    """The installed plugins, each of which is imported when it is asked for, and the faults of those that can't be."""
 
-    def __init__(self) -> None:
-        self.backends: Offers[BackendPlugin] = Offers(BACKENDS)
-        self.strategies: Offers[IpamPlugin] = Offers(IPAM)
-        self.observers: Offers[ObserverPlugin] = Offers(OBSERVERS)
-        self.checks: Offers[CheckPlugin] = Offers(CHECKS)
-        self.commands: Offers[CommandPlugin] = Offers(COMMANDS)
-        self.faults: list[Fault] = []
+    def __init__(self, loader: "Loader") -> None:
+        self._loader = loader
+        self.backends: Offers[BackendPlugin] = Offers(BACKENDS, loader)
+        self.strategies: Offers[IpamPlugin] = Offers(IPAM, loader)
+        self.observers: Offers[ObserverPlugin] = Offers(OBSERVERS, loader)
+        self.checks: Offers[CheckPlugin] = Offers(CHECKS, loader)
+        self.commands: Offers[CommandPlugin] = Offers(COMMANDS, loader)
 
     def backend(self, name: str) -> BackendPlugin:
         """Return the backend with this name. Raises PluginError if it is unknown, broken, blocked or in conflict."""
-        return self.backends.pick(name, self.faults)
+        return self.backends.pick(name)
 
     def ipam(self, name: str) -> IpamPlugin:
         """Return the IPAM strategy with this name. Raises PluginError as `backend` does."""
-        return self.strategies.pick(name, self.faults)
+        return self.strategies.pick(name)
 
     def observer(self, name: str) -> ObserverPlugin:
         """Return the observer with this name. Raises PluginError as `backend` does."""
-        return self.observers.pick(name, self.faults)
+        return self.observers.pick(name)
 
     def command(self, name: str) -> CommandPlugin:
         """Return the plugin command with this name. Raises PluginError as `backend` does."""
-        return self.commands.pick(name, self.faults)
+        return self.commands.pick(name)
 
     def knows_command(self, name: str) -> bool:
         """Whether a plugin provides a command with this name, or might if it were not broken or blocked."""
-        suspects = {fault.name for fault in self.faults if fault.kind in {COMMANDS.name, ANY_KIND}}
-        return name in suspects or bool(self.commands.named(name))
+        return self.commands.knows(name)
 
     def listing(self) -> tuple[PluginStatus, ...]:
-        """Return the status of each offer and each fault, sorted by kind and name."""
-        rows = [_status(fault.kind, fault.name, fault.source, fault.status, fault.reason) for fault in self.faults]
-        for offers in (self.backends, self.strategies, self.observers, self.checks, self.commands):
-            rows += offers.statuses()
+        """Return the status of each offer and each fault, sorted by kind and name. Every plugin is imported."""
+        return self._listing(imported_only=False)
+
+    def problems(self, *, imported_only: bool = False) -> Iterable[PluginStatus]:
+        """Return the entries of `listing` that deserve a warning: "failed" and "conflict".
+
+        With `imported_only` no plugin is imported for it: the conflicts that entry points show, and the faults of those
+        that have been asked for.
+        """
+        return [row for row in self._listing(imported_only=imported_only) if row.status in {"failed", "conflict"}]
+
+    def _listing(self, *, imported_only: bool) -> tuple[PluginStatus, ...]:
+        every = (self.backends, self.strategies, self.observers, self.checks, self.commands)
+        rows = [row for offers in every for row in offers.statuses(imported_only=imported_only)]
+        rows += [fault.row() for fault in self._loader.faults]  # last: listing the offers finds faults
         return tuple(sorted(rows, key=lambda row: (row.kind, row.name, row.distribution)))
-
-    def problems(self) -> Iterable[PluginStatus]:
-        """Return the entries of `listing` that deserve a warning: "failed" and "conflict"."""
-        return [row for row in self.listing() if row.status in {"failed", "conflict"}]
-
-
-def _hint(fault: Fault) -> str:
-    return "" if fault.status == "failed" else "remove it from `blocked_plugins` to use it"
-
-
-def _status(
-    kind: str, name: str, source: Source, status: Literal["ok", "failed", "conflict", "blocked"], reason: str = ""
-) -> PluginStatus:
-    distribution, version = source.distribution, source.version
-    return PluginStatus(kind=kind, name=name, distribution=distribution, version=version, status=status, reason=reason)
-
-
-def _conflict(offers: Sequence[Offer[T]]) -> str:
-    return "provided more than once, by " + " and ".join(str(offer.source) for offer in offers)

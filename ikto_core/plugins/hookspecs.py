@@ -1,4 +1,7 @@
-"""The hooks that a plugin may implement. Each is called once, at start, and returns frozen typed records."""
+"""The hooks that a plugin may implement. Each is called once, through pluggy, and returns frozen typed records.
+
+An implementation takes those of the arguments that it names. It is a plain function, marked `hookimpl`.
+"""
 
 from collections.abc import Iterable
 
@@ -43,7 +46,7 @@ def ikto_register_checks() -> Iterable[CheckPlugin]:
 def ikto_register_commands(cli: click.Group) -> None:
     """Add commands to `cli`, an empty group for this plugin alone. `ikto` lists and runs the commands in it.
 
-    This is the only hook that `ikto --help` calls, so a module that implements it should import little at its top. A
-    name consists of lower case letters, digits and '-', and must not be the name of a built-in command. A command
-    raises IktoError to end with a one-line message for the user.
+    It is called to run one of these commands, and not for `ikto --help`, which lists the entry points of the group
+    `ikto.commands`. A name consists of lower case letters, digits and '-', and must not be the name of a built-in
+    command. A command raises IktoError to end with a one-line message for the user.
     """

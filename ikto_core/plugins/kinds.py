@@ -1,6 +1,5 @@
 """The kinds of plugin records (backend, IPAM strategy, observer, check, command), and their validation."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -14,12 +13,11 @@ from ikto_core.observers.contract import ObserverPlugin
 from ikto_core.plugins import hookspecs
 from ikto_core.plugins.check_contract import CheckPlugin
 from ikto_core.plugins.guarding import guarded_make, guarded_open, guarded_open_backend
+from ikto_core.plugins.names import is_plugin_name
 from ikto_core.plugins.reserved_commands import COMMANDS as BUILTIN_COMMANDS
 
 MAX_OFFERS = 100
 """The most records that a hook may return: guards against an iterator that never ends."""
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 class CommandPlugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,17 +35,23 @@ class Kind(NamedTuple, Generic[T]):
     """One kind of plugin record: the hook that returns it, and how Ikto calls it."""
 
     name: str
+    group: str  # of entry points whose names are those of the plugins of this kind
     hook: str
     record: type[T]
     factory: str  # the record's member that Ikto calls
     guard: Callable[[Callable[..., Any], str], Callable[..., Any]] = lambda factory, _: factory  # adds the provider
 
 
-BACKENDS = Kind("backend", hookspecs.ikto_register_backends.__name__, BackendPlugin, "open", guarded_open_backend)
-IPAM = Kind("ipam", hookspecs.ikto_register_ipam_strategies.__name__, IpamPlugin, "make", guarded_make)
-OBSERVERS = Kind("observer", hookspecs.ikto_register_observers.__name__, ObserverPlugin, "open", guarded_open)
-CHECKS = Kind("check", hookspecs.ikto_register_checks.__name__, CheckPlugin, "run")
-COMMANDS = Kind("command", hookspecs.ikto_register_commands.__name__, CommandPlugin, "command")
+BACKENDS = Kind(
+    "backend", "ikto.backends", hookspecs.ikto_register_backends.__name__, BackendPlugin, "open", guarded_open_backend
+)
+IPAM = Kind("ipam", "ikto.ipam", hookspecs.ikto_register_ipam_strategies.__name__, IpamPlugin, "make", guarded_make)
+OBSERVERS = Kind(
+    "observer", "ikto.observers", hookspecs.ikto_register_observers.__name__, ObserverPlugin, "open", guarded_open
+)
+CHECKS = Kind("check", "ikto.checks", hookspecs.ikto_register_checks.__name__, CheckPlugin, "run")
+COMMANDS = Kind("command", "ikto.commands", hookspecs.ikto_register_commands.__name__, CommandPlugin, "command")
+KINDS = (BACKENDS, IPAM, OBSERVERS, CHECKS, COMMANDS)
 
 
 class NotUsableError(Exception):
@@ -84,7 +88,7 @@ def command_record(name: object, command: object) -> CommandPlugin:
 def _problem(kind: Kind[T], record: T) -> str | None:
     """Return what is not valid in a record; None if it is valid."""
     name, summary, factory = (getattr(record, member) for member in ("name", "summary", kind.factory))
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+    if not is_plugin_name(name):
         return f"the name {name!r}, which is not lower case letters, digits and '-'"
     if not isinstance(summary, str) or len(summary.splitlines()) > 1:
         return f"{name!r}, whose `summary` is not one line of text"

@@ -1,135 +1,131 @@
-"""Plugin loader: loads each entry point in isolation, so that a broken plugin does not affect the others."""
+"""Plugin loader: imports what is asked for, in isolation, so that a broken plugin does not affect the others."""
 
-import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
-from difflib import get_close_matches
+from collections.abc import Collection, Iterable
+from functools import cached_property
 from importlib.metadata import EntryPoint
+from typing import Any
 
-import click
-import pluggy
 from msgspec import structs
 
-from ikto_core.errors import described
-from ikto_core.plugins import hookspecs
-from ikto_core.plugins.facade import ANY_KIND, Fault, Offer, Offers, Plugins
-from ikto_core.plugins.kinds import COMMANDS, NotUsableError, T, checked_records, command_record
+from ikto_core.plugins.facade import Plugins
+from ikto_core.plugins.hook_calls import Failure
+from ikto_core.plugins.kinds import KINDS, Kind, T
+from ikto_core.plugins.names import is_plugin_name
+from ikto_core.plugins.offers import ANY_KIND, Fault, Offer
 from ikto_core.plugins.sources import PROJECT, Source, UnreadableMetadata, installed_entry_points
-from ikto_core.plugins.stdout import stdout_to_stderr
+from ikto_core.plugins.targets import Target
 
 
 def load_plugins(entry_points: Iterable[EntryPoint] | None = None, *, blocked: Collection[str] = ()) -> Plugins:
-    """Load plugins one by one. A broken plugin is listed with the reason, and does not affect the others.
+    """Return the installed plugins. One is imported when it is asked for; a broken one does not affect the others.
 
     Args:
-        entry_points: What to load; by default every installed entry point of the group `ikto`. Each names a module
-            or an object whose functions marked `hookimpl` are its hooks. Names that start with `ikto_` are reserved
-            for hooks.
+        entry_points: The plugins; by default every installed entry point of the groups `ikto.backends`, `ikto.ipam`,
+            `ikto.observers`, `ikto.checks`, `ikto.commands`, and of the group `ikto`. Each refers to a module or an
+            object whose functions marked `hookimpl` are its hooks. In a group of one kind, its name is the plugin's.
+            Names that start with `ikto_` are reserved for hooks.
         blocked: Names of distributions, entry points and offers. A blocked distribution or entry point is not
             imported.
 
     """
-    loader = _Loader(blocked)
-    for found in installed_entry_points() if entry_points is None else entry_points:
-        if isinstance(found, UnreadableMetadata):
-            loader.plugins.faults.append(
-                Fault(ANY_KIND, found.source.entry_point, found.source, "failed", found.reason)
-            )
-        else:
-            loader.load(found)
-    return loader.plugins
+    return Plugins(Loader(installed_entry_points() if entry_points is None else entry_points, blocked))
 
 
-class _Loader:
-    """Owns the plugin manager while the hooks of every plugin are called."""
+class Loader:
+    """The entry points that are not blocked, and what was imported of them so far."""
 
-    def __init__(self, blocked: Collection[str]) -> None:
-        self.plugins = Plugins()
+    def __init__(self, entry_points: Iterable[EntryPoint | UnreadableMetadata], blocked: Collection[str]) -> None:
+        self.faults: list[Fault] = []
         self._blocked = blocked
-        self._manager = pluggy.PluginManager(PROJECT)
-        self._manager.add_hookspecs(hookspecs)
-        parse = self._manager.parse_hookspec_opts
-        self._hooks = [name for name in dir(hookspecs) if parse(hookspecs, name) is not None]
+        self._targets: dict[tuple[str, str], Target] = {}
+        self._entries: dict[str, list[EntryPoint]] = {}
+        kinds = {kind.group: kind.name for kind in KINDS}
+        for found in entry_points:
+            if isinstance(found, UnreadableMetadata):
+                self._fail(ANY_KIND, found.source.entry_point, found.source, found.reason)
+            else:
+                self._sort_in(found, kinds.get(found.group, ANY_KIND))
 
-    def load(self, entry_point: EntryPoint) -> None:
+    def named(self, kind: Kind[T]) -> list[EntryPoint]:
+        """Return the entry points of a kind's own group."""
+        return self._entries.get(kind.group, [])
+
+    def load(self, kind: Kind[T], entry_point: EntryPoint) -> Offer[T] | Fault:
+        """Return what an entry point of a kind's own group names. It is imported at the first call."""
+        source, name = Source.of(entry_point), entry_point.name
+        target: Target = self._target(entry_point, source)
+        found = target.found(kind)
+        records = [what for found_name, what in found if found_name == name and not isinstance(what, Failure)]
+        if len(records) == 1:
+            return _guarded(kind, records[0], source)
+        failures = [what.reason for found_name, what in found if isinstance(what, Failure) and found_name in {"", name}]
+        if failures:
+            reason = failures[0]
+        elif records:
+            reason = f"{kind.hook} provides {name!r} more than once"
+        elif names := ", ".join(repr(found_name) for found_name, _ in found):
+            reason = f"{kind.hook} provides {names}, not {name!r}, which is the name of the entry point"
+        else:
+            reason = "; ".join([f"it has no hook {kind.hook} that provides {name!r}", *target.problems])
+        return Fault(kind.name, name, source, "failed", reason)
+
+    @property
+    def has_read_unnamed(self) -> bool:
+        """Whether the entry points of the group `ikto` have been imported."""
+        return "unnamed" in vars(self)
+
+    @cached_property
+    def unnamed(self) -> dict[str, list[Offer[Any]]]:
+        """What the entry points of the group `ikto` offer, by kind. All of them are imported at the first use."""
+        offers: dict[str, list[Offer[Any]]] = {kind.name: [] for kind in KINDS}
+        for entry_point in self._entries.get(PROJECT, []):
+            source = Source.of(entry_point)
+            target: Target = self._target(entry_point, source)
+            if target.failure:
+                self._fail(ANY_KIND, entry_point.name, source, target.failure)
+                continue
+            for kind in KINDS:
+                offers[kind.name] += self._offers(kind, target, source)
+        return offers
+
+    def _offers(self, kind: Kind[T], target: Target, source: Source) -> list[Offer[T]]:
+        """Return the valid records of one kind; the others are recorded as faults."""
+        offers = []
+        for name, what in target.found(kind):
+            if isinstance(what, Failure):
+                self._fail(kind.name, name or source.entry_point, source, what.reason)
+            elif name in self._blocked:
+                self._block(kind.name, name, source, name)
+            else:
+                offers.append(_guarded(kind, what, source))
+        return offers
+
+    def _sort_in(self, entry_point: EntryPoint, kind: str) -> None:
         source = Source.of(entry_point)
         if name := source.blocked_by(self._blocked):
-            self._block(ANY_KIND, entry_point.name, source, name)
-            return
-        with self._isolated("import", ANY_KIND, source):
-            plugin = entry_point.load()
-            for name in dir(plugin):
-                self._check_hook_name(plugin, name)
-            self._manager.register(plugin, str(source))
-            if not self._manager.get_hookcallers(plugin):
-                raise NotUsableError("it implements none of Ikto's hooks")
-            self._collect(self.plugins.backends, plugin, source)
-            self._collect(self.plugins.strategies, plugin, source)
-            self._collect(self.plugins.observers, plugin, source)
-            self._collect(self.plugins.checks, plugin, source)
-            self._collect_commands(plugin, source)
-
-    @contextmanager
-    def _isolated(self, step: str, kind: str, source: Source, name: str = "") -> Iterator[None]:
-        """Record any exception of the block as a fault of this plugin, and send its standard output to stderr."""
-        try:
-            with stdout_to_stderr():
-                yield
-        except NotUsableError as error:
-            reason = str(error)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit included
-            reason = f"{step} raised {described(error)}"
+            self._block(kind, entry_point.name, source, name)
+        elif kind != ANY_KIND and not is_plugin_name(entry_point.name):
+            reason = "the name of its entry point is not lower case letters, digits and '-'"
+            self._fail(kind, entry_point.name, source, reason)
         else:
-            return
-        self.plugins.faults.append(Fault(kind, name or source.entry_point, source, "failed", " ".join(reason.split())))
+            self._entries.setdefault(entry_point.group, []).append(entry_point)
+
+    def _target(self, entry_point: EntryPoint, source: Source) -> Target:
+        """Return what an entry point refers to; hooks of it that can't be called are recorded once."""
+        key = (source.distribution, entry_point.value)
+        if key not in self._targets:
+            self._targets[key] = Target(entry_point)
+            for problem in self._targets[key].problems:
+                self._fail(ANY_KIND, entry_point.name, source, problem)
+        return self._targets[key]
+
+    def _fail(self, kind: str, name: str, source: Source, reason: str) -> None:
+        self.faults.append(Fault(kind, name, source, "failed", reason))
 
     def _block(self, kind: str, name: str, source: Source, by: str) -> None:
-        self.plugins.faults.append(Fault(kind, name, source, "blocked", f"`blocked_plugins` names {by!r}"))
+        self.faults.append(Fault(kind, name, source, "blocked", f"`blocked_plugins` names {by!r}"))
 
-    def _check_hook_name(self, plugin: object, name: str) -> None:
-        """Raise NotUsableError for a misspelt or unmarked hook, which pluggy would ignore without a message."""
-        mark = self._manager.parse_hookimpl_opts(plugin, name)
-        hook = (mark["specname"] if mark else None) or name
-        if mark is None and not (name.startswith("ikto_") and inspect.isroutine(getattr(plugin, name))):
-            return
-        if hook not in self._hooks and not (mark and mark["optionalhook"]):
-            nearest = get_close_matches(hook, self._hooks, n=1)
-            suggestion = f"; did you mean {nearest[0]}?" if nearest else ""
-            raise NotUsableError(f"{hook} is not one of Ikto's hooks{suggestion}")
-        if mark is None:
-            raise NotUsableError(f"{name} lacks the decorator @hookimpl of ikto_core.plugins")
-        if mark["wrapper"] or mark["hookwrapper"] or inspect.iscoroutinefunction(getattr(plugin, name)):
-            raise NotUsableError(f"{name} is a wrapper or async; a hook must be a plain function")
 
-    def _collect(self, offers: Offers[T], plugin: object, source: Source) -> None:
-        """Call one hook of one plugin and add its records. A fault drops all records of this hook, and no others."""
-        kind = offers.kind
-        with self._isolated(kind.hook, kind.name, source):
-            hooks = self._hooks_of(plugin, kind.hook)
-            records = [record for hook in hooks for record in checked_records(kind, hook())]
-            for record in records:
-                guarded = kind.guard(getattr(record, kind.factory), f"{kind.name} {record.name!r} of {source}")
-                self._add(offers, structs.replace(record, **{kind.factory: guarded}), source)
-
-    def _collect_commands(self, plugin: object, source: Source) -> None:
-        """Have a plugin add commands to an empty group. A faulty command does not affect the others."""
-        group = click.Group(PROJECT)
-        with self._isolated(COMMANDS.hook, COMMANDS.name, source):
-            for hook in self._hooks_of(plugin, COMMANDS.hook):
-                hook(group)
-            for name, command in dict(group.commands).items():
-                with self._isolated(COMMANDS.hook, COMMANDS.name, source, str(name)):
-                    self._add(self.plugins.commands, command_record(name, command), source)
-
-    def _hooks_of(self, plugin: object, name: str) -> Iterator[Callable[..., object]]:
-        """Yield the functions with which one plugin implements a hook."""
-        caller = getattr(self._manager.hook, name)
-        return (found.function for found in caller.get_hookimpls() if found.plugin is plugin)
-
-    def _add(self, offers: Offers[T], record: T, source: Source) -> None:
-        if record.name in self._blocked:
-            self._block(offers.kind.name, record.name, source, record.name)
-        else:
-            offers.append(Offer(record, source))
+def _guarded(kind: Kind[T], record: T, source: Source) -> Offer[T]:
+    guarded = kind.guard(getattr(record, kind.factory), f"{kind.name} {record.name!r} of {source}")
+    return Offer(structs.replace(record, **{kind.factory: guarded}), source)

@@ -1,4 +1,4 @@
-"""Installed entry points of the group `ikto`, and the distributions that provide them."""
+"""Installed entry points of Ikto's groups, and the distributions that provide them. Nothing here imports a plugin."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -7,7 +7,11 @@ from importlib.metadata import Distribution, EntryPoint, distributions, entry_po
 from typing import NamedTuple
 
 PROJECT = "ikto"
-"""pluggy's project name, the entry-point group of plugins, and the name of Ikto's own distribution."""
+"""pluggy's project name, the entry-point group of plugins of any kind, and the name of Ikto's own distribution."""
+
+COMMAND_GROUP = "ikto.commands"
+GROUPS = frozenset({PROJECT, "ikto.backends", "ikto.ipam", "ikto.observers", "ikto.checks", COMMAND_GROUP})
+"""The groups of entry points. Those of one kind name its plugins; what `ikto` has is known after an import only."""
 
 
 class Source(NamedTuple):
@@ -39,9 +43,10 @@ class UnreadableMetadata(NamedTuple):
 
 
 def installed_entry_points() -> Iterator[EntryPoint | UnreadableMetadata]:
-    """Yield every installed entry point of the group `ikto`, in spite of distributions with broken metadata."""
+    """Yield every installed entry point of Ikto's groups, in spite of distributions with broken metadata."""
     try:
-        yield from entry_points(group=PROJECT)
+        found = entry_points()
+        yield from [entry for group in sorted(GROUPS) for entry in found.select(group=group)]
     except Exception:  # noqa: BLE001 - one distribution's broken metadata may raise anything: find out which one
         yield from _by_distribution(distributions())
 
@@ -52,6 +57,19 @@ def third_party_entry_points() -> list[EntryPoint]:
     return [entry for entry in found if Source.of(entry).distribution != PROJECT]
 
 
+def of_group(found: Iterable[EntryPoint], group: str, blocked: Collection[str] = ()) -> list[EntryPoint]:
+    """Return the entry points of one group whose own names, and whose distributions, are not blocked."""
+    return [entry for entry in found if entry.group == group and not Source.of(entry).blocked_by(blocked)]
+
+
+def summary_of(entry_point: EntryPoint) -> str:
+    """Return the one line with which a distribution describes itself; empty if it has none."""
+    with suppress(Exception):  # the metadata is damaged or missing
+        if entry_point.dist is not None:
+            return " ".join(entry_point.dist.metadata["Summary"].split())
+    return ""
+
+
 def _by_distribution(found: Iterable[Distribution]) -> Iterator[EntryPoint | UnreadableMetadata]:
     seen = set()
     for distribution in found:
@@ -60,7 +78,7 @@ def _by_distribution(found: Iterable[Distribution]) -> Iterator[EntryPoint | Unr
             continue
         seen.add(_normalised(name))
         try:
-            yield from distribution.entry_points.select(group=PROJECT)
+            yield from [entry for entry in distribution.entry_points if entry.group in GROUPS]
         except Exception as error:  # noqa: BLE001 - as above
             reason = f"its entry points can't be read: {type(error).__name__}: {error}"
             yield UnreadableMetadata(Source(name, name, version), reason)

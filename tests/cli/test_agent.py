@@ -27,11 +27,24 @@ def directory(tmp_path: Path) -> Path:
 
 def test_a_broken_plugin_is_logged_once_and_does_not_affect_others(directory: Path, site: Site) -> None:
     site.install("acme-ikto", "raise RuntimeError('boo')", entry="\x1bacme")
-    code, log = run_to_end(directory, site)
+    site.install(
+        "rack-ikto",
+        "@hookimpl\ndef ikto_register_ipam_strategies(): return [IpamPlugin(name='rack', summary='', make=print)]",
+    )
+    code, log = run_to_end(directory, site, ipam="rack")
     assert code == 5  # NATS unreachable, as without the plugin
     (line,) = [line for line in log.splitlines() if "plugin unusable" in line]
     assert all(word in line for word in ("warning", "acme-ikto", "1.5", "import raised RuntimeError"))
     assert r"name=\x1bacme " in line
+
+
+def test_a_plugin_that_the_configuration_does_not_name_is_not_imported(directory: Path, site: Site) -> None:
+    for group in ("ikto.backends", "ikto"):
+        site.install(f"{group}-acme".replace(".", "-"), f"open({str(site.path / group)!r}, 'w').close()", group=group)
+    code, log = run_to_end(directory, site)
+    assert code == 5
+    assert "plugin unusable" not in log
+    assert not [each for each in ("ikto.backends", "ikto") if (site.path / each).exists()]
 
 
 def test_a_configured_backend_that_is_broken_ends_the_agent_with_its_cause(directory: Path, site: Site) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ikto_core.cli.main import COMMANDS, run
+from ikto_core.plugins.sources import GROUPS
 from tests.plugin_site import Site
 
 TOP = """
@@ -30,26 +31,50 @@ def ikto_register_commands(cli):
 
 @pytest.fixture
 def acme(site: Site) -> Site:
+    site.install("acme-ikto", TOP, entry="top", group="ikto.commands")
+    return site
+
+
+@pytest.fixture
+def unnamed(site: Site) -> Site:
+    """The same plugin with an entry point that does not say what it provides."""
     site.install("acme-ikto", TOP)
     return site
 
 
-@pytest.mark.usefixtures("acme")
-def test_help_lists_plugin_commands_in_a_separate_section_with_their_distribution(
-    capsys: pytest.CaptureFixture[str],
+def test_help_lists_the_commands_of_plugins_by_their_entry_points_and_imports_none(
+    acme: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["--help"]) == 0
     builtin, added = capsys.readouterr().out.split("Plugin commands:\n")
-    assert added.partition("Examples:")[0].split() == [
-        "top",
-        "Show",
-        "who",
-        r"talks\x1b",
-        "most.",
-        "[acme-ikto",
-        "1.5]",
-    ]
+    assert added.splitlines()[0].split() == ["top", "[acme-ikto", "1.5]"]
     assert all(f"  {name} " in builtin for name in COMMANDS)
+    assert not acme.imported("acme-ikto")
+
+
+def test_help_has_the_summary_that_a_distribution_gives_of_itself(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metadata = b"Metadata-Version: 2.1\nName: acme-ikto\nVersion: 1.5\nSummary: Who talks\x1b most\n"
+    site.describe("acme-ikto", "[ikto.commands]\ntop = nothing_of_that_name\n", metadata=metadata)
+    assert run(["--help"]) == 0
+    assert r"top  Who talks\x1b most [acme-ikto 1.5]" in capsys.readouterr().out
+
+
+def test_help_names_the_distributions_whose_commands_are_known_after_an_import_only(
+    unnamed: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["--help"]) == 0
+    assert "`ikto plugins` lists those of acme-ikto, if any" in capsys.readouterr().out
+    assert not unnamed.imported("acme-ikto")
+    assert run(["top"]) == 0
+
+
+def test_to_run_a_command_imports_no_other_plugin(acme: Site) -> None:
+    acme.install("other-ikto", TOP, entry="other", group="ikto.commands")
+    acme.install("third-ikto", TOP)
+    assert run(["top"]) == 0
+    assert [acme.imported(each) for each in ("acme-ikto", "other-ikto", "third-ikto")] == [True, False, False]
 
 
 @pytest.mark.usefixtures("acme")
@@ -86,12 +111,16 @@ def test_an_unknown_command_is_still_an_invalid_command_line(capsys: pytest.Capt
 def test_a_plugin_cannot_replace_a_built_in_command(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     code = "@hookimpl\ndef ikto_register_commands(cli): cli.add_command(click.Command('key', callback=lambda: 1 / 0))"
     site.install("acme-ikto", code)
+    site.install("named-ikto", code, entry="key", group="ikto.commands")
     assert run(["key", "--help"]) == 0
     assert not site.imported("acme-ikto")
     assert run(["--help"]) == 0
-    assert "Plugin commands" not in capsys.readouterr().out
+    assert "named-ikto" not in capsys.readouterr().out
     assert run(["plugins"]) == 0
-    assert "which is the name of a built-in command" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert "added 'key', which is the name of a built-in command" in listed
+    assert "'key' is the name of a built-in command, which is used" in listed
+    assert not site.imported("named-ikto")
 
 
 def test_a_broken_plugin_does_not_affect_help_and_is_reported_when_run(
@@ -106,10 +135,14 @@ def test_a_broken_plugin_does_not_affect_help_and_is_reported_when_run(
 
 
 @pytest.mark.parametrize("name", ["acme-ikto", "top"])
-def test_the_environment_variable_blocks_plugins(acme: Site, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_blocks_plugins(
+    acme: Site, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("IKTO_BLOCKED_PLUGINS", f"other,{name}")
-    assert run(["top"]) == (7 if name == "top" else 2)
-    assert acme.imported("acme-ikto") == (name == "top")
+    assert run(["top"]) == 7
+    assert not acme.imported("acme-ikto")
+    assert run(["--help"]) == 0
+    assert "acme-ikto" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["key", "--help"], ["key", "nonsense"]])
@@ -125,3 +158,14 @@ def test_no_plugin_is_searched_for_to_run_a_built_in_command(acme: Site, argumen
     assert {name for name in imported if name.startswith("ikto_core.plugins.")} == {
         "ikto_core.plugins.reserved_commands"
     }
+
+
+ASKED_FOR_NOTHING = [["--help"], ["status", "--help"], ["plugins", "--help"], ["config", "schema", "--help"]]
+
+
+@pytest.mark.parametrize("arguments", ASKED_FOR_NOTHING)
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_help_imports_no_plugin(site: Site, arguments: list[str], group: str) -> None:
+    site.install("acme-ikto", "raise SystemExit('imported')", entry="acme", group=group)
+    assert run(arguments) == 0
+    assert not site.attempted("acme-ikto")

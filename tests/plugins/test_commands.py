@@ -54,9 +54,10 @@ def test_an_invalid_command_is_reported(site: Site, line: str, name: str, reason
     assert reason in why
 
 
-def test_a_hook_without_a_group_parameter_is_reported(site: Site) -> None:
-    site.install("acme-ikto", "@hookimpl\ndef ikto_register_commands(): pass")
-    assert "takes 0 positional arguments" in rows_of(load_plugins(), "acme-ikto")["acme-ikto"][1]
+def test_a_hook_takes_the_arguments_that_it_names_which_may_be_none(site: Site) -> None:
+    without = "@hookimpl(specname='ikto_register_commands')\ndef without(): print('was called')"
+    site.install("acme-ikto", f"{TOP}\n{without}")
+    assert rows_of(load_plugins(), "acme-ikto") == {"top": ("ok", "")}
 
 
 def test_two_commands_with_one_name_are_a_conflict(site: Site) -> None:

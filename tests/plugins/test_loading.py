@@ -47,7 +47,7 @@ BROKEN = [
     ("def ikto_registr_backends(): return ()", "plugin", "did you mean ikto_register_backends?"),
     ("@hookimpl\ndef unheard_of(): return ()", "plugin", "unheard_of is not one of Ikto's hooks"),
     ("def ikto_register_backends(): return ()", "plugin", "ikto_register_backends lacks the decorator @hookimpl"),
-    ("@hookimpl\ndef ikto_register_backends(unknown): return ()", "plugin", "PluginValidationError"),
+    ("@hookimpl\ndef ikto_register_backends(unknown): return ()", "plugin", "Argument(s) {'unknown'} are declared"),
     ("@hookimpl\nasync def ikto_register_backends(): return ()", "plugin", "a hook must be a plain function"),
     ("@hookimpl(wrapper=True)\ndef ikto_register_backends(): return (yield)", "plugin", "is a wrapper or async"),
     (
@@ -63,7 +63,7 @@ BROKEN = [
     ),
     ("@hookimpl\ndef ikto_register_backends(): return 1 / 0", "backend", "ikto_register_backends raised ZeroDivisionE"),
     ("@hookimpl\ndef ikto_register_backends(): yield backend('a'); 1 / 0", "backend", "raised ZeroDivisionError"),
-    ("@hookimpl\ndef ikto_register_backends(): return None", "backend", "returned NoneType, not an iterable of Backe"),
+    ("@hookimpl\ndef ikto_register_backends(): return None", "backend", "returned None, not an iterable of BackendPl"),
     ("@hookimpl\ndef ikto_register_backends(): return backend('a')", "backend", "returned BackendPlugin, not an iter"),
     ("@hookimpl\ndef ikto_register_backends(): return ['wg']", "backend", "returned a str, not a BackendPlugin"),
     ("@hookimpl\ndef ikto_register_ipam_strategies(): return [backend('a')]", "ipam", "not a IpamPlugin"),
@@ -137,6 +137,23 @@ def test_a_hook_of_a_later_ikto_can_be_marked_optional(site: Site) -> None:
     assert status_of(load_plugins(), "acme-ikto").status == "ok"
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "@hookimpl\ndef ikto_register_removed_things(): return ()",
+        "@hookimpl\ndef ikto_register_observers(unknown): return ()",
+        "@hookimpl\nasync def ikto_register_observers(): return ()",
+        "def ikto_register_observers(): return ()",
+    ],
+)
+def test_a_hook_that_can_not_be_called_costs_a_plugin_no_other_offer(site: Site, broken: str) -> None:
+    site.install("acme-ikto", f"{GOOD.format(name='acme')}\n{broken}", entry="entry")
+    plugins = load_plugins()
+    assert plugins.backend("acme").name == "acme"
+    rows = [(row.kind, row.name, row.status) for row in plugins.listing() if row.distribution == "acme-ikto"]
+    assert rows == [("backend", "acme", "ok"), ("plugin", "entry", "failed")]
+
+
 def test_two_plugins_with_one_name_are_an_error_that_names_both_only_when_requested(site: Site) -> None:
     site.install("acme-ikto", GOOD.format(name="wg"), entry="wg")
     site.install("other-ikto", GOOD.format(name="wg"), entry="wg")
@@ -152,10 +169,13 @@ def test_two_plugins_with_one_name_are_an_error_that_names_both_only_when_reques
     assert caught.value.hint
 
 
-def test_a_plugin_with_a_built_in_name_is_an_error_that_names_it(site: Site) -> None:
+def test_a_plugin_with_a_built_in_name_is_reported_and_the_built_in_one_is_used(site: Site) -> None:
     site.install("acme-ikto", GOOD.format(name="fake"))
-    with pytest.raises(PluginError, match="acme-ikto"):
-        load_plugins().backend("fake")
+    plugins = load_plugins()
+    assert plugins.backend("fake").summary != "third party"
+    status = status_of(plugins, "acme-ikto")
+    assert (status.status, status.reason) == ("conflict", "'fake' is the name of a built-in backend, which is used")
+    assert [row.status for row in plugins.listing() if (row.name, row.distribution) == ("fake", "ikto")] == ["ok"]
 
 
 @pytest.mark.parametrize(("name", "hint"), [("fak", "did you mean 'fake'?"), ("netlink", "")])
