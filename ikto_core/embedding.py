@@ -28,6 +28,7 @@ from ikto_core.observers.contract import MeshEvent, MeshReady, PeerFacts
 from ikto_core.observers.event_diff import peer_facts
 from ikto_core.observers.runner import observer_runs
 from ikto_core.plugins.loading import load_plugins
+from ikto_core.plugins.settings import P, with_settings
 from ikto_core.underlay.handshake_probe import probe_handshakes
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PrivateKey, PublicKey
@@ -154,13 +155,18 @@ class RunningAgent:
 def _options(
     progress: AgentProgress, config: Config, backend: BackendPlugin | None, ipam: IpamPlugin | None
 ) -> AgentOptions:
-    installed = cache(lambda: load_plugins(blocked=config.blocked_plugins))  # plugins are imported only if needed
+    installed = cache(lambda: load_plugins(blocked=config.blocked_plugins, settings=config.plugins))
     return AgentOptions(
         config=config,
-        backend=backend or installed().backend(config.backend),
-        ipam=ipam or installed().ipam(config.ipam),
+        backend=_with_settings(backend, config) if backend else installed().backend(config.backend),
+        ipam=_with_settings(ipam, config) if ipam else installed().ipam(config.ipam),
         observers=observer_runs(config.observers, observer_context(config), lambda name: installed().observer(name)),
         event_hub=progress.event_hub,
         on_agent=progress.agent_started,
         on_claim_change=progress.claim_changed,
     )
+
+
+def _with_settings(plugin: P, config: Config) -> P:
+    """Return a record that the program gives, with the settings that the configuration has for its name."""
+    return with_settings(plugin, config.plugins.get(plugin.name, {})) if plugin.settings else plugin

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 def options_of(config: Config) -> AgentOptions:
     """Return the options of an agent that serves nothing and has no observers. Raises PluginError."""
-    plugins = load_plugins(blocked=config.blocked_plugins)
+    plugins = load_plugins(blocked=config.blocked_plugins, settings=config.plugins)
     return AgentOptions(
         config=config,
         backend=plugins.backend(config.backend),

@@ -66,7 +66,7 @@ def agent(config_path: Path, socket: Path | None, log_json: bool, **settings: st
     for warning in environ_warnings(os.environ):
         log.warning("variable ignored", reason=printable(warning))
     private_key = load_private_key(Path(config.private_key_path))
-    plugins = load_plugins(blocked=config.blocked_plugins)
+    plugins = load_plugins(blocked=config.blocked_plugins, settings=config.plugins)
     options = AgentOptions(
         config=config,
         backend=plugins.backend(config.backend),
@@ -78,6 +78,8 @@ def agent(config_path: Path, socket: Path | None, log_json: bool, **settings: st
         service_manager=True,
     )
     _warn_of_unusable(plugins)
+    for error in plugins.settings_problems():
+        raise error
 
     reload = Reload(config, load, options.live, lambda level: log_to_stderr(level, as_json=log_json))
     with suppress(asyncio.CancelledError):  # stopped by a signal

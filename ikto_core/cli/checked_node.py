@@ -17,6 +17,6 @@ def checked_node(
 ) -> Subject:
     """Return the node of a configuration; the arguments are those of `Subject`."""
     node = local_node(config)
-    plugins = load_plugins(blocked=config.blocked_plugins)
+    plugins = load_plugins(blocked=config.blocked_plugins, settings=config.plugins)
     nats = nats_settings(config, node.name)
     return Subject(config, node, nats, plugins, status=status, no_agent=no_agent, before_start=before_start)

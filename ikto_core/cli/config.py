@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,10 +15,13 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.options import config_option, json_option
 from ikto_core.cli.printing import printable
-from ikto_core.config import Config, config_schema, environ_warnings, file_warnings, load_config
+from ikto_core.config import Config, blocked_plugins, config_schema, environ_warnings, file_warnings, load_config
 from ikto_core.diagnosis.checks_config import refusals
 from ikto_core.diagnosis.nats_inside import servers_inside
 from ikto_core.errors import ConfigError, IktoError
+from ikto_core.plugins.hook_calls import Failure, attempt
+from ikto_core.plugins.loading import load_plugins
+from ikto_core.plugins.settings import settings_schema
 from ikto_core.store.inside_mesh import INSIDE_HINT
 
 
@@ -92,5 +96,13 @@ def _lines(error: IktoError) -> Sequence[str]:
     )
 )
 def schema() -> None:
-    """Print the configuration's JSON Schema, for editors and validators."""
-    click.echo(json.dumps(config_schema(), indent=2))
+    """Print the configuration's JSON Schema, for editors and validators, with the settings of installed plugins."""
+    found = config_schema()
+    of_plugins = found["$defs"]["Config"]["properties"]["plugins"]
+    for name, settings in load_plugins(blocked=blocked_plugins(None, environ=os.environ)).described_settings():
+        described = attempt("its schema", partial(settings_schema, settings, name))
+        if not isinstance(described, Failure):  # it has a type that JSON Schema does not
+            schema_of_one, definitions = described
+            of_plugins.setdefault("properties", {})[name] = schema_of_one
+            found["$defs"] |= definitions
+    click.echo(json.dumps(found, indent=2))

@@ -51,7 +51,9 @@ def init(output: Path | None, **settings: str | None) -> None:
     else:
         config = _with_address(given)
     if "ipam" in given or config.private_address == AUTO:
-        load_plugins(blocked=config.blocked_plugins).ipam(config.ipam)  # fails now if it is unknown or broken
+        load_plugins(blocked=config.blocked_plugins, settings=config.plugins).ipam(
+            config.ipam
+        )  # fails now if it is unknown or broken
     text = _document(config, given) + "\n"
     if output:
         create_file(output, text.encode())

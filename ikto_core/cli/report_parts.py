@@ -107,7 +107,7 @@ def configuration(request: Request) -> str:
 def environment(environ: Mapping[str, str]) -> str:
     """Return the variables that Ikto reads, and the names of the others."""
     ours = {name: "(hidden)" if hides(name) else value for name, value in environ.items() if name.startswith("IKTO_")}
-    known = {f"IKTO_{name.upper()}" for name in SETTINGS} | {"IKTO_SOCKET"}
+    known = {f"IKTO_{name.upper()}" for name in SETTINGS if name != "plugins"} | {"IKTO_SOCKET"}
     shown = {name: value if name in known else "(hidden)" for name, value in ours.items()}
     return json.dumps({"ikto": shown, "others": sorted(environ.keys() - ours.keys())}, indent=2)
 
@@ -121,7 +121,7 @@ def wireguard(request: Request) -> str:
 def device(request: Request, found: Found) -> str:
     """Return the device as the backend reads it in this process. Raises IktoError."""
     config = request.config()
-    plugin = load_plugins(blocked=config.blocked_plugins).backend(config.backend)
+    plugin = load_plugins(blocked=config.blocked_plugins, settings=config.plugins).backend(config.backend)
 
     async def read_device() -> DeviceState | None:
         start = asyncio.get_running_loop().create_task

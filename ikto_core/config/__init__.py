@@ -14,7 +14,15 @@ from ikto_core.config.files import file_problems, file_warnings
 from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.live import LIVE_SETTINGS, changed_settings, with_live_settings
 from ikto_core.config.model import Config
-from ikto_core.config.sources import Source, environ_warnings, from_environ, from_file, from_flags, from_program
+from ikto_core.config.sources import (
+    Source,
+    combined,
+    environ_warnings,
+    from_environ,
+    from_file,
+    from_flags,
+    from_program,
+)
 from ikto_core.config.value_checks import AUTO
 
 __all__ = [
@@ -51,7 +59,7 @@ def load_config(
 
     """
     sources = (from_file(path) if path else Source(), from_environ(environ), from_flags(overrides))
-    given = {setting: value for source in sources for setting, value in source.items()}
+    given = combined(sources)
     for warning in (warning for source in sources for warning in source.warnings):
         warn(warning)
     return make_config(given, problems=tuple(problem for source in sources for problem in source.problems), warn=warn)

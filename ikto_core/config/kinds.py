@@ -6,6 +6,7 @@ from typing import NamedTuple, Self, get_args, get_origin
 import msgspec
 
 from ikto_core.config.model import Config
+from ikto_core.config.plugin_settings import value_of
 from ikto_core.config.types import Info
 from ikto_core.config.value_checks import split_list
 
@@ -17,6 +18,7 @@ class Kind(NamedTuple):
     info: Info
     description: str
     item: "Kind | None"  # the kind of a list's items; None: not a list
+    is_object: bool = False
 
     @classmethod
     def of(cls, annotation: object) -> Self:
@@ -27,11 +29,15 @@ class Kind(NamedTuple):
             next(note for note in notes if isinstance(note, Info)),
             next((note.description for note in notes if isinstance(note, msgspec.Meta) and note.description), ""),
             cls.of(get_args(bare)[0]) if get_origin(bare) is tuple else None,
+            get_origin(bare) is dict,
         )
 
     def split(self, text: str) -> object:
-        """Return the JSON value for a text from the command line or the environment: a list if the setting is one."""
-        return split_list(text) if self.item else text
+        """Return the JSON value for a text from the command line or the environment.
+
+        A list if the setting is one, and if it is an object, what the text is as JSON.
+        """
+        return value_of(text) if self.is_object else split_list(text) if self.item else text
 
     def convert(self, value: object, *, is_text: bool) -> object:
         """Return a JSON value or a text converted to this kind. Raises ValueError (msgspec.ValidationError is one)."""

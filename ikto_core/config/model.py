@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from ikto_core.config import types
+from ikto_core.config.plugin_settings import names_only
 from ikto_core.config.showing import shown
 from ikto_core.config.value_checks import AUTO, seconds_of, split_list
 from ikto_core.device.model import Interface
@@ -61,6 +62,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         types.PluginNames,
         Meta(description="Distributions and plugins that are disabled, by any name that `ikto plugins` lists."),
     ] = ()
+    plugins: Annotated[
+        types.PluginSettings,
+        Meta(description="Settings of plugins by their names; `ikto config schema` shows those of installed plugins."),
+    ] = msgspec.field(default_factory=dict)
     state_dir: Annotated[
         types.FilePath,
         Meta(
@@ -221,6 +226,8 @@ _SHOWS = {
 
 
 def _safe(show: Callable[[object], str], value: object) -> object:
+    if isinstance(value, dict):
+        return names_only(value)
     return value if not value or show(value) == shown(value) else show(value)
 
 

@@ -19,6 +19,11 @@ def hidden(_value: object) -> str:
     return "(hidden)"
 
 
+def shown_object(value: object) -> str:
+    """Return an object for a message; not a text, which may be meant as one, and have secrets."""
+    return hidden(value) if isinstance(value, str) else shown(value)
+
+
 def redacted(value: object) -> str:
     """Return one or more URLs for a message, without users and passwords.
 

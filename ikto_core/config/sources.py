@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 
 from ikto_core.config.checking import Given
 from ikto_core.config.kinds import SETTINGS
 from ikto_core.config.leniency import setting_named
+from ikto_core.config.plugin_settings import FORM, PREFIX, from_variables, is_variable, overlaid
 from ikto_core.config.showing import shown
 from ikto_core.disk.access import change_fault, secret_fault
 from ikto_core.disk.atomic_file import FileContent, read_bounded
@@ -29,6 +31,7 @@ class Source(dict[str, Given]):
 
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()  # about what has a meaning, and would be better written in another way
+    of_plugins: Mapping[str, Mapping[str, object]] = MappingProxyType({})  # single settings of plugins
 
 
 def from_file(path: Path) -> Source:
@@ -80,13 +83,15 @@ def from_environ(environ: Mapping[str, str]) -> Source:
     A variable never stops an agent by its name: those of other programs, and those that Kubernetes makes of a service
     whose name begins with `ikto`, have the prefix too.
     """
-    return Source(
+    source = Source(
         {
             setting: Given(environ[name], f"from {name}", is_text=True)
             for name, setting in _VARIABLES.items()
             if environ.get(name) and not _is_of_kubernetes(name, environ)
         }
     )
+    source.of_plugins = from_variables(environ)
+    return source
 
 
 def environ_warnings(environ: Mapping[str, str]) -> tuple[str, ...]:
@@ -103,6 +108,8 @@ def _why_ignored(name: str, environ: Mapping[str, str]) -> str:
         if _is_of_kubernetes(name, environ):
             return "describes a service of Kubernetes"
         return "" if environ[name] else "is empty"
+    if name.startswith(PREFIX):
+        return ("" if environ[name] else "is empty") if is_variable(name) else f"does not have the form {FORM}"
     near = get_close_matches(name[:64], _VARIABLES, n=1, cutoff=0.9)
     return f"is not a known variable; did you mean {near[0]}?" if near else ""
 
@@ -132,6 +139,19 @@ def from_program(settings: Mapping[str, object]) -> Source:
     return source
 
 
+def combined(sources: Sequence[Source]) -> dict[str, Given]:
+    """Return the settings of several sources. A later one overrides an earlier one: a setting, or one of a plugin."""
+    given: dict[str, Given] = {}
+    for source in sources:
+        given |= source
+        if source.of_plugins:
+            below = given.get("plugins", Given({}, ""))
+            value = SETTINGS["plugins"].split(below.value) if isinstance(below.value, str) else below.value
+            origin = " and ".join(filter(None, (below.origin, "from the environment")))
+            given["plugins"] = Given(overlaid(value, source.of_plugins), origin)
+    return given
+
+
 def _unknown(name: str, origin: str) -> str:
     near = get_close_matches(name[:64].casefold(), SETTINGS, n=1)
     advice = f"did you mean {near[0]}?" if near else "`ikto config schema` lists the settings"
@@ -152,7 +172,9 @@ def _first(names: Sequence[str], describe: Callable[[str], str]) -> Iterator[str
 
 def _is_secret(setting: str | None, value: object) -> bool:
     """Return whether a setting with this value holds a secret, which messages don't show."""
-    return bool(value) and setting is not None and SETTINGS[setting].info.show(value) != shown(value)
+    if setting is None or not value or SETTINGS[setting].is_object:
+        return False
+    return SETTINGS[setting].info.show(value) != shown(value)
 
 
 def _access_problems(path: Path, file: FileContent, *, has_secret: bool) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
-from ikto_core.config.showing import hidden, redacted, shown
+from ikto_core.config.showing import hidden, redacted, shown, shown_object
 from ikto_core.config.value_checks import (
     check_advertised,
     check_api_prefix,
@@ -52,6 +52,14 @@ PluginNames = Annotated[
         ...,
     ],
     Info("a list of plugins' names", 'a list such as ["acme-ikto"]; see `ikto plugins`'),
+]
+PluginSettings = Annotated[
+    dict[str, dict[str, Any]],
+    Info(
+        "an object of objects",
+        'the settings of each plugin by its name, such as {"conf": {"directory": "/etc/wireguard"}}',
+        show=shown_object,
+    ),
 ]
 ObserverText = Annotated[
     str,

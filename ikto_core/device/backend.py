@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Set
 from contextlib import AbstractAsyncContextManager
 from enum import Enum
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -111,6 +111,7 @@ class BackendContext(msgspec.Struct, frozen=True, kw_only=True):
     ifname: str  # the device that this agent drives
     state_dir: Path  # a directory of this agent, for files that must outlive it
     netns: str | None = None  # network namespace of the device, by name or path; None: the agent's namespace
+    settings: Any = None  # what `settings` of the plugin's record describes, from the configuration; None: it has none
 
 
 class BackendPlugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +121,7 @@ class BackendPlugin(msgspec.Struct, frozen=True, kw_only=True):
     summary: str  # one line
     open: Callable[[BackendContext], AbstractAsyncContextManager[Backend]]
     host_devices: bool = True  # whether a device is the same for every agent on the host, so that one may drive it
+    settings: type[msgspec.Struct] | None = None  # describes the settings of this plugin; None: it takes none
 
 
 async def read_or_create(backend: Backend, ifname: str) -> DeviceState:

@@ -45,10 +45,13 @@ def _key(subject: Subject) -> Iterable[IktoError]:
 def _plugins(subject: Subject) -> Iterable[IktoError]:
     """Yield why a plugin that the configuration names can't be used."""
     config, plugins = subject.config, subject.plugins
-    yield from _raised(lambda: plugins.backend(config.backend))
-    yield from _raised(lambda: plugins.ipam(config.ipam))
-    for text in config.observers:
-        yield from _raised(partial(plugins.observer, text.partition("=")[0]))
+    found = [
+        *_raised(lambda: plugins.backend(config.backend)),
+        *_raised(lambda: plugins.ipam(config.ipam)),
+        *(error for text in config.observers for error in _raised(partial(plugins.observer, text.partition("=")[0]))),
+        *plugins.settings_problems(),
+    ]
+    yield from {str(error): error for error in found}.values()  # what is used and has wrong settings is found twice
 
 
 def _state_dir(subject: Subject) -> Iterable[IktoError]:

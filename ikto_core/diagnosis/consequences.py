@@ -58,6 +58,7 @@ EFFECTS: Mapping[str, tuple[Effect, ...]] = {
     "metrics_peers": (Effect(Part.AGENT, "metrics have figures of each peer up to this number of peers"),),
     "mesh_answers": (Effect(Part.AGENT, "the agent answers `ikto mesh`, or no longer does"),),
     "observers": (Effect(Part.AGENT, "these observers get the events"),),
+    "plugins": (Effect(Part.AGENT, "plugins get these settings"),),
     "blocked_plugins": (Effect(Part.AGENT, "these plugins are not loaded"),),
     "state_dir": (Effect(Part.AGENT, "the claim and the snapshot are looked for there: move the files first"),),
     "mtu": (Effect(Part.DEVICE, "the MTU of the device is changed"),),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -19,6 +19,7 @@ class IpamRequest(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # the node's name; may be empty
     taken: frozenset[Prefix]  # prefixes not available, of any length: held by other nodes or reserved by the operator
     random: Random  # the only source of randomness
+    settings: Any = None  # what `settings` of the plugin's record describes, from the configuration; None: it has none
 
 
 class IpamStrategy(Protocol):
@@ -52,3 +53,4 @@ class IpamPlugin(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # as in the setting `ipam`: lower case letters, digits and '-'
     summary: str  # one line
     make: Callable[[], IpamStrategy]
+    settings: type[msgspec.Struct] | None = None  # describes the settings of this plugin; None: it takes none

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -106,6 +106,7 @@ class ObserverContext(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # this node's name, as its peers see it
     state_dir: Path  # the agent's own directory, for files that must survive a restart
     nats_hosts: tuple[str, ...] = ()  # names or addresses of the NATS servers, in lower case
+    settings: Any = None  # what `settings` of the plugin's record describes, from the configuration; None: it has none
 
 
 class ObserverPlugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,3 +119,4 @@ class ObserverPlugin(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # as in the setting `observers`: lower case letters, digits and '-'
     summary: str  # one line
     open: Callable[[ObserverContext], AbstractAsyncContextManager[Observer]]
+    settings: type[msgspec.Struct] | None = None  # describes the settings of this plugin; None: it takes none

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from ikto_core.plugins.kinds import CommandPlugin
     from ikto_core.plugins.loading import load_plugins
     from ikto_core.plugins.offers import PluginStatus
+    from ikto_core.plugins.settings import with_settings
     from ikto_core.values.addressing import (
         Endpoint,
         Prefix,
@@ -147,6 +148,7 @@ __all__ = [
     "patched",
     "replace_file",
     "sync_directory",
+    "with_settings",
 ]
 
 _DEFINED_IN = {
@@ -211,6 +213,7 @@ _DEFINED_IN = {
     "patched": "ikto_core.device.diff",
     "replace_file": "ikto_core.disk.atomic_file",
     "sync_directory": "ikto_core.disk.atomic_file",
+    "with_settings": "ikto_core.plugins.settings",
 }
 """The module that defines each public name."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -34,6 +35,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     mesh_cidr: str  # the whole mesh, ADDRESS/LENGTH
     state_dir: Path  # the agent's own directory; it may not exist yet
     before_start: bool  # the node is checked before its agent starts for the first time
+    settings: Any = None  # what `settings` of the plugin's record describes, from the configuration; None: it has none
 
 
 class CheckPlugin(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,3 +50,4 @@ class CheckPlugin(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # lower case letters, digits and '-'
     summary: str  # one line: what is well if nothing is found
     run: Callable[[CheckContext], Iterable[Finding]]
+    settings: type[msgspec.Struct] | None = None  # describes the settings of this plugin; None: it takes none

@@ -92,6 +92,9 @@ def _problem(kind: Kind[T], record: T) -> str | None:
         return f"the name {name!r}, which is not lower case letters, digits and '-'"
     if not isinstance(summary, str) or len(summary.splitlines()) > 1:
         return f"{name!r}, whose `summary` is not one line of text"
+    settings = getattr(record, "settings", None)
+    if settings is not None and not (isinstance(settings, type) and issubclass(settings, msgspec.Struct)):
+        return f"{name!r}, whose `settings` is not a class made of msgspec.Struct"
     if not callable(factory):
         return f"{name!r}, whose `{kind.factory}` is not callable"
     return None

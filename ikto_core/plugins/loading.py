@@ -1,8 +1,9 @@
 """Plugin loader: imports what is asked for, in isolation, so that a broken plugin does not affect the others."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import structs
@@ -16,7 +17,12 @@ from ikto_core.plugins.sources import PROJECT, Source, UnreadableMetadata, insta
 from ikto_core.plugins.targets import Target
 
 
-def load_plugins(entry_points: Iterable[EntryPoint] | None = None, *, blocked: Collection[str] = ()) -> Plugins:
+def load_plugins(
+    entry_points: Iterable[EntryPoint] | None = None,
+    *,
+    blocked: Collection[str] = (),
+    settings: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+) -> Plugins:
     """Return the installed plugins. One is imported when it is asked for; a broken one does not affect the others.
 
     Args:
@@ -26,9 +32,10 @@ def load_plugins(entry_points: Iterable[EntryPoint] | None = None, *, blocked: C
             Names that start with `ikto_` are reserved for hooks.
         blocked: Names of distributions, entry points and offers. A blocked distribution or entry point is not
             imported.
+        settings: The settings of plugins by their names, as in the configuration's `plugins`.
 
     """
-    return Plugins(Loader(installed_entry_points() if entry_points is None else entry_points, blocked))
+    return Plugins(Loader(installed_entry_points() if entry_points is None else entry_points, blocked), settings)
 
 
 class Loader:

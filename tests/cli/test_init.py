@@ -45,6 +45,7 @@ VALUES = {
     "ipam_reserved": "10.0.0.0/16,10.255.0.0/16",
     "observers": "hosts,exec=/usr/local/bin/hook",
     "blocked_plugins": "acme-ikto,fast",
+    "plugins": '{"conf": {"directory": "/etc/wireguard"}}',
     "state_dir": "/s",
     "mtu": "1400",
     "persistent_keepalive": "25",
@@ -114,7 +115,8 @@ def test_every_setting_has_an_option_and_is_written(tmp_path: Path) -> None:
     config = load_config(path, environ={}, overrides={})
     for name, text in VALUES.items():
         value = getattr(config, name)
-        assert (",".join(value) if isinstance(value, tuple) else str(value)).lower() == text
+        shown = json.dumps(value) if isinstance(value, dict) else str(value)
+        assert (",".join(value) if isinstance(value, tuple) else shown).lower() == text
 
 
 def test_an_account_and_its_jwt_are_options_and_the_jwt_needs_the_account(capsys: pytest.CaptureFixture[str]) -> None:
