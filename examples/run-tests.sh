@@ -8,6 +8,7 @@ bin=$PWD/.venv/bin
 there=$(mktemp -d)
 trap 'rm -rf "$there"' EXIT
 examples=$(for project in examples/*/pyproject.toml; do basename "$(dirname "$project")"; done)
+distributions=$(sed -n 's/^name = "\(.*\)"/\1/p' examples/*/pyproject.toml)
 
 build() {  # prints the build log only if the build fails
   "$bin/python" -m build --no-isolation --wheel --outdir "$there/wheels" "$1" >"$there/log" 2>&1 || { cat "$there/log"; exit 1; }
@@ -31,7 +32,7 @@ rows = json.load(sys.stdin)
 for example in sys.argv[1:]:
     found = [row for row in rows if row["distribution"] == example]
     assert found and all(row["status"] == "ok" for row in found), (example, found)
-' $examples
+' $distributions
 }
 
 run_tests() {

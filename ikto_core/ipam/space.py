@@ -19,7 +19,7 @@ class Run(NamedTuple):
 class Space:
     """The free subnets of a mesh. The mesh's first subnet is number 0; it, and the last by clause I3, is never free.
 
-    `runs` are the free numbers, lowest first. There are 2 to the power of `number_bits` numbers, free or not. For n
+    There are 2 to the power of `number_bits` numbers, free or not. For n
     taken prefixes, construction takes O(n log n) time, each query O(log n), and memory is O(n), whatever the mesh's
     size.
     """
@@ -29,14 +29,19 @@ class Space:
         self._mesh = mesh
         self._length = subnet_prefix
         self._origin = int.from_bytes(mesh.address, "big")
-        self.runs = tuple(self._free_runs(taken)) if subnet_prefix >= mesh.length else ()
-        self._ends = [run.end for run in self.runs]
-        self._free_up_to = list(accumulate(run.end - run.first for run in self.runs))
+        self._runs = tuple(self._free_runs(taken)) if subnet_prefix >= mesh.length else ()
+        self._ends = [run.end for run in self._runs]
+        self._free_up_to = list(accumulate(run.end - run.first for run in self._runs))
 
     @classmethod
     def of(cls, request: IpamRequest) -> Self:
         """Return the space of a request."""
         return cls(request.mesh_cidr, request.subnet_prefix, request.taken)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The free numbers as ranges, lowest first: `range(run.first, run.end)` has those of one."""
+        return self._runs
 
     @property
     def total(self) -> int:
@@ -47,7 +52,7 @@ class Space:
     @property
     def free(self) -> int:
         """The number of free subnets."""
-        return self._free_up_to[-1] if self.runs else 0
+        return self._free_up_to[-1] if self._runs else 0
 
     def subnet(self, number: int) -> Prefix:
         """Return the subnet with this number."""
@@ -57,12 +62,12 @@ class Space:
     def any_free(self, first: int, count: int = 1) -> bool:
         """Whether one of the numbers `first` to `first + count - 1` is free."""
         at = bisect_right(self._ends, first)
-        return at < len(self.runs) and self.runs[at].first < first + count
+        return at < len(self._runs) and self._runs[at].first < first + count
 
     def nth_free(self, index: int) -> int:
         """Return the number of the free subnet at this index, counted from 0 among free subnets."""
         at = bisect_right(self._free_up_to, index)
-        return self.runs[at].end - (self._free_up_to[at] - index)
+        return self._runs[at].end - (self._free_up_to[at] - index)
 
     def _free_runs(self, taken: Iterable[Prefix]) -> Iterator[Run]:
         """Yield the free subnets, lowest first."""

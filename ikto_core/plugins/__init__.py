@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         IpamRequest,
         IpamStrategy,
     )
-    from ikto_core.ipam.space import Space
+    from ikto_core.ipam.space import Run, Space
     from ikto_core.observers.contract import (
         MeshEvent,
         MeshReady,
@@ -138,6 +138,7 @@ __all__ = [
     "Replay",
     "Resync",
     "RevisionConflictError",
+    "Run",
     "SecretKey",
     "Space",
     "WriteUnknownError",
@@ -203,6 +204,7 @@ _DEFINED_IN = {
     "Replay": "ikto_core.observers.replay",
     "Resync": "ikto_core.observers.contract",
     "RevisionConflictError": "ikto_core.errors",
+    "Run": "ikto_core.ipam.space",
     "SecretKey": "ikto_core.values.keys",
     "Space": "ikto_core.ipam.space",
     "WriteUnknownError": "ikto_core.errors",
