@@ -16,7 +16,7 @@ def test_the_template_passes_its_own_tests(site: Site, tmp_path: Path) -> None:
     groups = project["entry-points"].items()
     lines = [f"[{group}]\n" + "\n".join(f"{name} = {value}" for name, value in each.items()) for group, each in groups]
     site.describe(project["name"], "\n".join(lines))
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", TEMPLATE / "pyproject.toml"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(TEMPLATE / "pyproject.toml")]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TEMPLATE), str(site.path), str(TEMPLATE.parents[1])])}
-    done = subprocess.run([*command, TEMPLATE], cwd=tmp_path, capture_output=True, text=True, check=False, env=environ)
+    done = subprocess.run([*command, str(TEMPLATE)], cwd=tmp_path, capture_output=True, text=True, check=False, env=environ)
     assert done.returncode == 0, done.stdout + done.stderr
