@@ -68,3 +68,23 @@ def test_a_configured_backend_that_is_blocked_is_an_error(directory: Path, site:
     assert code == 7
     assert "backend 'fake' of ikto" in log.splitlines()[-1]
     assert "is blocked: `blocked_plugins` names 'fake'" in log.splitlines()[-1]
+
+
+@pytest.mark.parametrize("observers", [["acme"], []])
+def test_wrong_settings_of_a_plugin_end_the_agent_with_one_line(
+    directory: Path, site: Site, monkeypatch: pytest.MonkeyPatch, observers: list[str]
+) -> None:
+    code = """
+    import msgspec
+    class Settings(msgspec.Struct):
+        port: int
+    @hookimpl
+    def ikto_register_observers():
+        return [ObserverPlugin(name="acme", summary="", open=print, settings=Settings)]
+    """
+    site.install("acme-ikto", code, entry="acme", group="ikto.observers")
+    monkeypatch.setenv("IKTO_PLUGINS__ACME__PORT", "http")
+    ended, log = run_to_end(directory, site, observers=observers, plugins={"acme": {"port": 80}})
+    assert ended == 3
+    expected = "ikto: plugins.acme.port: expected int, got str (observer 'acme' of acme-ikto 1.5 (entry point 'acme'))"
+    assert log.splitlines()[-1] == expected

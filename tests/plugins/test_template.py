@@ -18,5 +18,6 @@ def test_the_template_passes_its_own_tests(site: Site, tmp_path: Path) -> None:
     site.describe(project["name"], "\n".join(lines))
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", str(TEMPLATE / "pyproject.toml")]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(TEMPLATE), str(site.path), str(TEMPLATE.parents[1])])}
-    done = subprocess.run([*command, str(TEMPLATE)], cwd=tmp_path, capture_output=True, text=True, check=False, env=environ)
+    command.append(str(TEMPLATE))
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=environ)
     assert done.returncode == 0, done.stdout + done.stderr
