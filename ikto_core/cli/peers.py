@@ -23,7 +23,6 @@ _NO_HANDSHAKE = {None: "the device can't be read", False: "not on the device"}
     invoke_without_command=True,
     epilog=examples(
         "ikto peers",
-        "ikto peers -o wide",
         "ikto peers --json | jq '.peers[].name'",
     ),
 )

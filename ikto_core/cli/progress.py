@@ -28,6 +28,11 @@ class Progress:
         self._began = self._quiet_since = monotonic()
         self._shown, self._lock, self._ended = 0, Lock(), Event()
 
+    @property
+    def visible(self) -> bool:
+        """Return whether there is a terminal that it is for."""
+        return self._stream is not None
+
     def say(self, text: str) -> None:
         """Show another text from now on."""
         self._text = text

@@ -104,7 +104,8 @@ def test_with_json_there_is_nothing(arguments: tuple[str, ...], shown: bool, mon
         assert isinstance(as_json, bool)
         assert output
         monkeypatch.setattr(sys, "stderr", stream)
-        with progress("reading", after_s=0.01):
+        with progress("reading", after_s=0.01) as line:
+            assert line.visible is shown
             if shown:
                 wait_for(lambda: "reading" in stream.getvalue())
 
