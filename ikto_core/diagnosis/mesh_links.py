@@ -90,6 +90,8 @@ def claim_link(facts: Facts) -> Link:
         remedy = 'remove the other record, or set another private_address, or "auto", and start the agent again'
         return Link(name="claim", mark=Mark.FAULT, text=fault, cause=Cause.LOST_CLAIM, fault=fault, remedy=remedy)
     fault = "this node has claimed no subnet" + (f" ({claim.reason})" if claim.reason else "")
+    if facts.nats.fault is not NatsFault.NONE:
+        return Link(name="claim", mark=Mark.UNKNOWN, text=f"{fault}: a claim needs NATS")
     remedy = "let the agent reach NATS, and see its log"
     return Link(name="claim", mark=Mark.FAULT, text=fault, cause=Cause.NOT_CLAIMED, fault=fault, remedy=remedy)
 

@@ -31,8 +31,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 def find(target: str, known: Sequence[Known], mesh: Prefix) -> RecordFacts:
     """Return what is known of the one node that a target means, or why there is none.
 
-    A name comes before a whole key, that before a subnet or an address of the mesh, an endpoint, and the beginning of
-    a key. Of several records of one node the first one counts; list accepted records first.
+    A whole key comes before a subnet or an address of the mesh, an endpoint, a name, and the beginning of a key: a node
+    may call itself by another one's address or key. Of several records of one node the first one counts; list accepted
+    records first.
     """
     text = target.strip().rstrip("…")
     for how, matches in _ways(text, known):
@@ -46,7 +47,6 @@ def find(target: str, known: Sequence[Known], mesh: Prefix) -> RecordFacts:
 
 def _ways(text: str, known: Sequence[Known]) -> Iterable[tuple[str, list[Known]]]:
     wanted, host = _prefix(text), _host(text)
-    yield "name", [one for one in known if one.facts.name == text]
     yield "public key", [one for one in known if one.facts.public_key == text]
     if wanted:
         equal = [one for one in known if wanted in one.subnets]
@@ -54,6 +54,7 @@ def _ways(text: str, known: Sequence[Known]) -> Iterable[tuple[str, list[Known]]
         yield "address", [one for one in known if any(subnet.covers(wanted) for subnet in one.subnets)]
     if host:
         yield "endpoint", [one for one in known if any(host in {e, _host_of(e)} for e in one.endpoints)]
+    yield "name", [one for one in known if one.facts.name == text]
     if len(text) >= SHORTEST_KEY:
         yield "public key", [one for one in known if one.facts.public_key.startswith(text)]
 

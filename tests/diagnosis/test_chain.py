@@ -76,6 +76,10 @@ VERDICTS: list[tuple[dict[str, Any], bool | None, Cause, str]] = [
         *(False, Cause.LOST_CLAIM, "lost its subnet fd10:1::/48: 'c' holds it"),
     ),
     ({"claim": ClaimFacts(status=ClaimStatus.NONE), **ABSENT_PEER}, False, Cause.NOT_CLAIMED, "claimed no subnet"),
+    (
+        {"claim": ClaimFacts(status=ClaimStatus.NONE), "nats__fault": NatsFault.BUCKET_MISSING, **ABSENT_PEER},
+        *(False, Cause.NOT_ON_DEVICE, "besides, the bucket is missing"),
+    ),
     ({"agent__running": False}, True, Cause.NO_AGENT, "is reachable, but no agent runs"),
     ({"agent__running": False, **ABSENT_PEER}, False, Cause.NO_AGENT, "no agent runs"),
     (

@@ -84,3 +84,9 @@ def test_of_many_nodes_with_endless_names_a_few_are_named_and_their_names_are_cu
     assert found.status is RecordStatus.AMBIGUOUS
     assert found.reason.endswith(" and 95 more")
     assert len(found.reason) < 600
+
+
+@pytest.mark.parametrize("target", ["AAAA1111", "fd10:a::/48", "fd10:a::1", "192.0.2.1", "192.0.2.1:51820"])
+def test_a_node_that_calls_itself_by_anothers_address_or_key_is_not_taken_for_it(target: str) -> None:
+    liar = known(target, "CCCC", "fd10:c::/48")
+    assert find(target, (liar, A), MESH).name == "a"

@@ -32,7 +32,7 @@ def nothing(_: Hosts) -> None:
     """Prepare nothing."""
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # a hundred commands, each in an interpreter of its own, on a busy machine
 @pytest.mark.parametrize("page", LAST, ids=lambda page: page.name)
 def test_the_sessions_of_a_page_show_what_it_says(page: Path) -> None:
