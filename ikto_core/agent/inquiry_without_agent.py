@@ -130,7 +130,8 @@ class InquiryWithoutAgent:
     async def _with_device(self, facts: Facts, key: PublicKey | None, peer: MeshPeer | None, *, probe: bool) -> Facts:
         context = backend_context(self._config)
         try:
-            plugin = load_plugins(blocked=self._config.blocked_plugins).backend(self._config.backend)
+            plugins = load_plugins(blocked=self._config.blocked_plugins, settings=self._config.plugins)
+            plugin = plugins.backend(self._config.backend)
             async with plugin.open(context) as backend:
                 device = await backend.read(self._node.ifname)
                 facts = self._facts(facts, device, key, peer)

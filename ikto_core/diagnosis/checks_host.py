@@ -18,7 +18,7 @@ from ikto_core.diagnosis.host_facts import (
     text_of,
 )
 from ikto_core.diagnosis.subject import Subject
-from ikto_core.errors import PluginError
+from ikto_core.errors import IktoError
 from ikto_core.plugins.check_contract import Finding
 
 NO_HOST_DEVICE = "the backend drives no device of this host"
@@ -37,7 +37,7 @@ def uses_host(subject: Subject) -> bool:
     """Return whether the configured backend drives devices of this host; True if there is no such backend."""
     try:
         return subject.plugins.backend(subject.config.backend).host_devices
-    except PluginError:
+    except IktoError:
         return True
 
 

@@ -163,6 +163,23 @@ def test_config_check_reports_wrong_settings_once(
 
 
 @pytest.mark.usefixtures("conf")
+def test_doctor_reports_wrong_settings_as_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_private_key(tmp_path / "key", PrivateKey.generate())
+    path = written(
+        tmp_path,
+        backend="conf",
+        plugins={"conf": {}},
+        private_key_path=f"{tmp_path}/key",
+        nats_url="nats://127.0.0.1:1",
+        state_dir=str(tmp_path / "state"),
+    )
+    run(["doctor", "--pre", "-c", str(path)])
+    printed = "".join(capsys.readouterr())
+    assert "plugins.conf.directory: is missing; give str (backend 'conf' of conf-ikto 1.5" in printed
+    assert "ConfigError" not in printed
+
+
+@pytest.mark.usefixtures("conf")
 def test_the_schema_has_the_settings_of_installed_plugins(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
