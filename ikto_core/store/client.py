@@ -55,6 +55,7 @@ class Client(NatsPyClient):
         self._address = address
         self._tcp_timeout_s = tcp_timeout_s
         self._ps = Parser(self)
+        self._web_socket: asyncio.WriteTransport | None = None  # its TCP connection
         self.wants_certificate = False  # whether the server requires client certificates
         self._needs_tls = needs_tls
         self._listeners: dict[str, Listener] = {}  # by the subject of the subscription
@@ -78,11 +79,14 @@ class Client(NatsPyClient):
     async def _connect_to_server(self, s: Srv) -> None:
         if s.uri.scheme in ("ws", "wss"):
             await super()._connect_to_server(s)
+            transport: Any = self._transport
+            if connection := transport._ws._response.connection:  # noqa: SLF001 - aiohttp forgets it at the close
+                self._web_socket = connection.transport
             return
-        transport = self._transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py types it partly
+        tcp = self._transport = TcpTransport()  # type: ignore[no-untyped-call]  # nats-py types it partly
         address = s.uri._replace(netloc=f"[{self._address}]:{s.uri.port}") if self._address else s.uri
         async with asyncio.timeout(self._tcp_timeout_s):
-            await transport.connect(address, READ_BYTES, self.options["connect_timeout"])
+            await tcp.connect(address, READ_BYTES, self.options["connect_timeout"])
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         """Pass on a message. nats-py would decode subject and headers first, and fail at bytes that are not UTF-8."""
@@ -127,8 +131,11 @@ class Client(NatsPyClient):
     def close_socket(self) -> None:
         """End the TCP connection now: nats-py leaves it open if its own `close` is cancelled.
 
-        Under TLS `close` waits for the server's end of it, for 30 s from one that hangs.
+        Under TLS `close` waits for the server's end of it, for 30 s from one that hangs. aiohttp does not wait for it:
+        the connection of a WebSocket would outlive the session.
         """
+        if self._web_socket:
+            self._web_socket.abort()
         if isinstance(self._transport, TcpTransport):
             for writer in (self._transport._io_writer, self._transport._bare_io_writer):  # noqa: SLF001
                 if writer:
