@@ -4,7 +4,8 @@ from collections.abc import Collection
 from typing import Any
 
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
-from ikto_core.mesh.pins import Pin, Pins
+from ikto_core.mesh.pin_rules import Pin
+from ikto_core.mesh.pins import Pins
 from ikto_core.mesh.proofs import ProofIndex
 
 

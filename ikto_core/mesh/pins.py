@@ -17,11 +17,12 @@ from math import inf
 
 import msgspec
 
+from ikto_core.mesh.pin_rules import Pin, rule
 from ikto_core.mesh.proofs import Proof, ProofIndex, ProofResult
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
 from ikto_core.mesh.successions import succeeds
 from ikto_core.mesh.unproved import FEW, UnprovedRecords
-from ikto_core.mesh.view import Entry, MeshRules, QuarantinedRecord, Ruling
+from ikto_core.mesh.view import Entry, MeshRules, Ruling
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
@@ -29,15 +30,6 @@ HOLD_S = 600.0
 """How long a pin outlives its record in the bucket: as long as a pending removal waits (values/removal_brake.py)."""
 
 NOTHING = ProofResult()
-
-
-class Pin(msgspec.Struct, frozen=True):
-    """The latest record of an owner under a KV key."""
-
-    entry: Entry
-    proof: Proof
-    gone_since: float | None = None  # since when the bucket has had no record of the owner; None: it has this one
-    superseded: bool = False  # the owner has a later record under another KV key, or had one: it has moved
 
 
 class Pins:
@@ -224,38 +216,5 @@ class Pins:
         return HOLD_S if key in self._bucket else self._hold_deleted_s
 
     def _rule(self, key: str) -> Ruling:
-        """Return what counts under a KV key."""
         entry, pin = self._bucket.get(key), self.pins.get(key)
-        if pin is None:
-            return self._rule_unpinned(key, entry) if entry else Ruling(Entry(0, None))
-        if entry is None or entry == pin.entry:
-            return Ruling(pin.entry, proved=True)
-        return Ruling(
-            pin.entry, proved=True, refused=QuarantinedRecord(key, entry.revision, self._why(key, entry, pin))
-        )
-
-    def _rule_unpinned(self, key: str, entry: Entry) -> Ruling:
-        if entry.unreadable:
-            return Ruling(entry)  # quarantined for that reason
-        result, rules = self._proofs.result(key, entry.value or b""), self._rules()
-        if result.proof:  # this node still has to delete what it has left
-            left = result.proof.left and not rules.is_own(result.proof.public_key)
-            return Ruling(Entry(entry.revision, None)) if left else Ruling(entry, proved=True)
-        if result.public_key and rules.is_own(result.public_key):
-            return Ruling(entry)
-        reason = result.fault
-        if result.public_key and not reason:
-            if result.public_key in self._pinned:
-                reason = "it has no proof, and the owner of its public key proves its records"
-            elif rules.require_proof:
-                reason = "it has no proof, which record_trust requires"
-        refused = QuarantinedRecord(key, entry.revision, reason) if reason else None
-        return Ruling(Entry(entry.revision, None), refused=refused) if refused else Ruling(entry)
-
-    def _why(self, key: str, entry: Entry, pin: Pin) -> str:
-        """Return why an entry may not take the place of a pinned one."""
-        result = self._proofs.result(key, entry.value or b"")
-        if result.proof and result.proof.public_key == pin.proof.public_key:
-            return f"a replay: its serial {result.proof.serial} is older than {pin.proof.serial}"
-        wrong = f" ({result.fault})" if result.fault else ""
-        return f"it overwrites the record of public key {pin.proof.public_key} without that key's proof{wrong}"
+        return rule(key, entry, pin, proofs=self._proofs, rules=self._rules(), pinned=self._pinned)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ikto_core.mesh.pins import HOLD_S, Pin, Pins
+from ikto_core.mesh.pin_rules import Pin
+from ikto_core.mesh.pins import HOLD_S, Pins
 from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.records import encode_record, record_key
 from ikto_core.mesh.view import Entry, MeshRules, MeshView

@@ -1,0 +1,76 @@
+"""What counts under a KV key, given what the bucket has there and the pin of the key, and why the rest is refused."""
+
+from collections.abc import Container
+
+import msgspec
+
+from ikto_core.mesh.proofs import Proof, ProofIndex
+from ikto_core.mesh.view import Entry, MeshRules, QuarantinedRecord, Ruling
+from ikto_core.values.keys import PublicKey
+
+
+class Pin(msgspec.Struct, frozen=True):
+    """The latest record of an owner under a KV key."""
+
+    entry: Entry
+    proof: Proof
+    gone_since: float | None = None  # since when the bucket has had no record of the owner; None: it has this one
+    superseded: bool = False  # the owner has a later record under another KV key, or had one: it has moved
+
+
+def rule(
+    key: str,
+    entry: Entry | None,
+    pin: Pin | None,
+    *,
+    proofs: ProofIndex,
+    rules: MeshRules,
+    pinned: Container[PublicKey],
+) -> Ruling:
+    """Return what counts under a KV key.
+
+    Args:
+        key: The KV key.
+        entry: What the bucket has there; None: no record.
+        pin: The pin of the KV key; None: it has none.
+        proofs: What the bucket's values prove.
+        rules: The rules of the mesh at this moment.
+        pinned: The public keys with a pin.
+
+    """
+    if pin is None:
+        return _rule_unpinned(key, entry, proofs, rules, pinned) if entry else Ruling(Entry(0, None))
+    if entry is None or entry == pin.entry:
+        return Ruling(pin.entry, proved=True)
+    refused = QuarantinedRecord(key, entry.revision, _why(key, entry, pin, proofs))
+    return Ruling(pin.entry, proved=True, refused=refused)
+
+
+def _rule_unpinned(
+    key: str, entry: Entry, proofs: ProofIndex, rules: MeshRules, pinned: Container[PublicKey]
+) -> Ruling:
+    if entry.unreadable:
+        return Ruling(entry)  # quarantined for that reason
+    result = proofs.result(key, entry.value or b"")
+    if result.proof:  # this node still has to delete what it has left
+        left = result.proof.left and not rules.is_own(result.proof.public_key)
+        return Ruling(Entry(entry.revision, None)) if left else Ruling(entry, proved=True)
+    if result.public_key and rules.is_own(result.public_key):
+        return Ruling(entry)
+    reason = result.fault
+    if result.public_key and not reason:
+        if result.public_key in pinned:
+            reason = "it has no proof, and the owner of its public key proves its records"
+        elif rules.require_proof:
+            reason = "it has no proof, which record_trust requires"
+    refused = QuarantinedRecord(key, entry.revision, reason) if reason else None
+    return Ruling(Entry(entry.revision, None), refused=refused) if refused else Ruling(entry)
+
+
+def _why(key: str, entry: Entry, pin: Pin, proofs: ProofIndex) -> str:
+    """Return why an entry may not take the place of a pinned one."""
+    result = proofs.result(key, entry.value or b"")
+    if result.proof and result.proof.public_key == pin.proof.public_key:
+        return f"a replay: its serial {result.proof.serial} is older than {pin.proof.serial}"
+    wrong = f" ({result.fault})" if result.fault else ""
+    return f"it overwrites the record of public key {pin.proof.public_key} without that key's proof{wrong}"
