@@ -23,7 +23,7 @@ from ikto_core.device.model import PeerState
 from ikto_core.device.reachability import unconfirmed
 from ikto_core.disk.key_file import load_private_key
 from ikto_core.ipam.contract import IpamPlugin
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.observers.contract import MeshEvent, MeshReady, PeerFacts
 from ikto_core.observers.event_diff import peer_facts
 from ikto_core.observers.runner import observer_runs

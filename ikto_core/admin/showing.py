@@ -9,8 +9,9 @@ from ikto_core.admin.mesh_views import PeerView, QuarantinedView, RecordView, Un
 from ikto_core.admin.views import LeaseView, ObserverView
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.lease.renewer import LeaseRenewer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.mesh.records import PeerRecord, subnet_of_key
-from ikto_core.mesh.view import MeshPeer, QuarantinedRecord
+from ikto_core.mesh.view import QuarantinedRecord
 from ikto_core.observers.runner import ObserverRun
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ikto_core.admin.device_views import ChangeView, DiffView
 from ikto_core.device.model import NO_PRESHARED_KEY, DevicePatch, DeviceState, PeerPatch, PeerState
 from ikto_core.device.preview import Preview
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.keys import PresharedKey, PublicKey
 
 HIDDEN = "(hidden)"

@@ -32,8 +32,9 @@ from ikto_core.diagnosis.target import find
 from ikto_core.disk.mesh_snapshot import SnapshotFile
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError, NatsError, PluginError
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.mesh.records import readable_record, record_key
-from ikto_core.mesh.view import Entry, MeshPeer, MeshView
+from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.plugins.loading import load_plugins
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session

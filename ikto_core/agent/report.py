@@ -41,7 +41,7 @@ from ikto_core.disk.snapshot_writer import SnapshotWriter
 from ikto_core.disk.state_file import StateFile
 from ikto_core.errors import BackendError
 from ikto_core.lease.renewer import LeaseRenewer
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.observers.journal import Journal
 from ikto_core.observers.runner import ObserverRun
 from ikto_core.store.connection import Connection

@@ -6,9 +6,10 @@ from random import Random
 
 import msgspec
 
+from ikto_core.mesh.peer_index import AcceptedRecord
 from ikto_core.mesh.proofs import Proof, owner_of
 from ikto_core.mesh.records import PeerRecord, RecordError, decode_record
-from ikto_core.mesh.view import AcceptedRecord, Entry
+from ikto_core.mesh.view import Entry
 from ikto_core.values.keys import PublicKey
 
 

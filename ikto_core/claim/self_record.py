@@ -11,9 +11,10 @@ from ikto_core.claim.lost_peer import LostPeer
 from ikto_core.claim.policy import ClaimAction, ClaimContext, Hold, Identity, decide_claim, other_records, writer
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
+from ikto_core.mesh.peer_index import AcceptedRecord
 from ikto_core.mesh.proofs import Proof, ProofIndex, owner_of
 from ikto_core.mesh.records import PeerRecord, record_key
-from ikto_core.mesh.view import AcceptedRecord, Entry, MeshView
+from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.store.follower import Follower
 from ikto_core.values.addressing import Endpoint
 

@@ -13,7 +13,7 @@ from ikto_core.device.endpoint_policy import (
 )
 from ikto_core.device.key_succession import KeySuccession
 from ikto_core.device.model import PeerSpec, PeerState
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory, first_routable
 from ikto_core.device.model import PeerState
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
 

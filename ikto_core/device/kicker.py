@@ -11,7 +11,7 @@ from ikto_core.device.backend import Backend, read_peers
 from ikto_core.device.first_contact import FirstContact
 from ikto_core.device.model import DevicePatch, PeerPatch, PeerState
 from ikto_core.errors import BackendError
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.keys import PublicKey
 
 

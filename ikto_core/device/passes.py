@@ -19,7 +19,7 @@ from ikto_core.device.ownership import OwnDevice
 from ikto_core.device.preview import Preview, RecordingBackend
 from ikto_core.device.silence import SilenceTracker, reasons
 from ikto_core.device.stalled import StallTracker
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PublicKey
 from ikto_core.values.removal_brake import Brake

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from ikto_core.device.model import PeerState
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.keys import PublicKey
 
 

@@ -19,7 +19,7 @@ from ikto_core.device.pass_schedule import PassSchedule
 from ikto_core.device.passes import DevicePasses, Target
 from ikto_core.device.preview import Preview
 from ikto_core.errors import BackendError, ForeignDeviceError
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.counters import ReconcileCounters
 from ikto_core.values.keys import PrivateKey, PublicKey
 from ikto_core.values.removal_brake import Brake, BrakeLimits

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Set
 
 from ikto_core.diagnosis.facts import RecordFacts, RecordStatus
 from ikto_core.diagnosis.target import Known
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.mesh.records import PEER_KEYS, PeerRecord, readable_record, subnet_of_key
-from ikto_core.mesh.view import Entry, MeshPeer, MeshView
+from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 from ikto_core.values.nats_time import nats_time_s

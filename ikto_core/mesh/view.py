@@ -6,13 +6,14 @@ the order of their KV keys (mesh/subnet_contest.py). What counts under a KV key,
 decided in mesh/pins.py.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Mapping, Set
 
 import msgspec
 
-from ikto_core.mesh.records import PEER_KEYS, PeerRecord, RecordError, decode_record
+from ikto_core.mesh.peer_index import AcceptedRecord, MeshPeer, PeerIndex
+from ikto_core.mesh.records import PEER_KEYS, RecordError, decode_record
 from ikto_core.mesh.subnet_contest import Contender, SubnetContest
-from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
 LOCAL_NODE = ""  # stands for this node among the contenders for a subnet; the others are KV keys
@@ -40,50 +41,6 @@ class MeshRules(msgspec.Struct, frozen=True, kw_only=True):
     def is_own(self, key: PublicKey) -> bool:
         """Whether a public key belongs to this installation."""
         return key == self.own_key or key in self.other_own_keys
-
-
-class AcceptedRecord(msgspec.Struct, frozen=True):
-    """A valid record, with the values derived from it once."""
-
-    key: str
-    revision: int
-    record: PeerRecord
-    subnet: Prefix
-    canonical: bool  # the network address with the prefix length of the mesh
-    proved: bool = False  # the owner of its public key has signed it
-
-
-class MeshPeer(msgspec.Struct, frozen=True):
-    """A public key with all its accepted records, the latest first; or a next key with the records that announce it."""
-
-    public_key: PublicKey
-    records: tuple[AcceptedRecord, ...]
-
-    @property
-    def name(self) -> str:
-        """The name in the latest record. It may be any string: escape it before you print it."""
-        return self.records[0].record.name
-
-    @property
-    def draining(self) -> bool:
-        """Whether the latest record says that the peer is about to leave."""
-        return self.records[0].record.draining
-
-    @property
-    def predecessor(self) -> PublicKey | None:
-        """The present key of a peer that announces this key as its next one; None: this is its present key."""
-        present_key = self.records[0].record.public_key
-        return None if present_key == self.public_key else present_key
-
-    @property
-    def allowed_ips(self) -> frozenset[Prefix]:
-        """Every subnet that the peer has claimed under this key; empty for a next key."""
-        return frozenset(a.subnet for a in self.records if a.record.public_key == self.public_key)
-
-    @property
-    def endpoints(self) -> tuple[Endpoint, ...]:
-        """The endpoint candidates of the peer, those of the latest record first."""
-        return tuple(dict.fromkeys(e for accepted in self.records for e in accepted.record.candidates))
 
 
 class QuarantinedRecord(msgspec.Struct, frozen=True):
@@ -116,8 +73,7 @@ class MeshView:
         self._accepted: dict[str, AcceptedRecord] = {}
         self._refused: dict[str, QuarantinedRecord] = {}
         self._contending: dict[str, AcceptedRecord] = {}  # valid, accepted or not, without this node's own record
-        self._records_of: dict[PublicKey, dict[str, AcceptedRecord]] = {}
-        self._announcing: dict[PublicKey, dict[str, AcceptedRecord]] = {}  # by next public key
+        self._by_public_key = PeerIndex()
         self._contest = SubnetContest()
         if rules.own_subnet:
             own = Contender(rules.own_subnet, (False, False, LOCAL_NODE), f"this node's own subnet {rules.own_subnet}")
@@ -217,40 +173,28 @@ class MeshView:
             self.quarantined[accepted.key] = QuarantinedRecord(accepted.key, accepted.revision, reason)
             return
         self._accepted[accepted.key] = accepted
-        for records, public_key in self._keys_named_by(accepted):
-            records.setdefault(public_key, {})[accepted.key] = accepted
-
-    def _keys_named_by(
-        self, accepted: AcceptedRecord
-    ) -> Iterator[tuple[dict[PublicKey, dict[str, AcceptedRecord]], PublicKey]]:
-        """Yield the public keys that a record names, each with the index in which the record is listed under it."""
-        yield self._records_of, accepted.record.public_key
-        if accepted.record.next_public_key:
-            yield self._announcing, accepted.record.next_public_key
+        self._by_public_key.add(accepted)
 
     def _evict(self, key: str) -> AcceptedRecord | None:
         """Discard the decision about a KV key; return its record if it was accepted."""
         self.quarantined.pop(key, None)
         accepted = self._accepted.pop(key, None)
         if accepted:
-            for records, public_key in self._keys_named_by(accepted):
-                del records[public_key][key]
-                if not records[public_key]:
-                    del records[public_key]
+            self._by_public_key.discard(accepted)
         return accepted
 
     def _refresh(self, before: Mapping[str, AcceptedRecord | None]) -> set[PublicKey]:
         """Rebuild the peers whose accepted records changed; return the public keys that are different on the device."""
         pairs = [(old, self._accepted.get(key)) for key, old in before.items()]
         changed = (accepted for old, new in pairs if old != new for accepted in (old, new) if accepted)
-        affected = {public_key for accepted in changed for _, public_key in self._keys_named_by(accepted)}
+        affected = {public_key for accepted in changed for public_key in accepted.public_keys}
         return {key for key in affected if not self.rules.is_own(key) and self._rebuild(key)}
 
     def _rebuild(self, public_key: PublicKey) -> bool:
         """Rebuild the peer with this key, or the next key of a peer; return whether it is different from before."""
         before = self.on_device.get(public_key)
-        peer = _build_peer(public_key, self._records_of.get(public_key))
-        on_device = peer or _build_peer(public_key, self._announcing.get(public_key))
+        peer = self._by_public_key.peer(public_key)
+        on_device = peer or self._by_public_key.announced(public_key)
         for peers, shown in ((self.peers, peer), (self.on_device, on_device)):
             peers.pop(public_key, None)
             if shown:
@@ -261,8 +205,3 @@ class MeshView:
 def _contender(valid: AcceptedRecord) -> Contender:
     rank = (not valid.canonical, not valid.proved, valid.key)
     return Contender(valid.subnet, rank, f"{valid.record.allowed_ip} of {valid.record.name!r}")
-
-
-def _build_peer(public_key: PublicKey, records: Mapping[str, AcceptedRecord] | None) -> MeshPeer | None:
-    latest_first = sorted(records.values(), key=lambda a: a.revision, reverse=True) if records else ()
-    return MeshPeer(public_key, tuple(latest_first)) if latest_first else None

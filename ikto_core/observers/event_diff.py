@@ -6,8 +6,9 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from ikto_core.device.model import Interface
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.mesh.records import subnet_of_key
-from ikto_core.mesh.view import MeshPeer, QuarantinedRecord
+from ikto_core.mesh.view import QuarantinedRecord
 from ikto_core.observers.contract import (
     MeshEvent,
     MeshReady,

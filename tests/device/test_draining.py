@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from ikto_core.device import first_contact
 from ikto_core.device.endpoint_tracker import EndpointTracker
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.keys import PublicKey
 from tests.device.reconciling import LOWEST, WG, Scene, mesh, record

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ikto_core.device.model import PeerState
 from ikto_core.device.reachability import unconfirmed
-from ikto_core.mesh.view import MeshPeer
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.keys import PublicKey
 from tests.samples import KEYS
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.mesh.records import PeerRecord, RecordError, decode_record, encode_record, record_key
-from ikto_core.mesh.view import Entry, MeshPeer, MeshRules, MeshView
+from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.testing.strategies import addresses_in, subnets_of
 from ikto_core.values.addressing import Prefix, format_address
 from ikto_core.values.keys import PublicKey

@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.mesh.records import PeerRecord, encode_record, record_key
-from ikto_core.mesh.view import Entry, MeshPeer, MeshRules, MeshView
+from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.observers.contract import (
     MeshEvent,
     MeshReady,
