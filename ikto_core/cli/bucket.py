@@ -73,7 +73,14 @@ def create(
     mesh = MeshSettings(str(config.mesh), config.subnet_prefix)
 
     async def create_all(found: Bucket) -> None:
-        created = await create_bucket(found, mesh, replicas=replicas or 1, memory=memory, overwrite_mesh=overwrite_mesh)
+        created = await create_bucket(
+            found,
+            mesh,
+            replicas=replicas or 1,
+            memory=memory,
+            overwrite_mesh=overwrite_mesh,
+            on_corrected=lambda corrected: click.echo(f"{found.name}: corrected: {corrected}"),
+        )
         click.echo(f"{found.name}: {_OUTCOME[created]}, mesh {config.mesh} in subnets of length {config.subnet_prefix}")
         if leases:
             renewals = found.renewals()

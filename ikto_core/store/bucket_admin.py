@@ -1,6 +1,6 @@
 """Creates and upgrades buckets. An operator does this once; agents never do."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -30,17 +30,28 @@ class Upgrade(NamedTuple):
 
 
 async def create_bucket(
-    bucket: Bucket, mesh: MeshSettings, *, replicas: int, memory: bool, overwrite_mesh: bool = False
+    bucket: Bucket,
+    mesh: MeshSettings,
+    *,
+    replicas: int,
+    memory: bool,
+    overwrite_mesh: bool = False,
+    on_corrected: Callable[[Finding], None] = lambda _: None,
 ) -> bool:
     """Create the bucket and write the mesh's settings into it; return False if it exists with the same settings.
 
-    The settings of an existing bucket stay unchanged, `upgrade_bucket` and `change_replicas` correct them.
+    The settings of an existing bucket stay unchanged, `upgrade_bucket` and `change_replicas` correct them; but it is
+    given the subject of the mesh's settings if it lacks that, and `on_corrected` is called with what was corrected.
 
     Raises ConfigError if the mesh has other settings and `overwrite_mesh` is not given, or if an existing bucket is not
     stored in memory, as asked; NatsError if the bucket can't be created.
     """
     created = await _create_if_missing(bucket, record_settings(bucket.subjects), replicas=replicas, memory=memory)
-    await _ensure_mesh_settings(bucket, mesh, overwrite=overwrite_mesh)
+    if await _needs_mesh_settings(bucket, mesh, overwrite=overwrite_mesh):
+        if not created:
+            await _correct_subjects(bucket, on_corrected)
+        entry = await bucket.get(MESH_KEY)
+        await bucket.put(MESH_KEY, mesh.encode(), expected=entry.revision if entry else 0)
     return created
 
 
@@ -129,13 +140,19 @@ def _values(settings: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return {name: msgspec.to_builtins(value) for name, value in settings}
 
 
-async def _ensure_mesh_settings(bucket: Bucket, mesh: MeshSettings, *, overwrite: bool) -> None:
-    """Write the mesh's settings if there are none. Others are replaced only with `overwrite`, else ConfigError."""
+async def _needs_mesh_settings(bucket: Bucket, mesh: MeshSettings, *, overwrite: bool) -> bool:
+    """Return whether to write the mesh's settings. Others are replaced only with `overwrite`, else ConfigError."""
     entry = await bucket.get(MESH_KEY)
     present = read_settings(entry)
-    if present == mesh:
-        return
-    if entry and entry.value is not None and not overwrite:
+    if present != mesh and entry and entry.value is not None and not overwrite:
         found = "; ".join(present.differences(mesh)) if present else "its settings can't be read"
         raise ConfigError(f"bucket {bucket.name!r} belongs to another mesh: {found}", hint=OVERWRITE_HINT)
-    await bucket.put(MESH_KEY, mesh.encode(), expected=entry.revision if entry else 0)
+    return present != mesh
+
+
+async def _correct_subjects(bucket: Bucket, on_corrected: Callable[[Finding], None]) -> None:
+    """Give the stream its subjects: without that of the mesh's settings, they can't be written."""
+    for finding in findings(await bucket.stream_info(), record_settings(bucket.subjects)):
+        if finding.setting == "subjects":
+            await _update(bucket, [finding])
+            on_corrected(finding)

@@ -71,6 +71,22 @@ def test_create_fails_if_nats_refuses_to_correct_an_existing_bucket(ikto: Ikto, 
     assert stderr.startswith('ikto: bucket \'cli-queue\': retention is "workqueue", not "limits"')
 
 
+def test_create_corrects_the_subjects_of_a_bucket_before_it_writes_the_mesh_settings(
+    ikto: Ikto, shared_server: NatsServer
+) -> None:
+    async def create_without_mesh() -> None:
+        async with open_session(NatsSettings(servers=(shared_server.url,)), Random()) as session:
+            bucket = Bucket(session, "cli-subjects")
+            stream = {"name": bucket.stream, "subjects": ["$KV.cli-subjects.wg.>"], "allow_direct": True}
+            await bucket.call("STREAM.CREATE", stream)
+
+    asyncio.run(create_without_mesh())
+    code, stdout, stderr = ikto("bucket", "create", "--nats-kv", "cli-subjects", "-m", "fd20::/16")
+    assert (code, stderr) == (0, "")
+    assert stdout.count("cli-subjects: corrected: subjects is ") == 1
+    assert "mesh cidr: fd20::/16\n" in ikto("bucket", "show", "--nats-kv", "cli-subjects")[1]
+
+
 def test_create_gives_an_existing_bucket_the_replicas_that_are_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
