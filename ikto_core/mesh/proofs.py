@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from ikto_core.mesh.record_members import without_half_pairs
 from ikto_core.mesh.records import (
     MAX_BRACKETS,
     MAX_RECORD_BYTES,
@@ -65,7 +66,7 @@ def owner_of(value: bytes) -> tuple[str, str] | None:
     if bracket_count(value) > MAX_BRACKETS:
         return None
     try:
-        owner = _decode_owner(value[:MAX_RECORD_BYTES])
+        owner = _decode_owner(without_half_pairs(value[:MAX_RECORD_BYTES]))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     try:

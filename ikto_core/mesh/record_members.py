@@ -4,6 +4,7 @@
 program means by the same name.
 """
 
+import re
 from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
@@ -18,6 +19,12 @@ MAX_SUCCESSIONS = 4
 """How many former keys of its node a record may name."""
 
 _ABSENT = Raw()
+
+_ESCAPES = re.compile(
+    rb"(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
+)
+_NO_CHARACTER = b"\xff"
+"""What is read instead of half a surrogate pair: it is no UTF-8, so a text with it is as odd as one that is none."""
 
 
 class Members(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -80,19 +87,27 @@ LENIENT: dict[str, msgspec.json.Decoder[Any]] = {
 
 
 def decode_members(value: bytes) -> Members:
-    """Return the JSON members; an optional one of another type, or that is not UTF-8, is absent.
+    r"""Return the JSON members; an optional one of another type, or that is not Unicode, is absent.
+
+    Not Unicode are bytes that are not UTF-8, and an escape of half a surrogate pair, such as \ud800: Go's encoding/json
+    reads both as U+FFFD, so 0.3.0 accepts such a record.
 
     Raises what msgspec raises, and UnicodeDecodeError.
     """
     try:
         return _decode_strictly(value)
-    except (msgspec.ValidationError, UnicodeDecodeError):
-        found = _decode_any_optional(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = _decode_any_optional(without_half_pairs(value))
     members = {name: _read(decoder, getattr(found, name)) for name, decoder in _OPTIONAL.items()}
     texts = [_read(_decode_text, item) for item in members["endpoints"] or ()]
     members["endpoints"] = [text for text in texts if text]
     required = {name: getattr(found, name) for name in found.__struct_fields__ if name not in _OPTIONAL}
     return Members(**required, **{name: member for name, member in members.items() if member is not None})
+
+
+def without_half_pairs(value: bytes) -> bytes:
+    """Return JSON with a byte that is not UTF-8 for each escape of half a surrogate pair: msgspec fails at those."""
+    return _ESCAPES.sub(lambda escape: _NO_CHARACTER if escape["lone"] else escape[0], value)
 
 
 def read_lenient(wire: Members) -> dict[str, Any]:

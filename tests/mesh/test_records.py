@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from ikto_core.mesh.proofs import owner_of
 from ikto_core.mesh.records import (
     MAX_BRACKETS,
     MAX_ENDPOINTS,
@@ -161,11 +162,11 @@ def test_a_record_has_at_least_one_candidate(record: PeerRecord, listed: list[En
 
 OPTIONAL = ("endpoints", "instance", "nonce", "agent", "next_public_key", "lease", "address")
 OTHER_TYPES = (b"null", b"true", b"1.5", b'"x"', b"7", b"[]", b'[["x"]]', b"{}", b'{"a":null}', b"1e999")
-NOT_UTF_8 = (b'"\xff"', b'["\xff"]')
+NOT_UNICODE = (b'"\xff"', b'["\xff"]', rb'"\ud800"', rb'"\uDC00\ud83d"', rb'["\ud800"]')
 
 
 @pytest.mark.parametrize("name", [*OPTIONAL, "left", "successions", "serial", "user_jwt"])
-@pytest.mark.parametrize("text", [*OTHER_TYPES, *NOT_UTF_8])
+@pytest.mark.parametrize("text", [*OTHER_TYPES, *NOT_UNICODE])
 def test_an_optional_member_of_another_type_is_absent(name: str, text: bytes) -> None:
     """A program that writes `null` for what it does not have is read as one that leaves it out (golang 37711)."""
     plain = decode_record(KEY, value())
@@ -182,6 +183,19 @@ def test_optional_members_of_another_type_leave_the_others_as_they_are() -> None
     )
     assert [str(endpoint) for endpoint in record.endpoints] == ["192.0.2.1:1"]
     assert (record.instance, record.agent, record.lease, record.address) == ("", "go", 0, "")
+
+
+@pytest.mark.parametrize("member", [rb'"other":"\ud800"', rb'"other":{"a":["\udfff"]}', rb'"\ud800":1'])
+def test_half_a_surrogate_pair_in_an_unknown_member_changes_nothing_and_the_owner_is_known(member: bytes) -> None:
+    """Go's encoding/json reads it as U+FFFD. The owner must be known, or the record would count without its proof."""
+    odd = value()[:-1] + b"," + member + b"}"
+    assert decode_record(KEY, odd) == decode_record(KEY, value())
+    assert owner_of(odd) == owner_of(value()) is not None
+
+
+def test_a_whole_surrogate_pair_and_an_escaped_backslash_are_read_beside_half_a_pair() -> None:
+    record = decode_record(KEY, value()[:-1] + rb',"agent":"\ud83d\ude00\\ud800","nonce":"\ud800"}')
+    assert (record.agent, record.nonce) == ("\U0001f600\\ud800", "")
 
 
 @pytest.mark.parametrize("name", MEMBERS)
