@@ -34,6 +34,12 @@ def _log_as_by_default() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(autouse=True)
+def _no_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of pytest-xdist have COLUMNS, which cuts tables."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def private_umask() -> Iterator[None]:
     """Files that the test writes are its user's alone, as files with secrets must be."""

@@ -57,7 +57,7 @@ class TestHash(IpamContract):
 class TestStatic(IpamContract):
     examples = EXAMPLES
     deterministic = True
-    unsupported: ClassVar = {"I6": "it proposes nothing: the address is configured"}
+    unsupported: ClassVar = dict.fromkeys(("I6", "I11"), "it proposes nothing: the address is configured")
 
     @pytest.fixture
     def plugin(self) -> IpamPlugin:
