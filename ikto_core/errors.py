@@ -23,6 +23,10 @@ class NoAgentError(IktoError):
     """No agent listens on the socket."""
 
 
+class AgentDeniedError(IktoError):
+    """This user may not connect to the agent's socket. Waiting does not help."""
+
+
 class ConfigError(IktoError):
     """The configuration, or a file that it names, can't be used. `problems` lists every problem found."""
 

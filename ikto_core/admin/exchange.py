@@ -9,7 +9,7 @@ import msgspec
 
 from ikto_core.admin.trusted_socket import TrustedSocket
 from ikto_core.admin.views import ErrorView
-from ikto_core.errors import IktoError, NoAgentError
+from ikto_core.errors import AgentDeniedError, IktoError, NoAgentError
 
 PART_BYTES = 65536
 
@@ -56,7 +56,7 @@ def ikto_errors(paths: Sequence[Path], timeout_s: float) -> Iterator[None]:
         raise NoAgentError(f"no agent answers on {where}", hint=hint) from None
     except PermissionError as error:
         hint = "run as the agent's user, or as root"
-        raise IktoError(f"{error.filename or where}: permission denied", hint=hint) from None
+        raise AgentDeniedError(f"{error.filename or where}: permission denied", hint=hint) from None
     except (TimeoutError, BlockingIOError):
         message = f"the agent on {where} did not answer within {timeout_s:g} s"
         raise IktoError(message, hint="see the agent's log") from None

@@ -22,29 +22,33 @@ log = structlog.get_logger(__name__)
 
 
 @contextmanager
-def agent_locks(config: Config, backend: BackendPlugin, sockets: Sequence[Path] = ()) -> Iterator[None]:
+def agent_locks(
+    config: Config, backend: BackendPlugin, sockets: Sequence[Path] = (), *, hint: str = ""
+) -> Iterator[None]:
     """Hold the locks of the state directory and of the device; `sockets` are where this agent may be asked.
+
+    `hint` is what to do if another agent holds one; empty: stop that agent, or share nothing with it.
 
     Raises IktoError if another agent holds one of them. A lock that can't be had for another reason, such as a missing
     permission, is logged.
     """
     device = device_lock(config) if backend.host_devices else None
-    hint = "stop that agent, or set another wg_dev_name"
     note = f"socket {' or '.join(map(str, sockets))}" if sockets else ""
     with ExitStack() as held:
-        held.enter_context(_state_lock(config.state_path(), note))
+        held.enter_context(_state_lock(config.state_path(), note, hint))
         if device:
-            held.enter_context(locked(device, config.wg_dev_name, hint=hint, note=note))
+            or_else = hint or "stop that agent, or set another wg_dev_name"
+            held.enter_context(locked(device, config.wg_dev_name, hint=or_else, note=note))
         yield
 
 
 @contextmanager
-def _state_lock(directory: Path, note: str) -> Iterator[None]:
+def _state_lock(directory: Path, note: str, hint: str) -> Iterator[None]:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         log.warning("no state directory", path=str(directory), error=str(error))
-    hint = "stop that agent, or set another state_dir"
+    hint = hint or "stop that agent, or set another state_dir"
     with locked(directory / LOCK_NAME, f"state_dir: {directory}", hint=hint, note=note):
         yield
 

@@ -60,7 +60,7 @@ async def down_without_agent(options: AgentOptions, private_key: PrivateKey) -> 
 async def _end(options: AgentOptions, private_key: PrivateKey, *, withdraw: bool, forget: bool) -> None:
     config = options.config
     start = asyncio.get_running_loop().create_task  # outside a TaskGroup, see bounded_backend
-    with agent_locks(config, options.backend):
+    with agent_locks(config, options.backend, hint="give the socket of that agent with -s, and it does this itself"):
         async with open_bounded(options.backend, backend_context(config), start) as backend:
             parts = AgentParts(options, private_key, backend)
             if withdraw:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from ikto_core.admin.mesh_views import InfoView, PeersView, PeerView, RecordView
 from ikto_core.admin.views import ProgressView
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
-from ikto_core.values.addressing import Prefix, parse_address
+from ikto_core.mesh.selector import Handles, prefix_of, select
+from ikto_core.values.addressing import Endpoint
 
 
 class Seen(NamedTuple):
@@ -55,11 +56,10 @@ def revision(wanted: int) -> Condition:
 
 
 def peer(which: str) -> Condition:
-    """Require an accepted peer with this name, subnet, address or public key."""
+    """Require an accepted peer that this text names, as for `ikto why`."""
 
     def look(seen: Seen) -> str:
-        found = any(_is_meant(record, which) for record in seen.info().peers)
-        return "" if found else _with_reason(f"no peer {which!r}", seen.progress)
+        return "" if _meant(seen.info().peers, which) else _with_reason(f"no peer {which!r}", seen.progress)
 
     return look
 
@@ -68,7 +68,7 @@ def reachable(which: str) -> Condition:
     """Require that such a peer has had a handshake lately: its side answers."""
 
     def look(seen: Seen) -> str:
-        keys = {record.public_key for record in seen.info().peers if _is_meant(record, which)}
+        keys = _meant(seen.info().peers, which)
         found = [view for view in seen.peers().peers if view.public_key in keys]
         if not found:
             return _with_reason(f"no peer {which!r}", seen.progress)
@@ -80,7 +80,7 @@ def reachable(which: str) -> Condition:
 
 def addresses_to_probe(view: PeersView, info: InfoView, which: str) -> list[str]:
     """Return an address of each peer that is meant, to which a packet makes WireGuard start a handshake."""
-    keys = {record.public_key for record in info.peers if _is_meant(record, which)}
+    keys = _meant(info.peers, which)
     return [each.allowed_ips[0].partition("/")[0] for each in view.peers if each.public_key in keys]
 
 
@@ -93,14 +93,15 @@ def _with_reason(what: str, progress: ProgressView) -> str:
     return f"{what} ({progress.failure})" if progress.failure else what
 
 
-def _is_meant(record: RecordView, which: str) -> bool:
-    if which in (record.name, record.public_key, record.allowed_ip):
-        return True
-    try:
-        address = parse_address(which)
-        return Prefix.parse(record.allowed_ip).covers(Prefix.of(address, len(address) * 8))
-    except ValueError:
-        return False
+def _meant(records: Iterable[RecordView], which: str) -> set[str]:
+    """Return the public keys of the peers that are meant."""
+    return {record.public_key for record in select(which, ((_handles(each), each) for each in records))[1]}
+
+
+def _handles(record: RecordView) -> Handles:
+    subnet = prefix_of(record.allowed_ip)
+    endpoints = record.endpoints or (str(Endpoint(record.advertise_address, record.wg_port)),)
+    return Handles(record.public_key, record.name, (subnet,) if subnet else (), endpoints)
 
 
 def _is_alive(view: PeerView, now: float) -> bool:

@@ -1,8 +1,6 @@
 """`ikto events`: what happened in the mesh, and what happens."""
 
 import json
-import os
-import sys
 from pathlib import Path
 
 import click
@@ -30,12 +28,9 @@ def events(socket: Path | None, *, follow: bool, state: bool, as_json: bool) -> 
 
     The agent keeps the last thousand. With --json each line is an event as observers get it, with its number and time.
     """
-    try:
-        for line in AdminClient(socket).event_lines(state=state, follow=follow):
-            if text := json.dumps(msgspec.json.decode(line)) if as_json else readable(line):
-                click.echo(text)
-    except BrokenPipeError:  # the reader has seen enough, as in `ikto events --follow | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for line in AdminClient(socket).event_lines(state=state, follow=follow):
+        if text := json.dumps(msgspec.json.decode(line)) if as_json else readable(line):
+            click.echo(text)
 
 
 def readable(line: bytes) -> str:

@@ -20,3 +20,6 @@ STARTING = 25
 
 DEGRADED = 26
 """`ikto status`: the agent runs, and something is wrong with it."""
+
+READER_GONE = 141
+"""Any command: the reader of its output closed the pipe, as `head` does. 128 + SIGPIPE, as shells report it."""

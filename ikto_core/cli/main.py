@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from ikto_core import __version__
+from ikto_core.cli.closed_output import ReaderGoneError, output_error, reader_is_gone
 from ikto_core.cli.examples import examples
+from ikto_core.cli.exit_codes import READER_GONE
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.plugin_commands import PluginCommands
 from ikto_core.cli.printing import printable
@@ -121,17 +123,22 @@ def _exit_code(run: Run, /, returned: object, **_: object) -> object:
 def main() -> None:
     """Run the program and exit: 2 for a wrong command line, an IktoError's own code, 130 when interrupted.
 
-    Exit code 1 if standard output can't be written. A name that the terminal can't encode is escaped.
+    Exit code 1 if standard output can't be written, READER_GONE without a word if its reader closed it. A name that the
+    terminal can't encode is escaped.
     """
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    code = run(sys.argv[1:])
     try:
+        code = run(sys.argv[1:])
         _flush(sys.stdout)
+    except SystemExit:  # click's answer to a closed pipe
+        if not reader_is_gone():
+            raise
+        code = READER_GONE
     except OSError as error:
-        code = _print_error(_output_error(error))
+        code = _print_error(output_error(error))
     _discard_unwritable()
     sys.exit(code)
 
@@ -161,10 +168,6 @@ def _flush(stream: TextIO | None) -> None:
         stream.flush()
 
 
-def _output_error(error: OSError) -> IktoError:
-    return IktoError(f"standard output can't be written: {error.strerror}")
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. Errors are printed on stderr."""
     if COMPLETE_VARIABLE in os.environ:
@@ -192,7 +195,7 @@ def run(arguments: Sequence[str]) -> int:
 def _explained(error: BaseException) -> BaseException:
     """Return an error of a write without a file name, which is one of standard output, as an IktoError."""
     if isinstance(error, OSError) and error.errno in (ENOSPC, EPIPE, EIO) and error.filename is None:
-        return _output_error(error)
+        return output_error(error)
     return error
 
 
@@ -205,6 +208,8 @@ def wants_json(arguments: Sequence[str]) -> bool:
 def _print_error(error: BaseException, *, as_json: bool = False) -> int:
     """Print an error on stderr, one line per problem or one JSON object, and return its exit code."""
     code = error.exit_code if isinstance(error, IktoError) else 1
+    if isinstance(error, ReaderGoneError):
+        return code
     with suppress(OSError):  # standard error can't be written either: the exit code says it
         if as_json:
             hint, problems = getattr(error, "hint", ""), getattr(error, "problems", ())

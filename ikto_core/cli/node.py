@@ -16,7 +16,7 @@ from ikto_core.cli.formatting import json_text
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.node_tables import described, node_tables
-from ikto_core.cli.options import json_option, output_option, setting_options
+from ikto_core.cli.options import json_option, not_empty, output_option, setting_options
 from ikto_core.cli.printing import printable
 from ikto_core.cli.tables import show as show_sections
 from ikto_core.config import Config
@@ -32,7 +32,7 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.follower import read_once
 from ikto_core.values.addressing import Prefix
 
-which_argument = click.argument("which", metavar="NAME|SUBNET|KEY")
+which_argument = click.argument("which", metavar="NAME|SUBNET|KEY", callback=not_empty)
 trust_option = setting_options("record_trust", "nats_account_jwt")
 
 REMINDER = (
@@ -73,7 +73,7 @@ def list_command(config_path: Path | None, output: str, *, as_json: bool, **sett
 @json_option
 @which_argument
 def show(config_path: Path | None, which: str, *, as_json: bool, **settings: str | None) -> None:
-    """Show all that is known of a node: of the one with this name, subnet, address or public key."""
+    """Show all that is known of a node: of the one with this name, subnet, address or key."""
     records = records_meant(_read(bucket_config(config_path, settings)), which)
     if as_json:
         click.echo(json_text(records))

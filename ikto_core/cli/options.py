@@ -93,3 +93,10 @@ def _setting_option(name: str) -> Callable[[Command], Command]:
     default = _DEFAULTS[name]
     note = f"  [default: {default}]" if isinstance(default, int | str) and default not in ("", False) else ""
     return click.option(*flags, name, metavar="TEXT", help=SETTINGS[name].description + note)
+
+
+def not_empty(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """Return a text that names a node. Raises UsageError if it is empty, as an unset variable of a script is."""
+    if text is not None and not text.strip():
+        raise click.UsageError("the name is empty: give a name, subnet, address or public key")
+    return text

@@ -13,7 +13,7 @@ from ikto_core.admin.why_views import Cause, Diagnosis, TunnelPath, Verdict
 from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import NOT_REACHABLE
 from ikto_core.cli.formatting import json_text
-from ikto_core.cli.options import json_option, socket_option
+from ikto_core.cli.options import json_option, not_empty, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.cli.why import ask, config_of_node, exit_code
 from ikto_core.underlay.echo import Echo, Way, echo, largest_answered
@@ -50,7 +50,7 @@ class PingsView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command(epilog=examples("ikto ping node-b"))
-@click.argument("target", metavar="PEER")
+@click.argument("target", metavar="PEER", callback=not_empty)
 @socket_option
 @config_of_node
 @click.option("--count", type=click.IntRange(1, MOST_PINGS), default=5, show_default=True, help="Pings to send.")

@@ -98,7 +98,10 @@ def _present(former: Path | None, socket: Path | None) -> Present:
     if former is None:
         try:
             return Present("agent", AdminClient(socket).config())
-        except NoAgentError:
+        except NoAgentError as error:
+            if not DEFAULT_CONFIG.exists():
+                hint = "give the agent's socket with -s, or its configuration with --from FILE"
+                raise NoAgentError(f"{error}, and there is no {DEFAULT_CONFIG} to compare with", hint=hint) from None
             former = DEFAULT_CONFIG
     config = load_config(former, environ=os.environ, overrides={})
     return Present(str(former), config.shown(), config)

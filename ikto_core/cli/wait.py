@@ -12,11 +12,11 @@ from ikto_core.cli.conditions import Condition, Seen
 from ikto_core.cli.durations import seconds_given
 from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import TIMED_OUT
-from ikto_core.cli.options import optional_config, socket_option
+from ikto_core.cli.options import not_empty, optional_config, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.cli.progress import Progress, progress
 from ikto_core.client import AdminClient
-from ikto_core.errors import IktoError
+from ikto_core.errors import AgentDeniedError, IktoError
 
 LOOK_EVERY_S = 0.2
 PROBE_EVERY_S = 1.0
@@ -27,7 +27,9 @@ PROBE_EVERY_S = 1.0
 @click.option("--claimed", is_flag=True, help="Until the bucket has the node's record.")
 @click.option("--ready", is_flag=True, help="Until the device shows the mesh, from the bucket or from the snapshot.")
 @click.option("--peers", "count", type=click.IntRange(0), metavar="N", help="Until N peers are accepted.")
-@click.option("--peer", "which", metavar="NAME", help="Until this peer is accepted: by name, subnet, address or key.")
+@click.option(
+    "--peer", "which", metavar="NAME", callback=not_empty, help="Until this peer is accepted, named as for ikto why."
+)
 @click.option("--reachable", is_flag=True, help="With --peer: until it has answered a handshake.")
 @click.option(
     "--revision", type=click.IntRange(0), metavar="R", help="Until the device shows revision R of the bucket."
@@ -91,8 +93,12 @@ def wait(
 def _wait(
     socket: Path | None, wanted: Sequence[Condition], timeout_s: float, *, to_probe: str | None, shown: Progress
 ) -> str:
-    """Return what is still missing when the time is over; empty: nothing was, at some moment."""
-    ends_at, probe_at = time.monotonic() + timeout_s, 0.0
+    """Return what is still missing when the time is over; empty: nothing was, at some moment.
+
+    Raises AgentDeniedError if this user may not ask the agent: an agent that starts opens its socket to others a moment
+    after it made it, so it is asked twice.
+    """
+    ends_at, probe_at, denied = time.monotonic() + timeout_s, 0.0, False
     while True:
         client = AdminClient(socket)  # the path where the agent listens may be another than at the start
         try:
@@ -101,6 +107,11 @@ def _wait(
             if to_probe and lacking and (now := time.monotonic()) >= probe_at:
                 probe_at = now + PROBE_EVERY_S
                 _probe(seen, to_probe)
+            denied = False
+        except AgentDeniedError as error:
+            if denied:
+                raise
+            denied, lacking = True, str(error)
         except IktoError as error:
             lacking = str(error)
         if not lacking or (left_s := ends_at - time.monotonic()) <= 0:

@@ -13,7 +13,7 @@ from ikto_core.cli.exit_codes import NOT_KNOWN, NOT_REACHABLE
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.marks import mark_text
-from ikto_core.cli.options import json_option, optional_config, socket_option
+from ikto_core.cli.options import json_option, not_empty, optional_config, socket_option
 from ikto_core.cli.printing import printable
 from ikto_core.cli.progress import progress
 from ikto_core.client import WHY_TIMEOUT_S, AdminClient
@@ -25,7 +25,7 @@ config_of_node = optional_config("The node's configuration, to look at bucket, s
 
 
 @click.command(epilog=examples("ikto why node-b", "ikto why fd10:2::1 --json"))
-@click.argument("target", metavar="PEER|ADDRESS")
+@click.argument("target", metavar="PEER|ADDRESS", callback=not_empty)
 @socket_option
 @config_of_node
 @click.option("--no-probe", is_flag=True, help="Send no packets, and answer at once.")

@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ikto_core.admin.why_views import Diagnosis
 from ikto_core.agent.inquiry_without_agent import InquiryWithoutAgent
 from ikto_core.config import load_config
@@ -22,6 +24,7 @@ from ikto_core.diagnosis.facts import (
 from ikto_core.disk.key_file import load_private_key
 from ikto_core.errors import IktoError
 
+WITHOUT_CONFIG = "start it, give its socket with -s, or the node's configuration with -c FILE"
 NOT_LOOKED = "not looked at: give the node's configuration with -c FILE"
 
 
@@ -33,7 +36,7 @@ def why_without_agent(target: str, no_agent: IktoError, config_path: Path | None
             Facts(
                 target=target,
                 now=time.time(),
-                agent=agent,
+                agent=replace(agent, remedy=WITHOUT_CONFIG),
                 nats=NatsFacts(read=False, detail=NOT_LOOKED),
                 record=RecordFacts(status=RecordStatus.ABSENT),
                 claim=ClaimFacts(status=ClaimStatus.UNKNOWN, reason=NOT_LOOKED),

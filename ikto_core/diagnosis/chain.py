@@ -66,11 +66,13 @@ def verdict(facts: Facts, links: Sequence[Link]) -> Verdict:
     if cause is Cause.SELF:
         return Verdict(reachable=True, cause=cause, sentence=f"{who} is this node itself: {first.remedy}.")
     reachable = True if passes else None if all(_cause(link) in HARMLESS for link in faults) else False
-    state = {True: "is reachable, but", False: "is not reachable:", None: "may be reachable, but"}[reachable]
+    state = {True: f"{who} is reachable, but", False: f"{who} is not reachable:", None: f"{who} may be reachable, but"}
+    if facts.record.status is RecordStatus.ABSENT:  # nobody could look it up: else that would be the fault
+        state[None] = f"Nothing is known of {who}:"
     besides = [link.fault for link in faults[1:] if link.cause in MENTIONED]
     also = f"; besides, {' and '.join(besides)}" if besides else ""
     return Verdict(
-        reachable=reachable, cause=cause, sentence=f"{who} {state} {first.fault}{also}; to do: {first.remedy}."
+        reachable=reachable, cause=cause, sentence=f"{state[reachable]} {first.fault}{also}; to do: {first.remedy}."
     )
 
 

@@ -46,6 +46,7 @@ class AgentFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     running: bool = True
     detail: str = ""  # its state; why it can't be asked
+    remedy: str = "start it, or give its socket with -s"  # if it does not run
 
 
 class NatsFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ def agent_link(facts: Facts) -> Link:
         text=facts.agent.detail,
         cause=Cause.NO_AGENT,
         fault="no agent runs on this node",
-        remedy="start it, or give its socket with -s",
+        remedy=facts.agent.remedy,
     )
 
 

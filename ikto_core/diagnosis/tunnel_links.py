@@ -117,10 +117,9 @@ def other_side_link(facts: Facts) -> Link:
             fault="the other side's device does not have this node as a peer",
             remedy="see `ikto status` there: this node's record may be quarantined, or its agent may be behind",
         )
-    state = f"this node is {other.state}, " if other.state else ""
-    text = (
-        f"{state}last handshake {age(other.last_handshake, facts.now)}, {other.rx_bytes} bytes received from this node"
-    )
+    state = f"this node is {other.state} there, " if other.state not in ("", "never") else ""
+    handshake = f"last handshake {age(other.last_handshake, facts.now)}" if other.last_handshake else "no handshake yet"
+    text = f"{state}{handshake}, {other.rx_bytes} bytes received from this node"
     grown = "" if other.rx_growth is None else f", {other.rx_growth} of them just now"
     return Link(name="other side", mark=Mark.OK, text=f"{text}{grown}, {other.tx_bytes} sent")
 

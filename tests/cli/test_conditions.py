@@ -24,10 +24,10 @@ PROGRESS = ProgressView(
     failure=None,
 )
 RECORD = RecordView(
-    name="node-b", public_key="K2", advertise_address="192.0.2.2", allowed_ip="fd10:2::/48", wg_port=51820
+    name="node-b", public_key="KEY2=", advertise_address="192.0.2.2", allowed_ip="fd10:2::/48", wg_port=51820
 )
 PEER = PeerView(
-    public_key="K2",
+    public_key="KEY2=",
     name="node-b",
     allowed_ips=("fd10:2::/48",),
     endpoints=(),
@@ -49,7 +49,7 @@ def seen(peer: PeerView = PEER, **changed: Any) -> Seen:
         conditions.ready,
         conditions.peers(2),
         conditions.revision(7),
-        *(conditions.peer(which) for which in ("node-b", "K2", "fd10:2::/48", "fd10:2::5")),
+        *(conditions.peer(which) for which in ("node-b", "KEY2=", "KEY2…", "fd10:2::/48", "FD10:2:0::5", "192.0.2.2")),
         conditions.reachable("node-b"),
     ],
 )
@@ -68,6 +68,8 @@ def test_what_is_true_is_not_missing(condition: Condition) -> None:
         (conditions.revision(0), {"revision": None}, "the device shows revision none, not 0"),
         (conditions.peer("node-c"), {}, "no peer 'node-c'"),
         (conditions.peer("fd10:3::5"), {}, "no peer 'fd10:3::5'"),
+        (conditions.peer("KEY"), {}, "no peer 'KEY'"),
+        (conditions.peer(""), {}, "no peer ''"),
         (conditions.reachable("node-c"), {}, "no peer 'node-c'"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ikto_backends.fake import load_device, state_file
+from ikto_core.cli import plan as plan_command
 from ikto_core.cli.main import run
 from ikto_core.lab.agent_process import AgentProcess, write_private
 from ikto_core.mesh.records import PeerRecord, encode_record
@@ -257,3 +258,14 @@ def test_a_plan_says_whether_a_restart_is_needed(mesh: Mesh, ikto: Ikto) -> None
         path = changed(agent, **members)
         assert json.loads(ikto("plan", "-c", path, "-s", agent.socket, "--json")[1])["restart"] is restart
         assert f"systemctl {said} ikto" in ikto("plan", "-c", path, "-s", agent.socket)[1]
+
+
+def test_a_plan_with_nothing_to_compare_with_asks_for_it(
+    mesh: Mesh, ikto: Ikto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = mesh.agent(start=False)
+    monkeypatch.setattr(plan_command, "DEFAULT_CONFIG", agent.directory / "none.json")
+    code, _, stderr = ikto("plan", "-c", changed(agent), "-s", agent.socket)
+    assert code == 1
+    assert "--from FILE" in stderr
+    assert "ikto init" not in stderr

@@ -15,6 +15,7 @@ import pytest
 from ikto_core.admin.events import event_line
 from ikto_core.admin.server import serve
 from ikto_core.cli.events import readable
+from ikto_core.cli.exit_codes import READER_GONE
 from ikto_core.cli.main import run
 from ikto_core.observers.contract import PeerAccepted, PeerFacts, PeerRemoved
 from ikto_core.observers.health import PeerUnreachable
@@ -67,7 +68,7 @@ def test_the_event_of_a_later_version_is_shown_as_it_is() -> None:
     assert readable(line) == "2026-01-01T00:00:00.000Z  " + line.decode().rstrip()
 
 
-async def test_a_closed_pipe_is_no_error(node: Node, path: Path) -> None:
+async def test_a_reader_that_has_seen_enough_ends_it_without_a_word(node: Node, path: Path) -> None:
     command = [sys.executable, "-m", "ikto_core", "events", "--follow", "-s", str(path)]
     with subprocess.Popen(  # noqa: ASYNC220 - this program, with fixed arguments
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ, text=True
@@ -78,4 +79,4 @@ async def test_a_closed_pipe_is_no_error(node: Node, path: Path) -> None:
         process.stdout.close()
         node.report.journal.add([DOWN] * 9)
         assert await asyncio.to_thread(process.stderr.read) == ""
-    assert process.returncode == 0
+    assert process.returncode == READER_GONE

@@ -117,7 +117,7 @@ def test_show_finds_a_node_by_each_of_its_names(cli: Cli) -> None:
         assert "proof       signed" in shown
     code, _, stderr = cli.run("node", "show", "nobody")
     assert code == 1
-    assert "no record in the bucket has the name, subnet, address or public key 'nobody'" in stderr
+    assert "no record in the bucket has the name, subnet, address, endpoint or public key 'nobody'" in stderr
 
 
 def test_where_proofs_are_required_the_verdict_is_another(cli: Cli) -> None:

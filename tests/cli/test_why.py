@@ -46,4 +46,18 @@ def test_without_agent_and_configuration_it_says_so_first(capsys: pytest.Capture
     assert run(["why", "node-b", "-s", "/nonexistent/socket"]) == NOT_KNOWN
     first, *others = capsys.readouterr().out.splitlines()
     assert first.endswith("no agent answers on /nonexistent/socket")
-    assert "no agent runs on this node" in others[-1]
+    assert others[-1] == (
+        "Nothing is known of node-b: no agent runs on this node; to do: start it, give its socket with -s, or the "
+        "node's configuration with -c FILE."
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["why"], ["ping"], ["node", "show"], ["node", "remove"], ["wait", "--peer"]], ids=" ".join
+)
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_a_wrong_command_line(
+    arguments: list[str], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*arguments, name]) == 2
+    assert "the name is empty" in capsys.readouterr().err

@@ -94,7 +94,7 @@ VERDICTS: list[tuple[dict[str, Any], bool | None, Cause, str]] = [
     ({"nats__fault": NatsFault.UNREACHABLE}, True, Cause.NATS_UNREACHABLE, "no connection to NATS"),
     (
         {"nats__fault": NatsFault.UNREACHABLE, "record__status": RecordStatus.ABSENT, **ABSENT_PEER},
-        *(None, Cause.NATS_UNREACHABLE, "no connection to NATS"),
+        *(None, Cause.NATS_UNREACHABLE, "Nothing is known of node-b: this node has no connection to NATS"),
     ),
     # the device
     (
@@ -278,6 +278,17 @@ FACTS = st.builds(
         rx_growth=st.sampled_from([None, 0, 148]),
     ),
 )
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        (OtherSide(answers=True, state="never"), "no handshake yet, 0 bytes received from this node, 0 sent"),
+        (OtherSide(answers=True, state="idle", last_handshake=1.0), "this node is idle there, last handshake "),
+    ],
+)
+def test_the_other_side_is_told_in_plain_words(other: OtherSide, text: str) -> None:
+    assert diagnose(spoilt(other_side=other)).links[-1].text.startswith(text)
 
 
 @given(FACTS)

@@ -184,7 +184,8 @@ def test_a_configuration_of_another_node_takes_out_neither(mesh: Mesh) -> None:
     assert "is not the node of" in done.stderr
     done = run_ikto("leave", "-s", str(other.directory / "nowhere"), "-c", str(other.directory / "config.json"))
     assert done.returncode == 1  # its agent runs, on another socket
-    assert f"in use by another agent, process {other.pid}" in done.stderr
+    assert f"in use by another agent, process {other.pid} (socket {other.socket})" in done.stderr
+    assert "give the socket of that agent with -s" in done.stderr
     mesh.assert_formed()
 
 

@@ -1,6 +1,7 @@
 """An operator names a node by its name, subnet, address or key; a name of several nodes is refused with their keys."""
 
 import pytest
+from msgspec.structs import replace
 
 from ikto_core.errors import IktoError
 from ikto_core.roster.listing import NodeRecord
@@ -13,7 +14,8 @@ def node(allowed_ip: str, name: str, public_key: str) -> NodeRecord:
 
 ONE = node("10.0.0.16/28", "one", "K1")
 MOVED = node("10.0.0.32/28", "one", "K1")
-OTHER = node("fd10:7::/48", "other", "K2")
+OTHER = replace(node("fd10:7::/48", "other", "K2"), endpoints=("192.0.2.7:51820",))
+LIAR = node("10.0.1.32/28", "fd10:7::1", "K6")
 TWIN = node("10.0.0.64/28", "other", "K3")
 ALL = [ONE, MOVED, OTHER, TWIN]
 KEYED = node("10.0.1.0/28", "keyed", "abcdefgh1234=")
@@ -31,6 +33,8 @@ NAMED_SO = node("10.0.1.16/28", "abcdefgh", "K5")
         ("fd10:0007:0::/48", [OTHER]),
         ("fd10:7::1", [OTHER]),
         ("peers.10.0.0.16/28", [ONE]),
+        ("192.0.2.7", [OTHER]),
+        ("192.0.2.7:51820", [OTHER]),
     ],
 )
 def test_what_is_meant(text: str, meant: list[NodeRecord]) -> None:
@@ -38,7 +42,11 @@ def test_what_is_meant(text: str, meant: list[NodeRecord]) -> None:
     require_one_node(meant, text)
 
 
-@pytest.mark.parametrize("text", ["nobody", "10.0.0.16/27", "10.1.0.1", "k1", "peers.x"])
+def test_a_node_that_calls_itself_by_anothers_address_is_not_taken_for_it() -> None:
+    assert records_meant([LIAR, *ALL], "fd10:7::1") == [OTHER]
+
+
+@pytest.mark.parametrize("text", ["", "…", "nobody", "10.0.0.16/27", "10.1.0.1", "k1", "peers.x"])
 def test_what_nobody_has(text: str) -> None:
     with pytest.raises(IktoError, match=r"no record in the bucket has the .*'") as raised:
         records_meant(ALL, text)
