@@ -36,6 +36,7 @@ STATUS = (
     ("24", "wait: what it waits for has not happened in time"),
     ("25", "status: the agent runs, and its device does not show the mesh yet"),
     ("26", "status: something is wrong with the node"),
+    ("141", "any command: the reader of its output closed the pipe"),
 )
 
 
