@@ -1,8 +1,11 @@
 """What happens in a mesh is a line of the log and of `ikto events`, with the peer's name, and never a flood."""
 
 import json
+import re
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -70,6 +73,19 @@ def test_a_thousand_peers_at_once_are_a_handful_of_lines(mesh: Mesh) -> None:
     eventually(lambda: said(agent, "mesh known", "peers=1000"))
     assert not said(agent, "peer joined")
     assert "peer joined" not in seen(agent)
+
+
+def test_a_cause_that_goes_on_is_one_line_a_second_at_most(lonely_mesh: Mesh) -> None:
+    """The agent's clients try NATS again many times a second; the lines that are left out are counted."""
+    began_at = time.monotonic()
+    agent = lonely_mesh.agent(program=IMPATIENT)
+    lonely_mesh.assert_formed()
+    lonely_mesh.server.kill()
+    eventually(lambda: said(agent, "[warning", "repeated="))
+    lines = [line[len("YYYY-MM-DD HH:MM:SS ") :] for line in agent.log_text().splitlines()]
+    took_s = time.monotonic() - began_at
+    causes = Counter(re.sub(r" (repeated|next_try_in_s)=\S+", "", line) for line in lines if "[warning" in line)
+    assert max(causes.values()) <= took_s + 1
 
 
 def test_a_program_follows_over_a_rotation_and_learns_the_end(mesh: Mesh, tmp_path: Path) -> None:

@@ -268,9 +268,11 @@ def test_peers_know_of_a_drain_and_the_node_leaves_after_it(mesh: Mesh) -> None:
     eventually(lambda: drained(peer) == [True])
     assert leaver.running
     assert "never, draining" in ask(peer, "peers").stdout
+    eventually(lambda: "peer is draining  node-1" in ask(peer, "events").stdout)
     leaver.kill()
     leaver.start()  # the drain ends with the run that began it
     eventually(lambda: drained(peer) == [False])
+    eventually(lambda: "peer stays after all  node-1" in ask(peer, "events").stdout)
     mesh.assert_formed()
     done = ask(leaver, "leave", "--drain", "100ms")
     assert (done.returncode, done.stderr) == (0, "")
