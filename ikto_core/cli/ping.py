@@ -156,7 +156,8 @@ def _report(result: PingsView, *, as_json: bool) -> int:
 
 
 def _summary(result: PingsView) -> Iterator[str]:
-    yield ""
+    if result.tunnel.to:
+        yield ""  # after the lines of the pings
     for name, view in (("tunnel", result.tunnel), ("underlay", result.underlay)):
         yield f"{name:8}  {_figures(view)}"
     yield result.verdict.sentence

@@ -52,6 +52,13 @@ def test_without_agent_and_configuration_it_says_so_first(capsys: pytest.Capture
     )
 
 
+def test_a_ping_that_was_not_tried_begins_with_no_empty_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["ping", "node-b", "-s", "/nonexistent/socket"]) == NOT_KNOWN
+    first, _, verdict = capsys.readouterr().out.splitlines()
+    assert first == "tunnel    not checked: no agent runs"
+    assert verdict.startswith("Nothing is known of node-b: ")
+
+
 @pytest.mark.parametrize(
     "arguments", [["why"], ["ping"], ["node", "show"], ["node", "remove"], ["wait", "--peer"]], ids=" ".join
 )
