@@ -15,6 +15,8 @@ from tests.backends.fake_contract import FakeContract, OutsideBackend, plugin_of
 from tests.testing.broken_backends import hanging, listening, opening, sharing, traces, values
 from tests.testing.test_backend_contract import Kit
 
+pytestmark = pytest.mark.slow
+
 WG = "wg0"
 
 

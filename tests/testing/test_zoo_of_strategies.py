@@ -14,6 +14,8 @@ from ikto_core.values.addressing import Prefix
 from tests.testing import broken_strategies as broken
 from tests.testing.test_ipam_contract import failures
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("make", "clause", "words"),
