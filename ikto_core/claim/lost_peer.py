@@ -59,7 +59,7 @@ class LostPeer:
         names = [text.encode() for text in keys]
         for key, entry in changes.items():
             if entry.value is not None:
-                self._note_record(key, entry.value, names)
+                self._note_record(key, entry.value, entry.revision, names)
             elif key in self._naming or (subnet and _had_part_of(subnet, key, view)):
                 self._naming.discard(key)
                 self.revision = max(self.revision, entry.revision)
@@ -76,11 +76,12 @@ class LostPeer:
             return 0.0
         return max(0.0, self._repaired_at[-1] + EVERY_S - self._clock())
 
-    def _note_record(self, key: str, value: bytes, names: Sequence[bytes]) -> None:
+    def _note_record(self, key: str, value: bytes, revision: int, names: Sequence[bytes]) -> None:
         if any(name in value for name in names):
             self._naming.add(key)
         elif key in self._naming and owner_of(value) is not None:
             self._naming.discard(key)  # 0.3.0 goes on with the record before a value that it can't read
+            self.revision = max(self.revision, revision)  # between two reads it may have been deleted, which nobody saw
 
 
 def _had_part_of(subnet: Prefix, key: str, view: MeshView) -> bool:

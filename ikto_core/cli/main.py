@@ -188,6 +188,7 @@ def run(arguments: Sequence[str]) -> int:
         if this_run.debug:
             click.echo(_traceback(error), err=True)
         cause = this_run.with_provider(_explained(first_cause(error)))
+        _discard_unwritable()  # or the same error came once more, when the rest is flushed
         return _print_error(cause, as_json=this_run.as_json)
     return code if isinstance(code, int) else 0
 

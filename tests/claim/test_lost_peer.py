@@ -215,3 +215,12 @@ def test_a_deletion_in_another_history_of_the_bucket_does_not_count_in_the_prese
     lose(lost_peer, 1000)
     lose(lost_peer, 3, histories=1)
     assert lost_peer.revision == 3
+
+
+def test_a_deletion_that_nobody_saw_counts_when_another_node_has_the_kv_key() -> None:
+    """Between two reads the own record was deleted there, and another node has written its own."""
+    lost_peer, view = LostPeer(lambda: 0.0), MeshView(MeshRules(cidr=MESH, subnet_prefix=28, own_key=OWN_KEY))
+    named, others = record("10.0.0.65/28", OWN_KEY), record("10.0.0.65/28", KEY)
+    for entry in (Entry(7, encode_record(named)), Entry(9, encode_record(others))):
+        lost_peer.note({named.key: entry}, 0, frozenset({OWN_KEY.text}), Prefix.parse(SUBNET), view)
+    assert lost_peer.revision == 9
