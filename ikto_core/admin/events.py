@@ -45,7 +45,8 @@ class EventStreams:
     async def close(self, _: web.Application) -> None:
         """End every stream: an agent that stops does not wait for its readers."""
         for limit in self._limits:
-            limit.reschedule(asyncio.get_running_loop().time())
+            if not limit.expired():  # it is over, and its task has not run since
+                limit.reschedule(asyncio.get_running_loop().time())
 
     async def _write_all(self, response: web.StreamResponse, number: int, *, state: bool, follow: bool) -> None:
         if state:

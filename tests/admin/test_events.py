@@ -4,10 +4,12 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from ikto_core.admin import events as events_module
 from ikto_core.admin import server as server_module
@@ -119,3 +121,15 @@ async def test_a_program_can_begin_with_the_mesh(node: Node, path: Path) -> None
     found = [msgspec.json.decode(line, type=MeshEvent | HealthEvent) for line in answer.body.splitlines()]
     assert [type(event) for event in found] == [Resync, PeerAccepted]
     assert {json.loads(line)["number"] for line in answer.body.splitlines()} == {1}
+
+
+async def test_the_end_of_the_agent_and_that_of_a_stream_may_come_together() -> None:
+    streams = events_module.EventStreams(Journal())
+    with suppress(TimeoutError):
+        async with asyncio.timeout(0) as limit:
+            streams._limits.add(limit)
+            try:
+                await asyncio.Event().wait()
+            finally:  # the time is over, and the stream has not ended yet
+                await streams.close(web.Application())
+    assert limit.expired()
