@@ -14,6 +14,7 @@ from ikto_core.plugins import (
     Prefix,
     PublicKey,
     patched,
+    patched_device,
 )
 
 _LIMITS = {"listen_port": 0xFFFF, "fwmark": 0xFFFF_FFFF, "mtu": 0x7FFF_FFFF}
@@ -80,20 +81,10 @@ class FakeDevice:
         )
 
     def _set_link(self, patch: DevicePatch) -> None:
-        link = self.link
+        self.link = patched_device(self.link, replace(patch, peers=(), remove_peers=frozenset()))
         if patch.private_key is not None:
-            link = replace(link, private_key=patch.private_key.clamped() if any(patch.private_key) else None)
-            self._own_key = link.private_key.public() if link.private_key else None
+            self._own_key = self.link.private_key.public() if self.link.private_key else None
             self._remove_peer(self._own_key)
-        addresses = (link.addresses | patch.add_addresses) - patch.remove_addresses
-        self.link = replace(
-            link,
-            listen_port=_or_current(patch.listen_port, link.listen_port),
-            fwmark=_or_current(patch.fwmark, link.fwmark),
-            mtu=_or_current(patch.mtu, link.mtu),
-            up=_or_current(patch.up, link.up),
-            addresses=addresses,
-        )
 
     def _set_peer(self, patch: PeerPatch) -> None:
         public_key = patch.public_key
@@ -120,7 +111,3 @@ class FakeDevice:
         peer = self._peers.pop(public_key, None) if public_key else None
         for prefix in peer.allowed_ips if peer else ():
             del self._owners[prefix]
-
-
-def _or_current(wanted: int | None, present: int) -> int:
-    return present if wanted is None else wanted

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 from pyroute2 import AsyncIPRoute
 from pyroute2.netns import setns
 
-from ikto_backends.netlink.worker import Worker, open_worker
-from ikto_core.plugins import BackendError
+from ikto_core.plugins import BackendError, Worker, open_worker
 
 T = TypeVar("T")
 

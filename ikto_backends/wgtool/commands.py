@@ -7,31 +7,30 @@ Both create a peer that is absent. Secret keys are passed on standard input, nev
 
 from collections.abc import Iterable, Iterator, Set
 from itertools import groupby
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from ikto_backends.wgtool.link import check_ifname
-from ikto_backends.wgtool.programs import Command
-from ikto_backends.wgtool.sections import endpoint_text, section
-from ikto_core.plugins import BackendError, DevicePatch, PeerPatch, PublicKey
+from ikto_core.plugins import (
+    DevicePatch,
+    PeerPatch,
+    PublicKey,
+    endpoint_text,
+    peer_section,
+)
 
 T = TypeVar("T")
 BATCH = 500  # peers in the arguments of one command: about 50 KiB; more would hold the kernel's lock for longer
 
-_LIMITS = {"listen_port": 0xFFFF, "fwmark": 0xFFFF_FFFF, "mtu": 0x7FFF_FFFF}
+
+class Command(NamedTuple):
+    """A program, its arguments, and its standard input. Secrets are passed on standard input only."""
+
+    argv: tuple[str, ...]
+    stdin: Iterable[str] = ()  # in pieces, each built just before it is written
 
 
-def check_patch(ifname: str, patch: DevicePatch) -> None:
-    """Raise BackendError for an invalid interface name or a number out of range: `wg` turns port 70000 into 4464."""
-    check_ifname(ifname)
-    for name, limit in _LIMITS.items():
-        value = getattr(patch, name)
-        if value is not None and not 0 <= value <= limit:
-            raise BackendError(f"{ifname}: {name} {value} is out of range: 0 to {limit}")
-    for peer in patch.peers:
-        if (keepalive_s := peer.persistent_keepalive) is not None and not 0 <= keepalive_s <= 0xFFFF:
-            raise BackendError(f"{ifname}: persistent_keepalive {keepalive_s} is out of range: 0 to {0xFFFF}")
-        if (endpoint := peer.endpoint) is not None and not 1 <= endpoint[1] <= 0xFFFF:
-            raise BackendError(f"{ifname}: the port of the endpoint {endpoint} is out of range: 1 to 65535")
+def parse_keys(text: str) -> frozenset[PublicKey]:
+    """Return the public keys that `wg show IFNAME peers` prints."""
+    return frozenset(PublicKey.parse(line) for line in text.splitlines())
 
 
 def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
@@ -60,7 +59,7 @@ def peer_commands(ifname: str, patches: Iterable[PeerPatch]) -> Iterator[Command
     """Yield the commands that write the peers in order. They create absent peers."""
     for replaces, group in groupby(patches, key=lambda patch: patch.allowed_ips is not None):
         if replaces:
-            yield _addconf(ifname, map(section, list(group)))
+            yield _addconf(ifname, map(peer_section, list(group)))
         else:
             yield from _set(ifname, list(group))
 

@@ -126,6 +126,42 @@ def patched(state: PeerState | None, patch: PeerPatch) -> PeerState:
     )
 
 
+def patched_device(state: DeviceState, patch: DevicePatch) -> DeviceState:
+    """Return the state of the device after `patch` is written, as clauses C4, C6 and C7 of `Backend` say.
+
+    As in the kernel, a private key is clamped, and one of zeros removes the key; host bits of allowed IPs are cleared.
+    """
+    key = state.private_key if patch.private_key is None else patch.private_key.clamped()
+    removes_key = patch.private_key is not None and not any(patch.private_key)
+    return DeviceState(
+        private_key=None if removes_key else key,
+        listen_port=state.listen_port if patch.listen_port is None else patch.listen_port,
+        fwmark=state.fwmark if patch.fwmark is None else patch.fwmark,
+        mtu=state.mtu if patch.mtu is None else patch.mtu,
+        up=state.up if patch.up is None else patch.up,
+        addresses=(state.addresses | patch.add_addresses) - patch.remove_addresses,
+        peers=_patched_peers(state.peers, patch),
+    )
+
+
+def _patched_peers(before: Mapping[PublicKey, PeerState], patch: DevicePatch) -> Mapping[PublicKey, PeerState]:
+    peers = dict(before)
+    owners = {prefix: key for key, peer in peers.items() for prefix in peer.allowed_ips} if patch.peers else {}
+    for change in patch.peers:
+        key = change.public_key
+        if not (change.create or key in peers):
+            continue
+        peer = patched(peers.get(key), change)
+        prefixes = frozenset(Prefix.of(*prefix) for prefix in peer.allowed_ips)
+        for prefix in prefixes:
+            owner = owners.get(prefix, key)
+            if owner != key:
+                peers[owner] = msgspec.structs.replace(peers[owner], allowed_ips=peers[owner].allowed_ips - {prefix})
+            owners[prefix] = key
+        peers[key] = msgspec.structs.replace(peer, allowed_ips=prefixes)
+    return {key: peer for key, peer in peers.items() if key not in patch.remove_peers}
+
+
 def drift(patch: DevicePatch, pending: Set[PublicKey]) -> DevicePatch:
     """Return the part of a patch that repairs drift: without pending removals and changes of an endpoint alone."""
     changes = (p for p in patch.peers if p != PeerPatch(public_key=p.public_key, endpoint=p.endpoint))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         DeviceEventKind,
         PeerReader,
     )
-    from ikto_core.device.diff import patched
+    from ikto_core.device.diff import patched, patched_device
     from ikto_core.device.model import (
         NO_PRESHARED_KEY,
         DevicePatch,
@@ -45,6 +45,36 @@ if TYPE_CHECKING:
         IpamStrategy,
     )
     from ikto_core.ipam.space import Run, Space
+    from ikto_core.linux.directory_lock import locked_directory
+    from ikto_core.linux.dump import (
+        parse_dump,
+    )
+    from ikto_core.linux.limits import check_patch
+    from ikto_core.linux.link import (
+        LinkState,
+        check_ifname,
+    )
+    from ikto_core.linux.programs import (
+        run_program,
+    )
+    from ikto_core.linux.sections import (
+        endpoint_text,
+        peer_section,
+    )
+    from ikto_core.linux.wireguard import (
+        create_wireguard,
+        delete_wireguard,
+        find_wireguard,
+        has_wireguard,
+        read_wireguard,
+        read_wireguard_peers,
+        watch_links,
+        write_link,
+    )
+    from ikto_core.linux.worker import (
+        Worker,
+        open_worker,
+    )
     from ikto_core.observers.contract import (
         MeshEvent,
         MeshReady,
@@ -111,6 +141,7 @@ __all__ = [
     "IpamStrategy",
     "Key",
     "Level",
+    "LinkState",
     "MeshEvent",
     "MeshReady",
     "NatsDeniedError",
@@ -141,15 +172,33 @@ __all__ = [
     "Run",
     "SecretKey",
     "Space",
+    "Worker",
     "WriteUnknownError",
+    "check_ifname",
+    "check_patch",
+    "create_wireguard",
+    "delete_wireguard",
+    "endpoint_text",
+    "find_wireguard",
+    "has_wireguard",
     "hookimpl",
     "load_plugins",
+    "locked_directory",
     "normalise_host",
+    "open_worker",
     "parse_address",
+    "parse_dump",
     "patched",
+    "patched_device",
+    "peer_section",
+    "read_wireguard",
+    "read_wireguard_peers",
     "replace_file",
+    "run_program",
     "sync_directory",
+    "watch_links",
     "with_settings",
+    "write_link",
 ]
 
 _DEFINED_IN = {
@@ -177,6 +226,7 @@ _DEFINED_IN = {
     "IpamStrategy": "ikto_core.ipam.contract",
     "Key": "ikto_core.values.keys",
     "Level": "ikto_core.plugins.check_contract",
+    "LinkState": "ikto_core.linux.link",
     "MeshEvent": "ikto_core.observers.contract",
     "MeshReady": "ikto_core.observers.contract",
     "NatsDeniedError": "ikto_core.errors",
@@ -207,15 +257,33 @@ _DEFINED_IN = {
     "Run": "ikto_core.ipam.space",
     "SecretKey": "ikto_core.values.keys",
     "Space": "ikto_core.ipam.space",
+    "Worker": "ikto_core.linux.worker",
     "WriteUnknownError": "ikto_core.errors",
+    "check_ifname": "ikto_core.linux.link",
+    "check_patch": "ikto_core.linux.limits",
+    "create_wireguard": "ikto_core.linux.wireguard",
+    "delete_wireguard": "ikto_core.linux.wireguard",
+    "endpoint_text": "ikto_core.linux.sections",
+    "find_wireguard": "ikto_core.linux.wireguard",
+    "has_wireguard": "ikto_core.linux.wireguard",
     "hookimpl": "ikto_core.plugins.hookspecs",
     "load_plugins": "ikto_core.plugins.loading",
+    "locked_directory": "ikto_core.linux.directory_lock",
     "normalise_host": "ikto_core.values.addressing",
+    "open_worker": "ikto_core.linux.worker",
     "parse_address": "ikto_core.values.addressing",
+    "parse_dump": "ikto_core.linux.dump",
     "patched": "ikto_core.device.diff",
+    "patched_device": "ikto_core.device.diff",
+    "peer_section": "ikto_core.linux.sections",
+    "read_wireguard": "ikto_core.linux.wireguard",
+    "read_wireguard_peers": "ikto_core.linux.wireguard",
     "replace_file": "ikto_core.disk.atomic_file",
+    "run_program": "ikto_core.linux.programs",
     "sync_directory": "ikto_core.disk.atomic_file",
+    "watch_links": "ikto_core.linux.wireguard",
     "with_settings": "ikto_core.plugins.settings",
+    "write_link": "ikto_core.linux.wireguard",
 }
 """The module that defines each public name."""
 

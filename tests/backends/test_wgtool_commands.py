@@ -11,17 +11,18 @@ from msgspec.structs import replace
 
 from ikto_backends.wgtool.commands import (
     BATCH,
+    Command,
     applicable,
-    check_patch,
     interface_commands,
+    parse_keys,
     peer_commands,
     removal_commands,
 )
-from ikto_backends.wgtool.link import Link, link_batch
-from ikto_backends.wgtool.programs import Command
-from ikto_backends.wgtool.sections import general_section, section
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
+from ikto_core.linux.limits import check_patch
+from ikto_core.linux.link import LinkState, link_batch
+from ikto_core.linux.sections import general_section, peer_section
 from ikto_core.testing.devices import create, peer_of, private_key_of, public_key_of
 from ikto_core.testing.strategies import endpoints, peer_specs, preshared_keys
 from ikto_core.values.addressing import Endpoint, Prefix
@@ -41,7 +42,7 @@ PATCHES = st.lists(
     ),
     max_size=12,
 )
-LINK = Link("wireguard", 1420, False, frozenset())
+LINK = LinkState("wireguard", 1420, False, frozenset())
 
 
 @given(PATCHES, preshared_keys())
@@ -97,7 +98,7 @@ def test_a_section_has_every_field_of_the_patch() -> None:
 )
 def test_wg_rejects_a_section_that_is_cut_short(patch: PeerPatch) -> None:
     """`wg` parses all its input before it looks for the device, which does not exist."""
-    text = section(replace(patch, allowed_ips=frozenset({Prefix.parse("fd10:1::/48")}), persistent_keepalive=25))
+    text = peer_section(replace(patch, allowed_ips=frozenset({Prefix.parse("fd10:1::/48")}), persistent_keepalive=25))
     command = ("wg", "addconf", "no-such-device", "/dev/stdin")
     for end in range(1, len(text) + 1):
         ran = subprocess.run(command, input=text[:end], capture_output=True, text=True, timeout=30, check=False)
@@ -109,7 +110,7 @@ def test_wg_rejects_a_section_that_is_cut_short(patch: PeerPatch) -> None:
 @given(PATCHES)
 def test_the_fast_path_writes_the_same_section(patches: list[PeerPatch]) -> None:
     for patch in patches:
-        assert section(patch) == general_section(patch)
+        assert peer_section(patch) == general_section(patch)
 
 
 @pytest.mark.parametrize("subnet", ["fd10:1::/48", "10.1.0.0/16", "::/0"])
@@ -123,8 +124,8 @@ def test_a_typical_peer_takes_the_fast_path(subnet: str, keepalive_s: int, monke
         persistent_keepalive=keepalive_s,
     )
     expected = general_section(patch)
-    monkeypatch.delattr("ikto_backends.wgtool.sections.general_section")
-    assert section(patch) == expected
+    monkeypatch.delattr("ikto_core.linux.sections.general_section")
+    assert peer_section(patch) == expected
 
 
 def test_patches_without_allowed_ips_use_wg_set() -> None:
@@ -207,3 +208,9 @@ def test_all_peers_of_a_large_patch_are_in_one_command() -> None:
     assert text.count("[Peer]") == 1000
     assert str(Prefix.parse("10.77.3.232/32")) in text
     assert peer_of(1000).public_key.text in text
+
+
+def test_the_list_of_peers_has_one_key_per_line() -> None:
+    keys = [public_key_of(1), public_key_of(2)]
+    assert parse_keys("".join(f"{key.text}\n" for key in keys)) == set(keys)
+    assert parse_keys("") == frozenset()

@@ -15,12 +15,13 @@ from typing import ClassVar
 import pytest
 from hypothesis import Phase, settings
 
-from ikto_backends.wgtool import WgToolBackend, ikto_register_backends, open_wgtool, userspace
-from ikto_backends.wgtool.userspace import socket_of
+from ikto_backends.wgtool import WgToolBackend, ikto_register_backends, open_wgtool
 from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind, read_peers
 from ikto_core.device.model import DevicePatch
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.lab.unprivileged import as_nobody
+from ikto_core.linux import userspace
+from ikto_core.linux.userspace import socket_of
 from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import apply_spec, create, new_device, public_key_of, read_device, spec_of
 from tests.effort import max_examples

@@ -1,6 +1,7 @@
 """A diff writes every difference and nothing else."""
 
 from collections.abc import Mapping
+from ipaddress import ip_interface
 
 import pytest
 from hypothesis import assume, given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ikto_backends.fake import FakeDevice
-from ikto_core.device.diff import diff, diff_peers, patched, restoration
+from ikto_core.device.diff import diff, diff_peers, patched, patched_device, restoration
 from ikto_core.device.model import (
     NO_PRESHARED_KEY,
     DevicePatch,
@@ -21,7 +22,7 @@ from ikto_core.device.model import (
 from ikto_core.testing.devices import expected_state, peer_of, public_key_of, spec_of
 from ikto_core.testing.strategies import device_specs, device_states, peer_maps, peer_specs, prefixes, public_keys
 from ikto_core.values.addressing import Endpoint, Prefix
-from ikto_core.values.keys import PresharedKey, PublicKey
+from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
 from tests.effort import max_examples
 
 KEYS = st.sampled_from([public_key_of(number) for number in range(1, 6)])
@@ -221,3 +222,41 @@ def test_patched_keeps_the_values_that_the_patch_does_not_name(spec: PeerSpec, r
     key = PresharedKey(raw)
     patch = PeerPatch(public_key=spec.public_key, allowed_ips=frozenset({prefix}), preshared_key=key)
     assert patched(before, patch) == replace(before, allowed_ips=frozenset({prefix}), preshared_key=key)
+
+
+@given(device_states(), device_specs(), st.data())
+@settings(max_examples=max_examples(100))
+def test_a_patch_folded_into_a_state_is_what_a_device_shows(
+    state: DeviceState, spec: DeviceSpec, data: st.DataObject
+) -> None:
+    """The fake device keeps its own account of peers and prefixes."""
+    patch = diff(spec, state)
+    created = data.draw(st.lists(st.booleans(), min_size=len(patch.peers), max_size=len(patch.peers)))
+    peers = (replace(peer, create=create) for peer, create in zip(patch.peers, created, strict=True))
+    changed = replace(patch, peers=tuple(peers), remove_addresses=frozenset(), private_key=None)
+    assert patched_device(state, changed) == written(state, changed)
+
+
+def test_folding_clears_host_bits_clamps_a_key_and_removes_it() -> None:
+    peer = PeerPatch(
+        public_key=public_key_of(1), create=True, allowed_ips=frozenset({Prefix(bytes([10, 1, 2, 3]), 16)})
+    )
+    raw = PrivateKey(bytes([255] * 32))
+    state = patched_device(DeviceState(), DevicePatch(private_key=raw, peers=(peer,)))
+    assert state.private_key == raw.clamped() != raw
+    assert state.peers[public_key_of(1)].allowed_ips == {Prefix.parse("10.1.0.0/16")}
+    assert patched_device(state, DevicePatch(private_key=PrivateKey(bytes(32)))) == replace(state, private_key=None)
+
+
+def test_a_folded_prefix_has_one_owner_and_removals_come_last() -> None:
+    one, two = public_key_of(1), public_key_of(2)
+    prefix, other = Prefix.parse("10.1.0.0/16"), Prefix.parse("10.2.0.0/16")
+    first, second = ip_interface("10.1.0.1/16"), ip_interface("10.2.0.1/16")
+    owner = PeerState(public_key=one, allowed_ips=frozenset({prefix, other}))
+    state = DeviceState(peers={one: owner}, addresses=frozenset({first}))
+    taker = PeerPatch(public_key=two, create=True, allowed_ips=frozenset({prefix}))
+    addresses = frozenset({first, second})
+    patch = DevicePatch(peers=(taker,), add_addresses=addresses, remove_addresses=frozenset({first}))
+    after = patched_device(state, patch)
+    assert {key: peer.allowed_ips for key, peer in after.peers.items()} == {one: {other}, two: {prefix}}
+    assert after.addresses == {second}

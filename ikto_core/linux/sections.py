@@ -7,12 +7,16 @@ short, because the agent was killed for example, is either rejected or contains 
 from binascii import b2a_base64
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 
-from ikto_core.plugins import BackendError, Endpoint, PeerPatch, PublicKey, normalise_host
+from ikto_core.device.model import PeerPatch
+from ikto_core.errors import BackendError
+from ikto_core.values.addressing import Endpoint, normalise_host
+from ikto_core.values.keys import PublicKey
 
 
-def section(patch: PeerPatch) -> str:
-    """Return the section of a peer, with a fast path for one allowed IP, an IPv4 endpoint and no preshared key.
+def peer_section(patch: PeerPatch) -> str:
+    """Return the `[Peer]` section of a peer, as `wg` reads it. It writes what the patch names.
 
+    There is a fast path for one allowed IP, an IPv4 endpoint and no preshared key.
     A section without allowed IPs removes those that the peer has. Raises BackendError if the host of the endpoint is
     not an IP address.
     """
@@ -33,7 +37,7 @@ def section(patch: PeerPatch) -> str:
 
 
 def general_section(patch: PeerPatch) -> str:
-    """Return the section of any peer: the same text as `section`, without the fast path."""
+    """Return the section of any peer: the same text as `peer_section`, without the fast path."""
     text = "[Peer]\n"
     if patch.preshared_key is not None:
         text += f"PresharedKey = {patch.preshared_key.text}\n"

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping, Set
 
-from ikto_core.plugins import DeviceState, Endpoint, PeerState, Prefix, PresharedKey, PrivateKey, PublicKey
+from ikto_core.device.model import DeviceState, PeerState
+from ikto_core.values.addressing import Endpoint, Prefix
+from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
 
 _NONE = "(none)"
 _OFF = "off"
@@ -37,11 +39,6 @@ def parse_peers(text: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState
     lines = enumerate(text.splitlines()[1:], start=2)
     found = (_parse_peer(number, line) for number, line in lines if line.partition("\t")[0] in wanted)
     return {peer.public_key: peer for peer in found}
-
-
-def parse_keys(text: str) -> frozenset[PublicKey]:
-    """Return the public keys that `wg show IFNAME peers` prints."""
-    return frozenset(PublicKey.parse(line) for line in text.splitlines())
 
 
 def _parse_peer(number: int, line: str) -> PeerState:

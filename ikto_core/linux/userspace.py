@@ -11,8 +11,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from ikto_backends.wgtool.programs import run_daemon
-from ikto_core.plugins import BackendError
+from ikto_core.errors import BackendError
+from ikto_core.linux.programs import run_daemon
 
 SOCKETS = Path("/var/run/wireguard")
 EXIT_TIMEOUT_S = 60.0  # with ten thousand peers, on a busy host

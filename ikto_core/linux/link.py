@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from ikto_core.plugins import BackendError, DeviceEvent, DeviceEventKind, DevicePatch, Interface
+from ikto_core.device.backend import DeviceEvent, DeviceEventKind
+from ikto_core.device.model import DevicePatch, Interface
+from ikto_core.errors import BackendError
 
 KERNEL = "wireguard"
 USERSPACE = "tun"
@@ -17,11 +19,11 @@ OTHER_IP = 'Install iproute2 (on OpenWrt the package ip-full), or use "backend":
 _EVENT_LINE = re.compile(r"(?P<gone>Deleted )?\d+: (?P<ifname>[^\s:@]+)(?P<link>@[^\s:]+:|:)? ")
 
 
-class Link(msgspec.Struct, frozen=True):
+class LinkState(msgspec.Struct, frozen=True):
     """A network link of any kind."""
 
     kind: str  # IFLA_INFO_KIND of rtnetlink; empty: a hardware device
-    mtu: int
+    mtu: int  # bytes
     up: bool
     addresses: frozenset[Interface]  # without IPv6 link-local ones, which the kernel gives to a tun device
 
@@ -55,7 +57,7 @@ def check_ifname(ifname: str) -> None:
         raise BackendError(f"{ifname!r} is not a valid interface name")
 
 
-def parse_link(text: str, ifname: str) -> Link | None:
+def parse_link(text: str, ifname: str) -> LinkState | None:
     """Return the link `ifname` from the output of `ip -j -d address show`, None if absent; BackendError if invalid."""
     try:
         for entry in msgspec.json.decode(text or "[]", type=list[dict[str, Any]]):
@@ -66,8 +68,8 @@ def parse_link(text: str, ifname: str) -> Link | None:
     return None
 
 
-def _link(entry: _Entry) -> Link:
-    return Link(
+def _link(entry: _Entry) -> LinkState:
+    return LinkState(
         kind=entry.linkinfo.info_kind,
         mtu=entry.mtu,
         up="UP" in entry.flags,
@@ -79,7 +81,7 @@ def _link(entry: _Entry) -> Link:
     )
 
 
-def link_batch(ifname: str, patch: DevicePatch, link: Link) -> str:
+def link_batch(ifname: str, patch: DevicePatch, link: LinkState) -> str:
     """Return the input for `ip -batch` that applies the link part of a patch; empty if there is nothing to do.
 
     Linux removes an IPv4 subnet's secondary addresses with its primary one, and an IPv6 address has one prefix length

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from ikto_backends.wgtool.dump import parse_dump, parse_keys, parse_peers
-from ikto_backends.wgtool.link import Link, check_ifname, parse_event, parse_link
 from ikto_core.device.backend import DeviceEvent, DeviceEventKind
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.errors import BackendError
+from ikto_core.linux.dump import parse_dump, parse_peers
+from ikto_core.linux.link import LinkState, check_ifname, parse_event, parse_link
 from ikto_core.testing.devices import private_key_of, public_key_of
 from ikto_core.testing.strategies import device_states
 from ikto_core.values.keys import PublicKey
@@ -111,12 +111,6 @@ def test_an_error_about_a_dump_contains_no_key() -> None:
     assert private_key_of(7).text not in str(caught.value)
 
 
-def test_the_list_of_peers_has_one_key_per_line() -> None:
-    keys = [public_key_of(1), public_key_of(2)]
-    assert parse_keys("".join(f"{key.text}\n" for key in keys)) == set(keys)
-    assert parse_keys("") == frozenset()
-
-
 def test_a_link_is_parsed_without_link_local_addresses() -> None:
     entry = (
         '[{},{"ifname":"wg0","flags":["POINTOPOINT","UP"],"mtu":1280,"linkinfo":{"info_kind":"tun"},"addr_info":['
@@ -125,7 +119,7 @@ def test_a_link_is_parsed_without_link_local_addresses() -> None:
         '{"family":"inet6","local":"fe80::1","prefixlen":64,"scope":"link"}]}]'
     )
     addresses = frozenset(map(ip_interface, ("10.0.0.1/16", "fd00::1/16")))
-    assert parse_link(entry, WG) == Link("tun", 1280, True, addresses)
+    assert parse_link(entry, WG) == LinkState("tun", 1280, True, addresses)
     assert parse_link(entry, "wg1") is None
     assert parse_link("", WG) is None
 

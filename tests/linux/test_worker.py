@@ -1,4 +1,4 @@
-"""The netlink backend's worker thread: order, errors, cancellation and shutdown."""
+"""The worker thread for blocking calls: order, errors, cancellation and shutdown."""
 
 import asyncio
 import sys
@@ -9,7 +9,7 @@ from threading import Event
 
 import pytest
 
-from ikto_backends.netlink.worker import Worker, open_worker
+from ikto_core.linux.worker import Worker, open_worker
 
 PATIENCE_S = 90
 

@@ -11,8 +11,8 @@ from fcntl import F_SETPIPE_SZ, fcntl
 from itertools import islice
 from typing import NamedTuple
 
-from ikto_backends.wgtool.link import OTHER_IP
-from ikto_core.plugins import BackendError, NoSuchDeviceError
+from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.linux.link import OTHER_IP
 
 TIMEOUT_S = 60.0  # ten thousand peers take about a second; a stopped userspace process never answers
 
@@ -20,13 +20,6 @@ _PIPE_BYTES = 1 << 20  # the default limit for users: /proc/sys/fs/pipe-max-size
 _PEERS_PER_WRITE = 200  # about 30 KB
 
 _PACKAGES = {"wg": "wireguard-tools", "ip": "iproute2"}
-
-
-class Command(NamedTuple):
-    """A program, its arguments, and its standard input. Secrets are passed on standard input only."""
-
-    argv: tuple[str, ...]
-    stdin: Iterable[str] = ()  # in pieces, each built just before it is written
 
 
 class UnsupportedError(BackendError):
@@ -142,25 +135,27 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **(extra or {})}
 
 
-async def run(command: Command, ifname: str) -> str:
-    """Run a program and return its output. Raises BackendError if it fails, is missing, or exceeds TIMEOUT_S.
+async def run_program(argv: tuple[str, ...], stdin: Iterable[str] = (), *, ifname: str) -> str:
+    """Run a program for a device and return its output. Raises BackendError if it fails, is missing, or takes a minute.
+
+    The error names the device and what is wrong, with a hint where it is known. Secrets are passed in `stdin` only, in
+    pieces, each built just before it is written. The program gets none of the agent's environment but PATH.
 
     If the call is cancelled, the program is killed; what it has written by then stays.
     """
-    stdin = PIPE if command.stdin else DEVNULL
-    process = await start(command.argv, stdin=stdin, stdout=PIPE, stderr=PIPE, limit=sys.maxsize)
+    process = await start(argv, stdin=PIPE if stdin else DEVNULL, stdout=PIPE, stderr=PIPE, limit=sys.maxsize)
     try:
         async with asyncio.timeout(TIMEOUT_S):
             if process.stdin:
-                await _write_stdin(process.stdin, command.stdin)
+                await _write_stdin(process.stdin, stdin)
             out, err = await process.communicate()
     except TimeoutError:
-        raise BackendError(f"{ifname}: {command.argv[0]} did not end within {TIMEOUT_S:.0f} s") from None
+        raise BackendError(f"{ifname}: {argv[0]} did not end within {TIMEOUT_S:.0f} s") from None
     finally:
         await stop(process)
     if process.returncode:
-        gives_addresses = command.argv[:2] == ("ip", "-batch")
-        raise explain(command.argv[0], ifname, err.decode(errors="replace"), gives_addresses=gives_addresses)
+        gives_addresses = argv[:2] == ("ip", "-batch")
+        raise explain(argv[0], ifname, err.decode(errors="replace"), gives_addresses=gives_addresses)
     return out.decode(errors="replace")
 
 

@@ -1,0 +1,142 @@
+"""WireGuard devices of this network namespace, in the kernel or in userspace, by the programs `ip` and `wg`."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Set
+from contextlib import suppress
+from functools import partial
+from socket import if_indextoname, if_nametoindex
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from ikto_core.device.backend import DeviceEvent
+from ikto_core.device.model import DevicePatch, DeviceState, PeerState
+from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.linux.dump import parse_dump, parse_peers
+from ikto_core.linux.link import KERNEL, USERSPACE, LinkState, check_ifname, link_batch, parse_event, parse_link
+from ikto_core.linux.programs import OTHER_WG, UnsupportedError, run_program, running_program
+from ikto_core.linux.userspace import socket_of, start_userspace, wait_until_ended
+from ikto_core.values.keys import PublicKey
+
+T = TypeVar("T")
+
+
+async def find_wireguard(ifname: str) -> LinkState | None:
+    """Return the link of a WireGuard device, None if it is absent. Raises BackendError.
+
+    A link of another kind is an error, so that no backend changes it. Userspace WireGuard has a link of the kind `tun`
+    and a socket in /var/run/wireguard.
+    """
+    check_ifname(ifname)
+    try:
+        text = await run_program(("ip", "-json", "-details", "address", "show", "dev", ifname), ifname=ifname)
+    except NoSuchDeviceError:
+        return None
+    link = parse_link(text, ifname)
+    if link and link.kind != KERNEL and not (link.kind == USERSPACE and socket_of(ifname).exists()):
+        raise BackendError(
+            f"{ifname} is not a WireGuard device (kind: {link.kind or 'unknown'})",
+            hint="Choose another name for the device (wg_dev_name).",
+        )
+    return link
+
+
+async def has_wireguard(ifname: str) -> bool:
+    """Whether there is a device that `wg` may write to: the same as `find_wireguard`, mostly without running `ip`.
+
+    Running `ip` costs as much as adding a peer. It is needed if a userspace socket of this name exists: it may serve a
+    device of another network namespace, and `wg` would write to that. Otherwise `wg` uses the kernel, which refuses a
+    link that is not a WireGuard device.
+    """
+    check_ifname(ifname)
+    if socket_of(ifname).exists():
+        return await find_wireguard(ifname) is not None
+    try:
+        return if_indextoname(if_nametoindex(ifname)) == ifname  # the primary name, not an alternative one
+    except OSError:
+        return False
+
+
+async def read_wireguard(ifname: str) -> DeviceState | None:
+    """Return the whole state of a device, None if it is absent. Raises BackendError."""
+    link = await find_wireguard(ifname)
+    if link is None:
+        return None
+    state = await _dump(ifname, parse_dump)
+    return state and replace(state, mtu=link.mtu, up=link.up, addresses=link.addresses)
+
+
+async def read_wireguard_peers(ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+    """Return the states of those of these peers that the device has; none if it is absent. Raises BackendError.
+
+    `wg` always prints the whole device: what this saves is to parse the other peers.
+    """
+    if not await has_wireguard(ifname):
+        return {}
+    return await _dump(ifname, partial(parse_peers, keys=keys)) or {}
+
+
+async def create_wireguard(ifname: str) -> None:
+    """Create a device unless it exists: in the kernel, or in userspace if the kernel has no WireGuard.
+
+    Raises BackendError. Userspace WireGuard is wireguard-go, or the program in WG_QUICK_USERSPACE_IMPLEMENTATION.
+    """
+    if await find_wireguard(ifname):
+        return
+    try:
+        await run_program(("ip", "link", "add", "dev", ifname, "type", KERNEL), ifname=ifname)
+    except UnsupportedError:
+        await start_userspace(ifname)
+
+
+async def write_link(ifname: str, patch: DevicePatch) -> None:
+    """Write what a patch says of MTU, addresses, up and down, and nothing else. Raises BackendError.
+
+    Addresses that stay are there at the end, also those that Linux removes together with others. Raises
+    NoSuchDeviceError if the device is absent, unless the patch does not change the link.
+    """
+    if not patch.changes_link:
+        return
+    link = await find_wireguard(ifname)
+    if link is None:
+        raise NoSuchDeviceError(f"there is no device {ifname!r}")
+    if batch := link_batch(ifname, patch, link):
+        await run_program(("ip", "-batch", "-"), [batch], ifname=ifname)
+
+
+async def delete_wireguard(ifname: str) -> None:
+    """Delete a device if it exists, and wait until the process of a userspace device has ended. Raises BackendError."""
+    link = await find_wireguard(ifname)
+    if link is None:
+        return
+    with suppress(NoSuchDeviceError):
+        await run_program(("ip", "link", "delete", "dev", ifname), ifname=ifname)
+    if link.kind == USERSPACE:
+        await wait_until_ended(ifname)
+        socket_of(ifname).unlink(missing_ok=True)  # a process that was killed leaves it behind
+
+
+async def watch_links() -> AsyncGenerator[DeviceEvent, None]:
+    """Yield the changes of links and addresses that `ip monitor` reports, a backend's own writes included.
+
+    Nothing reports changes of peers. Raises BackendError if `ip monitor` ends; ends at once if there is no `ip`.
+    """
+    try:
+        async with running_program(("ip", "-oneline", "monitor", "link", "address")) as lines:
+            async for line in lines:
+                if event := parse_event(line.decode(errors="replace")):
+                    yield event
+    except BackendError:  # `ip` is not installed: every other call reports that
+        return
+    raise BackendError("ip monitor has ended: events may be lost", hint="the agent starts it again")
+
+
+async def _dump(ifname: str, parse: Callable[[str], T]) -> T | None:
+    """Return what `parse` makes of `wg show IFNAME dump`; None if the device is absent."""
+    try:
+        return parse(await run_program(("wg", "show", ifname, "dump"), ifname=ifname))
+    except BackendError:
+        if await find_wireguard(ifname) is None:  # it was deleted a moment ago, which fails with various errors
+            return None
+        raise
+    except ValueError as error:
+        raise BackendError(f"{ifname}: can't parse the output of wg show: {error}", hint=OTHER_WG) from None
