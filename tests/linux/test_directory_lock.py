@@ -35,7 +35,7 @@ async def test_one_holder_at_a_time(tmp_path: Path) -> None:
 async def test_a_cancelled_call_that_waits_leaves_nothing_behind(tmp_path: Path) -> None:
     async def wait() -> None:
         async with locked_directory(tmp_path):
-            pytest.fail("it is held")
+            raise AssertionError("it is held")
 
     async with locked_directory(tmp_path):
         before = open_files()

@@ -1,12 +1,10 @@
 """The backend `uapi`: drives wireguard-go through its userspace socket."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from ikto_backend_uapi.backend import UapiBackend
-from ikto_core.plugins import Backend, BackendContext, BackendError, BackendPlugin, hookimpl
+from ikto_core.plugins import Backend, BackendContext, BackendError, BackendPlugin, hookimpl, open_worker
 
 
 @asynccontextmanager
@@ -17,11 +15,8 @@ async def open_uapi(context: BackendContext) -> AsyncGenerator[Backend, None]:
             f"uapi does not support devices in another network namespace ({context.netns})",
             hint="run the agent in that namespace: ip netns exec",
         )
-    thread = ThreadPoolExecutor(max_workers=1)
-    try:
-        yield UapiBackend(thread)
-    finally:
-        await asyncio.to_thread(thread.shutdown)  # waits for the running call without blocking the event loop
+    async with open_worker() as worker:
+        yield UapiBackend(worker)
 
 
 @hookimpl
