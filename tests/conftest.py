@@ -26,6 +26,17 @@ hypothesis.settings.load_profile("shared machine")
 
 MESH = MeshSettings("fd10::/16", 48)
 
+SLOW_IN_KITS = {"test_many_calls_leave_nothing_behind", "test_another_process_has_the_same_candidates"}
+"""Tests of the kits that call a plugin some hundred times, or start processes: with the slow tests here."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark them before pytest selects by markers."""
+    for item in items:
+        if item.name in SLOW_IN_KITS:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(autouse=True)
 def _log_as_by_default() -> Iterator[None]:

@@ -213,6 +213,7 @@ def test_a_path_that_was_removed_meanwhile_is_not_an_error(path: Path) -> None:
         path.unlink()
 
 
+@pytest.mark.slow
 def test_of_agents_that_start_together_exactly_one_listens(path: Path) -> None:
     for _ in range(3):
         make_stale_socket(path)

@@ -87,6 +87,7 @@ async def test_the_same_addresses_are_not_written_again(node: Node, bucket: Memo
     assert writes == []
 
 
+@pytest.mark.slow
 async def test_a_move_while_nats_does_not_answer_is_written_later(
     node: Node, bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ async def test_122_rewrites_of_one_record_cost_a_few_writes_and_the_latest_is_ap
         assert len(node.host.writes) - writes == AT_ONCE
 
 
+@pytest.mark.slow
 async def test_the_latest_change_is_applied_without_any_further_one(
     two_peers: MemoryBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,10 +12,10 @@ from tests.effort import THOROUGH
 
 pytestmark = pytest.mark.thorough
 
-MOST_STATES = int(os.environ.get("IKTO_CLAIM_MODEL_STATES", "5000" if THOROUGH else "500"))
+MOST_STATES = int(os.environ.get("IKTO_CLAIM_MODEL_STATES", "5000" if THOROUGH else "250"))
 """How many states are visited in scenarios with a fault, the nearest first."""
 
-MOST_STATES_WITHOUT_FAULTS = 200_000 if THOROUGH else 20_000
+MOST_STATES_WITHOUT_FAULTS = 200_000 if THOROUGH else 5_000
 """All, in the slow tests, but of one scenario: a node moves while another one wants its subnet. It has more of them."""
 
 by_name = pytest.mark.parametrize("scenario", scenarios.ALL, ids=lambda scenario: scenario.name)

@@ -44,6 +44,7 @@ def start(directory: Path, backend: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_no_coroutine_is_left_behind(tmp_path: Path) -> None:
     ran = start(tmp_path, "fake")
     assert (ran.returncode, ran.stderr.count("can't be reached")) == (5, 1)

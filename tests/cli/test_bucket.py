@@ -87,6 +87,7 @@ def test_create_corrects_the_subjects_of_a_bucket_before_it_writes_the_mesh_sett
     assert "mesh cidr: fd20::/16\n" in ikto("bucket", "show", "--nats-kv", "cli-subjects")[1]
 
 
+@pytest.mark.slow
 def test_create_gives_an_existing_bucket_the_replicas_that_are_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,12 +34,12 @@ def in_bash(line: str) -> list[str]:
     [
         ("ikto sta", ["status"]),
         ("ikto doc", ["doctor"]),
-        ("ikto bucket ", ["create", "show", "sweep", "upgrade"]),
-        ("ikto doctor --p", ["--pre"]),
-        ("ikto agent --log-level w", ["warning"]),
+        pytest.param("ikto bucket ", ["create", "show", "sweep", "upgrade"], marks=pytest.mark.slow),
+        pytest.param("ikto doctor --p", ["--pre"], marks=pytest.mark.slow),
+        pytest.param("ikto agent --log-level w", ["warning"], marks=pytest.mark.slow),
         ("ikto completion ", ["bash", "zsh", "fish"]),
         ("ikto agent -c ", ["compopt -o default", ""]),
-        ("ikto xyzzy", [""]),
+        pytest.param("ikto xyzzy", [""], marks=pytest.mark.slow),
     ],
 )
 def test_bash_completes(line: str, offered: list[str]) -> None:

@@ -195,6 +195,7 @@ def test_a_full_disk_at_standard_output_is_one_line_and_an_exit_code(arguments: 
     assert done.stderr == "ikto: standard output can't be written: No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["config", "schema"], ["doctor", "--pre", "-c", "/nowhere"], ["--help"]])
 def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None:
     """As in `ikto doctor | head -1`. The exit code is that of a program which SIGPIPE ends."""
@@ -205,6 +206,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None
     assert (done.returncode, done.stderr) == (READER_GONE, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_standard_stream_is_no_error(closed: str) -> None:
     """No file that is opened later takes its number: programs that an observer runs would write into that."""
@@ -217,12 +219,14 @@ def test_a_closed_standard_stream_is_no_error(closed: str) -> None:
         assert (done.returncode, done.stderr) == (0, ""), what
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_standard_error_keeps_the_exit_code() -> None:
     with Path("/dev/full").open("w") as full:
         command = [*PROGRAM, "config", "check", "-c", "/nowhere"]
         assert subprocess.run(command, stderr=full, check=False).returncode == 3
 
 
+@pytest.mark.slow
 def test_what_the_terminal_can_not_encode_is_escaped(tmp_path: Path) -> None:
     path = tmp_path / "\u0142.json"
     path.touch(mode=0o600)

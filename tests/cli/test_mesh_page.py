@@ -79,7 +79,7 @@ class Document(HTMLParser):
             self.cells[-1] += data
 
 
-@pytest.mark.parametrize("count", [3, 12, 1000])
+@pytest.mark.parametrize("count", [3, 12, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_browser_draws_the_page_and_runs_nothing_of_the_names(browser: str, tmp_path: Path, count: int) -> None:
     path = tmp_path / "mesh.html"
     path.write_text(page(*hostile_mesh(count)), encoding="utf-8")

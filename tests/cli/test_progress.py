@@ -113,6 +113,7 @@ def test_with_json_there_is_nothing(arguments: tuple[str, ...], shown: bool, mon
     assert bool(stream.getvalue()) is shown
 
 
+@pytest.mark.slow
 def test_a_real_command_shows_it_on_a_terminal_and_erases_it() -> None:
     controller, terminal = pty.openpty()
     code = "from ikto_core.cli.main import main; main()"

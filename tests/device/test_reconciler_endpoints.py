@@ -134,6 +134,7 @@ class Clock:
     time = monotonic
 
 
+@pytest.mark.slow
 async def test_the_pause_between_endpoint_checks_grows_with_the_number_of_peers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

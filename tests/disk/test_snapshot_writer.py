@@ -201,6 +201,7 @@ def test_a_large_snapshot_is_written_less_often() -> None:
     assert write_pause_s(4_000_000) == 20
 
 
+@pytest.mark.slow
 async def test_changed_sessions_alone_are_saved_rarely_and_at_the_end(source: Source, file: SnapshotFile) -> None:
     writer = SnapshotWriter(file)
     async with running(writer, source.take):
@@ -219,6 +220,7 @@ async def test_changed_sessions_alone_are_saved_rarely_and_at_the_end(source: So
     assert writer._if_changed(later) == later
 
 
+@pytest.mark.slow
 async def test_when_the_own_record_was_seen_is_saved_now_and_then_and_at_the_end(
     source: Source, file: SnapshotFile
 ) -> None:

@@ -92,6 +92,7 @@ def test_every_answer_of_a_real_agent_is_as_described(mesh: Mesh) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "path"), [("/v1/leave?drain_s=0&forget=1", "/v1/leave"), ("/v1/down", "/v1/down")])
 def test_the_end_of_an_agent_is_as_described(mesh: Mesh, target: str, path: str) -> None:
     agent = mesh.agent()

@@ -88,6 +88,7 @@ def test_a_cause_that_goes_on_is_one_line_a_second_at_most(lonely_mesh: Mesh) ->
     assert max(causes.values()) <= took_s + 1
 
 
+@pytest.mark.slow
 def test_a_program_follows_over_a_rotation_and_learns_the_end(mesh: Mesh, tmp_path: Path) -> None:
     agent = mesh.agent(program=IMPATIENT)
     mesh.assert_formed()

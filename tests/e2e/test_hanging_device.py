@@ -27,7 +27,7 @@ def is_stuck(agent: AgentProcess) -> bool:
     return status.device_stuck
 
 
-@pytest.mark.parametrize("how", ["thread", "deaf"])
+@pytest.mark.parametrize("how", ["thread", pytest.param("deaf", marks=pytest.mark.slow)])
 def test_a_write_that_hangs_makes_the_agent_degraded_and_sigterm_ends_it(mesh: Mesh, how: str) -> None:
     agent = mesh.agent(program=("tests.hanging", how))
     eventually(lambda: agent.admin.status().state is AgentState.READY)

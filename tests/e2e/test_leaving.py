@@ -224,6 +224,7 @@ def test_refused_credentials_leave_everything_as_it_was(guarded_mesh: Mesh, runs
     assert (done.returncode, mesh.read(subnet(agent)), has_device(agent)) == (0, None, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_in_the_middle(mesh: Mesh, step: str) -> None:
     """The next run joins again, with one record and one device; or a leave without an agent finishes it."""

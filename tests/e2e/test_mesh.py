@@ -309,6 +309,7 @@ def test_signals_that_ask_for_nothing_end_no_agent(mesh: Mesh) -> None:
     assert agent.stop() == 0
 
 
+@pytest.mark.slow
 def test_sighup_applies_what_can_change_and_names_what_needs_a_restart(mesh: Mesh) -> None:
     agent, other = mesh.agent(), mesh.agent()
     mesh.assert_formed()

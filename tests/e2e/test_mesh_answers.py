@@ -109,6 +109,7 @@ def access(number: int, *, answers: bool = True) -> Permissions:
     return node_permissions(node, Subjects("b"), leases=False, answers=answers)
 
 
+@pytest.mark.slow
 def test_a_node_without_the_permissions_goes_on_with_one_warning_and_the_asker_needs_no_more_than_it_says(
     tmp_path: Path,
 ) -> None:

@@ -143,6 +143,7 @@ def lying(mesh: Mesh, victim_kv_key: str) -> Iterator[None]:
     liar.join(60)
 
 
+@pytest.mark.slow
 def test_who_answers_for_another_is_noticed_and_not_believed(
     mesh: Mesh, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

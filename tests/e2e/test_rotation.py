@@ -59,6 +59,7 @@ def test_a_running_agent_gets_another_key_and_its_peers_have_it(mesh: Mesh) -> N
     eventually(lambda: record(mesh, str(status.allowed_ip)).next_public_key is None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_an_agent_killed_during_a_rotation_continues_it_at_its_next_start(mesh: Mesh, step: str) -> None:
     agent, peer = mesh.agent(program=("tests.e2e.dying_rotation", step)), mesh.agent(program=IMPATIENT)
@@ -80,6 +81,7 @@ def test_an_agent_killed_during_a_rotation_continues_it_at_its_next_start(mesh: 
     assert [str(prefix) for prefix in device_of(peer).peers[agent.public_key].allowed_ips] == [subnet]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("meanwhile", ["it runs on", "it is killed"])
 def test_a_backup_from_before_two_rotations_takes_neither_address_nor_key(lonely_mesh: Mesh, meanwhile: str) -> None:
     mesh, server = lonely_mesh, lonely_mesh.server

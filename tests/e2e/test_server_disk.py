@@ -36,6 +36,7 @@ def fill(directory: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_the_server_removes_no_peer_and_ends_no_agent(disk: Path) -> None:
     with running_server(disk.parent, exec_prefix=END_WITH_TESTS) as server, mesh_on(server) as mesh:
         first, second = mesh.agent(program=IMPATIENT), mesh.agent(program=IMPATIENT)

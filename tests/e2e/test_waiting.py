@@ -123,6 +123,7 @@ def test_status_tells_the_health_by_its_exit_code(lonely_mesh: Mesh) -> None:
     eventually(lambda: code() == 0)
 
 
+@pytest.mark.slow
 def test_the_whole_mesh_is_waited_for_by_the_word_of_each_node(mesh: Mesh) -> None:
     here, other = mesh.agent(), mesh.agent()
     mesh.assert_formed()

@@ -69,6 +69,7 @@ def pair(mesh: Mesh) -> Sequence[AgentProcess]:
     return agents
 
 
+@pytest.mark.slow
 def test_a_peer_is_found_by_name_key_subnet_address_and_endpoint(pair: Sequence[AgentProcess]) -> None:
     agent, other = pair
     key = other.public_key.text
@@ -107,6 +108,7 @@ def test_two_machines_with_one_key(mesh: Mesh, pair: Sequence[AgentProcess]) -> 
     assert_cause(agent, clone, Cause.QUARANTINED, "the owner of its public key proves its records")
 
 
+@pytest.mark.slow
 def test_a_node_that_left_and_one_whose_removal_is_pending(mesh: Mesh, pair: Sequence[AgentProcess]) -> None:
     agent, other = pair
     other.stop()
@@ -134,6 +136,7 @@ def test_a_backend_that_fails(mesh: Mesh) -> None:
     assert_cause(agent, "node-2", Cause.BACKEND_FAILING, "no permission; to do: run as root")
 
 
+@pytest.mark.slow
 def test_the_bucket_is_gone(mesh: Mesh, pair: Sequence[AgentProcess]) -> None:
     mesh.on_bucket(_delete_stream)
     found = assert_cause(pair[0], "node-2", Cause.BUCKET_MISSING, "ikto bucket create")

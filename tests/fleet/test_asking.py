@@ -166,6 +166,7 @@ async def test_an_answer_in_the_name_of_another_is_noticed_and_not_believed(
     assert answers.foreign == 2
 
 
+@pytest.mark.slow
 async def test_a_flood_in_the_name_of_another_costs_no_more_than_some_verifications(
     session: Session, other_session: Session, name: str
 ) -> None:
@@ -175,6 +176,7 @@ async def test_a_flood_in_the_name_of_another_costs_no_more_than_some_verificati
     assert list(answers.forged.values()) == [TRIES_PER_NODE]
 
 
+@pytest.mark.slow
 async def test_the_answer_to_an_earlier_question_is_refused(
     session: Session, other_session: Session, name: str
 ) -> None:

@@ -48,6 +48,7 @@ async def test_a_peer_says_what_it_sees_of_this_node(session: Session, monkeypat
     assert await questions.ask(peer.key) == PeerWord(reason="this node has no connection to NATS")
 
 
+@pytest.mark.slow
 async def test_who_does_not_answer_or_is_no_peer_has_a_reason(session: Session) -> None:
     peer = Peer(1)
     questions = questions_about(peer, "silent")

@@ -6,11 +6,14 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from tests.plugin_site import Site
 
 TEMPLATE = Path(__file__).parents[2] / "examples" / "template"
 
 
+@pytest.mark.slow
 def test_the_template_passes_its_own_tests(site: Site, tmp_path: Path) -> None:
     project = tomllib.loads((TEMPLATE / "pyproject.toml").read_text())["project"]
     groups = project["entry-points"].items()

@@ -203,6 +203,7 @@ async def test_junk_that_stops_nats_pys_reader_is_read_past(
         assert watcher.follower.stats.junk_pushes == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_request_timeout")
 async def test_a_dead_read_task_leads_to_a_new_session(shared_server: NatsServer, bucket: Bucket) -> None:
     """nats-py reports that it is connected, but reads nothing any more."""

@@ -86,6 +86,7 @@ async def test_the_error_for_a_valid_creds_file_does_not_say_expired(given: Nats
     assert "expired" not in str(await login_error(given))
 
 
+@pytest.mark.slow
 async def test_a_session_ends_when_its_credential_expires(given: NatsSettings, file: Path) -> None:
     write_creds(file, expires_s=soon())
     async with asyncio.timeout(60), open_session(given, Random()) as session:

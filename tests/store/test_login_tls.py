@@ -236,7 +236,7 @@ async def test_a_server_with_handshake_first_is_used_with_its_setting(
     assert await log_in(settings(url, **user, nats_tls_first="true")) == url, "a WebSocket begins with TLS anyway"
 
 
-@pytest.mark.parametrize("timeout_s", [0.3, 60.0])
+@pytest.mark.parametrize("timeout_s", [0.3, pytest.param(60.0, marks=pytest.mark.slow)])
 async def test_without_the_setting_the_error_names_it(
     tls_first: NatsServer, user: dict[str, str], monkeypatch: pytest.MonkeyPatch, timeout_s: float
 ) -> None:

@@ -101,7 +101,9 @@ async def test_the_kit_names_the_clause_that_a_broken_backend_breaks(
     assert all(text.startswith(f"{clause}: {CLAUSES[clause]}") for text in messages)
 
 
-@pytest.mark.parametrize("clause", CLAUSES)
+@pytest.mark.parametrize(
+    "clause", [pytest.param(clause, marks=pytest.mark.slow if clause == "C21" else ()) for clause in CLAUSES]
+)
 async def test_every_clause_has_tests_and_the_fake_backend_passes_them(clause: str, tmp_path: Path) -> None:
     assert kit_tests(clause)
     assert await failures(FakeBackend, clause, tmp_path) == []
@@ -140,6 +142,7 @@ def third_party(directory: Path, body: str, *options: str) -> str:
     return run_kit(directory, "BackendContract", "ikto_backends.fake:ikto_register_backends", body, *options)
 
 
+@pytest.mark.slow
 def test_a_third_party_runs_the_kit_and_sees_why_tests_are_skipped(tmp_path: Path) -> None:
     output = third_party(tmp_path, "    unsupported = {'C6': 'vendor limit', 'C9': 'no notifications'}\n" + PLUGIN)
     skipped = len(kit_tests("C6")) + len(kit_tests("C9"))

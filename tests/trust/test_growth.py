@@ -12,6 +12,7 @@ from tests.trust.attacked_mesh import NODES, AttackedMesh, assert_all_follow_and
 REWRITES = 375
 
 
+@pytest.mark.slow
 @pytest.mark.e2e
 def test_a_record_that_names_other_keys_with_each_write_leaves_one_peer_and_costs_few_writes(
     mesh: AttackedMesh,

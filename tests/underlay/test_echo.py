@@ -70,6 +70,7 @@ def test_the_largest_size_that_is_answered() -> None:
     assert largest_answered("::1", way=LOOPBACK, low=1300, high=1300) is None
 
 
+@pytest.mark.slow
 def test_an_inspection_looks_beside_the_tunnel_and_through_it(silent: Endpoint, closed: Endpoint) -> None:
     plan = Plan(endpoints=(closed, silent), ifname="lo", source="::1", address="::1", mtu=1420)
     (first, second), through = inspect(plan)
