@@ -20,6 +20,7 @@ COUNTERS = {
     "ikto_follower_gaps": "Gaps found in the sequence of pushes.",
     "ikto_follower_whole_walks": "Complete reads of the bucket.",
     "ikto_follower_catch_ups": "Reads of the bucket's new entries.",
+    "ikto_follower_audits": "Reads of a part of the bucket, to compare it with what is known.",
     "ikto_follower_failures": "Reads of the bucket that failed.",
     "ikto_reconcile_full_passes": "Passes that read and compared the complete device.",
     "ikto_reconcile_quick_passes": "Passes that wrote changed peers only.",

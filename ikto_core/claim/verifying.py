@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from ikto_core.mesh.proofs import ProofIndex
+from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import Message
 
 FEW = 8
@@ -13,7 +14,7 @@ AT_ONCE = 256
 """How many are verified before the event loop takes the results, and a cancellation has effect."""
 
 
-async def verify(proofs: ProofIndex, found: Mapping[str, Message]) -> None:
+async def verify(proofs: ProofIndex, found: Mapping[str, Message | Entry]) -> None:
     """Verify what a walk has found and `proofs` does not know. A single push is verified where it is applied."""
     values = proofs.unknown((key, message.value) for key, message in found.items())
     if len(values) > FEW:

@@ -45,6 +45,10 @@ class MemoryBucket:
         self.faults = Faults()
         self.interrupt: Callable[[], None] = lambda: None
         self.page_size = page_size
+        self.tells_last_time = True  # whether the leader knows when the last message was stored
+        self.infos = 0  # how often the leader was asked for its state
+        self.pages = 0  # how many pages were read
+        self.messages_read = 0  # in pages
         self.clock: Callable[[], str] = lambda: f"t{next(_clock)}"  # the timestamp of the next write
         self._subscribers: list[Callable[[Message], None]] = []
         self._delayed: list[Message] = []
@@ -54,6 +58,7 @@ class MemoryBucket:
         self._created = f"t{next(_clock)}"
         self._messages: dict[int, Message] = {}  # the latest message of each key, in ascending order of revision
         self.last_revision = 0
+        self._last_time = ""  # when the last message was stored, even if it was removed again
 
     # -- reads and writes of clients ---------------------------------------------------------------------------------
 
@@ -64,12 +69,15 @@ class MemoryBucket:
     async def info(self) -> BucketInfo:
         """Answer as the leader."""
         self._read()
+        self.infos += 1
         first = next(iter(self._messages.values()), None)
         return BucketInfo(
             created=self._created,
             first_revision=first.revision if first else self.last_revision + 1,
             first_time=first.time if first else "",
             last_revision=self.last_revision,
+            last_time=self._last_time if self.tells_last_time else "",
+            messages=len(self._messages),
             subjects=len(self._messages),
         )
 
@@ -79,6 +87,8 @@ class MemoryBucket:
         visible = self.last_revision - (self.faults.lags.pop(0) if self.faults.lags else 0)
         messages = [message for revision, message in self._messages.items() if start <= revision <= visible]
         page = Page(tuple(messages[: self.page_size]), len(messages) <= self.page_size)
+        self.pages += 1
+        self.messages_read += len(page.messages)
         self.interrupt()  # later writes are not in the page
         return page
 
@@ -118,6 +128,7 @@ class MemoryBucket:
             del self._messages[latest.revision]
         self.last_revision += 1
         message = Message(key, self.last_revision, value, self.clock())
+        self._last_time = message.time
         self._messages[message.revision] = message
         self._push(message)
         return message.revision
@@ -140,10 +151,11 @@ class MemoryBucket:
 
     def backup(self) -> Callable[[], None]:
         """Return a function that restores the stream to its present state."""
-        created, messages, last = self._created, dict(self._messages), self.last_revision
+        created, messages, last, last_time = self._created, dict(self._messages), self.last_revision, self._last_time
 
         def restore() -> None:
-            self._created, self._messages, self.last_revision = created, dict(messages), last
+            self._created, self._messages = created, dict(messages)
+            self.last_revision, self._last_time = last, last_time
 
         return restore
 

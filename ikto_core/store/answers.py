@@ -58,11 +58,14 @@ class Answers:
 
     async def next(self) -> Received:
         """Return the next answer. Raises NoAnswerError after REQUEST_TIMEOUT_S, or the error that ended the answers."""
-        try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                answer = await self._unread.get()
-        except TimeoutError:
-            raise NoAnswerError(f"no answer on {self.subject} within {REQUEST_TIMEOUT_S:g} s") from None
+        answer = await self._wait() if self._unread.empty() else self._unread.get_nowait()
         if isinstance(answer, NatsError):
             raise answer
         return answer
+
+    async def _wait(self) -> Received | NatsError:
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                return await self._unread.get()
+        except TimeoutError:
+            raise NoAnswerError(f"no answer on {self.subject} within {REQUEST_TIMEOUT_S:g} s") from None

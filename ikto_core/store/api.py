@@ -32,6 +32,10 @@ class UnreadableError(NatsError):
     """An answer is malformed: it came from another client, or from a server of another kind."""
 
 
+class ForeignSubjectError(UnreadableError):
+    """A message of the stream is not on a subject of the bucket."""
+
+
 class ApiError(msgspec.Struct):
     """The reason why the server refused a request."""
 
@@ -75,13 +79,23 @@ class StreamConfig(msgspec.Struct, frozen=True):
     mirror: dict[str, Any] | None = None
     sources: tuple[dict[str, Any], ...] | None = None
 
+    def stores_only(self, subjects: str) -> bool:
+        """Return whether the stream stores only what its clients publish on these subjects."""
+        return self.subjects == (subjects,) and not (self.mirror or self.sources or self.subject_transform)
+
+
+NO_TIME = "0001-01-01T00:00:00Z"
+"""How the server writes that there is no time, such as that of the last message of an empty stream."""
+
 
 class StreamState(msgspec.Struct):
     """The extent of a stream."""
 
     last_seq: Count
+    last_ts: str = ""
     first_seq: Count = 0
     first_ts: str = ""
+    messages: Count = 0
     num_subjects: Count = 0
     consumer_count: Count = 0
 
@@ -138,6 +152,7 @@ def read_message(received: Received, subject_prefix: str) -> Message:
     """Decode a republished message or one of a Direct Get answer; `subject_prefix` is removed to get its key.
 
     Whatever its publisher wrote, a stored message can be read. UnreadableError: it has no revision, so it is not one.
+    ForeignSubjectError: its subject has not that prefix.
     """
     revision = received.header(REVISION_HEADER) or ""
     if not (revision.isascii() and revision.isdigit() and len(revision) < 20 and 0 < int(revision) <= MAX_REVISION):
@@ -165,7 +180,9 @@ def _message(subject: str | None, revision: int, received: Received, time: str, 
     value = None if deleted else received.data[:KEPT_VALUE_BYTES]
     if not subject:
         return Message(f"(revision {revision})", revision, value, time, "the subject of this message can't be read")
-    return Message(subject.removeprefix(subject_prefix), revision, value, time)
+    if not subject.startswith(subject_prefix):
+        raise ForeignSubjectError(f"a message of the stream is on {subject[:100]!r}, not on {subject_prefix}>")
+    return Message(subject[len(subject_prefix) :], revision, value, time)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ that lags; remove a missing key only after a completed walk of the whole bucket.
 """
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
@@ -16,17 +15,13 @@ import structlog
 
 from ikto_core.errors import NatsError
 from ikto_core.mesh.view import Entry
+from ikto_core.store.audit import Audit
 from ikto_core.store.check_pace import check_interval_s, wake_delay_s
 from ikto_core.store.interfaces import BucketInfo, BucketReader, Message
 from ikto_core.store.sync_times import SyncTimes
-from ikto_core.store.walk import StaleReadError, all_present, contradicts, is_unknown, walk
+from ikto_core.store.table import OVERLAPS, BucketTable, Position, all_present, proves
+from ikto_core.store.walk import StaleReadError, walk, walk_to
 from ikto_core.values.counters import FollowerCounters, ResyncCounters
-
-OVERLAP = 100
-"""After a reconnect, this many known revisions are read again, to detect that they were rewritten meanwhile."""
-
-AUDIT_EVERY_S = 6 * 3600.0
-"""How often the whole bucket is read even if nothing looks wrong: no undetected difference lasts longer."""
 
 RETRY_S = 0.25
 RETRIES = 3
@@ -41,7 +36,7 @@ class Follower:
     Args:
         on_change: Called with the changed entries by key, after `table` is updated. Must not raise or block.
         random: Jitter.
-        prepare: Awaited with the messages of a walk before they are reported, for work that takes long.
+        prepare: Awaited with what is about to be reported, by key, for work that takes long.
 
     """
 
@@ -49,10 +44,8 @@ class Follower:
         self,
         on_change: Callable[[Mapping[str, Entry]], object],
         random: Random,
-        prepare: Callable[[Mapping[str, Message]], Awaitable[None]] | None = None,
+        prepare: Callable[[Mapping[str, Message | Entry]], Awaitable[None]] | None = None,
     ) -> None:
-        self.table: dict[str, Entry] = {}  # deletion markers included
-        self.revision = 0  # the table shows the bucket at this revision
         self.bucket_revision = 0  # the latest revision known to exist
         self.synced = asyncio.Event()  # set while the table is complete, checked over the present session
         self.histories = 0  # how often the bucket turned out to have another history than the table
@@ -65,16 +58,35 @@ class Follower:
         self._wake = asyncio.Event()
         self._live = False  # whether pushes may be applied
         self._walk_cause = ""  # why the next resync reads the whole bucket, a member of `resyncs`; empty: it need not
-        self._audit_at = math.inf
-        self._last_info: BucketInfo | None = None
-        self._surplus = 0  # keys that the last walk of the whole bucket found, less those that the leader counted
-        self._explained_surplus = 0  # what two such walks in a row found: these are keys that the leader does not count
-        self._anchor: Message | None = None  # the last message applied; it must still exist or be superseded
+        self._known = BucketTable()
+        self._is_reported = True  # whether the table was passed to `on_change`
+        self._audit = Audit(random, self.stats)
+
+    @property
+    def table(self) -> dict[str, Entry]:
+        """The entries of the bucket by key, deletion markers included."""
+        return self._known.entries
+
+    @property
+    def revision(self) -> int:
+        """The revision of the bucket that the table shows; 0: none."""
+        return self._known.revision
 
     @property
     def stream(self) -> str:
         """When the stream that the table shows was created, as the leader reports it; empty: not known yet."""
-        return self._last_info.created if self._last_info else ""
+        return self._known.info.created if self._known.info else ""
+
+    @property
+    def position(self) -> Position | None:
+        """Where the table is in the bucket's history, for `restore`; None: the bucket has not been read."""
+        return self._known.position(self._audit.start)
+
+    def restore(self, table: Mapping[str, Entry], position: Position) -> None:
+        """Begin with the table of an earlier run; it is reported once the bucket turns out to continue its history."""
+        self._known.restore(table, position)
+        self._is_reported = False
+        self._audit.resume(position.audited, len(table), time.monotonic())
 
     def receive(self, push: Message) -> None:
         """Handle a republished message: apply it if it is the next revision, otherwise request a resync if needed."""
@@ -86,7 +98,7 @@ class Follower:
         elif not self._live or push.revision > self.revision:
             self.stats.gaps += self._live
             self.wake()
-        elif is_unknown(self.table, push):  # an old revision that the known history does not contain
+        elif self._known.is_unknown(push):  # an old revision that the known history does not contain
             self._walk_cause = "rewritten"
             self.wake()
 
@@ -124,8 +136,6 @@ class Follower:
                 async with asyncio.timeout(check_interval_s(len(self.table), self._random)):
                     await self._wake.wait()
             self._wake.clear()
-            if time.monotonic() > self._audit_at:
-                self._walk_cause = self._walk_cause or "audit"
             try:
                 await self.resync(reader)
                 failures = 0
@@ -145,16 +155,23 @@ class Follower:
         self.times.known(info.last_revision, time.time())
         if cause := self._cause(info):
             await self._full_walk(reader, info, cause)
+        elif self._known.is_equal(info):
+            self._known.info = info
+            await self._report_restored()
         else:
             await self._catch_up(reader, info)
         self._live = True
         self.synced.set()
+        differs = await self._audit.differs(reader, self._known, time.monotonic())
+        self._walk_cause = self._walk_cause or ("audit" if differs else "")
+        if self._walk_cause or self._audit.must_settle:
+            self.wake()
 
     def _cause(self, info: BucketInfo) -> str:
         """Return why the whole bucket is to be read; empty: it need not be."""
-        if self._last_info is None:
+        if self._known.info is None:
             return "start"
-        return self._walk_cause or ("" if info.continues(self._last_info) else "replaced")
+        return self._walk_cause or ("" if info.continues(self._known.info) else "replaced")
 
     async def _full_walk(self, reader: BucketReader, info: BucketInfo, cause: str) -> None:
         """Read the whole bucket and replace the table, once the walk is known to be complete.
@@ -170,71 +187,62 @@ class Follower:
         goal = await reader.info()
         if not goal.continues(info):
             raise StaleReadError("the stream was replaced while it was read")
-        reached = await self._walk_to(reader, goal, reached, found)
-        gone_back = goal.last_revision < self.revision or not goal.continues(self._last_info or goal)
-        self.histories += gone_back or contradicts(self.table, self.revision, found.values())
+        reached = await self._finish(reader, goal, reached, found)
+        gone_back = goal.last_revision < self.revision or not goal.continues(self._known.info or goal)
+        self.histories += gone_back or self._known.contradicts(found.values())
         self._walk_cause = ""
-        self._audit_at = time.monotonic() + AUDIT_EVERY_S * self._random.uniform(0.8, 1.2)
-        self._last_info = goal
-        surplus = len(found) - goal.subjects if reached <= goal.last_revision else 0
-        self._explained_surplus = surplus if surplus == self._surplus else 0
-        self._surplus = surplus
+        self._known.read_as_a_whole(len(found), goal, reached)
         self._replace(found, max(reached, goal.last_revision))
+        self._audit.whole_bucket_read(len(found), time.monotonic())
 
     async def _catch_up(self, reader: BucketReader, info: BucketInfo) -> None:
         """Fetch the messages after the table's revision, and check that they continue the table's history."""
         self.stats.catch_ups += 1
-        anchor = self._anchor
-        start = (anchor.revision if anchor else self.revision + 1) - (0 if self._live else OVERLAP)
-        known = {key: entry.revision for key, entry in self.table.items() if entry.revision >= start}
-        found: dict[str, Message] = {}
-        reached = await walk(reader, start, found)
-        if contradicts(self.table, self.revision, found.values()) or not all_present(known, found):
-            if anchor and reached < anchor.revision and await reader.first_from(anchor.revision) == anchor:
-                raise StaleReadError(f"a replica answered up to revision {reached} and lags behind the table")
-            await self._full_walk(reader, info, "rewritten")  # the messages do not continue the known history
-            return
-        reached = await self._walk_to(reader, info, reached, found)
-        self._last_info = info
+        for overlap in OVERLAPS:
+            last, known, found = self._known.last, self._known.latest(overlap), dict[str, Message]()
+            reached = await walk(reader, min(known.values(), default=1), found)
+            if self._known.contradicts(found.values()) or not all_present(known, found):
+                if last and reached < last.revision and await reader.first_from(last.revision) == last:
+                    raise StaleReadError(f"a replica answered up to revision {reached} and lags behind the table")
+                await self._full_walk(reader, info, "rewritten")
+                return
+            if proves(known, found) or len(known) < overlap:
+                break
+        reached = await self._finish(reader, info, reached, found)
+        await self._report_restored()
         new = [message for message in found.values() if message.revision > self.revision]
         self._apply(sorted(new, key=lambda message: message.revision))
-        self.revision = max(self.revision, reached, info.last_revision)
-        if self.revision == info.last_revision and len(self.table) - info.subjects != self._explained_surplus:
-            await self._full_walk(
-                reader, info, "purged"
-            )  # a purge leaves no marker and no revision, only fewer subjects
+        self._known.revision = max(self.revision, reached)
+        if not self._known.caught_up(info):
+            await self._full_walk(reader, info, "purged")
 
-    async def _walk_to(self, reader: BucketReader, goal: BucketInfo, reached: int, found: dict[str, Message]) -> int:
-        """Walk on to the goal's last revision. Raises StaleReadError if the leader has an unread message up to it."""
-        if reached < goal.last_revision:
-            reached = await walk(reader, reached + 1, found)
-        if reached < goal.last_revision:
-            unread = await reader.first_from(reached + 1)
-            if unread and unread.revision <= goal.last_revision:
-                raise StaleReadError(f"a replica answered up to revision {reached} of {goal.last_revision}")
+    async def _report_restored(self) -> None:
+        """Report the table of an earlier run: the bucket continues its history."""
+        if not self._is_reported:
+            if self._prepare:
+                await self._prepare(self.table)
+            self._is_reported = True
+            self._on_change(dict(self.table))
+
+    async def _finish(self, reader: BucketReader, goal: BucketInfo, reached: int, found: dict[str, Message]) -> int:
+        """Walk on to the goal's last revision, and prepare what was found. Raises StaleReadError."""
+        reached = await walk_to(reader, goal.last_revision, reached, found)
         if self._prepare:
             await self._prepare(found)
         return reached
 
     def _apply(self, messages: Iterable[Message]) -> None:
         """Advance the table by messages that follow its revision, in ascending order."""
-        changes: dict[str, Entry] = {}
-        for message in messages:
-            changes[message.key] = self.table[message.key] = message.entry
-            self.revision, self._anchor = message.revision, message
-        if changes:
+        if changes := self._known.apply(messages):
             self._on_change(changes)
 
     def _replace(self, found: Mapping[str, Message], revision: int) -> None:
         """Replace the table by the messages of a completed walk; keys without a message are reported as deleted."""
-        before = self.table
-        self.table = {key: message.entry for key, message in found.items()}
-        self.revision = self.bucket_revision = revision
+        changes = self._known.replace(found, revision)
+        self.bucket_revision = revision
         self.times.rewound(revision)
-        self._anchor = max(found.values(), key=lambda message: message.revision, default=None)
-        changes = {key: entry for key, entry in self.table.items() if before.get(key) != entry}
-        changes |= {key: Entry(revision, None) for key in before.keys() - self.table.keys()}
-        self._on_change(changes)
+        self._on_change(changes if self._is_reported else dict(self.table))
+        self._is_reported = True
 
 
 async def read_once(reader: BucketReader) -> Follower:

@@ -36,6 +36,8 @@ class BucketInfo(msgspec.Struct, frozen=True, kw_only=True):
     first_revision: int
     first_time: str
     last_revision: int
+    last_time: str  # when the last message was stored; empty: unknown
+    messages: int
     subjects: int  # keys with a message, deletion markers included
 
     def continues(self, earlier: "BucketInfo") -> bool:

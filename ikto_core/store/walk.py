@@ -1,9 +1,8 @@
 """Reads a bucket page by page, from any revision on."""
 
-from collections.abc import Iterable, Mapping
+import math
 
 from ikto_core.errors import NatsError
-from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import BucketReader, Message
 
 MAX_WALK_BYTES = 2**29
@@ -17,9 +16,10 @@ class StaleReadError(NatsError):
     """The messages read are incomplete: a lagging replica answered, or the stream was replaced meanwhile."""
 
 
-async def walk(reader: BucketReader, start: int, found: dict[str, Message]) -> int:
-    """Read all pages from `start` into `found`, the latest message by key; return the last revision read.
+async def walk(reader: BucketReader, start: int, found: dict[str, Message], enough: float = math.inf) -> int:
+    """Read pages from `start` into `found`, the latest message by key; return the last revision read.
 
+    All pages are read, or as many as it takes to find `enough` keys.
     Raises NatsError if the pages do not lead to an end: a message is not above the one before, or there are too many.
     """
     reached, size = start - 1, 0
@@ -33,23 +33,19 @@ async def walk(reader: BucketReader, start: int, found: dict[str, Message]) -> i
             size += MESSAGE_BYTES + len(message.key) + len(message.value or b"")
         if size > MAX_WALK_BYTES:
             raise NatsError(f"the bucket needs more than {MAX_WALK_BYTES} bytes of memory")
-        if page.complete or not page.messages:
+        if page.complete or not page.messages or len(found) >= enough:
             return reached
 
 
-def all_present(known: Mapping[str, int], found: Mapping[str, Message]) -> bool:
-    """Return whether every known message (revision by key) still exists or was superseded by a later one."""
-    return all(key in found and found[key].revision >= revision for key, revision in known.items())
+async def walk_to(reader: BucketReader, goal: int, reached: int, found: dict[str, Message]) -> int:
+    """Walk on to the revision `goal` that the leader has; return the last revision read.
 
-
-def contradicts(table: Mapping[str, Entry], revision: int, found: Iterable[Message]) -> bool:
-    """Return whether a message at or below the table's revision is unknown to the table."""
-    return any(message.revision <= revision and is_unknown(table, message) for message in found)
-
-
-def is_unknown(table: Mapping[str, Entry], message: Message) -> bool:
-    """Return whether the table has no entry like this message and no later one of its key."""
-    known = table.get(message.key)
-    if known is None or known.revision < message.revision:
-        return True
-    return known.revision == message.revision and known != message.entry
+    Raises StaleReadError if the leader has a message up to it that no page had.
+    """
+    if reached < goal:
+        reached = await walk(reader, reached + 1, found)
+    if reached < goal:
+        unread = await reader.first_from(reached + 1)
+        if unread and unread.revision <= goal:
+            raise StaleReadError(f"a replica answered up to revision {reached} of {goal}")
+    return reached

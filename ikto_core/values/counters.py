@@ -11,6 +11,7 @@ class FollowerCounters(msgspec.Struct, kw_only=True):
     gaps: int = 0  # pushes that showed that an earlier push was missed
     whole_walks: int = 0  # reads of the whole bucket
     catch_ups: int = 0  # reads of the changes since the last read
+    audits: int = 0  # reads of a part of the bucket, to compare it with what is known
     failures: int = 0  # reads that failed
 
 
@@ -61,7 +62,7 @@ class ResyncCounters(msgspec.Struct, kw_only=True):
 
     start: int = 0  # nothing was read before
     requested: int = 0  # an operator asked for it
-    audit: int = 0  # every few hours, even if nothing looks wrong
+    audit: int = 0  # a part of it that was read again differed, although nothing looked wrong
     replaced: int = 0  # the leader has another stream, or the same one at an earlier revision
     rewritten: int = 0  # the bucket has another history than was read before
     purged: int = 0  # the leader has other keys than were read, without a write that says so

@@ -94,6 +94,8 @@ class Kv:
             first_revision=first.revision if first else self.revision + 1,
             first_time=first.time if first else "",
             last_revision=self.revision,
+            last_time=max(self.latest.values(), key=lambda m: m.revision).time if self.latest else "",
+            messages=len(self.latest),
             subjects=len(self.latest),
         )
 

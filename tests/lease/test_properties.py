@@ -56,7 +56,7 @@ class Node:
         self.alive = True
         self._world = world
         follower = Follower(lambda _: None, world.random)
-        follower.table = world.table
+        follower._known.entries = world.table
         follower.synced.set()
         self._renewer = LeaseRenewer(LEASE_S, lambda: self.record, follower, world.random)
         self._reaper: LeaseReaper | None = None

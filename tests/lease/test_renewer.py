@@ -54,7 +54,7 @@ def renewals(*records: PeerRecord) -> CountingBucket:
 
 def renewer_of(*records: PeerRecord, own: PeerRecord | None = OWN) -> LeaseRenewer:
     follower = Follower(lambda _: None, Random(1))
-    follower.table = entries_of(*records)
+    follower._known.entries = entries_of(*records)
     follower.synced.set()
     return LeaseRenewer(LEASE_S, lambda: own, follower, Random(1))
 

@@ -59,12 +59,6 @@ async def test_a_key_never_written_is_absent(bucket: Bucket) -> None:
     assert await bucket.get("peers.nobody") is None
 
 
-async def test_a_page_that_takes_too_long_is_an_error(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bucket_module, "PAGE_TIMEOUT_S", 0)
-    with pytest.raises(NatsError, match="took more than 0 s"):
-        await bucket.page(1)
-
-
 async def test_pages_walk_the_whole_bucket_in_order(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_module, "PAGE_SIZE", 3)
     for number in range(7):

@@ -13,7 +13,6 @@ from ikto_core.store import follower as follower_module
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import Message, Page
 from ikto_core.store.walk import StaleReadError
-from tests.store.test_following import until
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def test_a_history_rewritten_below_the_overlap_is_detected_by_its_start(
     follower: Follower, bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch, replaced: Callable[[MemoryBucket], None]
 ) -> None:
     """In the new history, every revision of the overlap may have been superseded."""
-    monkeypatch.setattr(follower_module, "OVERLAP", 0)
+    monkeypatch.setattr(follower_module, "OVERLAPS", (1,))
     bucket.faults.delivery = Delivery.DROPPED
     follower.disconnected()
     replaced(bucket)
@@ -62,6 +61,7 @@ def test_no_push_is_applied_before_the_leader_was_asked(follower: Follower, buck
 
 def test_a_page_older_than_the_pushes_restores_no_deleted_key(follower: Follower, bucket: MemoryBucket) -> None:
     """A key is written and deleted, by push, while the page that shows it written is under way."""
+    bucket.tells_last_time = False  # otherwise no page is read
     pending: list[bytes | None] = [b"new", None]
 
     def write_on() -> None:
@@ -96,18 +96,6 @@ def test_a_failed_walk_removes_no_peer(follower: Follower, bucket: MemoryBucket)
     assert shown(follower) == before
     asyncio.run(follower.resync(bucket))
     assert shown(follower) == {}
-
-
-async def test_the_whole_bucket_is_read_again_periodically(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower_module, "AUDIT_EVERY_S", 0)
-    bucket = MemoryBucket()
-    follower = Follower(lambda _: None, Random(0))
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(follower.run(bucket))
-        await until(lambda: follower.stats.whole_walks == 1)
-        follower.wake()
-        await until(lambda: follower.stats.whole_walks == 2)
-        running.cancel()
 
 
 async def test_run_ends_after_repeated_failures_of_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:

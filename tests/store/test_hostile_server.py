@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ikto_core.errors import NatsError
+from ikto_core.store import answers as answers_module
 from ikto_core.store import bucket as bucket_module
 from ikto_core.store import walk as walk_module
 from ikto_core.store import wire
+from ikto_core.store.answers import NoAnswerError
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
@@ -42,6 +44,13 @@ async def test_a_page_without_end_is_an_error_and_bounded(payload: bytes) -> Non
             assert tracemalloc.get_traced_memory()[1] < 3 * bucket_module.PAGE_LIMIT_BYTES
         finally:
             tracemalloc.stop()
+
+
+async def test_a_page_that_stops_in_the_middle_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers_module, "REQUEST_TIMEOUT_S", 0.1)
+    async with hostile_server(lambda _: [message(1), message(2)]) as where, open_session(where, Random()) as session:
+        with pytest.raises(NoAnswerError, match=r"within 0\.1 s"):
+            await Bucket(session, "b").page(1)
 
 
 async def test_of_a_payload_of_any_size_a_bounded_part_is_kept_and_reading_goes_on() -> None:
