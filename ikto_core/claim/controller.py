@@ -101,7 +101,9 @@ class ClaimController:
     def snapshot(self, now: float) -> MeshSnapshot | None:
         """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
         snapshot = self._desired_state.snapshot(self._saved_claim.claim, self.follower, now)
-        return snapshot and self._own.saved_in(snapshot)
+        if snapshot is None:
+            return None
+        return self._own.saved_in(snapshot.with_bucket(self.follower.table, self.follower.position))
 
     def set_identity(self, identity: Identity) -> None:
         """Write the record with this identity from now on; `next_key_announced` is set once it announces a key."""
@@ -142,6 +144,8 @@ class ClaimController:
             self._desired_state.from_snapshot(snapshot, self._saved_claim.address)
             if snapshot:
                 self._own.restore(snapshot, self._saved_claim.address, now)
+            if snapshot and snapshot.position:
+                self.follower.restore(snapshot.table, snapshot.position)
         return snapshot
 
     async def keep(self, store: RecordStore, on_claimed: Callable[[], None]) -> None:

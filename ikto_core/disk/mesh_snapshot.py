@@ -1,7 +1,8 @@
-"""The mesh snapshot: the accepted records on disk.
+"""The mesh snapshot: the accepted records on disk, and with them the whole bucket as it was then.
 
 An agent that starts while NATS is unreachable restores peers from it. The snapshot only adds peers
-that the device has lost and never removes any. The file is one line with version and checksum, then JSON.
+that the device has lost and never removes any. Once NATS is reached, only what changed since is read from the bucket.
+The file is one line with version and checksum, then JSON.
 """
 
 import hashlib
@@ -15,10 +16,14 @@ from ikto_core.disk.atomic_file import replace_file
 from ikto_core.disk.state_file import Claim, set_aside
 from ikto_core.mesh.view import Entry
 from ikto_core.values.keys import PublicKey
+from ikto_core.values.position import Position
 
 VERSION = 2
 READABLE = (1, 2)
 """Version 1 has no pins."""
+
+MAX_OTHER_BYTES = 2**24
+"""Of the keys and values that are no accepted records. If they are larger, the snapshot is only of these records."""
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +44,31 @@ class MeshSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     own_yields_since: float | None = None  # when this node claimed a subnet that another node had had; None: nobody had
     mtu: int | None = None  # of the device, in bytes, as the path to the peers allows it; None: not known
     sessions: tuple[str, ...] = ()  # public keys of peers that had a session lately, sorted
+    position: Position | None = None  # of the bucket below in its history; None: the snapshot has no bucket
+    others: Mapping[str, Entry] = {}  # what the bucket had and is not in `entries` like that, by KV key
+    absent: tuple[str, ...] = ()  # KV keys of `entries` that the bucket had not, sorted
+
+    def with_bucket(self, table: Mapping[str, Entry], position: Position | None) -> "MeshSnapshot":
+        """Return a snapshot that has the whole bucket, unless that is too large; `position` None: it was not read."""
+        entries = self.entries
+        others = {key: entry for key, entry in table.items() if entries.get(key) != entry}
+        if sum(len(key) + len(entry.value or b"") for key, entry in others.items()) > MAX_OTHER_BYTES:
+            others, position = {}, None
+        absent = tuple(sorted(entries.keys() - table.keys())) if position else ()
+        return msgspec.structs.replace(self, position=position, others=others, absent=absent)
+
+    @property
+    def table(self) -> dict[str, Entry]:
+        """The whole bucket at `position`, by KV key."""
+        absent = set(self.absent)
+        return {key: entry for key, entry in self.entries.items() if key not in absent} | dict(self.others)
 
     def same_content_as(self, other: "MeshSnapshot | None") -> bool:
-        """Return whether both snapshots configure the same device; revision, time and sessions don't count."""
-        if other is None or self.mtu != other.mtu:
+        """Return whether both snapshots configure the same device; revision, time, sessions and bucket don't count.
+
+        But a snapshot with a bucket is not the same as one without.
+        """
+        if other is None or self.mtu != other.mtu or (self.position is None) != (other.position is None):
             return False
         same_pins = (self.proved, self.rights_verified, self.other_pins, self.gone_s.keys()) == (
             *(other.proved, other.rights_verified, other.other_pins),
@@ -104,4 +130,12 @@ def _decode(content: bytes) -> MeshSnapshot:
         PublicKey.parse(text)
     if not snapshot.entries.keys() | snapshot.other_pins.keys() >= {*snapshot.proved, *snapshot.gone_s}:
         raise ValueError("a pin has no record")
+    if snapshot.position and not _is_possible(snapshot.table, snapshot.position):
+        raise ValueError("the bucket has revisions that it can't have")
     return snapshot
+
+
+def _is_possible(table: Mapping[str, Entry], position: Position) -> bool:
+    """Return whether a bucket can have these revisions: each once, and none later than its own."""
+    revisions = {entry.revision for entry in table.values()}
+    return len(revisions) == len(table) and (not table or (min(revisions) >= 1 and max(revisions) <= position.revision))

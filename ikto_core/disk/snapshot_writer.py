@@ -18,7 +18,8 @@ BYTES_PER_S = 200_000
 RETRY_S = 60.0
 
 SESSIONS_EVERY_S = 600.0
-"""How often a snapshot is saved if only its sessions have changed: they are saved when the agent stops, too."""
+"""How often a snapshot is saved if only its sessions or the bucket's revision have changed: they are saved when the
+agent stops, too."""
 
 SEEN_EVERY_S = 240.0
 """How often a snapshot is saved if only the time is later when the own record was seen: so that an agent that is killed
@@ -97,7 +98,7 @@ class SnapshotWriter:
         if snapshot is None or latest is None or not snapshot.same_content_as(latest):
             return snapshot
         sessions_due = abs(snapshot.saved_at - latest.saved_at) >= sessions_every_s  # clocks may go back
-        if sessions_due and snapshot.sessions != latest.sessions:
+        if sessions_due and (snapshot.sessions, snapshot.revision) != (latest.sessions, latest.revision):
             return snapshot
         return snapshot if _seen_later(snapshot, latest, seen_every_s) else None
 

@@ -10,6 +10,7 @@ import structlog
 
 from ikto_core.errors import NatsDeniedError, NatsError
 from ikto_core.store.addresses import targets
+from ikto_core.store.answers import NoAnswerError
 from ikto_core.store.dial import dial
 from ikto_core.store.inside_mesh import cut_off, is_inside
 from ikto_core.store.login import without_user
@@ -94,7 +95,8 @@ class Connection:
     Args:
         settings: Servers and login. Credential files are read at every dial, so a renewed file is used.
         random: Jitter, and the order of servers.
-        keep_trying: Returns whether to retry; while it returns False, a failure before `mark_healthy` is final.
+        keep_trying: Returns whether to retry. While it returns False, a failure before `mark_healthy` is final, except
+            that a request got no answer in time: a server that starts, or that has many agents to serve, may be slow.
 
     """
 
@@ -140,7 +142,7 @@ class Connection:
                     log.info("connected to NATS", server=session.server)
                     await use(session)
             except (NatsError, LoginFileError) as error:  # the file may be in the middle of being replaced
-                if not (self._was_healthy or self._keep_trying()):
+                if not (self._was_healthy or self._keep_trying() or isinstance(error, NoAnswerError)):
                     raise
                 self.failure, self.hint, self.error = str(error), error.hint, error
             finally:

@@ -19,9 +19,10 @@ from ikto_core.store.audit import Audit
 from ikto_core.store.check_pace import check_interval_s, wake_delay_s
 from ikto_core.store.interfaces import BucketInfo, BucketReader, Message
 from ikto_core.store.sync_times import SyncTimes
-from ikto_core.store.table import OVERLAPS, BucketTable, Position, all_present, proves
+from ikto_core.store.table import OVERLAPS, BucketTable, all_present, proves
 from ikto_core.store.walk import StaleReadError, walk, walk_to
 from ikto_core.values.counters import FollowerCounters, ResyncCounters
+from ikto_core.values.position import Position
 
 RETRY_S = 0.25
 RETRIES = 3

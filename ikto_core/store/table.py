@@ -7,24 +7,12 @@ bucket still has therefore proves that all before it is the same, but for what w
 from collections.abc import Iterable, Mapping
 from heapq import nlargest
 
-import msgspec
-
 from ikto_core.mesh.view import Entry
 from ikto_core.store.interfaces import BucketInfo, Message
+from ikto_core.values.position import Position
 
 OVERLAPS = (1, 10, 100)
 """How many of the latest known messages are read again to find one that still exists; more, if there was none."""
-
-
-class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a follower was in the history of a bucket."""
-
-    created: str  # when the stream was created
-    first_revision: int
-    first_time: str
-    revision: int  # of the bucket, as in the table
-    explained_surplus: int = 0  # of keys that the leader does not count
-    audited: int = 1  # revision at which the next slice of the audit begins
 
 
 class BucketTable:

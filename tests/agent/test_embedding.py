@@ -360,5 +360,19 @@ async def test_after_a_reboot_without_nats_events_show_the_snapshot(embedder: Em
     assert [type(event) for event in events] == [Resync, PeerAccepted, MeshReady]
 
 
+async def test_a_restarted_agent_reads_what_changed_since_its_snapshot(embedder: Embedder) -> None:
+    for number in range(2, 30):
+        await put(embedder.bucket, number)
+    async with embedder.agent(1) as agent:
+        await agent.ready()
+        assert (await agent.status()).counters.follower.whole_walks == 1
+    await put(embedder.bucket, 30)
+    async with embedder.agent(1) as agent:
+        await until(lambda: public_key_of(30) in embedder.peers(1))
+        counters = (await agent.status()).counters.follower
+        assert (counters.whole_walks, counters.catch_ups) == (0, 1)
+    assert embedder.peers(1) == {public_key_of(number) for number in range(2, 31)}
+
+
 def test_a_private_key_is_parsed_from_its_text() -> None:
     assert PrivateKey.parse(private_key_of(1).text) == private_key_of(1)

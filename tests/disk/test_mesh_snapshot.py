@@ -17,6 +17,7 @@ from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
 from ikto_core.disk.state_file import Claim
 from ikto_core.lab.unprivileged import as_nobody
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
+from ikto_core.values.position import Position
 from tests.mesh.test_view_properties import BATCHES, SOME_RULES, Change, numbered
 from tests.samples import KEY, OWN_KEY, entries_of, record
 
@@ -49,6 +50,13 @@ def with_fields(**members: object) -> bytes:
     return with_header(msgspec.json.encode({**msgspec.to_builtins(SNAPSHOT), **members}))
 
 
+POSITION = Position(created="2026-01-01", first_revision=1, first_time="then", revision=7)
+
+
+def with_bucket(**others: object) -> bytes:
+    return with_fields(position=msgspec.to_builtins(POSITION), others=others)
+
+
 BODY = msgspec.json.encode(SNAPSHOT)
 GOOD = with_header(BODY)
 
@@ -59,6 +67,38 @@ def test_a_saved_snapshot_is_loaded_by_the_next_run(file: SnapshotFile) -> None:
     assert SnapshotFile(file.path.parent).load() == SNAPSHOT
     assert [path.name for path in file.path.parent.iterdir()] == ["mesh"]
     assert file.path.stat().st_mode & 0o7777 == 0o600
+
+
+def test_a_bucket_is_loaded_as_it_was_and_its_accepted_records_are_saved_once(file: SnapshotFile) -> None:
+    """A pinned record counts, and the bucket has another one, or none, under its KV key."""
+    accepted = {f"peers.{number}": Entry(number, bytes(300), "then") for number in range(1, 101)}
+    table = accepted | {"peers.7": Entry(200, b"robbed"), "mesh": Entry(201, b"{}"), "peers.gone": Entry(202, None)}
+    del table["peers.8"]
+    plain = replace(SNAPSHOT, entries=accepted)
+    snapshot = plain.with_bucket(table, replace(POSITION, revision=202))
+    size = file.save(snapshot)
+    loaded = file.load()
+    assert loaded
+    assert loaded.entries == accepted
+    assert (loaded.table, loaded.position) == (table, snapshot.position)
+    assert size < 1.02 * file.save(plain)
+
+
+def test_a_bucket_full_of_junk_is_not_saved(file: SnapshotFile) -> None:
+    """The snapshot has the accepted records all the same."""
+    junk = {f"junk.{number}": Entry(number, bytes(2**20)) for number in range(8, 25)}
+    snapshot = SNAPSHOT.with_bucket({**SNAPSHOT.entries, **junk}, replace(POSITION, revision=25))
+    assert (snapshot.position, snapshot.entries) == (None, SNAPSHOT.entries)
+    assert file.save(snapshot) < 1000
+
+
+def test_a_snapshot_of_an_earlier_version_has_no_bucket(file: SnapshotFile) -> None:
+    members = msgspec.to_builtins(SNAPSHOT)
+    body = msgspec.json.encode({key: members[key] for key in members.keys() - {"position", "others", "absent"}})
+    file.path.parent.mkdir(parents=True)
+    file.path.write_bytes(with_header(body, version=2))
+    assert file.load() == SNAPSHOT
+    assert SNAPSHOT.position is None
 
 
 def test_without_a_file_nothing_is_loaded_created_or_logged(file: SnapshotFile, logs: list[EventDict]) -> None:
@@ -86,6 +126,10 @@ def test_without_a_file_nothing_is_loaded_created_or_logged(file: SnapshotFile, 
         pytest.param(with_fields(entries={"a": {"revision": 1, "value": "!"}}), id="a value that is not base64"),
         pytest.param(with_fields(claim={**msgspec.to_builtins(CLAIM), "subnet_prefix": 129}), id="an impossible claim"),
         pytest.param(with_fields(proved=["peers.x"]), id="a pin without a record"),
+        pytest.param(with_bucket(other=msgspec.to_builtins(Entry(8, b""))), id="a revision after the bucket's"),
+        pytest.param(with_bucket(other=msgspec.to_builtins(Entry(0, b""))), id="a revision before the first"),
+        pytest.param(with_bucket(one={"revision": 3, "value": ""}, two={"revision": 3, "value": ""}), id="one twice"),
+        pytest.param(with_fields(position={"created": "x"}), id="a position without a revision"),
     ],
 )
 def test_an_unusable_file_is_set_aside_and_logged(file: SnapshotFile, logs: list[EventDict], content: bytes) -> None:
@@ -189,6 +233,8 @@ def test_the_records_of_a_snapshot_are_accepted_again_and_give_the_same_peers(
 
 def test_snapshots_that_differ_only_in_revision_and_time_have_the_same_content() -> None:
     assert replace(SNAPSHOT, revision=8, saved_at=2e9).same_content_as(SNAPSHOT)
+    assert SNAPSHOT.with_bucket({}, POSITION).same_content_as(SNAPSHOT.with_bucket(SNAPSHOT.entries, POSITION))
+    assert not SNAPSHOT.same_content_as(SNAPSHOT.with_bucket({}, POSITION))
     assert not SNAPSHOT.same_content_as(None)
     assert not replace(SNAPSHOT, entries={}).same_content_as(SNAPSHOT)
     assert not replace(SNAPSHOT, rights_verified=True).same_content_as(SNAPSHOT)

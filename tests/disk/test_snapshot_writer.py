@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -218,6 +219,19 @@ async def test_changed_sessions_alone_are_saved_rarely_and_at_the_end(source: So
     assert later
     writer.latest = replace(later, sessions=(), saved_at=saved.saved_at)
     assert writer._if_changed(later) == later
+
+
+@pytest.mark.parametrize("change", [{"sessions": (KEY.text,)}, {"revision": 8}], ids=["sessions", "revision"])
+def test_what_does_not_change_the_device_is_saved_after_ten_minutes(
+    source: Source, file: SnapshotFile, change: dict[str, Any]
+) -> None:
+    """The further behind the bucket the snapshot is, the more the next run reads."""
+    writer = SnapshotWriter(file)
+    writer.latest = source.take(0.0)
+    source.mesh = replace(SNAPSHOT, **change)
+    assert writer._if_changed(source.take(writer_module.SESSIONS_EVERY_S - 1)) is None
+    assert writer._if_changed(source.take(writer_module.SESSIONS_EVERY_S)) is not None
+    assert writer._if_changed(source.take(1.0), sessions_every_s=0.0) is not None
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from ikto_core.errors import NatsError
 from ikto_core.lab.nats_server import NatsServer
 from ikto_core.store import connection as connection_module
+from ikto_core.store.answers import NoAnswerError
 from ikto_core.store.client import Client
 from ikto_core.store.connection import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, Backoff, Connection
 from ikto_core.store.session import NatsSettings, Session, SessionClosedError
@@ -175,6 +176,16 @@ async def test_a_session_that_ends_once_something_was_claimed_is_dialled_again(s
     claimed.clear()
     with pytest.raises(SessionClosedError):
         await Connection(settings, Random(1), keep_trying=lambda: False).run(claim)
+
+
+async def test_a_first_start_retries_a_request_that_got_no_answer(shared_server: NatsServer) -> None:
+    errors: list[NatsError] = [NoAnswerError("no answer"), NoAnswerError("no answer"), NatsError("refused")]
+
+    async def use(_: Session) -> None:
+        raise errors.pop(0)
+
+    with pytest.raises(NatsError, match="refused"):
+        await Connection(NatsSettings(servers=(shared_server.url,)), Random(1), keep_trying=lambda: False).run(use)
 
 
 async def test_the_hint_of_a_failure_is_kept_and_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,3 +132,30 @@ async def test_a_walk_has_no_time_limit_while_its_pages_arrive(monkeypatch: pyte
         running.cancel()
     assert shown(follower) == bucket.live
     assert follower.stats.failures == 0
+
+
+def lose_the_last_write(bucket: MemoryBucket) -> None:
+    """Another write gets its revision."""
+    del bucket._messages[bucket.last_revision]
+    bucket.last_revision -= 1
+    bucket.write("peers.x", b"new")
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_a_restored_table_is_reported_as_a_whole_once_it_was_checked(
+    follower: Follower, bucket: MemoryBucket, rewritten: bool
+) -> None:
+    """If the history is another one, what the bucket has now is reported, and nothing of the table."""
+    assert follower.position
+    reported: list[dict[str, bytes | None]] = []
+    restored = Follower(lambda changes: reported.append({key: e.value for key, e in changes.items()}), Random(0))
+    restored.restore(follower.table, follower.position)
+    if rewritten:
+        lose_the_last_write(bucket)
+    bucket.faults.fail_reads = 1
+    with pytest.raises(NatsError):
+        asyncio.run(restored.resync(bucket))
+    assert reported == []
+    asyncio.run(restored.resync(bucket))
+    assert reported == [bucket.live]
+    assert restored.histories == int(rewritten)

@@ -13,7 +13,7 @@ from ikto_core.lab.memory_bucket import Delivery, MemoryBucket
 from ikto_core.mesh.view import Entry
 from ikto_core.store.follower import Follower
 from ikto_core.store.interfaces import Message
-from ikto_core.store.table import Position
+from ikto_core.values.position import Position
 from tests.effort import max_examples
 
 KEYS = st.sampled_from(["peers.a", "peers.b", "mesh"])

@@ -1,9 +1,11 @@
 """The agent's own files after a crash or a bad disk: the state and the snapshot of the mesh."""
 
+import asyncio
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import msgspec
 
@@ -12,9 +14,11 @@ from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.claim.saved_pins import restore_pins
 from ikto_core.disk.mesh_snapshot import MeshSnapshot, SnapshotFile
 from ikto_core.disk.state_file import SavedState, StateFile
+from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.mesh.pins import Pins
 from ikto_core.mesh.proofs import ProofIndex
 from ikto_core.mesh.view import MeshView
+from ikto_core.store.follower import Follower
 from tests.fuzz.target import Check, RefusedError, Target
 from tests.fuzz.targets.mesh import MESH, RULES
 from tests.samples import OWN_KEY
@@ -29,6 +33,7 @@ STATE_WORDS = (
     b'"released":',
 )
 SNAPSHOT_WORDS = (b'"entries":{', b'"proved":["', b'"gone_s":{', b'"other_pins":{', b'"sessions":["', b'"mtu":', b"=\n")
+BUCKET_WORDS = (b'"position":{"created":"', b'"first_revision":', b'"others":{', b'"absent":["', b'"audited":')
 
 
 def _forget_unreadable(directory: Path) -> None:
@@ -75,6 +80,18 @@ def _restore(snapshot: MeshSnapshot) -> None:
     view.update(pins.expire(1e9))
 
 
+def _catch_up(snapshot: MeshSnapshot) -> None:
+    """Go on from a snapshot as an agent does that reaches NATS; after a walk of all nothing wrong is left."""
+    bucket, follower = MemoryBucket(), Follower(lambda _: None, Random(0))
+    bucket.write("peers.x", b"value")
+    if snapshot.position:
+        follower.restore(snapshot.table, snapshot.position)
+    asyncio.run(follower.resync(bucket))
+    follower.request_resync()
+    asyncio.run(follower.resync(bucket))
+    assert follower.table.keys() == {"peers.x"}
+
+
 @contextmanager
 def _open_snapshot(directory: Path) -> Iterator[Check]:
     file = SnapshotFile(directory)
@@ -87,11 +104,12 @@ def _open_snapshot(directory: Path) -> Iterator[Check]:
             raise RefusedError
         assert snapshot.same_content_as(snapshot)
         _restore(snapshot)
+        _catch_up(snapshot)
 
     yield check
 
 
 TARGETS = (
     Target("state", 3, (), _open_state, STATE_WORDS),
-    Target("snapshot", 3, (), _open_snapshot, SNAPSHOT_WORDS),
+    Target("snapshot", 3, (), _open_snapshot, SNAPSHOT_WORDS + BUCKET_WORDS),
 )
