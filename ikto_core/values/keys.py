@@ -1,7 +1,6 @@
 """WireGuard keys: Curve25519 key values, their base64 text, and key generation."""
 
 import binascii
-from base64 import b64decode
 from typing import Self
 
 from ikto_core.values.x25519 import load_x25519
@@ -24,7 +23,7 @@ class Key(bytes):
     def parse(cls, text: str) -> Self:
         """Parse standard base64 of 32 bytes, as `wg` prints it; ValueError says what is wrong."""
         try:
-            raw = b64decode(text, validate=True)
+            raw = binascii.a2b_base64(text, strict_mode=True)
         except (binascii.Error, ValueError):
             raise ValueError("a WireGuard key is 44 characters of base64") from None
         if binascii.b2a_base64(raw, newline=False).decode() != text:  # another encoding of the same bytes

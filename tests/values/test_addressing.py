@@ -34,6 +34,7 @@ def test_covers_and_overlaps_agree_with_the_standard_library(one: Prefix, other:
     first, second = ip_network(str(one)), ip_network(str(other))
     same_family = first.version == second.version
     assert one.covers(other) == (same_family and first.supernet_of(second))  # type: ignore[arg-type]
+    assert one.contains(other.last) == (second[-1] in first)
     assert one.overlaps(other) == (same_family and first.overlaps(second))
 
 

@@ -1,16 +1,47 @@
 """The indexes find the same overlaps as a linear search."""
 
+from bisect import bisect_right
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ikto_core.testing.strategies import subnets_of
+from ikto_core.values import prefix_index
 from ikto_core.values.addressing import Prefix
-from ikto_core.values.prefix_index import OverlapIndex, PrefixIndex
+from ikto_core.values.prefix_index import OverlapIndex, PrefixIndex, SortedValues
 
 MESHES = st.sampled_from(["10.0.0.0/29", "fd10::/125", "0.0.0.0/0"]).map(Prefix.parse)
 STEPS = MESHES.flatmap(
     lambda mesh: st.lists(st.tuples(subnets_of(mesh), st.sampled_from(["add", "discard", "ask"])), max_size=40)
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_runs() -> Iterator[None]:
+    """Cut runs after a few values, so that small examples have many."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(prefix_index, "MOST_PER_RUN", 3)
+        yield
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.booleans()), min_size=10, max_size=80))
+def test_sorted_values_agree_with_a_sorted_list_after_any_changes(steps: list[tuple[int, bool]]) -> None:
+    values, expected = SortedValues[bytes](), list[bytes]()
+    for number, keep in steps:
+        value = bytes([number])
+        below = expected[: bisect_right(expected, value)]
+        assert list(values.down_from(value)) == below[::-1]
+        assert values.at_most(value) == (below[-1] if below else None)
+        assert list(values.up_from(value)) == [other for other in expected if other >= value]
+        assert len(values) == len(expected)
+        if keep and value not in expected:
+            values.add(value)
+            expected = sorted([*expected, value])
+        elif not keep and value in expected:
+            values.discard(value)
+            expected.remove(value)
 
 
 @given(STEPS)
