@@ -169,7 +169,7 @@ def put(bucket: MemoryBucket, found: PeerRecord) -> None:
 async def snapshot_of_a_run(bucket: MemoryBucket, state_dir: Path) -> MeshSnapshot:
     """Return the mesh snapshot of one run of the agent."""
     async with Node(bucket, state_dir).running() as node:
-        snapshot = node.controller.snapshot(7.0)
+        snapshot = node.controller.resuming.snapshot(7.0)
     assert snapshot
     return snapshot
 
@@ -196,6 +196,6 @@ async def restarted(
     `after_s`: seconds since the run that `snapshot_of_a_run` returned the snapshot of.
     """
     node = Node(bucket, state_dir, seed=2, **config)
-    node.controller.restore_snapshot(snapshot, 7.0 + after_s)
+    node.controller.resuming.restore(snapshot, 7.0 + after_s)
     await node.reconciler.reconcile()
     return node

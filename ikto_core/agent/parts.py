@@ -139,7 +139,7 @@ class AgentParts:
     def snapshot(self, now: float) -> MeshSnapshot | None:
         """Return the snapshot to save at `now` (seconds since the epoch); None: leave the saved one unchanged."""
         self._state_file.retry_save()
-        snapshot = self.controller.snapshot(now)
+        snapshot = self.controller.resuming.snapshot(now)
         if snapshot is None:
             return None
         sessions = tuple(sorted(key.text for key in self.reconciler.recent_sessions()))

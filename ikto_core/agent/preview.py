@@ -75,6 +75,6 @@ async def _read_bucket(parts: AgentParts, nats: NatsSettings) -> str:
         if not controller.has_saved_claim:
             raise
         return "snapshot"
-    controller.preview()
+    controller.resuming.preview()
     parts.reconciler.set_bucket_followed(followed=True)
     return "bucket"

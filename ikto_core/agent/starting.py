@@ -49,7 +49,7 @@ async def restore_device(parts: AgentParts) -> None:
 
 def restore_snapshot(parts: AgentParts) -> None:
     """Set the desired state from the snapshot, and write nothing to the device."""
-    snapshot = parts.controller.restore_snapshot(parts.snapshot_writer.load(), time.time())
+    snapshot = parts.controller.resuming.restore(parts.snapshot_writer.load(), time.time())
     if snapshot is None:
         return
     if snapshot.mtu and not parts.underlay.found.mtu:  # no path yet, as at boot

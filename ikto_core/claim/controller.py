@@ -18,12 +18,12 @@ from ikto_core.claim.local_node import LocalNode
 from ikto_core.claim.other_records import OtherRecords
 from ikto_core.claim.policy import ClaimAction, Identity, draw_identity
 from ikto_core.claim.recheck import Recheck
+from ikto_core.claim.resuming import Resuming
 from ikto_core.claim.saved_claim import SavedClaim
 from ikto_core.claim.self_record import SelfRecord
 from ikto_core.claim.settings_guard import SettingsGuard
 from ikto_core.claim.signing import RecordSigner
 from ikto_core.claim.verifying import verify
-from ikto_core.disk.mesh_snapshot import MeshSnapshot
 from ikto_core.errors import AddressInUseError, NatsError
 from ikto_core.mesh.records import PeerRecord, record_key
 from ikto_core.mesh.view import Entry, MeshView
@@ -32,8 +32,6 @@ from ikto_core.store.interfaces import RecordStore
 from ikto_core.values.addressing import Endpoint
 
 RECLAIM_JITTER_S = 1.0  # after a bucket is wiped all nodes claim again: spread over this time
-
-IN_USE_HINT = "`ikto doctor` says by whom"
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +68,8 @@ class ClaimController:
         self._claim_state = ClaimState(on_claim_change)
         self._alarms = Alarms(proofs.stats, desired_state.clock)
         self._claimant = Claimant(lambda: self.identity, signer.draw_nonce, signer.value, proofs, self._alarms)
+        followed = self.follower, self.mesh_settings
+        self.resuming = Resuming(self._own, desired_state, *followed, saved_claim=saved_claim, candidates=candidates)
         self._others = OtherRecords(self._own, self._claimant, self.follower, lambda: self.view)
         desired_state.set_own_keys(saved_claim.other_keys)
 
@@ -97,13 +97,6 @@ class ClaimController:
     def view(self) -> MeshView:
         """The mesh as accepted by this node."""
         return self._desired_state.view
-
-    def snapshot(self, now: float) -> MeshSnapshot | None:
-        """Return the accepted mesh at `now` (seconds since the epoch); None while the bucket has not been read."""
-        snapshot = self._desired_state.snapshot(self._saved_claim.claim, self.follower, now)
-        if snapshot is None:
-            return None
-        return self._own.saved_in(snapshot.with_bucket(self.follower.table, self.follower.position))
 
     def set_identity(self, identity: Identity) -> None:
         """Write the record with this identity from now on; `next_key_announced` is set once it announces a key."""
@@ -134,20 +127,6 @@ class ClaimController:
         await withdraw_all(self._claimant, store, keys)
         return keys
 
-    def restore_snapshot(self, snapshot: MeshSnapshot | None, now: float) -> MeshSnapshot | None:
-        """Show the mesh of an earlier run until the bucket has been read; return the snapshot if it is of this mesh.
-
-        `now`: seconds since the epoch. Nothing is shown without a saved claim that is valid under this configuration.
-        """
-        snapshot = snapshot if snapshot and self._saved_claim.matches(snapshot) else None
-        if self._saved_claim.address and not self._saved_claim.is_released:
-            self._desired_state.from_snapshot(snapshot, self._saved_claim.address)
-            if snapshot:
-                self._own.restore(snapshot, self._saved_claim.address, now)
-            if snapshot and snapshot.position:
-                self.follower.restore(snapshot.table, snapshot.position)
-        return snapshot
-
     async def keep(self, store: RecordStore, on_claimed: Callable[[], None]) -> None:
         """Claim a subnet, then keep the record in the bucket as it should be, until cancelled.
 
@@ -156,8 +135,7 @@ class ClaimController:
             on_claimed: Called once the claim is held, or an earlier run's claim is used.
 
         Raises:
-            AddressInUseError: The subnet belongs to another node and there is no other to claim; ClonedError if a
-                copy of this machine took it over.
+            AddressInUseError: Another node has the subnet and no other is free; ClonedError: a copy of this machine.
             BackendError: The device can't be created, and nothing was ever claimed; later it is retried for ever.
             ConfigError: The configuration contradicts the mesh's own settings, and nothing was ever claimed.
             NatsError: The bucket can't be read or written.
@@ -166,42 +144,14 @@ class ClaimController:
         await self.follower.synced.wait()
         with self._own.holding.session():
             if self.record is None and not self.leaving.requested:
-                self.mesh_settings.require_agreement(unless=self.has_saved_claim)
-                self._resume()
+                self.resuming.resume()
             if self.record is None and not self.leaving.requested:
-                self._show_bucket(None)
                 await self._desired_state.shown(retry=self.has_saved_claim)
                 await self._claim(store)
             else:  # anything may have happened since the last run, or the last connection
                 self.recheck.request()
             on_claimed()
             await self.recheck.run(lambda: self._check(store))
-
-    def preview(self) -> None:
-        """Set the desired state that `keep` would set, as if the first free subnet were claimed; write nothing.
-
-        The bucket must have been read. Raises AddressInUseError and ConfigError as `keep`.
-        """
-        self.mesh_settings.require_agreement(unless=self.has_saved_claim)
-        self._resume()
-        if self.record is not None:
-            return
-        self._show_bucket(None)
-        refusal: AddressInUseError | None = None
-        for address in self._candidates.addresses(self.view):
-            if self._own.resume(self._own.at(address), self.follower, self.view):
-                self._show_bucket(address)
-                return
-            refusal = refusal or AddressInUseError(f"{self._own.at(address).allowed_ip} is in use", hint=IN_USE_HINT)
-        raise self._candidates.none_left(self.view, refusal)
-
-    def _resume(self) -> None:
-        """Use the subnet of an earlier run if the bucket shows no other node there; the record is written later."""
-        if (address := self._saved_claim.address) is None:
-            return
-        self._show_bucket(None)  # and a node that can't write its record just now follows the bucket all the same
-        if self._own.resume(self._own.at(address), self.follower, self.view):
-            self._show_bucket(address)
 
     async def _check(self, store: RecordStore) -> None:
         """Write the record if it is missing or out of date; raise ClonedError if a copy of this machine runs.
@@ -264,7 +214,7 @@ class ClaimController:
                 await self._listening.pause()
             finally:  # also if the session with NATS ends meanwhile; not if the claim was lost
                 if self._own.has_key(record.key):
-                    self._show_bucket(address)
+                    self.resuming.show_bucket(address)
         self._check_self_record()  # a write that the follower has not seen yet may have been lost again already
         if self.recheck.is_requested:
             self.follower.wake()
@@ -278,7 +228,7 @@ class ClaimController:
         self._claim_state.released()
         self._own.holding.released()
         self.next_key_announced.clear()
-        self._show_bucket(None)
+        self.resuming.show_bucket(None)
 
     def _bucket_changed(self, changes: Mapping[str, Entry]) -> None:
         """Apply changes of the bucket: to the view first, then to the device, then check this node's record."""
@@ -298,6 +248,3 @@ class ClaimController:
         if self._others.has_new() or action is not ClaimAction.KEEP:
             self.recheck.request()
         return action
-
-    def _show_bucket(self, address: str | None) -> None:
-        self._desired_state.from_bucket(self.follower.table, self.follower.revision, address)

@@ -65,7 +65,7 @@ class DesiredState:
         self.proofs = ProofIndex(node.bucket, node.authority)
         self.pins = Pins(self.proofs, lambda: self.view.rules, hold_deleted_s=hold_deleted_s)
         brake = Brake[str](limits or BrakeLimits())
-        self.key_changes = KeyChanges(brake, self._owner, lambda: self.view.rules, remember_s=HOLD_S)
+        self.key_changes = KeyChanges(brake, lambda: self.view.rules, remember_s=HOLD_S)
         self.change_limit = ChangeLimit()
         self.is_snapshot = False  # the view is the snapshot: the bucket has not been read since the start
         self._node = node
@@ -87,27 +87,32 @@ class DesiredState:
         return self.view.rules.own_subnet
 
     def set_own_keys(self, keys: Set[PublicKey]) -> None:
-        """Treat these public keys as this node's too, from the next change on."""
+        """Treat these public keys as this node's too, in new records: nobody has known the keys before it."""
         self.view.rules = msgspec.structs.replace(self.view.rules, other_own_keys=keys)
 
     def from_snapshot(self, snapshot: MeshSnapshot | None, address: str) -> None:
-        """Show the snapshot (None: an empty mesh) from this node's address, until `from_bucket` is called."""
+        """Begin with the snapshot (None: an empty mesh) from this node's address, until `from_bucket` is called."""
         self.is_snapshot = True
-        self._build_view(self._restore(snapshot) if snapshot else {}, address)
+        self.view.set_own_subnet(self._node.subnet_of(address))
         if snapshot:  # without one nothing is known of the mesh
+            self.view.update(self._restore(snapshot))
             self._event_hub.set_view(self.view)
             log.info("restored peers from the snapshot", peers=len(self.view.peers), revision=snapshot.revision)
         self._set_target(address, snapshot.revision if snapshot else None)
 
     def from_bucket(self, table: Mapping[str, Entry], revision: int, address: str | None) -> None:
-        """Show the bucket as of this revision; `address` None: this node has none, and the device gets none."""
-        self.is_snapshot = False
+        """Show the bucket as of this revision; `address` None: this node has none, and the device gets none.
+
+        The view has it already, by `update`, unless the snapshot was shown. No record is judged again.
+        """
         self.proofs.now_s = self._wall_clock()
         self._revision = revision
-        now = self.clock()
-        self.change_limit.take_all()
-        rulings = self.pins.replace(table, now) | self.pins.end_rights(now)
-        self._build_view(self.key_changes.replace(rulings, now), address)
+        now, waiting = self.clock(), self.change_limit.take_all()
+        rulings = self.pins.replace(table, now) if self.is_snapshot else self.pins.update(waiting, now)
+        rulings |= self.pins.end_rights(now)
+        self.is_snapshot = False
+        self.view.update(self.key_changes.update(rulings, now))
+        self.view.set_own_subnet(self._node.subnet_of(address) if address else None)
         self._event_hub.set_view(self.view)
         self._set_target(address, revision)
         self._waiting_log.report()
@@ -212,16 +217,8 @@ class DesiredState:
     def _restore(self, snapshot: MeshSnapshot) -> dict[str, Ruling]:
         verified, now = snapshot.rights_verified or self._node.authority is None, self.clock()
         restore_pins(self.pins, self.proofs, snapshot, now, verified=verified)
-        return self.key_changes.replace(self.pins.replace(snapshot.entries, now), now)
-
-    def _owner(self, key: str, ruling: Ruling) -> PublicKey | None:
-        """Return the public key that counts under a KV key by a ruling of the pins."""
-        if ruling.entry.value is None or ruling.entry.unreadable:
-            return None
-        if ruling.proved and (pin := self.pins.pins.get(key)):
-            return pin.proof.public_key
-        result = self.proofs.result(key, ruling.entry.value)
-        return result.proof.public_key if result.proof else result.public_key
+        self.pins.replace(snapshot.entries, now)
+        return self.key_changes.update(self.pins.rulings(), now)
 
     def _apply(self, rulings: Mapping[str, Ruling]) -> None:
         touched = self.view.update(rulings)
@@ -229,11 +226,6 @@ class DesiredState:
         self._event_hub.mark_changed(touched, self.view.decided)
         if touched:
             self._on_change()
-
-    def _build_view(self, entries: Mapping[str, Ruling], address: str | None) -> None:
-        subnet = self._node.subnet_of(address) if address else None
-        self.view = MeshView(msgspec.structs.replace(self.view.rules, own_subnet=subnet))
-        self.view.update(entries)
 
     def _set_target(self, address: str | None, revision: int | None) -> None:
         device = self._node.device(self._private_key, address)

@@ -19,11 +19,10 @@ from ikto_core.values.removal_brake import Brake
 WAITS = "its public key has changed, like that of many records at that moment: it waits, see `ikto peers release`"
 
 
-class _Holder(msgspec.Struct, frozen=True):
-    """Who has a KV key."""
+class _Holder(msgspec.Struct, frozen=True, gc=False):
+    """Who has a KV key: the owner in the ruling."""
 
     ruling: Ruling  # the last one in favour of this holder
-    public_key: PublicKey
     gone_since: float | None = None  # since when nobody's record counts there; None: the holder's does
 
 
@@ -32,52 +31,39 @@ class KeyChanges:
 
     Args:
         brake: Limits the changes, by KV key.
-        owner: Returns the public key that counts under a KV key by a ruling; None if there is none.
         rules: Returns the rules of the mesh at this moment.
         remember_s: How long the holder of a deleted record is remembered.
 
     Times are seconds of any clock that never goes back.
     """
 
-    def __init__(
-        self,
-        brake: Brake[str],
-        owner: Callable[[str, Ruling], PublicKey | None],
-        rules: Callable[[], MeshRules],
-        *,
-        remember_s: float,
-    ) -> None:
+    def __init__(self, brake: Brake[str], rules: Callable[[], MeshRules], *, remember_s: float) -> None:
         self.waiting: dict[str, Ruling] = {}  # what will count, by KV key
         self._brake = brake
-        self._owner = owner
         self._rules = rules
         self._remember_s = remember_s
         self._holders: dict[str, _Holder] = {}
+        self._gone: set[str] = set()  # the KV keys of holders that are gone
 
     def update(self, rulings: Mapping[str, Ruling], now: float) -> dict[str, Ruling]:
         """Apply rulings of the pins; return what counts now under every KV key for which that may be different."""
         before = {key for key in rulings if self.waiting.pop(key, None)}
         for key, ruling in rulings.items():
-            owner = self._owner(key, ruling)
-            if owner and self._must_wait(self._holders.get(key), owner, now):
+            if ruling.owner and self._must_wait(self._holders.get(key), ruling.owner, now):
                 self.waiting[key] = ruling
             else:
-                self._settle(key, ruling, owner, now)
+                self._settle(key, ruling, now)
         concerned = before or not self.waiting.keys().isdisjoint(rulings)  # or the others need not be looked at
         admitted = self._admit(now) if concerned else {}
         return {**rulings, **admitted, **{key: self._held(key) for key in rulings if key in self.waiting}}
 
-    def replace(self, rulings: Mapping[str, Ruling], now: float) -> dict[str, Ruling]:
-        """Apply the rulings on a whole bucket; return what counts under every KV key."""
-        absent = {key: Ruling(Entry(0, None)) for key in self._holders if key not in rulings}
-        return self.update({**absent, **rulings}, now)
-
     def expire(self, now: float) -> dict[str, Ruling]:
         """Forget holders that are gone for long, and admit what has waited for long; return as `update`."""
         rulings = self._admit(now)
-        gone = {key for key, holder in self._holders.items() if self._is_forgotten(holder, now)}
-        for key in gone - self.waiting.keys():
+        forgotten = {key for key in self._gone if self._is_forgotten(self._holders[key], now)} - self.waiting.keys()
+        for key in forgotten:
             del self._holders[key]
+        self._gone -= forgotten
         return rulings
 
     def release(self, now: float) -> dict[str, Ruling]:
@@ -91,20 +77,23 @@ class KeyChanges:
 
     def _must_wait(self, holder: _Holder | None, owner: PublicKey, now: float) -> bool:
         """Return whether an owner may become the holder only within the limit."""
-        if holder is None or holder.public_key == owner or self._is_forgotten(holder, now):
+        former = holder.ruling.owner if holder else None
+        if holder is None or former is None or former == owner or self._is_forgotten(holder, now):
             return False
         is_own = self._rules().is_own
-        return not (holder.ruling.proved or is_own(owner) or is_own(holder.public_key))
+        return not (holder.ruling.proved or is_own(owner) or is_own(former))
 
     def _is_forgotten(self, holder: _Holder, now: float) -> bool:
         return holder.gone_since is not None and now - holder.gone_since >= self._remember_s
 
-    def _settle(self, key: str, ruling: Ruling, owner: PublicKey | None, now: float) -> None:
+    def _settle(self, key: str, ruling: Ruling, now: float) -> None:
         """Note what counts under a KV key."""
-        if owner:
-            self._holders[key] = _Holder(ruling, owner)
+        if ruling.owner:
+            self._holders[key] = _Holder(ruling)
+            self._gone.discard(key)
         elif (holder := self._holders.get(key)) and holder.gone_since is None:
             self._holders[key] = msgspec.structs.replace(holder, gone_since=now)
+            self._gone.add(key)
 
     def _admit(self, now: float) -> dict[str, Ruling]:
         """Return the changes that need not wait any longer."""
@@ -115,12 +104,13 @@ class KeyChanges:
         self._brake.applied()
         rulings = {key: self.waiting.pop(key) for key in admitted}
         for key, ruling in rulings.items():
-            self._settle(key, ruling, self._owner(key, ruling), now)
+            self._settle(key, ruling, now)
         return rulings
 
     def _held(self, key: str) -> Ruling:
         """Return what counts under a KV key while a change waits."""
         holder, entry = self._holders[key], self.waiting[key].entry
         refused = QuarantinedRecord(key, entry.revision, WAITS)
-        kept = Entry(entry.revision, None) if holder.gone_since is not None else holder.ruling.entry
-        return Ruling(kept, refused=refused)
+        if holder.gone_since is not None:
+            return Ruling(Entry(entry.revision, None), refused=refused)
+        return msgspec.structs.replace(holder.ruling, refused=refused)

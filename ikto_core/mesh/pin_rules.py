@@ -4,12 +4,22 @@ from collections.abc import Container
 
 import msgspec
 
-from ikto_core.mesh.proofs import Proof, ProofIndex
+from ikto_core.mesh.proofs import Proof, ProofResult
 from ikto_core.mesh.view import Entry, MeshRules, QuarantinedRecord, Ruling
 from ikto_core.values.keys import PublicKey
 
+NO_ENTRY = Ruling(Entry(0, None))
+"""No record counts."""
 
-class Pin(msgspec.Struct, frozen=True):
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """What the bucket has under a KV key, decoded and verified once."""
+
+    entry: Entry
+    result: ProofResult  # as it was at that time: the right of a proved record may end
+
+
+class Pin(msgspec.Struct, frozen=True, gc=False):
     """The latest record of an owner under a KV key."""
 
     entry: Entry
@@ -23,7 +33,7 @@ def rule(
     entry: Entry | None,
     pin: Pin | None,
     *,
-    proofs: ProofIndex,
+    result: ProofResult,
     rules: MeshRules,
     pinned: Container[PublicKey],
 ) -> Ruling:
@@ -33,30 +43,31 @@ def rule(
         key: The KV key.
         entry: What the bucket has there; None: no record.
         pin: The pin of the KV key; None: it has none.
-        proofs: What the bucket's values prove.
+        result: What that entry proves.
         rules: The rules of the mesh at this moment.
         pinned: The public keys with a pin.
 
     """
     if pin is None:
-        return _rule_unpinned(key, entry, proofs, rules, pinned) if entry else Ruling(Entry(0, None))
+        return _rule_unpinned(key, entry, result, rules, pinned) if entry else NO_ENTRY
+    owner = pin.proof.public_key
     if entry is None or entry == pin.entry:
-        return Ruling(pin.entry, proved=True)
-    refused = QuarantinedRecord(key, entry.revision, _why(key, entry, pin, proofs))
-    return Ruling(pin.entry, proved=True, refused=refused)
+        return Ruling(pin.entry, proved=True, owner=owner, record=result.record)
+    refused = QuarantinedRecord(key, entry.revision, _why(result, pin))
+    return Ruling(pin.entry, proved=True, owner=owner, refused=refused)
 
 
 def _rule_unpinned(
-    key: str, entry: Entry, proofs: ProofIndex, rules: MeshRules, pinned: Container[PublicKey]
+    key: str, entry: Entry, result: ProofResult, rules: MeshRules, pinned: Container[PublicKey]
 ) -> Ruling:
     if entry.unreadable:
         return Ruling(entry)  # quarantined for that reason
-    result = proofs.result(key, entry.value or b"")
+    owner, record = result.owner, result.record
     if result.proof:  # this node still has to delete what it has left
         left = result.proof.left and not rules.is_own(result.proof.public_key)
-        return Ruling(Entry(entry.revision, None)) if left else Ruling(entry, proved=True)
+        return Ruling(Entry(entry.revision, None)) if left else Ruling(entry, proved=True, owner=owner, record=record)
     if result.public_key and rules.is_own(result.public_key):
-        return Ruling(entry)
+        return Ruling(entry, owner=owner, record=record)
     reason = result.fault
     if result.public_key and not reason:
         if result.public_key in pinned:
@@ -64,12 +75,13 @@ def _rule_unpinned(
         elif rules.require_proof:
             reason = "it has no proof, which record_trust requires"
     refused = QuarantinedRecord(key, entry.revision, reason) if reason else None
-    return Ruling(Entry(entry.revision, None), refused=refused) if refused else Ruling(entry)
+    if refused:
+        return Ruling(Entry(entry.revision, None), refused=refused)
+    return Ruling(entry, owner=owner, record=record)
 
 
-def _why(key: str, entry: Entry, pin: Pin, proofs: ProofIndex) -> str:
+def _why(result: ProofResult, pin: Pin) -> str:
     """Return why an entry may not take the place of a pinned one."""
-    result = proofs.result(key, entry.value or b"")
     if result.proof and result.proof.public_key == pin.proof.public_key:
         return f"a replay: its serial {result.proof.serial} is older than {pin.proof.serial}"
     wrong = f" ({result.fault})" if result.fault else ""

@@ -17,7 +17,7 @@ from math import inf
 
 import msgspec
 
-from ikto_core.mesh.pin_rules import Pin, rule
+from ikto_core.mesh.pin_rules import NO_ENTRY, Found, Pin, rule
 from ikto_core.mesh.proofs import Proof, ProofIndex, ProofResult
 from ikto_core.mesh.records import PEER_KEYS, allowed_ip_of_key
 from ikto_core.mesh.successions import succeeds
@@ -48,7 +48,7 @@ class Pins:
         self._proofs = proofs
         self._rules = rules
         self._hold_deleted_s = hold_deleted_s
-        self._bucket: dict[str, Entry] = {}  # the records that the bucket has, by KV key
+        self._bucket: dict[str, Found] = {}  # the records that the bucket has, by KV key
         self._gone: set[str] = set()  # KV keys of the pins whose record the bucket has not
         self._pinned: dict[PublicKey, set[str]] = {}  # KV keys of the pins
         self._unproved = UnprovedRecords()
@@ -62,18 +62,22 @@ class Pins:
         }
         for key, entry in concerned.items():  # all before any is decided: one may end the pin of another's KV key
             self._note(key, entry)
-        affected: set[str] = set()
+        affected = set(concerned)
         for key, entry in concerned.items():
-            affected |= {key, *self._unproved.now_or_later(self._put(key, entry, now), now)}
+            if others := self._put(key, entry, now):
+                affected |= self._unproved.now_or_later(others, now)
         return {key: self._rule(key) for key in affected}
 
     def replace(self, table: Mapping[str, Entry], now: float) -> dict[str, Ruling]:
-        """Apply a whole bucket; return what counts under every KV key."""
-        missing = {key: Entry(entry.revision, None) for key, entry in self._bucket.items() if key not in table}
+        """Apply a whole bucket; return what counts now, as `update`. What it has as before is not looked at again."""
+        missing = {key: Entry(found.entry.revision, None) for key, found in self._bucket.items() if key not in table}
         absent = {key: Entry(pin.entry.revision, None) for key, pin in self.pins.items() if key not in table}
-        different = {key: entry for key, entry in table.items() if self._bucket.get(key) != entry}
-        self.update(missing | absent | different, now)
-        self._unproved.take_later(inf)
+        different = {key: entry for key, entry in table.items() if self._is_different(key, entry)}
+        rulings = self.update(missing | absent | different, now)
+        return rulings | {key: self._rule(key) for key in self._unproved.take_later(inf)}
+
+    def rulings(self) -> dict[str, Ruling]:
+        """Return what counts under every KV key."""
         return {key: self._rule(key) for key in self._bucket.keys() | self.pins.keys()}
 
     def restore(self, pins: Mapping[str, Pin]) -> None:
@@ -99,6 +103,8 @@ class Pins:
 
     def end_rights(self, now: float) -> dict[str, Ruling]:
         """End the pins whose right has ended; return what counts now, as `update`."""
+        if self._proofs.authority is None:
+            return {}  # no record needs a right
         return self._end([key for key, pin in self.pins.items() if self._proofs.right_fault(pin.proof)], now)
 
     def release(self, now: float) -> dict[str, Ruling]:
@@ -118,27 +124,44 @@ class Pins:
 
     def entry(self, key: str) -> Entry:
         """Return the entry that counts under a KV key with an accepted record."""
-        return self.pins[key].entry if key in self.pins else self._bucket[key]
+        return self.pins[key].entry if key in self.pins else self._bucket[key].entry
 
-    def _note(self, key: str, entry: Entry) -> ProofResult:
-        """Note what the bucket has under a KV key; return what that proves."""
-        result = NOTHING
+    def _is_different(self, key: str, entry: Entry) -> bool:
+        """Return whether the bucket has not had this entry yet; a deletion counts if there was something before."""
+        found = self._bucket.get(key)
+        return found.entry != entry if found else entry.value is not None or key in self.pins
+
+    def _note(self, key: str, entry: Entry) -> None:
+        """Note what the bucket has under a KV key, and what that proves."""
+        before, result = self._bucket.get(key), NOTHING
         if entry.value is None:
             self._bucket.pop(key, None)
             self._proofs.forget(key)
         else:
-            self._bucket[key] = entry
-            result = NOTHING if entry.unreadable else self._proofs.result(key, entry.value)
-        self._unproved.note(key, result.public_key)
-        return result
+            result = NOTHING if entry.unreadable else self._proofs.verified(key, entry.value)
+            self._bucket[key] = Found(entry, result)
+        self._unproved.note(key, before.result.public_key if before else None, result.public_key)
+
+    def _result(self, key: str) -> ProofResult:
+        """Return what the bucket's value under a KV key proves at this moment."""
+        found = self._bucket.get(key)
+        return self._proofs.now(found.result) if found else NOTHING
 
     def _put(self, key: str, entry: Entry, now: float) -> set[str]:
         """Decide on what the bucket has under a KV key; return the other KV keys for which something else may count."""
-        affected = set(self._settle(key, entry, self._note(key, entry), now))
+        result = self._result(key)
+        if result.proof is None and key not in self.pins:
+            return set()
+        affected = self._settle(key, entry, result, now)
         for left in self._left_behind(key):
             affected |= {left, *self._unpin(left)}
-            affected |= self._put(left, self._bucket.get(left, Entry(entry.revision, None)), now)
+            affected |= self._put(left, self._entry_in_bucket(left, entry.revision), now)
         return affected
+
+    def _entry_in_bucket(self, key: str, revision: int) -> Entry:
+        """Return what the bucket has under a KV key; `revision`: of the deletion if it has nothing."""
+        found = self._bucket.get(key)
+        return found.entry if found else Entry(revision, None)
 
     def _left_behind(self, key: str) -> list[str]:
         """Return which pins of the owner of a KV key it has moved away from: it has a later record, and none there.
@@ -154,7 +177,7 @@ class Pins:
                 self.pins[other] = msgspec.structs.replace(self.pins[other], superseded=True)
         return [other for other in pinned if other in self._gone and self.pins[other].superseded]
 
-    def _settle(self, key: str, entry: Entry, result: ProofResult, now: float) -> Iterable[str]:
+    def _settle(self, key: str, entry: Entry, result: ProofResult, now: float) -> set[str]:
         """Set, keep or end the pin of a KV key; return the KV keys of records that are judged anew for that."""
         pin, proof = self.pins.get(key), result.proof
         if proof and self._rules().is_own(proof.public_key) and (pin is None or proof.serial > pin.proof.serial):
@@ -162,7 +185,7 @@ class Pins:
         if proof and (pin is None or self._follows(key, proof, pin.proof)):
             return self._unpin(key) if proof.left or self._is_outside(key) else self._pin(key, Pin(entry, proof))
         if pin is None:
-            return ()
+            return set()
         if entry.value is None and not self._hold_deleted_s:
             return self._unpin(key)
         replayed = proof is not None and proof.public_key == pin.proof.public_key
@@ -170,7 +193,7 @@ class Pins:
         self._proofs.stats.overwrites += entry.value is not None and not replayed
         if pin.gone_since is None:
             self._pin(key, msgspec.structs.replace(pin, gone_since=now))
-        return ()
+        return set()
 
     def _follows(self, key: str, later: Proof, earlier: Proof) -> bool:
         """Return whether a proved record may take the place of a pinned one."""
@@ -208,7 +231,7 @@ class Pins:
         affected: set[str] = set()
         for key, pinned in {key: self.pins[key].entry for key in keys}.items():
             if key in self.pins and self.pins[key].entry == pinned:  # not ended by what counts instead of another one
-                entry = self._bucket.get(key, Entry(pinned.revision, None))
+                entry = self._entry_in_bucket(key, pinned.revision)
                 affected |= {key, *self._unproved.now_or_later(self._unpin(key) | self._put(key, entry, now), now)}
         return {key: self._rule(key) for key in affected}
 
@@ -216,5 +239,8 @@ class Pins:
         return HOLD_S if key in self._bucket else self._hold_deleted_s
 
     def _rule(self, key: str) -> Ruling:
-        entry, pin = self._bucket.get(key), self.pins.get(key)
-        return rule(key, entry, pin, proofs=self._proofs, rules=self._rules(), pinned=self._pinned)
+        found, pin = self._bucket.get(key), self.pins.get(key)
+        if found is None and pin is None:
+            return NO_ENTRY
+        entry = found.entry if found else None
+        return rule(key, entry, pin, result=self._result(key), rules=self._rules(), pinned=self._pinned)

@@ -33,7 +33,7 @@ _TEXT_BYTES = 88  # base64 of SIGNATURE_BYTES
 _TAIL_BYTES = len(_BEGIN) + _TEXT_BYTES + len(_END)
 
 
-class Proof(msgspec.Struct, frozen=True, kw_only=True):
+class Proof(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a record proves: the members that matter for what may follow it under its KV key."""
 
     public_key: PublicKey
@@ -44,12 +44,18 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     right: Right | None = None  # to the KV key; None: none is needed
 
 
-class ProofResult(msgspec.Struct, frozen=True, kw_only=True):
+class ProofResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is known about the proof of a value."""
 
+    record: PeerRecord | None = None  # as decoded on the way; None: it was not, or it is invalid
     proof: Proof | None = None  # None: it proves nothing
     public_key: PublicKey | None = None  # of a value without a proof or a right; None: it can't be read
     fault: str = ""  # why its proof or its right is wrong; empty: they are right, or there is no proof
+
+    @property
+    def owner(self) -> PublicKey | None:
+        """The public key that the value names, proved or not; None: it can't be read."""
+        return self.proof.public_key if self.proof else self.public_key
 
 
 class _Owner(msgspec.Struct):
@@ -114,7 +120,7 @@ def judge(
 
     """
     if not has_proof(value):
-        return ProofResult(public_key=_owner_key(value))
+        return _unproved(key, value)
     try:
         record = decode_record(key, value)
     except RecordError:
@@ -131,6 +137,7 @@ def judge(
         except NoRightError as error:
             return ProofResult(public_key=record.public_key, fault=str(error))
     return ProofResult(
+        record=record,
         proof=Proof(
             public_key=record.public_key,
             serial=record.serial,
@@ -138,7 +145,7 @@ def judge(
             next_public_key=record.next_public_key,
             successions=record.successions,
             right=right,
-        )
+        ),
     )
 
 
@@ -160,17 +167,25 @@ class ProofIndex:
         self._known: dict[str, tuple[bytes, ProofResult]] = {}  # of values that have a proof, by KV key
 
     def result(self, key: str, value: bytes) -> ProofResult:
-        """Return what a value proves; it is verified here and now if `judge_all` was not given it before."""
+        """Return what a value proves at `now_s`; it is verified here and now if `judge_all` was not given it before."""
+        return self.now(self.verified(key, value))
+
+    def verified(self, key: str, value: bytes) -> ProofResult:
+        """Return the result on a value, as if no right had ended."""
         known = self._known.get(key)
         if not (known and known[0] == value):
             if not has_proof(value):
-                return ProofResult(public_key=_owner_key(value))
+                return _unproved(key, value)
             self.learn(self.judge_all([(key, value)]))
             known = self._known[key]
-        proof = known[1].proof
-        if proof and (fault := self.right_fault(proof)):
-            return ProofResult(public_key=proof.public_key, fault=fault)
         return known[1]
+
+    def now(self, result: ProofResult) -> ProofResult:
+        """Return what a result is worth at `now_s`, when the right of a proved record may have ended."""
+        proof = result.proof
+        if proof and proof.right and (fault := self.right_fault(proof)):
+            return ProofResult(public_key=proof.public_key, fault=fault)
+        return result
 
     def right_fault(self, proof: Proof) -> str:
         """Return why the right of a proved record has ended; empty: it has not."""
@@ -214,6 +229,15 @@ def _signature(value: bytes) -> bytes | None:
     except (binascii.Error, ValueError):
         return None
     return signature if len(signature) == SIGNATURE_BYTES and b64encode(signature) == text else None
+
+
+def _unproved(key: str, value: bytes) -> ProofResult:
+    """Return the result on a value without a proof. An invalid record names its owner, too."""
+    try:
+        record = decode_record(key, value)
+    except RecordError:
+        return ProofResult(public_key=_owner_key(value))
+    return ProofResult(public_key=record.public_key, record=record)
 
 
 def _owner_key(value: bytes) -> PublicKey | None:

@@ -112,7 +112,8 @@ def without_half_pairs(value: bytes) -> bytes:
 
 def read_lenient(wire: Members) -> dict[str, Any]:
     """Return the optional members that are ignored if they make no sense."""
-    found = {name: _read(decoder, getattr(wire, name)) for name, decoder in LENIENT.items()}
+    present = [(name, raw) for name in LENIENT if (raw := getattr(wire, name)) is not _ABSENT]
+    found = {name: _read(LENIENT[name], raw) for name, raw in present}
     return {name: member for name, member in found.items() if member is not None}
 
 

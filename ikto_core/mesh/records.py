@@ -4,6 +4,7 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from sys import intern
 from typing import TypeVar
 
 import msgspec
@@ -36,7 +37,7 @@ class RecordError(ValueError):
     """A record is invalid; the message is the reason that its quarantine shows."""
 
 
-class PeerRecord(msgspec.Struct, frozen=True, kw_only=True):
+class PeerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A peer record whose members were all checked."""
 
     name: str
@@ -144,7 +145,7 @@ def decode_record(key: str, value: bytes) -> PeerRecord:
         wire = decode_members(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"its value is not a peer record: {error}") from None
-    if allowed_ip_of_key(key) != wire.allowed_ip:
+    if record_key(wire.allowed_ip) != key:
         raise RecordError(
             f"its key encodes {allowed_ip_of_key(key)!r}, its value has allowed_ip {wire.allowed_ip[:64]!r}"
         )
@@ -167,10 +168,10 @@ def _to_record(wire: Members) -> PeerRecord:
             advertise_address=format_address(_parse_member("advertise_address", parse_address, wire.advertise_address)),
             allowed_ip=wire.allowed_ip,
             wg_port=wire.wg_port,
-            endpoints=tuple(_parse_endpoints(wire.endpoints)),
+            endpoints=tuple(_parse_endpoints(wire.endpoints)) if wire.endpoints else (),
             instance=wire.instance,
             nonce=wire.nonce,
-            agent=wire.agent,
+            agent=intern(wire.agent),  # almost all records have the same
             next_public_key=_parse_next_key(wire.next_public_key),
             lease=wire.lease,
             address=_parse_address_in(subnet, wire.address),
@@ -189,18 +190,19 @@ def _parse_member(name: str, parse: Callable[[str], T], text: str) -> T:
 
 def _parse_next_key(text: str) -> PublicKey | None:
     """Return the key; None if the text is not one, because the record is valid without an announcement."""
-    with suppress(ValueError):
-        return PublicKey.parse(text)
-    return None
+    try:
+        return PublicKey.parse(text) if text else None
+    except ValueError:
+        return None
 
 
 def _parse_address_in(subnet: Prefix, text: str) -> str:
     """Return the address in RFC 5952 form; empty if the text is not an address inside the record's own subnet."""
-    with suppress(ValueError):
-        address = parse_address(text)
-        if subnet.covers(Prefix.of(address, len(address) * 8)):
-            return format_address(address)
-    return ""
+    try:
+        address = parse_address(text) if text else b""
+    except ValueError:
+        return ""
+    return format_address(address) if subnet.contains(address) else ""
 
 
 def _parse_endpoints(texts: list[str]) -> Iterator[Endpoint]:

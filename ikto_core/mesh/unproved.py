@@ -16,25 +16,34 @@ class UnprovedRecords:
     """The records without a proof, by KV key. Times are seconds of any clock that never goes back."""
 
     def __init__(self) -> None:
-        self._keys_of: dict[PublicKey, set[str]] = {}
-        self._public_key: dict[str, PublicKey] = {}  # the reverse
+        self._keys_of: dict[PublicKey, str | set[str]] = {}  # almost always one: a set of it would take 200 bytes
         self._later: set[str] = set()
         self._later_at = inf
 
-    def note(self, key: str, public_key: PublicKey | None) -> None:
-        """Note the public key that the record under a KV key names without a proof; None: there is no such record."""
-        before = self._public_key.pop(key, None)
+    def note(self, key: str, before: PublicKey | None, public_key: PublicKey | None) -> None:
+        """Note which public key the record under a KV key names without a proof, and which it named `before`.
+
+        None: there is no such record.
+        """
+        if before == public_key:
+            return
         if before:
-            self._keys_of[before].discard(key)
-            if not self._keys_of[before]:
+            known = self._keys_of[before]
+            if isinstance(known, set):
+                known.discard(key)
+            if not known or known == key:
                 del self._keys_of[before]
         if public_key:
-            self._public_key[key] = public_key
-            self._keys_of.setdefault(public_key, set()).add(key)
+            known = self._keys_of.setdefault(public_key, key)
+            if isinstance(known, set):
+                known.add(key)
+            elif known != key:
+                self._keys_of[public_key] = {known, key}
 
     def naming(self, public_key: PublicKey) -> set[str]:
         """Return the KV keys of the records that name a public key."""
-        return set(self._keys_of.get(public_key, ()))
+        found = self._keys_of.get(public_key, set[str]())
+        return {found} if isinstance(found, str) else set(found)
 
     def now_or_later(self, keys: set[str], now: float) -> set[str]:
         """Return which of the records that must be judged anew are judged now: all, or none if they are many."""

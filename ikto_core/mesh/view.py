@@ -1,9 +1,9 @@
 """The view of the mesh: which records of the bucket are accepted, the peers that they form, and why others are not.
 
-A pure, incremental fold. Every node accepts the same records, in whatever order it sees them: first the records in
-canonical form (the network address with the prefix length of the mesh), then the others, those with a proof first, in
-the order of their KV keys (mesh/subnet_contest.py). What counts under a KV key, if not what the bucket has there, is
-decided in mesh/pins.py.
+A pure, incremental fold: a record is judged once, and this node's own subnet changes in place. Every node accepts the
+same records, in whatever order it sees them: first the records in canonical form (the network address with the prefix
+length of the mesh), then the others, those with a proof first, in the order of their KV keys (mesh/subnet_contest.py).
+What counts under a KV key, if not what the bucket has there, is decided in mesh/pins.py.
 """
 
 from collections.abc import Collection, Mapping, Set
@@ -11,15 +11,15 @@ from collections.abc import Collection, Mapping, Set
 import msgspec
 
 from ikto_core.mesh.peer_index import AcceptedRecord, MeshPeer, PeerIndex
-from ikto_core.mesh.records import PEER_KEYS, RecordError, decode_record
-from ikto_core.mesh.subnet_contest import Contender, SubnetContest
+from ikto_core.mesh.records import PEER_KEYS, PeerRecord, RecordError, decode_record
+from ikto_core.mesh.subnet_contest import FIRST, Rank, SubnetContest
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
-LOCAL_NODE = ""  # stands for this node among the contenders for a subnet; the others are KV keys
+LOCAL_NODE = FIRST  # stands for this node among the contenders for a subnet; the others are KV keys
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The last write of one key of the bucket."""
 
     revision: int
@@ -43,7 +43,7 @@ class MeshRules(msgspec.Struct, frozen=True, kw_only=True):
         return key == self.own_key or key in self.other_own_keys
 
 
-class QuarantinedRecord(msgspec.Struct, frozen=True):
+class QuarantinedRecord(msgspec.Struct, frozen=True, gc=False):
     """A record that is not accepted, and the reason; it does not affect other records."""
 
     key: str
@@ -51,12 +51,25 @@ class QuarantinedRecord(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Ruling(msgspec.Struct, frozen=True):
+class Ruling(msgspec.Struct, frozen=True, gc=False):
     """What counts under one KV key."""
 
     entry: Entry  # the bucket's, or an earlier one that was pinned; without a value: no record counts
     proved: bool = False  # the owner of its public key has signed it
     refused: QuarantinedRecord | None = None  # what the bucket has instead
+    owner: PublicKey | None = None  # the public key that the entry names, also an invalid one; None: no record counts
+    record: PeerRecord | None = None  # the entry, if it is decoded already
+
+
+class _OwnSubnet(msgspec.Struct, frozen=True):
+    """This node's own subnet, among the records that want a subnet."""
+
+    subnet: Prefix
+    rank: Rank = (False, False, LOCAL_NODE)
+
+    @property
+    def label(self) -> str:
+        return f"this node's own subnet {self.subnet}"
 
 
 class MeshView:
@@ -75,10 +88,8 @@ class MeshView:
         self._contending: dict[str, AcceptedRecord] = {}  # valid, accepted or not, without this node's own record
         self._by_public_key = PeerIndex()
         self._contest = SubnetContest()
-        if rules.own_subnet:
-            own = Contender(rules.own_subnet, (False, False, LOCAL_NODE), f"this node's own subnet {rules.own_subnet}")
-            self._contest.set(LOCAL_NODE, own)
-            self._contest.decide()
+        self._contest.set(LOCAL_NODE, _OwnSubnet(rules.own_subnet) if rules.own_subnet else None)
+        self._contest.decide()
 
     def update(self, changes: Mapping[str, Entry | Ruling]) -> set[PublicKey]:
         """Apply what counts now under some KV keys; return the keys of `on_device` that are new, changed or gone.
@@ -91,12 +102,35 @@ class MeshView:
         before = {key: self._evict(key) for key in rulings}
         for key, ruling in rulings.items():
             self._enter(key, self._decode(key, ruling))
+        return self._decide(before)
+
+    def set_own_subnet(self, subnet: Prefix | None) -> set[PublicKey]:
+        """See the mesh from another subnet of this node's, or from none; return as `update`.
+
+        Looked at again are the records that overlap the subnet before or the new one, and this node's own records,
+        which `take_new_own_records` returns again.
+        """
+        if subnet == self.rules.own_subnet:
+            self.decided = frozenset()
+            return set()
+        self.rules = msgspec.structs.replace(self.rules, own_subnet=subnet)
+        self._contest.set(LOCAL_NODE, _OwnSubnet(subnet) if subnet else None)
+        own_records = dict(self.own_records)
+        before = {key: self._evict(key) for key in own_records}
+        for key, valid in own_records.items():
+            self._enter(key, valid)
+        return self._decide(before)
+
+    def _decide(self, before: dict[str, AcceptedRecord | None]) -> set[PublicKey]:
+        """Decide about records that were entered; `before`: those that were accepted. Return as `update`."""
         decisions = self._contest.decide()
+        decisions.pop(LOCAL_NODE, None)  # its rank is the lowest: it always wins
         before |= {key: self._evict(key) for key in decisions.keys() - before.keys()}
         for key, winner in decisions.items():
             self._settle(self._contending[key], winner)
         self.decided = before.keys()
-        self.quarantined |= {key: self._refused[key] for key in self.decided if key in self._refused}
+        if self._refused:
+            self.quarantined |= {key: self._refused[key] for key in self.decided if key in self._refused}
         return self._refresh(before)
 
     def noncanonical_overlap(self, subnet: Prefix) -> AcceptedRecord | None:
@@ -134,15 +168,16 @@ class MeshView:
     def _decode(self, key: str, ruling: Ruling) -> AcceptedRecord | None:
         """Return the record if it is valid by itself; an invalid record is quarantined."""
         entry = ruling.entry
-        self._refused.pop(key, None)
         if ruling.refused:
             self._refused[key] = ruling.refused
+        else:
+            self._refused.pop(key, None)
         if entry.value is None:
             return None
         try:
             if entry.unreadable:
                 raise RecordError(entry.unreadable)
-            record = decode_record(key, entry.value)
+            record = ruling.record or decode_record(key, entry.value)
             subnet = record.subnet
             if not self.rules.cidr.covers(subnet):
                 raise RecordError(f"{subnet} is outside the mesh {self.rules.cidr}")
@@ -164,7 +199,7 @@ class MeshView:
                 valid = None  # this node's own record: LOCAL_NODE contends for its subnet
         if valid:
             self._contending[key] = valid
-        self._contest.set(key, _contender(valid) if valid else None)
+        self._contest.set(key, valid)
 
     def _settle(self, accepted: AcceptedRecord, winner: str | None) -> None:
         """Accept a valid record unless its subnet overlaps that of a winner; then quarantine it."""
@@ -185,9 +220,11 @@ class MeshView:
 
     def _refresh(self, before: Mapping[str, AcceptedRecord | None]) -> set[PublicKey]:
         """Rebuild the peers whose accepted records changed; return the public keys that are different on the device."""
-        pairs = [(old, self._accepted.get(key)) for key, old in before.items()]
-        changed = (accepted for old, new in pairs if old != new for accepted in (old, new) if accepted)
-        affected = {public_key for accepted in changed for public_key in accepted.public_keys}
+        affected: set[PublicKey] = set()
+        for key, old in before.items():
+            new = self._accepted.get(key)
+            if old != new:
+                affected.update(old.public_keys if old else (), new.public_keys if new else ())
         return {key for key in affected if not self.rules.is_own(key) and self._rebuild(key)}
 
     def _rebuild(self, public_key: PublicKey) -> bool:
@@ -200,8 +237,3 @@ class MeshView:
             if shown:
                 peers[public_key] = shown
         return on_device != before
-
-
-def _contender(valid: AcceptedRecord) -> Contender:
-    rank = (not valid.canonical, not valid.proved, valid.key)
-    return Contender(valid.subnet, rank, f"{valid.record.allowed_ip} of {valid.record.name!r}")

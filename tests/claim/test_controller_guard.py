@@ -196,7 +196,7 @@ async def test_a_lost_address_is_removed_from_the_device_before_another_is_claim
         assert await node.device_addresses() == set()
         assert node.controller.view.peers[KEY].allowed_ips == {lost.subnet}
         rebooted = Node(bucket, tmp_path, seed=2, private_address="auto")
-        rebooted.controller.restore_snapshot(None, 7.0)
+        rebooted.controller.resuming.restore(None, 7.0)
         assert rebooted.reconciler.private_address is None, "without NATS nothing says that the address is free again"
         bucket.faults.lose_writes = 0
         await until(lambda: node.controller.record)

@@ -40,10 +40,10 @@ async def test_the_snapshot_has_the_accepted_records_and_the_claim(two_peers: Me
     two_peers.write(record_key("10.0.0.96/28"), b"garbage")
     two_peers.write(MESH_KEY, b"{}")
     node = Node(two_peers, tmp_path)
-    assert node.controller.snapshot(7.0) is None, "the bucket has not been read yet"
+    assert node.controller.resuming.snapshot(7.0) is None, "the bucket has not been read yet"
     async with node.running():
         put(two_peers, record("10.0.0.20/32", THIRD_KEY))  # overlaps the own subnet
-        snapshot = node.controller.snapshot(7.0)
+        snapshot = node.controller.resuming.snapshot(7.0)
         assert snapshot
         assert snapshot.entries.keys() == {PEER.key, OTHER.key}
         assert (snapshot.claim, snapshot.saved_at) == (node.state.load().claim, 7.0)
@@ -65,7 +65,7 @@ async def test_after_a_reboot_the_snapshot_sets_the_address_and_all_peers(
 
 async def test_an_automatic_address_is_restored_too(two_peers: MemoryBucket, tmp_path: Path) -> None:
     async with Node(two_peers, tmp_path, private_address="auto").running() as first:
-        snapshot = first.controller.snapshot(7.0)
+        snapshot = first.controller.resuming.snapshot(7.0)
         addresses = await first.device_addresses()
     node = await restarted(two_peers, tmp_path, snapshot, private_address="auto")
     assert device_endpoints(node).keys() == {KEY, OTHER_KEY}
@@ -87,7 +87,7 @@ async def test_a_device_that_has_peers_is_left_unchanged(
     before = node.host.device(WG)
     node.host.writes.clear()
     again = Node(two_peers, tmp_path, seed=3, host=node.host)
-    again.controller.restore_snapshot(snapshot, 7.0)
+    again.controller.resuming.restore(snapshot, 7.0)
     await again.reconciler.reconcile()
     assert node.host.writes == []
     assert node.host.device(WG) == before
@@ -102,7 +102,7 @@ async def test_a_device_without_its_address_gets_it_and_keeps_its_peers(
     assert device
     lost = DevicePatch(remove_addresses=device.addresses, up=False, remove_peers=frozenset({OTHER_KEY}))
     node.host.tamper(WG, lost)
-    node.controller.restore_snapshot(snapshot, 7.0)
+    node.controller.resuming.restore(snapshot, 7.0)
     await node.reconciler.reconcile()
     assert await node.device_addresses() == {f"{ADDRESS}/24"}
     assert device_endpoints(node).keys() == {KEY}
@@ -122,7 +122,7 @@ async def test_a_restore_that_failed_midway_is_finished_by_the_next_pass(
     two_peers: MemoryBucket, tmp_path: Path, snapshot: MeshSnapshot
 ) -> None:
     node = Node(two_peers, tmp_path, seed=2)
-    node.controller.restore_snapshot(snapshot, 7.0)
+    node.controller.resuming.restore(snapshot, 7.0)
     node.host.fail_midway(after=2)
     with pytest.raises(Exception, match="midway"):
         await node.reconciler.reconcile()
@@ -146,7 +146,7 @@ async def test_a_snapshot_of_another_configuration_is_ignored_and_logged(
     node = await restarted(MemoryBucket(), tmp_path, snapshot, **changed)
     assert node.host.device(WG) is None
     assert ignored_because(logs) == [reason]
-    assert node.controller.restore_snapshot(snapshot, 7.0) is None, "its sessions are not used either"
+    assert node.controller.resuming.restore(snapshot, 7.0) is None, "its sessions are not used either"
 
 
 async def test_a_snapshot_without_a_saved_claim_is_ignored(
@@ -218,7 +218,7 @@ async def test_a_device_that_was_left_unchanged_is_updated_from_the_bucket(
     node.host.tamper(WG, DevicePatch(peers=(roamed,), remove_peers=frozenset({OTHER_KEY})))
     again = Node(two_peers, tmp_path, seed=3, host=node.host)
     if restoring:
-        again.controller.restore_snapshot(snapshot, 7.0)
+        again.controller.resuming.restore(snapshot, 7.0)
         await again.reconciler.reconcile()
     async with again.running():
         await again.reconciler.reconcile()
@@ -242,9 +242,9 @@ async def test_a_restored_snapshot_is_not_saved_again(
 ) -> None:
     node = await restarted(two_peers, tmp_path, snapshot)
     assert node.snapshot_requests == 0
-    assert node.controller.snapshot(8.0) is None
+    assert node.controller.resuming.snapshot(8.0) is None
     async with node.running():
         assert node.snapshot_requests > 0
-        later = node.controller.snapshot(8.0)
+        later = node.controller.resuming.snapshot(8.0)
         assert later
         assert later.same_content_as(snapshot)

@@ -26,7 +26,7 @@ async def test_a_snapshot_peer_takes_no_allowed_ips_from_its_successor(
     successor = replace(create(900), allowed_ips=frozenset({PEER.subnet}))
     node.host.tamper(WG, DevicePatch(peers=(successor,), remove_peers=frozenset({KEY, OTHER_KEY})))
     before = node.host.device(WG)
-    node.controller.restore_snapshot(snapshot, 7.0)
+    node.controller.resuming.restore(snapshot, 7.0)
     await node.reconciler.reconcile()
     assert node.host.device(WG) == before
 
@@ -37,7 +37,7 @@ async def test_a_device_with_only_a_foreign_peer_gets_the_snapshot_peers(
     node = await restarted(two_peers, tmp_path, snapshot, keep_foreign_peers=True)
     foreign = replace(create(900), allowed_ips=frozenset({Prefix.parse("0.0.0.0/0"), Prefix.parse("10.0.1.0/24")}))
     node.host.tamper(WG, DevicePatch(peers=(foreign,), remove_peers=frozenset({KEY, OTHER_KEY})))
-    node.controller.restore_snapshot(snapshot, 7.0)
+    node.controller.resuming.restore(snapshot, 7.0)
     await node.reconciler.reconcile()
     assert device_endpoints(node).keys() == {KEY, OTHER_KEY, foreign.public_key}
 
@@ -52,7 +52,7 @@ async def test_a_peer_found_on_the_device_keeps_its_roamed_endpoint_unless_its_r
     if record_changed:
         put(two_peers, record("10.0.0.64/28", KEY, port=4711))
     again = Node(two_peers, tmp_path, seed=3, host=node.host)
-    again.controller.restore_snapshot(snapshot, 7.0)
+    again.controller.resuming.restore(snapshot, 7.0)
     await again.reconciler.reconcile()
     assert device_endpoints(again)[KEY] == ROAMED
     async with again.running():

@@ -88,7 +88,7 @@ def names(own: Node) -> set[str]:
 async def saved(bucket: MemoryBucket, tmp_path: Path, creds: Path, **config: Any) -> MeshSnapshot:
     """Return the snapshot of a run, from its file."""
     async with node(bucket, tmp_path / "state", creds, **config).running() as own:
-        snapshot = own.controller.snapshot(7.0)
+        snapshot = own.controller.resuming.snapshot(7.0)
     assert snapshot
     SnapshotFile(tmp_path).save(snapshot)
     loaded = SnapshotFile(tmp_path).load()
@@ -107,7 +107,7 @@ def restarted(
     own = node(bucket, tmp_path / "state", creds, seed=2)
     own.desired_state._wall_clock = lambda: EXPIRES_S + GRACE_S
     own.desired_state.revoke(revocations)
-    own.controller.restore_snapshot(snapshot, 7.0)
+    own.controller.resuming.restore(snapshot, 7.0)
     return own
 
 

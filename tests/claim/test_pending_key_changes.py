@@ -69,7 +69,7 @@ async def test_most_peers_stay_on_the_device(bucket: MemoryBucket, tmp_path: Pat
 async def test_they_stay_over_a_restart(bucket: MemoryBucket, tmp_path: Path) -> None:
     async with Node(bucket, tmp_path).running() as node:
         take_all(bucket)
-        snapshot = node.controller.snapshot(7.0)
+        snapshot = node.controller.resuming.snapshot(7.0)
     second = await restarted(bucket, tmp_path, snapshot)
     await assert_device_is_mixed(second)
     async with second.running():

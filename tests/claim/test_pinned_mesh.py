@@ -55,7 +55,7 @@ async def saved_after_attack(bucket: MemoryBucket, tmp_path: Path) -> MeshSnapsh
     """Return the snapshot, from its file, of a run that saw the attack."""
     async with Node(bucket, tmp_path / "state").running() as node:
         bucket.write(VICTIM.key, ATTACK)
-        snapshot = node.controller.snapshot(7.0)
+        snapshot = node.controller.resuming.snapshot(7.0)
     assert snapshot
     file = SnapshotFile(tmp_path)
     file.save(snapshot)

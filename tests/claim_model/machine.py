@@ -163,7 +163,7 @@ class Machine:
         self._begin()
         if claim := self._disk.saved.claim:
             self._confirmed.add(record_key(str(self._node().subnet_of(claim.private_address))))
-        self._controller.restore_snapshot(None, 7.0)
+        self._controller.resuming.restore(None, 7.0)
         self._connect()
 
     def _connect(self) -> None:

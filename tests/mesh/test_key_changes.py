@@ -24,18 +24,15 @@ def kv_key(number: int) -> str:
     return record_key(f"fd10:{number:x}::/48")
 
 
-def owner(_: str, ruling: Ruling) -> PublicKey | None:
-    """Return the key that a ruling names: here an entry's value is the number of a key."""
-    return public_key_of(int(ruling.entry.value)) if ruling.entry.value else None
-
-
 def ruling(key: int | None, revision: int = 1, *, proved: bool = False) -> Ruling:
-    return Ruling(Entry(revision, None if key is None else b"%d" % key), proved=proved)
+    """Return a ruling in favour of the key with this number, which is the entry's value; None: no record counts."""
+    value, owner = (None, None) if key is None else (b"%d" % key, public_key_of(key))
+    return Ruling(Entry(revision, value), proved=proved, owner=owner)
 
 
 def changes(limits: BrakeLimits | None = None) -> KeyChanges:
     brake = Brake[str](limits or BrakeLimits(max_wait_s=DELAY_S))
-    return KeyChanges(brake, owner, lambda: RULES, remember_s=DELAY_S)
+    return KeyChanges(brake, lambda: RULES, remember_s=DELAY_S)
 
 
 def mesh(count: int = 100, *, proved: bool = False) -> KeyChanges:
@@ -51,7 +48,7 @@ def taken(numbers: Iterable[int], by: int | None = 500, *, proved: bool = False)
 
 
 def keys(rulings: dict[str, Ruling]) -> dict[str, PublicKey | None]:
-    return {key: owner(key, one) for key, one in rulings.items()}
+    return {key: one.owner for key, one in rulings.items()}
 
 
 def test_thirty_of_a_hundred_keys_may_change_and_seventy_records_count_on_as_they_were() -> None:
@@ -150,7 +147,7 @@ def test_a_change_that_waits_ends_with_its_record_also_when_the_former_holder_is
     made.update(taken([1], by=None), 1)
     made.update(taken([1]), 300)
     assert made.expire(700) == {}
-    assert made.replace({}, 701) == {kv_key(1): Ruling(Entry(0, None))}
+    assert made.update({kv_key(1): ruling(None, 0)}, 701) == {kv_key(1): ruling(None, 0)}
     assert not made.waiting
 
 
@@ -186,16 +183,6 @@ def test_this_nodes_own_keys_are_not_limited() -> None:
     assert made.update(taken(range(1, 101)), 2) == taken(range(1, 101))
 
 
-def test_a_whole_bucket_replaces_what_was_known() -> None:
-    made = mesh()
-    made.update(taken(range(1, 101)), 1)
-    bucket = taken(range(2, 101))
-    counts = made.replace(bucket, 2)
-    assert counts[kv_key(1)].entry.value is None
-    assert made.waiting.keys() <= bucket.keys()
-    assert made.replace(bucket, 3) == counts | {kv_key(1): Ruling(Entry(0, None))}
-
-
 def test_the_entry_that_counts_is_known_while_a_change_waits() -> None:
     made = mesh()
     made.update(taken(range(1, 101)), 1)
@@ -209,7 +196,7 @@ RULINGS = st.dictionaries(
     st.builds(ruling, st.none() | st.sampled_from([1, 2, 3, 999]), st.integers(1, 9), proved=st.booleans()),
     max_size=8,
 )
-STEPS = st.lists(st.tuples(RULINGS, st.sampled_from(["update", "replace", "expire", "release"]), st.integers(0, 400)))
+STEPS = st.lists(st.tuples(RULINGS, st.sampled_from(["update", "expire", "release"]), st.integers(0, 400)))
 
 
 @settings(max_examples=max_examples(300), deadline=None)
@@ -223,9 +210,6 @@ def test_what_counts_is_always_held_or_the_latest_and_the_latest_in_the_end(
         if step == "update":
             latest |= rulings
             counts |= made.update(rulings, now)
-        elif step == "replace":
-            latest = {key: Ruling(Entry(0, None)) for key in latest} | rulings
-            counts |= made.replace(rulings, now)
         else:
             counts |= made.expire(now) if step == "expire" else made.release(now)
         assert {key for key, one in counts.items() if one.refused} == made.waiting.keys()

@@ -27,6 +27,7 @@ NONCE = bytes(64)
 RECORD = record("10.0.0.16/28")
 VALUE = signed(RECORD, 7)
 PROOF = Proof(public_key=KEY, serial=7)
+PROVED = ProofResult(record=replace(RECORD, serial=7), proof=PROOF)
 PROOF_MEMBER = VALUE[VALUE.index(b',"proof":') : -1]
 
 # Written once, by this code; a change that reads or writes them differently breaks meshes of several versions.
@@ -74,7 +75,7 @@ def test_a_signed_record_is_proved_and_decodes_to_itself(drawn: PeerRecord, seri
 
 
 def test_a_value_without_a_proof_has_the_key_that_it_names() -> None:
-    assert judge(BUCKET, RECORD.key, encode_record(RECORD)) == ProofResult(public_key=KEY)
+    assert judge(BUCKET, RECORD.key, encode_record(RECORD)) == ProofResult(public_key=KEY, record=RECORD)
     for unreadable in (b"", b"{", b'{"public_key":1}', b'{"public_key":"' + b64encode(bytes(32)) + b'"}'):
         assert judge(BUCKET, RECORD.key, unreadable) == ProofResult()
 
@@ -182,8 +183,8 @@ def test_no_value_is_verified_twice() -> None:
     assert index.unknown(values) == [(RECORD.key, VALUE)]
     index.learn(index.judge_all(index.unknown(values)))
     assert index.unknown(values) == []
-    assert (index.result(RECORD.key, VALUE), index.stats.verified) == (ProofResult(proof=PROOF), 1)
-    assert index.result(RECORD.key, encode_record(RECORD)) == ProofResult(public_key=KEY)
+    assert (index.result(RECORD.key, VALUE), index.stats.verified) == (PROVED, 1)
+    assert index.result(RECORD.key, encode_record(RECORD)) == ProofResult(public_key=KEY, record=RECORD)
     assert (index.result(RECORD.key, signed(RECORD, 8)).proof, index.stats.verified) == (replace(PROOF, serial=8), 2)
     index.forget(RECORD.key)
     assert index.unknown(values)
@@ -197,7 +198,7 @@ def test_what_is_no_peer_s_record_is_not_verified() -> None:
 
 def test_what_an_earlier_run_has_verified_is_trusted() -> None:
     index = ProofIndex("another bucket, so that the signature would be wrong")
-    assert index.trust(RECORD.key, VALUE) == index.result(RECORD.key, VALUE) == ProofResult(proof=PROOF)
+    assert index.trust(RECORD.key, VALUE) == index.result(RECORD.key, VALUE) == PROVED
     assert index.stats.verified == 0
 
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from ikto_core.mesh.records import PeerRecord, encode_record, record_key
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
+from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
 from tests.samples import KEY, MESH, OTHER_KEY, OWN_KEY, OWN_SUBNET, THIRD_KEY, entries_of, record
@@ -195,3 +196,30 @@ def test_a_record_that_is_deleted_costs_a_decision_for_each_record_that_it_had_d
     view.update({record_key("fd10:1:1::/48"): Entry(301, None)})
     assert len(view.decided) == 101
     assert not view.quarantined
+
+
+# -- what another own subnet costs -------------------------------------------------------------------------------------
+
+
+def test_another_own_subnet_concerns_only_the_records_that_overlap_it() -> None:
+    view = MeshView(replace(RULES, own_subnet=None))
+    others = [record(f"10.0.0.{16 * number}/28", public_key_of(number)) for number in range(2, 16)]
+    inside, mine = record("10.0.0.17/32", public_key_of(90)), record("10.0.0.16/28", OWN_KEY)
+    view.update(entries_of(*others, inside, mine))
+    assert view.set_own_subnet(OWN_SUBNET) == set()
+    assert view.decided == {inside.key, mine.key}
+    assert view.quarantined[inside.key].reason == "10.0.0.17/32 overlaps this node's own subnet 10.0.0.16/28"
+    assert view.set_own_subnet(others[0].subnet) == {public_key_of(2)}
+    assert view.decided == {others[0].key, inside.key, mine.key}
+    assert view.quarantined[others[0].key].reason == "10.0.0.32/28 overlaps this node's own subnet 10.0.0.32/28"
+    assert view.set_own_subnet(None) == {public_key_of(2)}
+    assert view.decided == {others[0].key, mine.key}
+    assert view.set_own_subnet(None) == set()
+    assert not view.decided, "it is none already"
+
+
+def test_the_own_records_are_new_again_from_another_subnet() -> None:
+    view = view_of(record(str(OWN_SUBNET), OWN_KEY))
+    assert len(view.take_new_own_records()) == 1
+    view.set_own_subnet(None)
+    assert [found.key for found in view.take_new_own_records()] == [record_key(str(OWN_SUBNET))]

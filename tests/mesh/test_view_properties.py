@@ -190,3 +190,29 @@ def test_nodes_with_different_claims_agree_on_the_taken_subnets(others: list[Pee
         view.update(bucket)
         taken.append(view.subnets() | {claim.subnet})
     assert taken == taken[:1] * len(taken)
+
+
+OWN_SUBNETS = st.none() | st.sampled_from(
+    [OWN_SUBNET, *map(Prefix.parse, ["10.0.0.32/28", "10.0.0.24/29", "10.0.0.0/25"])]
+)
+
+
+@EXAMPLES
+@given(SOME_RULES, st.lists(st.tuples(OWN_SUBNETS, st.lists(CHANGES, max_size=6)), max_size=8))
+def test_the_own_subnet_changes_in_place_as_if_the_bucket_were_read_anew(
+    rules: MeshRules, steps: list[tuple[Prefix | None, list[Change]]]
+) -> None:
+    view, bucket = MeshView(rules), dict[str, Entry]()
+    for (subnet, _), changes in zip(steps, numbered(changes for _, changes in steps), strict=True):
+        before = dict(view.on_device)
+        touched = view.set_own_subnet(subnet) | view.update(changes)
+        bucket |= changes
+        anew = MeshView(replace(rules, own_subnet=subnet))
+        anew.update(bucket)
+        assert contents(view) == contents(anew)
+        assert touched >= {key for key in before | view.on_device if before.get(key) != view.on_device.get(key)}
+
+
+def contents(view: MeshView) -> tuple[object, ...]:
+    shown = view.rules, view.peers, view.on_device, view.quarantined, view.own_records
+    return *shown, view.subnets(), set(view.accepted)

@@ -103,8 +103,10 @@ class _Node:
             assert peer.endpoints
 
     def read_again(self) -> None:
-        self.view = MeshView(self.view.rules)
         self.apply(self.pins.replace({key: entry for key, entry in self.table.items() if entry.value}, self.now))
+        anew = MeshView(self.view.rules)
+        anew.update(self.pins.rulings())
+        assert (anew.on_device, anew.quarantined) == (self.view.on_device, self.view.quarantined)
 
 
 def _later(node: _Node) -> None:
