@@ -25,14 +25,13 @@ from ikto_core.config import Config
 from ikto_core.device.backend import BackendPlugin
 from ikto_core.device.bounded_backend import open_bounded
 from ikto_core.ipam.contract import IpamPlugin
-from ikto_core.lab.memory_bucket import MemoryBucket
 from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.mesh.records import PeerRecord, encode_record, record_key
 from ikto_core.mesh.settings import MeshSettings
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
-from ikto_core.store.interfaces import Message
+from ikto_core.store.interfaces import BucketInfo, Message, Page
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PrivateKey, PublicKey
@@ -162,6 +161,34 @@ async def first_sync(server: NatsServer, keys: int, *, rounds: int = ROUNDS) -> 
     return measured
 
 
+class _OnePage:
+    """A bucket in memory with the records of some peers; a `BucketReader`."""
+
+    def __init__(self, peers: int) -> None:
+        self._messages = tuple(Message(key, number, value) for number, (key, value) in enumerate(records(peers), 1))
+
+    async def info(self) -> BucketInfo:
+        """Return the state of the bucket."""
+        count = len(self._messages)
+        return BucketInfo(
+            created="t",
+            first_revision=1,
+            first_time="t",
+            last_revision=count,
+            last_time="t",
+            messages=count,
+            subjects=count,
+        )
+
+    async def page(self, start: int) -> Page:
+        """Return all messages from revision `start` on."""
+        return Page(self._messages[start - 1 :], complete=True)
+
+    async def first_from(self, start: int) -> Message | None:
+        """Return the first message from revision `start` on."""
+        return next(iter(self._messages[start - 1 :]), None)
+
+
 async def one_record(peers: int) -> float:
     """Return the least processor time, in seconds, from the push of one new record to its patch, beside `peers` others.
 
@@ -169,10 +196,8 @@ async def one_record(peers: int) -> float:
     """
     with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory:
         async with agent_parts(Path(directory), "one-record") as parts:
-            controller, bucket = parts.controller, MemoryBucket(page_size=2**20)
-            for key, value in records(peers):
-                bucket.write(key, value)
-            await controller.follower.resync(bucket)
+            controller = parts.controller
+            await controller.follower.resync(_OnePage(peers))
             parts.desired_state.from_bucket(controller.follower.table, peers, ADDRESS)
             await parts.reconciler.reconcile()
             parts.reconciler.set_bucket_followed(followed=True)
