@@ -25,20 +25,23 @@ def socket_of(ifname: str) -> Path:
     return SOCKETS / f"{ifname}.sock"
 
 
-async def start_userspace(ifname: str) -> None:
-    """Create a device by starting its process: wireguard-go, or the program in WG_QUICK_USERSPACE_IMPLEMENTATION."""
-    program = _find_program(ifname)
+async def start_userspace(ifname: str, *, why: str = "") -> None:
+    """Create a device by starting its process: wireguard-go, or the program in WG_QUICK_USERSPACE_IMPLEMENTATION.
+
+    `why` begins the error of a program that is not installed: why it is needed.
+    """
+    program = _find_program(ifname, why)
     await wait_until_ended(ifname)  # the process of a device that was deleted a moment ago
     settings = {name: value for name, value in os.environ.items() if name.startswith("WG_") and name != _FOREGROUND}
     await run_daemon(program, ifname, settings)
 
 
-def _find_program(ifname: str) -> str:
+def _find_program(ifname: str, why: str) -> str:
     name = os.environ.get("WG_QUICK_USERSPACE_IMPLEMENTATION") or "wireguard-go"
     path = shutil.which(name)
     if path is None:
         raise BackendError(
-            f"{ifname}: this kernel has no WireGuard, and the userspace program {name!r} is not installed",
+            f"{ifname}: {why}the userspace program {name!r} is not installed",
             hint="Load the kernel module (modprobe wireguard), or install the package wireguard-go, or name another "
             "userspace WireGuard program in WG_QUICK_USERSPACE_IMPLEMENTATION.",
         )

@@ -75,17 +75,20 @@ async def read_wireguard_peers(ifname: str, keys: Set[PublicKey]) -> Mapping[Pub
     return await _dump(ifname, partial(parse_peers, keys=keys)) or {}
 
 
-async def create_wireguard(ifname: str) -> None:
-    """Create a device unless it exists: in the kernel, or in userspace if the kernel has no WireGuard.
+async def create_wireguard(ifname: str, *, in_userspace: bool = False) -> None:
+    """Create a device unless it exists: in the kernel, or in userspace if the kernel has no WireGuard, or if asked to.
 
     Raises BackendError. Userspace WireGuard is wireguard-go, or the program in WG_QUICK_USERSPACE_IMPLEMENTATION.
     """
     if await find_wireguard(ifname):
         return
+    if in_userspace:
+        await start_userspace(ifname)
+        return
     try:
         await run_program(("ip", "link", "add", "dev", ifname, "type", KERNEL), ifname=ifname)
     except UnsupportedError:
-        await start_userspace(ifname)
+        await start_userspace(ifname, why="this kernel has no WireGuard, and ")
 
 
 async def write_link(ifname: str, patch: DevicePatch) -> None:

@@ -23,20 +23,20 @@ class Worker:
         self._queue: SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None] = SimpleQueue()
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Return what the call returns, or raise what it raises. RuntimeError after `stop`."""
+        """Return what the call returns, or raise what it raises. RuntimeError once the worker has closed."""
         if self._stopped:
             raise RuntimeError("the worker thread has been stopped")
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put((future, call))
         return await future
 
-    def run_queue(self) -> None:
-        """Run the queued calls until `stop`. This is the thread's main function."""
+    def _run_queue(self) -> None:
+        """Run the queued calls until `_stop`. This is the thread's main function."""
         while queued := self._queue.get():
             self._run_one(*queued)
             del queued  # keep no result alive while the thread waits for the next call
 
-    def stop(self) -> None:
+    def _stop(self) -> None:
         """End the thread once the calls that are already queued are done."""
         self._stopped = True
         self._queue.put(None)
@@ -56,12 +56,12 @@ class Worker:
 async def open_worker() -> AsyncIterator[Worker]:
     """Yield a worker. When the context ends, its running call has ended and so has its thread."""
     worker = Worker()
-    thread = Thread(target=worker.run_queue, name="wireguard", daemon=True)
+    thread = Thread(target=worker._run_queue, name="wireguard", daemon=True)  # noqa: SLF001 - not for authors
     thread.start()
     try:
         yield worker
     finally:
-        worker.stop()
+        worker._stop()  # noqa: SLF001 - not for authors
         await asyncio.to_thread(thread.join)
 
 

@@ -2,15 +2,16 @@
 
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from errno import EACCES, EADDRINUSE, EPERM
 from itertools import takewhile
 from pathlib import Path
 
-from ikto_backend_uapi.programs import RIGHTS, TIMEOUT_S
 from ikto_core.plugins import BackendError, NoSuchDeviceError
 
+TIMEOUT_S = 60.0
+RIGHTS = "Run as root: this needs CAP_NET_ADMIN, /dev/net/tun and /var/run/wireguard."
 _HINTS = {
     EADDRINUSE: "Choose another wg_port, or find the process that uses this one: ss -ulpn",
     EACCES: RIGHTS,
@@ -23,8 +24,8 @@ def socket_of(ifname: str) -> Path:
     return Path("/var/run/wireguard") / f"{ifname}.sock"
 
 
-def ask(ifname: str, *lines: str) -> list[tuple[str, str]]:
-    """Send a request and return the answer's lines, as name and value. Raises BackendError.
+def ask(ifname: str, lines: Iterable[str]) -> list[tuple[str, str]]:
+    """Send a request and return the answer's lines, as name and value. It blocks. Raises BackendError.
 
     If the process refuses a line of the request, the lines before it have been applied.
     """
@@ -40,12 +41,6 @@ def ask(ifname: str, *lines: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def wait_until_ended(ifname: str) -> None:
-    """Return once no process serves the device: it closes its connections when it ends. BackendError on timeout."""
-    with suppress(NoSuchDeviceError), _connected(ifname) as connection:
-        connection.recv(1)
-
-
 @contextmanager
 def _connected(ifname: str) -> Generator[socket.socket, None, None]:
     with socket.socket(socket.AF_UNIX) as connection:
@@ -57,7 +52,7 @@ def _connected(ifname: str) -> Generator[socket.socket, None, None]:
             raise NoSuchDeviceError(f"{ifname}: no process serves it") from None
         except TimeoutError:
             raise BackendError(
-                f"{ifname}: its process does not answer, and does not end",
+                f"{ifname}: its process does not answer",
                 hint="It may belong to another network namespace: namespaces share the names of userspace devices.",
             ) from None
         except OSError as error:

@@ -44,7 +44,7 @@ class TestUapi(LinuxContract):
 def process_of(ifname: str) -> int:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # the process has just ended
-            if path.read_text() == f"wireguard-go\0{ifname}\0":
+            if path.read_text().endswith(f"wireguard-go\0{ifname}\0"):
                 return int(path.parent.name)
     raise LookupError(f"no process serves {ifname}")
 
