@@ -18,6 +18,16 @@ def backend(name, summary="third party"):
     return BackendPlugin(name=name, summary=summary, open=print)
 """
 
+AGING = """
+import ikto_core.plugins as door
+door._DEPRECATED["parse_dump"] = ("0.5", "use `read_wireguard`")  # as a later version of Ikto might
+vars(door).pop("parse_dump", None)
+from ikto_core.plugins import parse_dump
+del door._DEPRECATED["parse_dump"]
+"""
+"""The beginning of a plugin that imports a deprecated name."""
+AGING_USE = "`parse_dump` of ikto_core.plugins is deprecated since Ikto 0.5: use `read_wireguard`"
+
 
 class Site:
     """A directory of installed distributions on Python's path. The fixture `site` makes one."""

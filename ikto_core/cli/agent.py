@@ -18,10 +18,10 @@ from ikto_core.admin.socket_paths import DEFAULT_SOCKET, fallback_socket
 from ikto_core.agent.agent import run_agent
 from ikto_core.agent.from_config import observer_context
 from ikto_core.agent.options import AgentOptions
+from ikto_core.cli.deprecation_log import deprecations_told
 from ikto_core.cli.examples import examples
 from ikto_core.cli.logs import LEVELS, log_to_stderr
 from ikto_core.cli.options import config_option, given_settings, setting_options, socket_option
-from ikto_core.cli.printing import printable
 from ikto_core.cli.reload import Reload
 from ikto_core.config import Config, environ_warnings, file_warnings, load_config
 from ikto_core.disk.key_file import load_private_key
@@ -29,6 +29,7 @@ from ikto_core.errors import IktoError
 from ikto_core.observers.runner import observer_runs
 from ikto_core.plugins.facade import Plugins
 from ikto_core.plugins.loading import load_plugins
+from ikto_core.values.text import printable
 
 STOP_LIMIT_S = 15.0
 """How long the end may take: to close observers, calls of the backend and the backend itself has limits of seconds."""
@@ -66,6 +67,7 @@ def agent(config_path: Path, socket: Path | None, log_json: bool, **settings: st
     for warning in environ_warnings(os.environ):
         log.warning("variable ignored", reason=printable(warning))
     private_key = load_private_key(Path(config.private_key_path))
+    click.get_current_context().with_resource(deprecations_told(_warn_of_deprecated))
     plugins = load_plugins(blocked=config.blocked_plugins, settings=config.plugins)
     options = AgentOptions(
         config=config,
@@ -95,6 +97,10 @@ def _warn_of_unusable(plugins: Plugins) -> None:
     for row in plugins.problems(imported_only=True):
         fields = {name: printable(text) for name, text in msgspec.to_builtins(row).items()}
         log.warning("plugin unusable", **fields)
+
+
+def _warn_of_deprecated(use: str) -> None:
+    log.warning("plugin uses what a later version removes", use=printable(use))
 
 
 @contextmanager

@@ -50,6 +50,7 @@ HINTS: Mapping[str, str] = {
     "own record not confirmed": "check NATS and its permissions; `ikto nats` prints them",
     "own record was overwritten": "find who may write this node's record: docs/security.md",
     "peer names refused": "give these nodes other names",
+    "plugin uses what a later version removes": "install a newer version of the plugin, or tell its makers",
     "plugin unusable": "see `ikto plugins`; uninstall it, or name it in blocked_plugins",
     "record in this node's name without its proof": "find who may write it, or stop the copy of this machine",
     "records change too often": "look at these nodes: two programs may write one record in turns",

@@ -31,7 +31,8 @@ def plugins(config_path: Path | None, *, as_json: bool) -> None:
     """List the plugins: kind, name, distribution, version, status and reason.
 
     The status is ok; failed, with the reason; conflict: two distributions offer the same name, and neither is
-    available; or blocked, by the configuration or by IKTO_BLOCKED_PLUGINS in the environment.
+    available; or blocked, by the configuration or by IKTO_BLOCKED_PLUGINS in the environment. The reason of one that
+    is ok says what it uses that a later version removes.
     """
     statuses = load_plugins(blocked=blocked_plugins(config_path, environ=os.environ)).listing()
     if as_json:
@@ -46,5 +47,7 @@ def _json(statuses: Sequence[PluginStatus]) -> str:
 
 
 def _row(status: PluginStatus) -> Row:
-    row = line(*(getattr(status, column) for column in _COLUMNS), style=_COLOURS.get(status.status, ""))
+    told = msgspec.structs.replace(status, reason=status.reason or "; ".join(status.deprecated))
+    style = "yellow" if status.deprecated else _COLOURS.get(status.status, "")
+    row = line(*(getattr(told, column) for column in _COLUMNS), style=style)
     return row._replace(styled=_COLUMNS.index("status"))

@@ -20,13 +20,22 @@ MOST_FINDINGS = 100
 
 
 async def _plugins(subject: Subject) -> Iterable[Finding]:
-    return [
+    unusable = [
         warning(
             f"{row.kind} {row.name} of {row.distribution} {row.version} is unusable: {row.reason}",
             "correct or uninstall it, or name it in blocked_plugins",
         )
         for row in subject.plugins.problems()
     ]
+    aging = [
+        warning(
+            f"{row.kind} {row.name} of {row.distribution} {row.version} won't run with a later Ikto: {use}",
+            f"install a newer version of {row.distribution}, or ask its makers for one",
+        )
+        for row in subject.plugins.listing()
+        for use in row.deprecated
+    ]
+    return unusable + aging
 
 
 async def _observers(subject: Subject) -> Iterable[Finding]:

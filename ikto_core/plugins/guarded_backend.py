@@ -7,6 +7,7 @@ Without this, a KeyError of a plugin would be reported as an internal error of I
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Set
 from typing import TypeVar, cast
 
+from ikto_core.deprecations import Provider
 from ikto_core.device.backend import Backend, DeviceEvent, PeerReader
 from ikto_core.device.model import DevicePatch, DeviceState, PeerState
 from ikto_core.errors import PluginError
@@ -14,12 +15,13 @@ from ikto_core.plugins.faults import AUTHOR_HINT, as_plugin_error
 from ikto_core.values.keys import PublicKey
 
 T = TypeVar("T")
+_END = object()
 
 
 class GuardedBackend:
     """A backend that raises IktoError only. `backend` is what the plugin's `open` yielded."""
 
-    def __init__(self, backend: Backend, provider: str) -> None:
+    def __init__(self, backend: Backend, provider: Provider) -> None:
         self.backend = backend
         self._provider = provider
 
@@ -46,16 +48,16 @@ class GuardedBackend:
         """Yield the backend's events."""
         with as_plugin_error(self._provider, "events"):
             found: object = self.backend.events()
-            if not isinstance(found, AsyncIterator):
-                raise self._wrong(f"`events` returned {type(found).__name__}, not an async iterator")
-            try:
-                async for event in found:
-                    if not isinstance(event, DeviceEvent):
-                        raise self._wrong(f"`events` yielded {type(event).__name__}, not a DeviceEvent")
-                    yield event
-            finally:
-                if isinstance(found, AsyncGenerator):
-                    await found.aclose()
+        if not isinstance(found, AsyncIterator):
+            raise self._wrong(f"`events` returned {type(found).__name__}, not an async iterator")
+        try:
+            while (event := await self._call("events", lambda: anext(found, _END))) is not _END:
+                if not isinstance(event, DeviceEvent):
+                    raise self._wrong(f"`events` yielded {type(event).__name__}, not a DeviceEvent")
+                yield event
+        finally:
+            if isinstance(found, AsyncGenerator):
+                await self._call("events", found.aclose)
 
     def __getattr__(self, name: str) -> object:
         """Return what else the backend has."""
@@ -69,7 +71,7 @@ class GuardedBackend:
             return await call()
 
     def _wrong(self, what: str) -> PluginError:
-        return PluginError(f"{self._provider} failed: {what}", hint=AUTHOR_HINT)
+        return PluginError(f"{self._provider.name} failed: {what}", hint=AUTHOR_HINT)
 
 
 class GuardedReader(GuardedBackend):
@@ -81,7 +83,7 @@ class GuardedReader(GuardedBackend):
         return await self._call("read_peers", lambda: reader.read_peers(ifname, keys))
 
 
-def guarded_backend(backend: Backend, provider: str) -> GuardedBackend:
+def guarded_backend(backend: Backend, provider: Provider) -> GuardedBackend:
     """Return the backend, with errors that name its provider."""
     kind = GuardedReader if isinstance(backend, PeerReader) else GuardedBackend
     return kind(backend, provider)

@@ -1,13 +1,16 @@
 """Calls the hooks of one plugin, through a pluggy manager of its own: a plugin that fails costs only itself."""
 
 import inspect
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from types import SimpleNamespace
 from typing import NamedTuple, TypeVar
 
 import pluggy
 
+from ikto_core.deprecations import IktoDeprecationWarning, Provider
 from ikto_core.errors import described
 from ikto_core.plugins import hookspecs
 from ikto_core.plugins.kinds import NotUsableError
@@ -43,11 +46,13 @@ def attempt(step: str, call: Callable[[], R]) -> R | Failure:
 class PluginHooks:
     """The hooks that one plugin implements: the functions of a module or an object that are marked `hookimpl`.
 
-    A function that can't be a hook is in `problems`, and costs no other function of the plugin.
+    A function that can't be a hook is in `problems`, and costs no other function of the plugin. A hook, or an argument
+    of one, that is deprecated (pluggy's `warn_on_impl`, `warn_on_impl_args`) is a warning that names the provider.
     """
 
-    def __init__(self, plugin: object) -> None:
+    def __init__(self, plugin: object, provider: Provider) -> None:
         self.problems: list[str] = []
+        self._provider = provider
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(hookspecs)
         parse = self._manager.parse_hookspec_opts
@@ -83,10 +88,23 @@ class PluginHooks:
         if mark["wrapper"] or mark["hookwrapper"] or inspect.iscoroutinefunction(function):
             return f"{name} is a wrapper or async; a hook must be a plain function"
         try:
-            self._manager.register(SimpleNamespace(**{name: function}))
+            with self._naming_the_provider():
+                self._manager.register(SimpleNamespace(**{name: function}))
         except pluggy.PluginValidationError as error:  # its last line names the arguments
             return f"{name} does not fit the hook {hook}: {str(error).splitlines()[-1].strip()}"
         return None
+
+    @contextmanager
+    def _naming_the_provider(self) -> Iterator[None]:
+        """Let the block's warnings about deprecated hooks name the provider. pluggy knows the function only."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for each in caught:
+            text = each.message
+            if isinstance(text, IktoDeprecationWarning):
+                text = self._provider.warning(str(text))
+            warnings.warn_explicit(text, each.category, each.filename, each.lineno)
 
     def _unknown(self, hook: str) -> str:
         nearest = get_close_matches(hook, self._known, n=1)

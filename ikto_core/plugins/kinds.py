@@ -7,12 +7,13 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import click
 import msgspec
 
+from ikto_core.deprecations import Provider
 from ikto_core.device.backend import BackendPlugin
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.observers.contract import ObserverPlugin
 from ikto_core.plugins import hookspecs
 from ikto_core.plugins.check_contract import CheckPlugin
-from ikto_core.plugins.guarding import guarded_make, guarded_open, guarded_open_backend
+from ikto_core.plugins.guarding import guarded_call, guarded_make, guarded_open_backend, guarded_open_observer
 from ikto_core.plugins.names import is_plugin_name
 from ikto_core.plugins.reserved_commands import COMMANDS as BUILTIN_COMMANDS
 
@@ -39,7 +40,7 @@ class Kind(NamedTuple, Generic[T]):
     hook: str
     record: type[T]
     factory: str  # the record's member that Ikto calls
-    guard: Callable[[Callable[..., Any], str], Callable[..., Any]] = lambda factory, _: factory  # adds the provider
+    guard: Callable[[Callable[..., Any], Provider], Callable[..., Any]] = lambda factory, _: factory
 
 
 BACKENDS = Kind(
@@ -47,9 +48,14 @@ BACKENDS = Kind(
 )
 IPAM = Kind("ipam", "ikto.ipam", hookspecs.ikto_register_ipam_strategies.__name__, IpamPlugin, "make", guarded_make)
 OBSERVERS = Kind(
-    "observer", "ikto.observers", hookspecs.ikto_register_observers.__name__, ObserverPlugin, "open", guarded_open
+    "observer",
+    "ikto.observers",
+    hookspecs.ikto_register_observers.__name__,
+    ObserverPlugin,
+    "open",
+    guarded_open_observer,
 )
-CHECKS = Kind("check", "ikto.checks", hookspecs.ikto_register_checks.__name__, CheckPlugin, "run")
+CHECKS = Kind("check", "ikto.checks", hookspecs.ikto_register_checks.__name__, CheckPlugin, "run", guarded_call)
 COMMANDS = Kind("command", "ikto.commands", hookspecs.ikto_register_commands.__name__, CommandPlugin, "command")
 KINDS = (BACKENDS, IPAM, OBSERVERS, CHECKS, COMMANDS)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import structs
 
+from ikto_core.deprecations import Provider
 from ikto_core.plugins.facade import Plugins
 from ikto_core.plugins.hook_calls import Failure
 from ikto_core.plugins.kinds import KINDS, Kind, T
@@ -64,7 +65,7 @@ class Loader:
         found = target.found(kind)
         records = [what for found_name, what in found if found_name == name and not isinstance(what, Failure)]
         if len(records) == 1:
-            return _guarded(kind, records[0], source)
+            return _guarded(kind, records[0], source, target)
         failures = [what.reason for found_name, what in found if isinstance(what, Failure) and found_name in {"", name}]
         if failures:
             reason = failures[0]
@@ -104,7 +105,7 @@ class Loader:
             elif name in self._blocked:
                 self._block(kind.name, name, source, name)
             else:
-                offers.append(_guarded(kind, what, source))
+                offers.append(_guarded(kind, what, source, target))
         return offers
 
     def _sort_in(self, entry_point: EntryPoint, kind: str) -> None:
@@ -121,7 +122,7 @@ class Loader:
         """Return what an entry point refers to; hooks of it that can't be called are recorded once."""
         key = (source.distribution, entry_point.value)
         if key not in self._targets:
-            self._targets[key] = Target(entry_point)
+            self._targets[key] = Target(entry_point, Provider(str(source)))
             for problem in self._targets[key].problems:
                 self._fail(ANY_KIND, entry_point.name, source, problem)
         return self._targets[key]
@@ -133,6 +134,7 @@ class Loader:
         self.faults.append(Fault(kind, name, source, "blocked", f"`blocked_plugins` names {by!r}"))
 
 
-def _guarded(kind: Kind[T], record: T, source: Source) -> Offer[T]:
-    guarded = kind.guard(getattr(record, kind.factory), f"{kind.name} {record.name!r} of {source}")
-    return Offer(structs.replace(record, **{kind.factory: guarded}), source)
+def _guarded(kind: Kind[T], record: T, source: Source, target: Target) -> Offer[T]:
+    provider = Provider(f"{kind.name} {record.name!r} of {source}", target.provider.uses)
+    guarded = kind.guard(getattr(record, kind.factory), provider)
+    return Offer(structs.replace(record, **{kind.factory: guarded}), source, provider.uses)

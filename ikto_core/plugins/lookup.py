@@ -5,6 +5,8 @@ from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Generic, NamedTuple
 
+from msgspec import structs
+
 from ikto_core.errors import IktoError, PluginError
 from ikto_core.plugins.kinds import COMMANDS, CommandPlugin, Kind, T
 from ikto_core.plugins.names import Claim, conflict, reserved_claims, why_lost, winners
@@ -101,7 +103,8 @@ class Offers(Generic[T]):
                 if isinstance(found, Fault):
                     yield found.row()
                 else:
-                    yield status_of(self.kind.name, claim.name, claim.source, "ok")
+                    row = status_of(self.kind.name, claim.name, claim.source, "ok")
+                    yield structs.replace(row, deprecated=tuple(found.uses))
 
     def _with_settings(self, offer: Offer[T]) -> T:
         record = offer.record

@@ -1,5 +1,6 @@
 """What plugins offer: records, faults, and the status of each. Pure."""
 
+from collections.abc import Sequence
 from typing import Generic, Literal, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ class PluginStatus(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     status: Literal["ok", "failed", "conflict", "blocked"]
     reason: str = ""  # why it is not "ok", on one line; third-party text: escape it before printing
+    deprecated: tuple[str, ...] = ()  # what its module uses that a later version of Ikto removes, and what to use then
 
 
 def status_of(
@@ -32,10 +34,11 @@ def status_of(
 
 
 class Offer(NamedTuple, Generic[T]):
-    """A valid plugin record and the distribution that provides it."""
+    """A valid plugin record, the distribution that provides it, and what that uses of what is to be removed."""
 
     record: T
     source: Source
+    uses: Sequence[str]  # it grows while the plugin runs
 
 
 class Fault(NamedTuple):

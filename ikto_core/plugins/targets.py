@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import click
 
+from ikto_core.deprecations import Provider
 from ikto_core.plugins.hook_calls import Failure, PluginHooks, attempt
 from ikto_core.plugins.kinds import COMMANDS, Kind, NotUsableError, T, checked_records, command_record
 from ikto_core.plugins.sources import PROJECT
@@ -14,7 +15,8 @@ from ikto_core.plugins.sources import PROJECT
 class Target:
     """The module or object of one or several entry points of a distribution: imported once, each hook called once."""
 
-    def __init__(self, entry_point: EntryPoint) -> None:
+    def __init__(self, entry_point: EntryPoint, provider: Provider) -> None:
+        self.provider = provider
         self._entry_point = entry_point
         self._found: dict[str, list[tuple[str, Any]]] = {}
 
@@ -33,13 +35,17 @@ class Target:
     def found(self, kind: Kind[T]) -> list[tuple[str, T | Failure]]:
         """Return the records of one kind by name. A Failure without a name is one of the import, or of the hook."""
         if kind.name not in self._found:
-            found = attempt(kind.hook, lambda: self._commands() if kind.name == COMMANDS.name else self._records(kind))
+            with self.provider.running():
+                found = attempt(
+                    kind.hook, lambda: self._commands() if kind.name == COMMANDS.name else self._records(kind)
+                )
             self._found[kind.name] = [("", found)] if isinstance(found, Failure) else found
         return cast("list[tuple[str, T | Failure]]", self._found[kind.name])
 
     @cached_property
     def _hooks(self) -> PluginHooks | Failure:
-        return attempt("import", lambda: PluginHooks(self._entry_point.load()))
+        with self.provider.running():
+            return attempt("import", lambda: PluginHooks(self._entry_point.load(), self.provider))
 
     def _records(self, kind: Kind[T]) -> list[tuple[str, Any]]:
         if isinstance(self._hooks, Failure):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
-from tests.plugin_site import Site
+from tests.plugin_site import AGING, AGING_USE, Site
 
 CONFIG = {"private_address": "auto", "nats_url": "nats://127.0.0.1:1", "advertise_address": "192.0.2.1"}
 
@@ -88,3 +88,13 @@ def test_wrong_settings_of_a_plugin_end_the_agent_with_one_line(
     assert ended == 3
     expected = "ikto: plugins.acme.port: expected int, got str (observer 'acme' of acme-ikto 1.5 (entry point 'acme'))"
     assert log.splitlines()[-1] == expected
+
+
+def test_what_a_plugin_uses_that_is_deprecated_is_logged_once_with_its_name(directory: Path, site: Site) -> None:
+    strategy = "@hookimpl\ndef ikto_register_ipam_strategies(): yield IpamPlugin(name='rack', summary='', make=print)"
+    site.install("rack-ikto", AGING + AGING + strategy, entry="rack", group="ikto.ipam")
+    code, log = run_to_end(directory, site, ipam="rack")
+    assert code == 5  # as without the plugin
+    (line,) = [line for line in log.splitlines() if "plugin uses what a later version removes" in line]
+    assert "warning" in line
+    assert f"rack-ikto 1.5 (entry point 'rack'): {AGING_USE}" in line

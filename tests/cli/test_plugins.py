@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from ikto_core import __version__
 from ikto_core.cli.plugins import plugins
 from ikto_core.errors import ConfigError
+from tests.plugin_site import AGING, AGING_USE, Site
 
 HOSTILE = "\x1b[31m[bold]boo\x07\x7f\x9b"
 
@@ -44,6 +45,7 @@ def test_json_is_a_list_of_objects() -> None:
         "version": __version__,
         "status": "ok",
         "reason": "",
+        "deprecated": [],
     }
     assert expected in rows
     assert all(row.keys() == expected.keys() for row in rows)
@@ -122,3 +124,13 @@ def read_all(descriptor: int) -> str:
     finally:
         os.close(descriptor)
     return b"".join(parts).decode()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_plugin_that_uses_what_is_deprecated_is_ok_and_listed_with_what_it_uses(site: Site) -> None:
+    site.install("acme-ikto", f"{AGING}@hookimpl\ndef ikto_register_backends(): yield backend('acme')")
+    (row,) = [row for row in json.loads(run("--json")) if row["distribution"] == "acme-ikto"]
+    assert (row["status"], row["reason"], row["deprecated"]) == ("ok", "", [AGING_USE])
+    site.monkeypatch.delitem(sys.modules, "acme_ikto_module")  # another process, in which it is imported again
+    (shown,) = [line for line in run().splitlines() if line.startswith("acme ")]
+    assert shown.split("  ")[-1].strip() == AGING_USE

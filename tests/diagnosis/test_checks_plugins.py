@@ -14,7 +14,7 @@ from ikto_core.plugins.check_contract import Level
 from ikto_core.values.counters import ObserverCounters
 from tests.cli.test_status import STATUS
 from tests.diagnosis.checking import findings_of, node_to_check, only_finding
-from tests.plugin_site import Site
+from tests.plugin_site import AGING, AGING_USE, Site
 
 CHECK = """
 from ikto_core.plugins import CheckPlugin, Finding, Level
@@ -96,6 +96,15 @@ async def test_an_unusable_plugin_is_a_warning(site: Site, tmp_path: Path) -> No
     found = await only_finding(node_to_check(tmp_path), "plugins")
     assert found.level is Level.WARNING
     assert found.text == "plugin acme-ikto of acme-ikto 1.5 is unusable: import raised RuntimeError: no licence"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_plugin_that_uses_what_is_deprecated_is_a_warning(site: Site, tmp_path: Path) -> None:
+    site.install("acme-ikto", f"{AGING}@hookimpl\ndef ikto_register_backends(): yield backend('acme')")
+    found = await only_finding(node_to_check(tmp_path), "plugins")
+    assert found.level is Level.WARNING
+    assert found.text == f"backend acme of acme-ikto 1.5 won't run with a later Ikto: {AGING_USE}"
+    assert "newer version of acme-ikto" in found.fix
 
 
 async def test_an_observer_without_events_is_an_error(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from ikto_core.device.backend import BackendContext
 from ikto_core.errors import BackendError, PluginError
 from ikto_core.observers.contract import ObserverContext
 from ikto_core.plugins import Plugins, load_plugins
+from ikto_core.testing import ask
+from ikto_core.values.addressing import Prefix
 from tests.plugin_site import Site
 
 PLUGIN = """
@@ -41,6 +43,9 @@ async def none(context):
 
 opened = []
 
+class Strategy:
+    def candidates(self, request): return [request.mesh_cidr]
+
 @hookimpl
 def ikto_register_backends():
     for open_ in (good, bad, leaving, refusing, print):
@@ -53,7 +58,7 @@ def ikto_register_observers():
 @hookimpl
 def ikto_register_ipam_strategies():
     yield IpamPlugin(name="bad", summary="", make=lambda: {}["key"])
-    yield IpamPlugin(name="good", summary="", make=dict)
+    yield IpamPlugin(name="good", summary="", make=Strategy)
 """
 CONTEXT = BackendContext(ifname="wg0", state_dir=Path("/nowhere"))
 
@@ -112,4 +117,4 @@ async def test_a_working_plugin_is_not_affected_by_its_wrapper(plugins: Plugins)
     with pytest.raises(ZeroDivisionError):
         async with plugins.backend("good").open(CONTEXT):
             raise ZeroDivisionError
-    assert isinstance(plugins.ipam("good").make(), dict)
+    assert list(plugins.ipam("good").make().candidates(ask("fd10::/16", 32))) == [Prefix.parse("fd10::/16")]
