@@ -37,8 +37,9 @@ test-properties: $(DEVELOP) $(PROGRAMS)  ## the properties with examples that no
 test-tunnels: $(DEVELOP) $(PROGRAMS)  ## packets cross the mesh: userspace WireGuard in network namespaces
 	$(BIN)/pytest -m tunnels -p no:cacheprovider
 
-test-examples: $(DEVELOP) $(PROGRAMS)  ## the packages in examples/, installed from their wheels, and the types in Ikto's wheel
+test-examples: $(DEVELOP) $(PROGRAMS)  ## the packages in examples/, from their wheels, and those of the version before; types
 	examples/run-tests.sh
+	@for tag in $$(git tag | $(BIN)/python -m tools.earlier_release); do echo "=== $$tag" && examples/run-tests.sh "$$tag" || exit 1; done
 
 test-kernel: $(DEVELOP)  ## the kernel's own WireGuard, in an emulated machine
 	PATH="$(CURDIR)/$(BIN):$$PATH" tests/kernel/vm.sh $(BIN)/pytest -m kernel -p no:cacheprovider -o timeout=600

@@ -74,6 +74,8 @@ PACKAGE = {
             def __init__(self) -> None:
                 self.seen: list[Sight] = []  # oldest first
                 self.inner: Secret = Secret()
+            @property
+            def last(self) -> int: return 0
         class Secret: ...
     ''',
 }

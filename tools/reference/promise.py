@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Set
 
 from tools.reference.source import Definition, Library, Member, members
 from tools.reference.surface import family, is_error, is_hook, is_kit
-from tools.reference.wording import CLAUSE, signature, type_text
+from tools.reference.wording import CLAUSE, call_word, default_text, is_property, signature, type_text
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _SUBJECT = re.compile(r"\w+ ([\w.]+:\w+)")
@@ -107,19 +107,29 @@ def _member_lines(subject: str, member: Member) -> Iterator[str]:
         yield from (f"offers {subject}.{member.name} of {value}" for value in values.rstrip("]").split(", ") if value)
         if member.value is None:
             yield f"asks {subject}.{member.name}"
+        if default := default_text(member.value):
+            yield f"offers {subject}.{member.name} by default {default}"
     elif member.value:
         yield f"offers {subject}.{member.name} = {ast.unparse(member.value)}"
 
 
 def _call_lines(subject: str, node: _Function, *, asks: bool) -> Iterator[str]:
     """Yield what a call takes and returns. A hook asks for no argument: pluggy passes only those that it declares."""
-    word = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
-    yield f"offers {subject} -> {word}{type_text(node.returns)}"
-    positional = [*node.args.posonlyargs, *node.args.args]
-    optional = [argument.arg for argument in positional[len(positional) - len(node.args.defaults) :]]
-    optional += [one.arg for one, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True) if default]
-    for argument in (*positional, *node.args.kwonlyargs):
+    if is_property(node):
+        yield f"offers {subject}: {type_text(node.returns)}"
+        return
+    yield f"offers {subject} -> {call_word(node)}{type_text(node.returns)}"
+    arguments = [*node.args.posonlyargs, *node.args.args]
+    positional = [one.arg for one in arguments if one.arg not in {"self", "cls"}]
+    defaults = dict(zip([one.arg for one in reversed(arguments)], reversed(node.args.defaults), strict=False))
+    named = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    defaults |= {one.arg: default for one, default in named if default}
+    for argument in (*arguments, *node.args.kwonlyargs):
         if argument.arg not in {"self", "cls"}:
             yield f"offers {subject}({argument.arg}: {type_text(argument.annotation)})"
-            if asks and argument.arg not in optional:
+            if argument.arg in defaults:
+                yield f"offers {subject}({argument.arg}) by default {ast.unparse(defaults[argument.arg])}"
+            elif asks:
                 yield f"asks {subject}({argument.arg})"
+    if asks:  # pluggy passes by name
+        yield from (f"offers {subject}({name}) as argument {at}" for at, name in enumerate(positional, start=1))

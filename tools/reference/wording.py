@@ -35,14 +35,23 @@ def type_text(node: ast.expr | None) -> str:
 
 def signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     """Return a function's signature without `self`; for a property, its name and type."""
-    if "property" in map(ast.unparse, node.decorator_list):
+    if is_property(node):
         return f"{node.name}: {type_text(node.returns)}"
     arguments = [text for text in _arguments(node.args) if text not in {"self", "cls"}]
-    word = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
-    if any(ast.unparse(mark).endswith("contextmanager") for mark in node.decorator_list):
-        word += "with "
     returns = f" -> {type_text(node.returns)}" if node.returns else ""
-    return f"{word}{node.name}({', '.join(arguments)}){returns}"
+    return f"{call_word(node)}{node.name}({', '.join(arguments)}){returns}"
+
+
+def is_property(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether a method is read as a member."""
+    return any(ast.unparse(mark).rpartition(".")[2] in {"property", "cached_property"} for mark in node.decorator_list)
+
+
+def call_word(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Return what stands before a call: "async ", "with ", both, or nothing."""
+    word = "async " if isinstance(node, ast.AsyncFunctionDef) else ""
+    managed = any(ast.unparse(mark).endswith("contextmanager") for mark in node.decorator_list)
+    return f"{word}with " if managed else word
 
 
 def _arguments(arguments: ast.arguments) -> Iterator[str]:
