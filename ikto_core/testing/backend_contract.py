@@ -13,8 +13,10 @@ The tests are async: set `asyncio_mode = "auto"` for pytest-asyncio. Each one te
 `ikto_core.device.backend.Backend` and names it when it fails; docs/reference.md lists them.
 """
 
-from ikto_core.testing.contract_calls import CallClauses
+from ikto_core.testing.contract_cancelling import CancellingClauses
+from ikto_core.testing.contract_changes import ChangeClauses
 from ikto_core.testing.contract_devices import DeviceClauses
+from ikto_core.testing.contract_errors import ErrorClauses
 from ikto_core.testing.contract_loop import LoopClauses
 from ikto_core.testing.contract_peers import PeerClauses
 from ikto_core.testing.contract_reading import ReadingClauses
@@ -23,7 +25,15 @@ from ikto_core.testing.contract_sharing import SharingClauses
 
 
 class BackendContract(
-    DeviceClauses, PeerClauses, ReadingClauses, SharingClauses, SecretClauses, CallClauses, LoopClauses
+    DeviceClauses,
+    PeerClauses,
+    ReadingClauses,
+    SharingClauses,
+    SecretClauses,
+    ErrorClauses,
+    ChangeClauses,
+    CancellingClauses,
+    LoopClauses,
 ):
     """Tests of the backend contract. Override the fixture `plugin`; the device `ifname` is created and deleted freely.
 

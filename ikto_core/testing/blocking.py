@@ -17,6 +17,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from ikto_core.testing.loop_watch import LoopBlockedError, place_of
+from ikto_core.testing.waiting import waiting_calls_reported
 
 _SOCKET_CALLS = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "connect", "_accept", "sendall", "sendto",
                  "sendmsg", "send"}  # fmt: skip
@@ -78,11 +79,12 @@ class BlockingCalls:
             name, waits = known
             what = name if waits(frame) else ""
         if what and not _is_library(frame):
-            self._report(what, frame)
+            self.report(what, frame)
         elif what and event == "call":
-            self._report(what, frame.f_back or frame)
+            self.report(what, frame.f_back or frame)
 
-    def _report(self, what: str, frame: FrameType) -> None:
+    def report(self, what: str, frame: FrameType) -> None:
+        """Note a call that may block. Raises LoopBlockedError."""
         text = f"it calls {what} in {place_of(frame)}"
         self.found.append(text)
         raise LoopBlockedError(text)
@@ -95,7 +97,8 @@ def blocking_calls() -> Iterator[BlockingCalls]:
     before = sys.getprofile()
     sys.setprofile(calls.look)
     try:
-        yield calls
+        with waiting_calls_reported(calls.report):
+            yield calls
     finally:
         sys.setprofile(before)
 

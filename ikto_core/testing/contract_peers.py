@@ -12,6 +12,7 @@ from ikto_core.testing.contract_base import ContractBase
 from ikto_core.testing.devices import (
     allowed_ips_by_number,
     check_equal,
+    counters_of,
     create,
     peer_of,
     private_key_of,
@@ -19,6 +20,7 @@ from ikto_core.testing.devices import (
     read_device,
     session_of,
 )
+from ikto_core.testing.time_zone import in_time_zone
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey
 
@@ -38,15 +40,15 @@ class PeerClauses(ContractBase):
         key = public_key_of(3)
         for patch in (
             PeerPatch(public_key=key),
+            PeerPatch(public_key=key, persistent_keepalive=25),  # first: the later ones must not reset it
+            PeerPatch(public_key=key, preshared_key=PresharedKey(bytes([5] * 32))),
             PeerPatch(public_key=key, allowed_ips=frozenset({Prefix.parse("fd78::/48")})),
             PeerPatch(public_key=key, allowed_ips=frozenset()),
             PeerPatch(public_key=key, endpoint=Endpoint.parse("198.51.100.1:1")),
             PeerPatch(public_key=key, endpoint=Endpoint.parse("[2001:db8::ffff]:65535")),
-            PeerPatch(public_key=key, persistent_keepalive=25),
-            PeerPatch(public_key=key, persistent_keepalive=0),
-            PeerPatch(public_key=key, preshared_key=PresharedKey(bytes([5] * 32))),
-            PeerPatch(public_key=key, preshared_key=NO_PRESHARED_KEY),
             PeerPatch(public_key=key, create=True),
+            PeerPatch(public_key=key, persistent_keepalive=0),
+            PeerPatch(public_key=key, preshared_key=NO_PRESHARED_KEY),
         ):
             before = await read_device(backend, ifname)
             await backend.apply(ifname, DevicePatch(peers=(patch,)))
@@ -150,7 +152,17 @@ class PeerClauses(ContractBase):
             await backend.apply(ifname, patch)
             after = await session_of(backend, ifname, before.public_key)
             if after.rx_bytes < before.rx_bytes or after.tx_bytes < before.tx_bytes:
-                raise AssertionError(f"the counters decreased from {before} to {after}")
+                raise AssertionError(f"the counters decreased from {counters_of(before)} to {counters_of(after)}")
+
+    @clause("C12")
+    async def test_a_session_of_one_peer_is_not_shown_at_others(self, backend: Backend, ifname: str) -> None:
+        """Handshakes and counters are a peer's own, not the device's."""
+        session = await self._peer_with_session(backend, ifname)
+        state = await backend.read(ifname)
+        for key, peer in state.peers.items() if state else ():
+            if key != session.public_key and (peer.last_handshake or peer.rx_bytes or peer.tx_bytes):
+                text = f"a peer without a handshake shows {counters_of(peer)}, when another peer has one"
+                raise AssertionError(text)
 
     @clause("C20")
     async def test_a_handshake_has_a_time_in_seconds_and_counted_bytes(self, backend: Backend, ifname: str) -> None:
@@ -162,6 +174,12 @@ class PeerClauses(ContractBase):
             raise AssertionError(
                 f"rx_bytes is {peer.rx_bytes}, tx_bytes {peer.tx_bytes} after a handshake that the peer initiated: "
                 "expected at least 148 received, and fewer sent, in bytes"
+            )
+        with in_time_zone("KIT-5:30"):
+            there = await session_of(backend, ifname, peer.public_key)
+        if there.last_handshake != peer.last_handshake:
+            raise AssertionError(
+                f"last_handshake is {peer.last_handshake}, and {there.last_handshake} in another time zone: not of UTC"
             )
 
     @clause("C14")

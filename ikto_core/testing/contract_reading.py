@@ -7,7 +7,7 @@ from ikto_core.device.backend import Backend, PeerReader
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.testing.clauses import clause
 from ikto_core.testing.contract_base import ContractBase
-from ikto_core.testing.devices import check_equal, create, public_key_of
+from ikto_core.testing.devices import check_equal, counters_of, create, public_key_of
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
@@ -37,7 +37,7 @@ class ReadingClauses(ContractBase):
         shown = (await reader.read_peers(ifname, {session.public_key}))[session.public_key]
         check_equal(shown.last_handshake, session.last_handshake)
         if shown.rx_bytes < session.rx_bytes or shown.tx_bytes < session.tx_bytes:
-            raise AssertionError(f"the counters decreased from {session} to {shown}")
+            raise AssertionError(f"the counters decreased from {counters_of(session)} to {counters_of(shown)}")
 
     @clause("C17")
     async def test_read_peers_shows_what_was_just_written(self, backend: Backend, ifname: str) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import format_exception
 
 from msgspec.structs import replace
 
@@ -50,6 +51,7 @@ async def _look_at_errors(watch: SecretWatch, backend: Backend, ifname: str, pat
         await backend.apply(ifname, patch)
     except BackendError as error:
         watch.look_at_text(f"the message of {type(error).__name__}", f"{error} {error.args} {error.hint}")
+        watch.look_at_text(f"the cause of {type(error).__name__}, or a note", "".join(format_exception(error)))
 
 
 @contextmanager

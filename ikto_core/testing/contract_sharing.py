@@ -21,6 +21,7 @@ from ikto_core.testing.devices import (
     read_device,
     spec_of,
 )
+from ikto_core.values.addressing import Endpoint
 from ikto_core.values.keys import PublicKey
 
 PATCHES = (
@@ -40,7 +41,8 @@ class SharingClauses(ContractBase):
         self._needs_another()
         await self._device_with_peers(backend, ifname, 2)
         for number, patch in enumerate(PATCHES):
-            changed = PeerPatch(public_key=public_key_of(1), persistent_keepalive=11 + number)
+            moved = Endpoint.parse(f"198.51.100.{number + 1}:7")  # as a peer that roams
+            changed = PeerPatch(public_key=public_key_of(1), persistent_keepalive=11 + number, endpoint=moved)
             await another.apply(ifname, DevicePatch(peers=(create(40 + number), changed)))
             await _check_others_stay(backend, another, ifname, patch, 40 + number)
 
@@ -69,9 +71,10 @@ class SharingClauses(ContractBase):
         await self._device_with_peers(backend, ifname, 1)
         await another.apply(ifname, DevicePatch(peers=(create(8),)))
         before = await read_device(backend, ifname)
+        foreign = public_key_of(8)
+        check_equal({foreign} & before.peers.keys(), {foreign})
         await backend.apply(ifname, diff(spec, before))
         wanted = expected_state(spec, before)
-        foreign = public_key_of(8)
         check_equal(
             await read_device(backend, ifname), replace(wanted, peers={**wanted.peers, foreign: before.peers[foreign]})
         )
@@ -144,6 +147,7 @@ async def _check_others_stay(backend: Backend, other: Backend, ifname: str, patc
     """Fail unless a patch leaves peer 1, and the peer with this number, as they are."""
     others = _keys(1, number)
     before = (await read_device(other, ifname)).peers
+    check_equal(others & before.keys(), others)
     await backend.apply(ifname, patch)
     after = (await read_device(other, ifname)).peers
     check_equal({key: after[key] for key in others if key in after}, {key: before[key] for key in others})

@@ -1,10 +1,10 @@
 """Helpers for tests of backends: devices to write, and functions that compare them with the device that is read."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from ipaddress import ip_interface
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -14,9 +14,7 @@ from ikto_core.device.backend import Backend, DeviceEvent
 from ikto_core.device.diff import diff
 from ikto_core.device.model import DeviceSpec, DeviceState, PeerPatch, PeerSpec, PeerState
 from ikto_core.testing.differences import differences
-from ikto_core.testing.retrieved import retrieved
 from ikto_core.testing.strategies import device_specs, peer_maps, prefixes, public_keys
-from ikto_core.testing.verdict import ClauseError
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey, PrivateKey, PublicKey
 
@@ -136,26 +134,6 @@ async def completes_within(delay_s: float, call: Awaitable[None]) -> bool:
     return True
 
 
-async def completes_or_is_cancelled(delay_s: float, call: Coroutine[Any, Any, object], patience_s: float) -> bool:
-    """Cancel a call after `delay_s` and return whether it had completed by then.
-
-    Raises AssertionError if it has not ended `patience_s` after the cancellation, and any error of its own.
-    """
-    task = retrieved(asyncio.ensure_future(call))
-    await asyncio.sleep(0)  # it has begun, and with a delay of 0 done little else
-    if delay_s:
-        await asyncio.wait([task], timeout=delay_s)
-    completed = task.done()
-    task.cancel()
-    await asyncio.wait([task], timeout=patience_s)
-    if not task.done():
-        task.cancel()
-        raise ClauseError("C16", f"a call has not ended {patience_s:g} s after it was cancelled", hangs=True)
-    if not task.cancelled():
-        task.result()
-    return completed
-
-
 async def event_arrives(
     events: AsyncIterator[DeviceEvent],
     action: Callable[[], Awaitable[None]],
@@ -205,9 +183,16 @@ async def session_of(backend: Backend, ifname: str, peer: PublicKey) -> PeerStat
     """Return a peer as it is read; AssertionError if it has no handshake or no traffic."""
     state = await backend.read(ifname)
     found = state.peers.get(peer) if state else None
-    if not (found and found.last_handshake and found.rx_bytes and found.tx_bytes):
-        raise AssertionError(f"no session with the peer: {found}")
+    if not found:
+        raise AssertionError("the peer of the session is missing")
+    if not (found.last_handshake and found.rx_bytes and found.tx_bytes):
+        raise AssertionError(f"a handshake was completed, and the peer shows {counters_of(found)}")
     return found
+
+
+def counters_of(peer: PeerState) -> str:
+    """Return the handshake and the traffic of a peer in words."""
+    return f"last_handshake {peer.last_handshake}, rx_bytes {peer.rx_bytes}, tx_bytes {peer.tx_bytes}"
 
 
 async def new_device(backend: Backend, ifname: str) -> DeviceState:

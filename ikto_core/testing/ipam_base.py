@@ -1,6 +1,6 @@
 """The base of the IPAM kit: its fixture, its settings, and helpers that draw candidates."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import ClassVar
@@ -36,6 +36,19 @@ class IpamBase:
     def plugin(self) -> IpamPlugin:
         """Return the plugin that makes the strategy. This fixture must be overridden."""
         pytest.fail("override the fixture `plugin`: return the IpamPlugin to test")
+
+    hung: str = ""  # the failure of a test that did not end
+    hung_before: ClassVar[str] = ""  # the same, of an earlier test of this class
+
+    @pytest.fixture(autouse=True)
+    def _stop_after_a_hang(self) -> Iterator[None]:
+        """Skip the tests after one that did not end: each would wait again."""
+        kit = type(self)
+        if earlier := kit.hung_before:
+            pytest.skip(f"not run, because an earlier test failed: {earlier}")
+        yield
+        if self.hung:
+            kit.hung_before = self.hung
 
     @pytest.fixture(autouse=True)
     def _skip_unsupported(self, request: pytest.FixtureRequest) -> None:

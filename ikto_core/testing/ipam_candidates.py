@@ -109,7 +109,7 @@ class CandidateClauses(IpamBase):
 
     @ipam_clause("I6")
     def test_every_free_subnet_is_a_candidate(self, plugin: IpamPlugin) -> None:
-        """In small meshes, where all candidates can be drawn."""
+        """In small meshes, where all candidates can be drawn, and in one of two thousand subnets."""
 
         def check(request: IpamRequest, candidates: Sequence[Prefix]) -> None:
             every = assignable_subnets(request.mesh_cidr, request.subnet_prefix)
@@ -118,6 +118,8 @@ class CandidateClauses(IpamBase):
                 raise AssertionError(f"free subnets that are not proposed: {left_out[:5]}")
 
         self._on_small_meshes(plugin, check)
+        larger = ask("10.0.0.0/13", 24, name=self.names[0])
+        check(larger, first_candidates(plugin.make(), larger, 2100, patience=10))
 
     @ipam_clause("I6")
     def test_the_last_free_subnet_is_found(self, plugin: IpamPlugin) -> None:

@@ -31,7 +31,10 @@ def ipam_clause(name: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
                     test(*args, **kwargs)
             except (Exception, LoopBlockedError) as error:
                 text = f"{described(error)}. What to do: {IPAM_ADVICE[name]}"
-                raise AssertionError(f"{name}: {IPAM_CLAUSES[name]} But {text}") from error
+                message = f"{name}: {IPAM_CLAUSES[name]} But {text}"
+                if args and isinstance(error, LoopBlockedError):
+                    vars(args[0])["hung"] = message
+                raise AssertionError(message) from error
 
         named.__dict__["clause"] = name
         return named

@@ -22,13 +22,17 @@ MANY_LINES = 1_000_000
 
 _PROGRAM = """
 import pickle, sys
-path, memory, sent = pickle.load(sys.stdin.buffer)
+path, memory, elsewhere, sent = pickle.load(sys.stdin.buffer)
 sys.path[:] = path
 if memory:
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 from ikto_core.testing.ipam_other_process import candidates_of
-found = candidates_of(*pickle.loads(sent))
+make, requests, count = pickle.loads(sent)
+if elsewhere:
+    from ikto_core.testing.elsewhere import move
+    move(make)
+found = candidates_of(make, requests, count)
 sys.stdout.buffer.write(b"\\n" + pickle.dumps(found).hex().encode())
 """
 
@@ -60,10 +64,17 @@ def is_picklable(plugin: IpamPlugin) -> bool:
 
 
 def candidates_in_new_process(
-    plugin: IpamPlugin, requests: Sequence[IpamRequest], count: int, *, hash_seed: str = "1", memory: int = 0
+    plugin: IpamPlugin,
+    requests: Sequence[IpamRequest],
+    count: int,
+    *,
+    hash_seed: str = "1",
+    memory: int = 0,
+    elsewhere: bool = False,
 ) -> list[list[Prefix]]:
     """Return `candidates_of` from a new process; skip the test with a message if the strategy can't be pickled.
 
+    With `elsewhere` it is on another host and at another time, as far as the strategy can see.
     Raises AssertionError if it fails there, takes longer than LIMIT_S, or more than `memory` bytes (0: no limit).
     """
     try:
@@ -73,7 +84,7 @@ def candidates_in_new_process(
     path = [str(Path(entry or ".").resolve()) for entry in sys.path]
     try:
         ran = subprocess.run(  # noqa: S603 - this Python with a fixed program
-            [sys.executable, "-c", _PROGRAM], input=pickle.dumps((path, memory, sent)), capture_output=True,
+            [sys.executable, "-c", _PROGRAM], input=pickle.dumps((path, memory, elsewhere, sent)), capture_output=True,
             check=False, timeout=LIMIT_S, env={**os.environ, "PYTHONHASHSEED": hash_seed},
         )  # fmt: skip
     except subprocess.TimeoutExpired:

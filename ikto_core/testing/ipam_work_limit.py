@@ -2,11 +2,12 @@
 
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, SupportsIndex
 
 READING = 30
 """How many times more lines code may run that reads files, such as YAML: it is not the strategy that is slow."""
@@ -53,12 +54,18 @@ def line_limit(lines: int, package: str = "") -> Iterator[None]:
 
         return count_line(frame, _event, _argument)
 
-    before = sys.gettrace()
+    before, sleep = sys.gettrace(), time.sleep
+    time.sleep = _no_sleep
     sys.settrace(count)
     try:
         yield
     finally:
         sys.settrace(before)
+        time.sleep = sleep
+
+
+def _no_sleep(seconds: SupportsIndex | float, /) -> None:
+    raise TooMuchWorkError(f"the strategy sleeps ({seconds} s): it waits for something outside the request")
 
 
 def _is_foreign(path: str, package: str) -> bool:

@@ -8,16 +8,19 @@ import logging
 import os
 import stat
 import sys
+import warnings
 from binascii import b2a_base64
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from ikto_core.values.keys import SecretKey
 
 _PROGRAM_EVENTS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.spawn"}
-_GONE_EVENTS = {"os.remove", "os.rename"}
+_LAST_LOOK_EVENTS = {"os.remove", "os.rename", "os.chmod"}
+"""After these a file is gone, or was protected too late."""
 MOST_FILES = 1000
 
 
@@ -28,12 +31,17 @@ class SecretWatch:
         self.found: set[str] = set()
         self._texts = {secret.text for secret in secrets} | {secret.hex() for secret in secrets}
         self._texts |= {b2a_base64(secret, newline=False).decode().rstrip("=") for secret in secrets}
+        self._texts |= {repr(bytes(secret))[2:-1] for secret in secrets}
         self._raw = {bytes(secret) for secret in secrets}
         self._written: set[Path] = set()
 
     def look_at_text(self, where: str, text: str) -> None:
         """Note a secret in a text."""
-        if self._in(text.encode(errors="replace")):
+        self.look_at_bytes(where, text.encode(errors="replace"))
+
+    def look_at_bytes(self, where: str, data: bytes) -> None:
+        """Note a secret in what was printed."""
+        if self._in(data):
             self.found.add(f"a secret key is in {where}")
 
     def look_at_files(self, directory: Path) -> None:
@@ -48,11 +56,11 @@ class SecretWatch:
             self._look_at_program(arguments)
         elif event == "open":
             self._note_written(*arguments[:3])
-        elif event in _GONE_EVENTS:
+        elif event in _LAST_LOOK_EVENTS:
             self._look_at_file(_path(arguments[0]))
 
     def _look_at_program(self, arguments: tuple[object, ...]) -> None:
-        for value in arguments:
+        for value in (*arguments, dict(os.environ)):  # most programs inherit the environment
             if self._in(str(value).encode(errors="replace")):
                 self.found.add("a secret key is in the arguments or the environment of a program")
 
@@ -74,15 +82,6 @@ class SecretWatch:
         )
 
 
-class _LogLooker(logging.Handler):
-    def __init__(self, watch: SecretWatch) -> None:
-        super().__init__(logging.DEBUG)
-        self._watch = watch
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._watch.look_at_text("a log message", record.getMessage())
-
-
 _watches: list[SecretWatch] = []
 _hooked: list[bool] = []
 
@@ -93,19 +92,53 @@ def watched_secrets(*secrets: SecretKey) -> Iterator[SecretWatch]:
     if not _hooked:
         _hooked.append(True)
         sys.addaudithook(_hear)
-    watch, root, text = SecretWatch(*secrets), logging.getLogger(), StringIO()
-    looker, level = _LogLooker(watch), root.level
-    root.addHandler(looker)
+    watch, text = SecretWatch(*secrets), StringIO()
+    with TemporaryFile() as output, _logs_watched(watch), warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: watch.look_at_text("a warning", str(message))
+        _watches.append(watch)
+        try:
+            with redirect_stdout(text), redirect_stderr(text), _descriptors_to(output.fileno()):
+                yield watch
+        finally:
+            _watches.remove(watch)
+            output.seek(0)
+            watch.look_at_text("what the backend printed", text.getvalue())
+            watch.look_at_bytes("what the backend, or a program, printed", output.read())
+
+
+@contextmanager
+def _logs_watched(watch: SecretWatch) -> Iterator[None]:
+    """Look at each record of each logger, also of one that passes nothing to the root."""
+    root, make = logging.getLogger(), logging.getLogRecordFactory()
+
+    def looked_at(*args: object, **kwargs: object) -> logging.LogRecord:
+        record = make(*args, **kwargs)
+        watch.look_at_text("a log message", record.getMessage())
+        return record
+
+    level = root.level
+    logging.setLogRecordFactory(looked_at)
     root.setLevel(logging.DEBUG)
-    _watches.append(watch)
     try:
-        with redirect_stdout(text), redirect_stderr(text):
-            yield watch
+        yield
     finally:
-        _watches.remove(watch)
-        root.removeHandler(looker)
         root.setLevel(level)
-        watch.look_at_text("what the backend printed", text.getvalue())
+        logging.setLogRecordFactory(make)
+
+
+@contextmanager
+def _descriptors_to(file: int) -> Iterator[None]:
+    """Let the descriptors of standard output and standard error lead to a file, for programs, too."""
+    saved = [os.dup(number) for number in (1, 2)]
+    try:
+        for number in (1, 2):
+            os.dup2(file, number)
+        yield
+    finally:
+        for number, before in zip((1, 2), saved, strict=True):
+            os.dup2(before, number)
+            os.close(before)
 
 
 def _hear(event: str, arguments: tuple[object, ...]) -> None:

@@ -12,7 +12,18 @@ from ikto_core.device.backend import BackendContext, BackendPlugin
 from ikto_core.testing.clauses import CLAUSES, clause_of
 from ikto_core.testing.verdict import ClauseError
 from tests.backends.fake_contract import FakeContract, OutsideBackend, plugin_of
-from tests.testing.broken_backends import hanging, listening, opening, sharing, traces, values
+from tests.testing.broken_backends import (
+    hanging,
+    listening,
+    opening,
+    sharing,
+    stopping,
+    telling,
+    traces,
+    updating,
+    values,
+    waiting,
+)
 from tests.testing.test_backend_contract import Kit
 
 pytestmark = pytest.mark.slow
@@ -34,6 +45,7 @@ class HastyKit(Kit):
     """Gives calls up early: these hang for ever."""
 
     call_limit_s = 1.0
+    patience_s = 2.0
 
 
 class PatientKit(Kit):
@@ -140,8 +152,52 @@ def check_message(messages: list[str], clause: str, words: str) -> None:
         (traces.LogsKeys, "C22", "in a log message"),
         (traces.PrintsKeys, "C22", "in what the backend printed"),
         (traces.ReadsPeersThatAreGone, "C1", "peer 1"),
+        (waiting.SelectsInRead, "C16", "calls select.select in SelectsInRead.read (waiting.py, line "),
+        (waiting.LocksAFile, "C16", "calls fcntl.flock in LocksAFile.apply"),
+        (waiting.ReadsAPipe, "C16", "calls os.read in ReadsAPipe.read"),
+        (waiting.WaitsForAProcessId, "C16", "calls os.waitpid in WaitsForAProcessId.apply"),
+        (waiting.ReadsAProgram, "C16", "calls subprocess.Popen.wait"),
+        (waiting.MapsInAPool, "C16", "calls threading.Event.wait in MapsInAPool.apply"),
+        (stopping.ReadsNothingWhenCancelled, "C16", "your `read` swallowed its cancellation"),
+        (stopping.SaysDoneWhenCancelled, "C16", "your `apply` swallowed its cancellation"),
+        (stopping.SaysCreatedWhenCancelled, "C16", "your `create` swallowed its cancellation"),
+        (stopping.SaysDeletedWhenCancelled, "C16", "your `delete` swallowed its cancellation"),
+        (stopping.FailsToDeleteWhenCancelled, "C16", "wg0: could not be deleted"),
+        (stopping.LeaksWhenDeleting, "C21", "50 calls of `delete and create` left 50 file descriptors"),
+        (stopping.LeaksWhenCreating, "C21", "50 calls of `delete and create` left 50 file descriptors"),
+        (stopping.LeaksNowAndThen, "C21", "50 calls of `read` left 10 file descriptors"),
+        (stopping.ShutsDownWithoutWaiting, "C21", "which was not expected"),
+        (stopping.CreatesLater, "C1", "the device is absent"),
+        (stopping.DeletesLater, "C2", "expected None"),
+        (stopping.DeleteNeedsADevice, "C2", "BackendError: wg0: no such device"),
+        (telling.ShowsKeysInTheCause, "C22", "a secret key is in the cause of"),
+        (telling.ShowsKeysInANote, "C22", "a secret key is in the cause of"),
+        (telling.ShowsKeysAsBytes, "C22", "a secret key is in the message of"),
+        (telling.SetsItsOwnEnvironment, "C22", "in the arguments or the environment of a program"),
+        (telling.PassesKeysToAShell, "C22", "in the arguments or the environment of a program"),
+        (telling.ProtectsTheFileTooLate, "C22", "a file with mode 0644"),
+        (telling.LogsToItsOwnHandler, "C22", "in a log message"),
+        (telling.WarnsOfKeys, "C22", "in a warning"),
+        (telling.WritesKeysToDescriptorTwo, "C22", "in what the backend, or a program, printed"),
+        (updating.LosesKeepaliveWithTheEndpoint, "C4", ".persistent_keepalive is 0, expected 25"),
+        (updating.LosesKeepaliveWithAllowedIps, "C4", ".persistent_keepalive is 0, expected 25"),
+        (updating.LosesValuesOfAPeerThatIsCreatedAgain, "C4", ".persistent_keepalive is 0, expected 25"),
+        (updating.LosesThePresharedKeyWithTheKeepalive, "C4", ".preshared_key is None, expected a secret key"),
+        (updating.AddsAllowedIps, "C4", "which was not expected"),
+        (updating.WritesTheFirstEndpointAgain, "C18", ".endpoint is [2001:db8::1]:51820, expected 198.51.100.1:7"),
+        (updating.CountsKibibytes, "C20", "the peer shows last_handshake 1700000000.0, rx_bytes 0, tx_bytes 0"),
+        (updating.SumsCounters, "C12", "a peer without a handshake shows last_handshake None, rx_bytes 148"),
+        (updating.ShowsTheLatestHandshake, "C12", "a peer without a handshake shows last_handshake 1700000000.0"),
+        (updating.ReadsLocalTime, "C20", "in another time zone: not of UTC"),
+        (updating.ReadsSecondsSinceTheBoot, "C20", "not seconds since 1970 of these years"),
+        (updating.ReadsNanoseconds, "C20", "not seconds since 1970 of these years"),
+        (updating.CachesForASecond, "C9", "which was not expected"),
+        (updating.RemembersAtOpening, "C18", "lacks peer"),
+        (updating.IsAloneInTheProcess, "C19", "another backend has the socket"),
+        (updating.ReadsAllForAFew, "C17", "which was not expected"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:writing:UserWarning", "ignore::ResourceWarning")
 async def test_the_kit_names_the_mistake(kind: type[FakeBackend], clause: str, words: str, tmp_path: Path) -> None:
     host = FakeHost()
     hangs = kind.__module__ in {hanging.__name__, listening.__name__}
@@ -161,6 +217,11 @@ async def test_the_kit_names_the_mistake(kind: type[FakeBackend], clause: str, w
         (listening.EventsSpin, "C9", "C9", "your `events` never yields to the event loop"),
         (listening.EventsSleep, "C9", "C9", "your `events` never yields to the event loop"),
         (listening.EventsSwallowCancellation, "C9", "C16", "your `events` has not ended"),
+        (stopping.EventsOnlyOnce, "C9", "C9", "'gone'>) within 2 s, although it happened"),
+        (stopping.EventsOfAnotherName, "C9", "C9", "'changed'>) within 2 s, although it happened"),
+        (waiting.RetriesForEver, "C8", "C16", "your `apply` has not returned after 1."),
+        (waiting.HangsAfterFortyWrites, "C21", "C16", "your `apply` has not returned after 1."),
+        (waiting.WaitsForItself, "C3", "C16", "your `apply` has not returned after 1."),
     ],
 )
 async def test_the_kit_ends_whatever_hangs(

@@ -12,6 +12,7 @@ from ikto_core.testing.ipam_clauses import IPAM_CLAUSES
 from ikto_core.testing.ipam_work_limit import TooMuchWorkError, line_limit
 from ikto_core.values.addressing import Prefix
 from tests.testing import broken_strategies as broken
+from tests.testing.broken_strategies import outside
 from tests.testing.test_ipam_contract import failures
 
 pytestmark = pytest.mark.slow
@@ -35,6 +36,23 @@ pytestmark = pytest.mark.slow
         (broken.RaisesValueError, "I11", "ValueError"),
         (broken.ProposesOneSubnet, "I6", "free subnets that are not proposed"),
         (broken.LeavesTheProgram, "I11", "KeyError: 'node-7'"),
+        (outside.BeginsAtTheHost, "I7", "and on another host, a year later"),
+        (outside.BeginsAtTheNodeOfUname, "I7", "and on another host, a year later"),
+        (outside.BeginsAtTheDay, "I7", "and on another host, a year later"),
+        (outside.BeginsAtTheHour, "I7", "and on another host, a year later"),
+        (outside.BeginsAtTheUser, "I7", "and on another host, a year later"),
+        (outside.BeginsAtTheDirectory, "I7", "and on another host, a year later"),
+        (outside.HashesTheKey, "I7", "and in another process"),
+        (outside.CountsItsCalls, "I7", "got "),
+        (outside.AsksTheNetwork, "I7", "it connects to another program or host"),
+        (outside.SleepsForEver, "I1", "the strategy sleeps (3600 s)"),
+        (outside.LoopsAtTheEnd, "I5", "TooMuchWorkError: not finished after"),
+        (outside.BeginsAgain, "I2", "proposed more than once"),
+        (outside.ForgetsLongPrefixes, "I4", "is taken"),
+        (outside.StopsAfterTwoHundred, "I6", "free subnets that are not proposed"),
+        (outside.RefusesSixtyFour, "I6", "free subnets that are not proposed"),
+        (outside.ProposesTexts, "I1", "is not a Prefix"),
+        (outside.RaisesAtTheFirstCandidate, "I11", "LookupError: näme"),
     ],
 )
 def test_the_kit_names_the_mistake(make: type[IpamStrategy], clause: str, words: str) -> None:
