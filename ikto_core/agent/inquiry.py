@@ -17,7 +17,7 @@ from ikto_core.device.bounded_backend import BoundedBackend
 from ikto_core.device.model import DeviceState, PeerState
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.diagnosis.chain import diagnose
-from ikto_core.diagnosis.device_facts import candidates, device_facts, tunnel_path
+from ikto_core.diagnosis.device_facts import candidates, device_facts, tunnel_path, with_agents_view
 from ikto_core.diagnosis.facts import (
     AgentFacts,
     ClaimFacts,
@@ -104,14 +104,10 @@ class Inquiry:
             nats=self._nats(),
             record=record,
             claim=self._claim(),
-            device=device_facts(
-                self._node.ifname,
-                device,
-                key,
-                peer.allowed_ips if peer else (),
-                failure=str(unread) if unread else self._reconciler.failure,
-                unreadable=unread is not None,
-                hint=unread.hint if unread else self._reconciler.hint,
+            device=with_agents_view(
+                device_facts(self._node.ifname, device, key, peer.allowed_ips if peer else (), unread=unread),
+                failure=self._reconciler.failure,
+                hint=self._reconciler.hint,
                 synced_revision=self._reconciler.shown_revision,
                 stalled=key in self._reconciler.stalled,
                 kicks=self._reconciler.kicks_of(key) if key else 0,

@@ -13,7 +13,6 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.options import json_option, setting_options
-from ikto_core.cli.printing import printable
 from ikto_core.cli.tables import fitted
 from ikto_core.errors import BucketMissingError, NatsDeniedError, NatsError
 from ikto_core.lease.policy import WATCHED_SHARE, leased_records
@@ -24,6 +23,7 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import change_replicas, create_bucket, create_renewals, upgrade_bucket
 from ikto_core.store.bucket_settings import Finding, Setting, findings, record_settings, renewal_settings
 from ikto_core.store.follower import Follower, read_once
+from ikto_core.values.text import printable
 
 SWEEP_EVERY_S = 60.0
 

@@ -12,13 +12,13 @@ import click
 
 from ikto_core.cli.examples import examples
 from ikto_core.cli.options import DEFAULT_CONFIG, optional_config, socket_option
-from ikto_core.cli.printing import printable
 from ikto_core.cli.progress import progress
 from ikto_core.cli.report_parts import Found, Request, parts
 from ikto_core.cli.secrets import raw_settings, secrets_of
 from ikto_core.disk.atomic_file import create_file
 from ikto_core.errors import ConfigError, IktoError, described
 from ikto_core.values.redaction import Redactor
+from ikto_core.values.text import printable
 
 README = """\
 A bug report of Ikto, made by `ikto bugreport`.

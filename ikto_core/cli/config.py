@@ -14,7 +14,6 @@ from ikto_core.cli.checked_node import checked_node
 from ikto_core.cli.examples import examples
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.options import config_option, json_option
-from ikto_core.cli.printing import printable
 from ikto_core.config import Config, blocked_plugins, config_schema, environ_warnings, file_warnings, load_config
 from ikto_core.diagnosis.checks_config import refusals
 from ikto_core.diagnosis.nats_inside import servers_inside
@@ -23,6 +22,7 @@ from ikto_core.plugins.hook_calls import Failure, attempt
 from ikto_core.plugins.loading import load_plugins
 from ikto_core.plugins.settings import settings_schema
 from ikto_core.store.inside_mesh import INSIDE_HINT
+from ikto_core.values.text import printable
 
 
 @click.group(cls=SuggestingGroup, epilog=examples("ikto config check", "ikto config schema > ikto.schema.json"))

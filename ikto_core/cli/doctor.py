@@ -16,7 +16,6 @@ from ikto_core.cli.exit_codes import FAILED_CHECK
 from ikto_core.cli.logs import NOTHING, log_to_stderr
 from ikto_core.cli.marks import mark_text
 from ikto_core.cli.options import config_option, json_option, socket_option
-from ikto_core.cli.printing import printable
 from ikto_core.cli.progress import Progress, progress
 from ikto_core.cli.tables import fitted
 from ikto_core.client import AdminClient
@@ -26,6 +25,7 @@ from ikto_core.diagnosis.checks import Category, Result, failure, run_checks, wo
 from ikto_core.diagnosis.checks_config import CONFIGURATION, PAGE_OF_CONFIGURATION
 from ikto_core.errors import ConfigError, IktoError
 from ikto_core.plugins.check_contract import Level
+from ikto_core.values.text import printable
 
 DOCS = "docs/"
 """Where pages are, in the repository and in the documentation."""

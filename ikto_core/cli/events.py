@@ -8,11 +8,11 @@ import msgspec
 
 from ikto_core.cli.examples import examples
 from ikto_core.cli.options import json_option, socket_option
-from ikto_core.cli.printing import printable
 from ikto_core.client import AdminClient, EventView
 from ikto_core.observers.contract import MeshEvent
 from ikto_core.observers.health import HealthEvent
 from ikto_core.observers.wording import Line, line_of
+from ikto_core.values.text import printable
 
 _SHOWN_FIRST = ("name", "record", "subnets")
 """The details that say what an event is about; they are shown without their name."""

@@ -1,11 +1,8 @@
-"""Formatting an agent's answers as text: JSON, ages, sizes."""
+"""Formatting an agent's answers as text: JSON, sizes."""
 
 import json
 
 import msgspec
-
-from ikto_core.values.ages import UNKNOWN_AGE as UNKNOWN_AGE  # noqa: PLC0414 - commands import it from here
-from ikto_core.values.ages import age as age  # noqa: PLC0414 - as above
 
 
 def json_text(view: object) -> str:

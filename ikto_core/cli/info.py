@@ -9,8 +9,8 @@ from ikto_core.admin.mesh_views import InfoView, RecordView
 from ikto_core.cli.examples import examples
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.options import json_option, socket_option
-from ikto_core.cli.printing import printable
 from ikto_core.client import AdminClient
+from ikto_core.values.text import printable
 
 
 @click.command(

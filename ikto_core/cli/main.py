@@ -22,9 +22,9 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import READER_GONE
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.plugin_commands import PluginCommands
-from ikto_core.cli.printing import printable
 from ikto_core.errors import ConfigError, IktoError, PluginError, first_cause
 from ikto_core.plugins.reserved_commands import COMMANDS as COMMANDS  # noqa: PLC0414 - tests and tools import it from here
+from ikto_core.values.text import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

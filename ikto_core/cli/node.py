@@ -17,7 +17,6 @@ from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.node_tables import described, node_tables
 from ikto_core.cli.options import json_option, not_empty, output_option, setting_options
-from ikto_core.cli.printing import printable
 from ikto_core.cli.tables import show as show_sections
 from ikto_core.config import Config
 from ikto_core.errors import BucketMissingError, IktoError, NatsDeniedError
@@ -31,6 +30,7 @@ from ikto_core.roster.selection import records_meant, require_one_node
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.follower import read_once
 from ikto_core.values.addressing import Prefix
+from ikto_core.values.text import printable
 
 which_argument = click.argument("which", metavar="NAME|SUBNET|KEY", callback=not_empty)
 trust_option = setting_options("record_trust", "nats_account_jwt")

@@ -1,11 +1,11 @@
 """Records of a bucket as text: a table of all, or everything about one. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 
-from ikto_core.cli.formatting import age
 from ikto_core.cli.tables import Row, Section, line, short_keys
 from ikto_core.roster.listing import NodeRecord
+from ikto_core.values.ages import age
+from ikto_core.values.nats_time import nats_time_s
 
 _HEADER = ("name", "subnet", "key", "state", "written")
 _WIDE = ("name", "subnet", "key", "endpoints", "program", "proof", "state", "lease", "written")
@@ -68,13 +68,13 @@ def _program(record: NodeRecord) -> str:
 
 
 def _written(record: NodeRecord, now: float) -> str:
-    return age(_seconds(record.written_at), now) if record.written_at else "?"
+    return age(nats_time_s(record.written_at), now) if record.written_at else "?"
 
 
 def _lease(record: NodeRecord, now: float) -> str:
     if not record.lease_s:
         return "none"
-    renewed = f", {age(_seconds(record.renewed_at), now)}" if record.renewed_at else ""
+    renewed = f", {age(nats_time_s(record.renewed_at), now)}" if record.renewed_at else ""
     return f"{record.lease_s} s: {record.lease or 'renewals can not be read'}{renewed}"
 
 
@@ -95,11 +95,3 @@ def _state(record: NodeRecord) -> str:
     if not record.accepted:
         return "not counted"
     return "draining" if record.draining else "accepted"
-
-
-def _seconds(time: str) -> float | None:
-    """Return a time of NATS in seconds since the epoch; None if it can't be read."""
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except ValueError:
-        return None

@@ -7,11 +7,12 @@ import click
 
 from ikto_core.admin.mesh_views import PeersView, PeerView
 from ikto_core.cli.examples import examples
-from ikto_core.cli.formatting import age, json_text
+from ikto_core.cli.formatting import json_text
 from ikto_core.cli.groups import SuggestingGroup
 from ikto_core.cli.options import json_option, output_option, socket_option
 from ikto_core.cli.tables import Row, Section, hint_rows, line, short_keys, show
 from ikto_core.client import AdminClient
+from ikto_core.values.ages import age
 from ikto_core.values.times import epoch_s
 
 _HEADER = ("name", "subnet", "key", "endpoint", "proved", "handshake")

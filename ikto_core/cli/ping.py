@@ -14,13 +14,13 @@ from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import NOT_REACHABLE
 from ikto_core.cli.formatting import json_text
 from ikto_core.cli.options import json_option, not_empty, socket_option
-from ikto_core.cli.printing import printable
 from ikto_core.cli.why import ask, config_of_node, exit_code
 from ikto_core.underlay.echo import Echo, Way, echo, largest_answered
 from ikto_core.underlay.inspection import SMALLEST_MTU
 from ikto_core.underlay.namespaces import call_within
 from ikto_core.underlay.routes import Target, route_to
 from ikto_core.values.addressing import Endpoint
+from ikto_core.values.text import printable
 
 INTERVAL_S, TIMEOUT_S = 0.3, 1.0
 MOST_PINGS = 1000

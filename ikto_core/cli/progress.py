@@ -14,8 +14,8 @@ from typing import TextIO
 
 import click
 
-from ikto_core.cli.printing import printable
 from ikto_core.values.columns import clipped_to, width_of
+from ikto_core.values.text import printable
 
 SHOWN_AFTER_S, SHOWN_EVERY_S = 1.0, 1.0
 

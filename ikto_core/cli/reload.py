@@ -6,9 +6,9 @@ import structlog
 
 from ikto_core.agent.live_settings import LiveSettings
 from ikto_core.cli.logs import LEVELS
-from ikto_core.cli.printing import printable
 from ikto_core.config import LIVE_SETTINGS, Config, changed_settings, with_live_settings
 from ikto_core.errors import ConfigError
+from ikto_core.values.text import printable
 
 log = structlog.get_logger(__name__)
 

@@ -18,11 +18,12 @@ from ikto_core.admin.views import (
     StatusView,
 )
 from ikto_core.cli.examples import examples
-from ikto_core.cli.formatting import age, json_text, size
+from ikto_core.cli.formatting import json_text, size
 from ikto_core.cli.health import health_code
 from ikto_core.cli.options import json_option, output_option, socket_option
 from ikto_core.cli.tables import Row, Section, hint_rows, line, listing, short_keys, show
 from ikto_core.client import AdminClient
+from ikto_core.values.ages import age
 from ikto_core.values.counters import LeaseCounters
 from ikto_core.values.times import epoch_s
 

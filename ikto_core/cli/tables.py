@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 
 import click
 
-from ikto_core.cli.printing import printable
 from ikto_core.values.columns import clipped_to, padded, width_of, wrapped
+from ikto_core.values.text import printable
 
 T = TypeVar("T")
 

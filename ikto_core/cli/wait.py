@@ -13,10 +13,10 @@ from ikto_core.cli.durations import seconds_given
 from ikto_core.cli.examples import examples
 from ikto_core.cli.exit_codes import TIMED_OUT
 from ikto_core.cli.options import not_empty, optional_config, socket_option
-from ikto_core.cli.printing import printable
 from ikto_core.cli.progress import Progress, progress
 from ikto_core.client import AdminClient
 from ikto_core.errors import AgentDeniedError, IktoError
+from ikto_core.values.text import printable
 
 LOOK_EVERY_S = 0.2
 PROBE_EVERY_S = 1.0

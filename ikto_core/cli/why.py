@@ -14,10 +14,10 @@ from ikto_core.cli.formatting import json_text
 from ikto_core.cli.logs import log_to_stderr
 from ikto_core.cli.marks import mark_text
 from ikto_core.cli.options import json_option, not_empty, optional_config, socket_option
-from ikto_core.cli.printing import printable
 from ikto_core.cli.progress import progress
 from ikto_core.client import WHY_TIMEOUT_S, AdminClient
 from ikto_core.errors import NoAgentError
+from ikto_core.values.text import printable
 
 NAME_WIDTH = 10  # of the longest name of a link
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikto_core.cli.formatting import UNKNOWN_AGE, age, size
+from ikto_core.cli.formatting import size
+from ikto_core.values.ages import UNKNOWN_AGE, age
 
 NOW = 1_700_000_000.0
 

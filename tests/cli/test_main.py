@@ -70,7 +70,6 @@ def test_help_lists_every_command_and_imports_none() -> None:
         "ikto_core.cli.main",
         "ikto_core.cli.closed_output",
         "ikto_core.cli.exit_codes",
-        "ikto_core.cli.printing",
     }
 
 

@@ -1,7 +1,9 @@
 """What a device says about one peer, and which of its endpoints are tried."""
 
 from ikto_core.device.model import DeviceState, PeerState
-from ikto_core.diagnosis.device_facts import candidates, device_facts, tunnel_path
+from ikto_core.diagnosis.device_facts import candidates, device_facts, tunnel_path, with_agents_view
+from ikto_core.diagnosis.facts import DeviceFacts
+from ikto_core.errors import BackendError
 from ikto_core.values.addressing import Endpoint, Prefix
 from tests.diagnosis.samples import ENDPOINT, GOOD, NOW, spoilt
 from tests.samples import KEY, MESH, OTHER_KEY
@@ -14,16 +16,29 @@ DEVICE = DeviceState(up=True, mtu=1420, peers={KEY: SHOWN})
 
 
 def test_a_peer_lacks_an_allowed_ip() -> None:
-    facts = device_facts("wg0", DEVICE, KEY, SUBNETS, kicks=2, stalled=True)
+    facts = device_facts("wg0", DEVICE, KEY, SUBNETS)
     assert facts.peer
-    assert facts.peer.missing_ips == ("10.0.0.48/28",)
-    assert (facts.peer.endpoint, facts.peer.kicks, facts.peer.stalled) == (ENDPOINT, 2, True)
+    assert (facts.peer.missing_ips, facts.peer.endpoint) == (("10.0.0.48/28",), ENDPOINT)
 
 
 def test_another_peer_no_device_and_one_that_cannot_be_read() -> None:
     assert device_facts("wg0", DEVICE, OTHER_KEY).peer is None
     assert device_facts("wg0", None, KEY).exists is False
-    assert device_facts("wg0", None, KEY, unreadable=True, failure="no").exists is None
+    unread = device_facts("wg0", None, KEY, unread=BackendError("no", hint="be root"))
+    assert (unread.exists, unread.failure, unread.hint) == (None, "no", "be root")
+
+
+def test_an_agent_knows_more_than_a_read_shows() -> None:
+    def known(facts: DeviceFacts) -> DeviceFacts:
+        return with_agents_view(facts, failure="full", hint="wait", synced_revision=7, stalled=True, kicks=2)
+
+    facts = known(device_facts("wg0", DEVICE, KEY))
+    assert facts.peer
+    assert (facts.peer.kicks, facts.peer.stalled, facts.peer.endpoint) == (2, True, ENDPOINT)
+    assert (facts.failure, facts.hint, facts.synced_revision) == ("full", "wait", 7)
+    assert known(device_facts("wg0", DEVICE, OTHER_KEY)).peer is None
+    unread = known(device_facts("wg0", None, KEY, unread=BackendError("no")))
+    assert (unread.failure, unread.hint) == ("no", "")
 
 
 def test_a_roamed_endpoint_comes_first_and_refused_ones_say_why() -> None:
