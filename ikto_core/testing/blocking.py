@@ -1,6 +1,5 @@
 """Finds calls that may block the event loop's thread, by looking at what is called and not at how long it takes."""
 
-import asyncio
 import os
 import queue
 import socket
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -21,10 +21,11 @@ from ikto_core.testing.waiting import waiting_calls_reported
 
 _SOCKET_CALLS = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "connect", "_accept", "sendall", "sendto",
                  "sendmsg", "send"}  # fmt: skip
-_LIBRARY = (asyncio.__file__, threading.__file__, futures.__file__, queue.__file__)
+_LIBRARY = (threading.__file__, futures.__file__, queue.__file__, subprocess.__file__, socket.__file__, os.__file__)
 _BUILTINS: Mapping[object, str] = {
-    time.sleep: "time.sleep", os.system: "os.system", socket.gethostbyname: "socket.gethostbyname",
-    os.wait: "os.wait",
+    time.sleep: "time.sleep", os.system: "os.system", os.wait: "os.wait", socket.gethostbyname: "socket.gethostbyname",
+    socket.gethostbyname_ex: "socket.gethostbyname_ex", socket.gethostbyaddr: "socket.gethostbyaddr",
+    socket.getnameinfo: "socket.getnameinfo",
 }  # fmt: skip
 
 
@@ -39,6 +40,11 @@ def _not_set(frame: FrameType) -> bool:
 def _alive(frame: FrameType) -> bool:
     thread: threading.Thread = frame.f_locals["self"]
     return thread.is_alive()
+
+
+def _process_alive(frame: FrameType) -> bool:
+    process: BaseProcess = frame.f_locals["self"]
+    return process.is_alive()
 
 
 def _empty(frame: FrameType) -> bool:
@@ -56,6 +62,8 @@ _FUNCTIONS: Mapping[CodeType, tuple[str, Callable[[FrameType], bool]]] = {
     futures.wait.__code__: ("concurrent.futures.wait", _always),
     threading.Event.wait.__code__: ("threading.Event.wait", _not_set),
     threading.Thread.join.__code__: ("threading.Thread.join", _alive),
+    threading.Condition.wait.__code__: ("threading.Condition.wait", _always),
+    BaseProcess.join.__code__: ("multiprocessing.Process.join", _process_alive),
     queue.Queue.get.__code__: ("queue.Queue.get", _empty),
     subprocess.Popen.wait.__code__: ("subprocess.Popen.wait", _always),
     subprocess.Popen.communicate.__code__: ("subprocess.run or Popen.communicate", _always),
@@ -75,13 +83,12 @@ class BlockingCalls:
         what = ""
         if event == "c_call":
             what = _blocking_builtin(argument)
-        elif event == "call" and (known := _FUNCTIONS.get(frame.f_code)) and not _is_library(frame.f_back):
+        elif event == "call" and (known := _FUNCTIONS.get(frame.f_code)):
             name, waits = known
-            what = name if waits(frame) else ""
-        if what and not _is_library(frame):
-            self.report(what, frame)
-        elif what and event == "call":
-            self.report(what, frame.f_back or frame)
+            timeout_s = frame.f_locals.get("timeout")
+            what = name if (timeout_s is None or timeout_s > 0) and waits(frame) else ""
+        if what and (caller := _caller(frame)):
+            self.report(what, caller)
 
     def report(self, what: str, frame: FrameType) -> None:
         """Note a call that may block. Raises LoopBlockedError."""
@@ -118,9 +125,16 @@ def _blocking_builtin(called: object) -> str:
     return ""
 
 
-def _is_library(frame: FrameType | None) -> bool:
-    """Whether this code belongs to asyncio, or to a library whose own waits are seen where it is called."""
-    if frame is None:
-        return False
-    path = Path(frame.f_code.co_filename)
-    return str(path) in _LIBRARY or path.parent.name in {"asyncio", "concurrent", "futures"}
+def _caller(frame: FrameType | None) -> FrameType | None:
+    """Return who waits: the innermost frame outside Python's own modules for threads and processes.
+
+    None: asyncio waits, which knows what it does, or a thread that has just been started.
+    """
+    while frame:
+        path = Path(frame.f_code.co_filename)
+        if path.parent.name == "asyncio" or frame.f_code is threading.Thread.start.__code__:
+            return None
+        if not (str(path) in _LIBRARY or path.parent.name in {"concurrent", "futures", "multiprocessing"}):
+            return frame
+        frame = frame.f_back
+    return None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from ipaddress import ip_interface
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,6 +19,7 @@ from ikto_core.testing.devices import (
     create,
     expected_state,
     new_device,
+    public_key_of,
     read_device,
     spec_of,
 )
@@ -60,6 +62,22 @@ class CancellingClauses(ContractBase):
             completed &= await completes_within(delay_s, _read(backend, ifname))
             check_equal((await read_device(backend, ifname)).peers, {})
             delay_s = delay_s * 2 + 0.001
+
+    @clause("C10")
+    async def test_a_patch_can_be_applied_twice(self, backend: Backend, ifname: str) -> None:
+        """Addresses and peers that are there are added again, and those that are gone are removed again."""
+        before = await self._device_with_peers(backend, ifname, 2)
+        patch = DevicePatch(
+            add_addresses=frozenset(map(ip_interface, ("10.79.0.1/16", "fd79::1/64"))),
+            remove_addresses=before.addresses,
+            peers=(create(3),),
+            remove_peers=frozenset({public_key_of(1)}),
+        )
+        await backend.apply(ifname, patch)
+        once = await read_device(backend, ifname)
+        check_equal(once.addresses, patch.add_addresses)
+        await backend.apply(ifname, patch)
+        check_equal(await read_device(backend, ifname), once)
 
     @clause("C16")
     async def test_a_cancelled_call_ends(self, backend: Backend, ifname: str) -> None:

@@ -91,6 +91,9 @@ class DeviceClauses(ContractBase):
         for up in (True, False, False, True):
             await backend.apply(ifname, DevicePatch(up=up))
             check_equal(await read_device(backend, ifname), replace(before, up=up))
+            await backend.apply(ifname, DevicePatch(fwmark=9, peers=(create(1),)))
+            check_equal((await read_device(backend, ifname)).up, up)  # which the patch does not name
+            await backend.apply(ifname, DevicePatch(fwmark=before.fwmark))
 
     @clause("C4")
     async def test_an_address_changes_its_prefix_length(self, backend: Backend, ifname: str) -> None:
@@ -135,6 +138,17 @@ class DeviceClauses(ContractBase):
         spec = spec_of(2, listen_port=self.listen_ports[0])
         for peer in (whole, fewer):
             await apply_spec(backend, ifname, replace(spec, peers={**spec.peers, peer.public_key: peer}))
+
+    @clause("C15")
+    async def test_opening_creates_no_device(
+        self, plugin: BackendPlugin, context: BackendContext, backend: Backend, ifname: str
+    ) -> None:
+        """Only `create` does. A device that is absent stays so while backends are opened and closed."""
+        await backend.delete(ifname)
+        for _ in range(2):
+            async with plugin.open(context) as opened:
+                check_equal(await opened.read(ifname), None)
+        check_equal(await backend.read(ifname), None)
 
     @clause("C15")
     @pytest.mark.usefixtures("backend")  # deletes the device after the test

@@ -13,6 +13,7 @@ from ikto_core.testing.clauses import CLAUSES, clause_of
 from ikto_core.testing.verdict import ClauseError
 from tests.backends.fake_contract import FakeContract, OutsideBackend, plugin_of
 from tests.testing.broken_backends import (
+    again,
     hanging,
     listening,
     opening,
@@ -195,6 +196,23 @@ def check_message(messages: list[str], clause: str, words: str) -> None:
         (updating.RemembersAtOpening, "C18", "lacks peer"),
         (updating.IsAloneInTheProcess, "C19", "another backend has the socket"),
         (updating.ReadsAllForAFew, "C17", "which was not expected"),
+        (again.WritesLater, "C3", "did not raise NoSuchDeviceError"),
+        (again.ReadsAStepBehind, "C2", "expected None"),
+        (again.AddsAnAddressOnce, "C10", "File exists"),
+        (again.RemovesAnAddressOnce, "C10", "Cannot assign requested address"),
+        (again.CreatesWhenOpened, "C15", "expected None"),
+        (again.GoesUpWithEachWrite, "C4", "the value is True, expected False"),
+        (again.WritesNetworks, "C4", "addresses lacks 10.78.0.1/16"),
+        (again.MarksInSixteenBits, "C13", "fwmark is "),
+        (again.KeepsAliveInEightBits, "C13", ".persistent_keepalive is "),
+        (again.IgnoresDefaultRoutes, "C13", ".allowed_ips lacks "),
+        (again.ReadsIPv4Only, "C4", ".allowed_ips lacks "),
+        (again.ShowsAKeyOfZeros, "C4", "is a key of zeros, expected None"),
+        (again.MapsInAnExecutor, "C16", "in MapsInAnExecutor.read"),
+        (again.WaitsAsCompleted, "C16", "in WaitsAsCompleted.read"),
+        (again.JoinsAProcess, "C16", "calls multiprocessing.Process.join in JoinsAProcess.apply"),
+        (again.WaitsForACondition, "C16", "calls threading.Condition.wait in WaitsForACondition.read"),
+        (again.LooksANameUp, "C16", "calls socket.gethostbyaddr"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:writing:UserWarning", "ignore::ResourceWarning")
@@ -203,6 +221,11 @@ async def test_the_kit_names_the_mistake(kind: type[FakeBackend], clause: str, w
     hangs = kind.__module__ in {hanging.__name__, listening.__name__}
     kit = HastyKit() if hangs else PatientKit()
     check_message(await verdicts(kit, plugin_of(host, kind), host, clause, tmp_path), clause, words)
+
+
+async def test_threads_that_the_loop_waits_for_are_no_mistake(tmp_path: Path) -> None:
+    host = FakeHost()
+    assert await verdicts(PatientKit(), plugin_of(host, again.ThreadsRightly), host, "C16", tmp_path) == []
 
 
 @pytest.mark.parametrize(
