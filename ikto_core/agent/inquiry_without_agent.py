@@ -38,8 +38,8 @@ from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.plugins.loading import load_plugins
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
-from ikto_core.store.follower import read_once
 from ikto_core.store.inbox import DEFAULT_INBOX
+from ikto_core.store.reading_once import read_once
 from ikto_core.underlay.daemon_thread import DaemonThread
 from ikto_core.underlay.inspection import Plan
 from ikto_core.values.keys import PublicKey

@@ -22,7 +22,8 @@ from ikto_core.mesh.settings import MESH_KEY, MeshSettings, read_settings
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import change_replicas, create_bucket, create_renewals, upgrade_bucket
 from ikto_core.store.bucket_settings import Finding, Setting, findings, record_settings, renewal_settings
-from ikto_core.store.follower import Follower, read_once
+from ikto_core.store.follower import Follower
+from ikto_core.store.reading_once import read_once
 from ikto_core.values.text import printable
 
 SWEEP_EVERY_S = 60.0

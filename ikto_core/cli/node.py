@@ -28,7 +28,7 @@ from ikto_core.roster.listing import MeshTrust, NodeRecord, roster
 from ikto_core.roster.removal import remove_lease, remove_record
 from ikto_core.roster.selection import records_meant, require_one_node
 from ikto_core.store.bucket import Bucket
-from ikto_core.store.follower import read_once
+from ikto_core.store.reading_once import read_once
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.text import printable
 

@@ -28,7 +28,7 @@ from ikto_core.plugins.loading import load_plugins
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_settings import findings, record_settings
 from ikto_core.store.connection import open_session
-from ikto_core.store.follower import read_once
+from ikto_core.store.reading_once import read_once
 from ikto_core.values.times import utc
 
 NATS_TIMEOUT_S, DEVICE_TIMEOUT_S = 20.0, 15.0

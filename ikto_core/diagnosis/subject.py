@@ -19,7 +19,7 @@ from ikto_core.plugins.check_contract import CheckContext
 from ikto_core.plugins.facade import Plugins
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
-from ikto_core.store.follower import read_once
+from ikto_core.store.reading_once import read_once
 from ikto_core.store.session import NatsSettings, Session
 from ikto_core.values.keys import PrivateKey
 

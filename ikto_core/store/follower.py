@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from random import Random, SystemRandom
+from random import Random
 
 import structlog
 
@@ -244,10 +244,3 @@ class Follower:
         self.times.rewound(revision)
         self._on_change(changes if self._is_reported else dict(self.table))
         self._is_reported = True
-
-
-async def read_once(reader: BucketReader) -> Follower:
-    """Return a follower whose table is the whole bucket as of now. Raises NatsError."""
-    follower = Follower(lambda _: None, SystemRandom())
-    await follower.resync(reader)
-    return follower
