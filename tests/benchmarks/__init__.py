@@ -1,0 +1,1 @@
+"""Tests of benchmarks/: what they compute and draw, and that they still run."""
