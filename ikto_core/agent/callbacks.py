@@ -1,7 +1,8 @@
 """What one part of an agent tells another: of the underlay, of a pass on the device, of peers to contact."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from ikto_core.claim.controller import ClaimController
 from ikto_core.claim.desired_state import DesiredState
@@ -50,6 +51,19 @@ class UnderlayCallbacks:
         self._reconciler.request_full_pass()
 
 
+class _Found(NamedTuple):
+    """What a pass has found wrong with the device."""
+
+    failure: str
+    hint: str
+    pending: int  # removals
+    unreachable: Mapping[PublicKey, str]  # a new one is made whenever peers were read
+
+    def is_same(self, before: "_Found | None") -> bool:
+        """Return whether nothing was found since. The cost does not depend on the number of peers."""
+        return before is not None and self[:3] == before[:3] and self.unreachable is before.unreachable
+
+
 class DeviceCallbacks:
     """Reports what the passes on the device come to: to observers, to the journal, and to peers."""
 
@@ -70,6 +84,7 @@ class DeviceCallbacks:
         self._event_hub = event_hub
         self._journal = journal
         self._health = HealthDiff()
+        self._found: _Found | None = None  # by the last pass; None: there was none
 
     def connect(self) -> None:
         """Be called by the reconciler from now on."""
@@ -78,6 +93,8 @@ class DeviceCallbacks:
         self._reconciler.on_contact = self._probe
 
     def _report_ready(self, shown: DeviceSpec) -> None:
+        if self._event_hub.ready:
+            return
         reconciler = self._reconciler
         ready = mesh_ready(self._desired_state.subnet, shown.addresses, reconciler.ifname, reconciler.shown_revision)
         if ready:
@@ -87,13 +104,15 @@ class DeviceCallbacks:
         reconciler, peers = self._reconciler, self._desired_state.view.peers
         if (shown := reconciler.shown_revision) is not None and not reconciler.failure:
             self._controller.follower.times.shown(shown, time.time())
-        unreachable = {
-            key.text: Unreachable(peers[key].name, reason)
-            for key, reason in reconciler.unreachable.items()
-            if key in peers
-        }
         pending = len(reconciler.pending_removals)
-        health = Health(reconciler.failure, reconciler.hint, pending, unreachable)
+        found = _Found(reconciler.failure, reconciler.hint, pending, reconciler.unreachable)
+        if found.is_same(self._found):  # as after a look at new peers, ten times a second
+            return
+        self._found = found
+        unreachable = {
+            key.text: Unreachable(peers[key].name, reason) for key, reason in found.unreachable.items() if key in peers
+        }
+        health = Health(found.failure, found.hint, pending, unreachable)
         present = {key for key in self._health.unreachable if PublicKey.parse(key) in peers}
         self._journal.add(self._health.take(health, present, time.monotonic()))
 

@@ -3,6 +3,8 @@
 
 def printable(text: str) -> str:
     """Return a text with every unprintable character escaped: controls, direction overrides, broken UTF-8."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
