@@ -8,7 +8,7 @@ PROGRAMS := $(VENV)/.programs
 # The number of processes that run the default tests.
 WORKERS ?= 4
 
-.PHONY: demo test test-slow test-properties test-tunnels test-kernel test-faults test-examples chaos fuzz lint reference lock bench clean help
+.PHONY: demo test test-slow test-properties test-tunnels test-kernel test-faults test-examples chaos fuzz lint reference lock bench bench-fleet clean help
 .DELETE_ON_ERROR:
 
 demo: $(RUN) $(PROGRAMS)  ## three nodes on this machine become a mesh; ARGS="--keep --nodes 5"
@@ -74,6 +74,9 @@ reference: $(DEVELOP)  ## regenerate the docs that are made from the source: ref
 
 bench: $(DEVELOP)  ## measure Ikto beside other programs; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+bench-fleet: $(DEVELOP)  ## 100, 300 and 1000 agents on one server and on a cluster, for half an hour; ARGS="--nodes 100 --servers 1"
+	$(BIN)/python -m benchmarks.fleet $(ARGS)
 
 lock: $(DEVELOP)  ## regenerate requirements/ from pyproject.toml; ARGS=--upgrade takes the newest versions
 	UV=$${UV:-$(BIN)/uv} tools/lock.sh $(ARGS)

@@ -151,7 +151,7 @@ class Report:
             rotation=rotation_view(self._rotation),
             timings=timings_view(self._controller.follower, self._reconciler, time.time()),
             observers=observer_views(self._observers),
-            counters=self._counters(),
+            counters=self.counters(),
         )
 
     async def peers(self) -> PeersView:
@@ -222,7 +222,8 @@ class Report:
         reconciler = self._reconciler
         return device_view(device, self._desired_state.view.on_device, reconciler.stalled, reconciler.unreachable)
 
-    def _counters(self) -> CountersView:
+    def counters(self) -> CountersView:
+        """Return what the agent has counted since its start, without reading the device."""
         return counters_view(
             self._controller.follower,
             self._desired_state,
