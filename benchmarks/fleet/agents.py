@@ -55,7 +55,7 @@ class FleetAgent:
         try:
             await run_agent(options, self._key)
         finally:
-            self._before, self._report = self.tally(), None
+            self._before, self._report = self._before + self._counted(), None
 
     def is_current(self, revision: int) -> bool:
         """Return whether the agent follows the bucket and its device shows this revision or a later one."""
@@ -64,8 +64,11 @@ class FleetAgent:
 
     def tally(self) -> Tally:
         """Return what it has counted, over all runs."""
-        now = tally_of(self._report.counters()) if self._report else Tally()
-        return self._before + now + self._host.take_tally()
+        return self._before + self._counted() + self._host.tally()
+
+    def _counted(self) -> Tally:
+        """Return what the present run has counted."""
+        return tally_of(self._report.counters()) if self._report else Tally()
 
     def _started(self, report: Report) -> None:
         self._report = report
@@ -92,12 +95,10 @@ class WatchedHost(FakeHost):
             self._tally["peers_removed"] += 1
             self._watch.gone(public_key.text)
 
-    def take_tally(self) -> Tally:
-        """Return what was counted since this was called last."""
+    def tally(self) -> Tally:
+        """Return what was counted."""
         reads = {"device_reads": self.calls["read"], "peer_reads": self.calls["read_peers"]}
-        taken, self._tally = Tally({**self._tally, **reads}), dict.fromkeys(self._tally, 0)
-        self.calls.clear()
-        return taken
+        return Tally({**self._tally, **reads})
 
 
 def tally_of(counters: CountersView) -> Tally:

@@ -28,6 +28,7 @@ async def test_a_device_write_is_a_change_and_all_is_read_once(tmp_path: Path) -
     assert "follower.whole_walks" not in rate.counts
     assert (churn.counts["peers_created"], churn.counts["peers_removed"]) == (NODES, NODES)
     assert "peers_created" not in warm.counts, "the devices were complete when the agents started again"
+    assert "follower.whole_walks" not in warm.counts, "an agent that was restarted reads what changed"
     assert restart.counts["peers_created"] == NODES
     assert restart.counts["connection.sessions"] == NODES
     assert rate.notice is not None
