@@ -10,7 +10,7 @@ Neither a peer with a session nor one to which nothing was sent is ever kicked.
 """
 
 from collections.abc import Iterable, Mapping
-from math import inf
+from math import floor, inf, log2
 
 import msgspec
 
@@ -180,7 +180,7 @@ class FirstContact:
         pause_s = min(LONGEST_LOOK_S, max(LOOK_EVERY_S, (now - contact.since) / 10))
         if now < contact.since + WATCHED_S:
             self._contacts[key] = msgspec.structs.replace(
-                contact, look_at=now + pause_s, unanswered_since=None, kick_at=inf
+                contact, look_at=_shared_look_at(now, pause_s), unanswered_since=None, kick_at=inf
             )
         elif contact.kicks:  # the next kick must be as late as if it had been watched
             self._contacts[key] = msgspec.structs.replace(contact, look_at=inf, unanswered_since=None, kick_at=inf)
@@ -208,3 +208,13 @@ def _has_collided(peer: PeerState, contact: Contact, now: float) -> bool:
     """Return whether the other side's first initiation has crossed the one of this node: each discards the other's."""
     lately = contact.unanswered_since is not None and now < contact.unanswered_since + LOWER_KEY_WAIT_S
     return lately and contact.rx_bytes < INITIATION_BYTES <= peer.rx_bytes
+
+
+def _shared_look_at(now: float, pause_s: float) -> float:
+    """Return when to look after a pause of LOOK_EVERY_S at least, or earlier by less than the pause.
+
+    Peers that have waited about as long share these moments: one look reads all of them.
+    """
+    step_s = LOOK_EVERY_S * 2 ** floor(log2(pause_s / LOOK_EVERY_S))
+    shared = (now + pause_s) // step_s * step_s
+    return shared if shared > now else now + pause_s
