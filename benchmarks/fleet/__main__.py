@@ -45,7 +45,7 @@ def _run(setting: Setting) -> Run:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__)
-    parser.add_argument("--nodes", type=int, nargs="+", default=[100, 300, 1000], help="sizes of the fleets")
+    parser.add_argument("--nodes", type=int, nargs="+", default=[10, 100, 300, 1000], help="sizes of the fleets")
     parser.add_argument("--servers", type=int, nargs="+", default=[1, 3], help="1: one server; 3: a cluster")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), help="what follows the bucket")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the file of the results")

@@ -23,6 +23,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     server_idle_s: float  # of the server, for one idle node and second
     agent_idle_s: float  # of an idle agent, for one second
     join_s: float  # of the server, for one node that starts, without the copies of its record
+    start_s: float  # of an agent that starts, without its records
     first_record_s: float  # of an agent that starts, for each record that it reads or is pushed meanwhile
     push_bytes: float  # to a node, for one write
     node_rss: float  # memory of the server, for one node
@@ -44,8 +45,16 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     agent_rss: float  # what one agent needs for its records, beside what it needs without any
 
 
-def costs_of(phases: Mapping[str, Phase], nodes: int) -> Costs:
-    """Return the unit costs that a fleet of agents has measured; `phases` by name."""
+def costs_of(phases: Mapping[str, Phase], nodes: int, few_cold: Phase, few: int) -> Costs:
+    """Return the unit costs that a fleet of agents has measured.
+
+    Args:
+        phases: What it measured, by name.
+        nodes: How many agents it has.
+        few_cold: The cold start of a smaller fleet, which tells an agent's start from its records.
+        few: How many agents that one has.
+
+    """
     cold, idle, rate, single = (phases[name] for name in ("cold", "idle", "rate", "one put"))
     assert rate.notice
     assert single.notice
@@ -54,13 +63,15 @@ def costs_of(phases: Mapping[str, Phase], nodes: int) -> Costs:
     agent_idle_s = idle.nodes_cpu_s / idle.wall_s / nodes
     push_s = max(rate.server.cpu_s - server_idle_s * nodes * rate.wall_s, 0) / copies
     notice_s = max(rate.nodes_cpu_s - agent_idle_s * nodes * rate.wall_s, 0) / copies
+    start_s = max(few_cold.nodes_cpu_s / few - cold.nodes_cpu_s / nodes * few / nodes, 0) / (1 - few / nodes)
     return Costs(
         push_s=push_s,
         notice_s=notice_s,
         server_idle_s=server_idle_s,
         agent_idle_s=agent_idle_s,
         join_s=max(cold.server.cpu_s - push_s * nodes * nodes, 0) / nodes,
-        first_record_s=cold.nodes_cpu_s / nodes**2,
+        start_s=start_s,
+        first_record_s=(cold.nodes_cpu_s / nodes - start_s) / nodes,
         push_bytes=rate.server.out_bytes / copies,
         node_rss=max(cold.server.rss - cold.server.rss_before, 0) / nodes,
         record_rss=max(rate.nodes_rss - cold.nodes_rss, 0) / (copies + nodes * single.notice.writes),
@@ -80,7 +91,7 @@ def forecast(
         out_bytes_per_s=costs.push_bytes * nodes * puts_per_s,
         most_puts_per_s=1 / copy_s,
         wave_s=nodes * copy_s,
-        first_read_s=costs.first_record_s * nodes,
+        first_read_s=costs.start_s + costs.first_record_s * nodes,
         server_rss=costs.node_rss * nodes / servers,
         agent_rss=costs.record_rss * nodes,
     )
@@ -95,7 +106,7 @@ def on_one_host(costs: Costs, nodes: int, writes: int, seconds: float) -> tuple[
 
 def cold_on_one_host(costs: Costs, nodes: int) -> tuple[float, float]:
     """Return the processor time of all agents, and of the server, for a cold start of all: as the bench measures it."""
-    return costs.first_record_s * nodes**2, costs.join_s * nodes + costs.push_s * nodes**2
+    return costs.start_s * nodes + costs.first_record_s * nodes**2, costs.join_s * nodes + costs.push_s * nodes**2
 
 
 def simulated(

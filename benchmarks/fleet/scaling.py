@@ -71,8 +71,9 @@ class Fleet:
             (run.setting.kind, run.setting.nodes, run.setting.servers): {phase.phase: phase for phase in run.phases}
             for run in runs
         }
-        self.sizes = sorted({nodes for kind, nodes, servers in self._phases if kind == "agents" and servers == 1})
-        self.costs: Costs = costs_of(self.phases("agents", self.sizes[0]), self.sizes[0])
+        few, *self.sizes = sorted({nodes for kind, nodes, servers in self._phases if kind == "agents" and servers == 1})
+        cold = self.phases("agents", few)["cold"]
+        self.costs: Costs = costs_of(self.phases("agents", self.sizes[0]), self.sizes[0], cold, few)
 
     def phases(self, kind: str, nodes: int, servers: int = 1) -> Mapping[str, Phase]:
         """Return the phases of one run by name; none if it was not run."""
@@ -98,6 +99,7 @@ class Fleet:
             ("server: memory for one node", size(costs.node_rss)),
             ("network: one write, to each node", size(costs.push_bytes)),
             ("agent: one new record, until its device shows it and all is done that follows", duration(costs.notice_s)),
+            ("agent: its start, without records", duration(costs.start_s)),
             ("agent: one record when it starts with nothing", duration(costs.first_record_s)),
             ("agent: idle", f"{costs.agent_idle_s * 1e6:.0f} µs a second"),
             ("agent: memory for one record", size(costs.record_rss)),

@@ -15,6 +15,7 @@ COSTS = Costs(
     server_idle_s=10e-6,
     agent_idle_s=50e-6,
     join_s=0.004,
+    start_s=0.02,
     first_record_s=100e-6,
     push_bytes=500.0,
     node_rss=100_000.0,
@@ -49,7 +50,7 @@ def test_the_costs_of_a_fleet_are_found_in_what_it_measured() -> None:
         "one put": phase("one put", *on_one_host(COSTS, 100, 20, 10), writes=20),
         "rate": phase("rate", *on_one_host(COSTS, 100, 70, 10), writes=70, had=20),
     }
-    found = msgspec.structs.asdict(costs_of(measured, 100))
+    found = msgspec.structs.asdict(costs_of(measured, 100, phase("cold", *cold_on_one_host(COSTS, 10)), 10))
     assert found == pytest.approx(msgspec.structs.asdict(COSTS))
 
 
