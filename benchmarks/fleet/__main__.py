@@ -11,6 +11,9 @@ from benchmarks.fleet.course import Run, Setting, run_fleet
 from benchmarks.fleet.results import RESULTS, load, save, table
 from benchmarks.fleet.worker import KINDS
 
+LINES = 20
+"""Of each process's log, after a failure."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the fleets that the arguments name, one after the other, and print what was measured."""
@@ -37,10 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(setting: Setting) -> Run:
     sys.stderr.write(f"{setting.nodes} {setting.kind} on {setting.servers} servers\n")
     with tempfile.TemporaryDirectory(prefix="ikto-fleet-") as directory:
-        run = asyncio.run(run_fleet(setting, Path(directory)))
+        try:
+            run = asyncio.run(run_fleet(setting, Path(directory)))
+        except RuntimeError:
+            sys.stderr.writelines(_last_lines(Path(directory)))
+            raise
     for phase, lines in run.samples.items():
         sys.stdout.write("\n".join([f"{setting.kind}: {phase}", *lines, ""]))
     return run
+
+
+def _last_lines(directory: Path) -> list[str]:
+    """Return the ends of the logs of all processes."""
+    return [line for log in sorted(directory.glob("*.log")) for line in log.open().readlines()[-LINES:]]
 
 
 def _parser() -> argparse.ArgumentParser:

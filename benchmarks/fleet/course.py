@@ -43,7 +43,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def timeout_s(self) -> float:
         """The limit of each wait: a fleet on one host takes a time that grows with the square of its nodes."""
-        return 120.0 + 0.0006 * self.nodes**2
+        return 180.0 + 0.001 * self.nodes**2
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
