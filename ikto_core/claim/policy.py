@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Set
 from enum import Enum
+from functools import lru_cache
 from random import Random
 
 import msgspec
@@ -134,7 +135,7 @@ def decide_claim(
     if entry is None or entry.value is None or (proof and proof.left):
         return ClaimDecision(ClaimAction.WRITE)
     try:
-        found = decode_record(wanted.key, entry.value)
+        found = _decoded(wanted.key, entry.value)
     except RecordError as error:
         return _decide_unreadable(entry.value, identity, context, str(error))
     if not identity.owns(found.public_key):
@@ -147,6 +148,12 @@ def decide_claim(
             return ClaimDecision(ClaimAction.CLONED, holder)
     is_current = equal_but_nonce(found, wanted) and entry.revision > context.peer_lost_at
     return ClaimDecision(ClaimAction.KEEP if is_current else ClaimAction.WRITE)
+
+
+@lru_cache(maxsize=4)
+def _decoded(key: str, value: bytes) -> PeerRecord:
+    """Return the record, decoded once: this node's own is looked at after each change of the bucket."""
+    return decode_record(key, value)
 
 
 def writer(found: PeerRecord) -> str:

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from ikto_core.claim import policy
 from ikto_core.claim.policy import (
     ClaimAction,
     ClaimContext,
@@ -13,7 +14,7 @@ from ikto_core.claim.policy import (
     equal_but_nonce,
 )
 from ikto_core.mesh.proofs import Proof
-from ikto_core.mesh.records import PeerRecord, encode_record
+from ikto_core.mesh.records import PeerRecord, decode_record, encode_record
 from ikto_core.mesh.view import Entry
 from ikto_core.values.addressing import Endpoint
 from ikto_core.values.keys import PublicKey
@@ -219,3 +220,20 @@ def test_records_that_differ_in_any_member_but_the_nonce_are_not_equal(member: s
     }
     assert not equal_but_nonce(WANTED, replace(WANTED, **{member: others.get(member, "other")}))
     assert equal_but_nonce(WANTED, replace(WANTED, nonce="other", serial=7, successions=("a statement",)))
+
+
+def test_the_own_record_is_decoded_once_however_often_the_bucket_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked at after each change of the bucket, of whatever key."""
+    decoded: list[str] = []
+
+    def counted(key: str, value: bytes) -> PeerRecord:
+        decoded.append(key)
+        return decode_record(key, value)
+
+    monkeypatch.setattr(policy, "decode_record", counted)
+    own = replace(WANTED, name="decoded once")
+    for _ in range(3):
+        decision(own, starting=False)
+    assert decoded == [own.key]
+    decision(replace(own, name="another"), starting=False)
+    assert len(decoded) == 2
