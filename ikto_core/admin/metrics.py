@@ -18,6 +18,7 @@ COUNTERS = {
     "ikto_follower_pushes": "Messages that NATS pushed to the agent.",
     "ikto_follower_junk_pushes": "Messages on the push subject that were not pushes.",
     "ikto_follower_gaps": "Gaps found in the sequence of pushes.",
+    "ikto_follower_checks": "Answers of the bucket's leader about its state.",
     "ikto_follower_whole_walks": "Complete reads of the bucket.",
     "ikto_follower_catch_ups": "Reads of the bucket's new entries.",
     "ikto_follower_audits": "Reads of a part of the bucket, to compare it with what is known.",

@@ -152,6 +152,7 @@ class Follower:
     async def resync(self, reader: BucketReader) -> None:
         """Ask the leader for the state of the bucket, fetch missing messages, and apply those that are confirmed."""
         info = await reader.info()
+        self.stats.checks += 1
         self.bucket_revision = max(self.revision, info.last_revision)
         self.times.known(info.last_revision, time.time())
         if cause := self._cause(info):

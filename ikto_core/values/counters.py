@@ -9,6 +9,7 @@ class FollowerCounters(msgspec.Struct, kw_only=True):
     pushes: int = 0  # messages that NATS pushed to this node
     junk_pushes: int = 0  # messages on the push subject that are not the server's: a client sent them, or had them sent
     gaps: int = 0  # pushes that showed that an earlier push was missed
+    checks: int = 0  # answers of the bucket's leader about its state
     whole_walks: int = 0  # reads of the whole bucket
     catch_ups: int = 0  # reads of the changes since the last read
     audits: int = 0  # reads of a part of the bucket, to compare it with what is known

@@ -65,7 +65,7 @@ def test_every_counter_is_a_total(status: StatusView) -> None:
     assert found["ikto_reconcile_peers_written_total"] == 10
     assert found["ikto_reconcile_peers_removed_total"] == 5
     assert found["ikto_follower_whole_walks_total"] == 1
-    assert sum(name.endswith("_total") for name in found) == 28
+    assert sum(name.endswith("_total") for name in found) == 29
 
 
 def test_an_unknown_value_has_no_sample(status: StatusView) -> None:

@@ -35,7 +35,7 @@ def server_of(mesh: FaultMesh, cluster: NatsCluster) -> NatsServer:
 def looks(agent: AgentProcess) -> int:
     """Return how often an agent has looked at the bucket, in vain or not: a replica that is left answers."""
     counters = agent.admin.status().counters.follower
-    return counters.catch_ups + counters.whole_walks + counters.failures
+    return counters.checks + counters.failures
 
 
 @pytest.mark.fault("cluster: the bucket's leader is killed, and comes back")

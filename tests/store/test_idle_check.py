@@ -56,6 +56,7 @@ def test_while_nothing_is_new_no_page_is_read(follower: Follower, memory: Memory
             follower.disconnected()
         assert check(follower, memory) == (0, 0)
     assert memory.infos == 3
+    assert (follower.stats.checks, follower.stats.catch_ups) == (1 + 3, 0)
 
 
 def test_a_reconnect_reads_what_changed_and_one_known_message(follower: Follower, memory: MemoryBucket) -> None:
