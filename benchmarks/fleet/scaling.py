@@ -72,6 +72,7 @@ class Fleet:
             for run in runs
         }
         few, *self.sizes = sorted({nodes for kind, nodes, servers in self._phases if kind == "agents" and servers == 1})
+        self.compared = max(nodes for kind, nodes, servers in self._phases if kind == "subscribers" and servers == 1)
         cold = self.phases("agents", few)["cold"]
         self.costs: Costs = costs_of(self.phases("agents", self.sizes[0]), self.sizes[0], cold, few)
 
@@ -81,12 +82,14 @@ class Fleet:
 
     def sentence(self) -> str:
         """Return the sentence of the README."""
-        nodes = self.sizes[-1]
-        seen = self.phases("agents", nodes)["one put"].notice
+        nodes = self.compared
+        seen, bare = self._one_put("agents", nodes), self._one_put("subscribers", nodes)
         assert seen
+        assert bare
         return (
             f"{nodes} agents on one NATS server, all on one machine with two cores, show a new record after "
-            f"{duration(seen.p50)} (median) and {duration(seen.p99)} (99 %): [scaling](docs/scaling.md)."
+            f"{duration(seen.p50)} (median) and {duration(seen.p99)} (99 %); as many bare subscribers hear of it after "
+            f"{duration(bare.p50)} and {duration(bare.p99)}. [Scaling](docs/scaling.md): what larger meshes cost."
         )
 
     def costs_table(self) -> str:
