@@ -11,6 +11,7 @@ from benchmarks.fleet.course import Run
 from benchmarks.fleet.model import Costs, Forecast, cold_on_one_host, costs_of, forecast, on_one_host
 from benchmarks.fleet.phase import Notice, Phase
 from benchmarks.fleet.results import RESULTS, load
+from benchmarks.fleet.results import table as results_table
 from benchmarks.fleet.tables import duration, size, table
 from benchmarks.plots import Axis, Series, line_chart
 
@@ -18,6 +19,20 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 SERVERS = (1, 3, 10)
+HEAD = """\
+# Fleets
+
+`make bench-fleet` measured these phases, and `python -m benchmarks.fleet.scaling` wrote this page.
+[Scaling](../docs/scaling.md) says what is measured, and what follows. Compare rows of one phase: all nodes share the
+cores of one machine, and times depend on what else it does.
+
+- put to one: from the put until a node has it, over all nodes; put to the last: until the last node has it, over all
+  puts.
+- CPU s: processor time of all nodes together, and of all servers.
+- device writes: peers that were created, changed or removed on all devices.
+- restart: from when the server runs again until all nodes have the first put that it accepts. Bare subscribers lose
+  what comes before they are back, and keep nothing over a restart of their own: they are not measured there.
+"""
 FORECAST = (
     "nodes",
     "servers",
@@ -46,6 +61,7 @@ def pages(runs: Sequence[Run]) -> dict[Path, str]:
     return {
         DOCS / "scaling.md": _filled((DOCS / "scaling.md").read_text(), blocks),
         ROOT / "README.md": _filled((ROOT / "README.md").read_text(), {"notice": fleet.sentence()}),
+        ROOT / "benchmarks" / "FLEET.md": f"{HEAD}\n{results_table(runs)}",
         DOCS / "scaling-put.svg": fleet.put_plot(),
         DOCS / "scaling-cold.svg": fleet.cold_plot(),
         DOCS / "scaling-forecast.svg": fleet.forecast_plot(),
