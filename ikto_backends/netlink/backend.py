@@ -52,8 +52,8 @@ class NetlinkBackend:
         """Return the state of the device; None if it is absent."""
         try:
             with backend_errors(ifname, Operation.READ):
-                link = await self._wireguard_link(ifname)
-                addresses = await self._links.addresses(link.index)
+                link, addresses = await self._links.get_with_addresses(ifname)
+                link = _require_wireguard(ifname, link)
                 state = await self._namespace.run(lambda: decode(self._dump(ifname), self._cache))
         except NoSuchDeviceError:
             return None
@@ -62,12 +62,12 @@ class NetlinkBackend:
     async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
         """Return the states of those of these peers that the device has; none if it is absent.
 
-        The kernel always dumps the whole device: what this saves is to decode the other peers.
+        The kernel always dumps the whole device: what this saves is to decode the other peers, and to look at the link.
+        The dump fails if there is none, or if it is of another kind.
         """
         cache = DecodeCache(self._namespace.scope_name)
         try:
             with backend_errors(ifname, Operation.READ):
-                await self._wireguard_link(ifname)
                 return await self._namespace.run(lambda: decode_peers(self._dump(ifname), keys, cache))
         except NoSuchDeviceError:
             return {}
@@ -108,12 +108,7 @@ class NetlinkBackend:
         return _events(self._namespace)
 
     async def _wireguard_link(self, ifname: str) -> Link:
-        link = await self._links.get(ifname)
-        if link is None:
-            raise no_such_device(ifname)
-        if link.kind != WIREGUARD:
-            raise wrong_kind(ifname)
-        return link
+        return _require_wireguard(ifname, await self._links.get(ifname))
 
     async def _change_link(self, ifname: str, patch: DevicePatch) -> None:
         with backend_errors(ifname, Operation.LINK):
@@ -135,6 +130,14 @@ class NetlinkBackend:
 
     def _dump(self, ifname: str) -> list[bytes]:
         return self._wireguard.dump(_GET_DEVICE, attribute(Device.IFNAME, ifname.encode() + b"\0"))
+
+
+def _require_wireguard(ifname: str, link: Link | None) -> Link:
+    if link is None:
+        raise no_such_device(ifname)
+    if link.kind != WIREGUARD:
+        raise wrong_kind(ifname)
+    return link
 
 
 async def _events(namespace: Namespace) -> AsyncIterator[DeviceEvent]:

@@ -86,7 +86,8 @@ def no_such_device(ifname: str) -> NoSuchDeviceError:
 
 
 def _backend_error(ifname: str, operation: Operation, code: int, text: str) -> BackendError:
-    if code == ENODEV or (operation, code) == (Operation.CONFIGURE, ENOENT):  # ENOENT: no WireGuard, thus no device
+    without_wireguard = code == ENOENT and operation in {Operation.CONFIGURE, Operation.READ}  # and thus no device
+    if code == ENODEV or without_wireguard:
         return no_such_device(ifname)
     if code == EPERM:
         return BackendError(f"{ifname} can't {operation.value}: no permission", hint=_PERMISSION)

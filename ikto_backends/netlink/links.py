@@ -73,9 +73,12 @@ class Links:
         """Set the link up or down. Linux removes the IPv6 addresses of a link that goes down; they are added again."""
         await self._namespace.run_route(partial(_set_up, index=index, up=up))
 
-    async def addresses(self, index: int) -> frozenset[Interface]:
-        """Return the link's addresses without the IPv6 link-local ones, which the kernel manages."""
-        return await self._namespace.run_route(partial(_addresses, index=index))
+    async def get_with_addresses(self, ifname: str) -> tuple[Link | None, frozenset[Interface]]:
+        """Return the link, None if it is absent, and its addresses without the IPv6 link-local ones.
+
+        The kernel manages those. One socket serves both: opening one costs more than asking.
+        """
+        return await self._namespace.run_route(partial(_get_with_addresses, ifname=ifname))
 
     async def change_addresses(self, index: int, add: Set[Interface], remove: Set[Interface]) -> None:
         """Add addresses, then remove others; addresses in neither set stay.
@@ -98,6 +101,11 @@ async def _get(route: AsyncIPRoute, ifname: str) -> Link | None:
             return None
         raise
     return Link.of(message)
+
+
+async def _get_with_addresses(route: AsyncIPRoute, ifname: str) -> tuple[Link | None, frozenset[Interface]]:
+    link = await _get(route, ifname)
+    return link, await _addresses(route, link.index) if link else frozenset()
 
 
 async def _add(route: AsyncIPRoute, ifname: str, attributes: Mapping[str, Any]) -> bool:

@@ -15,11 +15,12 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from ikto_backends.netlink import open_netlink
 from ikto_backends.netlink.errors import Operation, backend_errors
-from ikto_core.device.backend import Backend, BackendContext
+from ikto_backends.netlink.generic import GenericNetlink
+from ikto_core.device.backend import Backend, BackendContext, read_peers
 from ikto_core.device.model import DevicePatch
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.lab.unprivileged import as_nobody
-from ikto_core.testing.devices import create
+from ikto_core.testing.devices import create, public_key_of
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the kernel refuses these requests to other users")
 LOWER_MTU = DevicePatch(mtu=1400)
@@ -34,6 +35,7 @@ async def backend(tmp_path: Path) -> AsyncIterator[Backend]:
 
 async def test_an_absent_device_reads_as_none_and_can_be_deleted(backend: Backend) -> None:
     assert await backend.read(ABSENT) is None
+    assert await read_peers(backend, ABSENT, {public_key_of(1)}) == {}
     await backend.delete(ABSENT)
 
 
@@ -141,3 +143,49 @@ async def refusal_of(call: Awaitable[None]) -> BackendError | None:
     except BackendError as error:
         return error
     return None
+
+
+class Counted:
+    """Counts what a backend asks the kernel: sockets of pyroute2, and requests to WireGuard's own family."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.route_sockets = self.dumps = self.messages = 0
+        opened = AsyncIPRoute.bind
+
+        async def bind(*arguments: Any, **options: Any) -> Any:
+            self.route_sockets += 1
+            return await opened(*arguments, **options)
+
+        def dump(*_: object) -> list[bytes]:
+            self.dumps += 1
+            return []
+
+        def send(_: object, __: int, messages: list[bytes]) -> None:
+            self.messages += len(messages)
+
+        monkeypatch.setattr(AsyncIPRoute, "bind", bind)
+        monkeypatch.setattr(GenericNetlink, "dump", dump)
+        monkeypatch.setattr(GenericNetlink, "send", send)
+
+    @property
+    def requests(self) -> tuple[int, int, int]:
+        return self.route_sockets, self.dumps, self.messages
+
+
+@pytest.mark.parametrize(
+    ("call", "requests"),
+    [
+        (lambda backend: backend.apply("lo", DevicePatch(peers=(create(1),))), (0, 0, 1)),
+        (lambda backend: backend.apply("lo", DevicePatch(remove_peers=frozenset({public_key_of(1)}))), (0, 0, 1)),
+        (lambda backend: read_peers(backend, "lo", {public_key_of(1)}), (0, 1, 0)),
+        (lambda backend: backend.read("lo"), (1, 1, 0)),
+    ],
+)
+async def test_what_is_asked_of_the_kernel(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch, call: Callable[[Backend], Awaitable[object]], requests: object
+) -> None:
+    """One peer is one message or one dump; a socket of pyroute2, which costs more than both, is for the link only."""
+    monkeypatch.setattr("ikto_backends.netlink.backend.WIREGUARD", "")  # the kind of `lo`
+    counted = Counted(monkeypatch)
+    await call(backend)
+    assert counted.requests == requests
