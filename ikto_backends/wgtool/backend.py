@@ -6,7 +6,6 @@ from ikto_backends.wgtool.commands import (
     Command,
     applicable,
     interface_commands,
-    parse_keys,
     peer_commands,
     removal_commands,
 )
@@ -26,6 +25,7 @@ from ikto_core.plugins import (
     read_wireguard_peers,
     run_program,
     watch_links,
+    wireguard_keys,
     write_link,
 )
 
@@ -71,8 +71,7 @@ async def _applicable(ifname: str, patches: Sequence[PeerPatch]) -> Sequence[Pee
     """Return the patches without updates of absent peers: `wg` can't update a peer without creating it."""
     if all(patch.create for patch in patches):
         return patches
-    present = parse_keys(await run_program(("wg", "show", ifname, "peers"), ifname=ifname))
-    return applicable(patches, present)
+    return applicable(patches, await wireguard_keys(ifname))
 
 
 async def _run_all(ifname: str, commands: Iterable[Command]) -> None:

@@ -28,11 +28,6 @@ class Command(NamedTuple):
     stdin: Iterable[str] = ()  # in pieces, each built just before it is written
 
 
-def parse_keys(text: str) -> frozenset[PublicKey]:
-    """Return the public keys that `wg show IFNAME peers` prints."""
-    return frozenset(PublicKey.parse(line) for line in text.splitlines())
-
-
 def interface_commands(ifname: str, patch: DevicePatch) -> Iterator[Command]:
     """Yield the command that sets the private key, listen port and fwmark; none if the patch names none of them."""
     lines = {

@@ -41,6 +41,11 @@ def parse_peers(text: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState
     return {peer.public_key: peer for peer in found}
 
 
+def parse_keys(text: str) -> frozenset[PublicKey]:
+    """Return the public keys that `wg show IFNAME peers` prints; ValueError if a line is none."""
+    return frozenset(PublicKey.parse(line) for line in text.splitlines())
+
+
 def _parse_peer(number: int, line: str) -> PeerState:
     fields = _fields(number, line, 8)
     try:

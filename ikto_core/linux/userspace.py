@@ -25,6 +25,11 @@ def socket_of(ifname: str) -> Path:
     return SOCKETS / f"{ifname}.sock"
 
 
+def is_userspace(ifname: str) -> bool:
+    """Return whether `wg` takes a device of this name for a userspace one."""
+    return socket_of(ifname).exists()
+
+
 async def start_userspace(ifname: str, *, why: str = "") -> None:
     """Create a device by starting its process: wireguard-go, or the program in WG_QUICK_USERSPACE_IMPLEMENTATION.
 

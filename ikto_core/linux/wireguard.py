@@ -1,6 +1,6 @@
 """WireGuard devices of this network namespace, in the kernel or in userspace, by the programs `ip` and `wg`."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Set
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Set
 from contextlib import suppress
 from functools import partial
 from socket import if_indextoname, if_nametoindex
@@ -11,10 +11,13 @@ from msgspec.structs import replace
 from ikto_core.device.backend import DeviceEvent
 from ikto_core.device.model import DevicePatch, DeviceState, PeerState
 from ikto_core.errors import BackendError, NoSuchDeviceError
-from ikto_core.linux.dump import parse_dump, parse_peers
+from ikto_core.linux.dump import parse_dump, parse_keys, parse_peers
+from ikto_core.linux.ethtool import driver_of
 from ikto_core.linux.link import KERNEL, USERSPACE, LinkState, check_ifname, link_batch, parse_event, parse_link
 from ikto_core.linux.programs import OTHER_WG, UnsupportedError, run_program, running_program
-from ikto_core.linux.userspace import socket_of, start_userspace, wait_until_ended
+from ikto_core.linux.userspace import is_userspace, socket_of, start_userspace, wait_until_ended
+from ikto_core.linux.userspace_peers import userspace_keys, userspace_peers
+from ikto_core.linux.worker import open_worker
 from ikto_core.values.keys import PublicKey
 
 T = TypeVar("T")
@@ -32,7 +35,7 @@ async def find_wireguard(ifname: str) -> LinkState | None:
     except NoSuchDeviceError:
         return None
     link = parse_link(text, ifname)
-    if link and link.kind != KERNEL and not (link.kind == USERSPACE and socket_of(ifname).exists()):
+    if link and link.kind != KERNEL and not (link.kind == USERSPACE and is_userspace(ifname)):
         raise BackendError(
             f"{ifname} is not a WireGuard device (kind: {link.kind or 'unknown'})",
             hint="Choose another name for the device (wg_dev_name).",
@@ -43,17 +46,19 @@ async def find_wireguard(ifname: str) -> LinkState | None:
 async def has_wireguard(ifname: str) -> bool:
     """Whether there is a device that `wg` may write to: the same as `find_wireguard`, mostly without running `ip`.
 
-    Running `ip` costs as much as adding a peer. It is needed if a userspace socket of this name exists: it may serve a
-    device of another network namespace, and `wg` would write to that. Otherwise `wg` uses the kernel, which refuses a
-    link that is not a WireGuard device.
+    Running `ip` costs as much as adding a peer. It is needed if a userspace socket of this name exists and the link is
+    no tun device: `wg` would write to that socket, which may serve a device of another network namespace. Without a
+    socket `wg` uses the kernel, which refuses a link that is not a WireGuard device.
     """
     check_ifname(ifname)
-    if socket_of(ifname).exists():
-        return await find_wireguard(ifname) is not None
     try:
-        return if_indextoname(if_nametoindex(ifname)) == ifname  # the primary name, not an alternative one
+        if if_indextoname(if_nametoindex(ifname)) != ifname:  # an alternative name
+            return False
     except OSError:
         return False
+    if is_userspace(ifname) and driver_of(ifname) != USERSPACE:
+        return await find_wireguard(ifname) is not None
+    return True
 
 
 async def read_wireguard(ifname: str) -> DeviceState | None:
@@ -68,11 +73,24 @@ async def read_wireguard(ifname: str) -> DeviceState | None:
 async def read_wireguard_peers(ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
     """Return the states of those of these peers that the device has; none if it is absent. Raises BackendError.
 
-    `wg` always prints the whole device: what this saves is to parse the other peers.
+    Every WireGuard shows the whole device: what this saves is to parse the other peers. No program is run for a
+    userspace device.
     """
     if not await has_wireguard(ifname):
         return {}
-    return await _dump(ifname, partial(parse_peers, keys=keys)) or {}
+    if not is_userspace(ifname):
+        return await _dump(ifname, partial(parse_peers, keys=keys)) or {}
+    return await _unless_absent(ifname, userspace_peers(ifname, keys)) or {}
+
+
+async def wireguard_keys(ifname: str) -> Set[PublicKey]:
+    """Return the public keys of the peers of a device; none if it is absent. Raises BackendError.
+
+    No program is run for a userspace device.
+    """
+    if not is_userspace(ifname):
+        return parse_keys(await run_program(("wg", "show", ifname, "peers"), ifname=ifname))
+    return await _unless_absent(ifname, userspace_keys(ifname)) or frozenset()
 
 
 async def create_wireguard(ifname: str, *, in_userspace: bool = False) -> None:
@@ -136,10 +154,20 @@ async def watch_links() -> AsyncGenerator[DeviceEvent, None]:
 async def _dump(ifname: str, parse: Callable[[str], T]) -> T | None:
     """Return what `parse` makes of `wg show IFNAME dump`; None if the device is absent."""
     try:
-        return parse(await run_program(("wg", "show", ifname, "dump"), ifname=ifname))
-    except BackendError:
-        if await find_wireguard(ifname) is None:  # it was deleted a moment ago, which fails with various errors
+        text = await _unless_absent(ifname, run_program(("wg", "show", ifname, "dump"), ifname=ifname))
+        if text is None:
             return None
-        raise
+        async with open_worker() as worker:  # ten thousand peers take a tenth of a second
+            return await worker.run(partial(parse, text))
     except ValueError as error:
         raise BackendError(f"{ifname}: can't parse the output of wg show: {error}", hint=OTHER_WG) from None
+
+
+async def _unless_absent(ifname: str, call: Awaitable[T]) -> T | None:
+    """Return the result of a call; None if it fails because the device was deleted a moment ago."""
+    try:
+        return await call
+    except BackendError:  # various ones
+        if await find_wireguard(ifname) is None:
+            return None
+        raise

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         read_wireguard,
         read_wireguard_peers,
         watch_links,
+        wireguard_keys,
         write_link,
     )
     from ikto_core.linux.worker import Worker, open_worker
@@ -159,6 +160,7 @@ __all__ = [
     "run_program",
     "sync_directory",
     "watch_links",
+    "wireguard_keys",
     "with_settings",
     "write_link",
 ]
@@ -184,7 +186,7 @@ _DEFINED_IN = {
         "ikto_core.linux.sections": "endpoint_text peer_section",
         "ikto_core.linux.wireguard": (
             "create_wireguard delete_wireguard find_wireguard has_wireguard read_wireguard "
-            "read_wireguard_peers watch_links write_link"
+            "read_wireguard_peers watch_links wireguard_keys write_link"
         ),
         "ikto_core.linux.worker": "Worker open_worker",
         "ikto_core.observers.contract": (

@@ -14,12 +14,12 @@ from ikto_backends.wgtool.commands import (
     Command,
     applicable,
     interface_commands,
-    parse_keys,
     peer_commands,
     removal_commands,
 )
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.errors import BackendError
+from ikto_core.linux.dump import parse_keys
 from ikto_core.linux.limits import check_patch
 from ikto_core.linux.link import LinkState, link_batch
 from ikto_core.linux.sections import general_section, peer_section

@@ -7,23 +7,31 @@ import socket
 import subprocess
 import sys
 import textwrap
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import Phase, settings
+from msgspec.structs import replace
 
 from ikto_backends.wgtool import WgToolBackend, ikto_register_backends, open_wgtool
 from ikto_core.device.backend import Backend, BackendContext, BackendPlugin, DeviceEvent, DeviceEventKind, read_peers
 from ikto_core.device.model import DevicePatch
+from ikto_core.device.reconciler import Reconciler
 from ikto_core.errors import BackendError, NoSuchDeviceError
 from ikto_core.lab.unprivileged import as_nobody
-from ikto_core.linux import userspace
-from ikto_core.linux.userspace import socket_of
+from ikto_core.linux import programs, userspace
+from ikto_core.linux.userspace import socket_of, wait_until_ended
+from ikto_core.linux.wireguard import wireguard_keys
+from ikto_core.mesh.records import PeerRecord, encode_record
+from ikto_core.mesh.view import Entry, MeshView
 from ikto_core.testing import LinuxContract
 from ikto_core.testing.devices import apply_spec, create, new_device, public_key_of, read_device, spec_of
+from ikto_core.values.keys import PresharedKey
+from tests.device.reconciling import RULES, record
 from tests.effort import max_examples
 
 THERE = os.environ["IKTO_TEST_THERE"]  # the namespace at the other end of the veth pair; this one has 192.0.2.1
@@ -279,3 +287,57 @@ async def device_with_peers(backend: Backend, peers: int) -> None:
 
 def test_the_plugin_opens_this_backend(backend: Backend) -> None:
     assert isinstance(backend, WgToolBackend)
+
+
+async def test_a_pass_for_one_peer_runs_one_program_at_most(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    start = programs.start
+
+    async def counted(argv: tuple[str, ...], **options: Any) -> Process:
+        ran.append(" ".join(argv[:2]))
+        return await start(argv, **options)
+
+    monkeypatch.setattr(programs, "start", counted)
+    view, reconciler = MeshView(RULES), Reconciler(backend, WG)
+    view.update({record(number).key: Entry(number, encode_record(record(number))) for number in (1, 2, 3)})
+    reconciler.set_target(spec_of(0, listen_port=PORT), view.on_device, 3)
+    await reconciler.reconcile()
+
+    async def programs_for(revision: int, changed: PeerRecord, *, deleted: bool = False) -> list[str]:
+        ran.clear()
+        entry = Entry(revision, None if deleted else encode_record(changed))
+        reconciler.mark_changed(view.update({changed.key: entry}), revision)
+        await reconciler.reconcile()
+        assert (await read_device(backend, WG)).peers.keys() == view.peers.keys()
+        return ran[:-2]  # without the last read
+
+    assert await programs_for(4, record(4)) == ["wg addconf"]
+    moved = record(2, endpoints=["192.0.2.99:9"])
+    assert await programs_for(5, moved) == ["wg set"], "its last handshake is read, and its presence is checked"
+    assert str((await read_device(backend, WG)).peers[public_key_of(2)].endpoint) == "192.0.2.99:9"
+    assert await programs_for(6, record(3), deleted=True) == ["wg set"]
+
+
+async def test_a_few_peers_are_read_without_a_program_as_wg_shows_them(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await backend.create(WG)
+    preshared = replace(create(2), preshared_key=PresharedKey(bytes(range(32))), allowed_ips=frozenset())
+    many = tuple(create(number) for number in range(3, 600))
+    await backend.apply(WG, DevicePatch(listen_port=PORT, peers=(create(1), preshared, *many)))
+    state = await read_device(backend, WG)
+    with monkeypatch.context() as without_programs:
+        without_programs.setattr(programs, "start", None)  # any program would fail
+        assert await read_peers(backend, WG, state.peers.keys()) == state.peers
+        assert await wireguard_keys(WG) == state.peers.keys()
+
+
+async def test_a_device_whose_process_was_killed_has_no_peers_to_read(backend: Backend) -> None:
+    await backend.create(WG)
+    await backend.apply(WG, DevicePatch(peers=(create(1),)))
+    [pid] = processes()
+    os.kill(pid, signal.SIGKILL)
+    await wait_until_ended(WG)
+    assert await read_peers(backend, WG, {public_key_of(1)}) == {}
+    with pytest.raises(NoSuchDeviceError):
+        await backend.apply(WG, DevicePatch(peers=(create(2),)))

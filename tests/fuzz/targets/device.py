@@ -9,8 +9,7 @@ from unittest import mock
 from ikto_backends.netlink.decode import decode, decode_peers
 from ikto_backends.netlink.decode_cache import DecodeCache
 from ikto_backends.netlink.generic import receive_answers
-from ikto_backends.wgtool.commands import parse_keys
-from ikto_core.linux.dump import parse_dump, parse_peers
+from ikto_core.linux.dump import parse_dump, parse_keys, parse_peers
 from ikto_core.linux.link import link_batch, parse_event, parse_link
 from ikto_core.plugins import BackendError, DevicePatch, DeviceState
 from tests.fuzz.target import Check, RefusedError, Target, without_preparation
