@@ -1,6 +1,6 @@
 """A model of one WireGuard device that follows the Linux kernel in the details that simple models get wrong."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -42,6 +42,10 @@ class FakeDevice:
     def state(self) -> DeviceState:
         """A snapshot of the device; later writes don't change it."""
         return replace(self.link, peers=dict(self._peers))
+
+    def peers(self, keys: Iterable[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        """Return those of these peers that the device has, without a copy of the others."""
+        return {key: self._peers[key] for key in keys if key in self._peers}
 
     def check(self, patch: DevicePatch) -> None:
         """Raise BackendError if a number does not fit in a netlink message; nothing is written then."""

@@ -60,6 +60,11 @@ class FakeHost:
         device = self._devices.get(ifname)
         return device.state if device else None
 
+    def peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
+        """Return those of these peers that a device has; none if it is absent. Never delayed, never fails."""
+        device = self._devices.get(ifname)
+        return device.peers(keys) if device else {}
+
     def fail_next(self, operation: Operation, error: Exception | None = None) -> None:
         """Make the next call of `operation` raise before it does anything. Call again for each further failure."""
         self._faults.setdefault(operation, deque()).append(error or BackendError(f"injected: {operation} failed"))
@@ -194,8 +199,7 @@ class FakeBackend:
     async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
         """Return the states of some peers."""
         await self.host.begin_call("read_peers")
-        state = self.host.device(ifname)
-        return {key: state.peers[key] for key in keys if key in state.peers} if state else {}
+        return self.host.peers(ifname, keys)
 
     async def create(self, ifname: str) -> None:
         """Create the device unless it exists."""

@@ -39,6 +39,7 @@ class UnderlayCallbacks:
     def connect(self, underlay: UnderlayMonitor) -> None:
         """Be called by the monitor from now on."""
         underlay.on_change = self._use
+        underlay.on_look = self._reconciler.check_routes
         underlay.on_move = self._reconciler.renew_endpoints
 
     def _use(self, found: Underlay) -> None:

@@ -23,10 +23,13 @@ class ContactTimes:
         """Note peers that were just added to the device."""
         self._added |= dict.fromkeys(peers, now)
 
-    def saw(self, peers: Mapping[PublicKey, PeerState], now: float) -> None:
-        """Take peers as they were just read, and forget those that have waited for long."""
+    def saw(self, peers: Mapping[PublicKey, PeerState]) -> None:
+        """Take peers as they were just read."""
         for key in self._added.keys() & peers.keys():
             if (handshake := peers[key].last_handshake) is not None:
                 self.taken.observe(handshake - self._added.pop(key))
+
+    def forget_old(self, now: float) -> None:
+        """Forget those that have waited for long."""
         if any(at < now - MEASURED_S for at in self._added.values()):
             self._added = {key: at for key, at in self._added.items() if at >= now - MEASURED_S}

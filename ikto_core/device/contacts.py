@@ -5,8 +5,9 @@ Times are in seconds since the epoch.
 
 from collections.abc import Iterable, Mapping, Set
 
-from ikto_core.device.model import PeerSpec, PeerState
+from ikto_core.device.model import PeerState
 from ikto_core.device.sessions import SessionMemory
+from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
 
@@ -38,10 +39,20 @@ class Contacts:
             self._was_lost = False
 
     def replaced(
-        self, removed: Set[PublicKey], specs: Iterable[PeerSpec], shown: Mapping[PublicKey, PeerState], now: float
+        self,
+        removed: Set[PublicKey],
+        holders: Mapping[Prefix, PublicKey],
+        shown: Mapping[PublicKey, PeerState],
+        now: float,
     ) -> None:
-        """Contact the new keys of peers that had a session with the old key, which ends with it."""
-        recent = removed & self.sessions.recent(now) if removed else ()
-        moved = {prefix for key in recent for prefix in shown[key].allowed_ips}
-        if moved:
-            self.add(spec.public_key for spec in specs if not moved.isdisjoint(spec.allowed_ips))
+        """Contact the new keys of peers that had a session with the old key, which ends with it.
+
+        Args:
+            removed: The peers that are about to be removed.
+            holders: The peers that are to have the prefixes.
+            shown: The peers as they are.
+            now: The time.
+
+        """
+        for key in self.sessions.recent_of(removed, now):
+            self.add(holders[prefix] for prefix in shown[key].allowed_ips if prefix in holders)

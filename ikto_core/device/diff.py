@@ -44,26 +44,26 @@ def diff(spec: DeviceSpec, state: DeviceState, *, own_peers: Set[PublicKey] = NO
     )
 
 
-def restoration(spec: DeviceSpec, state: DeviceState, *, peers_too: bool) -> DevicePatch:
-    """Return a patch that restores what a device has lost, for a `spec` that may be out of date; it removes nothing.
+def restoration(patch: DevicePatch, *, peers_too: bool) -> DevicePatch:
+    """Return the part of a patch that restores what a device has lost, for a spec that may be out of date.
+
+    It removes nothing.
 
     Args:
-        spec: The device as it was.
-        state: The observed state.
+        patch: The difference between the device as it was and as it is.
         peers_too: Whether the device has lost its peers, as after a reboot. If not, its peers and settings may be newer
-            than `spec`, and the patch only adds addresses and sets the link up.
+            than the spec, and the result only adds addresses and sets the link up.
 
     """
-    patch = diff(spec, state)
     if not peers_too:
         return DevicePatch(add_addresses=patch.add_addresses, up=patch.up)
     return msgspec.structs.replace(patch, remove_addresses=frozenset(), remove_peers=frozenset())
 
 
-def has_lost_peers(spec: DeviceSpec, state: DeviceState) -> bool:
+def has_lost_peers(spec: DeviceSpec, peers: Iterable[PeerState]) -> bool:
     """Whether no peer on the device has an allowed IP in the mesh, so that even an outdated `spec` takes none away."""
     meshes = [Prefix.of(address.packed, address.network.prefixlen) for address in spec.addresses]
-    present = (prefix for peer in state.peers.values() for prefix in peer.allowed_ips)
+    present = (prefix for peer in peers for prefix in peer.allowed_ips)
     return not any(mesh.covers(prefix) for prefix in present for mesh in meshes)
 
 
@@ -74,12 +74,13 @@ def diff_peers(wanted: Iterable[PeerSpec], present: Mapping[PublicKey, PeerState
     its former owner: so a prefix that moves always has an owner (unless its former owner gains a prefix too). The
     order does not change the result.
     """
-    patches = [patch for spec in wanted if (patch := _diff_peer(spec, present.get(spec.public_key)))]
-    patches.sort(key=lambda patch: not _gains(patch, present.get(patch.public_key)))
+    patches = [patch for spec in wanted if (patch := diff_peer(spec, present.get(spec.public_key)))]
+    patches.sort(key=lambda patch: not gains(patch, present.get(patch.public_key)))
     return tuple(patches)
 
 
-def _diff_peer(spec: PeerSpec, state: PeerState | None) -> PeerPatch | None:
+def diff_peer(spec: PeerSpec, state: PeerState | None) -> PeerPatch | None:
+    """Return the patch that turns one peer into what its spec says; None: it does already."""
     if state is None:
         return PeerPatch(
             public_key=spec.public_key,
@@ -89,17 +90,22 @@ def _diff_peer(spec: PeerSpec, state: PeerState | None) -> PeerPatch | None:
             persistent_keepalive=spec.persistent_keepalive or None,
             preshared_key=spec.preshared_key,
         )
-    patch = PeerPatch(
+    allowed_ips = _changed(spec.allowed_ips, state.allowed_ips)
+    endpoint = _changed(spec.endpoint, state.endpoint)
+    keepalive_s = _changed(spec.persistent_keepalive, state.persistent_keepalive)
+    preshared_key = _changed(spec.preshared_key or NO_PRESHARED_KEY, state.preshared_key or NO_PRESHARED_KEY)
+    if allowed_ips is None and endpoint is None and keepalive_s is None and preshared_key is None:
+        return None
+    return PeerPatch(
         public_key=spec.public_key,
-        allowed_ips=_changed(spec.allowed_ips, state.allowed_ips),
-        endpoint=_changed(spec.endpoint, state.endpoint),
-        persistent_keepalive=_changed(spec.persistent_keepalive, state.persistent_keepalive),
-        preshared_key=_changed(spec.preshared_key or NO_PRESHARED_KEY, state.preshared_key or NO_PRESHARED_KEY),
+        allowed_ips=allowed_ips,
+        endpoint=endpoint,
+        persistent_keepalive=keepalive_s,
+        preshared_key=preshared_key,
     )
-    return None if patch == PeerPatch(public_key=spec.public_key) else patch
 
 
-def _gains(patch: PeerPatch, state: PeerState | None) -> bool:
+def gains(patch: PeerPatch, state: PeerState | None) -> bool:
     """Whether the patch gives the peer a prefix that it does not have."""
     return bool(patch.allowed_ips and not (state and patch.allowed_ips <= state.allowed_ips))
 
@@ -162,10 +168,14 @@ def _patched_peers(before: Mapping[PublicKey, PeerState], patch: DevicePatch) ->
     return {key: peer for key, peer in peers.items() if key not in patch.remove_peers}
 
 
-def drift(patch: DevicePatch, pending: Set[PublicKey]) -> DevicePatch:
-    """Return the part of a patch that repairs drift: without pending removals and changes of an endpoint alone."""
-    changes = (p for p in patch.peers if p != PeerPatch(public_key=p.public_key, endpoint=p.endpoint))
-    return msgspec.structs.replace(patch, peers=tuple(changes), remove_peers=patch.remove_peers - pending)
+def drift(patch: DevicePatch, expected: Set[PublicKey]) -> DevicePatch:
+    """Return the part of a patch that repairs drift: without `expected` peers and changes of an endpoint alone."""
+    changes = (p for p in patch.peers if p.public_key not in expected and not _is_endpoint_only(p))
+    return msgspec.structs.replace(patch, peers=tuple(changes), remove_peers=patch.remove_peers - expected)
+
+
+def _is_endpoint_only(patch: PeerPatch) -> bool:
+    return patch == PeerPatch(public_key=patch.public_key, endpoint=patch.endpoint)
 
 
 def summary(patch: DevicePatch) -> dict[str, int | bool]:

@@ -35,17 +35,18 @@ class Moment(NamedTuple):
     epoch: float  # seconds since the epoch, the clock of handshake times
 
 
-class EndpointHistory(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointHistory(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a check of a peer records for the next check."""
 
     candidates: tuple[Endpoint, ...]  # from the peer's records
     unwritten: bool = False  # none of the candidates was written yet, because a session was alive
     waiting_since: float | None = None  # when the wait for a sign of the peer began; None: not waiting
     tx_bytes: int = 0  # bytes sent to the peer by then
-    received: tuple[int, float | None] = (0, None)  # bytes received from the peer by then, and its last handshake
+    rx_bytes: int = 0  # bytes received from the peer by then
+    last_handshake: float | None = None  # its last handshake by then
 
 
-class EndpointChoice(NamedTuple):
+class EndpointChoice(msgspec.Struct, frozen=True, gc=False):
     """What to write for a peer, and the history to record after the write."""
 
     endpoint: Endpoint | None  # None: leave the endpoint that the device has or has learned by roaming
@@ -99,7 +100,7 @@ def first_routable(endpoints: Iterable[Endpoint], has_route: Callable[[Endpoint]
 
 def kicked(history: EndpointHistory) -> EndpointHistory:
     """Return the history of a peer that was removed and added again: its counters begin at 0, its turn goes on."""
-    return msgspec.structs.replace(history, tx_bytes=0, received=(0, None))
+    return msgspec.structs.replace(history, tx_bytes=0, rx_bytes=0, last_handshake=None)
 
 
 def _begin_turn(
@@ -136,7 +137,8 @@ def _track_silence(
     wait ends with the turn if no answer was due by then.
     """
     excused = keepalive and not unrouted and 0 <= _handshake_age_s(observed, at.epoch) < HANDSHAKE_RECENT_S
-    silent = history.received == _received(observed) and not excused
+    heard = (history.rx_bytes, history.last_handshake) != (observed.rx_bytes, observed.last_handshake)
+    silent = not heard and not excused
     answer_due = unrouted or observed.tx_bytes - history.tx_bytes >= INITIATION_BYTES
     if silent and history.waiting_since is not None and (answer_due or at.monotonic < history.waiting_since + TURN_S):
         return history
@@ -152,9 +154,13 @@ def _record(
     waiting_since: float | None = None,
 ) -> EndpointHistory:
     """Return a new history with the counters of the observed peer."""
-    tx_bytes, received = (observed.tx_bytes, _received(observed)) if observed else (0, (0, None))
     return EndpointHistory(
-        candidates=candidates, unwritten=unwritten, waiting_since=waiting_since, tx_bytes=tx_bytes, received=received
+        candidates=candidates,
+        unwritten=unwritten,
+        waiting_since=waiting_since,
+        tx_bytes=observed.tx_bytes if observed else 0,
+        rx_bytes=observed.rx_bytes if observed else 0,
+        last_handshake=observed.last_handshake if observed else None,
     )
 
 
@@ -168,10 +174,6 @@ def _later_turns(candidates: tuple[Endpoint, ...], current: Endpoint) -> tuple[E
         return ()
     after = candidates.index(current) + 1
     return candidates[after:] + candidates[:after]
-
-
-def _received(observed: PeerState) -> tuple[int, float | None]:
-    return observed.rx_bytes, observed.last_handshake
 
 
 def _handshake_age_s(observed: PeerState, epoch: float) -> float:

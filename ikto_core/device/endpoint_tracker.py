@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 
+from msgspec.structs import replace
+
 from ikto_core.device.endpoint_filter import refusal, usable_endpoints
 from ikto_core.device.endpoint_policy import (
     EndpointChoice,
@@ -44,17 +46,26 @@ class EndpointTracker:
         self._mesh = mesh
         self._histories: dict[PublicKey, EndpointHistory] = {}
         self._check_at: dict[PublicKey, float] = {}  # only of peers that need a check; few do
+        self._next_check_at = inf  # none of them is earlier
 
     @property
     def next_check_at(self) -> float:
-        """When to check the endpoints again, by `Moment.monotonic`; infinity: no peer needs a check."""
-        return min(self._check_at.values(), default=inf)
+        """When `due` may have peers to check, by `Moment.monotonic`; infinity: no peer needs a check."""
+        return self._next_check_at if self._check_at else inf
+
+    def due(self, now: float) -> frozenset[PublicKey]:
+        """Return the peers whose endpoints must be checked now."""
+        if now < self.next_check_at:
+            return frozenset()
+        self._next_check_at = min((at for at in self._check_at.values() if at > now), default=inf)
+        return frozenset(key for key, at in self._check_at.items() if at <= now)
 
     def copy(self) -> "EndpointTracker":
         """Return a tracker that remembers the same, and can be asked without consequences for this one."""
         twin = EndpointTracker(persistent_keepalive=self._keepalive_s, has_route=self._has_route, mesh=self._mesh)
         twin.key_succession = self.key_succession.copy()
         twin._histories, twin._check_at = dict(self._histories), dict(self._check_at)
+        twin._next_check_at = self._next_check_at
         return twin
 
     def has_new_candidates(self, peer: MeshPeer) -> bool:
@@ -62,16 +73,16 @@ class EndpointTracker:
         history = self._histories.get(peer.public_key)
         return history is None or history.candidates != self._usable(peer.endpoints)
 
-    def choose(
-        self, peers: Iterable[MeshPeer], shown: Mapping[PublicKey, PeerState], at: Moment
-    ) -> dict[PublicKey, EndpointChoice]:
-        """Return the endpoints to write for peers that are as just `shown`; call `remember` after the write."""
+    def begin_pass(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
+        """Forget which next keys are in use of those that `peers`, the target's, do not have as such any more."""
         self.key_succession.changed = False
-        choices = {}
-        for peer in peers:
-            choices[peer.public_key] = choice = self._choose(peer, shown, at)
-            self._note_missing(peer, choice, shown.get(peer.public_key))
-        return choices
+        self.key_succession.keep_only(peers)
+
+    def choose(self, peer: MeshPeer, shown: Mapping[PublicKey, PeerState], at: Moment) -> EndpointChoice:
+        """Return the endpoint to write for a peer that is as just `shown`; call `remember` after the write."""
+        choice = self._choose(peer, shown, at)
+        self._note_missing(peer, choice, shown.get(peer.public_key))
+        return choice
 
     def spec(self, peer: MeshPeer, choice: EndpointChoice | None) -> PeerSpec:
         """Return the desired state of a peer; without a choice its endpoint is left unchanged."""
@@ -82,23 +93,27 @@ class EndpointTracker:
             persistent_keepalive=0 if peer.predecessor or peer.draining else self._keepalive_s,
         )
 
-    def remember(self, choices: Mapping[PublicKey, EndpointChoice]) -> None:
-        """Record choices after they were written."""
-        for key, choice in choices.items():
-            self._histories[key] = choice.history
-            if choice.check_at is None:
-                self._check_at.pop(key, None)
-            else:
-                self._check_at[key] = choice.check_at
+    def remember(self, key: PublicKey, choice: EndpointChoice) -> None:
+        """Record a choice after it was written."""
+        self._histories[key] = choice.history
+        if choice.check_at is None:
+            self._check_at.pop(key, None)
+        else:
+            self._check_at[key] = choice.check_at
+            self._next_check_at = min(self._next_check_at, choice.check_at)
 
-    def remember_restored(self, choices: Mapping[PublicKey, EndpointChoice]) -> None:
-        """Record the candidates of restored peers that need no write and no check.
+    def remember_restored(self, key: PublicKey, choice: EndpointChoice) -> None:
+        """Record the candidates of a restored peer that needs no write and no check.
 
         If the bucket names other candidates later, these count as not written yet.
         """
-        for key, choice in choices.items():
-            if choice.endpoint is None and choice.check_at is None:
-                self._histories.setdefault(key, choice.history)
+        if choice.endpoint is None and choice.check_at is None:
+            self._histories.setdefault(key, choice.history)
+
+    def write_failed(self, key: PublicKey) -> None:
+        """Record that the endpoint of a peer may have been written, or not: one that is there has not roamed."""
+        if history := self._histories.get(key):
+            self._histories[key] = replace(history, unwritten=True)
 
     def kicked(self, key: PublicKey) -> None:
         """Record that a peer was removed and added again: its counters begin at 0."""
@@ -111,18 +126,15 @@ class EndpointTracker:
         self._check_at.pop(key, None)
         self.without_endpoint.pop(key, None)
 
-    def keep_only(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
-        """Forget all other peers: one that was never written, or whose removal is pending, needs no check."""
-        for key in self._histories.keys() - peers.keys():
-            self.forget(key)
-        self.key_succession.keep_only(peers)
-
     def _choose(self, peer: MeshPeer, shown: Mapping[PublicKey, PeerState], at: Moment) -> EndpointChoice:
         if peer.predecessor:
             return self.key_succession.choose(peer, peer.predecessor, shown, self._usable, self._has_route)
+        candidates, history = self._usable(peer.endpoints), self._histories.get(peer.public_key)
+        if history and history.candidates == candidates:
+            candidates = history.candidates  # one object for as long as they are the same
         return choose_endpoint(
-            self._usable(peer.endpoints),
-            self._histories.get(peer.public_key),
+            candidates,
+            history,
             shown.get(peer.public_key),
             at=at,
             keepalive=self._keepalive_s > 0,

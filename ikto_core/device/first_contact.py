@@ -50,7 +50,7 @@ MAX_PROBES = 3
 """After so many kicks the agent sends nothing of its own any more: a peer that is down must not be asked for ever."""
 
 
-class Contact(msgspec.Struct, frozen=True):
+class Contact(msgspec.Struct, frozen=True, gc=False):
     """A new peer without a session."""
 
     since: float  # when it was added or last kicked
@@ -94,7 +94,8 @@ class FirstContact:
     def added(self, peers: Iterable[PublicKey], now: float) -> None:
         """Watch peers that were just added to the device."""
         for key in peers:
-            self._watch(key, Contact(now, now), now)
+            self._contacts[key] = Contact(now, now + LOOK_EVERY_S)
+            self._look_at = min(self._look_at, now + LOOK_EVERY_S)
 
     def removed(self, key: PublicKey) -> None:
         """Forget a peer that left the mesh."""
@@ -104,28 +105,35 @@ class FirstContact:
         """Watch also the peers, of a whole device, to which something was sent in vain, those kicked before too."""
         for key, peer in shown.items():
             contact = self._contacts.get(key)
-            if _is_unanswered(peer) and (contact is None or contact.look_at == inf):
+            if is_unanswered(peer) and (contact is None or contact.look_at == inf):
                 self._watch(key, contact or Contact(now, now), now)
             elif contact and peer.last_handshake is not None:
                 del self._contacts[key]
 
-    def looked(
-        self, due: Iterable[PublicKey], shown: Mapping[PublicKey, PeerState], now: float, *, took_s: float = 0.0
-    ) -> list[PublicKey]:
-        """Return the peers to kick, of those that were `due`; peers with a session are forgotten.
+    def looked(self, due: Iterable[PublicKey], shown: Mapping[PublicKey, PeerState], now: float) -> list[PublicKey]:
+        """Return the peers to kick, of those that were `due`; peers with a session are forgotten. Call `rest` next.
 
         Args:
-            due: The peers that were looked at.
+            due: Peers that were looked at; they may be given in parts.
             shown: Their states; a peer that is not in it is forgotten.
             now: The time.
-            took_s: How long the look took: a look at a large device is not free.
 
         """
-        kicked = [key for key in due if key in self._contacts and self._take(key, shown.get(key), now)]
-        self._look_at = min((contact.look_at for contact in self._contacts.values()), default=inf)
-        self._kick_at = min((contact.kick_at for contact in self._contacts.values()), default=inf)
-        self._rest_until = now + self._pause_s(took_s, now)
-        return kicked
+        return [key for key in due if key in self._contacts and self._take(key, shown.get(key), now)]
+
+    def rest(self, now: float, *, took_s: float = 0.0) -> None:
+        """End a look at all peers that were due.
+
+        `took_s`: how long it took to read them, because a look at a large device is not free.
+        """
+        look_at, kick_at, newest = inf, inf, -inf
+        for contact in self._contacts.values():
+            look_at = min(look_at, contact.look_at)
+            kick_at = min(kick_at, contact.kick_at)
+            newest = max(newest, contact.since)
+        self._look_at, self._kick_at = look_at, kick_at
+        is_quick = took_s <= QUICK_LOOK_S and now < newest + NEW_S
+        self._rest_until = now + (min(REST_FACTOR * took_s, LOOK_EVERY_S) if is_quick else REST_FACTOR * took_s)
 
     def kicks_of(self, key: PublicKey) -> int:
         """Return how often a peer was kicked; 0 if it is not watched."""
@@ -134,11 +142,6 @@ class FirstContact:
     def must_probe(self, key: PublicKey) -> bool:
         """Return whether the agent is to send to a kicked peer, so that a handshake starts at once."""
         return key in self._contacts and self._contacts[key].kicks <= MAX_PROBES
-
-    def _pause_s(self, took_s: float, now: float) -> float:
-        """Return how long to wait at least before the next look."""
-        quick = took_s <= QUICK_LOOK_S and any(now < contact.since + NEW_S for contact in self._contacts.values())
-        return min(REST_FACTOR * took_s, LOOK_EVERY_S) if quick else REST_FACTOR * took_s
 
     def _watch(self, key: PublicKey, contact: Contact, now: float) -> None:
         self._contacts[key] = msgspec.structs.replace(contact, since=now, look_at=now + LOOK_EVERY_S)
@@ -150,7 +153,7 @@ class FirstContact:
         wait_s = contact.wait_s or self._first_wait_s(key)
         if peer is None or peer.last_handshake is not None:
             del self._contacts[key]
-        elif not _is_unanswered(peer):
+        elif not is_unanswered(peer):
             self._rest(key, contact, now)
         elif contact.unanswered_since is None:
             if self._is_first(key) and not contact.kicks and peer.rx_bytes >= INITIATION_BYTES:
@@ -195,7 +198,8 @@ class FirstContact:
         return self._own_key is None or self._own_key < key
 
 
-def _is_unanswered(peer: PeerState) -> bool:
+def is_unanswered(peer: PeerState) -> bool:
+    """Return whether an initiation was sent to a peer that never had a session."""
     return peer.last_handshake is None and peer.tx_bytes >= INITIATION_BYTES
 
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from ikto_core.device.backend import Backend, read_peers
 from ikto_core.device.first_contact import FirstContact
 from ikto_core.device.model import DevicePatch, PeerPatch, PeerState
+from ikto_core.device.slices import slices
 from ikto_core.errors import BackendError
 from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.keys import PublicKey
@@ -36,14 +37,13 @@ class Kicker:
         """When `check` is due, by the monotonic clock; infinity: no peer is watched."""
         return self._contacts.look_at
 
-    def note_draining(self, peers: Iterable[MeshPeer]) -> None:
-        """Note which of these peers are about to leave, and which are not."""
-        for peer in peers:
-            if peer.draining:
-                self.draining.add(peer.public_key)
-                self._contacts.removed(peer.public_key)
-            else:
-                self.draining.discard(peer.public_key)
+    def note_draining(self, peer: MeshPeer) -> None:
+        """Note whether a peer is about to leave."""
+        if peer.draining:
+            self.draining.add(peer.public_key)
+            self._contacts.removed(peer.public_key)
+        else:
+            self.draining.discard(peer.public_key)
 
     def kicks_of(self, key: PublicKey) -> int:
         """Return how often a watched peer was kicked."""
@@ -59,7 +59,7 @@ class Kicker:
         self.draining.discard(key)
 
     def seen(self, shown: Mapping[PublicKey, PeerState]) -> None:
-        """Watch the peers of a whole device that were sent an initiation and have no session."""
+        """Watch peers, of a whole device, that were sent an initiation and have no session."""
         watched = {key: peer for key, peer in shown.items() if key not in self.draining} if self.draining else shown
         self._contacts.seen(watched, time.monotonic())
 
@@ -74,7 +74,10 @@ class Kicker:
         due = self._contacts.due(began)  # may be empty: a peer may have left
         shown = await read_peers(self._backend, self._ifname, due) if due else {}
         now = time.monotonic()
-        kicked = {key: shown[key] for key in self._contacts.looked(due, shown, now, took_s=now - began)}
+        kicked: dict[PublicKey, PeerState] = {}
+        async for part in slices(due):
+            kicked |= {key: shown[key] for key in self._contacts.looked(part, shown, now)}
+        self._contacts.rest(now, took_s=now - began)
         if kicked:
             await self._kick(kicked.values())
         new = {key: replace(peer, rx_bytes=0, tx_bytes=0) for key, peer in kicked.items()}

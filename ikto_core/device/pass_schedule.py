@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -13,11 +13,11 @@ FULL_PASS_EVERY_S = 60.0
 
 
 class Due(NamedTuple):
-    """What a pass has to do. With neither, it only looks at peers that are watched."""
+    """What a pass has to do. With neither, it only looks at peers that are watched, or whose endpoint has a turn."""
 
     full: bool  # read the device and compare all of it
-    changed: set[PublicKey]  # peers that are new, changed or gone
-    expected: bool  # what a full pass has to write is not drift
+    changed: Set[PublicKey]  # peers that are new, changed or gone: what is written of them is not drift
+    expected: bool  # nothing that a full pass has to write is drift
 
 
 class PassSchedule:
@@ -29,11 +29,6 @@ class PassSchedule:
         self._changes_expected = True
         self._changed: set[PublicKey] = set()
         self._wake = asyncio.Event()
-
-    @property
-    def changes_expected(self) -> bool:
-        """Whether something was reported since `take` that a full pass may have to write."""
-        return self._changes_expected or bool(self._changed)
 
     def wake(self) -> None:
         """Have a pass made at once."""
@@ -52,24 +47,28 @@ class PassSchedule:
 
     def take(self) -> Due:
         """Return what a pass that begins now has to do; it is not due any more."""
-        due = Due(self._full_pass_due, self._changed, self.changes_expected)
+        due = self.peek()
         self._full_pass_due, self._changes_expected, self._changed = False, False, set()
         return due
 
-    async def wait(self, *, check_at: Callable[[], float], watch_at: float) -> None:
+    def peek(self) -> Due:
+        """Return what the next pass has to do, so far: what was reported since `take`."""
+        return Due(self._full_pass_due, self._changed, self._changes_expected)
+
+    async def wait(self, *, check_at: float, watch_at: float) -> None:
         """Wait for something to do.
 
         A full pass is due every FULL_PASS_EVERY_S, even if other passes never stop.
 
         Args:
-            check_at: Returns when endpoints must be checked, which takes a full pass; asked again after the wait.
+            check_at: When endpoints must be checked.
             watch_at: When watched peers must be looked at.
 
         """
         with suppress(TimeoutError):  # the event loop's clock is time.monotonic
-            async with asyncio.timeout_at(min(self.next_full_pass_at, check_at(), watch_at)):
+            async with asyncio.timeout_at(min(self.next_full_pass_at, check_at, watch_at)):
                 await self._wake.wait()
         self._wake.clear()
-        if (now := time.monotonic()) >= min(self.next_full_pass_at, check_at()):
+        if (now := time.monotonic()) >= self.next_full_pass_at:
             self.next_full_pass_at = now + FULL_PASS_EVERY_S
             self._full_pass_due = True

@@ -1,7 +1,4 @@
-"""Keeps the WireGuard device in sync with the mesh, by one pass after another.
-
-A full pass reads the device and writes every difference. A quick pass writes a few changed peers.
-"""
+"""Keeps the WireGuard device in sync with the mesh: full passes compare all of it, quick ones write a few peers."""
 
 import asyncio
 import time
@@ -16,7 +13,8 @@ from ikto_core.device.kicker import Kicker
 from ikto_core.device.model import DevicePatch, DeviceSpec, Interface
 from ikto_core.device.ownership import DeviceOwner, OwnDevice
 from ikto_core.device.pass_schedule import PassSchedule
-from ikto_core.device.passes import DevicePasses, Target
+from ikto_core.device.passes import DevicePasses
+from ikto_core.device.plan_writer import Target
 from ikto_core.device.preview import Preview
 from ikto_core.errors import BackendError, ForeignDeviceError
 from ikto_core.mesh.peer_index import MeshPeer
@@ -64,9 +62,9 @@ class Reconciler:
             kicker=Kicker(backend, ifname, own_key),
             own_device=self.own_device,
         )
-        self.earlier_peers = self._passes.stalls.earlier  # as full passes read them
+        self.earlier_peers = self._passes.observed.stalls.earlier  # as full passes read them
         self.stats: ReconcileCounters = self._passes.stats
-        self.contact_times = self._passes.contact_times
+        self.contact_times = self._passes.observed.contact_times
         self._target: Target | None = None  # None: do not touch the device
         self._revision: int | None = None
         self._schedule = PassSchedule()
@@ -96,7 +94,7 @@ class Reconciler:
     @property
     def stalled(self) -> Set[PublicKey]:
         """Peers whose tunnel passes packets one way only."""
-        return self._passes.stalls.stalled
+        return self._passes.observed.stalls.stalled
 
     @property
     def pending_removals(self) -> Set[PublicKey]:
@@ -109,7 +107,7 @@ class Reconciler:
 
     @property
     def unreachable(self) -> Mapping[PublicKey, str]:
-        """Peers that can't be reached, as of the last full pass, and why."""
+        """Peers that can't be reached, as last read, and why."""
         return self._passes.unreachable
 
     @property
@@ -157,6 +155,10 @@ class Reconciler:
             self._target, self.shows_target = None, False
             await self.own_device.delete()
 
+    def check_routes(self) -> None:
+        """Have the next full pass check all endpoints: routes of this host may have changed."""
+        self._passes.observed.shown.unsettle()
+
     def request_full_pass(self) -> None:
         """Have the next pass read the device and compare all of it: it may have been changed outside Ikto."""
         self._schedule.request_full_pass()
@@ -178,7 +180,7 @@ class Reconciler:
         """Set whether changes of the bucket are seen at once; if not, peers' next keys are put on the device."""
         self._passes.hold_next_keys = not followed
         if self._target and not followed:
-            self._schedule.mark_changed(key for key, peer in self._target.peers.items() if peer.predecessor)
+            self._schedule.mark_changed(self._passes.writer.next_keys)
 
     def release_removals(self) -> int:
         """Apply all pending removals at the next pass; return how many there are."""
@@ -190,7 +192,7 @@ class Reconciler:
         """Reconcile whenever something is to do, and every FULL_PASS_EVERY_S. Raises ForeignDeviceError, no other."""
         retry_s = FIRST_RETRY_S
         while True:
-            await self._schedule.wait(check_at=self._check_at, watch_at=self._passes.kicker.next_check_at)
+            await self._schedule.wait(check_at=self._passes.check_at, watch_at=self._passes.kicker.next_check_at)
             try:
                 await self.reconcile()
                 retry_s = FIRST_RETRY_S
@@ -200,10 +202,6 @@ class Reconciler:
                 log.warning("sync failed", ifname=self.ifname, error=str(error), hint=error.hint, next_try_in_s=retry_s)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LONGEST_RETRY_S)
-
-    def _check_at(self) -> float:
-        """Return when the endpoints are due to be checked."""
-        return max(self._passes.endpoints.next_check_at, self._passes.pause_ends_at)
 
     async def reconcile(self) -> None:
         """Make one pass; after it the device shows the target as it was when the pass began.
@@ -241,10 +239,10 @@ class Reconciler:
             return await self._passes.preview(self._target, self._revision) if self._target else Preview()
 
     async def _pass(self, target: Target) -> None:
-        due = self._schedule.take()
+        due, checks = self._schedule.take(), self._passes.due_checks()
         if due.full:
-            await self._passes.full_pass(target, lambda: due.expected or self._schedule.changes_expected)
-        elif due.changed:
-            await self._passes.quick_pass(target, due.changed)
+            await self._passes.full_pass(target, due, self._schedule.peek)
+        elif due.changed or checks:
+            await self._passes.quick_pass(target, due, checks, self._schedule.peek)
         await self._passes.renew_endpoints()
         await self._passes.kick()

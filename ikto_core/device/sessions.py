@@ -27,3 +27,7 @@ class SessionMemory:
         """Return the peers whose last session may still be alive, and forget the others."""
         self._handshakes = {key: at for key, at in self._handshakes.items() if at > now - HANDSHAKE_RECENT_S}
         return frozenset(self._handshakes)
+
+    def recent_of(self, keys: Iterable[PublicKey], now: float) -> frozenset[PublicKey]:
+        """Return those of these peers whose last session may still be alive."""
+        return frozenset(key for key in keys if self._handshakes.get(key, 0.0) > now - HANDSHAKE_RECENT_S)

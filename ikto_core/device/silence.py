@@ -1,11 +1,13 @@
-"""Finds peers that do not answer, from what full passes read. Pure.
+"""Finds peers that do not answer, from what passes read. Pure.
 
 A peer is silent if something was sent that needs an answer, and nothing has come from it since. One to which nothing
 was sent is idle, and nobody can know whether it would answer.
 """
 
 from collections.abc import Iterator, Mapping, Set
-from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S, INITIATION_BYTES, Moment
 from ikto_core.device.model import PeerState
@@ -15,7 +17,7 @@ UNANSWERED_S = 30.0
 """How long an answer may be missing. WireGuard has tried five handshakes by then (REKEY_TIMEOUT, 5 s)."""
 
 
-class _Sample(NamedTuple):
+class _Sample(msgspec.Struct, frozen=True, gc=False):
     """A peer when something was last received from it, or when it was first seen."""
 
     rx_bytes: int
@@ -28,17 +30,34 @@ class SilenceTracker:
     """The peers of a device that are `silent`, by what `observe` was given."""
 
     def __init__(self) -> None:
-        self.silent: Set[PublicKey] = frozenset()
         self._samples: dict[PublicKey, _Sample] = {}
+        self._asked: dict[PublicKey, float] = {}  # peers whose answer is missing, and since when
+        self._now = 0.0
+
+    @property
+    def silent(self) -> Set[PublicKey]:
+        """The peers whose answer has been missing for UNANSWERED_S, as of the last `observe`."""
+        return {key for key, since in self._asked.items() if self._now - since >= UNANSWERED_S}
 
     def observe(self, shown: Mapping[PublicKey, PeerState], at: Moment) -> None:
-        """Take all peers as they were just read."""
-        self._samples = {key: _sample(self._samples.get(key), peer, at) for key, peer in shown.items()}
-        self.silent = frozenset(
-            key
-            for key, sample in self._samples.items()
-            if sample.asked_since is not None and at.monotonic - sample.asked_since >= UNANSWERED_S
-        )
+        """Take some peers as they were just read."""
+        self._now = at.monotonic
+        for key, peer in shown.items():
+            self._samples[key] = sample = _sample(self._samples.get(key), peer, at)
+            if sample.asked_since is not None:
+                self._asked[key] = sample.asked_since
+            elif key in self._asked:
+                del self._asked[key]
+
+    def owes_nothing(self, key: PublicKey, peer: PeerState) -> bool:
+        """Return whether no answer of a peer is awaited, nor will be while its state stays the same."""
+        sample = self._samples.get(key)
+        return sample is not None and sample.asked_since is None and peer.tx_bytes - sample.tx_bytes < INITIATION_BYTES
+
+    def forget(self, key: PublicKey) -> None:
+        """Forget a peer that is not on the device any more."""
+        self._samples.pop(key, None)
+        self._asked.pop(key, None)
 
 
 def _sample(before: _Sample | None, peer: PeerState, at: Moment) -> _Sample:
@@ -51,7 +70,7 @@ def _sample(before: _Sample | None, peer: PeerState, at: Moment) -> _Sample:
         before = _Sample(peer.rx_bytes, 0, peer.last_handshake, before.asked_since)
     if before.asked_since is not None or _needs_no_answer(before, peer, at.epoch):
         return before
-    return before._replace(asked_since=at.monotonic)
+    return replace(before, asked_since=at.monotonic)
 
 
 def _needs_no_answer(before: _Sample, peer: PeerState, epoch: float) -> bool:
@@ -77,7 +96,8 @@ def reasons(
         shown: All peers on the device.
 
     """
-    for key, peer in shown.items():
+    for key in sorted({*silent, *stalled, *without_endpoint} & shown.keys()):
+        peer = shown[key]
         if key in stalled:
             yield key, "stalled: handshakes arrive, data does not"
         elif peer.endpoint is None and key in without_endpoint:

@@ -28,44 +28,55 @@ NOBODY: frozenset[PublicKey] = frozenset()
 
 
 class StallTracker:
-    """The peers of a device that are `stalled`, by the samples that `observe` was given."""
+    """The peers of a device that are `stalled`, by the samples that were taken of them."""
 
     def __init__(self) -> None:
         self.stalled: Set[PublicKey] = NOBODY
         self._windows: Mapping[PublicKey, int] = {}  # how many in a row were one-way; only of peers that had one
-        self._sample: Mapping[PublicKey, PeerState] = {}
+        self._sample: dict[PublicKey, PeerState] = {}
         self._sampled_at = 0.0
-        self._previous: Mapping[PublicKey, PeerState] = {}
+        self._previous: dict[PublicKey, PeerState] = {}
         self._previous_at = 0.0
+        self._next: dict[PublicKey, PeerState] | None = None  # the sample that is being taken
+        self._next_at = 0.0
+        self._next_windows: dict[PublicKey, int] = {}
+        self._dropped: dict[PublicKey, PeerState] = {}  # an old sample, emptied bit by bit
 
     def earlier(self, now: float, least_s: float) -> tuple[Mapping[PublicKey, PeerState], float] | None:
         """Return the latest sample of at least so many seconds ago, and its age in seconds; None: there is none.
 
-        `now`: as in `observe`. The last two samples are kept.
+        `now`: as in `begin`. The last two samples are kept.
         """
         for sample, at in ((self._sample, self._sampled_at), (self._previous, self._previous_at)):
             if sample and now - at >= least_s:
                 return sample, now - at
         return None
 
-    def observe(self, shown: Mapping[PublicKey, PeerState], now: float) -> frozenset[PublicKey]:
-        """Take a sample unless the last one is too recent; return the peers that are stalled since this one.
+    def begin(self, now: float) -> None:
+        """Begin a sample unless the last one is too recent; `now` is in seconds of a clock that never goes back."""
+        due = not self._sample or now - self._sampled_at >= WINDOW_S
+        self._next, self._next_at, self._next_windows = {} if due else None, now, {}
 
-        Args:
-            shown: All peers, as just read. Kept until the sample after the next.
-            now: The time, in seconds of a clock that never goes back.
+    def add(self, shown: Mapping[PublicKey, PeerState]) -> None:
+        """Take some peers as just read into the sample, if there is one."""
+        for _ in range(min(len(shown), len(self._dropped))):
+            self._dropped.popitem()
+        if self._next is None:
+            return
+        self._next.update(shown)
+        before, elapsed_s = self._sample, self._next_at - self._sampled_at
+        for key, peer in shown.items():
+            earlier = before.get(key)
+            if earlier is not None and earlier is not peer and is_one_way(earlier, peer, elapsed_s):
+                self._next_windows[key] = self._windows.get(key, 0) + 1
 
-        """
-        elapsed_s = now - self._sampled_at
-        if self._sample and elapsed_s < WINDOW_S:
-            return NOBODY
-        self._previous, self._previous_at = self._sample, self._sampled_at
-        before, self._sample, self._sampled_at = self._sample, shown, now
-        one_way = (key for key, peer in shown.items() if key in before and is_one_way(before[key], peer, elapsed_s))
-        self._windows = {key: self._windows.get(key, 0) + 1 for key in one_way}
-        known = self.stalled
-        self.stalled = frozenset(key for key, windows in self._windows.items() if windows >= STALLED_AFTER)
-        return frozenset(self.stalled - known)
+    def end(self) -> None:
+        """End the sample: all peers were added."""
+        if self._next is not None:
+            self._dropped, self._previous, self._sample = self._previous, self._sample, self._next
+            self._previous_at, self._sampled_at = self._sampled_at, self._next_at
+            self._windows, self._next = self._next_windows, None
+            self.stalled = frozenset(key for key, windows in self._windows.items() if windows >= STALLED_AFTER)
 
 
 def is_one_way(before: PeerState, now: PeerState, elapsed_s: float) -> bool:

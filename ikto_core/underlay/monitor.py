@@ -33,6 +33,7 @@ class UnderlayMonitor:
     def __init__(self, advertised: str | None, mesh: Prefix, ifname: str, *, fwmark: int = 0) -> None:
         self.found = Underlay(addresses=(advertised,) if advertised else ())
         self.on_change: Callable[[Underlay], None] = lambda _: None  # called when a look found something else
+        self.on_look: Callable[[], None] = lambda: None  # called at each look: routes may be different
         self.on_move: Callable[[], None] = lambda: None
         """Called when this host sends from another address than before, or has a network again: peers know it by the
         old address, or what was sent to them did not leave the host."""
@@ -101,6 +102,7 @@ class UnderlayMonitor:
             routes = [*map(route_to, self._server), *(route_to(target, self._fwmark) for target in DEFAULT_ROUTES)]
             found, before = await self._find(routes), self.found
             self.found = found
+        self.on_look()
         if found != before:
             log.info("underlay", advertise=found.addresses, mtu=found.mtu, sources=sorted(found.sources))
             self.on_change(found)

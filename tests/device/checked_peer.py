@@ -66,6 +66,13 @@ class CheckedPeer:
             self.shown = replace(self.shown, endpoint=choice.endpoint)
         return choice
 
+    def outcome(
+        self, after_s: float = 0, *, sent: int = 0, received: int = 0, handshake: bool = False
+    ) -> tuple[Endpoint | None, float | None]:
+        """Check the peer as `check` does; return the endpoint that was written and when to check again."""
+        choice = self.check(after_s, sent=sent, received=received, handshake=handshake)
+        return choice.endpoint, choice.check_at
+
     @property
     def epoch(self) -> float:
         return EPOCH + self.now - NOW

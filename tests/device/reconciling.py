@@ -1,5 +1,6 @@
 """A mesh view, a reconciler and a fake host, driven step by step."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -112,6 +113,23 @@ class Scene:
 
     async def reconcile(self) -> None:
         await self.reconciler.reconcile()
+
+    async def reconcile_beside(self, steps: Iterable[tuple[int, Callable[[], None]]]) -> None:
+        """Make a pass, which may fail, while steps are done, each after so many turns of the event loop."""
+
+        async def do_steps() -> None:
+            for turns, step in steps:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                step()
+
+        async def make_pass() -> None:
+            with suppress(BackendError):
+                await self.reconcile()
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(make_pass())
+            tasks.create_task(do_steps())
 
     async def reconcile_fully(self) -> None:
         self.reconciler.request_full_pass()

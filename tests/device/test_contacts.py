@@ -2,7 +2,7 @@
 
 from ikto_core.device.contacts import Contacts
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
-from ikto_core.device.model import PeerSpec, PeerState
+from ikto_core.device.model import PeerState
 from ikto_core.testing.devices import public_key_of
 from ikto_core.values.addressing import Prefix
 
@@ -44,10 +44,10 @@ def test_a_device_that_has_peers_was_not_lost() -> None:
 
 def test_the_new_key_of_a_peer_with_a_session_is_sent_to() -> None:
     shown = {A: PeerState(public_key=A, allowed_ips=frozenset({SUBNET}))}
-    specs = [PeerSpec(public_key=B, allowed_ips=frozenset({SUBNET}))]
+    holders = {SUBNET: B}
     contacts = contacts_with_a_session()
-    contacts.replaced({A}, specs, shown, NOW + HANDSHAKE_RECENT_S)
+    contacts.replaced({A}, holders, shown, NOW + HANDSHAKE_RECENT_S)
     assert contacts.take(unless=set()) == set(), "the session was over"
     contacts = contacts_with_a_session()
-    contacts.replaced({A}, specs, shown, NOW)
+    contacts.replaced({A}, holders, shown, NOW)
     assert contacts.take(unless=set()) == {B}

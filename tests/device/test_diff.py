@@ -128,7 +128,7 @@ def test_a_foreign_peer_is_removed_unless_foreign_peers_are_kept(
 @EXAMPLES
 @given(SPECS, STATES)
 def test_a_restoration_adds_everything_and_removes_nothing(spec: DeviceSpec, state: DeviceState) -> None:
-    patch = restoration(spec, state, peers_too=True)
+    patch = restoration(diff(spec, state), peers_too=True)
     after, wanted = written(state, patch), expected_state(spec, state)
     assert {key: after.peers[key] for key in wanted.peers} == wanted.peers
     assert after.peers.keys() == wanted.peers.keys() | state.peers.keys()
@@ -141,7 +141,7 @@ def test_a_restoration_adds_everything_and_removes_nothing(spec: DeviceSpec, sta
 def test_a_restoration_without_peers_only_adds_addresses_and_sets_the_link_up(
     spec: DeviceSpec, state: DeviceState
 ) -> None:
-    after = written(state, restoration(spec, state, peers_too=False))
+    after = written(state, restoration(diff(spec, state), peers_too=False))
     assert after == replace(state, up=True, addresses=state.addresses | spec.addresses)
 
 

@@ -57,7 +57,7 @@ def test_the_endpoint_to_write(
 ) -> None:
     peer = CheckedPeer(*candidates, shown=shown)
     last_handshake = shown.last_handshake if shown else None
-    peer.history = EndpointHistory(candidates=before, received=(0, last_handshake)) if before else None
+    peer.history = EndpointHistory(candidates=before, last_handshake=last_handshake) if before else None
     assert peer.check().endpoint == written
 
 
@@ -73,7 +73,7 @@ def test_a_new_candidate_is_written_when_the_live_session_is_over() -> None:
 def test_after_a_restart_the_endpoint_of_an_idle_peer_stays_until_it_does_not_answer(age_s: int) -> None:
     peer = CheckedPeer(A, shown=observed(ROAMED, age_s))
     assert not any(peer.check(OVER / 2).endpoint for _ in range(4))
-    assert peer.check(60, sent=500)[::2] == (None, peer.now + TURN_S)
+    assert peer.outcome(60, sent=500) == (None, peer.now + TURN_S)
     assert peer.check(TURN_S, sent=500).endpoint == A
 
 
@@ -82,6 +82,6 @@ def test_a_changed_record_is_followed_after_one_silent_turn_of_the_old_endpoint(
     peer = CheckedPeer(A, shown=observed(A, 10))
     peer.check()
     peer.candidates = (B,)
-    assert peer.check(1, sent=500)[::2] == (None, NOW + 1 + TURN_S)
+    assert peer.outcome(1, sent=500) == (None, NOW + 1 + TURN_S)
     assert peer.check(TURN_S - 1, sent=500).endpoint is None
     assert peer.check(1, sent=500).endpoint == B

@@ -50,7 +50,9 @@ def kick_times(contact: FirstContact, peer: PeerState, seconds: float) -> list[f
 
 def look(contact: FirstContact, shown: dict[PublicKey, PeerState], now: float, took_s: float = 0.0) -> list[PublicKey]:
     """Look at the peers that are due."""
-    return contact.looked(contact.due(now), shown, now, took_s=took_s)
+    kicked = contact.looked(contact.due(now), shown, now)
+    contact.rest(now, took_s=took_s)
+    return kicked
 
 
 @pytest.mark.parametrize(("own_key", "wait_s"), [(LOWEST, LOWER_KEY_WAIT_S), (HIGHEST, HIGHER_KEY_WAIT_S)])

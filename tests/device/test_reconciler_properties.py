@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -17,6 +18,9 @@ from ikto_core.values.removal_brake import BrakeLimits
 from tests.device.reconciling import HIGHEST, LOWEST, UNLIMITED, WG, Scene, record, subnet
 from tests.effort import max_examples
 
+EFFORT = settings(
+    max_examples=max_examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 Step = Callable[[Scene], None]
 
 NUMBERS = st.integers(1, 4)
@@ -57,13 +61,35 @@ FAILURES: SearchStrategy[Step] = st.one_of(
 RELEASES: SearchStrategy[Step] = st.just(lambda scene: scene.reconciler.brake.release())
 
 
-def schedules(steps: SearchStrategy[Step]) -> SearchStrategy[list[tuple[Step, str]]]:
-    """Draw steps and when each happens: right after the last one, before a pass, or during a backend call."""
-    return st.lists(st.tuples(steps, st.sampled_from(["at once", "pass", "call"])), max_size=12)
+When = str | int
+Schedule = list[tuple[Step, When]]
+TURNS = st.integers(1, 40)
 
 
-async def play(scene: Scene, schedule: list[tuple[Step, str]]) -> None:
+def schedules(steps: SearchStrategy[Step]) -> SearchStrategy[Schedule]:
+    """Draw steps and when each happens.
+
+    That is right after the last one, before a pass, during a backend call, or so many turns of the event loop after
+    the pass has begun, or after the last such step.
+    """
+    return st.lists(st.tuples(steps, st.sampled_from(["at once", "pass", "call"]) | TURNS), max_size=12)
+
+
+@pytest.fixture(autouse=True)
+def _one_peer_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the event loop run after each peer, so that a step can come between any two."""
+    monkeypatch.setattr("ikto_core.device.slices.SLICE", 1)
+
+
+async def play(scene: Scene, schedule: Schedule) -> None:
+    beside: list[tuple[int, Callable[[], None]]] = []
     for step, when in schedule:
+        if isinstance(when, int):
+            beside.append((when, partial(step, scene)))
+            continue
+        if beside:
+            await scene.reconcile_beside(beside)
+            beside = []
         if when == "call":
             scene.backend.interruptions.append(partial(step, scene))
             continue
@@ -73,6 +99,7 @@ async def play(scene: Scene, schedule: list[tuple[Step, str]]) -> None:
                 await scene.reconcile()
             except BackendError:
                 assert scene.reconciler.failure
+    await scene.reconcile_beside(beside)
     await scene.reconcile_until_idle()
 
 
@@ -84,13 +111,13 @@ def assert_in_sync(scene: Scene) -> None:
     assert scene.reconciler.failure == ""
 
 
-@settings(max_examples=max_examples(150), deadline=None)
+@EFFORT
 @given(
     st.sampled_from([UNLIMITED, ONE_AT_ONCE]),
     st.sampled_from([LOWEST, HIGHEST]),
     schedules(UPDATES | FAILURES | RELEASES),
 )
-def test_quick_passes_lose_no_update(limits: BrakeLimits, own_key: PublicKey, schedule: list[tuple[Step, str]]) -> None:
+def test_quick_passes_lose_no_update(limits: BrakeLimits, own_key: PublicKey, schedule: Schedule) -> None:
     """Nothing is changed outside Ikto, so quick passes after updates and full passes after failures suffice."""
     scene = Scene(limits=limits, own_key=own_key)
     asyncio.run(play(scene, schedule))
@@ -100,11 +127,9 @@ def test_quick_passes_lose_no_update(limits: BrakeLimits, own_key: PublicKey, sc
     assert scene.drift == 0
 
 
-@settings(max_examples=max_examples(150), deadline=None)
+@EFFORT
 @given(st.sampled_from([UNLIMITED, ONE_AT_ONCE]), schedules(UPDATES | FAILURES | RELEASES | TAMPERING))
-def test_a_full_pass_repairs_the_device_after_any_schedule(
-    limits: BrakeLimits, schedule: list[tuple[Step, str]]
-) -> None:
+def test_a_full_pass_repairs_the_device_after_any_schedule(limits: BrakeLimits, schedule: Schedule) -> None:
     async def scenario() -> None:
         await play(scene, schedule)
         scene.reconciler.request_full_pass()

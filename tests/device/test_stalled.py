@@ -30,10 +30,17 @@ def one_way(peer: PeerState, seconds: float = EVERY_S, *, handshakes: int = 4, d
     )
 
 
+def take(tracker: StallTracker, shown: dict[PublicKey, PeerState], now: float) -> None:
+    """Take a sample of all peers, as a full pass does."""
+    tracker.begin(now)
+    tracker.add(shown)
+    tracker.end()
+
+
 def watched(*samples: PeerState, every_s: float = EVERY_S) -> StallTracker:
     tracker = StallTracker()
     for number, sample in enumerate(samples):
-        tracker.observe({sample.public_key: sample}, 7.0 + number * every_s)
+        take(tracker, {sample.public_key: sample}, 7.0 + number * every_s)
     return tracker
 
 
@@ -60,14 +67,6 @@ def test_handshakes_without_data_to_send_make_no_peer_stalled() -> None:
     assert not watched(*samples).stalled
 
 
-def test_it_is_reported_once_as_newly_stalled() -> None:
-    tracker, reported = StallTracker(), list[frozenset[PublicKey]]()
-    for number, sample in enumerate(one_way_for(STALLED_AFTER + 3)):
-        reported.append(tracker.observe({KEY: sample}, number * EVERY_S))
-    assert [keys for keys in reported if keys] == [{KEY}]
-    assert reported[STALLED_AFTER] == {KEY}
-
-
 def test_data_that_arrives_ends_it() -> None:
     *samples, last = one_way_for(STALLED_AFTER + 1)
     assert watched(*samples, replace(last, rx_bytes=last.rx_bytes + 60 * PING)).stalled == set()
@@ -80,9 +79,9 @@ def test_samples_that_come_sooner_are_skipped() -> None:
     """Full passes are made for other reasons too, many in a second."""
     tracker = StallTracker()
     for number, sample in enumerate(one_way_for(STALLED_AFTER)):
-        tracker.observe({KEY: sample}, number * EVERY_S)
+        take(tracker, {KEY: sample}, number * EVERY_S)
         for n in range(1, 20):
-            tracker.observe({KEY: sample}, number * EVERY_S + n * WINDOW_S / 20)
+            take(tracker, {KEY: sample}, number * EVERY_S + n * WINDOW_S / 20)
     assert tracker.stalled == {KEY}
 
 
@@ -97,7 +96,7 @@ def test_a_tunnel_that_works_is_not_stalled_however_one_sided_its_traffic_is(
 ) -> None:
     """The peer answers with empty keepalives only, and the session is renewed for its age, every 120 s of use."""
     peer, tracker, now, renewed_at = FIRST, StallTracker(), 0.0, 0.0
-    tracker.observe({KEY: peer}, now)
+    take(tracker, {KEY: peer}, now)
     for elapsed_s in seconds:
         now += elapsed_s
         renewals = int((now - renewed_at) // HEALTHY_RENEWAL_S)
@@ -109,7 +108,7 @@ def test_a_tunnel_that_works_is_not_stalled_however_one_sided_its_traffic_is(
             rx_bytes=peer.rx_bytes + renewals * (92 if begun_here else 148) + int(elapsed_s // keepalive_s) * 32,
             tx_bytes=peer.tx_bytes + sent,
         )
-        tracker.observe({KEY: peer}, now)
+        take(tracker, {KEY: peer}, now)
         assert not tracker.stalled
 
 
@@ -146,9 +145,9 @@ def test_the_latest_sample_that_is_old_enough_can_be_had() -> None:
     tracker = StallTracker()
     assert tracker.earlier(1000.0, 0.0) is None
     first, second = {KEY: FIRST}, {KEY: replace(FIRST, rx_bytes=9000)}
-    tracker.observe(first, 1000.0)
+    take(tracker, first, 1000.0)
     assert tracker.earlier(1020.0, 15.0) == (first, 20.0)
-    tracker.observe(second, 1060.0)
+    take(tracker, second, 1060.0)
     assert tracker.earlier(1070.0, 15.0) == (first, 70.0)
     assert tracker.earlier(1080.0, 15.0) == (second, 20.0)
     assert tracker.earlier(1010.0, 15.0) is None

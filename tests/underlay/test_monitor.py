@@ -176,3 +176,11 @@ async def test_where_the_kernel_cannot_be_asked_an_event_is_assumed_now_and_then
             for _ in range(3):
                 await anext(assumed)
     assert [log["event"] for log in logs] == ["underlay events failed"]
+
+
+async def test_each_look_is_reported_since_a_route_to_a_peer_may_be_another_one() -> None:
+    monitor, looks = UnderlayMonitor("192.0.2.1", MESH, "wg0"), list[None]()
+    monitor.on_look = lambda: looks.append(None)
+    await monitor.look()
+    await monitor.look()
+    assert len(looks) == 2, "also if it found nothing new"
