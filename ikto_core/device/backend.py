@@ -96,8 +96,8 @@ class Backend(Protocol):
 class PeerReader(Protocol):
     """An optional part of a backend: read a few peers at less than the cost of the whole device.
 
-    Ikto uses it for new peers, up to ten times a second, and for peers with new endpoints. It reads the whole device
-    where a backend does not have it.
+    Ikto uses it for new peers, up to ten times a second, for peers with new endpoints, and to see whether a peer
+    answers at its endpoint. It reads the whole device where a backend does not have it.
     """
 
     async def read_peers(self, ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:

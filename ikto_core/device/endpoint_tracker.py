@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from ikto_core.device.endpoint_filter import refusal, usable_endpoints
 from ikto_core.device.endpoint_policy import (
+    TURN_S,
     EndpointChoice,
     EndpointHistory,
     Moment,
@@ -57,7 +58,8 @@ class EndpointTracker:
         """Return the peers whose endpoints must be checked now."""
         if now < self.next_check_at:
             return frozenset()
-        self._next_check_at = min((at for at in self._check_at.values() if at > now), default=inf)
+        retry_at = now + TURN_S  # of those that change during the check, and are left to a later one
+        self._next_check_at = min([retry_at, *(at for at in self._check_at.values() if at > now)])
         return frozenset(key for key, at in self._check_at.items() if at <= now)
 
     def copy(self) -> "EndpointTracker":

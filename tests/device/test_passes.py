@@ -181,3 +181,13 @@ async def test_a_key_that_changes_during_a_pass_is_replaced_in_one_write(
     assert public_key_of(99) in {peer.public_key for peer in removing.peers}
     assert public_key_of(99) in contacted
     assert scene.drift == 0
+
+
+async def test_a_check_that_was_left_out_because_its_peer_changed_is_made_up_for() -> None:
+    scene = await synced(record(1, endpoints=TWO))
+    tracker = scene.reconciler._passes.endpoints
+    now = tracker.next_check_at
+    assert tracker.due(now - 0.1) == frozenset()
+    assert tracker.due(now) == {A}
+    assert now < tracker.next_check_at <= now + TURN_S, "nothing was remembered of the check"
+    assert tracker.due(now + TURN_S) == {A}
