@@ -8,11 +8,9 @@ from ikto_core import __version__
 from ikto_core.admin.device_views import DeviceView, DiffView
 from ikto_core.admin.mesh_views import InfoView, PeersView
 from ikto_core.admin.showing import (
-    device_view,
     is_proved,
     lease_view,
     observer_views,
-    peer_view,
     quarantined_view,
     record_view,
     subnets_of_keys,
@@ -28,6 +26,7 @@ from ikto_core.agent.departure import Departure
 from ikto_core.agent.device_reading import READ_TIMEOUT_S, read_device
 from ikto_core.agent.inquiry import Inquiry
 from ikto_core.agent.key_rotation import KeyRotation
+from ikto_core.agent.large_views import sliced_device_view, sliced_peer_views
 from ikto_core.agent.rotation_view import rotation_view
 from ikto_core.agent.snapshot_view import snapshot_view
 from ikto_core.agent.timings_view import timings_view
@@ -119,6 +118,7 @@ class Report:
         """Return everything that the agent knows of itself; a device that can't be read is reported in it."""
         device, unread = await self.read_device()
         failure = self.condition.failure or unread
+        shown = await self._device(device) if device else None
         view, subnet = self._desired_state.view, self._desired_state.subnet
         return StatusView(
             state=self.condition.state(device_failed=failure is not None),
@@ -144,7 +144,7 @@ class Report:
             frequent_records=subnets_of_keys(self._desired_state.change_limit.frequent),
             unreachable_endpoints=unreachable_views(self._reconciler.without_endpoint, view.peers, device),
             mesh_settings_conflict=self._controller.mesh_settings.conflict or None,
-            device=self._device(device) if device else None,
+            device=shown,
             device_failure=str(failure) if failure else None,
             device_hint=(failure and failure.hint) or None,
             device_stuck=self._backend.stuck,
@@ -158,9 +158,8 @@ class Report:
         """Return every accepted peer, with its state on the device."""
         device, unread = await self.read_device()
         shown = None if unread else device.peers if device else {}
-        accepted = sorted(self.accepted_peers().values(), key=lambda peer: min(peer.allowed_ips))
         return PeersView(
-            peers=tuple(peer_view(peer, shown) for peer in accepted),
+            peers=await sliced_peer_views(self.accepted_peers().values(), shown),
             device_failure=str(unread) if unread else None,
             device_hint=(unread and unread.hint) or None,
         )
@@ -218,9 +217,10 @@ class Report:
         """Return the device, and why it can't be read."""
         return await read_device(self._backend, self._node.ifname)
 
-    def _device(self, device: DeviceState) -> DeviceView:
+    async def _device(self, device: DeviceState) -> DeviceView:
         reconciler = self._reconciler
-        return device_view(device, self._desired_state.view.on_device, reconciler.stalled, reconciler.unreachable)
+        accepted = self._desired_state.view.on_device
+        return await sliced_device_view(device, accepted, reconciler.stalled, reconciler.unreachable)
 
     def counters(self) -> CountersView:
         """Return what the agent has counted since its start, without reading the device."""
