@@ -1,4 +1,4 @@
-"""Client for a running agent's admin socket. It imports no HTTP library, so that commands start fast."""
+"""Client for a running agent's admin socket. It imports no server, so that commands start fast."""
 
 import time
 from collections.abc import Iterator

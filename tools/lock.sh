@@ -17,6 +17,6 @@ lock() {
         --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 }
 
-lock develop pyproject.toml --extra server --group dev "$@"
+lock develop pyproject.toml --extra server --extra websocket --group dev "$@"
 lock run pyproject.toml --extra server --constraint requirements/develop.txt "$@"
 lock build --group build --constraint requirements/develop.txt "$@"

@@ -6,9 +6,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
-from aiohttp import web
 
 from ikto_core.admin.views import EventView
+from ikto_core.admin.web import Answer, HttpError, Request, Write
 from ikto_core.observers.journal import Journal, JournalEntry
 
 STREAM_S = 45.0
@@ -26,45 +26,46 @@ class EventStreams:
         self._journal = journal
         self._limits: set[asyncio.Timeout] = set()
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Write the events after the number `after`; with `state`, first the mesh; with `follow`, those to come too."""
+    async def serve(self, request: Request) -> Answer:
+        """Send the events after the number `after`; with `state`, first the mesh; with `follow`, those to come too."""
         query = request.query
         after = _number(query.get("after", "0"))
         state, follow = _flag(query.get("state", "false")), _flag(query.get("follow", "false"))
-        response = web.StreamResponse(headers={"Content-Type": CONTENT_TYPE})
-        await response.prepare(request)
-        with suppress(TimeoutError, ConnectionError):  # it is over, or the client is gone
-            async with asyncio.timeout(STREAM_S) as limit:
-                self._limits.add(limit)
-                try:
-                    await self._write_all(response, after, state=state, follow=follow)
-                finally:
-                    self._limits.discard(limit)
-        return response
 
-    async def close(self, _: web.Application) -> None:
+        async def stream(write: Write) -> None:
+            with suppress(TimeoutError):  # it is over
+                async with asyncio.timeout(STREAM_S) as limit:
+                    self._limits.add(limit)
+                    try:
+                        await self._write_all(write, after, state=state, follow=follow)
+                    finally:
+                        self._limits.discard(limit)
+
+        return Answer(kind=CONTENT_TYPE, stream=stream)
+
+    def close(self) -> None:
         """End every stream: an agent that stops does not wait for its readers."""
         for limit in self._limits:
             if not limit.expired():  # it is over, and its task has not run since
                 limit.reschedule(asyncio.get_running_loop().time())
 
-    async def _write_all(self, response: web.StreamResponse, number: int, *, state: bool, follow: bool) -> None:
+    async def _write_all(self, write: Write, number: int, *, state: bool, follow: bool) -> None:
         if state:
             entries = list(self._journal.state())
             number = entries[-1].number if entries else self._journal.last
-            await _write(response, entries)
+            await _write_lines(write, entries)
         while True:
             entries = list(self._journal.after(number))
             number = entries[-1].number if entries else number
-            await _write(response, entries)
+            await _write_lines(write, entries)
             if not follow:
                 return
             await self._journal.wait(number)
 
 
-async def _write(response: web.StreamResponse, entries: list[JournalEntry]) -> None:
+async def _write_lines(write: Write, entries: list[JournalEntry]) -> None:
     for first in range(0, len(entries), LINES_AT_ONCE):
-        await response.write(b"".join(_lines(entries[first : first + LINES_AT_ONCE])))
+        await write(b"".join(_lines(entries[first : first + LINES_AT_ONCE])))
 
 
 def _lines(entries: Iterable[JournalEntry]) -> Iterable[bytes]:
@@ -81,11 +82,11 @@ def event_line(entry: JournalEntry) -> bytes:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 15):
-        raise web.HTTPBadRequest(reason="after: give the number of an event")
+        raise HttpError(400, "after: give the number of an event")
     return int(text)
 
 
 def _flag(text: str) -> bool:
     if text not in ("true", "false"):
-        raise web.HTTPBadRequest(reason="follow and state: give true or false")
+        raise HttpError(400, "follow and state: give true or false")
     return text == "true"

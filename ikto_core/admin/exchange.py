@@ -1,10 +1,10 @@
-"""A client's request to an agent over a `TrustedSocket`, and its answer. It imports no HTTP library."""
+"""A client's request to an agent over a `TrustedSocket`, and its answer. h11 imports half as much as http.client."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 
+import h11
 import msgspec
 
 from ikto_core.admin.trusted_socket import TrustedSocket
@@ -22,27 +22,54 @@ STREAM_TIMEOUT_S = 60.0
 
 def exchange(connected: TrustedSocket, method: str, target: str) -> bytes:
     """Return the body of the answer. Raises IktoError if the agent reports an error, and what `ikto_errors` maps."""
-    with _request(connected, method, target) as response:
-        return b"".join(iter(lambda: response.read(PART_BYTES), b""))  # never as many at once as it says that it has
+    return b"".join(_answer(connected, method, target))
 
 
 def lines(connected: TrustedSocket, target: str) -> Iterator[bytes]:
     """Yield the lines of the answer as they arrive. Raises as `exchange`."""
-    with _request(connected, "GET", target) as response:
-        yield from iter(lambda: response.readline(LONGEST_LINE), b"")
+    rest = b""
+    for part in _answer(connected, "GET", target):
+        *complete, rest = (rest + part).split(b"\n")
+        yield from (line + b"\n" for line in complete)
+        if len(rest) > LONGEST_LINE:
+            raise ValueError("a line without end")
+    if rest:
+        yield rest
 
 
-def _request(connected: TrustedSocket, method: str, target: str) -> HTTPResponse:
-    connection = HTTPConnection("localhost")
-    connection.sock = connected
-    connection.request(method, target)
-    response = connection.getresponse()
-    if response.status < 400:
-        return response
-    with response:
-        refusal = msgspec.json.decode(response.read(PART_BYTES), type=ErrorView)
+def _answer(connected: TrustedSocket, method: str, target: str) -> Iterator[bytes]:
+    """Make a request, and yield the parts of the answer's body."""
+    http = h11.Connection(h11.CLIENT)
+    headers = [("Host", "localhost"), ("Connection", "close"), ("Content-Length", "0")]
+    request = http.send(h11.Request(method=method, target=target, headers=headers)) or b""
+    connected.sendall(request + (http.send(h11.EndOfMessage()) or b""))
+    status, body = 0, b""
+    for event in _events(http, connected):
+        if isinstance(event, h11.Response):
+            status = event.status_code
+        elif isinstance(event, h11.Data) and status < 400:
+            yield bytes(event.data)
+        elif isinstance(event, h11.Data):
+            body += event.data
+    if status >= 400:
+        raise _refusal(connected, body)
+
+
+def _events(http: h11.Connection, connected: TrustedSocket) -> Iterator[h11.Event]:
+    """Yield the events of one answer. Raises h11.RemoteProtocolError if it is none, or is not complete."""
+    buffer = bytearray(PART_BYTES)
+    while http.their_state not in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED):
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(bytes(buffer[: connected.recv_into(buffer)]))
+        elif isinstance(event, h11.Event):
+            yield event
+
+
+def _refusal(connected: TrustedSocket, body: bytes) -> IktoError:
+    refusal = msgspec.json.decode(body, type=ErrorView)
     hint = refusal.hint or "check that the agent and this program have the same version"
-    raise IktoError(f"the agent on {connected.path}: {refusal.error}", hint=hint)
+    return IktoError(f"the agent on {connected.path}: {refusal.error}", hint=hint)
 
 
 @contextmanager
@@ -60,7 +87,7 @@ def ikto_errors(paths: Sequence[Path], timeout_s: float) -> Iterator[None]:
     except (TimeoutError, BlockingIOError):
         message = f"the agent on {where} did not answer within {timeout_s:g} s"
         raise IktoError(message, hint="see the agent's log") from None
-    except (HTTPException, ConnectionError, ValueError, OverflowError, RecursionError) as error:
+    except (h11.ProtocolError, ConnectionError, ValueError, OverflowError, RecursionError) as error:
         # msgspec's errors are ValueErrors; a negative size of a chunk is one, too, or an OverflowError
         reason = str(error).strip() or type(error).__name__
         raise IktoError(

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -13,6 +13,8 @@ from ikto_core.admin.peer_metrics import peer_metrics
 from ikto_core.admin.timing_views import HistogramView, TimingsView
 from ikto_core.admin.views import AgentState, CredentialsView, LeaseView, ObserverView, StatusView
 from ikto_core.device.endpoint_policy import HANDSHAKE_RECENT_S
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 COUNTERS = {
     "ikto_follower_pushes": "Messages that NATS pushed to the agent.",

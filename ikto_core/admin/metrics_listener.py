@@ -2,19 +2,18 @@
 
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from aiohttp import web
-
-from ikto_core.admin.connections import accepting
+from ikto_core.admin.connections import HttpServer
+from ikto_core.admin.web import Handler, HttpError, Request, get
 from ikto_core.errors import IktoError
 from ikto_core.values.addressing import Endpoint
 
 BACKLOG = 16
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SHUTDOWN_TIMEOUT_S = 0.5
 
 
 @asynccontextmanager
@@ -26,16 +25,13 @@ async def serve_metrics(metrics: Handler, listen: str) -> AsyncIterator[None]:
     if not listen:
         yield
         return
-    application = web.Application(middlewares=[_refuse_names])
-    application.add_routes([web.get("/metrics", metrics)])
-    runner = web.AppRunner(application, access_log=None, lingering_time=0.0, shutdown_timeout=0.5)
+    server = HttpServer({"/metrics": get(metrics)}, _refuse_names, shutdown_timeout_s=SHUTDOWN_TIMEOUT_S)
     with _listener(Endpoint.parse(listen)) as listener:
         try:
-            await runner.setup()
-            async with accepting(runner, listener):
+            async with server.accepting(listener):
                 yield
         finally:
-            await runner.cleanup()
+            await server.close()
 
 
 def _listener(address: Endpoint) -> socket.socket:
@@ -52,13 +48,11 @@ def _listener(address: Endpoint) -> socket.socket:
     return listener
 
 
-@web.middleware
-async def _refuse_names(request: web.Request, handler: Handler) -> web.StreamResponse:
+def _refuse_names(request: Request) -> None:
     """Refuse a request for a host name: a page in a browser on this host can make its own name mean the loopback."""
-    name = urlsplit(f"//{request.host}").hostname or ""
-    if name != "localhost":
-        try:
+    try:
+        name = urlsplit(f"//{request.host}").hostname or ""
+        if name != "localhost":
             ipaddress.ip_address(name)
-        except ValueError:
-            raise web.HTTPForbidden(reason="ask for an address, or for localhost") from None
-    return await handler(request)
+    except ValueError:
+        raise HttpError(403, "ask for an address, or for localhost") from None

@@ -4,32 +4,26 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-import msgspec
 import structlog
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST
 
-from ikto_core.admin.connections import accepting
+from ikto_core.admin.connections import HttpServer
 from ikto_core.admin.events import EventStreams
 from ikto_core.admin.interface import AgentInterface
 from ikto_core.admin.listener import BoundPath, bound
 from ikto_core.admin.mesh_views import ReleasedView
-from ikto_core.admin.metrics import render
-from ikto_core.admin.requests import Handler, changes_for_owner, read_leave
-from ikto_core.admin.views import ErrorView
-from ikto_core.errors import IktoError, described
+from ikto_core.admin.requests import changes_for_owner, read_leave
+from ikto_core.admin.web import Answer, HttpError, Request, Routes, get, json_answer
+from ikto_core.errors import IktoError
 
 SHUTDOWN_TIMEOUT_S = 2.0
 """How long requests that are being answered may take when the agent stops."""
 
 KEEP_PATH_EVERY_S = 2.0
 """How often the agent looks whether the socket's file is there. A look takes microseconds."""
-
-LINGERING_S = 0.0
-"""How long the rest of a body may take after the answer. aiohttp waits even for a client that is gone."""
 
 LONGEST_TARGET = 300
 """Characters of what `why` is asked for."""
@@ -43,18 +37,12 @@ async def serve(agent: AgentInterface, path: Path, fallback: Path | None = None)
 
     Run the `keep_path` of what it yields. Raises IktoError if the socket can't be opened; see `listener.bound`.
     """
-    application = _application(agent)
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        logger=_OneLineLog(),
-        lingering_time=LINGERING_S,
-        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-    )
+    events = EventStreams(agent.journal)
+    http = HttpServer(_routes(agent, events), changes_for_owner, shutdown_timeout_s=SHUTDOWN_TIMEOUT_S)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(runner.cleanup)
-        await runner.setup()
-        server = AdminServer(runner, path, fallback)
+        stack.push_async_callback(http.close)
+        stack.callback(events.close)
+        server = AdminServer(http, path, fallback)
         stack.push_async_callback(server.close)
         await server.listen()
         yield server
@@ -63,8 +51,8 @@ async def serve(agent: AgentInterface, path: Path, fallback: Path | None = None)
 class AdminServer:
     """Listens on a path, and listens again if the file there is gone: a cleaner of /tmp, or a person, removed it."""
 
-    def __init__(self, runner: web.AppRunner, path: Path, fallback: Path | None) -> None:
-        self._runner = runner
+    def __init__(self, http: HttpServer, path: Path, fallback: Path | None) -> None:
+        self._http = http
         self._paths = path, fallback
         self._listening = AsyncExitStack()
         self._served: BoundPath | None = None
@@ -75,7 +63,7 @@ class AdminServer:
         async with AsyncExitStack() as stack:
             listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
             self._served = stack.enter_context(bound(listener, *self._paths))
-            await stack.enter_async_context(accepting(self._runner, listener))
+            await stack.enter_async_context(self._http.accepting(listener))
             self._listening = stack.pop_all()
 
     async def keep_path(self) -> NoReturn:
@@ -100,48 +88,26 @@ class AdminServer:
         await self._listening.aclose()
 
 
-class _OneLineLog:
-    """The log of aiohttp, which would write a traceback for most requests that it can't read."""
-
-    def debug(self, text: str, *args: object, exc_info: BaseException | None = None) -> None:
-        """Log nothing: it is about clients that are gone."""
-
-    def warning(self, text: str, *args: object) -> None:
-        """Log one line."""
-        log.warning("admin request refused", error=(text % args)[:300])
-
-    def exception(self, text: str, *args: object, exc_info: BaseException | None = None) -> None:
-        """Log one line, with the error if there is one."""
-        log.warning("admin request refused", error=(described(exc_info) if exc_info else text % args)[:300])
-
-
-def _application(agent: AgentInterface) -> web.Application:
+def _routes(agent: AgentInterface, events: EventStreams) -> Routes:
     handlers = _Handlers(agent)
-    application = web.Application(middlewares=[_errors_as_json, changes_for_owner])
-    events = EventStreams(agent.journal)
-    application.on_shutdown.append(events.close)
-    application.add_routes(
-        [
-            web.get("/v1/info", handlers.info),
-            web.get("/v1/progress", handlers.progress),
-            web.get("/v1/status", handlers.status),
-            web.get("/v1/peers", handlers.peers),
-            web.get("/v1/events", events.serve, allow_head=False),
-            web.get("/v1/why", handlers.why),
-            web.get("/v1/config", handlers.config),
-            web.get("/v1/diff", handlers.diff),
-            web.post("/v1/peers/release", handlers.release),
-            web.post("/v1/resync", handlers.resync),
-            web.post("/v1/rotate-key", handlers.rotate_key),
-            web.get("/v1/leave", handlers.leaving),
-            web.post("/v1/leave", handlers.leave),
-            web.post("/v1/down", handlers.down),
-            web.get("/healthz", handlers.healthz),
-            web.get("/readyz", handlers.readyz),
-            web.get("/metrics", handlers.metrics),
-        ]
-    )
-    return application
+    return {
+        "/v1/info": get(handlers.info),
+        "/v1/progress": get(handlers.progress),
+        "/v1/status": get(handlers.status),
+        "/v1/peers": get(handlers.peers),
+        "/v1/events": {"GET": events.serve},
+        "/v1/why": get(handlers.why),
+        "/v1/config": get(handlers.config),
+        "/v1/diff": get(handlers.diff),
+        "/v1/peers/release": {"POST": handlers.release},
+        "/v1/resync": {"POST": handlers.resync},
+        "/v1/rotate-key": {"POST": handlers.rotate_key},
+        "/v1/leave": {**get(handlers.leaving), "POST": handlers.leave},
+        "/v1/down": {"POST": handlers.down},
+        "/healthz": get(handlers.healthz),
+        "/readyz": get(handlers.readyz),
+        "/metrics": get(partial(metrics_answer, agent)),
+    }
 
 
 class _Handlers:
@@ -150,96 +116,67 @@ class _Handlers:
     def __init__(self, agent: AgentInterface) -> None:
         self._agent = agent
 
-    async def info(self, _: web.Request) -> web.Response:
-        return _json(self._agent.info())
+    async def info(self, _: Request) -> Answer:
+        return json_answer(self._agent.info())
 
-    async def progress(self, _: web.Request) -> web.Response:
-        return _json(self._agent.progress())
+    async def progress(self, _: Request) -> Answer:
+        return json_answer(self._agent.progress())
 
-    async def status(self, _: web.Request) -> web.Response:
-        return _json(await self._agent.status())
+    async def status(self, _: Request) -> Answer:
+        return json_answer(await self._agent.status())
 
-    async def peers(self, _: web.Request) -> web.Response:
-        return _json(await self._agent.peers())
+    async def peers(self, _: Request) -> Answer:
+        return json_answer(await self._agent.peers())
 
-    async def why(self, request: web.Request) -> web.Response:
+    async def why(self, request: Request) -> Answer:
         """Answer `?target=TEXT`; with `&probe=no` without sending packets."""
         target = request.query.get("target", "")
         if not target.strip() or len(target) > LONGEST_TARGET:
-            raise web.HTTPBadRequest(
-                reason=f"target: a name, key, subnet or address of 1 to {LONGEST_TARGET} characters"
-            )
-        return _json(await self._agent.why(target, probe=request.query.get("probe") != "no"))
+            raise HttpError(400, f"target: a name, key, subnet or address of 1 to {LONGEST_TARGET} characters")
+        return json_answer(await self._agent.why(target, probe=request.query.get("probe") != "no"))
 
-    async def config(self, _: web.Request) -> web.Response:
-        return _json(self._agent.settings())
+    async def config(self, _: Request) -> Answer:
+        return json_answer(self._agent.settings())
 
-    async def diff(self, _: web.Request) -> web.Response:
-        return _json(await self._agent.diff())
+    async def diff(self, _: Request) -> Answer:
+        return json_answer(await self._agent.diff())
 
-    async def release(self, _: web.Request) -> web.Response:
+    async def release(self, _: Request) -> Answer:
         """Request it; 202, because the removals are applied later."""
-        return _json(ReleasedView(released=self._agent.release_removals()), status=202)
+        return json_answer(ReleasedView(released=self._agent.release_removals()), status=202)
 
-    async def resync(self, _: web.Request) -> web.Response:
+    async def resync(self, _: Request) -> Answer:
         """Request it; 202, because it is done later."""
         self._agent.resync()
-        return _json({}, status=202)
+        return json_answer({}, status=202)
 
-    async def rotate_key(self, _: web.Request) -> web.Response:
+    async def rotate_key(self, _: Request) -> Answer:
         """Start a rotation unless one is under way; 202, because peers get time to learn the next key."""
-        return _json(self._agent.rotate_key(), status=202)
+        return json_answer(self._agent.rotate_key(), status=202)
 
-    async def leaving(self, _: web.Request) -> web.Response:
-        return _json(self._agent.departure.view())
+    async def leaving(self, _: Request) -> Answer:
+        return json_answer(self._agent.departure.view())
 
-    async def leave(self, request: web.Request) -> web.Response:
+    async def leave(self, request: Request) -> Answer:
         """Begin to leave the mesh, with `drain_s` and `forget` in the query; 202, because it takes a while."""
         drain_s, forget = read_leave(request.query)
-        return _json(self._agent.departure.begin(withdraw=True, drain_s=drain_s, forget=forget), status=202)
+        return json_answer(self._agent.departure.begin(withdraw=True, drain_s=drain_s, forget=forget), status=202)
 
-    async def down(self, _: web.Request) -> web.Response:
+    async def down(self, _: Request) -> Answer:
         """Begin to remove the device and to end; 202, because it takes a while."""
-        return _json(self._agent.departure.begin(withdraw=False), status=202)
+        return json_answer(self._agent.departure.begin(withdraw=False), status=202)
 
-    async def healthz(self, _: web.Request) -> web.Response:
+    async def healthz(self, _: Request) -> Answer:
         """Answer 200: an answer shows that the agent's event loop is running."""
-        return web.Response(text="ok\n")
+        return Answer(b"ok\n")
 
-    async def readyz(self, _: web.Request) -> web.Response:
+    async def readyz(self, _: Request) -> Answer:
         """Answer 200 if the device shows the mesh, otherwise 503; the body is the agent's state."""
-        return web.Response(text=f"{self._agent.state.value}\n", status=200 if self._agent.ready else 503)
-
-    async def metrics(self, request: web.Request) -> web.Response:
-        return await metrics_answer(self._agent, request)
+        return Answer(f"{self._agent.state.value}\n".encode(), status=200 if self._agent.ready else 503)
 
 
-async def metrics_answer(agent: AgentInterface, _: web.Request) -> web.Response:
+async def metrics_answer(agent: AgentInterface, _: Request) -> Answer:
     """Answer with the metrics."""
-    text = render(await agent.status(), peers_limit=agent.metrics_peers)
-    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    from ikto_core.admin.metrics import CONTENT_TYPE, render  # noqa: PLC0415 - memory: not every agent is scraped
 
-
-@web.middleware
-async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error as JSON. A failing request affects neither the agent nor other requests."""
-    try:
-        return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        allowed = ", ".join(sorted(error.allowed_methods))
-        message = f"{request.path} allows {allowed}, not {request.method}"
-        return _json(ErrorView(error=message), status=error.status, headers={"Allow": allowed})
-    except web.HTTPNotFound as error:
-        return _json(ErrorView(error=f"there is no path {request.path}"), status=error.status)
-    except web.HTTPException as error:
-        return _json(ErrorView(error=error.reason), status=error.status)
-    except IktoError as error:
-        return _json(ErrorView(error=str(error), hint=error.hint), status=409)
-    except Exception as error:
-        log.exception("admin request failed", path=request.path)
-        return _json(ErrorView(error=f"internal error: {type(error).__name__}: {error}"), status=500)
-
-
-def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    body = msgspec.json.encode(value) + b"\n"
-    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+    return Answer(render(await agent.status(), peers_limit=agent.metrics_peers), kind=CONTENT_TYPE)

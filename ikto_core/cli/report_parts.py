@@ -32,7 +32,19 @@ from ikto_core.store.reading_once import read_once
 from ikto_core.values.times import utc
 
 NATS_TIMEOUT_S, DEVICE_TIMEOUT_S = 20.0, 15.0
-OUR_PACKAGES = ("ikto", "nats-py", "nkeys", "msgspec", "aiohttp", "pyroute2", "pluggy", "structlog", "xeddsa", "PyNaCl")
+OUR_PACKAGES = (
+    "ikto",
+    "nats-py",
+    "nkeys",
+    "msgspec",
+    "h11",
+    "aiohttp",
+    "pyroute2",
+    "pluggy",
+    "structlog",
+    "xeddsa",
+    "PyNaCl",
+)
 
 
 class Request(NamedTuple):

@@ -7,7 +7,7 @@ import msgspec
 from ikto_core.mesh.view import Entry
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One write to the bucket, as stored in the stream."""
 
     key: str

@@ -77,6 +77,9 @@ def _refused(attempt: Attempt, text: str, now: float) -> NatsDeniedError:
 
 def _broken(attempt: Attempt, cause: Exception) -> NatsError:
     """Return the error for a server that could not be reached, said nothing, or closed the connection."""
+    if isinstance(cause, ImportError):  # nats-py's, before it dials
+        reason = "WebSockets need aiohttp, which is not installed"
+        return NatsError(f"{attempt.server} can't be reached: {reason}", hint="pip install 'ikto[websocket]'")
     error = unreachable(attempt.server, cause)
     if attempt.was_accepted and not attempt.had_info and not attempt.tls_first:
         error.hint = TLS_FIRST_HINT

@@ -144,7 +144,6 @@ def answering_with(path: Path, parts: Iterator[bytes], pause_s: float = 0) -> It
         (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000000\r\n\r\n", b"x" * 65536),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"trailer: x\r\n"),
         (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"),
     ],
 )
@@ -155,6 +154,20 @@ def test_an_endless_answer_is_an_error_at_a_bound(
     with answering_with(path, endless(*parts)):
         error = status_error(path, timeout_s=60)
     assert str(error) == f"the answer on {path} has more than 1 MiB"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"header: x\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"trailer: x\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1"),
+    ],
+)
+def test_an_endless_header_is_an_error_at_a_lower_bound(path: Path, parts: tuple[bytes, bytes]) -> None:
+    with answering_with(path, endless(*parts)):
+        error = status_error(path, timeout_s=60)
+    assert str(error) == f"the answer on {path} is not from an agent of this version: Receive buffer too long"
 
 
 def test_an_answer_that_trickles_ends_with_the_time_for_a_request(path: Path) -> None:

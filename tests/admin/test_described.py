@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ikto_core.admin.events import event_line
-from ikto_core.admin.server import _application, serve
+from ikto_core.admin.events import EventStreams, event_line
+from ikto_core.admin.server import _routes, serve
 from ikto_core.observers.contract import (
     MeshReady,
     PeerAccepted,
@@ -55,11 +55,8 @@ EVERY_EVENT = (
 
 async def test_every_route_is_described_and_no_other(tmp_path: Path) -> None:
     async with fresh_node(tmp_path) as node:
-        routes = {
-            (route.method, route.resource.canonical)
-            for route in _application(node.report).router.routes()
-            if route.resource
-        }
+        found = _routes(node.report, EventStreams(node.report.journal))
+        routes = {(method, path) for path, methods in found.items() for method in methods}
     described = {(method.upper(), path) for path, each in DESCRIPTION["paths"].items() for method in each}
     assert {route for route in routes if route[0] != "HEAD"} == described, "describe it in tools/openapi.py"
 

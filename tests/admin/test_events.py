@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiohttp import web
 
 from ikto_core.admin import events as events_module
 from ikto_core.admin import server as server_module
@@ -131,5 +130,5 @@ async def test_the_end_of_the_agent_and_that_of_a_stream_may_come_together() -> 
             try:
                 await asyncio.Event().wait()
             finally:  # the time is over, and the stream has not ended yet
-                await streams.close(web.Application())
+                streams.close()
     assert limit.expired()

@@ -207,7 +207,7 @@ def test_the_socket_is_for_the_owner_alone_and_speaks_http(mesh: Mesh) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(agent.socket))
         connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
-        assert connection.recv(4096).startswith(b"HTTP/1.0 200")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_a_device_with_another_private_key_is_refused_unless_it_is_to_be_adopted(mesh: Mesh) -> None:

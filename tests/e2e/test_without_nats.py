@@ -78,7 +78,7 @@ def test_after_a_reboot_without_nats_every_peer_is_on_the_device_and_deleted_one
     assert (status.private_address, status.allowed_ip) == ("fd10:1::", "fd10:1::/48")
     assert status.snapshot.revision == status.revision == revision
     assert status.accepted == 2
-    assert answer(agent, "/readyz").startswith("HTTP/1.0 200"), "systemd need not wait for NATS"
+    assert answer(agent, "/readyz").startswith("HTTP/1.1 200"), "systemd need not wait for NATS"
 
     lonely_mesh.server.start()
     lonely_mesh.assert_formed(agent, stays)
@@ -105,7 +105,7 @@ def test_a_device_that_outlived_its_agent_is_unchanged_until_the_bucket_was_read
     agent.start()
     on_its_own(agent)
     assert device_file(agent).stat().st_mtime_ns == before
-    assert answer(agent, "/readyz").startswith("HTTP/1.0 200")
+    assert answer(agent, "/readyz").startswith("HTTP/1.1 200")
     lonely_mesh.server.start()
     lonely_mesh.assert_formed(agent, other)
 

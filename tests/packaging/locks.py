@@ -53,8 +53,10 @@ def wanted(name: str) -> list[Requirement]:
     """Return the requirements in pyproject.toml that the lock of that name is made from."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups, project = pyproject["dependency-groups"], pyproject["project"]
-    running = [*project["dependencies"], *project["optional-dependencies"]["server"]]
-    wanted = {"build": _group(groups, "build"), "run": running, "develop": [*running, *_group(groups, "dev")]}
+    extras = project["optional-dependencies"]
+    running = [*project["dependencies"], *extras["server"]]
+    developing = [*running, *extras["websocket"], *_group(groups, "dev")]
+    wanted = {"build": _group(groups, "build"), "run": running, "develop": developing}
     return [Requirement(line) for line in wanted[name]]
 
 
