@@ -95,7 +95,8 @@ class FakeDevice:
         if public_key == self._own_key or not (patch.create or public_key in self._peers):
             return
         if patch.allowed_ips is not None:
-            patch = replace(patch, allowed_ips=frozenset(Prefix.of(*prefix) for prefix in patch.allowed_ips))
+            masked = frozenset(Prefix.of(*prefix) for prefix in patch.allowed_ips)
+            patch = patch if masked == patch.allowed_ips else replace(patch, allowed_ips=masked)
         self._store_peer(patched(self._peers.get(public_key), patch))
 
     def _store_peer(self, peer: PeerState) -> None:

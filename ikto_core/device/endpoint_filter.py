@@ -4,8 +4,6 @@ An endpoint at this host itself, or at many hosts, makes a device send its packe
 inside the mesh is a loop: every packet is encrypted and sent into the mesh again, as fast as the host can.
 """
 
-from collections.abc import Iterable
-
 from ikto_core.values.addressing import Endpoint, Prefix, parse_address
 
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, IPv4-mapped addresses: RFC 4291, section 2.5.5.2
@@ -14,9 +12,10 @@ _LOOPBACK6 = bytes(15) + b"\x01"
 _BROADCAST = b"\xff" * 4
 
 
-def usable_endpoints(endpoints: Iterable[Endpoint], mesh: Prefix | None = None) -> tuple[Endpoint, ...]:
-    """Return the endpoints that may be written, in the same order. `mesh` as in `refusal`."""
-    return tuple(endpoint for endpoint in endpoints if refusal(endpoint, mesh) is None)
+def usable_endpoints(endpoints: tuple[Endpoint, ...], mesh: Prefix | None = None) -> tuple[Endpoint, ...]:
+    """Return the endpoints that may be written, in the same order; the same tuple for all. `mesh` as in `refusal`."""
+    usable = tuple(endpoint for endpoint in endpoints if refusal(endpoint, mesh) is None)
+    return endpoints if len(usable) == len(endpoints) else usable
 
 
 def refusal(endpoint: Endpoint, mesh: Prefix | None = None) -> str | None:

@@ -143,7 +143,7 @@ class EndpointTracker:
             has_route=self._has_route,
         )
 
-    def _usable(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    def _usable(self, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         return usable_endpoints(endpoints, self._mesh)
 
     def _note_missing(self, peer: MeshPeer, choice: EndpointChoice, observed: PeerState | None) -> None:

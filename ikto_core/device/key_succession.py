@@ -6,7 +6,7 @@ bucket at that time has put the next key on its device beforehand. A handshake w
 switched, because only the peer can make it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from ikto_core.device.endpoint_policy import EndpointChoice, EndpointHistory, first_routable
 from ikto_core.device.model import PeerState
@@ -33,7 +33,7 @@ class KeySuccession:
         peer: MeshPeer,
         predecessor: PublicKey,
         shown: Mapping[PublicKey, PeerState],
-        usable: Callable[[Iterable[Endpoint]], tuple[Endpoint, ...]],
+        usable: Callable[[tuple[Endpoint, ...]], tuple[Endpoint, ...]],
         has_route: Callable[[Endpoint], bool],
     ) -> EndpointChoice:
         """Check whether the next key of a peer is in use, and choose its endpoint: that of the present key.

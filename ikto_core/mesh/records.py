@@ -4,7 +4,7 @@ import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from sys import intern
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -159,6 +159,12 @@ def bracket_count(value: bytes) -> int:
     return value.count(b"[") + value.count(b"{")
 
 
+@lru_cache(maxsize=64)
+def _shared(agent: str) -> str:
+    """Return the same text for equal ones: most records have one of a few. `sys.intern` keeps all in Python 3.12."""
+    return agent
+
+
 def _to_record(wire: Members) -> PeerRecord:
     try:
         subnet = Prefix.parse(wire.allowed_ip)
@@ -171,7 +177,7 @@ def _to_record(wire: Members) -> PeerRecord:
             endpoints=tuple(_parse_endpoints(wire.endpoints)) if wire.endpoints else (),
             instance=wire.instance,
             nonce=wire.nonce,
-            agent=intern(wire.agent),  # almost all records have the same
+            agent=_shared(wire.agent),
             next_public_key=_parse_next_key(wire.next_public_key),
             lease=wire.lease,
             address=_parse_address_in(subnet, wire.address),

@@ -68,6 +68,7 @@ class Journal:
         with hub.reader() as reader:
             async for events in reader:
                 self._record(tuple(_to_record(events)), _successors(events))
+                del events  # the first ones are all peers, and the next ones may be hours away
 
     def add(self, events: Iterable[HealthEvent]) -> None:
         """Record and log events of this node."""

@@ -96,6 +96,7 @@ class ObserverRun:
             self.failure = self.hint = ""
             self.stats.calls += 1
             self.stats.events += len(events)
+            del events  # the first ones are all peers, and the next ones may be hours away
 
 
 def _stop_if_cancelled() -> None:

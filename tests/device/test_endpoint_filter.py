@@ -76,7 +76,7 @@ def test_what_may_be_written_is_one_host_elsewhere_outside_the_mesh(packed: byte
 @given(st.lists(st.sampled_from([*REFUSED, "192.0.2.1", "2001:db8::1"])))
 def test_the_order_of_the_others_stays(hosts: list[str]) -> None:
     endpoints = [Endpoint(host, port) for port, host in enumerate(hosts, 1)]
-    usable = usable_endpoints(endpoints, MESH)
+    usable = usable_endpoints(tuple(endpoints), MESH)
     assert usable == tuple(endpoint for endpoint in endpoints if endpoint.host not in REFUSED)
 
 

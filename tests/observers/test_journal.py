@@ -1,6 +1,7 @@
 """The journal logs what happens, keeps the latest of it, and tells a reader what it has missed."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+from ikto_core.agent.agent import running
 from ikto_core.mesh.records import encode_record
 from ikto_core.mesh.view import Entry, MeshView, Ruling
 from ikto_core.observers import journal as journal_module
@@ -174,3 +176,23 @@ async def test_waiting_ends_with_the_next_event() -> None:
 
 def test_the_state_of_an_unknown_mesh_is_nothing() -> None:
     assert list(Journal().state()) == []
+
+
+async def test_the_events_of_all_peers_are_not_kept_until_the_next_event() -> None:
+    """They come first, and the next event may be hours away."""
+    wide = replace(RULES, cidr=Prefix.parse("fd10::/16"), subnet_prefix=48)
+    count, hub, view, journal = 250, EventHub(), MeshView(wide), Journal()
+    records = [peer_record(number) for number in range(2, count + 2)]
+    view.update({each.key: Entry(number, encode_record(each)) for number, each in enumerate(records, 1)})
+    hub.set_view(view)
+    tracemalloc.start()
+    try:
+        async with running(journal.run(hub)):
+            await until(lambda: journal.last)
+            found = tracemalloc.take_snapshot().filter_traces(
+                [tracemalloc.Filter(inclusive=True, filename_pattern="*event_diff.py")]
+            )
+    finally:
+        tracemalloc.stop()
+    assert len(view.peers) == count
+    assert sum(trace.size for trace in found.traces) / count < 200
