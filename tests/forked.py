@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _PYTHONPATH = os.environ.get("PYTHONPATH")  # an interpreter reads it when it starts, so a fork ignores changes
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
-    ["__main__", "tests.forked", "ikto_core.cli.agent", "ikto_core.agent.agent", "ikto_core.agent.from_config",
+    ["__main__", "tests.forked", "ikto_core.cli.agent_run", "ikto_core.agent.agent", "ikto_core.agent.from_config",
      "ikto_core.builtin.ipam", "ikto_core.builtin.observers", "ikto_backends.fake", "ikto_backends.netlink",
      "ikto_backends.wgtool", "pyroute2"]
 )  # fmt: skip

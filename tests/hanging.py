@@ -11,7 +11,7 @@ from threading import Event
 
 from ikto_backends.fake import FakeBackend
 from ikto_core.agent import systemd
-from ikto_core.cli import agent
+from ikto_core.cli import agent_run
 from ikto_core.cli.main import main
 from ikto_core.device import bounded_backend
 from ikto_core.device.model import DevicePatch
@@ -54,7 +54,7 @@ def make_writes_hang(how: str, switch: Path) -> None:
 def shorten_limits() -> None:
     """Shorten the limits of calls, of the end and of the start."""
     bounded_backend.DEFAULT_LIMITS = bounded_backend.CallLimits(call_s=0.3, per_peer_s=0.0, close_s=0.2)
-    agent.STOP_LIMIT_S = 2.0
+    agent_run.STOP_LIMIT_S = 2.0
     systemd.START_LIMIT_S, systemd.LOOK_EVERY_S = 1.0, 0.05
 
 

@@ -1,40 +1,16 @@
 """`ikto agent`: run this node's agent in the foreground."""
 
-import asyncio
-import os
-import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from signal import SIG_DFL, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, Signals, getsignal, signal
-from threading import Timer
+from signal import SIG_DFL, SIGHUP, SIGUSR1, SIGUSR2, Signals, getsignal, signal
 
 import click
-import msgspec
-import structlog
 
-from ikto_core.admin.socket_paths import DEFAULT_SOCKET, fallback_socket
-from ikto_core.agent.agent import run_agent
-from ikto_core.agent.from_config import observer_context
-from ikto_core.agent.options import AgentOptions
-from ikto_core.cli.deprecation_log import deprecations_told
 from ikto_core.cli.examples import examples
-from ikto_core.cli.logs import LEVELS, log_to_stderr
+from ikto_core.cli.lean_imports import lean_imports
 from ikto_core.cli.options import config_option, given_settings, setting_options, socket_option
-from ikto_core.cli.reload import Reload
-from ikto_core.config import Config, environ_warnings, file_warnings, load_config
-from ikto_core.disk.key_file import load_private_key
-from ikto_core.errors import IktoError
-from ikto_core.observers.runner import observer_runs
-from ikto_core.plugins.facade import Plugins
-from ikto_core.plugins.loading import load_plugins
-from ikto_core.values.text import printable
-
-STOP_LIMIT_S = 15.0
-"""How long the end may take: to close observers, calls of the backend and the backend itself has limits of seconds."""
-
-log = structlog.get_logger(__name__)
+from ikto_core.config.types import LEVELS
 
 
 @click.command(
@@ -54,53 +30,11 @@ def agent(config_path: Path, socket: Path | None, log_json: bool, **settings: st
 
     Runs until SIGTERM or SIGINT. The device and this node's record are left in place.
     """
+    with _early_signals() as early:
+        with lean_imports():
+            from ikto_core.cli.agent_run import run  # noqa: PLC0415 - start-up time of `--help`, and memory
 
-    def load(warn: Callable[[str], None] = lambda _: None) -> Config:
-        return load_config(config_path, environ=os.environ, overrides=given_settings(settings), warn=warn)
-
-    early = click.get_current_context().with_resource(_early_signals())
-    log_to_stderr(settings["log_level"] or "info", as_json=log_json)
-    config = load(_warn)
-    for line in file_warnings(config):
-        _warn(line)
-    log_to_stderr(config.log_level, as_json=log_json)
-    for warning in environ_warnings(os.environ):
-        log.warning("variable ignored", reason=printable(warning))
-    private_key = load_private_key(Path(config.private_key_path))
-    click.get_current_context().with_resource(deprecations_told(_warn_of_deprecated))
-    plugins = load_plugins(blocked=config.blocked_plugins, settings=config.plugins)
-    options = AgentOptions(
-        config=config,
-        backend=plugins.backend(config.backend),
-        ipam=plugins.ipam(config.ipam),
-        observers=observer_runs(config.observers, observer_context(config), plugins.observer),
-        key_path=Path(config.private_key_path),
-        socket=socket or DEFAULT_SOCKET,
-        fallback_socket=None if socket else fallback_socket(),
-        service_manager=True,
-    )
-    _warn_of_unusable(plugins)
-    for error in plugins.settings_problems():
-        raise error
-
-    reload = Reload(config, load, options.live, lambda level: log_to_stderr(level, as_json=log_json))
-    with suppress(asyncio.CancelledError):  # stopped by a signal
-        asyncio.run(_until_stopped(run_agent(options, private_key), reload.run, early))
-
-
-def _warn(line: str) -> None:
-    log.warning("configuration accepted as by 0.3.0", reason=printable(line))
-
-
-def _warn_of_unusable(plugins: Plugins) -> None:
-    """Log what is unusable among the plugins that were imported, and each name that more than one of them claims."""
-    for row in plugins.problems(imported_only=True):
-        fields = {name: printable(text) for name, text in msgspec.to_builtins(row).items()}
-        log.warning("plugin unusable", **fields)
-
-
-def _warn_of_deprecated(use: str) -> None:
-    log.warning("plugin uses what a later version removes", use=printable(use))
+        run(config_path, socket, given_settings(settings), early, log_json=log_json)
 
 
 @contextmanager
@@ -121,55 +55,3 @@ def _early_signals() -> Iterator[dict[Signals, bool]]:
     finally:
         for number in came:
             signal(number, before[number] or SIG_DFL)
-
-
-async def _until_stopped(
-    running: Coroutine[None, None, None], reread: Callable[[], None], early: dict[Signals, bool]
-) -> None:
-    """Await `running`; SIGTERM and SIGINT cancel it, SIGHUP calls `reread`, SIGUSR1 and SIGUSR2 are only logged.
-
-    `early`: as of `_early_signals`. What has come before takes effect now.
-
-    The process ends STOP_LIMIT_S later at the latest, even if a thread of the backend is blocked in the kernel: without
-    that, asyncio and the interpreter would wait for the thread.
-    """
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def stop() -> None:
-        loop.call_later(STOP_LIMIT_S, _exit, 0)
-        if task:
-            task.cancel()
-
-    for number in (SIGTERM, SIGINT):
-        loop.add_signal_handler(number, stop)
-        signal(number, _end_even_if_blocked)  # besides: the loop is told by a file descriptor
-    for number in tuple(early):
-        act = reread if number is SIGHUP else partial(_ignore, number)
-        loop.add_signal_handler(number, act)
-        if early[number]:
-            act()
-    try:
-        await running
-    except IktoError as error:
-        loop.call_later(STOP_LIMIT_S, _exit, error.exit_code, error)
-        raise
-
-
-def _end_even_if_blocked(_number: int, _frame: object) -> None:
-    """End the process a little after STOP_LIMIT_S if it is still there: a plugin may block the event loop itself."""
-    timer = Timer(STOP_LIMIT_S * 1.1, _exit, (0,))
-    timer.daemon = True
-    timer.start()
-
-
-def _ignore(number: Signals) -> None:
-    log.info("signal has no meaning, ignoring it", signal=number.name)
-
-
-def _exit(code: int, error: IktoError | None = None) -> None:
-    """End the process now, without waiting for threads and tasks."""
-    reason, hint = (str(error), error.hint) if error else (None, None)
-    log.error("did not stop in time, ending now", limit_s=STOP_LIMIT_S, error=reason, hint=hint)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

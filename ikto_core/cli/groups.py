@@ -1,7 +1,5 @@
 """Groups of commands that suggest the command that was meant."""
 
-from difflib import get_close_matches
-
 import click
 
 
@@ -15,6 +13,8 @@ class SuggestingGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
+            from difflib import get_close_matches  # noqa: PLC0415 - start-up time
+
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
             if not near or args[0].startswith("-"):
                 raise

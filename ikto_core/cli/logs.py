@@ -4,16 +4,12 @@ import logging
 import os
 import sys
 from contextlib import suppress
-from typing import TextIO, cast, get_args
+from typing import TextIO, cast
 
 import structlog
 
 from ikto_core.cli.log_hints import with_hint
 from ikto_core.cli.log_repeats import RepeatFilter
-from ikto_core.config.types import LevelName
-
-LEVELS: tuple[str, ...] = get_args(LevelName)
-"""From the lowest on."""
 
 NOTHING = "critical"  # no event of ours has this level
 
@@ -39,7 +35,7 @@ class SafeStream:
 
 
 def log_to_stderr(level: str, *, as_json: bool) -> None:
-    """Write the log of this process to stderr, from `level` (one of LEVELS, or NOTHING) on."""
+    """Write the log of this process to stderr, from `level` (a log level, or NOTHING) on."""
     stream = SafeStream(sys.stderr)
     on_terminal = sys.stderr is not None and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=on_terminal)

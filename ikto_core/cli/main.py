@@ -3,10 +3,8 @@
 Nothing here may import what only some commands need: `ikto --help` must start fast.
 """
 
-import json
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from errno import EIO, ENOSPC, EPIPE
@@ -224,6 +222,8 @@ def _print_error(error: BaseException, *, as_json: bool = False) -> int:
 
 def _echo_json(text: str, *, exit_code: int, hint: str = "", problems: Sequence[str] = ()) -> None:
     """Print an error as a JSON object on stderr: ASCII, so that it can't control a terminal."""
+    import json  # noqa: PLC0415 - start-up time
+
     answer = {"error": text, "hint": hint, "problems": list(problems), "exit_code": exit_code}
     click.echo(json.dumps({name: value for name, value in answer.items() if value not in ("", [])}), err=True)
 
@@ -241,4 +241,6 @@ def _describe(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
+    import traceback  # noqa: PLC0415 - start-up time
+
     return "\n".join(printable(line) for line in "".join(traceback.format_exception(error)).splitlines())

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
-import msgspec
 
 from ikto_core.admin.socket_paths import DEFAULT_SOCKET, SOCKET_VARIABLE
-from ikto_core.config import SETTINGS, Config
 from ikto_core.disk.runtime_dir import SYSTEM_RUNTIME_DIR
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -19,8 +17,6 @@ _FLAGS_OF_0_3_0 = {
     "subnet_prefix": ("-p", "--subnet-prefix-length"),
 }
 """The flags of Ikto 0.3.0, accepted beside the one named after the setting."""
-
-_DEFAULTS = {field.name: field.default for field in msgspec.structs.fields(Config)}
 
 DEFAULT_CONFIG = Path("/etc/ikto/config.json")
 
@@ -74,10 +70,15 @@ def setting_options(*names: str) -> Callable[[Command], Command]:
     The command gets each value as text, or None if the option is not given. `load_config` checks the values;
     `given_settings` turns them into its `overrides`.
     """
+    import msgspec  # noqa: PLC0415 - start-up time of the commands without such an option
+
+    from ikto_core.config import SETTINGS, Config  # noqa: PLC0415 - as above
+
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Config)}
 
     def decorate(command: Command) -> Command:
         for name in reversed(names or tuple(SETTINGS)):
-            command = _setting_option(name)(command)
+            command = _setting_option(name, defaults[name], SETTINGS[name].description)(command)
         return command
 
     return decorate
@@ -88,11 +89,10 @@ def given_settings(settings: dict[str, str | None]) -> dict[str, str]:
     return {name: text for name, text in settings.items() if text is not None}
 
 
-def _setting_option(name: str) -> Callable[[Command], Command]:
+def _setting_option(name: str, default: object, description: str) -> Callable[[Command], Command]:
     flags = (*_FLAGS_OF_0_3_0.get(name, ()), "--" + name.replace("_", "-"))
-    default = _DEFAULTS[name]
     note = f"  [default: {default}]" if isinstance(default, int | str) and default not in ("", False) else ""
-    return click.option(*flags, name, metavar="TEXT", help=SETTINGS[name].description + note)
+    return click.option(*flags, name, metavar="TEXT", help=description + note)
 
 
 def not_empty(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:

@@ -20,6 +20,8 @@ class PluginCommands:
 
         No plugin is imported for it. A command that another plugin claims, too, is left out.
         """
+        if not self._entry_points:
+            return []
         from ikto_core.plugins import names, sources  # noqa: PLC0415 - start-up time
 
         entries = sources.of_group(self._entry_points, sources.COMMAND_GROUP, self._blocked)
@@ -34,6 +36,8 @@ class PluginCommands:
 
     def unlisted(self) -> list[str]:
         """Return the distributions whose commands, if they have any, are known only after an import."""
+        if not self._entry_points:
+            return []
         from ikto_core.plugins import sources  # noqa: PLC0415 - start-up time
 
         entries = sources.of_group(self._entry_points, sources.PROJECT, self._blocked)
@@ -52,6 +56,10 @@ class PluginCommands:
 
     @cached_property
     def _entry_points(self) -> "list[EntryPoint]":
+        from ikto_core.plugins.glance import may_bring_commands  # noqa: PLC0415 - as below
+
+        if not may_bring_commands():
+            return []
         from ikto_core.plugins.sources import third_party_entry_points  # noqa: PLC0415 - start-up time
 
         return third_party_entry_points()

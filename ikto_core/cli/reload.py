@@ -5,8 +5,8 @@ from collections.abc import Callable
 import structlog
 
 from ikto_core.agent.live_settings import LiveSettings
-from ikto_core.cli.logs import LEVELS
 from ikto_core.config import LIVE_SETTINGS, Config, changed_settings, with_live_settings
+from ikto_core.config.types import LEVELS
 from ikto_core.errors import ConfigError
 from ikto_core.values.text import printable
 

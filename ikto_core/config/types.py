@@ -1,7 +1,7 @@
 """The types of settings: what msgspec checks, further checks, and the words for error messages."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from msgspec import Meta
 
@@ -94,6 +94,9 @@ Lease = Annotated[
 Fwmark = Annotated[int, Meta(ge=0, le=2**32 - 1), Info("a firewall mark", f"0 (off) to {2**32 - 1}")]
 Mtu = Annotated[Annotated[int, Meta(ge=1280, le=65535)] | Literal["auto"], Info("an MTU", '1280 to 65535, or "auto"')]
 LevelName = Literal["debug", "info", "warning", "error"]
+LEVELS: tuple[str, ...] = get_args(LevelName)
+"""From the lowest on."""
+
 LogLevel = Annotated[LevelName, Info("a level of the log", '"debug", "info", "warning" or "error"')]
 
 Network = Annotated[str, Info("a network", 'an address and a length such as "fd10::/16"', check_network)]

@@ -1,6 +1,6 @@
 """Tracks the endpoints of all peers: what was written, what to write, and when to check a peer again."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 
 from msgspec.structs import replace

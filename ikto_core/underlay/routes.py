@@ -18,7 +18,7 @@ from socket import (
     gethostname,
     socket,
 )
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,10 +26,8 @@ import msgspec
 from ikto_core.errors import ConfigError
 from ikto_core.underlay.daemon_thread import DaemonThread
 from ikto_core.underlay.paths import Address, Link, Route
+from ikto_core.underlay.rtnetlink import Rtnetlink
 from ikto_core.values.addressing import Endpoint
-
-if TYPE_CHECKING:
-    from pyroute2 import AsyncIPRoute
 
 _IPV6_ADDR_PREFERENCES, _PREFER_PUBLIC = 72, 2  # linux/in6.h; RFC 5014
 _MTU_OPTIONS: Mapping[int, tuple[int, int]] = {
@@ -133,52 +131,40 @@ class LinkReader:
 
         Raises ConfigError if the interfaces can't be read; after LINKS_TIMEOUT_S if the kernel does not answer.
         """
-        from pyroute2 import NetlinkError  # noqa: PLC0415  # slow to import
-
         try:
-            return await self._thread.run(lambda: asyncio.run(_read_links(addresses, self._fwmark)), LINKS_TIMEOUT_S)
+            return await self._thread.run(lambda: _read_links(addresses, self._fwmark), LINKS_TIMEOUT_S)
         except TimeoutError:
             why = f"the kernel has not answered for {LINKS_TIMEOUT_S:g} s"
-        except (OSError, NetlinkError) as error:
+        except OSError as error:
             why = str(error)
         raise ConfigError(
             f"advertise_address: this host's interfaces can't be read: {why}", hint="set advertise_address"
         )
 
 
-async def _read_links(addresses: Collection[Address], fwmark: int) -> list[Link]:
-    from pyroute2 import AsyncIPRoute  # noqa: PLC0415  # slow to import
-
-    async with AsyncIPRoute() as netlink:  # on a point-to-point link `address` is the remote end
-        assigned = [
-            (message["index"], ip_address(message.get("local") or message.get("address")))
-            async for message in await netlink.get_addr()
-        ]
-        uplinks = await _uplinks(netlink, fwmark)
+def _read_links(addresses: Collection[Address], fwmark: int) -> list[Link]:
+    with Rtnetlink() as kernel:
+        assigned = kernel.addresses()
+        uplinks = _uplinks(kernel, fwmark)
         wanted = {index for index, address in assigned if address in addresses} | uplinks
-        found = [message for index in wanted async for message in await netlink.get_links(index)]
-    return [
-        Link(
-            ifname=message.get("ifname"),
-            kind=message.get(("linkinfo", "kind")),
-            addresses=frozenset(address for index, address in assigned if index == message["index"]),
-            mtu=message.get("mtu"),
-            is_uplink=message["index"] in uplinks,
-        )
-        for message in found
-    ]
+        return [
+            Link(
+                *(facts := kernel.link(index))[:2],
+                addresses=frozenset(address for each, address in assigned if each == index),
+                mtu=facts.mtu,
+                is_uplink=index in uplinks,
+            )
+            for index in wanted
+        ]
 
 
-async def _uplinks(netlink: "AsyncIPRoute", fwmark: int) -> set[int]:
+def _uplinks(kernel: Rtnetlink, fwmark: int) -> set[int]:
     """Return the indexes of the links that the default routes lead through. One question each: no table is read."""
-    from pyroute2 import NetlinkError  # noqa: PLC0415  # slow to import
-
-    found = set()
+    found = set[int | None]()
     for target in DEFAULT_ROUTES:
-        with suppress(NetlinkError):  # there is no such route
-            destination = {"family": target.family, "dst": target.host} | ({"mark": fwmark} if fwmark else {})
-            found |= {message.get("oif") for message in await netlink.route("get", **destination)}
-    return found
+        with suppress(OSError):  # there is no such route
+            found.add(kernel.index_of_route(ip_address(target.host), fwmark))
+    return {index for index in found if index is not None}
 
 
 def host_name() -> str:

@@ -6,7 +6,7 @@ import sys
 
 PROGRAM = """
 import asyncio, time
-from ikto_core.cli import agent
+from ikto_core.cli import agent_run as agent
 agent.STOP_LIMIT_S = 0.2
 async def run():
     print("blocked", flush=True)

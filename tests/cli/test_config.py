@@ -286,7 +286,7 @@ def with_key(tmp_path: Path, content: str = PRIVATE_KEY, mode: int = 0o600, **me
 
 def code_of_agent(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """Return the exit code of an agent that ends before it touches the host, and its output; 0: it would run."""
-    monkeypatch.setattr("ikto_core.cli.agent.run_agent", lambda *_: asyncio.sleep(0))
+    monkeypatch.setattr("ikto_core.cli.agent_run.run_agent", lambda *_: asyncio.sleep(0))
     code = run(["agent", "-c", str(path)])
     return code, capsys.readouterr().err
 

@@ -8,9 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from ikto_core.agent.live_settings import LiveSettings
-from ikto_core.cli.logs import LEVELS
 from ikto_core.cli.reload import Reload
 from ikto_core.config import Config, config_of
+from ikto_core.config.types import LEVELS
 from ikto_core.errors import ConfigError
 from ikto_core.lab.agent_process import write_private
 from ikto_core.values.keys import PrivateKey
@@ -94,7 +94,7 @@ def test_a_file_that_is_gone_changes_nothing() -> None:
 
 AT_START = """
 import asyncio, signal
-import ikto_core.cli.agent as command
+import ikto_core.cli.agent_run as command
 from ikto_core.cli.main import main
 
 def load_private_key(path, load=command.load_private_key):

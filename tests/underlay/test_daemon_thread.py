@@ -57,7 +57,7 @@ def test_a_blocked_call_does_not_hold_up_the_end_of_the_loop(
 async def test_links_that_the_kernel_never_shows_leave_the_advertised_address_unchanged(
     answer: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def blocked(*_: object) -> list[object]:
+    def blocked(*_: object) -> list[object]:
         answer.wait()
         return []
 
