@@ -89,7 +89,10 @@ def _warn(line: str) -> None:
 def _warn_of_unusable(plugins: Plugins) -> None:
     """Log what is unusable among the plugins that were imported, and each name that more than one of them claims."""
     for row in plugins.problems(imported_only=True):
-        fields = {name: printable(text) for name, text in msgspec.to_builtins(row).items()}
+        found = {name: value for name, value in msgspec.to_builtins(row).items() if value != ()}
+        fields = {
+            name: printable(value if isinstance(value, str) else ", ".join(value)) for name, value in found.items()
+        }
         log.warning("plugin unusable", **fields)
 
 
