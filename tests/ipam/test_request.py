@@ -1,6 +1,7 @@
 """The `random` strategy proposes every free subnet once, in uniformly random order."""
 
 from collections import Counter
+from functools import partial
 from ipaddress import ip_network
 from itertools import islice
 from random import Random
@@ -114,4 +115,5 @@ def test_a_shuffle_is_a_permutation(count: int, random: Random) -> None:
 
 
 def test_the_strategy_is_registered_as_random() -> None:
-    assert isinstance(load_plugins().ipam("random").make(), RandomStrategy)
+    asked = partial(request, Prefix.parse("10.0.0.0/24"), 28)
+    assert list(load_plugins().ipam("random").make().candidates(asked())) == list(RandomStrategy().candidates(asked()))
