@@ -1,169 +1,106 @@
-"""`python -m benchmarks`: measure everything and write RESULTS.md."""
+"""`python -m benchmarks`: measure, print each row as it is made, and store the rows in results.json and RESULTS.md."""
 
-import asyncio
-import subprocess
+import argparse
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from random import Random
-from statistics import median
 
-from benchmarks import first_contact, mesh_answers
-from benchmarks.machines import wireguard
-from benchmarks.notice import notice
-from benchmarks.report import Finding, write
-from benchmarks.trust import first_syncs
-from ikto_backends.fake import FakeHost
-from ikto_core.device.model import DeviceSpec
-from ikto_core.device.reconciler import Reconciler
-from ikto_core.lab.nats_server import NatsServer, running_server
-from ikto_core.mesh.records import PeerRecord, encode_record, record_key
-from ikto_core.mesh.settings import MeshSettings
-from ikto_core.mesh.view import Entry, MeshRules, MeshView
-from ikto_core.store.bucket import Bucket
-from ikto_core.store.bucket_admin import create_bucket
-from ikto_core.store.connection import open_session
-from ikto_core.store.follower import Follower
-from ikto_core.store.session import NatsSettings
-from ikto_core.values.addressing import Prefix
-from ikto_core.values.keys import PrivateKey, PublicKey
-
-PEERS = 10_000
+from benchmarks import results
+from benchmarks.baseline import changes
+from benchmarks.findings import Row, row
+from benchmarks.groups import GROUPS
+from benchmarks.measures import Measure, all_measures
+from benchmarks.report import line
+from benchmarks.results import Results, Skipped
+from benchmarks.runner import run
+from benchmarks.writing_results import write_report
 
 
-def main() -> None:
-    """Run all benchmarks, write RESULTS.md and print it."""
-    with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory, running_server(Path(directory)) as server:
-        findings = [*asyncio.run(_with_nats(server)), asyncio.run(_one_more_peer()), _help()]
-    findings += mesh_answers.measure()
-    device_findings, notes = wireguard()
-    sys.stdout.write(
-        write([*findings, *device_findings, *first_contact.measure()], [*notes, mesh_answers.NOTE, first_contact.NOTE])
+def main() -> int:
+    """Run the measures that the arguments select. Returns 1 if one of them failed, never because of a figure."""
+    arguments = _arguments()
+    measures = all_measures()
+    if arguments.list:
+        for measure in measures:
+            sys.stdout.write(f"{measure.group:14} {measure.name:24} {'quick' if measure.quick else ''}\n")
+        return 0
+    chosen = _chosen(measures, arguments)
+    ran, failures = _run(chosen, quick=arguments.quick)
+    if arguments.json:
+        results.save(arguments.json, ran)
+    if arguments.store_baseline:
+        results.save(results.BASELINE, results.load(results.BASELINE).with_names(ran.rows))
+    if not arguments.quick and not arguments.json:
+        kept = results.load(results.RESULTS).with_run(ran, {measure.name for measure in measures})
+        results.save(results.RESULTS, kept)
+        write_report(kept, measures)
+        sys.stdout.write("Stored in benchmarks/results.json and benchmarks/RESULTS.md\n")
+    for failure in failures:
+        sys.stdout.write(f"FAILED: {failure}\n")
+    return 1 if failures else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="*", help="measures to run, as with --only")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measures to run")
+    parser.add_argument("--group", nargs="+", default=[], choices=GROUPS, help="groups of measures to run")
+    parser.add_argument("--all", action="store_true", help="also the groups that take long")
+    parser.add_argument("--list", action="store_true", help="list the measures and exit")
+    parser.add_argument("--quick", action="store_true", help="small sizes and few rounds; prints, and stores nothing")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows of this run there instead")
+    parser.add_argument("--store-baseline", action="store_true", help="store the rows in baseline.json too")
+    parser.add_argument(
+        "--report", action="store_true", help="measure nothing: write RESULTS.md again from results.json"
     )
+    return parser.parse_args()
 
 
-async def _with_nats(server: NatsServer) -> list[Finding]:
-    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
-        for name in ("notice", "walk"):
-            await create_bucket(Bucket(session, name), MeshSettings("fd10::/16", 48), replicas=1, memory=False)
-    return [await notice(server, "notice"), await _walk(server), *await first_syncs(server)]
+def _chosen(measures: Sequence[Measure], arguments: argparse.Namespace) -> Sequence[Measure]:
+    """Return the measures to run; by default those that are in no group that takes long. Exits on an unknown name."""
+    if arguments.report:
+        return []
+    names = {*arguments.name, *arguments.only}
+    if unknown := names - {measure.name for measure in measures}:
+        sys.exit(f"no measure is named {', '.join(sorted(unknown))}; python -m benchmarks --list shows all")
+    if names or arguments.group:
+        return [measure for measure in measures if measure.name in names or measure.group in arguments.group]
+    return [
+        measure
+        for measure in measures
+        if (arguments.all or not GROUPS[measure.group].long) and (measure.quick or not arguments.quick)
+    ]
 
 
-async def _walk(server: NatsServer) -> Finding:
-    """Read a whole bucket: Ikto's read and fold, compared with nats-py's kv.watch of the same bucket."""
-    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
-        bucket = Bucket(session, "walk")
-        for key, value in _records(PEERS).items():
-            await session.client.publish(f"$KV.walk.{key}", value)
-        await session.client.flush()
-        ikto_s = []
-        watch_s = []
-        for _ in range(3):
-            view = MeshView(_rules())
-            follower = Follower(view.update, Random())
-            started = time.perf_counter()
-            await follower.resync(bucket)
-            ikto_s.append(time.perf_counter() - started)
-            kv = await session.client.jetstream().key_value("walk")
-            started = time.perf_counter()
-            watcher = await kv.watch("peers.*")
-            while await watcher.updates(timeout=30) is not None:  # type: ignore[no-untyped-call]  # nats-py's
-                pass
-            watch_s.append(time.perf_counter() - started)
-            await watcher.stop()  # type: ignore[no-untyped-call]  # as above
-    return Finding(
-        what=f"first read of {PEERS:,} records, folded into the view",
-        ikto=f"{median(ikto_s):.2f} s",
-        reference=f"kv.watch alone: {median(watch_s):.2f} s",
-        ratio=median(ikto_s) / median(watch_s),
-        target="",
-    )
+def _run(measures: Sequence[Measure], *, quick: bool) -> tuple[Results, Sequence[str]]:
+    """Run measures one after another and print what they find. Returns it, and what failed."""
+    machine, date = results.machine(), f"{datetime.now(UTC):%Y-%m-%d}"
+    rows: list[Row] = []
+    skipped: list[Skipped] = []
+    failures: list[str] = []
+    for measure in measures:
+        began_s = time.monotonic()
+        outcome = run(measure, quick=quick)
+        made = [row(found, measure=measure.name, machine=machine, date=date) for found in outcome.findings]
+        sys.stdout.write(f"# {measure.name}, {time.monotonic() - began_s:.0f} s\n")
+        _print(made)
+        rows += made
+        if outcome.skipped:
+            sys.stdout.write(f"SKIPPED: {measure.name}: {outcome.skipped}\n")
+            skipped.append(Skipped(measure.name, outcome.skipped, date))
+        if outcome.failed:
+            failures.append(f"{measure.name}: {outcome.failed}")
+        sys.stdout.flush()
+    return Results(rows, skipped), failures
 
 
-async def _one_more_peer() -> Finding:
-    """Add one peer to a device in memory that has 10,000 peers, compared with one that has ten."""
-    many_s, few_s = await _time_to_add_peer(PEERS), await _time_to_add_peer(10)
-    return Finding(
-        what=f"one peer added to {PEERS:,}: from record to written device",
-        ikto=f"{many_s * 1000:.2f} ms",
-        reference=f"added to ten: {few_s * 1000:.2f} ms",
-        ratio=many_s / few_s,
-        target="about 1",
-    )
-
-
-async def _time_to_add_peer(peers: int) -> float:
-    view = MeshView(_rules())
-    records = _records(peers + 100)
-    async with FakeHost().open() as backend:
-        reconciler = Reconciler(backend, "wg0")
-        entries = {key: Entry(number, value) for number, (key, value) in enumerate(records.items(), 1)}
-        new = [entries.popitem() for _ in range(100)]
-        view.update(entries)
-        reconciler.set_target(
-            DeviceSpec(private_key=PrivateKey.generate(), listen_port=51820, addresses=frozenset(), peers={}),
-            view.peers,
-            peers,
-        )
-        await reconciler.reconcile()
-        times = []
-        for key, entry in new:
-            started = time.perf_counter()
-            reconciler.mark_changed(view.update({key: entry}), entry.revision)
-            await reconciler.reconcile()
-            times.append(time.perf_counter() - started)
-    return median(times)
-
-
-def _help() -> Finding:
-    """Time `ikto --help`, compared with an empty Python program."""
-    help_s = _median_time(lambda: _run("-m", "ikto_core", "--help"))
-    empty_s = _median_time(lambda: _run("-c", "pass"))
-    return Finding(
-        what="`ikto --help`",
-        ikto=f"{help_s:.2f} s",
-        reference=f"`python -c pass`: {empty_s:.2f} s",
-        ratio=help_s / empty_s,
-        target="< 0.2 s",
-    )
-
-
-def _run(*arguments: str) -> None:
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-
-
-def _median_time(call: Callable[[], None]) -> float:
-    """Return the median duration of ten calls, in seconds."""
-    times = []
-    for _ in range(10):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return median(times)
-
-
-def _rules() -> MeshRules:
-    return MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=PrivateKey.generate().public())
-
-
-def _records(count: int) -> dict[str, bytes]:
-    """Return the records of `count` peers by KV key."""
-    return {
-        record_key(allowed_ip): encode_record(
-            PeerRecord(
-                name=f"node-{number}",
-                public_key=PublicKey(number.to_bytes(32, "big")),
-                advertise_address="192.0.2.1",
-                allowed_ip=allowed_ip,
-                wg_port=51820,
-            )
-        )
-        for number in range(1, count + 1)
-        for allowed_ip in [f"fd10:{number:x}::/48"]
-    }
+def _print(rows: Sequence[Row]) -> None:
+    changed = changes(rows, results.load(results.BASELINE).rows)
+    for one in rows:
+        sys.stdout.write(line(one, changed.get(one.name)) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,19 +1,19 @@
-"""`python -m benchmarks.first_contact`: first answers and interruptions, beside bare WireGuard that is set up by hand.
+"""First answers and interruptions, beside bare WireGuard that is set up by hand.
 
-Hosts in network namespaces, wireguard-go on both sides, a question every 20 ms. The last line of its output is the
-findings as JSON.
+Hosts in network namespaces, wireguard-go on both sides, a question every 20 ms.
 """
 
-import sys
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from shutil import which
 from statistics import median
-
-import msgspec
 
 from benchmarks import bare_wireguard as by_hand
 from benchmarks.bare_wireguard import BareNode, bare_join, bare_nodes, connect
-from benchmarks.report import Finding
+from benchmarks.findings import Finding, at_most
+from benchmarks.measures import Bench, Measure, SkippedError
+from benchmarks.samples import Pair, Statistic
 from ikto_core.lab.first_contact import PATIENCE_S, Traffic, join, mesh_of, start
 from ikto_core.lab.hosted import HostedNode
 from ikto_core.lab.interruption import (
@@ -30,47 +30,43 @@ from ikto_core.lab.interruption import (
 
 ROUND_TRIPS_MS = (0, 40, 200)
 RUNS, BARE_RUNS = 5, 3
-TARGETS = {0: "0.2 / 0.6 s", 40: "0.3 / 0.8 s", 200: "0.9 / 1.5 s"}
-NOTE = """\
-- 0, 40 and 200 ms: round trips between hosts in network namespaces, wireguard-go, a question every 20 ms. The
-  reference is set up by hand with `wg`. First answers are median / worst, from when both records are in the bucket,
-  or both devices have the other as a peer; the ratio is that of the medians. A gap is the longest time without an
-  answer, a round trip at least; "after": once the device has its address, or the host its new one. The node only
-  answers, so that its own packets do not end the gap (docs/first-contact.md)."""
+TARGETS_S = {0: (0.2, 0.6), 40: (0.3, 0.8), 200: (0.9, 1.5)}  # of the median and the worst, by round trip in ms
+NONE_S = 0.1  # a gap that is longer than a round trip by less than this is none
 
 Ours = Callable[[HostedNode, Sequence[HostedNode]], float]
 Theirs = Callable[[BareNode], float]
 
-_EVENTS: Sequence[tuple[Ours, Theirs | None, str, str]] = [  # Ikto's event, the same by hand, which time, target
-    (restart, None, "gap_s", "about 0"),
-    (kill, None, "gap_s", "about 0"),
-    (reboot, by_hand.make_again, "after_s", "< 0.5 s"),
-    (delete_device, by_hand.make_again, "after_s", "< 0.5 s"),
-    (renumber, by_hand.renumber, "after_s", "< 0.5 s"),
-    (rotate_key, by_hand.change_key, "gap_s", "about 0"),
+_EVENTS: Sequence[tuple[Ours, Theirs | None, str, float]] = [  # Ikto's event, the same by hand, which time, target
+    (restart, None, "gap_s", NONE_S),
+    (kill, None, "gap_s", NONE_S),
+    (reboot, by_hand.make_again, "after_s", 0.5),
+    (delete_device, by_hand.make_again, "after_s", 0.5),
+    (renumber, by_hand.renumber, "after_s", 0.5),
+    (rotate_key, by_hand.change_key, "gap_s", NONE_S),
 ]
 
 
-def measure() -> Iterator[Finding]:
-    """Measure at each round trip."""
-    for round_trip_ms in ROUND_TRIPS_MS:
-        delay_s = round_trip_ms / 2000
-        yield from _joins(round_trip_ms, delay_s)
-        yield from _interruptions(round_trip_ms, delay_s)
+def _measure(round_trip_ms: int, bench: Bench) -> Sequence[Finding]:
+    if os.geteuid() or which("wireguard-go") is None or which("wg") is None:
+        raise SkippedError("it needs root, wg and wireguard-go")
+    delay_s = round_trip_ms / 2000
+    return [*_joins(round_trip_ms, delay_s, bench), *_interruptions(round_trip_ms, delay_s)]
 
 
-def _joins(round_trip_ms: int, delay_s: float) -> Iterator[Finding]:
-    reference = [time for _ in range(BARE_RUNS) for time in _bare_join(delay_s)]
+def _joins(round_trip_ms: int, delay_s: float, bench: Bench) -> Iterator[Finding]:
+    reference = [time for _ in range(bench.pick(BARE_RUNS, 1)) for time in _bare_join(delay_s)]
     for nodes, joining, runs in ((3, 1, RUNS), (5, 3, 2)):
-        ours = [time for _ in range(runs) for time in _join(nodes, joining, delay_s)]
-        what = f"{joining} joins {nodes - joining}" if joining == 1 else f"{joining} join {nodes - joining} at once"
-        yield Finding(
-            what=f"{round_trip_ms} ms: first answer, {what}, traffic both ways",
-            ikto=_median_worst(ours),
-            reference=f"by hand, 1 joins 2: {_median_worst(reference)}",
-            ratio=median(ours) / median(reference),
-            target=TARGETS[round_trip_ms],
-        )
+        pair = Pair([time for _ in range(bench.pick(runs, 1)) for time in _join(nodes, joining, delay_s)], reference)
+        said = f"{joining} joins {nodes - joining}" if joining == 1 else f"{joining} join {nodes - joining} at once"
+        statistics: Sequence[tuple[str, Statistic]] = [("median", median), ("worst", max)]
+        for (name, statistic), target in zip(statistics, TARGETS_S[round_trip_ms], strict=True):
+            yield pair.finding(
+                f"first-answer/{round_trip_ms}ms/{joining}-joining/{name}",
+                f"{round_trip_ms} ms: first answer, {said}, traffic both ways, {name}",
+                beside="by hand, 1 joins 2",
+                statistic=statistic,
+                target=at_most(target),
+            )
 
 
 def _join(nodes: int, joining: int, delay_s: float) -> Sequence[float]:
@@ -93,8 +89,12 @@ def _interruptions(round_trip_ms: int, delay_s: float) -> Iterator[Finding]:
         node, *others = mesh.nodes
         for event, bare_event, time, target in _EVENTS:
             cost = interruption(party(node), party(others[0]), partial(event, node, others))
-            name = f"{round_trip_ms} ms: {event.__name__.replace('_', ' ')}"
-            yield _finding(name, cost, _cost_by_hand(bare_event, bare), time, target)
+            short = f"{event.__name__.replace('_', '-')}/{round_trip_ms}ms"
+            what = f"{round_trip_ms} ms: {event.__name__.replace('_', ' ')}"
+            limit_s = target + delay_s * 2 if time == "gap_s" else target
+            pair = cost, _cost_by_hand(bare_event, bare)
+            yield _time(short, what, pair, time, limit_s)
+            yield _lost(short, what, pair)
 
 
 def _cost_by_hand(event: Theirs | None, nodes: Sequence[BareNode]) -> Interruption | None:
@@ -104,34 +104,38 @@ def _cost_by_hand(event: Theirs | None, nodes: Sequence[BareNode]) -> Interrupti
     return interruption((node.host, node.address), (peer.host, peer.address), partial(event, node))
 
 
-def _finding(name: str, cost: Interruption, reference: Interruption | None, time: str, target: str) -> Finding:
-    ours, theirs = getattr(cost, time), getattr(reference, time) if reference else None
+def _time(short: str, what: str, pair: tuple[Interruption, Interruption | None], time: str, target: float) -> Finding:
+    ikto, reference = pair
     return Finding(
-        what=f"{name}: {'gap' if time == 'gap_s' else 'gap after'}",
-        ikto=f"{ours:.2f} s, {cost.lost} lost",
-        reference=f"by hand: {theirs:.2f} s, {reference.lost} lost" if reference else "",
-        ratio=ours / theirs if theirs else None,
-        target=target,
+        name=f"{short}/gap",
+        what=f"{what}: {'gap' if time == 'gap_s' else 'gap after'}",
+        unit="s",
+        ikto=getattr(ikto, time),
+        reference=getattr(reference, time) if reference else None,
+        beside="by hand" if reference else "",
+        target=at_most(target),
     )
 
 
-def _median_worst(times: Sequence[float]) -> str:
-    """Return both; a time of the longest patience means that no answer came."""
-    return f"{_seconds(median(times))} / {_seconds(max(times))} s"
+def _lost(short: str, what: str, pair: tuple[Interruption, Interruption | None]) -> Finding:
+    ikto, reference = pair
+    return Finding(
+        name=f"{short}/lost",
+        what=f"{what}: questions without an answer",
+        unit="count",
+        ikto=ikto.lost,
+        reference=reference.lost if reference else None,
+        beside="by hand" if reference else "",
+    )
 
 
-def _seconds(time_s: float) -> str:
-    return f"> {time_s:.0f}" if time_s in {PATIENCE_S, by_hand.PATIENCE_S} else f"{time_s:.2f}"
-
-
-def main() -> None:
-    """Measure, and print the findings as one line of JSON."""
-    findings = []
-    for finding in measure():
-        findings.append(finding)
-        sys.stderr.write(f"{finding.what}: {finding.ikto} ({finding.reference})\n")
-    sys.stdout.write(msgspec.json.encode(findings).decode() + "\n")
-
-
-if __name__ == "__main__":
-    main()
+MEASURES = tuple(
+    Measure(
+        f"first-contact-{round_trip_ms}ms",
+        "first-contact",
+        partial(_measure, round_trip_ms),
+        quick=False,
+        timeout_s=1200,
+    )
+    for round_trip_ms in ROUND_TRIPS_MS
+)

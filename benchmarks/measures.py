@@ -1,21 +1,16 @@
 """The measures: each module of `benchmarks` that has `MEASURES` is found by itself, and each measure runs alone."""
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Literal
 
 from benchmarks.findings import Finding
-
-Group = Literal["notice", "following", "folding", "passes", "starting", "writing", "fleet", "answers",
-                "emulated", "first-contact"]  # fmt: skip
-"""The order of the groups in RESULTS.md."""
-
-LONG: frozenset[Group] = frozenset({"emulated", "first-contact"})
-"""Groups that `make bench` leaves out: an emulated machine, and the waiting for handshakes. `--group` runs them."""
+from benchmarks.groups import GROUPS, GroupName
+from benchmarks.machines import HERE, Prefix
 
 
 class SkippedError(Exception):
@@ -43,26 +38,32 @@ class Measure:
         group: Where its rows are.
         run: Returns findings; may be a coroutine function. Raises SkippedError if it can't run on this machine.
         quick: Whether `make bench-quick` runs it.
-        timeout_s: When its process is killed.
+        timeout_s: When its process is ended.
+        prefix: Where it runs (benchmarks/machines.py).
 
     """
 
     name: str
-    group: Group
+    group: GroupName
     run: Callable[[Bench], Sequence[Finding] | Awaitable[Sequence[Finding]]]
     quick: bool = True
     timeout_s: float = 300.0
+    prefix: Prefix = HERE
 
 
-async def findings(measure: Measure, bench: Bench) -> Sequence[Finding]:
-    """Run a measure here."""
+def findings(measure: Measure, bench: Bench) -> Sequence[Finding]:
+    """Run a measure here, a coroutine in an event loop of its own."""
     found = measure.run(bench)
-    return await found if inspect.isawaitable(found) else found
+    return asyncio.run(_result(found)) if inspect.isawaitable(found) else found
+
+
+async def _result(found: Awaitable[Sequence[Finding]]) -> Sequence[Finding]:
+    return await found
 
 
 def all_measures() -> Sequence[Measure]:
     """Return the measures of all modules, by group. Raises ValueError if two have one name."""
-    order: Sequence[str] = Group.__args__  # type: ignore[attr-defined]  # of a Literal
+    order = list(GROUPS)
     measures = sorted(_found(), key=lambda measure: (order.index(measure.group), measure.name))
     names = [measure.name for measure in measures]
     if twice := {name for name in names if names.count(name) > 1}:

@@ -1,26 +1,22 @@
-"""`python -m benchmarks.mesh_answers`: one question to a thousand nodes; how many answers, bytes and seconds it takes.
+"""One question to a thousand nodes: how many answers, bytes and seconds it takes.
 
 The nodes are the agents' own responders on a real nats-server, each with a thousand peers to tell of, over ten
-connections in processes of their own. The last line of the output is the findings as JSON.
+connections in processes of their own.
 """
 
 import asyncio
 import multiprocessing
 import resource
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
-from pathlib import Path
 from random import Random
 
-import msgspec
-
-from benchmarks.report import Finding
-from ikto_core.cli.formatting import size
+from benchmarks.findings import Finding, Unit
+from benchmarks.measures import Bench, Measure
+from benchmarks.samples import p99
 from ikto_core.cli.mesh_page import page
 from ikto_core.fleet.asking import Answers, Asker
 from ikto_core.fleet.heard import Heard
@@ -31,36 +27,23 @@ from ikto_core.store.connection import open_session
 from ikto_core.store.session import NatsSettings
 from ikto_core.values.keys import PublicKey
 
-NODES = 1000
 CONNECTIONS = 10
-MISSING = 50
 BUCKET = "asked"
 PATIENCE_S = 120.0
 
-NOTE = f"""\
-- {NODES} nodes answer: simulated ones with the agents' own responder and {NODES - 1} peers each, over {CONNECTIONS}
-  connections. They wait for a jitter of up to 2 s; with nodes missing the asker waits for its limit of 5 s."""
 
-
-def main() -> None:
-    """Measure, and print the findings."""
-    findings = measure()
-    for found in findings:
-        sys.stdout.write(f"{found.what}: {found.ikto}\n")
-    sys.stdout.write(msgspec.json.encode(findings).decode() + "\n")
-
-
-def measure() -> list[Finding]:
-    """Ask all nodes when all are there, and when some are missing."""
-    nodes = [SimulatedNode(number, NODES) for number in range(1, NODES + 1)]
-    with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory, running_server(Path(directory)) as server:
+def _measure(bench: Bench) -> Sequence[Finding]:
+    """Ask all nodes when all are there, and when one in twenty is missing."""
+    count = bench.pick(1000, 100)
+    nodes, missing = [SimulatedNode(number, count) for number in range(1, count + 1)], count // 20
+    with running_server(bench.directory) as server:
         with _answering(server.url, nodes):
             whole = asyncio.run(_ask(server.url, nodes))
-        with _answering(server.url, nodes[:-MISSING]):
+        with _answering(server.url, nodes[:-missing]):
             partly = asyncio.run(_ask(server.url, nodes))
     return [
-        *_findings(f"{NODES} nodes answer", nodes, *whole),
-        *_findings(f"{MISSING} of them are missing", nodes, *partly),
+        *_findings(f"answers/all/{count}", f"{count} nodes answer", nodes, *whole),
+        *_findings(f"answers/missing/{count}", f"{missing} of {count} are missing", nodes, *partly),
     ]
 
 
@@ -77,7 +60,9 @@ def _processor_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _findings(what: str, nodes: Sequence[SimulatedNode], answers: Answers, processor_s: float) -> Iterator[Finding]:
+def _findings(
+    name: str, what: str, nodes: Sequence[SimulatedNode], answers: Answers, processor_s: float
+) -> Iterator[Finding]:
     known = [
         KnownNode(public_key=node.key, name=f"node-{node.number}", allowed_ips=(node.allowed_ip,), kv_keys=frozenset())
         for node in nodes
@@ -86,14 +71,17 @@ def _findings(what: str, nodes: Sequence[SimulatedNode], answers: Answers, proce
     text = page(*overview(known, answers, bucket=BUCKET, revision=7, asked_at=time.time()))
     drawn_s = time.monotonic() - began_s
     offsets = sorted(abs(answered.clock_offset_s) for answered in answers.by_node.values())
-    measured = {
-        "answers": f"{len(answers.by_node)}, {size(answers.size)}, in {answers.took_s:.1f} s",
-        "processor time of the asker": f"{processor_s:.1f} s",
-        "clock offset seen where there is none, 99 % below": f"{offsets[len(offsets) * 99 // 100] * 1000:.0f} ms",
-        "matrix and page": f"{size(len(text))} in {drawn_s:.1f} s",
-    }
-    for name, value in measured.items():
-        yield Finding(what=f"{what}: {name}", ikto=value, reference="", ratio=None, target="")
+    measured: Sequence[tuple[str, str, Unit, float]] = [
+        ("answers", "answers", "count", len(answers.by_node)),
+        ("bytes", "size of all answers", "B", answers.size),
+        ("time", "until the last answer", "s", answers.took_s),
+        ("processor", "processor time of the asker", "s", processor_s),
+        ("clock", "clock offset seen where there is none, p99", "s", p99(offsets)),
+        ("page", "time to draw the matrix and the page", "s", drawn_s),
+        ("page-bytes", "size of the page", "B", len(text)),
+    ]
+    for part, said, unit, value in measured:
+        yield Finding(name=f"{name}/{part}", what=f"{what}: {said}", unit=unit, ikto=value)
 
 
 @contextmanager
@@ -144,5 +132,4 @@ def _answer(url: str, nodes: Sequence[SimulatedNode], keys: Sequence[PublicKey],
     asyncio.run(answer())
 
 
-if __name__ == "__main__":
-    main()
+MEASURES = (Measure("answers", "answers", _measure),)

@@ -2,26 +2,38 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
-from statistics import median
 
-from benchmarks.report import Finding
-from ikto_core.lab.nats_server import NatsServer
+from benchmarks.findings import Finding, at_most_times
+from benchmarks.measures import Bench, Measure
+from benchmarks.samples import Pair, p99
+from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.mesh.records import PeerRecord, encode_record
+from ikto_core.mesh.settings import MeshSettings
 from ikto_core.mesh.view import Entry, MeshRules, MeshView
 from ikto_core.store.bucket import Bucket
+from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
 from ikto_core.store.session import NatsSettings
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PrivateKey
 
-WRITES = 1000
+
+async def _notice(bench: Bench) -> Sequence[Finding]:
+    with running_server(bench.directory) as server:
+        pair = await _delays(server, bench.pick(1000, 200))
+    return [
+        pair.finding(
+            "notice/median", "a new record is seen, median", beside="bare subscriber", target=at_most_times(2)
+        ),
+        pair.finding("notice/p99", "a new record is seen, p99", beside="bare subscriber", statistic=p99),
+    ]
 
 
-async def notice(server: NatsServer, name: str) -> Finding:
-    """Write records one at a time; measure the delay until the bare subscriber and the mesh view have each record."""
+async def _delays(server: NatsServer, writes: int) -> Pair:
+    """Write records one at a time; return the delays until the mesh view and the bare subscriber have each record."""
     settings = NatsSettings(servers=(server.url,))
     view = MeshView(MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=PrivateKey.generate().public()))
     bare_at: list[float] = []
@@ -39,30 +51,26 @@ async def notice(server: NatsServer, name: str) -> Finding:
         open_session(settings, Random()) as bare,
         open_session(settings, Random()) as agent,
     ):
-        bucket, followed = Bucket(writer, name), Bucket(agent, name)
+        bucket, followed = Bucket(writer, "notice"), Bucket(agent, "notice")
+        await create_bucket(bucket, MeshSettings("fd10::/16", 48), replicas=1, memory=False)
         # Subscribed by turns, so that neither is always served first.
         await agent.subscribe(followed.push_subject, lambda m: follower.receive(followed.push(m)))
         await bare.subscribe(followed.push_subject, lambda _: bare_at.append(time.perf_counter()))
         await follower.resync(followed)
         noticed_at.clear()
         written_at = []
-        for number in range(WRITES):
+        for number in range(writes):
             record = _record(number)
             noticed.clear()
             written_at.append(time.perf_counter())
             await bucket.put(record.key, encode_record(record), expected=0)
             await noticed.wait()
-        while len(bare_at) < WRITES:
+        while len(bare_at) < writes:
             await asyncio.sleep(0.01)
-    bare_s = median(at - start for at, start in zip(bare_at, written_at, strict=True))
-    noticed_s = median(at - start for at, start in zip(noticed_at, written_at, strict=True))
-    assert len(view.peers) == WRITES
-    return Finding(
-        what=f"delay until a new record is seen (median of {WRITES})",
-        ikto=f"{noticed_s * 1000:.2f} ms",
-        reference=f"bare subscriber: {bare_s * 1000:.2f} ms",
-        ratio=noticed_s / bare_s,
-        target="≤ 2",
+    assert len(view.peers) == writes
+    return Pair(
+        [at - start for at, start in zip(noticed_at, written_at, strict=True)],
+        [at - start for at, start in zip(bare_at, written_at, strict=True)],
     )
 
 
@@ -74,3 +82,6 @@ def _record(number: int) -> PeerRecord:
         allowed_ip=f"fd10:{number + 1:x}::/48",
         wg_port=51820,
     )
+
+
+MEASURES = (Measure("notice", "notice", _notice),)

@@ -1,69 +1,91 @@
-"""Benchmark findings, and RESULTS.md."""
+"""RESULTS.md, rendered from the stored rows. Pure."""
 
-import platform
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
-import msgspec
+from benchmarks.baseline import Change
+from benchmarks.findings import Row, Target, Unit
+from benchmarks.groups import GROUPS
+from benchmarks.results import Results
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
+_HEAD = """\
+# Benchmarks
 
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One measurement of Ikto, compared with a reference."""
-
-    what: str
-    ikto: str
-    reference: str  # what it is compared with; empty: nothing
-    ratio: float | None  # Ikto divided by the reference; None: there is no reference
-    target: str  # the required ratio or value; empty: none
-
-
-def finding(what: str, ikto_s: float, reference: str, reference_s: float, target: str) -> Finding:
-    """Return the finding for two durations in seconds."""
-    return Finding(
-        what=what,
-        ikto=_time(ikto_s),
-        reference=f"{reference}: {_time(reference_s)}",
-        ratio=ikto_s / reference_s,
-        target=target,
-    )
+`make bench` measures these rows, each beside its reference in the same run and in turns. Compare ratios: times depend
+on the machine.
+[Performance](../docs/performance.md) says how to read them, and what each gain was.
+"""
+_TABLE = """\
+| what | Ikto | beside | ratio | wanted | met | baseline | of |
+|---|---|---|---|---|---|---|---|"""
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.1f} ms"
+def render(results: Results, changes: Mapping[str, Change], groups: Mapping[str, str], plots: Sequence[str]) -> str:
+    """Return the text of RESULTS.md. `groups` has the group of each measure; `plots` are names of SVG files."""
+    parts = [_HEAD, *(f"![{name.removesuffix('.svg')}]({name})\n" for name in plots)]
+    for name, group in GROUPS.items():
+        rows = [row for row in results.rows if groups.get(row.measure) == name]
+        skipped = [one for one in results.skipped if groups.get(one.measure) == name]
+        if rows or skipped:
+            parts += [f"## {group.title}\n", f"{group.note}\n"]
+        if rows:
+            parts += ["\n".join([_TABLE, *(line(row, changes.get(row.name)) for row in rows)]) + "\n"]
+        parts += [f"- **Skipped** on {one.date}: {one.measure}: {one.why}\n" for one in skipped]
+    return "\n".join([*parts, *_machines(results.rows)])
 
 
-def write(findings: Sequence[Finding], notes: Sequence[str]) -> str:
-    """Write RESULTS.md and return its text."""
-    rows = [f"| {f.what} | {f.ikto} | {f.reference} | {_ratio(f)} | {f.target} |" for f in findings]
-    text = "\n".join(
-        [
-            "# Benchmarks",
-            "",
-            f"`make bench` on {datetime.now(UTC):%Y-%m-%d}: {_machine()}.",
-            "Compare ratios within a run; absolute times depend on the machine.",
-            "",
-            "| what | Ikto | reference | ratio | target |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-            *notes,
-            "",
-        ]
-    )
-    RESULTS.write_text(text)
-    return text
+def line(row: Row, change: Change | None) -> str:
+    """Return a row of the table."""
+    cells = [row.what, quantity(row.ikto, row.unit), _beside(row), ratio(row), wanted(row.target, row.unit)]
+    cells += [{True: "yes", False: "**no**", None: ""}[row.met], _changed(change), row.date]
+    return f"| {' | '.join(cells)} |"
 
 
-def _ratio(finding: Finding) -> str:
-    return "" if finding.ratio is None else f"{finding.ratio:.2f}"
+def quantity(value: float, unit: Unit) -> str:
+    """Return a value for a reader: three digits, with the prefix that suits it."""
+    if unit == "count":
+        return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.3g}"
+    if unit == "cores":
+        return f"{value * 100:.3g} % of a core"
+    steps = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")) if unit == "B" else ((1, "s"), (1e-3, "ms"), (1e-6, "µs"))
+    size, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
+    return f"{_three_digits(value / size)} {name}"
 
 
-def _machine() -> str:
-    cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
-    kernel = platform.release().split("-")[0]
-    cores = f"{len(models)} cores of {models[0]}" if models else platform.machine()
-    return f"{cores}, Linux {kernel}, Python {platform.python_version()}"
+def ratio(row: Row) -> str:
+    """Return the ratio, and whether its reference is quoted."""
+    if row.ratio is None:
+        return ""
+    shown = f"{row.ratio:.2f}" if row.ratio >= 0.01 else f"{row.ratio:.1g}"
+    return f"{shown} (quoted)" if row.quoted else shown
+
+
+def wanted(target: Target | None, unit: Unit) -> str:
+    """Return the target in words."""
+    if target is None:
+        return ""
+    return f"≤ {target.at_most:g} ×" if target.of == "ratio" else f"≤ {quantity(target.at_most, unit)}"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _beside(row: Row) -> str:
+    if row.missing:
+        return f"not measured: {row.missing}"
+    if row.reference is None:
+        return ""
+    quoted = f", quoted from {row.quoted}" if row.quoted else ""
+    return f"{row.beside}: {quantity(row.reference, row.unit)}{quoted}"
+
+
+def _changed(change: Change | None) -> str:
+    return "" if change is None else f"**{change}**" if change.worse else str(change)
+
+
+def _machines(rows: Sequence[Row]) -> Iterator[str]:
+    """Name the machine of each date."""
+    yield "## Machines\n"
+    for date, machine in sorted({(row.date, row.machine) for row in rows}, reverse=True):
+        yield f"- {date}: {machine}"
+    yield ""

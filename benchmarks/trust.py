@@ -1,12 +1,14 @@
 """What proofs cost: an agent's first sync of many signed records, beside the same records unsigned."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from hashlib import sha256
 from random import Random
-from statistics import median
 
-from benchmarks.report import Finding
+from benchmarks.findings import Finding, Target, at_most_times
+from benchmarks.measures import Bench, Measure
+from benchmarks.samples import Pair
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.agent.from_config import local_node
 from ikto_core.claim.desired_state import DesiredState
@@ -14,7 +16,7 @@ from ikto_core.claim.verifying import verify
 from ikto_core.config import Config
 from ikto_core.device.reconciler import Reconciler
 from ikto_core.disk.mesh_snapshot import MeshSnapshot
-from ikto_core.lab.nats_server import NatsServer
+from ikto_core.lab.nats_server import running_server
 from ikto_core.mesh.proofs import signed_value
 from ikto_core.mesh.records import PeerRecord, encode_record
 from ikto_core.mesh.settings import MeshSettings
@@ -22,38 +24,50 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.session import NatsSettings
+from ikto_core.store.session import NatsSettings, Session
 from ikto_core.values.keys import PrivateKey
 
-PEERS = 10_000
-RUNS = 5
 ADDRESS = "fd10::1"
 
 
-async def first_syncs(server: NatsServer) -> list[Finding]:
-    """Return the time of a first sync with every proof remembered (a restart), and with none, beside unsigned ones."""
-    records = [_record(number) for number in range(1, PEERS + 1)]
-    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
-        buckets = {name: Bucket(session, name) for name in ("unsigned", "signed")}
-        for name, bucket in buckets.items():
-            await create_bucket(bucket, MeshSettings("fd10::/16", 48), replicas=1, memory=False)
-            for record, key in records:
-                value = signed_value(record, key, name, bytes(64)) if name == "signed" else encode_record(record)
-                await session.client.publish(f"$KV.{name}.{record.key}", value)
-            await session.client.flush()
-        snapshots = {name: (await _sync(bucket, None))[1] for name, bucket in buckets.items()}
-        unsigned_s, warm_s, cold_s = [], [], []
-        for _ in range(RUNS):
-            unsigned_s.append((await _sync(buckets["unsigned"], snapshots["unsigned"]))[0])
-            warm_s.append((await _sync(buckets["signed"], snapshots["signed"]))[0])
-            cold_s.append((await _sync(buckets["signed"], None))[0])
+async def _first_syncs(bench: Bench) -> Sequence[Finding]:
+    """Measure a first sync with every proof remembered (a restart), and with none, beside unsigned records."""
+    peers, rounds = bench.pick(10_000, 1_000), bench.pick(5, 3)
+    records = [_record(number) for number in range(1, peers + 1)]
+    times: dict[str, list[float]] = {"unsigned": [], "remembered": [], "verified": []}
+    with running_server(bench.directory) as server:
+        async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+            buckets = {name: Bucket(session, name) for name in ("unsigned", "signed")}
+            for bucket in buckets.values():
+                await _fill(session, bucket, records)
+            snapshots = {name: (await _sync(bucket, None, peers))[1] for name, bucket in buckets.items()}
+            for _ in range(rounds):
+                times["unsigned"].append((await _sync(buckets["unsigned"], snapshots["unsigned"], peers))[0])
+                times["remembered"].append((await _sync(buckets["signed"], snapshots["signed"], peers))[0])
+                times["verified"].append((await _sync(buckets["signed"], None, peers))[0])
+    targets: dict[str, Target | None] = {"remembered": at_most_times(1.3), "verified": None}
     return [
-        _finding("their proofs remembered", warm_s, unsigned_s, "≤ 1.3"),
-        _finding("every proof verified", cold_s, unsigned_s, ""),
+        Pair(times[how], times["unsigned"]).finding(
+            f"signed-sync/{how}/{peers}",
+            f"first sync of {peers:,} signed records, every proof {how}",
+            beside="unsigned",
+            target=target,
+        )
+        for how, target in targets.items()
     ]
 
 
-async def _sync(bucket: Bucket, snapshot: MeshSnapshot | None) -> tuple[float, MeshSnapshot]:
+async def _fill(session: Session, bucket: Bucket, records: Sequence[tuple[PeerRecord, PrivateKey]]) -> None:
+    """Create the bucket `signed` with proofs, another one without."""
+    await create_bucket(bucket, MeshSettings("fd10::/16", 48), replicas=1, memory=False)
+    signed = bucket.name == "signed"
+    for record, key in records:
+        value = signed_value(record, key, bucket.name, bytes(64)) if signed else encode_record(record)
+        await session.client.publish(f"$KV.{bucket.name}.{record.key}", value)
+    await session.client.flush()
+
+
+async def _sync(bucket: Bucket, snapshot: MeshSnapshot | None, peers: int) -> tuple[float, MeshSnapshot]:
     """Return how long an agent that has restored a snapshot takes to read and judge a bucket, and its own snapshot."""
     config = Config(private_address=ADDRESS, mesh_cidr="fd10::/16", subnet_prefix=48, nats_kv=bucket.name)
     key, node = PrivateKey.generate(), local_node(config)
@@ -64,7 +78,7 @@ async def _sync(bucket: Bucket, snapshot: MeshSnapshot | None) -> tuple[float, M
     await follower.resync(bucket)
     desired_state.from_bucket(follower.table, follower.revision, ADDRESS)
     took_s = time.perf_counter() - began
-    assert len(desired_state.view.peers) == PEERS
+    assert len(desired_state.view.peers) == peers
     made = desired_state.snapshot(node.claim(key.public(), ADDRESS), follower, time.time())
     assert made
     return took_s, made
@@ -83,11 +97,4 @@ def _record(number: int) -> tuple[PeerRecord, PrivateKey]:
     return record, key
 
 
-def _finding(how: str, ikto_s: list[float], unsigned_s: list[float], target: str) -> Finding:
-    return Finding(
-        what=f"first sync of {PEERS:,} signed records, {how}",
-        ikto=f"{median(ikto_s):.2f} s",
-        reference=f"unsigned: {median(unsigned_s):.2f} s",
-        ratio=median(ikto_s) / median(unsigned_s),
-        target=target,
-    )
+MEASURES = (Measure("signed-sync", "folding", _first_syncs),)

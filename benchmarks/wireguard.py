@@ -1,23 +1,22 @@
-"""`python -m benchmarks.wireguard`: the backends on a device with 10,000 peers, compared with the program `wg`.
+"""The backends on a device with 10,000 peers, compared with the program `wg`.
 
-It measures in the current network namespace, which must not be in use otherwise: with the kernel's WireGuard if there
-is one, as in the machine of tests/kernel/vm.sh, otherwise with a userspace one. The last line of its output is the
-findings as JSON.
+Measures in the current network namespace, which must not be in use otherwise: with the kernel's WireGuard if there
+is one, as in the machine of tests/kernel/vm.sh, otherwise with a userspace one.
 """
 
 import asyncio
 import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from statistics import median
+from shutil import which
 
-import msgspec
-
-from benchmarks.report import Finding, finding
+from benchmarks.findings import Finding, Target, at_most_times
+from benchmarks.machines import EMULATED, NAMESPACE
+from benchmarks.measures import Bench, Measure, SkippedError
+from benchmarks.samples import Pair
+from benchmarks.side_by_side import side_by_side, timed
 from ikto_backends.netlink import open_netlink
 from ikto_backends.wgtool import open_wgtool
 from ikto_core.device.backend import Backend, BackendContext, read_peers
@@ -26,111 +25,118 @@ from ikto_core.errors import BackendError
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PublicKey
 
-PEERS, ROUNDS, ADDED = 10_000, 8, 26
 SETTLE_S = 0.3  # after this time the kernel has freed the peers of a deleted device
 DEVICE, REFERENCE_DEVICE = "ikto-bench0", "ikto-bench1"
 
 Call = Callable[[], Awaitable[object]]
 
 
-async def measure(directory: Path) -> list[Finding]:
+async def _measure(where: str, bench: Bench) -> Sequence[Finding]:
     """Measure the kernel's WireGuard if there is one, otherwise a userspace one. Deletes its devices."""
-    context = BackendContext(ifname=DEVICE, state_dir=directory)
+    if which("wg") is None:
+        raise SkippedError("wg is not installed")
+    context = BackendContext(ifname=DEVICE, state_dir=bench.directory)
     async with open_wgtool(context) as wgtool, open_netlink(context) as netlink:
-        has_kernel = await _has_kernel_wireguard(netlink)
-        creator = netlink if has_kernel else wgtool
+        has_kernel = await has_kernel_wireguard(netlink)
+        tried = _Backends(where, bench, netlink if has_kernel else wgtool)
         try:
             if not has_kernel:
-                return [await _set_all(wgtool, creator, "wgtool", directory, ""), await _read_one(wgtool, "wgtool")]
+                return [await tried.set_all(wgtool, "wgtool", None), await tried.read_one(wgtool, "wgtool")]
             return [
-                await _set_all(netlink, creator, "netlink", directory, "≤ 1.2"),
-                *await _add_and_read(netlink, context),
-                await _read_one(netlink, "netlink"),
-                await _set_all(wgtool, creator, "wgtool", directory, "≤ 1.3"),
-                await _read_one(wgtool, "wgtool"),
+                await tried.set_all(netlink, "netlink", at_most_times(1.2)),
+                *await tried.add_and_read(netlink, context),
+                await tried.read_one(netlink, "netlink"),
+                await tried.set_all(wgtool, "wgtool", at_most_times(1.3)),
+                await tried.read_one(wgtool, "wgtool"),
             ]
         finally:
             for ifname in (DEVICE, REFERENCE_DEVICE):
-                await creator.delete(ifname)
+                await tried.creator.delete(ifname)
 
 
-async def _has_kernel_wireguard(backend: Backend) -> bool:
+async def has_kernel_wireguard(netlink: Backend) -> bool:
+    """Return whether the kernel has WireGuard. Leaves DEVICE behind if it has."""
     try:
-        await backend.create(DEVICE)
+        await netlink.create(DEVICE)
     except BackendError:
         return False
     return True
 
 
-async def _set_all(backend: Backend, creator: Backend, name: str, directory: Path, target: str) -> Finding:
-    """Set all peers of a device without peers; `creator` creates the devices."""
-    peers = tuple(map(_peer, range(1, PEERS + 1)))
-    config = _config(directory, peers)
+class _Backends:
+    """Backends on devices that `creator` makes, in a network namespace that the rows name."""
 
-    async def recreate() -> None:
-        for ifname in (DEVICE, REFERENCE_DEVICE):
-            await creator.delete(ifname)
-            await creator.create(ifname)
+    def __init__(self, where: str, bench: Bench, creator: Backend) -> None:
+        self.creator = creator
+        self._where = where
+        self._directory = bench.directory
+        self._peers = bench.pick(10_000, 1_000)
+        self._rounds = bench.pick(8, 3)
+        self._added = bench.pick(26, 6)
 
-    ikto_s, setconf_s = await _side_by_side(
-        lambda: backend.apply(DEVICE, DevicePatch(peers=peers)),
-        lambda: _wg("setconf", REFERENCE_DEVICE, str(config)),
-        before=recreate,
-    )
-    return finding(f"{name}: {PEERS:,} peers set", ikto_s, "`wg setconf`", setconf_s, target)
+    async def set_all(self, backend: Backend, name: str, target: Target | None) -> Finding:
+        """Set all peers of a device without peers."""
+        peers = tuple(map(_peer, range(1, self._peers + 1)))
+        config = _config(self._directory, peers)
 
-
-async def _add_and_read(backend: Backend, context: BackendContext) -> list[Finding]:
-    """Add peers one by one; read the device with a new backend, whose cache is empty, and with a used one."""
-    new_backend = backend
-
-    async def open_new() -> None:
-        nonlocal new_backend
-        new_backend = await opened.enter_async_context(open_netlink(context))
-
-    def dump() -> Awaitable[None]:
-        return _wg("show", DEVICE, "dump")
-
-    more = [_peer(number) for number in range(PEERS + 1, PEERS + 1 + 2 * ADDED)]
-    patches, arguments = iter([DevicePatch(peers=(peer,)) for peer in more[::2]]), iter(map(_wg_arguments, more[1::2]))
-    one_s, wg_set_s = await _side_by_side(
-        lambda: backend.apply(DEVICE, next(patches)),
-        lambda: _wg("set", DEVICE, *next(arguments)),
-        rounds=ADDED,
-    )
-    async with AsyncExitStack() as opened:
-        first_s, dump_s = await _side_by_side(lambda: new_backend.read(DEVICE), dump, before=open_new)
-    again_s, dump_again_s = await _side_by_side(lambda: backend.read(DEVICE), dump)
-    return [
-        finding(f"netlink: one peer added to {PEERS:,}", one_s, "`wg set`", wg_set_s, "≤ 0.05"),
-        finding(f"netlink: {PEERS:,} peers read, first time", first_s, "`wg show dump`", dump_s, "≤ 2"),
-        finding(f"netlink: {PEERS:,} peers read again", again_s, "`wg show dump`", dump_again_s, "≤ 2"),
-    ]
-
-
-async def _read_one(backend: Backend, name: str) -> Finding:
-    """Read one peer of a device that has all of them, as is done while a new peer has no session."""
-    key = frozenset({_peer(PEERS).public_key})
-    one_s, read_s = await _side_by_side(lambda: read_peers(backend, DEVICE, key), lambda: backend.read(DEVICE))
-    return finding(f"{name}: one of {PEERS:,} peers read", one_s, "all of them", read_s, "")
-
-
-async def _side_by_side(
-    ikto: Call, reference: Call, *, rounds: int = ROUNDS, before: Call | None = None
-) -> tuple[float, float]:
-    """Return the median duration of each call. The calls alternate, and so does their order."""
-    durations: tuple[list[float], list[float]] = [], []
-    in_turn = list(zip(durations, (ikto, reference), strict=True))
-    for _ in range(rounds):
-        if before:
-            await before()
+        async def recreate() -> None:
+            for ifname in (DEVICE, REFERENCE_DEVICE):
+                await self.creator.delete(ifname)
+                await self.creator.create(ifname)
             await asyncio.sleep(SETTLE_S)
-        for times, call in in_turn:
-            started = time.perf_counter()
-            await call()
-            times.append(time.perf_counter() - started)
-        in_turn.reverse()
-    return median(durations[0]), median(durations[1])
+
+        pair = await side_by_side(
+            timed(lambda: backend.apply(DEVICE, DevicePatch(peers=peers))),
+            timed(lambda: _wg("setconf", REFERENCE_DEVICE, str(config))),
+            rounds=self._rounds,
+            before=recreate,
+        )
+        return self._finding(pair, f"{name}/set", f"{self._peers:,} peers set", "`wg setconf`", target)
+
+    async def add_and_read(self, backend: Backend, context: BackendContext) -> Sequence[Finding]:
+        """Add peers one by one; read the device with a new backend, whose cache is empty, and with a used one."""
+        new_backend = backend
+
+        async def open_new() -> None:
+            nonlocal new_backend
+            new_backend = await opened.enter_async_context(open_netlink(context))
+
+        dump = timed(lambda: _wg("show", DEVICE, "dump"))
+        patches, arguments = self._further_peers()
+        one = await side_by_side(
+            timed(lambda: backend.apply(DEVICE, next(patches))),
+            timed(lambda: _wg("set", DEVICE, *next(arguments))),
+            rounds=self._added,
+        )
+        async with AsyncExitStack() as opened:
+            first = await side_by_side(
+                timed(lambda: new_backend.read(DEVICE)), dump, rounds=self._rounds, before=open_new
+            )
+        again = await side_by_side(timed(lambda: backend.read(DEVICE)), dump, rounds=self._rounds)
+        read, show = f"{self._peers:,} peers read", "`wg show dump`"
+        return [
+            self._finding(one, "netlink/add", f"one peer added to {self._peers:,}", "`wg set`", at_most_times(0.05)),
+            self._finding(first, "netlink/read-first", f"{read}, first time", show, at_most_times(2)),
+            self._finding(again, "netlink/read-again", f"{read} again", show, at_most_times(2)),
+        ]
+
+    def _further_peers(self) -> tuple[Iterator[DevicePatch], Iterator[Sequence[str]]]:
+        """Return a patch of the backend and the arguments of `wg set` for each further peer."""
+        more = [_peer(number) for number in range(self._peers + 1, self._peers + 1 + 2 * self._added)]
+        return iter([DevicePatch(peers=(peer,)) for peer in more[::2]]), iter(map(_wg_arguments, more[1::2]))
+
+    async def read_one(self, backend: Backend, name: str) -> Finding:
+        """Read one peer of a device that has all of them, as is done while a new peer has no session."""
+        key = frozenset({_peer(self._peers).public_key})
+        pair = await side_by_side(
+            timed(lambda: read_peers(backend, DEVICE, key)), timed(lambda: backend.read(DEVICE)), rounds=self._rounds
+        )
+        return self._finding(pair, f"{name}/read-one", f"one of {self._peers:,} peers read", "all of them", None)
+
+    def _finding(self, pair: Pair, name: str, what: str, beside: str, target: Target | None) -> Finding:
+        """Return the finding; `name` begins with the backend's."""
+        said = f"{name.partition('/')[0]}: {what}"
+        return pair.finding(f"{self._where}/{name}/{self._peers}", said, beside=beside, target=target)
 
 
 async def _wg(*arguments: str) -> None:
@@ -165,12 +171,7 @@ def _wg_arguments(peer: PeerPatch) -> tuple[str, ...]:
             "persistent-keepalive", str(peer.persistent_keepalive))  # fmt: skip
 
 
-def main() -> None:
-    """Measure, and print the findings as one line of JSON."""
-    with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory:
-        findings = asyncio.run(measure(Path(directory)))
-    sys.stdout.write(msgspec.json.encode(findings).decode() + "\n")
-
-
-if __name__ == "__main__":
-    main()
+MEASURES = (
+    Measure("wireguard", "writing", partial(_measure, "namespace"), prefix=NAMESPACE),
+    Measure("wireguard-emulated", "emulated", partial(_measure, "emulated"), prefix=EMULATED, timeout_s=3000),
+)
