@@ -8,7 +8,7 @@ PROGRAMS := $(VENV)/.programs
 # The number of processes that run the default tests.
 WORKERS ?= 4
 
-.PHONY: demo test test-slow test-properties test-tunnels test-kernel test-faults test-examples chaos fuzz lint reference lock bench bench-fleet clean help
+.PHONY: demo test test-slow test-properties test-tunnels test-kernel test-faults test-examples chaos fuzz lint reference lock bench bench-quick bench-baseline bench-fleet clean help
 .DELETE_ON_ERROR:
 
 demo: $(RUN) $(PROGRAMS)  ## three nodes on this machine become a mesh; ARGS="--keep --nodes 5"
@@ -72,8 +72,15 @@ lint: $(DEVELOP)  ## ruff, mypy, pyright on tests/typing, and the import contrac
 reference: $(DEVELOP)  ## regenerate the docs that are made from the source: reference, public names, excerpts, picture
 	$(BIN)/python -m tools.reference
 
-bench: $(DEVELOP)  ## measure Ikto beside other programs; writes benchmarks/RESULTS.md
-	$(BIN)/python -m benchmarks
+bench: $(DEVELOP) $(PROGRAMS)  ## measure Ikto beside other programs; writes benchmarks/RESULTS.md; ARGS="--all", ARGS="--only walk"
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(DEVELOP) $(PROGRAMS)  ## the same with small sizes, in three minutes; prints what got slower, stores nothing
+	$(BIN)/python -m benchmarks --quick $(ARGS)
+
+bench-baseline: $(DEVELOP) $(PROGRAMS)  ## measure what later runs of both are compared with; writes benchmarks/baseline.json
+	$(BIN)/python -m benchmarks --quick --store-baseline
+	$(BIN)/python -m benchmarks --store-baseline $(ARGS)
 
 bench-fleet: $(DEVELOP)  ## 100, 300 and 1000 agents on one server and on a cluster, for half an hour; ARGS="--nodes 100 --servers 1"
 	$(BIN)/python -m benchmarks.fleet $(ARGS)

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 from benchmarks import results
@@ -12,10 +13,13 @@ from benchmarks.baseline import changes
 from benchmarks.findings import Row, row
 from benchmarks.groups import GROUPS
 from benchmarks.measures import Measure, all_measures
-from benchmarks.report import line
+from benchmarks.report import said
 from benchmarks.results import Results, Skipped
 from benchmarks.runner import run
 from benchmarks.writing_results import write_report
+
+QUICK_LIMIT_S = 170.0
+"""After this time a quick run skips what is left."""
 
 
 def main() -> int:
@@ -80,11 +84,12 @@ def _run(measures: Sequence[Measure], *, quick: bool) -> tuple[Results, Sequence
     rows: list[Row] = []
     skipped: list[Skipped] = []
     failures: list[str] = []
+    started_s, limit_s = time.monotonic(), QUICK_LIMIT_S if quick else inf
     for measure in measures:
         began_s = time.monotonic()
-        outcome = run(measure, quick=quick)
+        outcome = run(measure, quick=quick, left_s=limit_s - (began_s - started_s))
         made = [row(found, measure=measure.name, machine=machine, date=date) for found in outcome.findings]
-        sys.stdout.write(f"# {measure.name}, {time.monotonic() - began_s:.0f} s\n")
+        sys.stdout.write(f"{measure.name} ({time.monotonic() - began_s:.0f} s)\n")
         _print(made)
         rows += made
         if outcome.skipped:
@@ -99,7 +104,7 @@ def _run(measures: Sequence[Measure], *, quick: bool) -> tuple[Results, Sequence
 def _print(rows: Sequence[Row]) -> None:
     changed = changes(rows, results.load(results.BASELINE).rows)
     for one in rows:
-        sys.stdout.write(line(one, changed.get(one.name)) + "\n")
+        sys.stdout.write(said(one, changed.get(one.name)) + "\n")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,15 @@ def line(row: Row, change: Change | None) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def said(row: Row, change: Change | None) -> str:
+    """Return a row as a line of text for a terminal."""
+    beside = "; ".join(filter(None, [_beside(row), f"ratio {ratio(row)}" if row.ratio is not None else ""]))
+    aim = f", wanted {wanted(row.target, row.unit)}" if row.target else ""
+    met = {True: ", met", False: ", NOT MET", None: ""}[row.met]
+    changed = f", {str(change).upper() if change.worse else change}" if change else ""
+    return f"  {row.what}: {quantity(row.ikto, row.unit)}{f' ({beside})' if beside else ''}{aim}{met}{changed}"
+
+
 def quantity(value: float, unit: Unit) -> str:
     """Return a value for a reader: three digits, with the prefix that suits it."""
     if unit == "count":
@@ -47,7 +56,7 @@ def quantity(value: float, unit: Unit) -> str:
     if unit == "cores":
         return f"{value * 100:.3g} % of a core"
     steps = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")) if unit == "B" else ((1, "s"), (1e-3, "ms"), (1e-6, "µs"))
-    size, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
+    size, name = next((step for step in steps if abs(value) >= step[0]), steps[-1] if value else (1, unit))
     return f"{_three_digits(value / size)} {name}"
 
 

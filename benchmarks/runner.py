@@ -7,6 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -22,12 +23,18 @@ class Outcome(msgspec.Struct, frozen=True):
     """What became of a measure: findings, or why there are none."""
 
     findings: Sequence[Finding] = ()
-    skipped: str = ""  # it can't run on this machine
-    failed: str = ""  # it ended in an error, or took too long
+    skipped: str = ""  # it can't run on this machine, or took too long
+    failed: str = ""  # it ended in an error
 
 
-def run(measure: Measure, *, quick: bool) -> Outcome:
-    """Run a measure where it belongs, in a process of its own. What it prints to standard error goes to ours."""
+def run(measure: Measure, *, quick: bool, left_s: float = inf) -> Outcome:
+    """Run a measure where it belongs, in a process of its own. What it prints to standard error goes to ours.
+
+    It is skipped if it takes longer than its limit, or than `left_s`: a slow machine is no error.
+    """
+    limit_s = min(measure.timeout_s, left_s)
+    if limit_s <= 0:
+        return Outcome(skipped="the time of the run is over")
     command = [
         *measure.prefix,
         sys.executable,
@@ -37,9 +44,9 @@ def run(measure: Measure, *, quick: bool) -> Outcome:
         *(["--quick"] if quick else []),
     ]
     try:
-        status, printed = _printed(command, measure.timeout_s)
+        status, printed = _printed(command, limit_s)
     except subprocess.TimeoutExpired:
-        return Outcome(failed=f"not done after {measure.timeout_s:.0f} s")
+        return Outcome(skipped=f"not done after {limit_s:.0f} s")
     except OSError as error:
         return Outcome(skipped=f"{command[0]} can't be run: {error.strerror}")
     return outcome(printed, status, elsewhere=bool(measure.prefix))
