@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
 
-from benchmarks import results
+from benchmarks import results, results_page
 from benchmarks.baseline import changes
 from benchmarks.findings import Row, row
 from benchmarks.groups import GROUPS
@@ -16,7 +16,6 @@ from benchmarks.measures import Measure, all_measures
 from benchmarks.report import said
 from benchmarks.results import Results, Skipped
 from benchmarks.runner import run
-from benchmarks.writing_results import write_report
 
 QUICK_LIMIT_S = 170.0
 """After this time a quick run skips what is left."""
@@ -39,7 +38,7 @@ def main() -> int:
     if not arguments.quick and not arguments.json:
         kept = results.load(results.RESULTS).with_run(ran, {measure.name for measure in measures})
         results.save(results.RESULTS, kept)
-        write_report(kept, measures)
+        results_page.write(kept, measures)
         sys.stdout.write("Stored in benchmarks/results.json and benchmarks/RESULTS.md\n")
     for failure in failures:
         sys.stdout.write(f"FAILED: {failure}\n")

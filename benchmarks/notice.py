@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from benchmarks.findings import Finding, at_most_times
@@ -16,14 +16,18 @@ from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
-from ikto_core.store.session import NatsSettings
+from ikto_core.store.received import Received
+from ikto_core.store.session import NatsSettings, Session
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PrivateKey
 
 
 async def _notice(bench: Bench) -> Sequence[Finding]:
     with running_server(bench.directory) as server:
-        pair = await _delays(server, bench.pick(1000, 200))
+        first, second = [
+            await _delays(server, bench.pick(500, 100), bare_first=bare_first) for bare_first in (True, False)
+        ]
+    pair = Pair([*first.ikto, *second.ikto], [*first.reference, *second.reference])
     return [
         pair.finding(
             "notice/median", "a new record is seen, median", beside="bare subscriber", target=at_most_times(2)
@@ -32,8 +36,11 @@ async def _notice(bench: Bench) -> Sequence[Finding]:
     ]
 
 
-async def _delays(server: NatsServer, writes: int) -> Pair:
-    """Write records one at a time; return the delays until the mesh view and the bare subscriber have each record."""
+async def _delays(server: NatsServer, writes: int, *, bare_first: bool) -> Pair:
+    """Write records one at a time; return the delays until the mesh view and the bare subscriber have each record.
+
+    The server serves them in the order in which they subscribed.
+    """
     settings = NatsSettings(servers=(server.url,))
     view = MeshView(MeshRules(cidr=Prefix.parse("fd10::/16"), subnet_prefix=48, own_key=PrivateKey.generate().public()))
     bare_at: list[float] = []
@@ -51,11 +58,14 @@ async def _delays(server: NatsServer, writes: int) -> Pair:
         open_session(settings, Random()) as bare,
         open_session(settings, Random()) as agent,
     ):
-        bucket, followed = Bucket(writer, "notice"), Bucket(agent, "notice")
+        bucket, followed = Bucket(writer, f"notice-{bare_first}"), Bucket(agent, f"notice-{bare_first}")
         await create_bucket(bucket, MeshSettings("fd10::/16", 48), replicas=1, memory=False)
-        # Subscribed by turns, so that neither is always served first.
-        await agent.subscribe(followed.push_subject, lambda m: follower.receive(followed.push(m)))
-        await bare.subscribe(followed.push_subject, lambda _: bare_at.append(time.perf_counter()))
+        subscriptions: list[tuple[Session, Callable[[Received], None]]] = [
+            (agent, lambda message: follower.receive(followed.push(message))),
+            (bare, lambda _: bare_at.append(time.perf_counter())),
+        ]
+        for session, receive in reversed(subscriptions) if bare_first else subscriptions:
+            await session.subscribe(followed.push_subject, receive)
         await follower.resync(followed)
         noticed_at.clear()
         written_at = []
