@@ -58,9 +58,10 @@ def test_times_without_a_measured_reference_are_compared_on_one_machine_only() -
     assert marked({"ikto": 9.0} | quoted, {"ikto": 1.0} | quoted) == "slower"
 
 
-def test_bytes_and_counts_are_compared_whatever_the_reference_does() -> None:
-    now = {"ikto": 2e6, "unit": "B", "reference": 2e6, "machine": "m2"}
-    assert marked(now, {"ikto": 1e6, "unit": "B", "reference": 1e6}) == "bigger"
+@pytest.mark.parametrize(("unit", "word"), [("B", "bigger"), ("count", "more")])
+def test_bytes_and_counts_are_compared_whatever_the_reference_does(unit: str, word: str) -> None:
+    now = {"ikto": 2e6, "unit": unit, "reference": 2e6, "machine": "m2"}
+    assert marked(now, {"ikto": 1e6, "unit": unit, "reference": 1e6}) == word
 
 
 def test_what_was_nothing_and_now_is_something_is_marked() -> None:
