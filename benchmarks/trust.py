@@ -1,5 +1,6 @@
 """What proofs cost: an agent's first sync of many signed records, beside the same records unsigned."""
 
+import gc
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -41,16 +42,23 @@ async def _first_syncs(bench: Bench) -> Sequence[Finding]:
             for bucket in buckets.values():
                 await _fill(session, bucket, records)
             snapshots = {name: (await _sync(bucket, None, peers))[1] for name, bucket in buckets.items()}
+            syncs: list[tuple[str, str, MeshSnapshot | None]] = [
+                ("unsigned", "unsigned", snapshots["unsigned"]),
+                ("remembered", "signed", snapshots["signed"]),
+                ("verified", "signed", None),
+            ]
             for _ in range(rounds):
-                times["unsigned"].append((await _sync(buckets["unsigned"], snapshots["unsigned"], peers))[0])
-                times["remembered"].append((await _sync(buckets["signed"], snapshots["signed"], peers))[0])
-                times["verified"].append((await _sync(buckets["signed"], None, peers))[0])
+                for how, name, snapshot in syncs:
+                    gc.collect()
+                    times[how].append((await _sync(buckets[name], snapshot, peers))[0])
+                syncs.reverse()
     targets: dict[str, Target | None] = {"remembered": at_most_times(1.3), "verified": None}
     return [
         Pair(times[how], times["unsigned"]).finding(
             f"signed-sync/{how}/{peers}",
-            f"first sync of {peers:,} signed records, every proof {how}",
+            f"first sync of {peers:,} signed records, every proof {how}: processor time",
             beside="unsigned",
+            statistic=min,
             target=target,
         )
         for how, target in targets.items()
@@ -68,16 +76,16 @@ async def _fill(session: Session, bucket: Bucket, records: Sequence[tuple[PeerRe
 
 
 async def _sync(bucket: Bucket, snapshot: MeshSnapshot | None, peers: int) -> tuple[float, MeshSnapshot]:
-    """Return how long an agent that has restored a snapshot takes to read and judge a bucket, and its own snapshot."""
+    """Return an agent's processor time to read and judge a bucket, with a snapshot that it restored, and its own snapshot."""
     config = Config(private_address=ADDRESS, mesh_cidr="fd10::/16", subnet_prefix=48, nats_kv=bucket.name)
     key, node = PrivateKey.generate(), local_node(config)
     desired_state = DesiredState(node, key, Reconciler(FakeBackend(FakeHost()), "wg0"), lambda: None)
     follower = Follower(lambda _: None, Random(), partial(verify, desired_state.proofs))
     desired_state.from_snapshot(snapshot, ADDRESS)
-    began = time.perf_counter()
+    began_s = time.process_time()
     await follower.resync(bucket)
     desired_state.from_bucket(follower.table, follower.revision, ADDRESS)
-    took_s = time.perf_counter() - began
+    took_s = time.process_time() - began_s
     assert len(desired_state.view.peers) == peers
     made = desired_state.snapshot(node.claim(key.public(), ADDRESS), follower, time.time())
     assert made

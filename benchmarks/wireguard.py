@@ -71,7 +71,7 @@ class _Backends:
         self._where = where
         self._directory = bench.directory
         self._peers = bench.pick(10_000, 1_000)
-        self._rounds = bench.pick(8, 3)
+        self._rounds = bench.pick(5, 3)
         self._added = bench.pick(26, 6)
 
     async def set_all(self, backend: Backend, name: str, target: Target | None) -> Finding:
