@@ -76,7 +76,7 @@ async def _fill(session: Session, bucket: Bucket, records: Sequence[tuple[PeerRe
 
 
 async def _sync(bucket: Bucket, snapshot: MeshSnapshot | None, peers: int) -> tuple[float, MeshSnapshot]:
-    """Return an agent's processor time to read and judge a bucket, with a snapshot that it restored, and its own snapshot."""
+    """Return an agent's processor time to read and judge a bucket beside a restored snapshot, and its snapshot."""
     config = Config(private_address=ADDRESS, mesh_cidr="fd10::/16", subnet_prefix=48, nats_kv=bucket.name)
     key, node = PrivateKey.generate(), local_node(config)
     desired_state = DesiredState(node, key, Reconciler(FakeBackend(FakeHost()), "wg0"), lambda: None)
