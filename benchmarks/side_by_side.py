@@ -63,6 +63,12 @@ def processor_s(pid: int) -> float:
     return used_ns / 1e9
 
 
+def written_bytes(pid: int) -> int:
+    """Return how many bytes a process has written since its start, to sockets and files (wchar in /proc/PID/io)."""
+    fields = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    return int(fields["wchar"])
+
+
 def resident_bytes(pid: int | str = "self") -> int:
     """Return the memory of a process that is its own: resident, without the pages of files (RssAnon)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

@@ -1,0 +1,173 @@
+"""What following a bucket costs the server: idle checks, whole reads, and agents that have nothing to do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from random import Random
+
+import nats
+from nats.aio.client import Client
+
+from benchmarks.findings import Finding, at_most, at_most_times
+from benchmarks.kv_watch import watched_once
+from benchmarks.measures import Bench, Measure
+from benchmarks.mesh_records import filled_bucket
+from benchmarks.samples import Pair
+from benchmarks.side_by_side import own_processor_time, processor_s, processor_time_of, side_by_side
+from ikto_core.lab.nats_server import NatsServer, running_server
+from ikto_core.store.bucket import Bucket
+from ikto_core.store.connection import open_session
+from ikto_core.store.follower import Follower
+from ikto_core.store.session import NatsSettings
+
+CHECKS = 20
+"""How many checks are measured together: one takes less than other work of the server by chance."""
+
+
+async def _idle_checks(bench: Bench) -> Sequence[Finding]:
+    sizes = (1_000,) if bench.quick else (10_600, 50_000)
+    with running_server(bench.directory) as server:
+        return [await _idle_check(server, keys, bench.pick(9, 5)) for keys in sizes]
+
+
+async def _idle_check(server: NatsServer, keys: int, rounds: int) -> Finding:
+    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+        bucket = await filled_bucket(session, f"idle{keys}", keys)
+        follower = Follower(lambda _: None, Random())
+        await follower.resync(bucket)
+        await follower.resync(bucket)  # after a first read a follower may look once more
+        pair = await side_by_side(
+            processor_time_of(server.pid, _many(lambda: follower.resync(bucket))),
+            processor_time_of(server.pid, _many(bucket.info)),
+            rounds=rounds,
+        )
+    return Pair([value / CHECKS for value in pair.ikto], [value / CHECKS for value in pair.reference]).finding(
+        f"idle-check/{keys}",
+        f"check while nothing is new, {keys:,} keys: server's processor time",
+        beside="STREAM.INFO alone",
+        statistic=min,
+        target=at_most(0.0005),
+    )
+
+
+def _many(call: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+    async def calls() -> None:
+        for _ in range(CHECKS):
+            await call()
+
+    return calls
+
+
+async def _walks(bench: Bench) -> Sequence[Finding]:
+    sizes = (1_000,) if bench.quick else (10_000, 50_000)
+    with running_server(bench.directory) as server:
+        return [found for keys in sizes for found in await _walk(server, keys, bench.pick(4, 3))]
+
+
+async def _walk(server: NatsServer, keys: int, rounds: int) -> Sequence[Finding]:
+    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+        name = f"walk{keys}"
+        bucket = await filled_bucket(session, name, keys)
+
+        async def read() -> None:
+            follower = Follower(lambda _: None, Random())
+            await follower.resync(bucket)
+            assert len(follower.table) >= keys
+
+        async def watch() -> None:
+            await watched_once(client, name, keys)
+
+        async with _client(server) as client:
+            at_server = await side_by_side(
+                processor_time_of(server.pid, read), processor_time_of(server.pid, watch), rounds=rounds
+            )
+            at_reader = await side_by_side(own_processor_time(read), own_processor_time(watch), rounds=rounds)
+    what = f"whole read of {keys:,} keys"
+    return [
+        at_server.finding(
+            f"walk/{keys}",
+            f"{what}: server's processor time",
+            beside="kv.watch",
+            statistic=min,
+            target=at_most(0.4) if keys == 50_000 else None,
+        ),
+        at_reader.finding(f"walk-reader/{keys}", f"{what}: reader's processor time", beside="kv.watch", statistic=min),
+    ]
+
+
+async def _idle_agents(bench: Bench) -> Sequence[Finding]:
+    """Let followers, then watchers, be idle for the same time; both have a connection each, all in this process."""
+    count, window_s = bench.pick(300, 30), bench.pick(40, 5)
+    with running_server(bench.directory) as server:
+        async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+            await filled_bucket(session, "idle", count)
+            pair = await side_by_side(
+                lambda: _idle(server, _followers(server, count), window_s),
+                lambda: _idle(server, _watchers(server, count), window_s),
+                rounds=1,
+            )
+    return [
+        pair.finding(
+            f"idle-agents/{count}",
+            f"{count} idle agents: server's processor time",
+            unit="cores",
+            beside=f"{count} kv.watch",
+            target=at_most_times(1),
+        )
+    ]
+
+
+async def _idle(server: NatsServer, parties: AbstractAsyncContextManager[None], window_s: float) -> float:
+    """Return the processor time of the server a second, while parties that have come are idle."""
+    async with parties:
+        await asyncio.sleep(window_s / 4)
+        before_s = processor_s(server.pid)
+        await asyncio.sleep(window_s)
+        return (processor_s(server.pid) - before_s) / window_s
+
+
+@asynccontextmanager
+async def _followers(server: NatsServer, count: int) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        running = []
+        for _ in range(count):
+            session = await stack.enter_async_context(open_session(NatsSettings(servers=(server.url,)), Random()))
+            bucket, follower = Bucket(session, "idle"), Follower(lambda _: None, Random())
+            await session.subscribe(bucket.push_subject, _receiver(bucket, follower))
+            running.append(tasks.create_task(follower.run(bucket)))
+            await follower.synced.wait()
+        yield
+        for task in running:
+            task.cancel()
+
+
+def _receiver(bucket: Bucket, follower: Follower) -> Callable[..., None]:
+    return lambda message: follower.receive(bucket.push(message))
+
+
+@asynccontextmanager
+async def _watchers(server: NatsServer, count: int) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for _ in range(count):
+            client = await stack.enter_async_context(_client(server))
+            kv = await client.jetstream().key_value("idle")
+            watcher = await kv.watch("peers.*")
+            while await watcher.updates(timeout=60) is not None:  # type: ignore[no-untyped-call]  # nats-py's
+                pass
+        yield
+
+
+@asynccontextmanager
+async def _client(server: NatsServer) -> AsyncIterator[Client]:
+    client = await nats.connect(server.url)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+MEASURES = (
+    Measure("idle-check", "following", _idle_checks),
+    Measure("walk", "following", _walks),
+    Measure("idle-agents", "following", _idle_agents),
+)
