@@ -51,7 +51,7 @@ def _measure(where: str, backend: str, bench: Bench) -> Sequence[Finding]:
         node = mesh.nodes[0]
         node.agent.start()
         wait_until(lambda: _ready(node), "the agent was not ready in time", patience_s=PATIENCE_S)
-        run(*make, DEVICE)
+        run(*make)
         try:
             pair = asyncio.run(_delays(mesh, node, bench.pick(30, 6)))
         finally:
@@ -73,7 +73,7 @@ def _findings(name: str, backend: str, pair: Pair) -> Iterator[Finding]:
 
 
 def _maker(directory: Path) -> Sequence[str]:
-    """Return the command that makes a WireGuard device of a name: the kernel's if it has WireGuard."""
+    """Return the command that makes DEVICE: the kernel's if it has WireGuard."""
 
     async def kernel() -> bool:
         async with open_netlink(BackendContext(ifname=DEVICE, state_dir=directory)) as netlink:
@@ -82,10 +82,10 @@ def _maker(directory: Path) -> Sequence[str]:
             return has_it
 
     if asyncio.run(kernel()):
-        return ("ip", "link", "add", "type", "wireguard", "dev")
+        return ("ip", "link", "add", "dev", DEVICE, "type", "wireguard")
     if which("wireguard-go") is None:
         raise SkippedError("the kernel has no WireGuard, and wireguard-go is not installed")
-    return ("wireguard-go",)
+    return ("wireguard-go", DEVICE)
 
 
 async def _delays(mesh: HostedMesh, node: HostedNode, rounds: int) -> Pair:
