@@ -13,13 +13,15 @@ from benchmarks.kv_watch import watched_once
 from benchmarks.measures import Bench, Measure
 from benchmarks.mesh_records import filled_bucket
 from benchmarks.samples import Pair
-from benchmarks.side_by_side import own_processor_time, processor_s, processor_time_of, side_by_side
+from benchmarks.side_by_side import own_processor_time, processor_s, processor_time_of, side_by_side, written_bytes
 from ikto_core.lab.nats_server import NatsServer, running_server
+from ikto_core.store.audit import ROUND_S, round_s
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
 from ikto_core.store.session import NatsSettings
 
+DAY_S = 86400
 CHECKS = 20
 """How many checks are measured together: one takes less than other work of the server by chance."""
 
@@ -92,6 +94,27 @@ async def _walk(server: NatsServer, keys: int, rounds: int) -> Sequence[Finding]
             target=at_most(0.4) if keys == 50_000 else None,
         ),
         at_reader.finding(f"walk-reader/{keys}", f"{what}: reader's processor time", beside="kv.watch", statistic=min),
+    ]
+
+
+async def _audits(bench: Bench) -> Sequence[Finding]:
+    """Work out what the audits of a whole fleet read in a day, from the measured size of a record in a read."""
+    keys = bench.pick(10_000, 1_000)
+    with running_server(bench.directory) as server:
+        async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+            bucket, before = await filled_bucket(session, "audited", keys), written_bytes(server.pid)
+            await Follower(lambda _: None, Random()).resync(bucket)
+            record_bytes = (written_bytes(server.pid) - before) / keys
+    return [
+        Finding(
+            name=f"audit-day/{agents}",
+            what=f"audits of {agents:,} agents, bytes from the servers in a day: worked out from the size of a record",
+            unit="B",
+            ikto=record_bytes * agents * agents * DAY_S / round_s(agents),
+            reference=record_bytes * agents * agents * DAY_S / ROUND_S,
+            beside="each agent every six hours",
+        )
+        for agents in (1_000, 10_000, 100_000)
     ]
 
 
@@ -169,5 +192,6 @@ async def _client(server: NatsServer) -> AsyncIterator[Client]:
 MEASURES = (
     Measure("idle-check", "following", _idle_checks),
     Measure("walk", "following", _walks),
+    Measure("audit", "following", _audits),
     Measure("idle-agents", "following", _idle_agents),
 )
