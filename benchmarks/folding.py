@@ -1,21 +1,26 @@
 """What folding the bucket into the mesh costs an agent: its first sync, and one more record beside many.
 
-    python -m benchmarks.folding 10000 50000
-
-Each first sync runs beside nats-py's `kv.watch` of the same bucket, on the same nats-server and in the same run.
+Each first sync runs beside nats-py's `kv.watch` of the same bucket, on the same nats-server. The device is in memory.
 """
 
 import asyncio
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 import msgspec
+import nats
 
+from benchmarks.findings import Finding, at_most, at_most_times
+from benchmarks.kv_watch import watched_once
+from benchmarks.measures import Bench, Measure
+from benchmarks.mesh_records import MESH, filled_bucket, record, values
+from benchmarks.samples import Pair
+from benchmarks.side_by_side import own_processor_time
 from ikto_backends.fake import FakeHost
 from ikto_core.agent.from_config import backend_context
 from ikto_core.agent.options import AgentOptions
@@ -26,23 +31,20 @@ from ikto_core.device.backend import BackendPlugin
 from ikto_core.device.bounded_backend import open_bounded
 from ikto_core.ipam.contract import IpamPlugin
 from ikto_core.lab.nats_server import NatsServer, running_server
-from ikto_core.mesh.records import PeerRecord, encode_record, record_key
-from ikto_core.mesh.settings import MeshSettings
+from ikto_core.mesh.records import encode_record
 from ikto_core.store.bucket import Bucket
-from ikto_core.store.bucket_admin import create_bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.interfaces import BucketInfo, Message, Page
-from ikto_core.store.session import NatsSettings, Session
-from ikto_core.values.addressing import Prefix
-from ikto_core.values.keys import PrivateKey, PublicKey
+from ikto_core.store.session import NatsSettings
+from ikto_core.values.keys import PrivateKey
 
-MESH = MeshSettings("fd10::/16", 56)
 ADDRESS = "fd10:ffff::1"
-ROUNDS = 3
 ONE_RECORD_RUNS = 200
+TAILSCALE_S = 0.00015
+"""Tailscale's benchmark of a giant tailnet (Go): 0.11 to 0.15 ms for a peer added and removed at 10k to 250k nodes."""
 
 
-class Cost(msgspec.Struct, frozen=True):
+class Cost(NamedTuple):
     """What something took, in seconds."""
 
     wall_s: float
@@ -60,22 +62,110 @@ class Clock:
         return Cost(time.perf_counter() - self._wall_s, time.process_time() - self._processor_s)
 
 
-def records(count: int, *, since: int = 1) -> Iterator[tuple[str, bytes]]:
-    """Yield the KV keys and values of the records of `count` peers, the first of which has the number `since`."""
-    for number in range(since, since + count):
-        allowed_ip = str(Prefix.parse(f"fd10:{number >> 8:x}:{(number & 255) << 8:x}::/56"))
-        record = PeerRecord(
-            name=f"node-{number}",
-            public_key=PublicKey(number.to_bytes(32, "big")),
-            advertise_address=f"192.0.{number >> 8 & 255}.{number & 255}",
-            allowed_ip=allowed_ip,
-            wg_port=51820,
-            instance=f"{number:016x}",
-            nonce=f"{number:032x}",
-            agent="ikto 0.4",
-            address=f"{allowed_ip.removesuffix('/56')}1",
+async def _first_syncs(bench: Bench) -> Sequence[Finding]:
+    sizes = (1_000,) if bench.quick else (1_000, 10_000, 50_000)
+    with running_server(bench.directory / "nats") as server:
+        return [found for keys in sizes for found in await _first_sync(server, keys, bench.directory, bench.pick(4, 3))]
+
+
+async def _first_sync(server: NatsServer, keys: int, directory: Path, rounds: int) -> Sequence[Finding]:
+    """Measure an agent's first sync of a new bucket with so many peers, and `kv.watch` of the same bucket."""
+    name, agent, watch = f"sync{keys}", list[Cost](), list[Cost]()
+    client = await nats.connect(server.url)
+    try:
+        async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
+            bucket = await filled_bucket(session, name, keys, memory=True)
+            for number in range(rounds):
+                async with agent_parts(directory / f"{name}-{number}", name) as parts:
+                    agent.append(await synced(parts, bucket))
+                    assert len(parts.desired_state.view.peers) == keys
+                    await parts.controller.withdraw_records(bucket)
+                clock = Clock()
+                await watched_once(client, name, keys)
+                watch.append(clock.cost())
+    finally:
+        await client.close()
+    what, wanted = f"first sync of {keys:,} records to the device", at_most_times(1.5) if keys >= 10_000 else None
+    pairs = [
+        Pair(ours, theirs) for ours, theirs in zip(zip(*agent, strict=True), zip(*watch, strict=True), strict=True)
+    ]
+    return [
+        pairs[0].finding(f"first-sync/{keys}", what, beside="kv.watch", statistic=min, target=wanted),
+        pairs[1].finding(f"first-sync-processor/{keys}", f"{what}: processor time", beside="kv.watch", statistic=min),
+    ]
+
+
+async def _one_records(sizes: Sequence[int], bench: Bench) -> Sequence[Finding]:
+    """Measure one more record beside many, and beside ten: it should not matter how many there are."""
+    few = await _one_record(10, bench.directory)
+    found = []
+    for peers in (1_000,) if bench.quick else sizes:
+        many = await _one_record(peers, bench.directory)
+        what = f"one record beside {peers:,} peers, from push to patch: processor time"
+        one = Pair(many, few).finding(f"one-record/{peers}", what, beside="beside ten", target=at_most_times(1.5))
+        quoted = msgspec.structs.replace(
+            one,
+            name=f"one-record-beside-tailscale/{peers}",
+            reference=TAILSCALE_S,
+            beside="tailscale, one peer added and removed",
+            quoted="2026-11",
+            target=at_most(TAILSCALE_S),
         )
-        yield record_key(allowed_ip), encode_record(record)
+        found += [one, quoted]
+    return found
+
+
+async def _one_record(peers: int, directory: Path) -> Sequence[float]:
+    """Return the processor time of each of some new records, in seconds, from its push to its patch."""
+    async with agent_parts(directory / f"one-record-{peers}", "one-record") as parts:
+        controller = parts.controller
+        await controller.follower.resync(OnePage(peers))
+        parts.desired_state.from_bucket(controller.follower.table, peers, ADDRESS)
+        await parts.reconciler.reconcile()
+        parts.reconciler.set_bucket_followed(followed=True)
+        await parts.reconciler.reconcile()
+        used_s = []
+        for revision in range(peers + 1, peers + 1 + ONE_RECORD_RUNS):
+            one = record(revision)
+            message = Message(one.key, revision, encode_record(one))
+
+            async def noticed(message: Message = message) -> None:
+                controller.follower.receive(message)
+                await parts.reconciler.reconcile()
+
+            used_s.append(await own_processor_time(noticed)())
+        assert len(parts.desired_state.view.peers) == peers + ONE_RECORD_RUNS
+    return used_s
+
+
+class OnePage:
+    """A bucket with the records of many peers that is read in one page. A BucketReader."""
+
+    def __init__(self, peers: int) -> None:
+        self._messages = tuple(
+            Message(key, revision, value, f"t{revision}") for revision, (key, value) in enumerate(values(peers), 1)
+        )
+
+    async def info(self) -> BucketInfo:
+        """Return the state of the bucket."""
+        first, last = self._messages[0], self._messages[-1]
+        return BucketInfo(
+            created="t0",
+            first_revision=first.revision,
+            first_time=first.time,
+            last_revision=last.revision,
+            last_time=last.time,
+            messages=len(self._messages),
+            subjects=len(self._messages),
+        )
+
+    async def page(self, start: int) -> Page:
+        """Return all messages from a revision on."""
+        return Page(self._messages[start - 1 :], complete=True)
+
+    async def first_from(self, start: int) -> Message | None:
+        """Return the message with this revision."""
+        return self._messages[start - 1] if start <= len(self._messages) else None
 
 
 @asynccontextmanager
@@ -119,116 +209,8 @@ async def synced(parts: AgentParts, bucket: Bucket) -> Cost:
     return cost
 
 
-async def watched(session: Session, bucket: str, keys: int) -> Cost:
-    """Return what nats-py's `kv.watch` takes to hand over all keys of a bucket."""
-    kv = await session.client.jetstream().key_value(bucket)
-    clock, seen = Clock(), 0
-    watcher = await kv.watch("peers.*")
-    while await watcher.updates(timeout=60) is not None:  # type: ignore[no-untyped-call]  # nats-py's
-        seen += 1
-    cost = clock.cost()
-    await watcher.stop()  # type: ignore[no-untyped-call]  # as above
-    if seen < keys:
-        sys.stderr.write(f"kv.watch handed over {seen} of {keys} keys\n")
-    return cost
-
-
-class Rounds(msgspec.Struct, frozen=True):
-    """The costs of an agent and of `kv.watch`, measured in turns."""
-
-    agent: list[Cost] = []
-    watch: list[Cost] = []
-
-
-async def first_sync(server: NatsServer, keys: int, *, rounds: int = ROUNDS) -> Rounds:
-    """Measure an agent's first sync of a new bucket with so many peers, and `kv.watch` of the same bucket."""
-    name, measured = f"sync{keys}", Rounds()
-    async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
-        bucket = Bucket(session, name)
-        await create_bucket(bucket, MESH, replicas=1, memory=True)
-        for number, (key, value) in enumerate(records(keys)):
-            await session.client.publish(f"$KV.{name}.{key}", value)
-            if number % 1000 == 0:
-                await session.client.flush()
-        await session.client.flush()
-        for _ in range(rounds):
-            with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory:
-                async with agent_parts(Path(directory), name) as parts:
-                    measured.agent.append(await synced(parts, bucket))
-                    assert len(parts.desired_state.view.peers) == keys
-                    await parts.controller.withdraw_records(bucket)
-            measured.watch.append(await watched(session, name, keys))
-    return measured
-
-
-class _OnePage:
-    """A bucket in memory with the records of some peers; a `BucketReader`."""
-
-    def __init__(self, peers: int) -> None:
-        self._messages = tuple(Message(key, number, value) for number, (key, value) in enumerate(records(peers), 1))
-
-    async def info(self) -> BucketInfo:
-        """Return the state of the bucket."""
-        count = len(self._messages)
-        return BucketInfo(
-            created="t",
-            first_revision=1,
-            first_time="t",
-            last_revision=count,
-            last_time="t",
-            messages=count,
-            subjects=count,
-        )
-
-    async def page(self, start: int) -> Page:
-        """Return all messages from revision `start` on."""
-        return Page(self._messages[start - 1 :], complete=True)
-
-    async def first_from(self, start: int) -> Message | None:
-        """Return the first message from revision `start` on."""
-        return next(iter(self._messages[start - 1 :]), None)
-
-
-async def one_record(peers: int) -> float:
-    """Return the least processor time, in seconds, from the push of one new record to its patch, beside `peers` others.
-
-    The device is in memory.
-    """
-    with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory:
-        async with agent_parts(Path(directory), "one-record") as parts:
-            controller = parts.controller
-            await controller.follower.resync(_OnePage(peers))
-            parts.desired_state.from_bucket(controller.follower.table, peers, ADDRESS)
-            await parts.reconciler.reconcile()
-            parts.reconciler.set_bucket_followed(followed=True)
-            await parts.reconciler.reconcile()
-            least_s = float("inf")
-            for revision, (key, value) in enumerate(records(ONE_RECORD_RUNS, since=peers + 1), peers + 1):
-                clock = Clock()
-                controller.follower.receive(Message(key, revision, value))
-                await parts.reconciler.reconcile()
-                least_s = min(least_s, clock.cost().processor_s)
-            assert len(parts.desired_state.view.peers) == peers + ONE_RECORD_RUNS
-    return least_s
-
-
-def main() -> None:
-    """Measure the sizes given as arguments, and print the least cost of each."""
-    sizes = [int(size) for size in sys.argv[1:]] or [10_000]
-    with tempfile.TemporaryDirectory(prefix="ikto-bench-") as directory, running_server(Path(directory)) as server:
-        for keys in sizes:
-            measured = asyncio.run(first_sync(server, keys))
-            _show(f"first sync of {keys:,} records, the agent", measured.agent)
-            _show(f"first sync of {keys:,} records, kv.watch", measured.watch)
-    for peers in [10, *sizes]:
-        processor_s = asyncio.run(one_record(peers))
-        sys.stdout.write(f"one record beside {peers:,}: {processor_s * 1000:.3f} ms of the processor\n")
-
-
-def _show(what: str, costs: list[Cost]) -> None:
-    wall_s, processor_s = min(cost.wall_s for cost in costs), min(cost.processor_s for cost in costs)
-    sys.stdout.write(f"{what}: {wall_s:.3f} s, {processor_s:.3f} s of the processor\n")
-
-
-if __name__ == "__main__":
-    main()
+MEASURES = (
+    Measure("first-sync", "folding", _first_syncs),
+    Measure("one-record", "folding", partial(_one_records, (10_000, 100_000))),
+    Measure("one-record-giant", "folding", partial(_one_records, (250_000,)), quick=False),
+)

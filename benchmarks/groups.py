@@ -42,7 +42,8 @@ GROUPS: Mapping[GroupName, Group] = {
     ),
     "passes": Group(
         "Device passes",
-        "How long the agent's event loop is blocked, and how late records are noticed meanwhile.",
+        "A device in memory whose calls run in a thread. Blocking is the longest time between two turns of the event "
+        "loop, in processor time of its thread, without the garbage collector's work on what is older than the pass.",
     ),
     "writing": Group(
         "Writing the device",
@@ -51,7 +52,8 @@ GROUPS: Mapping[GroupName, Group] = {
     ),
     "starting": Group(
         "Starting, and memory",
-        "Commands and agents as processes. Memory is resident and not of files (RssAnon).",
+        "Commands and agents as processes, with the backend `fake`, whose device in memory counts too. The figures of "
+        "0.3.0 are of 2026-11.",
     ),
     "fleet": Group(
         "A fleet",

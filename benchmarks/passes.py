@@ -1,21 +1,20 @@
-"""`python -m benchmarks.passes`: what passes on a device cost the event loop, and what one peer costs beside many.
+"""What passes on a device cost the event loop, and what one peer costs beside many.
 
 The device is in memory and its calls run in a thread, so that the loop has nothing but the agent's work. Blocking is
-measured in processor time of the loop's thread, which other programs do not lengthen. The last line of the output is
-the findings as JSON.
+measured in processor time of the loop's thread, which other programs do not lengthen.
 """
 
 import asyncio
 import gc
-import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from statistics import median
 
 import msgspec
 
-from benchmarks.report import Finding
+from benchmarks.findings import Finding, at_most, at_most_times
+from benchmarks.measures import Bench, Measure
+from benchmarks.side_by_side import own_processor_time, side_by_side
 from ikto_backends.fake import FakeBackend, FakeHost
 from ikto_core.device.model import DevicePatch, DeviceSpec, DeviceState, PeerState
 from ikto_core.device.reconciler import Reconciler
@@ -27,10 +26,6 @@ from ikto_core.values.keys import PrivateKey, PublicKey
 SIZES = (10_000, 50_000)
 NEW_PEERS = 200
 WG = "wg0"
-NOTE = """\
-- passes: a device in memory, whose calls run in a thread. Blocking is the longest time between two turns of the event
-  loop, in processor time of its thread, without the garbage collector's work on what is older than the pass."""
-
 Step = Callable[[], Awaitable[object]]
 
 
@@ -115,45 +110,44 @@ async def longest_block_s(step: Step) -> float:
     return longest_s
 
 
-async def measure(peers: int) -> list[Finding]:
+async def _measure(bench: Bench) -> Sequence[Finding]:
+    sizes = (1_000,) if bench.quick else SIZES
+    return [found for peers in sizes for found in await _passes(peers)]
+
+
+async def _passes(peers: int) -> Sequence[Finding]:
     """Measure passes on a device with so many peers."""
     mesh = Mesh(peers)
-    steps: list[tuple[str, Step]] = [("first pass, all are written", mesh.reconciler.reconcile)]
-    steps += [(f"full pass, nothing changed, number {number}", mesh.full_pass) for number in (1, 2, 3)]
-    findings = [await _blocking(peers, what, step) for what, step in steps]
+    findings = [await _blocking(peers, "first", "first pass, all are written", mesh.reconciler.reconcile)]
+    await mesh.full_pass()
+    findings += [await _blocking(peers, "unchanged", "full pass, nothing changed", mesh.full_pass)]
     mesh.all_hear()
-    findings += [await _blocking(peers, "full pass, all had traffic", mesh.full_pass)]
+    findings += [await _blocking(peers, "traffic", "full pass, all had traffic", mesh.full_pass)]
     mesh.reconciler._passes.kicker._contacts._contacts.clear()  # noqa: SLF001 - as after their first minute
     return [*findings, await _one_more(mesh)]
 
 
-async def _blocking(peers: int, what: str, step: Step) -> Finding:
+async def _blocking(peers: int, name: str, what: str, step: Step) -> Finding:
     gc.collect()
     gc.freeze()  # what the collector takes of fifty thousand records is none of the pass
-    before_s = time.thread_time()
-    longest_s = await longest_block_s(step)
-    used_s = time.thread_time() - before_s
     return Finding(
-        what=f"{peers:,} peers: {what}: longest block of the loop",
-        ikto=f"{longest_s * 1000:.1f} ms",
-        reference=f"of {used_s * 1000:.0f} ms in all",
-        ratio=None,
-        target="≤ 10 ms",
+        name=f"pass-block/{name}/{peers}",
+        what=f"{peers:,} peers, {what}: longest block of the event loop",
+        unit="s",
+        ikto=await longest_block_s(step),
+        target=at_most(0.01),
     )
 
 
 async def _one_more(mesh: Mesh) -> Finding:
-    used_s = []
-    for _ in range(NEW_PEERS):
-        before_s = time.process_time()
-        await mesh.new_peer()
-        used_s.append(time.process_time() - before_s)
-    return Finding(
-        what=f"{mesh.size:,} peers: one more, from its record to the patch",
-        ikto=f"{median(used_s) * 1000:.2f} ms",
-        reference="",
-        ratio=None,
-        target="≤ 0.15 ms",
+    few = Mesh(10)
+    await few.reconciler.reconcile()
+    pair = await side_by_side(own_processor_time(mesh.new_peer), own_processor_time(few.new_peer), rounds=NEW_PEERS)
+    return pair.finding(
+        f"one-more-peer/{mesh.size}",
+        f"one more peer beside {mesh.size:,}, from its record to the device: processor time",
+        beside="beside ten",
+        target=at_most_times(1.5),
     )
 
 
@@ -168,15 +162,4 @@ def _record(number: int) -> PeerRecord:
     )
 
 
-def main() -> None:
-    """Measure each size, and print the findings as one line of JSON."""
-    findings = []
-    for peers in map(int, sys.argv[1:]) if sys.argv[1:] else SIZES:
-        for finding in asyncio.run(measure(peers)):
-            findings.append(finding)
-            sys.stderr.write(f"{finding.what}: {finding.ikto} {finding.reference}\n")
-    sys.stdout.write(msgspec.json.encode(findings).decode() + "\n")
-
-
-if __name__ == "__main__":
-    main()
+MEASURES = (Measure("passes", "passes", _measure),)

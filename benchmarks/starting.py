@@ -1,13 +1,13 @@
-"""`python -m benchmarks.starting`: how long commands and agents take to start, and what memory an agent takes.
+"""How long commands and agents take to start, and what memory an agent takes.
 
-Processor time is compared, not time on the clock, which depends on what else runs. Each figure is the least of several.
-The last line of the output is the findings as JSON.
+Processor time is that of the whole process. pip compiles Python files when it installs them; where that was not done
+(PYTHONDONTWRITEBYTECODE), each start takes several times as long. The agents have the backend `fake`, whose device in
+memory counts too.
 """
 
 import asyncio
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +15,12 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
-from benchmarks.report import Finding
+from benchmarks.findings import Finding, Target, Unit, at_most
+from benchmarks.measures import Bench, Measure
+from benchmarks.samples import Pair
+from benchmarks.side_by_side import side_by_side
 from ikto_core.admin.views import AgentState
 from ikto_core.errors import IktoError
 from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
@@ -43,11 +46,6 @@ POLL_EVERY_S = 0.005
 SETTLED_S = 2.0
 """How long an agent is left alone before its memory is read."""
 
-NOTE = """\
-- starting: processor time of the whole process. pip compiles Python files when it installs them; where that was not
-  done (PYTHONDONTWRITEBYTECODE), each start takes several times as long. Memory: RSS and, in brackets, PSS, which
-  counts what processes share only in part. The agents have the backend `fake`, whose device in memory counts too."""
-
 
 class Start(NamedTuple):
     """One start of an agent."""
@@ -56,69 +54,79 @@ class Start(NamedTuple):
     answers_cpu_s: float
     complete_s: float  # until its device is complete; on the clock
     complete_cpu_s: float
-    rss_kib: int  # at rest
-    pss_kib: int
+    memory: float  # RSS at rest, in bytes
 
 
-def main() -> None:
-    """Measure, and print the findings."""
-    findings = measure()
-    for found in findings:
-        sys.stdout.write(f"{found.what}: {found.ikto} (wanted: {found.target or 'no figure'})\n")
-    sys.stdout.write(msgspec.json.encode(findings).decode() + "\n")
-
-
-def measure(peers: Sequence[int] = (FEW, SOME, MANY)) -> list[Finding]:
-    """Measure all commands, and agents with these numbers of peers, in ascending order."""
-    python_s = _cpu_s((sys.executable, "-c", "pass"))
-    found = [_command(arguments, wanted_s, python_s) for arguments, wanted_s in COMMANDS]
-    starts = [(count, _least(count)) for count in peers]
-    return found + [each for count, start in starts for each in _of_start(count, start)] + list(_per_peer(starts))
-
-
-def _command(arguments: str, wanted_s: float, python_s: float) -> Finding:
-    took_s = _cpu_s((sys.executable, "-m", "ikto_core", *arguments.split()))
-    return Finding(
-        what=f"`ikto {arguments}`, processor time",
-        ikto=f"{took_s:.3f} s",
-        reference=f"`python -c pass`: {python_s:.3f} s",
-        ratio=took_s / python_s,
-        target=f"≤ {wanted_s} s",
-    )
-
-
-def _of_start(count: int, start: Start) -> Iterator[Finding]:
-    def finding(what: str, ikto: str, target: str = "") -> Finding:
-        return Finding(what=f"agent, {count:,} peers: {what}", ikto=ikto, reference="", ratio=None, target=target)
-
-    if count == FEW:
-        yield finding("start until the socket answers", _both(start.answers_s, start.answers_cpu_s), "≤ 0.45 s")
-    target = "≤ 0.9 s, 0.6 s" if count == SOME else ""
-    yield finding("start until the device is complete", _both(start.complete_s, start.complete_cpu_s), target)
-    memory = f"{start.rss_kib / 1024:.1f} MiB ({start.pss_kib / 1024:.1f})"
-    yield finding("memory", memory, "≤ 38 MiB" if count == FEW else "")
-
-
-def _per_peer(starts: Sequence[tuple[int, Start]]) -> Iterator[Finding]:
-    (few, least), (many, most) = starts[0], starts[-1]
-    if many > few:
-        kb = (most.rss_kib - least.rss_kib) * 1.024 / (many - few)
-        yield Finding(
-            what=f"agent: memory of a further peer, from {few:,} to {many:,}",
-            ikto=f"{kb:.2f} kB",
-            reference="",
-            ratio=None,
-            target="≤ 2.5 kB",
+async def _commands(bench: Bench) -> Sequence[Finding]:
+    """Measure the processor time of commands, beside an empty Python program."""
+    found = []
+    for arguments, wanted_s in COMMANDS:
+        pair = await side_by_side(
+            lambda: _processor_time_of(("-m", "ikto_core", *arguments.split())),  # noqa: B023 - called at once
+            lambda: _processor_time_of(("-c", "pass")),
+            rounds=bench.pick(RUNS, 3),
         )
+        found.append(
+            pair.finding(
+                f"command/{arguments.replace(' ', '-').replace('--', '')}",
+                f"`ikto {arguments}`: processor time",
+                beside="`python -c pass`",
+                statistic=min,
+                target=at_most(wanted_s),
+            )
+        )
+    return found
 
 
-def _both(seconds: float, cpu_s: float) -> str:
-    return f"{seconds:.2f} s, {cpu_s:.2f} s of the processor"
+def _agents(bench: Bench) -> Sequence[Finding]:
+    """Measure the start and the memory of agents with different numbers of peers."""
+    sizes = (FEW, 200) if bench.quick else (FEW, SOME, MANY)
+    starts = {count: _starts(count, bench.directory / str(count), bench.pick(AGENT_RUNS, 1)) for count in sizes}
+    few, many = min(sizes), max(sizes)
+    per_peer = (_least(starts[many]).memory - _least(starts[few]).memory) / (many - few)
+    further = Finding(
+        name=f"memory-per-peer/{few}-{many}",
+        what=f"memory of an agent for each further peer, from {few} to {many:,}",
+        unit="B",
+        ikto=per_peer,
+        target=at_most(2500),
+    )
+    return [*(found for count in sizes for found in _of_starts(count, starts[count])), further]
 
 
-def _cpu_s(command: tuple[str, ...]) -> float:
-    """Return the least processor time of several runs of a command, whatever it exits with."""
-    return min(_once(command) for _ in range(RUNS))
+def _of_starts(count: int, starts: Sequence[Start]) -> Iterator[Finding]:
+    """Return the rows of an agent with so many peers; each once more beside 0.3.0's figure, where there is one."""
+    who = f"agent, {count:,} peers"
+    answers, complete = f"{who}: start until the socket answers", f"{who}: start until the device is complete"
+    rows: Sequence[tuple[str, str, Unit, Sequence[float], Target | None, float | None]] = [
+        ("answers", answers, "s", [start.answers_s for start in starts], at_most(0.45), None),
+        ("answers-processor", f"{answers}: processor time", "s", [one.answers_cpu_s for one in starts], None, None),
+        ("complete", complete, "s", [one.complete_s for one in starts], at_most(0.9) if count == SOME else None, 0.38),
+        (
+            "complete-processor",
+            f"{complete}: processor time",
+            "s",
+            [one.complete_cpu_s for one in starts],
+            at_most(0.6) if count == SOME else None,
+            0.05,
+        ),
+        (
+            "memory",
+            f"{who}: memory, RSS",
+            "B",
+            [one.memory for one in starts],
+            at_most(38e6) if count == FEW else None,
+            {FEW: 13.7e6, SOME: 18.8e6}.get(count),
+        ),
+    ]
+    for name, what, unit, values, target, quoted in rows:
+        found = Pair(values).finding(f"start/{name}/{count}", what, unit=unit, statistic=min, target=target)
+        beside_0_3_0 = quoted is not None and count in {FEW, SOME} and (name == "memory" or count == SOME)
+        yield replace(found, reference=quoted, beside="0.3.0", quoted="2026-11") if beside_0_3_0 else found
+
+
+async def _processor_time_of(arguments: Sequence[str]) -> float:
+    return _once((sys.executable, *arguments))
 
 
 def _once(command: tuple[str, ...]) -> float:
@@ -128,12 +136,14 @@ def _once(command: tuple[str, ...]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _least(count: int) -> Start:
-    """Return the least of each figure of several starts."""
-    with tempfile.TemporaryDirectory(prefix="ikto-") as directory, running_server(Path(directory, "nats")) as server:
+def _least(starts: Sequence[Start]) -> Start:
+    return Start(*map(min, zip(*starts, strict=True)))
+
+
+def _starts(count: int, directory: Path, runs: int) -> Sequence[Start]:
+    with running_server(directory / "nats") as server:
         asyncio.run(_fill(server, count))
-        starts = [_start(Path(directory, str(number)), server, count) for number in range(AGENT_RUNS)]
-    return Start(*(min(figures) for figures in zip(*starts, strict=True)))
+        return [_start(directory / str(number), server, count) for number in range(runs)]
 
 
 async def _fill(server: NatsServer, count: int) -> None:
@@ -169,7 +179,7 @@ def _start(directory: Path, server: NatsServer, count: int) -> Start:
         _until(lambda: _is_complete(agent, count))
         complete_s, complete_cpu_s = time.monotonic() - began_s, _processor_s(agent.pid)
         time.sleep(SETTLED_S)
-        return Start(answers_s, answers_cpu_s, complete_s, complete_cpu_s, *_memory_kib(agent.pid))
+        return Start(answers_s, answers_cpu_s, complete_s, complete_cpu_s, _memory(agent.pid))
 
 
 @contextmanager
@@ -202,12 +212,14 @@ def _processor_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _memory_kib(pid: int) -> tuple[int, int]:
-    """Return RSS and PSS, in KiB."""
+def _memory(pid: int) -> float:
+    """Return the RSS in bytes."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     found = {line.partition(":")[0]: line.split()[1] for line in lines if line.endswith(" kB")}
-    return int(found["Rss"]), int(found["Pss"])
+    return int(found["Rss"]) * 1024
 
 
-if __name__ == "__main__":
-    main()
+MEASURES = (
+    Measure("commands", "starting", _commands),
+    Measure("agents", "starting", _agents),
+)
