@@ -1,22 +1,20 @@
-"""What following a bucket costs the server: idle checks, whole reads, and agents that have nothing to do."""
+"""What following a bucket costs the server: idle checks, whole reads and audits."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from random import Random
 
 import nats
 from nats.aio.client import Client
 
-from benchmarks.findings import Finding, at_most, at_most_times
+from benchmarks.findings import Finding, at_most
 from benchmarks.kv_watch import watched_once
 from benchmarks.measures import Bench, Measure
 from benchmarks.mesh_records import filled_bucket
 from benchmarks.samples import Pair
-from benchmarks.side_by_side import own_processor_time, processor_s, processor_time_of, side_by_side, written_bytes
+from benchmarks.side_by_side import own_processor_time, processor_time_of, side_by_side, written_bytes
 from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.store.audit import ROUND_S, round_s
-from ikto_core.store.bucket import Bucket
 from ikto_core.store.connection import open_session
 from ikto_core.store.follower import Follower
 from ikto_core.store.session import NatsSettings
@@ -118,68 +116,6 @@ async def _audits(bench: Bench) -> Sequence[Finding]:
     ]
 
 
-async def _idle_agents(bench: Bench) -> Sequence[Finding]:
-    """Let followers, then watchers, be idle for the same time; both have a connection each, all in this process."""
-    count, window_s = bench.pick(300, 30), bench.pick(40, 5)
-    with running_server(bench.directory) as server:
-        async with open_session(NatsSettings(servers=(server.url,)), Random()) as session:
-            await filled_bucket(session, "idle", count)
-            pair = await side_by_side(
-                lambda: _idle(server, _followers(server, count), window_s),
-                lambda: _idle(server, _watchers(server, count), window_s),
-                rounds=1,
-            )
-    return [
-        pair.finding(
-            f"idle-agents/{count}",
-            f"{count} idle agents: server's processor time",
-            unit="cores",
-            beside=f"{count} kv.watch",
-            target=at_most_times(1),
-        )
-    ]
-
-
-async def _idle(server: NatsServer, parties: AbstractAsyncContextManager[None], window_s: float) -> float:
-    """Return the processor time of the server a second, while parties that have come are idle."""
-    async with parties:
-        await asyncio.sleep(window_s / 4)
-        before_s = processor_s(server.pid)
-        await asyncio.sleep(window_s)
-        return (processor_s(server.pid) - before_s) / window_s
-
-
-@asynccontextmanager
-async def _followers(server: NatsServer, count: int) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
-        running = []
-        for _ in range(count):
-            session = await stack.enter_async_context(open_session(NatsSettings(servers=(server.url,)), Random()))
-            bucket, follower = Bucket(session, "idle"), Follower(lambda _: None, Random())
-            await session.subscribe(bucket.push_subject, _receiver(bucket, follower))
-            running.append(tasks.create_task(follower.run(bucket)))
-            await follower.synced.wait()
-        yield
-        for task in running:
-            task.cancel()
-
-
-def _receiver(bucket: Bucket, follower: Follower) -> Callable[..., None]:
-    return lambda message: follower.receive(bucket.push(message))
-
-
-@asynccontextmanager
-async def _watchers(server: NatsServer, count: int) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
-        for _ in range(count):
-            client = await stack.enter_async_context(_client(server))
-            kv = await client.jetstream().key_value("idle")
-            watcher = await kv.watch("peers.*")
-            while await watcher.updates(timeout=60) is not None:  # type: ignore[no-untyped-call]  # nats-py's
-                pass
-        yield
-
-
 @asynccontextmanager
 async def _client(server: NatsServer) -> AsyncIterator[Client]:
     client = await nats.connect(server.url)
@@ -193,5 +129,4 @@ MEASURES = (
     Measure("idle-check", "following", _idle_checks),
     Measure("walk", "following", _walks),
     Measure("audit", "following", _audits),
-    Measure("idle-agents", "following", _idle_agents),
 )

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from random import Random
 
-from ikto_core.lab.nats_server import NatsServer
+from benchmarks.findings import Finding
+from benchmarks.measures import Bench, Measure
+from benchmarks.side_by_side import written_bytes
+from ikto_core.lab.nats_server import NatsServer, running_server
 from ikto_core.mesh.settings import MeshSettings
 from ikto_core.store.bucket import Bucket
 from ikto_core.store.bucket_admin import create_bucket
@@ -40,11 +42,11 @@ async def bytes_of_reconnects(server: NatsServer, agents: int, name: str = "reco
 
 
 async def _reconnect(server: NatsServer, followers: Sequence[tuple[Follower, Bucket]]) -> int:
-    before = _written_bytes(server.pid)
+    before = written_bytes(server.pid)
     for follower, _ in followers:
         follower.disconnected()
     await _resync(followers)
-    return _written_bytes(server.pid) - before
+    return written_bytes(server.pid) - before
 
 
 async def _resync(followers: Sequence[tuple[Follower, Bucket]]) -> None:
@@ -53,7 +55,19 @@ async def _resync(followers: Sequence[tuple[Follower, Bucket]]) -> None:
             tasks.create_task(follower.resync(bucket))
 
 
-def _written_bytes(pid: int) -> int:
-    """Return how many bytes a process has written, to sockets and files. Source: wchar in /proc/PID/io."""
-    fields = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
-    return int(fields["wchar"])
+async def _measure(bench: Bench) -> Sequence[Finding]:
+    agents = bench.pick(300, 30)
+    with running_server(bench.directory) as server:
+        written = await bytes_of_reconnects(server, agents)
+    return [
+        Finding(
+            name=f"reconnect-bytes/{changed.replace(' ', '-')}/{agents}",
+            what=f"{agents} agents reconnect at once, {changed} changed meanwhile: bytes from the server",
+            unit="B",
+            ikto=size,
+        )
+        for changed, size in written.items()
+    ]
+
+
+MEASURES = (Measure("reconnect", "following", _measure),)

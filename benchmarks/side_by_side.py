@@ -69,14 +69,6 @@ def written_bytes(pid: int) -> int:
     return int(fields["wchar"])
 
 
-def resident_bytes(pid: int | str = "self") -> int:
-    """Return the memory of a process that is its own: resident, without the pages of files (RssAnon)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise ValueError(f"process {pid} has no RssAnon in /proc")
-
-
 def _measured(call: Callable[[], Awaitable[object]], clock: Callable[[], float]) -> Measuring:
     async def measure() -> float:
         began = clock()

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from benchmarks.findings import Finding, Target, Unit, at_most
 from benchmarks.measures import Bench, Measure
 from benchmarks.samples import Pair
-from benchmarks.side_by_side import side_by_side
+from benchmarks.side_by_side import processor_s, side_by_side
 from ikto_core.admin.views import AgentState
 from ikto_core.errors import IktoError
 from ikto_core.lab.agent_process import AgentProcess, stopped_at_exit
@@ -175,9 +175,9 @@ def _start(directory: Path, server: NatsServer, count: int) -> Start:
     agent = AgentProcess(directory, config | {"mesh_cidr": "fd10::/16"})
     with _started(agent) as began_s:
         _until(lambda: agent.admin.progress() is not None)
-        answers_s, answers_cpu_s = time.monotonic() - began_s, _processor_s(agent.pid)
+        answers_s, answers_cpu_s = time.monotonic() - began_s, processor_s(agent.pid)
         _until(lambda: _is_complete(agent, count))
-        complete_s, complete_cpu_s = time.monotonic() - began_s, _processor_s(agent.pid)
+        complete_s, complete_cpu_s = time.monotonic() - began_s, processor_s(agent.pid)
         time.sleep(SETTLED_S)
         return Start(answers_s, answers_cpu_s, complete_s, complete_cpu_s, _memory(agent.pid))
 
@@ -205,11 +205,6 @@ def _until(condition: Callable[[], bool]) -> None:
             if time.monotonic() > give_up_at:
                 raise
         time.sleep(POLL_EVERY_S)
-
-
-def _processor_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pid: int) -> float:
