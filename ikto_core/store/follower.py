@@ -100,6 +100,7 @@ class Follower:
             self.stats.gaps += self._live
             self.wake()
         elif self._known.is_unknown(push):  # an old revision that the known history does not contain
+            self._live = False  # what follows is of another history: the table must not have messages of both
             self._walk_cause = "rewritten"
             self.wake()
 

@@ -59,6 +59,21 @@ def test_no_push_is_applied_before_the_leader_was_asked(follower: Follower, buck
     assert bucket.live == before
 
 
+def test_a_table_never_has_messages_of_two_histories(follower: Follower, bucket: MemoryBucket) -> None:
+    """It may be saved between the push that shows another history and the check at the leader, and restored later."""
+    restore = bucket.backup()
+    for number in (0, 1):
+        bucket.write(f"peers.{number}", b"lost")
+    restore()
+    for number in (2, 2, 3):
+        bucket.write(f"peers.{number}", b"new")
+    assert follower.position
+    restarted = Follower(lambda _: None, Random(0))
+    restarted.restore(follower.table, follower.position)
+    asyncio.run(restarted.resync(bucket))
+    assert shown(restarted) == bucket.live
+
+
 def test_a_page_older_than_the_pushes_restores_no_deleted_key(follower: Follower, bucket: MemoryBucket) -> None:
     """A key is written and deleted, by push, while the page that shows it written is under way."""
     bucket.tells_last_time = False  # otherwise no page is read
