@@ -68,11 +68,7 @@ class HttpServer:
         return await answer_of(self._routes, request, self._check)
 
     def _accept(self) -> asyncio.Protocol:
-        if len(self._connections) >= MAX_CONNECTIONS:
-            next(iter(self._connections)).cut()
-        connection = _Connection(self, self._connections)
-        self._connections[connection] = None
-        return connection
+        return _Connection(self, self._connections)
 
 
 class _Connection(asyncio.StreamReaderProtocol):
@@ -84,11 +80,13 @@ class _Connection(asyncio.StreamReaderProtocol):
         self._open_ones = open_ones
         self._stream: asyncio.BaseTransport | None = None
         self._end: asyncio.TimerHandle | None = None
+        self._is_cut = False
         self.task: asyncio.Task[None] | None = None
         self.is_answering = False
 
     def cut(self) -> None:
         """End it now, without waiting for the client to read what was sent."""
+        self._is_cut = True
         self._open_ones.pop(self, None)
         if isinstance(self._stream, asyncio.Transport):
             self._stream.abort()
@@ -96,7 +94,13 @@ class _Connection(asyncio.StreamReaderProtocol):
             self.task.cancel()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to serve it."""
+        """Begin to serve it, in place of the oldest if there are too many.
+
+        asyncio accepts a hundred before the first of them gets here: those count from here on, where they can be cut.
+        """
+        if len(self._open_ones) >= MAX_CONNECTIONS:
+            next(iter(self._open_ones)).cut()
+        self._open_ones[self] = None
         self._stream = transport
         self._end = asyncio.get_running_loop().call_later(MAX_CONNECTION_S, self.cut)
         super().connection_made(transport)
@@ -118,6 +122,9 @@ class _Connection(asyncio.StreamReaderProtocol):
         try:
             with suppress(ConnectionError):
                 await self._serve(Conversation(reader, writer))
+        except asyncio.CancelledError:
+            if not self._is_cut:  # else this ends here: asyncio of Python 3.11 logs a traceback for a cancelled one
+                raise
         except Exception:
             log.exception("admin request failed")
         finally:

@@ -28,6 +28,7 @@ class Conversation:
 
         Raises h11.RemoteProtocolError or HttpError for what is no request.
         """
+        self._is_head = False
         while (event := self._http.next_event()) is h11.NEED_DATA:
             data = await self._reader.read(READ_BYTES)
             if not data:

@@ -4,13 +4,13 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from ikto_core.admin.connections import MAX_CONNECTION_S, HttpServer
+from ikto_core.admin.connections import MAX_CONNECTION_S, MAX_CONNECTIONS, HttpServer
 from ikto_core.admin.conversation import MAX_HEAD_BYTES
 from ikto_core.admin.web import Answer, Request, Write, get, json_answer
 
@@ -195,7 +195,9 @@ async def test_a_stream_that_fails_ends_its_connection_only(path: Path) -> None:
     assert b"200 OK" in await sent(path, GET_ECHO + CLOSE)
 
 
-async def test_what_is_done_for_a_client_ends_when_it_has_gone(path: Path) -> None:
+async def test_what_is_done_for_a_client_ends_when_it_has_gone_and_nothing_is_logged(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     hanging = Hanging()
     async with asyncio.timeout(MAX_CONNECTION_S / 2), serving(path, hanging):
         client = connected(path)
@@ -203,6 +205,29 @@ async def test_what_is_done_for_a_client_ends_when_it_has_gone(path: Path) -> No
         await hanging.begun.wait()
         client.close()
         await hanging.ended.wait()
+        assert b"200 OK" in await sent(path, GET_ECHO + CLOSE)
+    assert not caplog.records
+
+
+async def test_connections_that_come_at_once_are_bounded_too(path: Path) -> None:
+    async with asyncio.timeout(MAX_CONNECTION_S / 2), serving(path):
+        with ExitStack() as stack:
+            clients = [stack.enter_context(connected(path)) for _ in range(2 * MAX_CONNECTIONS)]
+            for client in clients:
+                client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            for client in clients[:-MAX_CONNECTIONS]:
+                assert await loop.sock_recv(client, 1) == b"", "the oldest are cut"
+            for client in clients[-MAX_CONNECTIONS:]:
+                await loop.sock_sendall(client, GET_ECHO + CLOSE)
+                assert await loop.sock_recv(client, 12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.usefixtures("server")
+async def test_what_is_no_request_after_a_head_gets_an_error_with_its_text(path: Path) -> None:
+    answer = await sent(path, b"HEAD /echo HTTP/1.1\r\nHost: h\r\n\r\n", b"\x00\r\n\r\n")
+    assert b"HTTP/1.1 400 " in answer
+    assert b'\r\n\r\n{"error":"' in answer
 
 
 async def test_a_request_that_hangs_is_ended_with_the_server(path: Path) -> None:
