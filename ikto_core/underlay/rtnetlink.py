@@ -59,13 +59,16 @@ class Rtnetlink:
     def addresses(self) -> list[tuple[int, Address]]:
         """Return the addresses of this host, each with the index of its link.
 
-        A dump that a change interrupts may miss one; the change is an event, and makes the next look.
+        A dump that a change interrupts may miss one; the change is an event, and makes the next look. The kernel also
+        tells addresses that are none of IP: of Phonet (modems) and of MCTP (server management).
         """
         found = []
         for message in self._ask(_GETADDR, _ADDRESS.pack(AF_UNSPEC, 0, 0, 0, 0), _DUMP):
+            family, *_, index = _ADDRESS.unpack_from(message)
             parts = _attributes(message, _ADDRESS.size)
-            if packed := parts.get(_IFA_LOCAL) or parts.get(_IFA_ADDRESS):  # IFA_ADDRESS may be the remote end's
-                found.append((_ADDRESS.unpack_from(message)[4], ip_address(packed)))
+            packed = parts.get(_IFA_LOCAL) or parts.get(_IFA_ADDRESS)  # IFA_ADDRESS may be the remote end's
+            if packed and family in (AF_INET, AF_INET6):
+                found.append((index, ip_address(packed)))
         return found
 
     def link(self, index: int) -> LinkFacts:

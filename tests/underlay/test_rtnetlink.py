@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from ipaddress import ip_address
+from struct import pack
 
 import pytest
 from pyroute2 import AsyncIPRoute
 
 from ikto_core.underlay.routes import DEFAULT_ROUTES, Target
 from ikto_core.underlay.rtnetlink import Rtnetlink
+
+AF_PHONET = 35  # linux/socket.h
+IFA_LOCAL = 2  # linux/if_addr.h
 
 
 @pytest.fixture
@@ -48,6 +52,13 @@ async def test_a_route_is_that_of_pyroute2(kernel: Rtnetlink, target: Target) ->
                 kernel.index_of_route(destination)
             return
     assert kernel.index_of_route(destination) == expected
+
+
+def test_addresses_that_are_none_of_ip_are_passed_over(kernel: Rtnetlink, monkeypatch: pytest.MonkeyPatch) -> None:
+    phonet = pack("=BBBBI", AF_PHONET, 6, 0, 0, 1) + pack("=HHBxxx", 5, IFA_LOCAL, 0x40)
+    expected, ask = kernel.addresses(), kernel._ask
+    monkeypatch.setattr(kernel, "_ask", lambda *question: [phonet, *ask(*question)])
+    assert kernel.addresses() == expected
 
 
 def test_what_the_kernel_refuses_is_an_error(kernel: Rtnetlink) -> None:
