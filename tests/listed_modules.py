@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 NEVER_IN_AN_AGENT = {
-    "aiohttp.client",  # aiohttp itself is there in name only, if it is installed
+    "aiohttp",
     "rich",
     "pyroute2",
     "prometheus_client",  # before it is asked for metrics
