@@ -21,6 +21,9 @@ MAX_CONNECTIONS = 32
 MAX_CONNECTION_S = 60.0
 """How long a connection may last, whatever its client does: slow requests, slow reading, or nothing at all."""
 
+LAST_ANSWER_AFTER_S = MAX_CONNECTION_S / 2
+"""An answer after that says that it is the last one: who asks again and again is cut in the middle of none."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -80,6 +83,7 @@ class _Connection(asyncio.StreamReaderProtocol):
         self._open_ones = open_ones
         self._stream: asyncio.BaseTransport | None = None
         self._end: asyncio.TimerHandle | None = None
+        self._last_answer_at = 0.0
         self._is_cut = False
         self.task: asyncio.Task[None] | None = None
         self.is_answering = False
@@ -102,7 +106,9 @@ class _Connection(asyncio.StreamReaderProtocol):
             next(iter(self._open_ones)).cut()
         self._open_ones[self] = None
         self._stream = transport
-        self._end = asyncio.get_running_loop().call_later(MAX_CONNECTION_S, self.cut)
+        loop = asyncio.get_running_loop()
+        self._end = loop.call_later(MAX_CONNECTION_S, self.cut)
+        self._last_answer_at = loop.time() + LAST_ANSWER_AFTER_S
         super().connection_made(transport)
 
     def eof_received(self) -> bool:
@@ -145,6 +151,7 @@ class _Connection(asyncio.StreamReaderProtocol):
                 return
             self.is_answering = True
             answer = await self._server.answer(request)
-            await conversation.send(answer, is_last=self._server.closing)
+            is_last = asyncio.get_running_loop().time() >= self._last_answer_at or self._server.closing
+            await conversation.send(answer, is_last=is_last)
             self.is_answering = False
             goes_on = conversation.next()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ikto_core.admin import connections
 from ikto_core.admin.connections import MAX_CONNECTION_S, MAX_CONNECTIONS, HttpServer
 from ikto_core.admin.conversation import MAX_HEAD_BYTES
 from ikto_core.admin.web import Answer, Request, Write, get, json_answer
@@ -221,6 +222,16 @@ async def test_connections_that_come_at_once_are_bounded_too(path: Path) -> None
             for client in clients[-MAX_CONNECTIONS:]:
                 await loop.sock_sendall(client, GET_ECHO + CLOSE)
                 assert await loop.sock_recv(client, 12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.usefixtures("server")
+async def test_a_connection_that_ends_soon_says_so_with_its_last_answer(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prometheus asks on one connection every 15 seconds: a request at the end of its time would be cut."""
+    assert b"200 OK" in await sent(path, GET_ECHO + b"\r\n", GET_ECHO + CLOSE), "a young one goes on"
+    monkeypatch.setattr(connections, "LAST_ANSWER_AFTER_S", 0.0)
+    assert b"\r\nConnection: close\r\n" in await sent(path, GET_ECHO + b"\r\n")
 
 
 @pytest.mark.usefixtures("server")
