@@ -5,7 +5,8 @@ import re
 import sys
 from importlib.machinery import PathFinder
 
-_BRINGS_COMMANDS = re.compile(rb"^\s*\[\s*ikto(\.commands)?\s*\]", re.MULTILINE)
+_BRINGS_COMMANDS = re.compile(rb"\[\W*ikto(\.commands)?\W*\]")
+"""Wherever a line begins: importlib.metadata ends lines, and strips them, at more than \\n and spaces."""
 
 
 def may_bring_commands() -> bool:

@@ -28,7 +28,7 @@ def test_what_brings_no_command_is_not_looked_at_again() -> None:
     assert not may_bring_commands()
 
 
-@pytest.mark.parametrize("group", ["[ikto.commands]", "[ikto]", " [ ikto.commands ]"])
+@pytest.mark.parametrize("group", ["[ikto.commands]", "[ikto]", " [ ikto.commands ]", "[x]\r[ikto]", "[[ikto]]\xa0"])
 @pytest.mark.parametrize("name", ["acme-1.0.dist-info", "acme.egg-info", "Acme-1.0.DIST-INFO"])
 def test_an_entry_point_that_may_be_a_command_is_seen(site: Path, name: str, group: str) -> None:
     install(site, name, f"{group}\nacme = acme\n")
