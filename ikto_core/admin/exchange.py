@@ -56,12 +56,18 @@ def _answer(connected: TrustedSocket, method: str, target: str) -> Iterator[byte
 
 
 def _events(http: h11.Connection, connected: TrustedSocket) -> Iterator[h11.Event]:
-    """Yield the events of one answer. Raises h11.RemoteProtocolError if it is none, or is not complete."""
+    """Yield the events of one answer.
+
+    Raises h11.RemoteProtocolError if it is none, or is not complete, and ConnectionError if nothing comes.
+    """
     buffer = bytearray(PART_BYTES)
     while http.their_state not in (h11.DONE, h11.MUST_CLOSE, h11.CLOSED):
         event = http.next_event()
         if event is h11.NEED_DATA:
-            http.receive_data(bytes(buffer[: connected.recv_into(buffer)]))
+            data = bytes(buffer[: connected.recv_into(buffer)])
+            if not data and http.their_state is h11.SEND_RESPONSE and http.trailing_data == (b"", False):
+                raise ConnectionResetError
+            http.receive_data(data)
         elif isinstance(event, h11.Event):
             yield event
 
@@ -87,7 +93,10 @@ def ikto_errors(paths: Sequence[Path], timeout_s: float) -> Iterator[None]:
     except (TimeoutError, BlockingIOError):
         message = f"the agent on {where} did not answer within {timeout_s:g} s"
         raise IktoError(message, hint="see the agent's log") from None
-    except (h11.ProtocolError, ConnectionError, ValueError, OverflowError, RecursionError) as error:
+    except ConnectionError:
+        message = f"the agent on {where} closed the connection before it had answered"
+        raise IktoError(message, hint="ask again: it was stopping, or had too many clients; see its log") from None
+    except (h11.ProtocolError, ValueError, OverflowError, RecursionError) as error:
         # msgspec's errors are ValueErrors; a negative size of a chunk is one, too, or an OverflowError
         reason = str(error).strip() or type(error).__name__
         raise IktoError(

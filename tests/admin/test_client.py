@@ -93,7 +93,6 @@ def test_an_agent_that_does_not_accept_times_out(path: Path) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b"",
         b"SSH-2.0-x\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xff",
@@ -106,6 +105,13 @@ def test_an_agent_that_does_not_accept_times_out(path: Path) -> None:
 def test_an_answer_that_is_not_an_agents_is_an_error(path: Path, answer: bytes) -> None:
     with answering(path, answer):
         assert str(status_error(path)).startswith(f"the answer on {path} is not from an agent of this version: ")
+
+
+def test_an_agent_that_ends_the_connection_was_stopping(path: Path) -> None:
+    with answering(path, b""):
+        error = status_error(path)
+    assert str(error) == f"the agent on {path} closed the connection before it had answered"
+    assert error.hint.startswith("ask again")
 
 
 def endless(*parts: bytes) -> Iterator[bytes]:
