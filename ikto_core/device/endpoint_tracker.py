@@ -71,9 +71,9 @@ class EndpointTracker:
         return twin
 
     def has_new_candidates(self, peer: MeshPeer) -> bool:
-        """Whether the endpoint candidates of a peer have changed since it was last checked."""
+        """Whether the endpoint candidates of a peer have changed since it was last checked, or may not be written."""
         history = self._histories.get(peer.public_key)
-        return history is None or history.candidates != self._usable(peer.endpoints)
+        return history is None or history.unwritten or history.candidates != self._usable(peer.endpoints)
 
     def begin_pass(self, peers: Mapping[PublicKey, MeshPeer]) -> None:
         """Forget which next keys are in use of those that `peers`, the target's, do not have as such any more."""

@@ -46,6 +46,7 @@ class Plan:
         self.surplus: set[PublicKey] = set()  # those that are on the device, and are to be removed
         self.unchanged: dict[PublicKey, MeshPeer] = {}  # those that were read, and of which nothing is to be written
         self.holders: dict[Prefix, PublicKey] = {}  # which of the judged peers is to have a prefix
+        self.postponed: set[PublicKey] = set()  # peers that are left to the next pass
         self._rules = rules
         self._endpoints = endpoints
         self._judged: set[PublicKey] = set()
@@ -71,9 +72,14 @@ class Plan:
         async for part in slices(keys):
             for key in part:
                 self._judge(key)
-        for key in meanwhile().changed:
-            if key in self._judged:
-                self._drop(key)
+        self.postponed = self._judged & meanwhile().changed
+        for key in self.postponed:
+            self._drop(key)
+
+    def taken_from(self, state: PeerState) -> frozenset[Prefix]:
+        """Return the prefixes of a peer on the device that the plan gives to another one: each belongs to one peer."""
+        key, holders = state.public_key, self.holders
+        return frozenset(prefix for prefix in state.allowed_ips if holders.get(prefix, key) != key)
 
     async def take_judged(self) -> AsyncIterator["Judged"]:
         """Yield the judged peers that belong on the device, and empty the plan: once it has been carried out.

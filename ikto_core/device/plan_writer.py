@@ -90,6 +90,8 @@ class PlanWriter:
                 raise
         await self._record_judged(plan, restored=restored)
         await self._record_written(patch)
+        if not restored:
+            await self._record_taken(plan)
         for key in plan.left:
             self._endpoints.forget(key)
 
@@ -121,6 +123,15 @@ class PlanWriter:
         self.own_peers -= patch.remove_peers
         self._stats.peers_written += len(patch.peers)
         self._stats.peers_removed += len(patch.remove_peers)
+
+    async def _record_taken(self, plan: Plan) -> None:
+        """Record which prefixes have moved away from peers that the plan leaves on the device as they are."""
+        shown = self._observed.shown
+        async for keys in slices(plan.postponed | plan.left):
+            for key in keys:
+                state = shown.states.get(key)
+                if state and (taken := plan.taken_from(state)):
+                    shown.set(key, msgspec.structs.replace(state, allowed_ips=state.allowed_ips - taken))
 
     def _limit_removals(self, plan: Plan) -> frozenset[PublicKey]:
         """Return the peers to remove now; the removal of the others is pending.

@@ -191,3 +191,37 @@ async def test_a_check_that_was_left_out_because_its_peer_changed_is_made_up_for
     assert tracker.due(now) == {A}
     assert now < tracker.next_check_at <= now + TURN_S, "nothing was remembered of the check"
     assert tracker.due(now + TURN_S) == {A}
+
+
+@pytest.mark.parametrize("turns", range(1, 7))
+async def test_a_prefix_that_moves_back_after_a_pass_has_an_owner_without_a_full_pass(
+    monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """Its former owner has changed during the pass: it loses the prefix by the write to the other one, not by its own.
+
+    Back again it has the endpoints that it had before, so nothing else is a reason to read it.
+    """
+    monkeypatch.setattr(slices, "SLICE", 1)
+    scene = await synced(*mesh(2), record(3, key=2))
+    scene.put(record(2, key=1))
+    await scene.reconcile_beside([(turns, lambda: scene.put(record(3, key=2)))])
+    scene.put(record(2), record(3, key=2))
+    await scene.reconcile_until_idle()
+    assert scene.shown == scene.wanted
+    await scene.reconcile_fully()
+    assert scene.drift == 0
+
+
+@pytest.mark.parametrize("turns", range(1, 20))
+async def test_an_endpoint_of_a_write_that_failed_does_not_stay_if_the_peer_changes_back_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    monkeypatch.setattr(slices, "SLICE", 1)
+    scene = await synced(record(1, endpoints=TWO[:1]))
+    scene.put(record(1, endpoints=TWO[1:]))
+    scene.host.fail_midway(after=2)
+    with pytest.raises(BackendError):
+        await scene.reconcile()
+    await scene.reconcile_beside([(turns, lambda: scene.put(record(1, endpoints=TWO[:1])))])
+    await scene.reconcile_until_idle()
+    assert str(scene.peer(1).endpoint) == TWO[0]
