@@ -133,8 +133,8 @@ def _track_silence(
     """Return the history after a check; it waits, one turn at a time, for a peer that does not answer.
 
     An answer is due if at least the size of a handshake initiation was sent since the last check; keepalives in a live
-    session need no answer. One is also due if the endpoint has no route (`unrouted`): nothing can be sent then. The
-    wait ends with the turn if no answer was due by then.
+    session need no answer. If the endpoint has no route (`unrouted`), nothing can be sent: an answer is due at once,
+    and again after each sign of the peer. The wait ends with the turn if no answer was due by then.
     """
     excused = keepalive and not unrouted and 0 <= _handshake_age_s(observed, at.epoch) < HANDSHAKE_RECENT_S
     heard = (history.rx_bytes, history.last_handshake) != (observed.rx_bytes, observed.last_handshake)
@@ -142,7 +142,7 @@ def _track_silence(
     answer_due = unrouted or observed.tx_bytes - history.tx_bytes >= INITIATION_BYTES
     if silent and history.waiting_since is not None and (answer_due or at.monotonic < history.waiting_since + TURN_S):
         return history
-    waiting_since = at.monotonic if silent and answer_due else None
+    waiting_since = at.monotonic if unrouted or (silent and answer_due) else None
     return _record(history.candidates, observed, unwritten=history.unwritten, waiting_since=waiting_since)
 
 

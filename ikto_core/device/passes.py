@@ -178,6 +178,7 @@ class DevicePasses:
     def _begin_plan(self, target: Target, *, read: Container[PublicKey], removable: Container[PublicKey]) -> Plan:
         """Return an empty plan. `read`: the peers that were just read; `removable`: those that may be removed."""
         self.endpoints.begin_pass(target.peers)
+        self.observed.shown.begin_judging()
         rules = Rules(
             peers=target.peers,
             shown=self._shown,

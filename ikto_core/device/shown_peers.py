@@ -19,6 +19,11 @@ class ShownPeers:
         self.states: dict[PublicKey, PeerState] = {}
         self.vanished: Set[PublicKey] = frozenset()  # those that the last `replace` did not find any more
         self._settled: dict[PublicKey, MeshPeer] = {}
+        self._judged_anew = True  # since the last `unsettle`
+
+    def begin_judging(self) -> None:
+        """Note that peers are judged from here on."""
+        self._judged_anew = True
 
     def set(self, key: PublicKey, state: PeerState) -> None:
         """Note how a peer was written or read; it is not settled any more."""
@@ -31,12 +36,16 @@ class ShownPeers:
         self._settled.pop(key, None)
 
     def settle(self, key: PublicKey, peer: MeshPeer) -> None:
-        """Note that nothing is to be done about a peer with these records and its present state."""
-        self._settled[key] = peer
+        """Note that nothing is to be done about a peer with these records and its present state.
+
+        That it was judged before `unsettle` does not count.
+        """
+        if self._judged_anew:
+            self._settled[key] = peer
 
     def unsettle(self) -> None:
         """Have all peers looked at in the next full pass."""
-        self._settled = {}
+        self._settled, self._judged_anew = {}, False
 
     async def replace(
         self, states: Mapping[PublicKey, PeerState], peers: Mapping[PublicKey, MeshPeer]

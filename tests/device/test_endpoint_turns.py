@@ -180,6 +180,16 @@ def test_an_endpoint_that_loses_its_route_in_a_live_session_is_replaced_after_a_
     assert peer.check(TURN_S).endpoint == B
 
 
+def test_a_peer_that_was_heard_just_before_its_endpoint_lost_its_route_is_waited_for_too() -> None:
+    """Nothing of the peer may change any more, so nothing else would cause another check."""
+    peer = CheckedPeer(A, B, shown=observed(A, 0))
+    peer.check()
+    peer.without_route = {A}
+    assert peer.outcome(1, received=1000, handshake=True) == (None, peer.now + TURN_S)
+    assert peer.outcome(TURN_S, received=1000) == (None, peer.now + TURN_S), "heard again"
+    assert peer.check(TURN_S).endpoint == B
+
+
 def test_a_route_that_comes_back_within_the_turn_changes_no_endpoint() -> None:
     peer = CheckedPeer(A, B, shown=observed(A, 0))
     peer.check()

@@ -8,8 +8,10 @@ import pytest
 
 from ikto_core.device import passes, slices
 from ikto_core.device.endpoint_policy import TURN_S
+from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DevicePatch, PeerPatch
 from ikto_core.device.plan import Plan
+from ikto_core.device.reconciler import Reconciler
 from ikto_core.errors import BackendError
 from ikto_core.testing.devices import create, public_key_of
 from ikto_core.values.keys import PublicKey
@@ -155,6 +157,39 @@ async def test_an_endpoint_without_a_route_is_looked_at_again_when_routes_may_ha
     assert await judged.during(scene, full=True) == 0
     scene.reconciler.check_routes()
     assert await judged.during(scene, full=True) == 1
+
+
+async def test_an_active_peer_whose_endpoint_loses_its_route_gets_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_route: set[str] = set()
+    scene = Scene()
+    endpoints = EndpointTracker(has_route=lambda endpoint: str(endpoint) not in without_route)
+    scene.reconciler = Reconciler(scene.backend, WG, endpoints=endpoints)
+    scene.set_target()
+    scene.put(record(1, endpoints=TWO))
+    await scene.reconcile()
+    scene.host.handshake(WG, A, scene.now())
+    for _ in range(2):
+        await scene.reconcile_fully()
+    scene.host.handshake(WG, A, scene.now() + 1)
+    without_route.add(TWO[0])
+    scene.reconciler.check_routes()
+    await scene.reconcile_fully()
+    now = time.monotonic() + 60.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    await scene.reconcile_fully()
+    assert str(scene.peer(1).endpoint) == TWO[1]
+
+
+@pytest.mark.parametrize("turns", range(1, 15))
+async def test_routes_that_change_during_a_pass_are_looked_at_for_all_peers(
+    monkeypatch: pytest.MonkeyPatch, judged: Judged, turns: int
+) -> None:
+    monkeypatch.setattr(slices, "SLICE", 1)
+    scene = await synced(*mesh(3))
+    scene.reconciler.request_full_pass()
+    await scene.reconcile_beside([(turns, scene.reconciler.check_routes), (0, judged.turns.clear)])
+    await scene.reconcile_fully()
+    assert judged.turns.total() >= 3, "each at least once after the change"
 
 
 @pytest.mark.parametrize("turns", range(1, 40))
