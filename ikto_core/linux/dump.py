@@ -25,7 +25,7 @@ def parse_dump(text: str) -> DeviceState:
     try:
         return DeviceState(
             private_key=None if private_key == _NONE else PrivateKey.parse(private_key),
-            listen_port=_number(listen_port, MAX_U16),
+            listen_port=number(listen_port, MAX_U16),
             fwmark=0 if fwmark == _OFF else _hex_number(fwmark, MAX_U32),
             peers={peer.public_key: peer for peer in peers},
         )
@@ -62,10 +62,10 @@ def _peer_of(  # noqa: PLR0917 - the columns of a line
         preshared_key=None if preshared == _NONE else PresharedKey.parse(preshared),
         endpoint=None if endpoint == _NONE else Endpoint.parse(endpoint),
         allowed_ips=frozenset(() if allowed == _NONE else map(Prefix.parse, allowed.split(","))),
-        last_handshake=float(_number(handshake)) or None,
-        rx_bytes=_number(rx),
-        tx_bytes=_number(tx),
-        persistent_keepalive=0 if keepalive == _OFF else _number(keepalive, MAX_U16),
+        last_handshake=float(number(handshake)) or None,
+        rx_bytes=number(rx),
+        tx_bytes=number(tx),
+        persistent_keepalive=0 if keepalive == _OFF else number(keepalive, MAX_U16),
     )
 
 
@@ -76,7 +76,8 @@ def _fields(number: int, line: str, count: int) -> list[str]:
     return fields
 
 
-def _number(text: str, most: int = MAX_U64) -> int:
+def number(text: str, most: int = MAX_U64) -> int:
+    """Return a number that is 0 to `most`; ValueError if the text is anything else."""
     if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) <= most):
         raise ValueError(f"{text[:32]!r} is not a number up to {most}")
     return int(text)

@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
 
 from ikto_core.device.model import PeerState
 from ikto_core.errors import BackendError, NoSuchDeviceError
+from ikto_core.linux.dump import MAX_U16, number
 from ikto_core.linux.userspace import socket_of
 from ikto_core.values.addressing import Endpoint, Prefix
 from ikto_core.values.keys import PresharedKey, PublicKey
@@ -13,6 +15,7 @@ from ikto_core.values.keys import PresharedKey, PublicKey
 TIMEOUT_S = 60.0
 _CHUNK_BYTES = 1 << 15  # about 100 peers
 _PEER = "public_key="
+_SUCCESS = "errno=0"
 _NO_KEY = "0" * 64
 
 
@@ -20,15 +23,22 @@ async def userspace_keys(ifname: str) -> frozenset[PublicKey]:
     """Return the public keys of the device's peers. Raises BackendError; NoSuchDeviceError if no process serves it."""
     keys: set[str] = set()
     await _ask(ifname, lambda lines: keys.update(line for line in lines if line.startswith(_PEER)))
-    return frozenset(map(_key, keys))
+    with _parsing(ifname):
+        return frozenset(map(_key, keys))
 
 
 async def userspace_peers(ifname: str, keys: Set[PublicKey]) -> Mapping[PublicKey, PeerState]:
     """Return those of these peers that the device has, as `wg show dump` shows them. Errors as above."""
     peers = _WantedPeers(keys)
     await _ask(ifname, peers.take)
-    try:
+    with _parsing(ifname):
         return {key: _peer(key, lines) for key, lines in peers.found.items()}
+
+
+@contextmanager
+def _parsing(ifname: str) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
         raise BackendError(f"{ifname}: can't parse the answer of its process: {error}") from None
 
@@ -50,8 +60,11 @@ class _WantedPeers:
 
 
 async def _ask(ifname: str, take: Callable[[list[str]], None]) -> None:
-    """Read the whole device, and give its lines to `take`, about a hundred peers at a time."""
-    loop = asyncio.get_running_loop()
+    """Read the whole device, and give its lines to `take`, about a hundred peers at a time.
+
+    BackendError if the answer does not end with a success: it may be a part of the device.
+    """
+    loop, last = asyncio.get_running_loop(), ""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.setblocking(False)
         try:
@@ -65,12 +78,18 @@ async def _ask(ifname: str, take: Callable[[list[str]], None]) -> None:
                         raise NoSuchDeviceError(f"{ifname}: its process ended before it answered")
                     *lines, rest = (rest + received).split(b"\n")
                     end = (end + received)[-2:]
-                    take([line.decode("ascii", "replace") for line in lines])
+                    texts = [line.decode("ascii", "replace") for line in lines]
+                    take(texts)
+                    last = next(filter(None, reversed(texts)), last)
                     await asyncio.sleep(0)
         except TimeoutError:
             raise BackendError(f"{ifname}: its process does not answer") from None
         except OSError as error:
             raise NoSuchDeviceError(f"{ifname}: no process serves it ({error.strerror})") from None
+    if last != _SUCCESS:  # never print another line: it may contain a key
+        raise BackendError(
+            f"{ifname}: its process answers with {last[:32] if last.startswith('errno=') else 'no result'}"
+        )
 
 
 def _key(line: str) -> PublicKey:
@@ -86,8 +105,8 @@ def _peer(key: PublicKey, lines: Iterable[str]) -> PeerState:
         preshared_key=None if preshared == _NO_KEY else PresharedKey(bytes.fromhex(preshared)),
         endpoint=Endpoint.parse(fields["endpoint"]) if "endpoint" in fields else None,
         allowed_ips=frozenset(Prefix.parse(value) for name, _, value in pairs if name == "allowed_ip"),
-        persistent_keepalive=int(fields.get("persistent_keepalive_interval", 0)),
-        last_handshake=float(int(fields.get("last_handshake_time_sec", 0))) or None,
-        rx_bytes=int(fields.get("rx_bytes", 0)),
-        tx_bytes=int(fields.get("tx_bytes", 0)),
+        persistent_keepalive=number(fields.get("persistent_keepalive_interval", "0"), MAX_U16),
+        last_handshake=float(number(fields.get("last_handshake_time_sec", "0"))) or None,
+        rx_bytes=number(fields.get("rx_bytes", "0")),
+        tx_bytes=number(fields.get("tx_bytes", "0")),
     )

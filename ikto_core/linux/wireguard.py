@@ -78,9 +78,10 @@ async def read_wireguard_peers(ifname: str, keys: Set[PublicKey]) -> Mapping[Pub
     """
     if not await has_wireguard(ifname):
         return {}
-    if not is_userspace(ifname):
-        return await _dump(ifname, partial(parse_peers, keys=keys)) or {}
-    return await _unless_absent(ifname, userspace_peers(ifname, keys)) or {}
+    if is_userspace(ifname):
+        with suppress(NoSuchDeviceError):  # a process left the socket behind: `wg` asks the kernel then
+            return await userspace_peers(ifname, keys)
+    return await _dump(ifname, partial(parse_peers, keys=keys)) or {}
 
 
 async def wireguard_keys(ifname: str) -> Set[PublicKey]:
@@ -88,9 +89,10 @@ async def wireguard_keys(ifname: str) -> Set[PublicKey]:
 
     No program is run for a userspace device.
     """
-    if not is_userspace(ifname):
-        return parse_keys(await run_program(("wg", "show", ifname, "peers"), ifname=ifname))
-    return await _unless_absent(ifname, userspace_keys(ifname)) or frozenset()
+    if is_userspace(ifname):
+        with suppress(NoSuchDeviceError):  # as above
+            return await userspace_keys(ifname)
+    return parse_keys(await _unless_absent(ifname, run_program(("wg", "show", ifname, "peers"), ifname=ifname)) or "")
 
 
 async def create_wireguard(ifname: str, *, in_userspace: bool = False) -> None:
