@@ -80,7 +80,9 @@ def choose_endpoint(
     history = _carry_over(candidates, history, observed, at.monotonic)
     others = _later_turns(() if history.unwritten else candidates, observed.endpoint) or candidates
     if not others or others[0] == observed.endpoint:
-        return EndpointChoice(None, _record(candidates, observed))
+        is_lost = len(others) > 1 and not has_route(observed.endpoint)
+        history = _record(candidates, observed, waiting_since=at.monotonic if is_lost else None)
+        return EndpointChoice(None, history, _turn_ends(history))
     unrouted = not has_route(observed.endpoint)
     history = _track_silence(history, observed, at, keepalive=keepalive, unrouted=unrouted)
     turn_ends = _turn_ends(history)

@@ -54,10 +54,11 @@ class Observations:
         return looked
 
     async def take_some(self, keys: Set[PublicKey], found: Mapping[PublicKey, PeerState], at: Moment) -> None:
-        """Take these peers; those that were not found are not on the device."""
+        """Take these peers of the target; those that were not found are not on the device."""
         async for part in slices(keys):
             states = {key: found[key] for key in part if key in found}
             self.silence.observe(states, at)
+            self._kicker.seen(states)
             self.saw_sessions(states)
             for key in part:
                 if key in states:

@@ -190,6 +190,16 @@ def test_a_peer_that_was_heard_just_before_its_endpoint_lost_its_route_is_waited
     assert peer.check(TURN_S).endpoint == B
 
 
+def test_a_first_candidate_that_is_in_place_and_has_no_route_is_waited_for_too() -> None:
+    """As when a peer has roamed there while its records named it first. The session may live on for minutes."""
+    peer = CheckedPeer(A, B, C, shown=observed(A, 0))
+    peer.check()
+    peer.candidates, peer.shown = (B, A), observed(B, 0)
+    peer.without_route = {B}
+    assert peer.outcome(1) == (None, peer.now + TURN_S)
+    assert peer.check(TURN_S).endpoint == A
+
+
 def test_a_route_that_comes_back_within_the_turn_changes_no_endpoint() -> None:
     peer = CheckedPeer(A, B, shown=observed(A, 0))
     peer.check()

@@ -260,3 +260,20 @@ async def test_an_endpoint_of_a_write_that_failed_does_not_stay_if_the_peer_chan
     await scene.reconcile_beside([(turns, lambda: scene.put(record(1, endpoints=TWO[:1])))])
     await scene.reconcile_until_idle()
     assert str(scene.peer(1).endpoint) == TWO[0]
+
+
+async def test_a_session_that_a_quick_pass_sees_ends_the_count_of_kicks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peer is settled then, so no full pass looks at it before something changes."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    scene = await synced(record(1, endpoints=TWO[:1]))
+    scene.host.send_unanswered(WG, A)
+    for _ in range(60):
+        now += 2.0
+        await scene.reconcile()
+    assert scene.reconciler.kicks_of(A) == 1
+    scene.host.handshake(WG, A, scene.now())
+    scene.put(record(1, endpoints=TWO))
+    await scene.reconcile()
+    await scene.reconcile_fully()
+    assert scene.reconciler.kicks_of(A) == 0
