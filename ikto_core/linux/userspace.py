@@ -30,6 +30,23 @@ def is_userspace(ifname: str) -> bool:
     return socket_of(ifname).exists()
 
 
+ELSEWHERE = (
+    "It may belong to another network namespace: namespaces share /var/run/wireguard. "
+    "Choose another name for the device (wg_dev_name)."
+)
+
+
+async def is_served(ifname: str) -> bool:
+    """Return whether a process serves a userspace device of this name, in this or another network namespace."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(connection, str(socket_of(ifname)))
+        except OSError:  # absent, or left behind by a process
+            return False
+        return True
+
+
 async def start_userspace(ifname: str, *, why: str = "") -> None:
     """Create a device by starting its process: wireguard-go, or the program in WG_QUICK_USERSPACE_IMPLEMENTATION.
 
@@ -68,6 +85,5 @@ async def wait_until_ended(ifname: str) -> None:
         except TimeoutError:
             raise BackendError(
                 f"{ifname}: a userspace WireGuard process answers for this name but has no device here",
-                hint="It may belong to another network namespace: namespaces share /var/run/wireguard. "
-                "Choose another name for the device (wg_dev_name).",
+                hint=ELSEWHERE,
             ) from None

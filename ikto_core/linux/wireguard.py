@@ -15,7 +15,7 @@ from ikto_core.linux.dump import parse_dump, parse_keys, parse_peers
 from ikto_core.linux.ethtool import driver_of
 from ikto_core.linux.link import KERNEL, USERSPACE, LinkState, check_ifname, link_batch, parse_event, parse_link
 from ikto_core.linux.programs import OTHER_WG, UnsupportedError, run_program, running_program
-from ikto_core.linux.userspace import is_userspace, socket_of, start_userspace, wait_until_ended
+from ikto_core.linux.userspace import ELSEWHERE, is_served, is_userspace, socket_of, start_userspace, wait_until_ended
 from ikto_core.linux.userspace_peers import userspace_keys, userspace_peers
 from ikto_core.linux.worker import open_worker
 from ikto_core.values.keys import PublicKey
@@ -27,7 +27,7 @@ async def find_wireguard(ifname: str) -> LinkState | None:
     """Return the link of a WireGuard device, None if it is absent. Raises BackendError.
 
     A link of another kind is an error, so that no backend changes it. Userspace WireGuard has a link of the kind `tun`
-    and a socket in /var/run/wireguard.
+    and a socket in /var/run/wireguard; a process that serves such a socket beside a kernel device is an error, too.
     """
     check_ifname(ifname)
     try:
@@ -39,6 +39,10 @@ async def find_wireguard(ifname: str) -> LinkState | None:
         raise BackendError(
             f"{ifname} is not a WireGuard device (kind: {link.kind or 'unknown'})",
             hint="Choose another name for the device (wg_dev_name).",
+        )
+    if link and link.kind == KERNEL and await is_served(ifname):
+        raise BackendError(
+            f"{ifname} is a device of the kernel, and `wg` would use a userspace one of the same name", hint=ELSEWHERE
         )
     return link
 
