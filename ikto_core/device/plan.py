@@ -15,6 +15,9 @@ from ikto_core.mesh.peer_index import MeshPeer
 from ikto_core.values.addressing import Prefix
 from ikto_core.values.keys import PublicKey
 
+MOST_JUDGED_AGAIN = 100
+"""So many peers are judged at once at the end of a plan, in a millisecond or two, if they have changed meanwhile."""
+
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """By what a plan judges."""
@@ -61,8 +64,9 @@ class Plan:
     async def complete(self, keys: Collection[PublicKey], meanwhile: Callable[[], Due]) -> None:
         """Judge these peers in slices; nothing may be awaited between the end and the use of the plan.
 
-        Peers that change meanwhile are left to the next pass, which their change has requested: it has both the keys
-        between which a prefix moves.
+        Peers that change meanwhile are judged again at the end, with both the keys between which a prefix moves: a new
+        key is on the device when the old one is removed. If they are many, they are left to the next pass, which their
+        change has requested.
 
         Args:
             keys: The peers.
@@ -72,9 +76,14 @@ class Plan:
         async for part in slices(keys):
             for key in part:
                 self._judge(key)
-        self.postponed = self._judged & meanwhile().changed
-        for key in self.postponed:
+        changed = meanwhile().changed
+        for key in changed & self._judged:
             self._drop(key)
+        if len(changed) > MOST_JUDGED_AGAIN:
+            self.postponed = set(changed)
+            return
+        for key in changed - self._judged:  # a next key may have had its predecessor judged
+            self._judge(key)
 
     def taken_from(self, state: PeerState) -> frozenset[Prefix]:
         """Return the prefixes of a peer on the device that the plan gives to another one: each belongs to one peer."""

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from ikto_core.device import passes, slices
+from ikto_core.device import passes, plan, slices
 from ikto_core.device.endpoint_policy import TURN_S
 from ikto_core.device.endpoint_tracker import EndpointTracker
 from ikto_core.device.model import DevicePatch, PeerPatch
@@ -30,9 +30,9 @@ class Judged:
         self.turn = 0
         judge = Plan._judge
 
-        def counted(plan: Plan, key: PublicKey) -> None:
+        def counted(judging: Plan, key: PublicKey) -> None:
             self.turns[self.turn] += 1
-            judge(plan, key)
+            judge(judging, key)
 
         monkeypatch.setattr(Plan, "_judge", counted)
 
@@ -218,6 +218,25 @@ async def test_a_key_that_changes_during_a_pass_is_replaced_in_one_write(
     assert scene.drift == 0
 
 
+@pytest.mark.parametrize("turns", range(1, 25))
+async def test_a_new_key_whose_record_changes_again_during_the_pass_is_there_when_the_old_one_is_removed(
+    monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    monkeypatch.setattr(slices, "SLICE", 1)
+    scene = await synced(*mesh(6))
+    scene.host.handshake(WG, A, scene.now())
+    await scene.reconcile_fully()
+    contacted: set[PublicKey] = set()
+    scene.reconciler.on_contact = contacted.update
+    scene.reset_counts()
+    scene.put(record(1, key=99), *(record(number, endpoints=TWO) for number in range(2, 7)))
+    await scene.reconcile_beside([(turns, lambda: scene.put(record(1, key=99)))])
+    await scene.reconcile_until_idle()
+    (removing,) = [patch for patch in scene.patches if A in patch.remove_peers]
+    assert public_key_of(99) in {peer.public_key for peer in removing.peers}
+    assert public_key_of(99) in contacted
+
+
 async def test_a_check_that_was_left_out_because_its_peer_changed_is_made_up_for() -> None:
     scene = await synced(record(1, endpoints=TWO))
     tracker = scene.reconciler._passes.endpoints
@@ -229,14 +248,16 @@ async def test_a_check_that_was_left_out_because_its_peer_changed_is_made_up_for
 
 
 @pytest.mark.parametrize("turns", range(1, 7))
+@pytest.mark.parametrize("most", [0, 100])
 async def test_a_prefix_that_moves_back_after_a_pass_has_an_owner_without_a_full_pass(
-    monkeypatch: pytest.MonkeyPatch, turns: int
+    monkeypatch: pytest.MonkeyPatch, turns: int, most: int
 ) -> None:
     """Its former owner has changed during the pass: it loses the prefix by the write to the other one, not by its own.
 
     Back again it has the endpoints that it had before, so nothing else is a reason to read it.
     """
     monkeypatch.setattr(slices, "SLICE", 1)
+    monkeypatch.setattr(plan, "MOST_JUDGED_AGAIN", most)
     scene = await synced(*mesh(2), record(3, key=2))
     scene.put(record(2, key=1))
     await scene.reconcile_beside([(turns, lambda: scene.put(record(3, key=2)))])

@@ -77,8 +77,9 @@ def schedules(steps: SearchStrategy[Step]) -> SearchStrategy[Schedule]:
 
 @pytest.fixture(autouse=True)
 def _one_peer_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the event loop run after each peer, so that a step can come between any two."""
+    """Let the event loop run after each peer, so that a step can come between any two; more than two are many."""
     monkeypatch.setattr("ikto_core.device.slices.SLICE", 1)
+    monkeypatch.setattr("ikto_core.device.plan.MOST_JUDGED_AGAIN", 2)
 
 
 async def play(scene: Scene, schedule: Schedule) -> None:
