@@ -17,7 +17,8 @@ def turn_off(what: str) -> None:
     if what == "listen":
         listening.LISTEN_S = -inf
     else:
-        FirstContact._watch = lambda *_: None  # type: ignore[method-assign]
+        FirstContact.added = lambda *_: None  # type: ignore[method-assign]
+        FirstContact.seen = lambda *_: None  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
