@@ -42,17 +42,17 @@ def line_limit(lines: int, package: str = "") -> Iterator[None]:
     """
     left = {True: lines * READING, False: lines}
 
-    def count(frame: FrameType, _event: str, _argument: object) -> Any:  # noqa: ANN401 - a trace function returns one
+    def count(frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - a trace function returns one
         foreign = _is_foreign(frame.f_code.co_filename, package)
 
-        def count_line(_frame: FrameType, _event: str, _argument: object) -> Any:  # noqa: ANN401 - as above
-            left[foreign] -= 1
-            if left[foreign] < 0:
+        def count_line(_frame: FrameType, event: str, _argument: object) -> Any:  # noqa: ANN401 - as above
+            left[foreign] -= event in {"call", "line"}
+            if left[foreign] < 0 and event == "line":  # a generator that is closed would swallow it in other events
                 what = "lines of other packages" if foreign else "lines of Python"
                 raise TooMuchWorkError(f"not finished after {lines * (READING if foreign else 1)} {what}")
             return count_line
 
-        return count_line(frame, _event, _argument)
+        return count_line(frame, event, _argument)
 
     before, sleep = sys.gettrace(), time.sleep
     time.sleep = _no_sleep
