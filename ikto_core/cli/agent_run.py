@@ -61,25 +61,29 @@ def run(
         log.warning("variable ignored", reason=printable(warning))
     private_key = load_private_key(Path(config.private_key_path))
     with deprecations_told(_warn_of_deprecated):
-        plugins = load_plugins(blocked=config.blocked_plugins, settings=config.plugins)
-        options = AgentOptions(
-            config=config,
-            backend=plugins.backend(config.backend),
-            ipam=plugins.ipam(config.ipam),
-            observers=observer_runs(config.observers, observer_context(config), plugins.observer),
-            key_path=Path(config.private_key_path),
-            socket=socket or DEFAULT_SOCKET,
-            fallback_socket=None if socket else fallback_socket(),
-            service_manager=True,
-        )
-        _warn_of_unusable(plugins)
-        for error in plugins.settings_problems():
-            raise error
-
+        options = _options(config, socket, load_plugins(blocked=config.blocked_plugins, settings=config.plugins))
         reload = Reload(config, load, options.live, lambda level: log_to_stderr(level, as_json=log_json))
         gc.freeze()  # what was imported stays: no collection looks at it again
         with suppress(asyncio.CancelledError):  # stopped by a signal
             asyncio.run(_until_stopped(run_agent(options, private_key), reload.run, early))
+
+
+def _options(config: Config, socket: Path | None, plugins: Plugins) -> AgentOptions:
+    """Return what the agent runs with. Logs plugins that can't be used; raises the first error of their settings."""
+    options = AgentOptions(
+        config=config,
+        backend=plugins.backend(config.backend),
+        ipam=plugins.ipam(config.ipam),
+        observers=observer_runs(config.observers, observer_context(config), plugins.observer),
+        key_path=Path(config.private_key_path),
+        socket=socket or DEFAULT_SOCKET,
+        fallback_socket=None if socket else fallback_socket(),
+        service_manager=True,
+    )
+    _warn_of_unusable(plugins)
+    for error in plugins.settings_problems():
+        raise error
+    return options
 
 
 def _warn(line: str) -> None:
